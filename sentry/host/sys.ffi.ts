@@ -1,0 +1,80 @@
+/**
+ * Host system calls as plain functions. Each returns the kernel's value or −errno. Numbers cross as they are, so
+ * buffers are named by address (HostBuffer.at) and never allocated here.
+ */
+import { shim } from './koffi.ffi.ts';
+import { HostBuffer } from './memory.ffi.ts';
+
+type Sys = (nr: number, ...args: number[]) => number;
+
+/** Raw host syscall with up to six numbers. Results above 2^53 do not occur for the calls used here. */
+const sys6 = shim.func('shim_syscall', 'int64', Array(7).fill('int64')) as unknown as (
+  nr: number,
+  a: number,
+  b: number,
+  c: number,
+  d: number,
+  e: number,
+  f: number,
+) => number;
+// koffi converts per declared argument: shorter prototypes are measurably cheaper.
+const sys2 = shim.func('shim_syscall', 'int', ['int', 'int', 'int64']) as unknown as Sys;
+const sys4 = shim.func('shim_syscall', 'int64', ['int', 'int', 'int64', 'int64', 'int64']) as unknown as Sys;
+const clockNsFn = shim.func('shim_clock_ns', 'double', ['int']) as unknown as (clock: number) => number;
+
+export { sys6 as hostSyscall };
+
+const scratch = new HostBuffer(4096);
+
+/** Reading of a host clock in ns (CLOCK_REALTIME 0, CLOCK_MONOTONIC 1, …), the guest's vDSO shows the same. */
+export function clockNs(clock: number): number {
+  return clockNsFn(clock);
+}
+
+export function close(fd: number): number {
+  return sys2(3, fd, 0);
+}
+
+export function pread(fd: number, addr: number, len: number, offset: number): number {
+  return sys4(17, fd, addr, len, offset);
+}
+
+export function pwrite(fd: number, addr: number, len: number, offset: number): number {
+  return sys4(18, fd, addr, len, offset);
+}
+
+export function read(fd: number, addr: number, len: number): number {
+  return sys4(0, fd, addr, len, 0);
+}
+
+export function write(fd: number, addr: number, len: number): number {
+  return sys4(1, fd, addr, len, 0);
+}
+
+export function ftruncate(fd: number, len: number): number {
+  return sys4(77, fd, len, 0, 0);
+}
+
+/** F_DUPFD_CLOEXEC */
+export function dup(fd: number): number {
+  return sys4(72, fd, 1030, 0, 0);
+}
+
+/** memfd_create(2); `flags` e.g. MFD_CLOEXEC | MFD_ALLOW_SEALING. */
+export function memfdCreate(name: string, flags: number): number {
+  const n = scratch.bytes.latin1Write(name.slice(0, 200), 0);
+  scratch.bytes[n] = 0;
+  return sys6(319, scratch.addr, flags, 0, 0, 0, 0);
+}
+
+export function fcntl(fd: number, cmd: number, arg: number): number {
+  return sys4(72, fd, cmd, arg, 0);
+}
+
+export function mmap(addr: number, len: number, prot: number, flags: number, fd: number, off: number): number {
+  return sys6(9, addr, len, prot, flags, fd, off);
+}
+
+export function munmap(addr: number, len: number): number {
+  return sys6(11, addr, len, 0, 0, 0, 0);
+}

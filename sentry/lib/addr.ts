@@ -1,0 +1,40 @@
+/**
+ * Guest addresses are plain numbers (47 bits fit a safe integer). Bit operators truncate to 32 bits, so all
+ * arithmetic on addresses and file offsets goes through + and − and these functions.
+ */
+
+export const PAGE_SIZE = 4096;
+export const PAGE_SHIFT = 12;
+/** First address past user space (arch/x86/include/asm/page_64_types.h TASK_SIZE_MAX). */
+export const TASK_SIZE = 0x7ffffffff000;
+
+export function pageDown(a: number): number {
+  return Math.floor(a / PAGE_SIZE) * PAGE_SIZE;
+}
+
+export function pageUp(a: number): number {
+  return Math.ceil(a / PAGE_SIZE) * PAGE_SIZE;
+}
+
+export function pageOffset(a: number): number {
+  return a - pageDown(a);
+}
+
+export function isPageAligned(a: number): boolean {
+  return pageDown(a) === a;
+}
+
+/** Low 32 bits of a non-negative safe integer. */
+export function lo32(a: number): number {
+  return a >>> 0;
+}
+
+/** High 32 bits (sign-extended to a uint32) of a safe integer. */
+export function hi32(a: number): number {
+  return Math.floor(a / 0x100000000) >>> 0;
+}
+
+/** Number from two uint32 halves. Exact only below 2^53: check `hi` first where a guest chose it. */
+export function fromLoHi(lo: number, hi: number): number {
+  return hi * 0x100000000 + lo;
+}

@@ -1,0 +1,168 @@
+/**
+ * What the kernel wants from a platform: address spaces that hold guest memory, contexts that run guest code, and
+ * events. Implemented by platform-ptrace/systrap and platform-ptrace/ptrace; the kernel never knows which one runs.
+ *
+ * A context is one host thread. It is either *running* guest code or *stopped*: held by the kernel since its last
+ * event, until `resume`, `exit` or `destroy`. Everything on a context except `interrupt` requires it to be stopped.
+ * Orders (host memory calls that change the address space) are queued on a stopped context and executed, in
+ * order, by its host thread: with `resume` in one round trip, or with `runOrders` when the kernel needs the outcome
+ * before it goes on. No method waits for guest code.
+ */
+import type { Regs } from '../arch/regs.ts';
+
+/** Host-side events. They are called from `Platform.poll` only, never re-entrantly. */
+export interface PlatformEvents {
+  /** The guest executed a syscall instruction. `ctx.sysno` and `ctx.args` are a private copy. */
+  onSyscall(ctx: Context): void;
+  /**
+   * The guest caused an exception: `signo` SIGSEGV, SIGBUS, SIGFPE, SIGILL or SIGTRAP with the host's si_code;
+   * `addr` is si_addr (cr2 for page faults); `trapNo` and `errorCode` are the CPU's.
+   */
+  onFault(ctx: Context, signo: number, code: number, addr: number, trapNo: number, errorCode: number): void;
+  /** `interrupt` took effect: a running context is stopped now between two guest instructions. */
+  onInterrupt(ctx: Context): void;
+  /** A queued order of a `resume` failed with `errno` (> 0); the guest has not been resumed, the rest of the orders not run. */
+  onOrderFailed(ctx: Context, index: number, errno: number): void;
+  /**
+   * The context is gone although nobody asked for it: its host thread or process died (`signo` > 0: killed by that
+   * signal) or broke the protocol (`signo` = SIGKILL, `reason` says how). Called once for every context of a dead space.
+   */
+  onDeath(ctx: Context, signo: number, reason: string): void;
+}
+
+export interface Platform {
+  readonly name: 'systrap' | 'ptrace';
+  start(events: PlatformEvents): void;
+  /**
+   * Fresh, empty address space with one stopped context. From a pool: `done` is normally called before the call returns,
+   * otherwise from a later `poll`. −errno on failure.
+   */
+  createAddressSpace(done: (result: Context | number) => void): void;
+  /**
+   * Delivers what has happened to the handlers given to `start`; if nothing has, sleeps until something does, until
+   * `wakeFd` is readable, or `timeoutNs` is over (0: do not sleep, −1: no limit). True if `wakeFd` was seen readable.
+   */
+  poll(timeoutNs: number, wakeFd: number): boolean;
+  /** Lowest and first-past-the-end address that guest mappings may use; [vdsoStart, vdsoEnd) lies in every space. */
+  readonly minAddr: number;
+  readonly maxAddr: number;
+  /** Mapped host [vvar] and [vdso] of every space, 0 if none: first byte of vvar, of the vDSO's ELF header, and the end. */
+  readonly vvarStart: number;
+  readonly vdsoStart: number;
+  readonly vdsoEnd: number;
+  /** Kills every host process of the platform. Idempotent. */
+  shutdown(): void;
+  /** Counters for `--debug-log` and benchmarks, by name. */
+  stats(): Record<string, number>;
+}
+
+export interface AddressSpace {
+  /** Number of live contexts in this space. */
+  readonly contexts: number;
+  readonly dead: boolean;
+  /**
+   * Copies guest memory into `dst[off..off+len)`. Returns bytes copied (page-granular short counts at a bad page) or −EFAULT
+   * if none. Never for ranges the kernel's VMA table says are absent.
+   */
+  read(addr: number, dst: Uint8Array, off: number, len: number): number;
+  /** Copies `src[off..off+len)` into guest memory; same result convention. Obeys page protections. */
+  write(addr: number, src: Uint8Array, off: number, len: number): number;
+  /** SIGKILLs the host process and reaps it; its contexts are gone without events. Idempotent. */
+  destroy(): void;
+}
+
+/** Address-space orders. Addresses and lengths are page-aligned and validated by the caller; −errno arrives later. */
+export interface Orders {
+  /**
+   * mmap(2) at a fixed address. `flags` ⊆ MAP_SHARED|MAP_PRIVATE|MAP_ANONYMOUS|MAP_NORESERVE; MAP_FIXED is added. `hostFd`
+   * is duplicated at once, so the caller may close it afterwards; −1 with MAP_ANONYMOUS.
+   */
+  mmap(addr: number, len: number, prot: number, flags: number, hostFd: number, offset: number): void;
+  munmap(addr: number, len: number): void;
+  mprotect(addr: number, len: number, prot: number): void;
+  /** mremap(2) with MREMAP_MAYMOVE|MREMAP_FIXED when newAddr ≠ oldAddr, else in place. */
+  mremap(oldAddr: number, oldLen: number, newLen: number, newAddr: number): void;
+  madvise(addr: number, len: number, advice: number): void;
+}
+
+export interface Context extends Orders {
+  readonly space: AddressSpace;
+  /** The kernel's task; the platform only carries it. */
+  task: unknown;
+  readonly stopped: boolean;
+
+  // Valid after onSyscall until resume:
+  /** Syscall number (int32); −1 for a 32-bit or malformed entry. */
+  readonly sysno: number;
+  /** Six arguments as lo/hi pairs: args[2*i] low, args[2*i+1] high. A private copy, stable while stopped. */
+  readonly args: Uint32Array;
+
+  /** All registers. Fetched at the first call since the stop, the same object until resume. Change it, then call regsChanged(). */
+  regs(): Regs;
+  regsChanged(): void;
+  /** Sets the FS or GS base (arch_prctl ARCH_SET_FS / ARCH_SET_GS semantics); takes effect at resume. */
+  setSegmentBase(which: 'fs' | 'gs', base: number): void;
+  segmentBase(which: 'fs' | 'gs'): number;
+
+  /**
+   * FP/SSE/AVX state in the layout of a signal frame's fpstate: FXSAVE, sw_reserved at 464, XSAVE area, MAGIC2 at the end.
+   * Copies into `dst` and returns its size in bytes.
+   */
+  getFpState(dst: Uint8Array): number;
+  /** Loads a signal-frame fpstate image. False (nothing changed) if the image is malformed. */
+  setFpState(src: Uint8Array, size: number): boolean;
+  /** Initial FP state, as after execve. */
+  resetFpState(): void;
+
+  /**
+   * Host address `dataAddr` of a buffer of `dataSize` bytes that reaches guest memory more cheaply than AddressSpace.write:
+   * host calls may fill it, then `copyOut` delivers. 0/0 where the platform has none.
+   */
+  readonly dataAddr: number;
+  readonly dataSize: number;
+  /**
+   * Up to `len` bytes of guest memory at `addr` if the platform fetched them along with the syscall (see CopyPlan):
+   * copied to `dst[off..)`; returns how many bytes, 0 if none.
+   */
+  prefetched(addr: number, dst: Uint8Array, off: number, len: number): number;
+  /**
+   * Queues [dataOff, dataOff+len) of the data buffer for delivery to `addr` at resume. A fault then makes the syscall
+   * return −EFAULT. False if the queue is full (use AddressSpace.write).
+   */
+  copyOutData(addr: number, dataOff: number, len: number): boolean;
+  /** The same for bytes of the kernel's: they are copied into the data buffer first. */
+  copyOut(addr: number, src: Uint8Array, off: number, len: number): boolean;
+
+  /** Executes queued orders and copy-outs, then runs the guest with `value` in rax (a syscall's result or −errno). */
+  resumeSyscall(value: number): void;
+  /** Executes queued orders, then runs the guest from regs(). */
+  resume(): void;
+  /** Executes queued orders and stays stopped; `done(0)` or `done(−errno)` from a later poll (or at once). */
+  runOrders(done: (result: number) => void): void;
+
+  /**
+   * Copies the address space (fork): `done` receives a stopped context in a new space whose registers, FP state and
+   * memory equal this one's, or −errno. Both stay stopped.
+   */
+  fork(done: (result: Context | number) => void): void;
+  /** A further stopped context in this space, with this one's registers and FP state, or −errno. Both stay stopped. */
+  spawn(done: (result: Context | number) => void): void;
+
+  /** Makes a running context stop soon with onInterrupt, unless another event comes first. No-op when stopped. */
+  interrupt(): void;
+  /** Ends this context; the space is destroyed with its last one. */
+  exit(): void;
+}
+
+/** What a syscall's argument points to, so that the platform may fetch it along with the trap. One per argument. */
+export type ArgCopy =
+  | null
+  /** NUL-terminated string, at most 4096 bytes. */
+  | { readonly kind: 'string' }
+  /** Input of fixed size in bytes. */
+  | { readonly kind: 'in'; readonly size: number }
+  /** Input of (argument `lenArg`) × `unit` bytes. */
+  | { readonly kind: 'inBuf'; readonly lenArg: number; readonly unit: number };
+
+/** Per syscall number, its arguments. Given to the platform before start. */
+export type CopyPlan = ReadonlyMap<number, readonly ArgCopy[]>;
