@@ -1,0 +1,61 @@
+#!/usr/bin/env node
+// Builds dist/: the executable runsc-ts, the bundles of sentry and gofer, and the native parts, side by side.
+import { execFileSync } from 'node:child_process';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname } from 'node:path';
+import { build } from 'esbuild';
+
+const root = import.meta.dirname;
+const dist = `${root}/dist`;
+const native = `${root}/platform-ptrace/native`;
+const require = createRequire(import.meta.url);
+mkdirSync(dist, { recursive: true });
+
+/** Compiles next to the target and renames, so that a running sandbox keeps its old binary. */
+function cc(output, sources, flags) {
+  const tmp = `${dist}/.${output}.tmp`;
+  execFileSync('cc', ['-O2', '-Wall', '-Wextra', '-Werror', '-o', tmp, ...sources.map((s) => `${native}/${s}`), ...flags], {
+    stdio: 'inherit',
+  });
+  renameSync(tmp, `${dist}/${output}`);
+}
+
+cc('shim.so', ['shim.c'], ['-shared', '-fPIC']);
+if (existsSync(`${native}/launcher.c`)) cc('launcher', ['launcher.c'], ['-static']);
+if (existsSync(`${native}/stub.c`)) {
+  cc('stub', ['stub.c'], [
+    '-static', '-nostdlib', '-ffreestanding', '-fno-stack-protector', '-fcf-protection=none', '-fno-pic', '-no-pie', '-mcmodel=large',
+    '-mgeneral-regs-only', '-fno-builtin', '-fno-asynchronous-unwind-tables', `-Wl,-T,${native}/stub.ld`, '-Wl,--build-id=none', '-Wl,-z,noexecstack',
+  ]);
+}
+
+const koffiDir = dirname(require.resolve('@koromix/koffi-linux-x64/package.json'));
+const isMusl = !process.report.getReport().header.glibcVersionRuntime;
+copyFileSync(`${koffiDir}/${isMusl ? 'musl_x64' : 'linux_x64'}/koffi.node`, `${dist}/koffi.node`);
+
+const common = {
+  bundle: true,
+  platform: 'node',
+  target: 'node20',
+  format: 'cjs',
+  absWorkingDir: root,
+  define: { 'import.meta.url': '__bundle_url' },
+  banner: { js: "const __bundle_url = require('node:url').pathToFileURL(__filename).href;" },
+  external: ['@koromix/koffi-linux-x64'],
+  logLevel: 'warning',
+};
+for (const [entry, outfile] of [
+  ['oci-shim/sentry-main.ts', 'sentry.cjs'],
+  ['gofer/main.ts', 'gofer.cjs'],
+]) {
+  if (existsSync(`${root}/${entry}`)) await build({ ...common, entryPoints: [entry], outfile: `dist/${outfile}` });
+}
+if (existsSync(`${root}/oci-shim/cli.ts`)) {
+  const banner = { js: `#!/usr/bin/env node\n${common.banner.js}` };
+  await build({ ...common, banner, entryPoints: ['oci-shim/cli.ts'], outfile: 'dist/runsc-ts.cjs' });
+  // No extension: node takes it as CommonJS, because dist/package.json says so.
+  renameSync(`${dist}/runsc-ts.cjs`, `${dist}/runsc-ts`);
+  chmodSync(`${dist}/runsc-ts`, 0o755);
+}
+writeFileSync(`${dist}/package.json`, '{ "type": "commonjs" }\n');
