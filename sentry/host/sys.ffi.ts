@@ -62,7 +62,7 @@ export function dup(fd: number): number {
 
 /** memfd_create(2); `flags` e.g. MFD_CLOEXEC | MFD_ALLOW_SEALING. */
 export function memfdCreate(name: string, flags: number): number {
-  const n = scratch.bytes.latin1Write(name.slice(0, 200), 0);
+  const n = scratch.bytes.write(name.slice(0, 200), 0, 'latin1');
   scratch.bytes[n] = 0;
   return sys6(319, scratch.addr, flags, 0, 0, 0, 0);
 }
