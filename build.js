@@ -15,19 +15,39 @@ mkdirSync(dist, { recursive: true });
 /** Compiles next to the target and renames, so that a running sandbox keeps its old binary. */
 function cc(output, sources, flags) {
   const tmp = `${dist}/.${output}.tmp`;
-  execFileSync('cc', ['-O2', '-Wall', '-Wextra', '-Werror', '-o', tmp, ...sources.map((s) => `${native}/${s}`), ...flags], {
-    stdio: 'inherit',
-  });
+  execFileSync(
+    'cc',
+    ['-O2', '-Wall', '-Wextra', '-Werror', '-o', tmp, ...sources.map((s) => `${native}/${s}`), ...flags],
+    {
+      stdio: 'inherit',
+    },
+  );
   renameSync(tmp, `${dist}/${output}`);
 }
 
 cc('shim.so', ['shim.c'], ['-shared', '-fPIC']);
 if (existsSync(`${native}/launcher.c`)) cc('launcher', ['launcher.c'], ['-static']);
 if (existsSync(`${native}/stub.c`)) {
-  cc('stub', ['stub.c'], [
-    '-static', '-nostdlib', '-ffreestanding', '-fno-stack-protector', '-fcf-protection=none', '-fno-pic', '-no-pie', '-mcmodel=large',
-    '-mgeneral-regs-only', '-fno-builtin', '-fno-asynchronous-unwind-tables', `-Wl,-T,${native}/stub.ld`, '-Wl,--build-id=none', '-Wl,-z,noexecstack',
-  ]);
+  cc(
+    'stub',
+    ['stub.c'],
+    [
+      '-static',
+      '-nostdlib',
+      '-ffreestanding',
+      '-fno-stack-protector',
+      '-fcf-protection=none',
+      '-fno-pic',
+      '-no-pie',
+      '-mcmodel=large',
+      '-mgeneral-regs-only',
+      '-fno-builtin',
+      '-fno-asynchronous-unwind-tables',
+      `-Wl,-T,${native}/stub.ld`,
+      '-Wl,--build-id=none',
+      '-Wl,-z,noexecstack',
+    ],
+  );
 }
 
 const koffiDir = dirname(require.resolve('@koromix/koffi-linux-x64/package.json'));
@@ -49,7 +69,8 @@ for (const [entry, outfile] of [
   ['oci-shim/sentry-main.ts', 'sentry.cjs'],
   ['gofer/main.ts', 'gofer.cjs'],
 ]) {
-  if (existsSync(`${root}/${entry}`)) await build({ ...common, entryPoints: [entry], outfile: `dist/${outfile}` });
+  if (existsSync(`${root}/${entry}`))
+    await build({ ...common, entryPoints: [entry], outfile: `dist/${outfile}` });
 }
 if (existsSync(`${root}/oci-shim/cli.ts`)) {
   const banner = { js: `#!/usr/bin/env node\n${common.banner.js}` };

@@ -7,7 +7,11 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['{sentry,gofer,platform-ptrace,syscalls,oci-shim}/**/*.test.ts', 'test/tidy/*.test.ts', 'test/abi/*.test.ts'],
+          include: [
+            '{sentry,gofer,platform-ptrace,syscalls,oci-shim}/**/*.test.ts',
+            'test/tidy/*.test.ts',
+            'test/abi/*.test.ts',
+          ],
           testTimeout: 30_000,
         },
       },

@@ -71,7 +71,14 @@ export function fcntl(fd: number, cmd: number, arg: number): number {
   return sys4(72, fd, cmd, arg, 0);
 }
 
-export function mmap(addr: number, len: number, prot: number, flags: number, fd: number, off: number): number {
+export function mmap(
+  addr: number,
+  len: number,
+  prot: number,
+  flags: number,
+  fd: number,
+  off: number,
+): number {
   return sys6(9, addr, len, prot, flags, fd, off);
 }
 
