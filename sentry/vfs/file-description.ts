@@ -1,0 +1,152 @@
+/**
+ * FileDescription: an open file (include/linux/fs.h struct file, file_operations), shared by the descriptors that dup(2)
+ * and fork(2) make. Subclasses implement what their file supports; defaults are Linux's errors.
+ * I/O goes through kernel buffers: the syscall layer moves bytes between them and guest memory.
+ */
+import { EBADF, EINVAL, ENODEV, ENOTDIR, ENOTTY, EOPNOTSUPP, ESPIPE } from '../abi/errno.ts';
+import { O_ACCMODE, O_RDONLY, O_WRONLY } from '../abi/fcntl.ts';
+import { EPOLLIN, EPOLLOUT, EPOLLRDNORM, EPOLLWRNORM, WaitQueue } from '../waiter/wait-queue.ts';
+import type { CallContext } from './call-context.ts';
+import type { Path } from './dentry.ts';
+import type { Inode } from './inode.ts';
+
+/** Receives directory entries; false: no room, the entry was not taken. `off` is the d_off that continues after it. */
+export type DirEmit = (name: string, ino: number, type: number, off: number) => boolean;
+
+/** What mmap(2) of a file maps. */
+export interface MapSource {
+  /** Host fd with just the needed rights, or −1: anonymous zero pages (/dev/zero). */
+  hostFd: number;
+  /** Byte offset in hostFd of the mapping's first byte. */
+  hostOffset: number;
+  /** True if only MAP_PRIVATE semantics may be given (O_RDONLY host fd of a file opened for writing is impossible). */
+  privateOnly: boolean;
+}
+
+export abstract class FileDescription {
+  /** Where it was opened; null for pipes, sockets and other files without a name. */
+  readonly path: Path | null;
+  readonly inode: Inode;
+  /** open(2) flags that F_GETFL shows: access mode and O_APPEND, O_NONBLOCK, O_DIRECT, O_NOATIME, O_PATH, … */
+  flags: number;
+  /** File position of read, write and lseek; file systems may give it their own meaning for directories. */
+  pos = 0;
+  readonly waiters = new WaitQueue();
+  private refs = 1;
+  /** F_SETOWN, F_SETSIG and O_ASYNC state, owned by the syscall layer. */
+  owner: unknown = null;
+
+  constructor(path: Path | null, inode: Inode, flags: number) {
+    this.path = path;
+    this.inode = inode;
+    this.flags = flags;
+  }
+
+  get readable(): boolean {
+    const acc = this.flags & O_ACCMODE;
+    return acc !== O_WRONLY && acc !== O_ACCMODE;
+  }
+
+  get writable(): boolean {
+    const acc = this.flags & O_ACCMODE;
+    return acc !== O_RDONLY && acc !== O_ACCMODE;
+  }
+
+  ref(): this {
+    this.refs++;
+    return this;
+  }
+
+  get refCount(): number {
+    return this.refs;
+  }
+
+  /** Drops a reference; the last one releases the file. */
+  unref(): void {
+    if (--this.refs === 0) this.release();
+  }
+
+  /** The last reference is gone: free host fds, wake peers. */
+  protected release(): void {}
+
+  /** A descriptor was closed (close(2), dup2 over it, exec, exit), possibly not the last: flush(file_operations). 0 or −errno. */
+  flush(_t: CallContext): number {
+    return 0;
+  }
+
+  /** True if pread/pwrite/lseek work and reads go by position. */
+  get seekable(): boolean {
+    return false;
+  }
+
+  /**
+   * Reads up to `len` bytes into `buf[off..)`. `pos` is the file position, −1 for streams. Bytes read, 0 at the end, −EAGAIN
+   * if it would block (whatever O_NONBLOCK says: the caller decides and waits on `waiters`), −errno.
+   */
+  read(_t: CallContext, _buf: Uint8Array, _off: number, _len: number, _pos: number): number {
+    return -EINVAL;
+  }
+
+  /** Writes `buf[off..off+len)`, same conventions; may be partial. `pos` as for read; O_APPEND is honoured here. */
+  write(_t: CallContext, _buf: Uint8Array, _off: number, _len: number, _pos: number): number {
+    return -EINVAL;
+  }
+
+  /**
+   * Host fd from which file data may be read at file position = host offset, or −1. Lets the syscall layer pread straight
+   * into the platform's data buffer.
+   */
+  get hostReadFd(): number {
+    return -1;
+  }
+
+  /** lseek(2): new position or −errno. */
+  seek(_t: CallContext, _offset: number, _whence: number): number {
+    return -ESPIPE;
+  }
+
+  /** Emits entries from `pos` on and advances `pos`; 0 or −errno. */
+  getdents(_t: CallContext, _emit: DirEmit): number {
+    return -ENOTDIR;
+  }
+
+  /** Current readiness. Regular files are always ready. */
+  poll(): number {
+    return EPOLLIN | EPOLLOUT | EPOLLRDNORM | EPOLLWRNORM;
+  }
+
+  /** False for files that epoll_ctl refuses with EPERM (regular files, directories). */
+  get pollable(): boolean {
+    return true;
+  }
+
+  /** ioctl(2); `cmd` uint32, `arg` the raw argument as a number. */
+  ioctl(_t: CallContext, _cmd: number, _arg: number): number {
+    return -ENOTTY;
+  }
+
+  /** Host object for a mapping of [offset, offset+len) with MAP_SHARED or MAP_PRIVATE and `prot`; −errno if it cannot be mapped. */
+  mapSource(_shared: boolean, _prot: number, _offset: number, _len: number): MapSource | number {
+    return -ENODEV;
+  }
+
+  truncate(_t: CallContext, _size: number): number {
+    return -EINVAL;
+  }
+
+  /** fallocate(2) with FALLOC_FL_* mode. */
+  allocate(_t: CallContext, _mode: number, _offset: number, _len: number): number {
+    return -EOPNOTSUPP;
+  }
+
+  fsync(_dataOnly: boolean): number {
+    return -EINVAL;
+  }
+
+  /** Extra lines of /proc/PID/fdinfo/N after pos, flags, mnt_id and ino. */
+  fdinfo(): string {
+    return '';
+  }
+}
+
+export const BAD_FILE = -EBADF;

@@ -1,0 +1,194 @@
+/**
+ * Inode: one file system object and its operations (include/linux/fs.h struct inode, inode_operations). File systems
+ * subclass it and override what they support; the defaults are Linux's errors for "this file system cannot".
+ * The VFS has checked names, permissions, mounts and read-only state before it calls an operation here.
+ */
+import { EACCES, EINVAL, ENODEV, ENODATA, ENOTDIR, ENXIO, EOPNOTSUPP, EPERM } from '../abi/errno.ts';
+import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../abi/stat.ts';
+import type { CallContext } from './call-context.ts';
+import type { Path } from './dentry.ts';
+import type { FileDescription } from './file-description.ts';
+import type { SuperBlock } from './super-block.ts';
+
+/** Fields of setAttr that are given. Times in {sec, nsec}. */
+export interface AttrChange {
+  mode?: number;
+  uid?: number;
+  gid?: number;
+  size?: number;
+  atime?: Timestamp;
+  mtime?: Timestamp;
+  ctime?: Timestamp;
+}
+
+export interface Timestamp {
+  readonly sec: number;
+  readonly nsec: number;
+}
+
+export const EPOCH: Timestamp = { sec: 0, nsec: 0 };
+
+export abstract class Inode {
+  readonly sb: SuperBlock;
+  readonly ino: number;
+  /** Type and permission bits. */
+  mode: number;
+  uid: number;
+  gid: number;
+  nlink = 1;
+  /** makedev(major, minor) of a device node: (major << 8 | minor), see abi/device. */
+  rdev = 0;
+  size = 0;
+  /** 512-byte blocks. */
+  blocks = 0;
+  atime: Timestamp = EPOCH;
+  mtime: Timestamp = EPOCH;
+  ctime: Timestamp = EPOCH;
+  /** Birth time or null where the file system has none. */
+  btime: Timestamp | null = null;
+  /** Byte-range locks, leases and flock state; made at first use by vfs/locks. */
+  locks: unknown = null;
+  /** inotify watches on this inode; made at first use by the inotify implementation. */
+  watches: unknown = null;
+  /** Bound AF_UNIX socket of an S_IFSOCK inode, set by socket/unix. */
+  boundSocket: unknown = null;
+
+  constructor(sb: SuperBlock, ino: number, mode: number, uid: number, gid: number) {
+    this.sb = sb;
+    this.ino = ino;
+    this.mode = mode;
+    this.uid = uid;
+    this.gid = gid;
+  }
+
+  get isDir(): boolean {
+    return (this.mode & S_IFMT) === S_IFDIR;
+  }
+
+  get isSymlink(): boolean {
+    return (this.mode & S_IFMT) === S_IFLNK;
+  }
+
+  get isRegular(): boolean {
+    return (this.mode & S_IFMT) === S_IFREG;
+  }
+
+  /** Brings the attribute fields up to date (remote and generated files). 0 or −errno. */
+  refresh(): number {
+    return 0;
+  }
+
+  // Directories. Names are valid single components.
+
+  /** Child inode or −ENOENT. `t` is null for look-ups of the kernel itself. */
+  lookup(_name: string, _t: CallContext | null): Inode | number {
+    return -ENOTDIR;
+  }
+
+  /** Makes a regular file. `mode` has the umask applied; owner is the caller's fsuid/fsgid (setgid directories: the VFS decides). */
+  create(_name: string, _mode: number, _uid: number, _gid: number): Inode | number {
+    return -EPERM;
+  }
+
+  mkdir(_name: string, _mode: number, _uid: number, _gid: number): Inode | number {
+    return -EPERM;
+  }
+
+  symlink(_name: string, _target: string, _uid: number, _gid: number): Inode | number {
+    return -EPERM;
+  }
+
+  /** FIFO, socket or device node: type in `mode`. */
+  mknod(_name: string, _mode: number, _rdev: number, _uid: number, _gid: number): Inode | number {
+    return -EPERM;
+  }
+
+  /** Hard link to `inode` (same super block, not a directory). 0 or −errno. */
+  link(_name: string, _inode: Inode): number {
+    return -EPERM;
+  }
+
+  /** Unnamed regular file in this directory (O_TMPFILE): nlink 0. */
+  tmpfile(_mode: number, _uid: number, _gid: number): Inode | number {
+    return -EOPNOTSUPP;
+  }
+
+  /** Removes the non-directory `inode` known as `name`. */
+  unlink(_name: string, _inode: Inode): number {
+    return -EPERM;
+  }
+
+  rmdir(_name: string, _inode: Inode): number {
+    return -EPERM;
+  }
+
+  /**
+   * Moves `oldName` (`inode`) of this directory to `newName` of `newDir`, replacing `target` if not null. `flags` are
+   * renameat2(2)'s. The VFS has checked types, emptiness is checked here.
+   */
+  rename(
+    _oldName: string,
+    _inode: Inode,
+    _newDir: Inode,
+    _newName: string,
+    _target: Inode | null,
+    _flags: number,
+  ): number {
+    return -EPERM;
+  }
+
+  // Symbolic links.
+
+  readlink(_t: CallContext | null): string | number {
+    return -EINVAL;
+  }
+
+  /** Magic links (/proc/self/fd/N, exe, cwd, root): where they lead, or null for ordinary ones that go by readlink. */
+  followMagic(_t: CallContext): Path | number | null {
+    return null;
+  }
+
+  // All.
+
+  /**
+   * Opens the object; `flags` are open(2)'s without creation flags. `path` is where it was found. Permissions are checked.
+   */
+  open(_t: CallContext, _path: Path, _flags: number): FileDescription | number {
+    return -ENXIO;
+  }
+
+  /** Changes attributes; permissions are checked by the VFS. Updates the fields. */
+  setAttr(_change: AttrChange): number {
+    return -EPERM;
+  }
+
+  /** Permission check beyond mode bits (e.g. /proc/PID): 0 to go on with mode bits, or −EACCES. */
+  permission(_t: CallContext, _mask: number): number {
+    return 0;
+  }
+
+  /** Extended attributes: names are byte strings with their namespace prefix, values private copies. */
+  getXattr(_name: string): Uint8Array | number {
+    return -EOPNOTSUPP;
+  }
+
+  /** `flags`: XATTR_CREATE 1, XATTR_REPLACE 2. */
+  setXattr(_name: string, _value: Uint8Array, _flags: number): number {
+    return -EOPNOTSUPP;
+  }
+
+  listXattr(): string[] | number {
+    return [];
+  }
+
+  removeXattr(_name: string): number {
+    return -ENODATA;
+  }
+
+  /** The last name and the last open file are gone. */
+  evict(): void {}
+}
+
+/** Errors that several file systems share, named for grep. */
+export const NO_SUCH_DEVICE = -ENODEV;
+export const NO_ACCESS = -EACCES;

@@ -1,0 +1,47 @@
+/** SuperBlock: one mounted file system instance (include/linux/fs.h struct super_block). */
+import type { Inode } from './inode.ts';
+
+export interface StatFs {
+  /** f_type magic (include/uapi/linux/magic.h) */
+  type: number;
+  bsize: number;
+  blocks: number;
+  bfree: number;
+  bavail: number;
+  files: number;
+  ffree: number;
+  namelen: number;
+}
+
+export abstract class SuperBlock {
+  /** Type name as in /proc/filesystems and mountinfo. */
+  abstract readonly fsType: string;
+  /** st_dev: anonymous device number, makedev(0, n). */
+  readonly dev: number;
+  abstract readonly root: Inode;
+  /** True if a cached dentry must be looked up again at each use (remote files that others change). */
+  readonly revalidates: boolean = false;
+  /** True for file systems whose names come and go by themselves (/proc): nothing is cached. */
+  readonly uncached: boolean = false;
+
+  private static nextDev = 1;
+
+  constructor() {
+    this.dev = SuperBlock.nextDev++;
+  }
+
+  abstract statfs(): StatFs | number;
+
+  /** Super options for mountinfo, e.g. `rw,size=65536k`. */
+  options(): string {
+    return 'rw';
+  }
+
+  /** Writes everything back; 0 or −errno. */
+  sync(): number {
+    return 0;
+  }
+
+  /** The last mount is gone. */
+  release(): void {}
+}

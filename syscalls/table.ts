@@ -1,0 +1,11 @@
+/** The syscall table: every topic file contributes its rows. Numbers without a row answer ENOSYS and are counted. */
+import type { SyscallRow } from '../sentry/kernel/syscall-table.ts';
+
+const rows: readonly SyscallRow[] = [];
+
+/** Rows by syscall number. */
+export function makeSyscallTable(): (SyscallRow | null)[] {
+  const table: (SyscallRow | null)[] = new Array(512).fill(null) as null[];
+  for (const row of rows) table[row.nr] = row;
+  return table;
+}
