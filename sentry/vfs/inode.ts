@@ -36,7 +36,7 @@ export abstract class Inode {
   uid: number;
   gid: number;
   nlink = 1;
-  /** makedev(major, minor) of a device node: (major << 8 | minor), see abi/device. */
+  /** Device number of a device node, abi/device.ts makedev(). */
   rdev = 0;
   size = 0;
   /** 512-byte blocks. */
