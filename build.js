@@ -26,7 +26,13 @@ function cc(output, sources, flags) {
 }
 
 cc('shim.so', ['shim.c'], ['-shared', '-fPIC']);
-if (existsSync(`${native}/launcher.c`)) cc('launcher', ['launcher.c'], ['-static']);
+cc(
+  'launcher',
+  ['', '-util', '-init', '-gofer', '-zygote'].map((part) => `launcher${part}.c`),
+  ['-static'],
+);
+const freestanding = ['-static', '-nostdlib', '-ffreestanding', '-Wl,--build-id=none', '-Wl,-z,noexecstack'];
+cc('ptrace-stub', ['ptrace-stub.c'], [...freestanding, '-Wl,-Ttext-segment=0x7ff000000000']);
 if (existsSync(`${native}/stub.c`)) {
   cc(
     'stub',

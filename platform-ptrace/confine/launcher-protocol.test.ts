@@ -1,0 +1,42 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import * as protocol from './launcher-protocol.ts';
+
+test('numbers equal those of launcher.h', () => {
+  const header = readFileSync(join(import.meta.dirname, '../native/launcher.h'), 'latin1');
+  let compared = 0;
+  for (const [name, value] of Object.entries(protocol)) {
+    if (typeof value !== 'number' || name === 'MSG_SIZE') continue;
+    const found = new RegExp(`\\b${name} = ([0-9 +]+)`).exec(header);
+    const sum = found?.[1]?.split('+').reduce((total, term) => total + Number(term), 0);
+    expect(sum, name).toBe(value);
+    compared++;
+  }
+  expect(compared).toBeGreaterThan(15);
+});
+
+test('the command line names every option', () => {
+  const argv = protocol.launcherArgv({
+    node: '/n',
+    dist: '/d',
+    stub: 's',
+    uid: 5,
+    gid: 6,
+    hostNetwork: true,
+    logFd: 7,
+    sentryConfigFd: 8,
+    goferConfigFd: 9,
+    donatedFds: [10, 11],
+    sentryArgs: ['a', 'b=c'],
+    goferArgs: ['g'],
+    exports: [
+      { path: '/x', readOnly: true },
+      { path: '/y', readOnly: false },
+    ],
+  });
+  expect(argv.slice(1).join(' ')).toBe(
+    'node=/n dist=/d stub=s uid=5 gid=6 net=host log=7 sentry-config=8 gofer-config=9 donate=10 donate=11 ' +
+      'sentry-arg=a sentry-arg=b=c gofer-arg=g export=ro:/x export=rw:/y',
+  );
+});

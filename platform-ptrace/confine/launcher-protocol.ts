@@ -1,0 +1,83 @@
+/**
+ * TypeScript's side of platform-ptrace/native/launcher.h, where the processes and the order of events are described:
+ * message types, descriptor numbers and the launcher's command line. launcher-protocol.test.ts compares the files.
+ */
+
+/** Messages on the control sockets: two little-endian int32, type and value. */
+export const MSG_READY = 1;
+export const MSG_EXIT = 2;
+export const MSG_STOPPED = 3;
+export const MSG_GO = 16;
+export const MSG_SIGNAL = 17;
+export const MSG_SIZE = 8;
+
+export const SENTRY_CONTROL_FD = 3;
+export const SENTRY_GOFER_FD = 4;
+export const SENTRY_LISTENER_FD = 5;
+export const SENTRY_CONFIG_FD = 6;
+export const SENTRY_DIST_FD = 7;
+export const SENTRY_STDIO_FD = 8;
+export const SENTRY_EXTRA_FD = 11;
+
+export const GOFER_CONTROL_FD = 3;
+export const GOFER_SENTRY_FD = 4;
+export const GOFER_CONFIG_FD = 5;
+export const GOFER_DIST_FD = 6;
+
+/** Exit status when sentry or gofer ended by a fault of ours. */
+export const EXIT_SENTRY_BUG = 134;
+/** Exit status when the sandbox could not be started. */
+export const EXIT_CANNOT_START = 125;
+
+export interface LauncherOptions {
+  /** Node's program and the directory of stub, sentry.cjs, gofer.cjs and the native parts. */
+  readonly node: string;
+  readonly dist: string;
+  /** Name of the zygote's program in `dist`; none: no guest processes (tests). */
+  readonly stub?: string;
+  /** Host ids of the sandbox when started by root; default 65534. */
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly hostNetwork?: boolean;
+  /** Descriptors of this process, open without FD_CLOEXEC. */
+  readonly logFd?: number;
+  readonly sentryConfigFd?: number;
+  readonly goferConfigFd?: number;
+  readonly donatedFds?: readonly number[];
+  /** Node's options, then `SENTRY_PROGRAM` or another program, then its arguments. */
+  readonly sentryArgs: readonly string[];
+  readonly goferArgs?: readonly string[];
+  /** Trees the gofer serves: /0, /1, … in its root. */
+  readonly exports?: readonly { readonly path: string; readonly readOnly: boolean }[];
+}
+
+/** Paths that work whoever owns the directories above dist: the descriptor is inherited. */
+export const SENTRY_PROGRAM = `/proc/self/fd/${SENTRY_DIST_FD}/sentry.cjs`;
+export const GOFER_PROGRAM = `/proc/self/fd/${GOFER_DIST_FD}/gofer.cjs`;
+
+/** Node must not resolve /proc/self/fd/N to a path that its ids may not walk. */
+export const NODE_ARGS: readonly string[] = [
+  '--preserve-symlinks',
+  '--preserve-symlinks-main',
+  '--no-warnings',
+];
+
+/** argv of the launcher, argv[0] included. */
+export function launcherArgv(o: LauncherOptions): string[] {
+  const argv = ['runsc-ts', `node=${o.node}`, `dist=${o.dist}`];
+  const add = (key: string, value: string | number | undefined) => {
+    if (value !== undefined) argv.push(`${key}=${value}`);
+  };
+  add('stub', o.stub);
+  add('uid', o.uid);
+  add('gid', o.gid);
+  if (o.hostNetwork) add('net', 'host');
+  add('log', o.logFd);
+  add('sentry-config', o.sentryConfigFd);
+  add('gofer-config', o.goferConfigFd);
+  for (const fd of o.donatedFds ?? []) add('donate', fd);
+  for (const arg of o.sentryArgs) add('sentry-arg', arg);
+  for (const arg of o.goferArgs ?? []) add('gofer-arg', arg);
+  for (const e of o.exports ?? []) add('export', `${e.readOnly ? 'ro' : 'rw'}:${e.path}`);
+  return argv;
+}

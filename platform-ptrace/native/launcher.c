@@ -1,0 +1,302 @@
+// L, the launcher: reads its arguments, starts the gofer and the sandbox, forwards signals, and ends as the container
+// ended. See launcher.h for the whole.
+#define _GNU_SOURCE
+#include "launcher.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct options opt = {
+    .uid = 65534, .gid = 65534, .log_fd = -1, .sentry_config_fd = -1, .gofer_config_fd = -1};
+bool privileged;
+int sentry_ctl[2], gofer_ctl[2] = {-1, -1}, gofer_link[2] = {-1, -1}, init_ctl[2];
+int node_fd, dist_fd;
+
+static pid_t init_pid, gofer_pid;
+static bool sentry_ready, gofer_ready, init_pivoted, started;
+
+static const char *value_of(const char *arg, const char *key) {
+  size_t n = strlen(key);
+  return strncmp(arg, key, n) == 0 && arg[n] == '=' ? arg + n + 1 : NULL;
+}
+
+static int number(const char *text) {
+  char *end;
+  long n = strtol(text, &end, 10);
+  if (*end || end == text || n < 0 || n > 0x7fffffff) die("not a number: %s", text);
+  return n;
+}
+
+static void append(const char **list, int *count, int max, const char *value) {
+  if (*count == max) die("too many arguments of one kind: %s", value);
+  list[(*count)++] = value;
+}
+
+static void parse(int argc, char **argv) {
+  for (int i = 1; i < argc; i++) {
+    const char *v;
+    if ((v = value_of(argv[i], "node"))) opt.node = v;
+    else if ((v = value_of(argv[i], "dist"))) opt.dist = v;
+    else if ((v = value_of(argv[i], "stub"))) opt.stub = v;
+    else if ((v = value_of(argv[i], "uid"))) opt.uid = number(v);
+    else if ((v = value_of(argv[i], "gid"))) opt.gid = number(v);
+    else if ((v = value_of(argv[i], "net"))) opt.host_network = strcmp(v, "host") == 0;
+    else if ((v = value_of(argv[i], "log"))) opt.log_fd = number(v);
+    else if ((v = value_of(argv[i], "sentry-config"))) opt.sentry_config_fd = number(v);
+    else if ((v = value_of(argv[i], "gofer-config"))) opt.gofer_config_fd = number(v);
+    else if ((v = value_of(argv[i], "sentry-arg"))) append(opt.sentry_argv, &opt.sentry_argc, MAX_ARGS, v);
+    else if ((v = value_of(argv[i], "gofer-arg"))) append(opt.gofer_argv, &opt.gofer_argc, MAX_ARGS, v);
+    else if ((v = value_of(argv[i], "export"))) {
+      if (strncmp(v, "ro:/", 4) != 0 && strncmp(v, "rw:/", 4) != 0) die("malformed export %s", v);
+      append(opt.exports, &opt.nexports, MAX_EXPORTS, v);
+    } else if ((v = value_of(argv[i], "donate"))) {
+      if (opt.ndonated == MAX_DONATED) die("too many donated descriptors");
+      opt.donated[opt.ndonated++] = number(v);
+    } else die("launcher: unknown argument %s", argv[i]);
+  }
+  if (!opt.node || !opt.dist) die("launcher: node= and dist= are needed");
+}
+
+void close_launcher_ends(void) {
+  close(sentry_ctl[0]);
+  close(init_ctl[0]);
+  if (gofer_ctl[0] >= 0) close(gofer_ctl[0]);
+}
+
+static void make_pair(int pair[2]) {
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) die("socketpair");
+}
+
+static void write_file(pid_t pid, const char *name, const char *text) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0 || write(fd, text, strlen(text)) < 0) die("cannot write %s", path);
+  close(fd);
+}
+
+// The sandbox's 0 is an id without rights: opt.uid for root, the caller himself otherwise.
+static void write_id_maps(pid_t pid) {
+  char map[64];
+  if (!privileged) write_file(pid, "setgroups", "deny");
+  snprintf(map, sizeof map, "0 %u 1", privileged ? opt.gid : getegid());
+  write_file(pid, "gid_map", map);
+  snprintf(map, sizeof map, "0 %u 1", privileged ? opt.uid : geteuid());
+  write_file(pid, "uid_map", map);
+}
+
+static bool has_sys_admin(void) {
+  struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
+  struct __user_cap_data_struct data[2];
+  if (syscall(SYS_capget, &head, data) < 0) die("capget");
+  return data[0].effective >> CAP_SYS_ADMIN & 1;
+}
+
+// Ends everything that is left. Both are killed before either is waited for; a PID namespace's init is only reaped
+// when no process of the namespace is left.
+static void end_sandbox(void) {
+  if (init_pid > 0) kill(init_pid, SIGKILL);
+  if (gofer_pid > 0) kill(gofer_pid, SIGKILL);
+  if (init_pid > 0) waitpid(init_pid, NULL, 0);
+  if (gofer_pid > 0) waitpid(gofer_pid, NULL, 0);
+}
+
+// Ends as the container did, so that whoever waits for the launcher sees the same wait status.
+static void exit_like(int status) __attribute__((noreturn));
+static void exit_like(int status) {
+  end_sandbox();
+  if (WIFSIGNALED(status)) {
+    int signo = WTERMSIG(status);
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, signo);
+    signal(signo, SIG_DFL);
+    kill(getpid(), signo);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    _exit(128 + signo);
+  }
+  _exit(WEXITSTATUS(status));
+}
+
+static void fail(const char *who, int status) __attribute__((noreturn));
+static void fail(const char *who, int status) {
+  char how[40] = "";
+  if (WIFSIGNALED(status)) snprintf(how, sizeof how, " (killed by signal %d)", WTERMSIG(status));
+  else if (WIFEXITED(status)) snprintf(how, sizeof how, " (exit status %d)", WEXITSTATUS(status));
+  char line[160];
+  int n = snprintf(line, sizeof line, "runsc-ts: %s ended unexpectedly%s, the sandbox is gone\n", who, how);
+  if (opt.log_fd >= 0 && write(opt.log_fd, line, n) < 0) n = n + 0;
+  if (write(2, line, n) < 0) n = 0;
+  end_sandbox();
+  _exit(EXIT_SENTRY_BUG);
+}
+
+// Messages may be queued behind the death of their sender: an exit status among them counts.
+static void drain_sentry(void) {
+  struct msg m;
+  while (recv(sentry_ctl[0], &m, sizeof m, MSG_DONTWAIT) == sizeof m)
+    if (m.type == MSG_EXIT) exit_like(m.value);
+}
+
+static void start_when_ready(void) {
+  if (started || !sentry_ready || !init_pivoted || !(gofer_pid == 0 || gofer_ready)) return;
+  started = true;
+  // What is left to do is messages, waiting and killing.
+  if (privileged) drop_caps(1u << CAP_KILL);
+  if (gofer_pid) send_msg(gofer_ctl[0], MSG_GO, 0);
+  send_msg(sentry_ctl[0], MSG_GO, 0);
+}
+
+static void on_sentry_message(void) {
+  struct msg m;
+  if (!recv_msg(sentry_ctl[0], &m)) {
+    shutdown(sentry_ctl[0], SHUT_RDWR);
+    close(sentry_ctl[0]);
+    sentry_ctl[0] = -1; // I reports how it ended
+    return;
+  }
+  if (m.type == MSG_EXIT) exit_like(m.value);
+  if (m.type == MSG_STOPPED) raise(SIGSTOP);
+  if (m.type == MSG_READY && !sentry_ready) {
+    sentry_ready = true;
+    send_msg(init_ctl[0], MSG_PIVOT, 0);
+  }
+}
+
+static void on_gofer_message(void) {
+  struct msg m;
+  if (!recv_msg(gofer_ctl[0], &m)) {
+    close(gofer_ctl[0]);
+    gofer_ctl[0] = -1; // SIGCHLD follows
+    return;
+  }
+  if (m.type != MSG_READY || gofer_ready) return;
+  pivot_gofer(gofer_pid);
+  gofer_ready = true;
+  start_when_ready();
+}
+
+static void on_init_message(void) {
+  struct msg m;
+  if (!recv_msg(init_ctl[0], &m)) {
+    close(init_ctl[0]);
+    init_ctl[0] = -1;
+    return;
+  }
+  if (m.type == MSG_DIED) {
+    drain_sentry();
+    fail("the sentry", m.value);
+  }
+  if (m.type == MSG_PIVOT) {
+    init_pivoted = true;
+    start_when_ready();
+  }
+}
+
+static void on_child(void) {
+  int status;
+  for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+    struct msg m;
+    if (pid == gofer_pid) {
+      gofer_pid = 0;
+      drain_sentry();
+      fail("the gofer", status);
+    }
+    if (pid == init_pid) {
+      init_pid = 0;
+      drain_sentry();
+      // I may have said how S ended.
+      if (init_ctl[0] >= 0 && recv(init_ctl[0], &m, sizeof m, MSG_DONTWAIT) == sizeof m && m.type == MSG_DIED)
+        fail("the sentry", m.value);
+      fail("the sandbox's init", status);
+    }
+  }
+}
+
+static void on_signals(int sigfd) {
+  struct signalfd_siginfo info;
+  while (read(sigfd, &info, sizeof info) == sizeof info) {
+    int signo = info.ssi_signo;
+    if (signo == SIGCHLD) on_child();
+    else if (sentry_ctl[0] >= 0) send_msg(sentry_ctl[0], MSG_SIGNAL, signo);
+  }
+}
+
+static void serve(int sigfd) __attribute__((noreturn));
+static void serve(int sigfd) {
+  for (;;) {
+    struct pollfd fds[4] = {
+        {sentry_ctl[0], POLLIN, 0}, {gofer_ctl[0], POLLIN, 0}, {init_ctl[0], POLLIN, 0}, {sigfd, POLLIN, 0}};
+    if (poll(fds, 4, -1) < 0) {
+      if (errno == EINTR) continue;
+      die("poll");
+    }
+    if (fds[0].revents) on_sentry_message();
+    if (fds[1].revents) on_gofer_message();
+    if (fds[2].revents) on_init_message();
+    if (fds[3].revents) on_signals(sigfd);
+  }
+}
+
+int main(int argc, char **argv) {
+  errno = 0;
+  parse(argc, argv);
+  privileged = has_sys_admin();
+  set_core_limit();
+  // Signals that end a process by its own fault keep doing so; everything else is forwarded.
+  sigset_t set;
+  sigfillset(&set);
+  static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
+  for (unsigned i = 0; i < sizeof own / sizeof *own; i++) {
+    sigdelset(&set, own[i]);
+    signal(own[i], SIG_DFL);
+  }
+  signal(SIGCHLD, SIG_DFL); // ignored, children would vanish without a status
+  sigprocmask(SIG_SETMASK, &set, NULL);
+  int sigfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+  if (sigfd < 0) die("signalfd");
+  node_fd = open(opt.node, O_PATH | O_CLOEXEC);
+  if (node_fd < 0) die("cannot open %s", opt.node);
+  dist_fd = open(opt.dist, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (dist_fd < 0) die("cannot open %s", opt.dist);
+  make_pair(sentry_ctl);
+  make_pair(init_ctl);
+  if (opt.gofer_config_fd >= 0) {
+    make_pair(gofer_ctl);
+    make_pair(gofer_link);
+  }
+  unsigned long user = privileged ? 0 : CLONE_NEWUSER;
+  if (opt.gofer_config_fd >= 0) {
+    gofer_pid = clone_into(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | user);
+    if (gofer_pid == 0) gofer_main();
+  }
+  unsigned long net = opt.host_network ? 0 : CLONE_NEWNET;
+  init_pid = clone_into(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | net);
+  if (init_pid == 0) init_main();
+  if (gofer_pid && user) write_id_maps(gofer_pid);
+  write_id_maps(init_pid);
+  close(sentry_ctl[1]);
+  close(init_ctl[1]);
+  if (gofer_pid) {
+    close(gofer_ctl[1]);
+    close(gofer_link[0]);
+    close(gofer_link[1]);
+    send_msg(gofer_ctl[0], MSG_GO, 0);
+  }
+  send_msg(init_ctl[0], MSG_GO, 0);
+  prctl(PR_SET_DUMPABLE, 0);
+  serve(sigfd);
+}

@@ -1,0 +1,120 @@
+// The launcher: the native processes that tie one sandbox together. This header is the protocol; the TypeScript side
+// of the same numbers is platform-ptrace/confine/launcher-protocol.ts (a unit test compares the two files).
+//
+//   L  launcher  the process the caller started (the CLI becomes it by execve): signals in, exit status out
+//   I  init      pid 1 of the sandbox's namespaces; its end is the end of every process inside
+//   S  sentry    Node, child of I; no capability
+//   Z  zygote    child of S, parent image of all guest processes
+//   G  gofer     Node, child of L, pid 1 of namespaces of its own
+//
+// Start: L clones G and I. S and G load everything they need from the host's file system and send MSG_READY. L then
+// has both roots pivoted (I: empty read-only directory; G: the exported trees), and sends MSG_GO. Only then does the
+// sentry lock itself in (seccomp, DUMPABLE=0) and start the guest.
+//
+// End: MSG_EXIT carries the container's wait status; L kills what is left and ends in exactly that way. If S, G or I
+// end without it, L says so in one line and exits with EXIT_SENTRY_BUG. If L is killed, I and G die of PDEATHSIG and of
+// the closed sockets, and the PID namespaces take everything else along.
+#ifndef LAUNCHER_H
+#define LAUNCHER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+// Messages: datagrams on SOCK_SEQPACKET sockets, two little-endian int32 each.
+enum {
+  MSG_READY = 1,    // S, G → L: everything is loaded, the host's file system is not needed any more
+  MSG_EXIT = 2,     // S → L: the container has ended; value: wait status
+  MSG_STOPPED = 3,  // S → L: job control has stopped the container's first process; value: signal
+  MSG_GO = 16,      // L → S, G: the root is pivoted
+  MSG_SIGNAL = 17,  // L → S: deliver signal `value` to the container's first process
+  // Between L and I:
+  MSG_PIVOT = 32,   // L → I: change the root; answered by the same message
+  MSG_DIED = 33,    // I → L: S has ended; value: wait status
+};
+
+struct msg {
+  int32_t type;
+  int32_t value;
+};
+
+// File descriptors of the sentry. 0 is /dev/null, 1 and 2 the log (or the launcher's standard error).
+enum {
+  SENTRY_CONTROL_FD = 3,   // messages above
+  SENTRY_GOFER_FD = 4,     // SOCK_SEQPACKET to the gofer
+  SENTRY_LISTENER_FD = 5,  // seccomp listener of the zygote and its descendants
+  SENTRY_CONFIG_FD = 6,    // the CLI's JSON, read to end of file
+  SENTRY_DIST_FD = 7,      // O_PATH directory of the program's files, closed when loaded
+  SENTRY_STDIO_FD = 8,     // 8, 9, 10: the container's standard input, output, error
+  SENTRY_EXTRA_FD = 11,    // first of the further descriptors donated by `donate=`, in order
+};
+
+// File descriptors of the gofer; 0, 1, 2 as above.
+enum {
+  GOFER_CONTROL_FD = 3,
+  GOFER_SENTRY_FD = 4,
+  GOFER_CONFIG_FD = 5,
+  GOFER_DIST_FD = 6,
+};
+
+enum { EXIT_SENTRY_BUG = 128 + 6, EXIT_CANNOT_START = 125 };
+
+#define MAX_ARGS 64
+#define MAX_EXPORTS 128
+#define MAX_DONATED 64
+
+// Arguments, `key=value`, in any order:
+struct options {
+  const char *node;                  // node=PATH
+  const char *dist;                  // dist=DIR holding stub, sentry.cjs, gofer.cjs, …
+  const char *stub;                  // stub=NAME in dist; none: no zygote
+  uid_t uid;                         // uid=N gid=N: host ids of S and I when started by root
+  gid_t gid;
+  bool host_network;                 // net=host: stay in the caller's network namespace (default: empty one)
+  int log_fd;                        // log=FD
+  int sentry_config_fd;              // sentry-config=FD
+  int gofer_config_fd;               // gofer-config=FD; none: no gofer
+  const char *sentry_argv[MAX_ARGS]; // sentry-arg=ARG, repeated: arguments of node
+  int sentry_argc;
+  const char *gofer_argv[MAX_ARGS];  // gofer-arg=ARG, repeated
+  int gofer_argc;
+  const char *exports[MAX_EXPORTS];  // export=ro:PATH or export=rw:PATH, repeated: /0, /1, … in the gofer's root
+  int nexports;
+  int donated[MAX_DONATED];          // donate=FD, repeated
+  int ndonated;
+};
+
+extern struct options opt;
+extern bool privileged; // started with CAP_SYS_ADMIN: ids are mapped and capabilities kept for the gofer
+
+// launcher.c
+extern int sentry_ctl[2], gofer_ctl[2], gofer_link[2], init_ctl[2]; // [0] is L's, or the sentry's, end
+extern int node_fd, dist_fd;                                        // O_PATH: Node's program, our directory
+
+void close_launcher_ends(void); // in I and G
+
+// launcher-util.c
+void die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
+bool send_msg(int fd, int type, int value);
+int recv_msg(int fd, struct msg *m); // 1 message, 0 end of file
+struct place {
+  int from, to;
+};
+void place_fds(const struct place *places, int n); // moves descriptors to their numbers and closes all others
+void drop_caps(uint64_t keep);                     // bounding, permitted, effective, inheritable, ambient; no_new_privs
+void set_core_limit(void);
+void die_with_parent(void);
+int move_root_into_tmpfs(int tmpfs_fd); // pivot_root, old root gone
+int make_tmpfs(void);                   // a tmpfs attached on top of "/", its O_PATH descriptor
+pid_t clone_into(unsigned long flags);
+void exec_node(const char *const *args, int argc) __attribute__((noreturn));
+void open_null_and_log(int *null_fd, int *log_fd);
+
+// launcher-init.c, launcher-gofer.c, launcher-zygote.c
+void init_main(void) __attribute__((noreturn));
+void gofer_main(void) __attribute__((noreturn));
+void pivot_gofer(pid_t gofer);
+extern pid_t zygote_pid;       // in S's PID namespace; Node finds it in the environment as ZYGOTE_PID
+int start_zygote(int null_fd); // in S: forks Z, returns the seccomp listener
+
+#endif
