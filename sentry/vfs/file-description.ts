@@ -36,6 +36,8 @@ export abstract class FileDescription {
   private refs = 1;
   /** F_SETOWN, F_SETSIG and O_ASYNC state, owned by the syscall layer. */
   owner: unknown = null;
+  /** Called once when the last reference is gone, before release(): epoll forgets the file. Made at first use. */
+  releaseHooks: Set<() => void> | null = null;
 
   constructor(path: Path | null, inode: Inode, flags: number) {
     this.path = path;
@@ -64,7 +66,9 @@ export abstract class FileDescription {
 
   /** Drops a reference; the last one releases the file. */
   unref(): void {
-    if (--this.refs === 0) this.release();
+    if (--this.refs > 0) return;
+    if (this.releaseHooks !== null) for (const hook of this.releaseHooks) hook();
+    this.release();
   }
 
   /** The last reference is gone: free host fds, wake peers. */
@@ -77,6 +81,21 @@ export abstract class FileDescription {
 
   /** True if pread/pwrite/lseek work and reads go by position. */
   get seekable(): boolean {
+    return false;
+  }
+
+  /** True if read(2) and write(2) go by `pos`; false for streams and for files whose position the host keeps. */
+  get usesPos(): boolean {
+    return this.seekable;
+  }
+
+  /** True if one read or write is one message that must not be cut into chunks (datagrams, packets). */
+  get messages(): boolean {
+    return false;
+  }
+
+  /** True while open(2) must not return yet (a FIFO without its peer): wait on `waiters` and ask again. */
+  get openPending(): boolean {
     return false;
   }
 

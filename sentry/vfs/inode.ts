@@ -61,6 +61,11 @@ export abstract class Inode {
     this.gid = gid;
   }
 
+  /** What /proc/PID/fd shows for a file without a path: `pipe:[12]`, `anon_inode:[eventfd]`. */
+  get anonName(): string {
+    return '';
+  }
+
   get isDir(): boolean {
     return (this.mode & S_IFMT) === S_IFDIR;
   }

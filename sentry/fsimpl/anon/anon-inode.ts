@@ -1,0 +1,102 @@
+/**
+ * Inodes of files that have no name: the anonymous inode file system (fs/anon_inodes.c), pipefs and sockfs. Each class
+ * shares one super block, as in Linux, so st_dev tells them apart.
+ */
+import { S_IFIFO, S_IFSOCK } from '../../abi/stat.ts';
+import type { CallContext } from '../../vfs/call-context.ts';
+import { Inode, type AttrChange } from '../../vfs/inode.ts';
+import { SuperBlock, type StatFs } from '../../vfs/super-block.ts';
+
+class NamelessSuperBlock extends SuperBlock {
+  readonly fsType: string;
+  readonly root: Inode;
+  private readonly magic: number;
+
+  constructor(fsType: string, magic: number) {
+    super();
+    this.fsType = fsType;
+    this.magic = magic;
+    this.root = new NamelessInode(this, 1, 0o40755, 0, 0, fsType);
+  }
+
+  override statfs(): StatFs {
+    return {
+      type: this.magic,
+      bsize: 4096,
+      blocks: 0,
+      bfree: 0,
+      bavail: 0,
+      files: 0,
+      ffree: 0,
+      namelen: 255,
+    };
+  }
+}
+
+export class NamelessInode extends Inode {
+  private readonly label: string;
+
+  constructor(sb: SuperBlock, ino: number, mode: number, uid: number, gid: number, label: string) {
+    super(sb, ino, mode, uid, gid);
+    this.label = label;
+  }
+
+  override get anonName(): string {
+    return this.label;
+  }
+
+  override setAttr(change: AttrChange): number {
+    if (change.mode !== undefined) this.mode = (this.mode & ~0o7777) | (change.mode & 0o7777);
+    if (change.uid !== undefined) this.uid = change.uid;
+    if (change.gid !== undefined) this.gid = change.gid;
+    if (change.atime !== undefined) this.atime = change.atime;
+    if (change.mtime !== undefined) this.mtime = change.mtime;
+    if (change.ctime !== undefined) this.ctime = change.ctime;
+    return 0;
+  }
+}
+
+// Magic numbers: include/uapi/linux/magic.h.
+const anonSb = new NamelessSuperBlock('anon_inodefs', 0x09041934);
+const pipeSb = new NamelessSuperBlock('pipefs', 0x50495045);
+const sockSb = new NamelessSuperBlock('sockfs', 0x534f434b);
+
+let nextIno = 2;
+
+function stamp(inode: Inode, t: CallContext | null): Inode {
+  if (t === null) return inode;
+  const now = { sec: t.nowSec, nsec: t.nowNsec };
+  inode.atime = now;
+  inode.mtime = now;
+  inode.ctime = now;
+  return inode;
+}
+
+/** All anonymous files of a kind share one inode in Linux; here each has its own times but the same number. */
+const ANON_INO = nextIno++;
+
+/** `kind` as /proc/PID/fd shows it: eventfd, eventpoll, timerfd, signalfd, inotify. */
+export function anonInode(kind: string): Inode {
+  return new NamelessInode(
+    anonSb,
+    ANON_INO,
+    0o600,
+    0,
+    0,
+    kind === 'inotify' ? 'anon_inode:inotify' : `anon_inode:[${kind}]`,
+  );
+}
+
+export function pipeInode(t: CallContext | null): Inode {
+  const ino = nextIno++;
+  const uid = t === null ? 0 : t.creds.fsuid;
+  const gid = t === null ? 0 : t.creds.fsgid;
+  return stamp(new NamelessInode(pipeSb, ino, S_IFIFO | 0o600, uid, gid, `pipe:[${ino}]`), t);
+}
+
+export function socketInode(t: CallContext | null): Inode {
+  const ino = nextIno++;
+  const uid = t === null ? 0 : t.creds.fsuid;
+  const gid = t === null ? 0 : t.creds.fsgid;
+  return stamp(new NamelessInode(sockSb, ino, S_IFSOCK | 0o777, uid, gid, `socket:[${ino}]`), t);
+}
