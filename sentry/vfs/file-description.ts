@@ -5,7 +5,6 @@
  */
 import { EBADF, EINVAL, ENODEV, ENOTDIR, ENOTTY, EOPNOTSUPP, ESPIPE } from '../abi/errno.ts';
 import { O_ACCMODE, O_RDONLY, O_WRONLY } from '../abi/fcntl.ts';
-import { S_IFIFO, S_IFMT, S_IFSOCK } from '../abi/stat.ts';
 import { EPOLLIN, EPOLLOUT, EPOLLRDNORM, EPOLLWRNORM, WaitQueue } from '../waiter/wait-queue.ts';
 import type { CallContext } from './call-context.ts';
 import type { Path } from './dentry.ts';
@@ -161,14 +160,6 @@ export abstract class FileDescription {
 
   fsync(_dataOnly: boolean): number {
     return -EINVAL;
-  }
-
-  /** What /proc/PID/fd/N links to when there is no path: `pipe:[12]`, `anon_inode:[eventpoll]`, … */
-  procName(): string {
-    const type = this.inode.mode & S_IFMT;
-    if (type === S_IFIFO) return `pipe:[${this.inode.ino}]`;
-    if (type === S_IFSOCK) return `socket:[${this.inode.ino}]`;
-    return 'anon_inode:inode';
   }
 
   /** Extra lines of /proc/PID/fdinfo/N after pos, flags, mnt_id and ino. */

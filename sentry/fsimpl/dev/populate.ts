@@ -1,0 +1,55 @@
+/**
+ * What a container finds in /dev (OCI runtime spec, "Default Devices" and "Dev symbolic links"). Made on any file system
+ * that can hold device nodes, normally a tmpfs.
+ */
+import { makedev, MEM_MAJOR, TTYAUX_MAJOR } from '../../abi/device.ts';
+import { S_IFCHR } from '../../abi/stat.ts';
+import type { Inode } from '../../vfs/inode.ts';
+
+const NODES: readonly (readonly [string, number, number, number])[] = [
+  ['null', 0o666, MEM_MAJOR, 3],
+  ['zero', 0o666, MEM_MAJOR, 5],
+  ['full', 0o666, MEM_MAJOR, 7],
+  ['random', 0o666, MEM_MAJOR, 8],
+  ['urandom', 0o666, MEM_MAJOR, 9],
+  ['tty', 0o666, TTYAUX_MAJOR, 0],
+];
+
+const LINKS: readonly (readonly [string, string])[] = [
+  ['fd', '/proc/self/fd'],
+  ['stdin', '/proc/self/fd/0'],
+  ['stdout', '/proc/self/fd/1'],
+  ['stderr', '/proc/self/fd/2'],
+  ['ptmx', 'pts/ptmx'],
+];
+
+/** Mount points of devpts, tmpfs and mqueue. */
+const DIRS: readonly (readonly [string, number])[] = [
+  ['pts', 0o755],
+  ['shm', 0o1777],
+  ['mqueue', 0o1777],
+];
+
+const TTY_GID = 5;
+
+/** Fills `dev`; `console` adds /dev/console (there is a terminal). 0 or −errno. */
+export function populateDev(dev: Inode, console: boolean): number {
+  for (const [name, perm, major, minor] of NODES) {
+    const gid = name === 'tty' ? TTY_GID : 0;
+    const r = dev.mknod(name, S_IFCHR | perm, makedev(major, minor), 0, gid);
+    if (typeof r === 'number') return r;
+  }
+  if (console) {
+    const r = dev.mknod('console', S_IFCHR | 0o620, makedev(TTYAUX_MAJOR, 1), 0, TTY_GID);
+    if (typeof r === 'number') return r;
+  }
+  for (const [name, target] of LINKS) {
+    const r = dev.symlink(name, target, 0, 0);
+    if (typeof r === 'number') return r;
+  }
+  for (const [name, perm] of DIRS) {
+    const r = dev.mkdir(name, perm, 0, 0);
+    if (typeof r === 'number') return r;
+  }
+  return 0;
+}

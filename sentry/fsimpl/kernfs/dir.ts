@@ -1,0 +1,120 @@
+/**
+ * Generated directories: StaticDir with a fixed set of children, KernfsDir for names that come and go. Entry positions are
+ * chosen by the directory, so that a reader who goes on after a change neither skips nor repeats what stayed.
+ */
+import { EINVAL, EISDIR, ENOENT } from '../../abi/errno.ts';
+import { SEEK_CUR, SEEK_SET } from '../../abi/fcntl.ts';
+import { DT_DIR, S_IFDIR, modeToDt } from '../../abi/stat.ts';
+import type { CallContext } from '../../vfs/call-context.ts';
+import type { Path } from '../../vfs/dentry.ts';
+import { FileDescription, type DirEmit } from '../../vfs/file-description.ts';
+import { Inode, type AttrChange } from '../../vfs/inode.ts';
+import type { KernfsSuperBlock } from './super-block.ts';
+import { applyAttr, now } from './attr.ts';
+
+/** An entry of a directory; `off` is its own position, at least FIRST_ENTRY and ascending. */
+export interface KernfsEntry {
+  readonly name: string;
+  readonly ino: number;
+  readonly type: number;
+  readonly off: number;
+}
+
+/** Positions 0 and 1 are "." and "..". */
+export const FIRST_ENTRY = 2;
+
+export abstract class KernfsDir extends Inode {
+  constructor(sb: KernfsSuperBlock, perm: number, uid = 0, gid = 0) {
+    super(sb, sb.nextIno(), S_IFDIR | perm, uid, gid);
+    this.nlink = 2;
+    this.atime = this.mtime = this.ctime = now();
+  }
+
+  abstract override lookup(name: string, t: CallContext | null): Inode | number;
+
+  /** Entries with position ≥ `from`, ascending. */
+  abstract entries(t: CallContext, from: number): Iterable<KernfsEntry>;
+
+  override open(_t: CallContext, path: Path, flags: number): FileDescription | number {
+    return new KernfsDirDescription(path, this, flags);
+  }
+
+  override setAttr(change: AttrChange): number {
+    return applyAttr(this, change);
+  }
+}
+
+class KernfsDirDescription extends FileDescription {
+  private readonly dir: KernfsDir;
+
+  constructor(path: Path, dir: KernfsDir, flags: number) {
+    super(path, dir, flags);
+    this.dir = dir;
+  }
+
+  override get pollable(): boolean {
+    return false;
+  }
+
+  override get seekable(): boolean {
+    return true;
+  }
+
+  override read(): number {
+    return -EISDIR;
+  }
+
+  override seek(_t: CallContext, offset: number, whence: number): number {
+    if (whence !== SEEK_SET && whence !== SEEK_CUR) return -EINVAL;
+    const pos = whence === SEEK_CUR ? this.pos + offset : offset;
+    if (pos < 0) return -EINVAL;
+    this.pos = pos;
+    return pos;
+  }
+
+  override getdents(t: CallContext, emit: DirEmit): number {
+    if (this.pos === 0) {
+      if (!emit('.', this.dir.ino, DT_DIR, 1)) return 0;
+      this.pos = 1;
+    }
+    if (this.pos === 1) {
+      const parent = this.path!.dentry.parent?.inode ?? this.dir;
+      if (!emit('..', parent.ino, DT_DIR, FIRST_ENTRY)) return 0;
+      this.pos = FIRST_ENTRY;
+    }
+    for (const e of this.dir.entries(t, this.pos)) {
+      if (!emit(e.name, e.ino, e.type, e.off + 1)) return 0;
+      this.pos = e.off + 1;
+    }
+    return 0;
+  }
+}
+
+/** Directory whose children are put in when it is built. */
+export class StaticDir extends KernfsDir {
+  private readonly names: string[] = [];
+  private readonly nodes = new Map<string, Inode>();
+
+  add(name: string, node: Inode): this {
+    if (!this.nodes.has(name)) this.names.push(name);
+    this.nodes.set(name, node);
+    if (node.isDir) this.nlink++;
+    return this;
+  }
+
+  get(name: string): Inode | undefined {
+    return this.nodes.get(name);
+  }
+
+  override lookup(name: string, _t: CallContext | null): Inode | number {
+    return this.nodes.get(name) ?? -ENOENT;
+  }
+
+  override *entries(_t: CallContext, from: number): Iterable<KernfsEntry> {
+    for (let i = Math.max(0, from - FIRST_ENTRY); i < this.names.length; i++) {
+      const name = this.names[i]!;
+      const node = this.nodes.get(name)!;
+      yield { name, ino: node.ino, type: modeToDt(node.mode), off: i + FIRST_ENTRY };
+    }
+  }
+}

@@ -1,0 +1,108 @@
+/**
+ * Generated files, Linux's seq_file: the content is made when a reader starts at position 0 and kept with the open file, so
+ * that a reader of several pieces sees one state. Writable files take a whole write at once, as sysctls and
+ * kernfs attributes do.
+ */
+import { EINVAL } from '../../abi/errno.ts';
+import { SEEK_CUR, SEEK_SET } from '../../abi/fcntl.ts';
+import { S_IFREG } from '../../abi/stat.ts';
+import type { CallContext } from '../../vfs/call-context.ts';
+import type { Path } from '../../vfs/dentry.ts';
+import { FileDescription } from '../../vfs/file-description.ts';
+import { Inode, type AttrChange } from '../../vfs/inode.ts';
+import { applyAttr, now } from './attr.ts';
+import type { KernfsSuperBlock } from './super-block.ts';
+
+/** Byte string content, or −errno. `t` reads, which is not always who opened. */
+export type Generate = (t: CallContext) => string | number;
+/** Takes what was written: bytes consumed or −errno. `pos` is the file position before the write. */
+export type Store = (t: CallContext, data: string, pos: number) => number;
+
+/** What one write hands to Store at most (fs/kernfs/file.c uses a page as well). */
+const MAX_WRITE = 4096;
+
+export interface KernfsFileOptions {
+  uid?: number;
+  gid?: number;
+  store?: Store;
+  /** st_size: 0 in /proc, 4096 in sysfs. */
+  size?: number;
+  /** Decides at open(2): 0 or −errno. */
+  onOpen?: (t: CallContext, flags: number) => number;
+}
+
+export class KernfsFile extends Inode {
+  readonly generate: Generate;
+  readonly store: Store | null;
+  private readonly onOpen: ((t: CallContext, flags: number) => number) | null;
+
+  constructor(sb: KernfsSuperBlock, perm: number, generate: Generate, options: KernfsFileOptions = {}) {
+    super(sb, sb.nextIno(), S_IFREG | perm, options.uid ?? 0, options.gid ?? 0);
+    this.generate = generate;
+    this.store = options.store ?? null;
+    this.onOpen = options.onOpen ?? null;
+    this.size = options.size ?? 0;
+    this.atime = this.mtime = this.ctime = now();
+  }
+
+  override open(t: CallContext, path: Path, flags: number): FileDescription | number {
+    const refused = this.onOpen === null ? 0 : this.onOpen(t, flags);
+    return refused < 0 ? refused : new KernfsFileDescription(path, this, flags);
+  }
+
+  override setAttr(change: AttrChange): number {
+    return applyAttr(this, change);
+  }
+}
+
+export class KernfsFileDescription extends FileDescription {
+  private readonly file: KernfsFile;
+  private content: Buffer | null = null;
+
+  constructor(path: Path, file: KernfsFile, flags: number) {
+    super(path, file, flags);
+    this.file = file;
+  }
+
+  override get pollable(): boolean {
+    return false;
+  }
+
+  override get seekable(): boolean {
+    return true;
+  }
+
+  override read(t: CallContext, buf: Uint8Array, off: number, len: number, pos: number): number {
+    if (pos === 0 || this.content === null) {
+      const made = this.file.generate(t);
+      if (typeof made === 'number') return made;
+      this.content = Buffer.from(made, 'latin1');
+    }
+    if (pos >= this.content.length) return 0;
+    const end = Math.min(this.content.length, pos + len);
+    buf.set(this.content.subarray(pos, end), off);
+    return end - pos;
+  }
+
+  override write(t: CallContext, buf: Uint8Array, off: number, len: number, pos: number): number {
+    if (this.file.store === null) return -EINVAL;
+    const n = Math.min(len, MAX_WRITE);
+    return this.file.store(t, Buffer.from(buf.buffer, buf.byteOffset + off, n).toString('latin1'), pos);
+  }
+
+  override seek(_t: CallContext, offset: number, whence: number): number {
+    if (whence !== SEEK_SET && whence !== SEEK_CUR) return -EINVAL;
+    const pos = whence === SEEK_CUR ? this.pos + offset : offset;
+    if (pos < 0) return -EINVAL;
+    this.pos = pos;
+    return pos;
+  }
+
+  override truncate(): number {
+    return 0;
+  }
+
+  override fsync(): number {
+    return -EINVAL;
+  }
+}
