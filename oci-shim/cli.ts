@@ -1,0 +1,41 @@
+/** The command line. Global options stand before the command, as runc's do. */
+import { Command, CommanderError } from 'commander';
+import { doCommand } from './commands/do.ts';
+import { helpSyscallsCommand } from './commands/help-syscalls.ts';
+import { runCommand } from './commands/run.ts';
+import { checkGlobalOptions, expandBareStrace } from './global-options.ts';
+import { UserError } from './user-error.ts';
+import { VERSION } from './version.ts';
+
+const program = new Command('runsc-ts')
+  .description('OCI runtime that runs containers under a user-space Linux kernel')
+  .version(`runsc-ts version ${VERSION}\nspec: 1.2.0`, '--version', 'print the version')
+  .option('--platform <name>', 'how guest code is trapped: "systrap" or "ptrace"', 'systrap')
+  .option(
+    '--strace [calls]',
+    'log system calls (all, or --strace=NAME,NAME) to the debug log or standard error',
+  )
+  .option('--debug-log <file>', 'append the sandbox’s log to FILE')
+  .option('--root <dir>', 'directory for the state of containers')
+  .enablePositionalOptions()
+  .showHelpAfterError('(try "runsc-ts --help")')
+  .exitOverride();
+
+const globals = () => checkGlobalOptions(program.opts());
+program.addCommand(doCommand(globals)).addCommand(runCommand(globals));
+program.helpCommand(false).addCommand(helpSyscallsCommand(program));
+for (const c of program.commands) c.exitOverride().showHelpAfterError(`(try "runsc-ts ${c.name()} --help")`);
+
+try {
+  await program.parseAsync(expandBareStrace(process.argv.slice(2)), { from: 'user' });
+} catch (e) {
+  if (e instanceof CommanderError) {
+    process.exitCode = e.exitCode;
+  } else if (e instanceof UserError) {
+    process.stderr.write(`runsc-ts: ${e.message}\n`);
+    process.exitCode = e.exitCode;
+  } else {
+    process.stderr.write(`runsc-ts: internal error: ${(e as Error).stack ?? String(e)}\n`);
+    process.exitCode = 134;
+  }
+}

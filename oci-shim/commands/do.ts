@@ -1,0 +1,176 @@
+/** `runsc-ts do`: one command in a sandbox over the host's root, a directory or an image. */
+import { existsSync, realpathSync, statSync } from 'node:fs';
+import { isAbsolute, resolve } from 'node:path';
+import { Command } from 'commander';
+import { CAP_LAST_CAP } from '../../sentry/auth/capability.ts';
+import { MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY } from '../../sentry/vfs/mount.ts';
+import type { GlobalOptions } from '../global-options.ts';
+import { launch, type Export } from '../launch.ts';
+import type { MountConfig, ProcessConfig, SandboxConfig } from '../sandbox-config.ts';
+import { UserError } from '../user-error.ts';
+
+interface DoOptions {
+  root?: string;
+  cwd?: string;
+  env: string[];
+  volume: string[];
+  forceOverlay: string;
+  memoryOverlay?: boolean;
+  network: string;
+  hostname?: string;
+}
+
+const collect = (value: string, all: string[]): string[] => [...all, value];
+
+export function doCommand(globals: () => GlobalOptions): Command {
+  return new Command('do')
+    .description('run one command in a sandbox over the host’s files; writes stay in memory')
+    .usage('[options] -- COMMAND [ARG...]')
+    .option('--root <dir>', 'use DIR as the root file system (default: the host’s /)')
+    .option('--cwd <dir>', 'working directory in the sandbox (default: the current one if it exists there)')
+    .option('--env <name=value>', 'set an environment variable; repeatable', collect, [])
+    .option(
+      '--volume <src:dst[:ro]>',
+      'make the host’s SRC visible as DST, written through; repeatable',
+      collect,
+      [],
+    )
+    .option('--memory-overlay', 'keep writes to the root in memory (the default)')
+    .option('--force-overlay <bool>', '"false": write through to the root instead of to memory', 'true')
+    .option('--network <mode>', '"none": own loopback only; "host": sockets of the host’s network', 'none')
+    .option('--hostname <name>', 'host name in the sandbox')
+    .argument('<command...>', 'program and its arguments')
+    .passThroughOptions()
+    .addHelpText('after', HELP)
+    .action((args: string[], options: DoOptions) => {
+      runDo(args, options, globals());
+    });
+}
+
+const HELP = `
+Examples:
+  runsc-ts do -- uname -a
+  runsc-ts do --volume "$PWD:/src" --cwd /src -- make -j2
+  runsc-ts --strace=openat,execve do -- ls /
+
+The exit status is the command's; 126 and 127 as in a shell, 125 if the sandbox itself failed.`;
+
+function runDo(args: string[], options: DoOptions, globals: GlobalOptions): void {
+  if (options.forceOverlay !== 'true' && options.forceOverlay !== 'false') {
+    throw new UserError(`--force-overlay=${options.forceOverlay}: must be "true" or "false"`);
+  }
+  if (options.network !== 'none' && options.network !== 'host') {
+    throw new UserError(`--network ${options.network}: must be "none" or "host"`);
+  }
+  if (options.memoryOverlay === true && options.forceOverlay === 'false') {
+    throw new UserError('--memory-overlay and --force-overlay=false exclude each other');
+  }
+  const writeThrough = options.forceOverlay === 'false';
+  const exports: Export[] = [{ path: rootDir(options), readOnly: !writeThrough, exclusive: !writeThrough }];
+  const layers = exports.map((_, i) => i);
+  const mounts = [...standardMounts(), ...options.volume.map((v) => volume(v, exports))];
+  const config: SandboxConfig = {
+    id: `do-${process.pid}`,
+    platform: globals.platform,
+    hostname: options.hostname ?? 'runsc-ts',
+    domainname: '(none)',
+    process: processConfig(args, options),
+    root: { layers, overlay: writeThrough ? 'none' : 'memory', readOnly: false },
+    mounts,
+    maskedPaths: [],
+    readonlyPaths: [],
+    sysctl: {},
+    network: options.network,
+    strace: globals.strace,
+    debugLogFd: -1,
+    exclusiveExports: exports.map((e) => e.exclusive),
+  };
+  launch(config, exports, globals);
+}
+
+function rootDir(options: DoOptions): string {
+  const dir = options.root ?? '/';
+  if (!existsSync(dir)) throw new UserError(`--root ${dir}: no such directory`);
+  if (!statSync(dir).isDirectory()) throw new UserError(`--root ${dir}: not a directory`);
+  return realpathSync(dir);
+}
+
+function volume(spec: string, exports: Export[]): MountConfig {
+  const parts = spec.split(':');
+  const [src, dst, mode] = parts;
+  if (
+    parts.length < 2 ||
+    parts.length > 3 ||
+    !src ||
+    !dst ||
+    (mode !== undefined && mode !== 'ro' && mode !== 'rw')
+  ) {
+    throw new UserError(`--volume ${spec}: must be SRC:DST or SRC:DST:ro`);
+  }
+  if (!isAbsolute(dst)) throw new UserError(`--volume ${spec}: "${dst}" must be an absolute path`);
+  const path = resolve(src);
+  if (!existsSync(path)) throw new UserError(`--volume ${spec}: "${src}" does not exist`);
+  const readOnly = mode === 'ro';
+  exports.push({ path: realpathSync(path), readOnly, exclusive: false });
+  return {
+    destination: dst,
+    type: 'bind',
+    exportIndex: exports.length - 1,
+    source: path,
+    flags: MS_NOSUID | MS_NODEV | (readOnly ? MS_RDONLY : 0),
+    data: '',
+  };
+}
+
+/** The file systems every program expects (runtime-spec config-linux.md, "Default Filesystems"). */
+export function standardMounts(): MountConfig[] {
+  const mount = (destination: string, type: MountConfig['type'], flags: number, data = ''): MountConfig => ({
+    destination,
+    type,
+    exportIndex: -1,
+    source: type === 'devtmpfs' ? 'dev' : type,
+    flags,
+    data,
+  });
+  return [
+    mount('/proc', 'proc', MS_NOSUID | MS_NODEV | MS_NOEXEC),
+    mount('/sys', 'sysfs', MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY),
+    mount('/dev', 'devtmpfs', MS_NOSUID, 'mode=755'),
+    mount('/dev/pts', 'devpts', MS_NOSUID | MS_NOEXEC, 'gid=5,mode=620,ptmxmode=666'),
+    mount('/dev/shm', 'tmpfs', MS_NOSUID | MS_NODEV, 'mode=1777'),
+    mount('/dev/mqueue', 'mqueue', MS_NOSUID | MS_NODEV | MS_NOEXEC),
+  ];
+}
+
+function processConfig(args: string[], options: DoOptions): ProcessConfig {
+  for (const e of options.env) {
+    if (!/^[^=]+=/.test(e)) throw new UserError(`--env ${e}: must be NAME=VALUE`);
+  }
+  const uid = process.getuid!();
+  const gid = process.getgid!();
+  const caps = uid === 0 ? Array.from({ length: CAP_LAST_CAP + 1 }, (_, i) => i) : [];
+  const inherited = Object.entries(process.env).map(([k, v]) => `${k}=${v}`);
+  const cwd = options.cwd ?? (options.root === undefined ? process.cwd() : '/');
+  if (!isAbsolute(cwd)) throw new UserError(`--cwd ${cwd}: must be an absolute path`);
+  return {
+    args,
+    env: mergeEnv(inherited, options.env),
+    cwd,
+    uid,
+    gid,
+    additionalGids: process.getgroups!().filter((g) => g !== gid),
+    umask: process.umask(),
+    capabilities: { bounding: caps, effective: caps, inheritable: [], permitted: caps, ambient: [] },
+    rlimits: {},
+    noNewPrivileges: false,
+    oomScoreAdj: 0,
+    terminal: false,
+  };
+}
+
+/** Later settings of a name win. */
+function mergeEnv(base: readonly string[], extra: readonly string[]): string[] {
+  const byName = new Map<string, string>();
+  for (const e of [...base, ...extra]) byName.set(e.slice(0, e.indexOf('=')), e);
+  return [...byName.values()];
+}

@@ -1,0 +1,60 @@
+/** Options that stand before the command, as runc's do. */
+import { accessSync, constants, mkdirSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { SYSCALL_NAMES } from '../sentry/abi/syscall-names.ts';
+import { UserError } from './user-error.ts';
+
+export interface GlobalOptions {
+  platform: 'systrap' | 'ptrace';
+  /** null: off, []: all. */
+  strace: string[] | null;
+  debugLog: string | null;
+  /** Directory of container states. */
+  root: string;
+}
+
+/** `--strace` alone means all calls; commander would take the next word for its value. */
+export function expandBareStrace(argv: readonly string[]): string[] {
+  return argv.map((a) => (a === '--strace' ? '--strace=all' : a));
+}
+
+export function checkGlobalOptions(raw: Record<string, unknown>): GlobalOptions {
+  const platform = String(raw['platform']);
+  if (platform !== 'systrap' && platform !== 'ptrace') {
+    throw new UserError(`--platform ${platform}: must be "systrap" or "ptrace"`);
+  }
+  return {
+    platform,
+    strace: parseStrace(raw['strace']),
+    debugLog: raw['debugLog'] === undefined ? null : String(raw['debugLog']),
+    root: raw['root'] === undefined ? defaultStateDir() : String(raw['root']),
+  };
+}
+
+function parseStrace(value: unknown): string[] | null {
+  if (value === undefined) return null;
+  if (value === 'all' || value === true) return [];
+  const known = new Set(SYSCALL_NAMES.values());
+  const names = String(value).split(',');
+  const unknown = names.find((n) => !known.has(n));
+  if (unknown !== undefined)
+    throw new UserError(`--strace=${String(value)}: "${unknown}" is not an x86-64 system call`);
+  return names;
+}
+
+function defaultStateDir(): string {
+  if (process.getuid!() === 0) return '/run/runsc-ts';
+  return `${process.env['XDG_RUNTIME_DIR'] ?? `/tmp/runsc-ts-${process.getuid!()}`}/runsc-ts`;
+}
+
+/** Opens the debug log for appending; −1 if none was asked for. */
+export function openDebugLog(options: GlobalOptions): number {
+  if (options.debugLog === null) return -1;
+  try {
+    mkdirSync(dirname(options.debugLog), { recursive: true });
+    accessSync(dirname(options.debugLog), constants.W_OK);
+    return openSync(options.debugLog, 'a', 0o644);
+  } catch (e) {
+    throw new UserError(`--debug-log ${options.debugLog}: ${(e as Error).message}`);
+  }
+}

@@ -1,0 +1,57 @@
+/** Turns the CLI process into the launcher of a sandbox. Returns only by throwing. */
+import { closeSync, existsSync, openSync, unlinkSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { errnoName } from '../sentry/abi/errno.ts';
+import { nativeDir } from '../sentry/host/koffi.ffi.ts';
+import { becomeLauncher } from '../platform-ptrace/confine/become-launcher.ts';
+import { openDebugLog, type GlobalOptions } from './global-options.ts';
+import type { GoferConfig, SandboxConfig } from './sandbox-config.ts';
+import { UserError } from './user-error.ts';
+
+/** A host tree that the gofer serves. */
+export interface Export {
+  path: string;
+  readOnly: boolean;
+  /** Nobody else changes it while the sandbox runs. */
+  exclusive: boolean;
+}
+
+/** Host ids of the sentry and the guests' host processes when root starts the sandbox. */
+const SANDBOX_UID = 65534;
+const SANDBOX_GID = 65534;
+
+export function launch(config: SandboxConfig, exports: readonly Export[], globals: GlobalOptions): never {
+  if (!existsSync(join(nativeDir, 'launcher'))) {
+    throw new UserError(`${join(nativeDir, 'launcher')} is missing: run "npm run build" first`);
+  }
+  const logFd = openDebugLog(globals);
+  const goferConfig: GoferConfig = { exports: exports.map((e) => ({ readOnly: e.readOnly })) };
+  const r = becomeLauncher({
+    node: process.execPath,
+    dist: nativeDir,
+    uid: SANDBOX_UID,
+    gid: SANDBOX_GID,
+    hostNetwork: config.network === 'host',
+    ...(logFd >= 0 ? { logFd } : {}),
+    sentryConfigFd: jsonFd(config),
+    goferConfigFd: jsonFd(goferConfig),
+    sentryArgs: ['--no-warnings', '--max-semi-space-size=16', join(nativeDir, 'sentry.cjs')],
+    goferArgs: ['--no-warnings', '--max-old-space-size=256', join(nativeDir, 'gofer.cjs')],
+    exports: exports.map((e) => ({ path: e.path, readOnly: e.readOnly })),
+  });
+  throw new UserError(`cannot start ${join(dirname(nativeDir), 'launcher')}: ${errnoName(-r)}`, 125);
+}
+
+/** Readable fd of an unlinked file holding `value` as JSON, positioned at its start. */
+function jsonFd(value: unknown): number {
+  const path = join(tmpdir(), `runsc-ts-${process.pid}-${Math.random().toString(36).slice(2)}`);
+  const w = openSync(path, 'wx', 0o600);
+  try {
+    writeSync(w, JSON.stringify(value));
+    return openSync(path, 'r');
+  } finally {
+    closeSync(w);
+    unlinkSync(path);
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * What the CLI tells the sentry and the gofer about one sandbox, as JSON. The CLI has checked it against the user's
+ * input; the sentry trusts the CLI. Exports of the gofer are named by index.
+ */
+
+export interface ProcessConfig {
+  args: string[];
+  /** `NAME=value` */
+  env: string[];
+  cwd: string;
+  uid: number;
+  gid: number;
+  additionalGids: number[];
+  umask: number;
+  /** Capability sets as bit numbers. */
+  capabilities: {
+    bounding: number[];
+    effective: number[];
+    inheritable: number[];
+    permitted: number[];
+    ambient: number[];
+  };
+  /** RLIMIT_* number → soft and hard limit; −1 is RLIM_INFINITY. Missing ones have the kernel's defaults. */
+  rlimits: Record<number, { soft: number; hard: number }>;
+  noNewPrivileges: boolean;
+  oomScoreAdj: number;
+  /** The process gets a new pty of the sandbox as controlling terminal (OCI process.terminal). */
+  terminal: boolean;
+}
+
+export interface MountConfig {
+  /** Absolute path in the guest. */
+  destination: string;
+  type: 'proc' | 'sysfs' | 'tmpfs' | 'devpts' | 'mqueue' | 'devtmpfs' | 'bind' | 'cgroup';
+  /** Gofer export of a bind. */
+  exportIndex: number;
+  /** Source as /proc/mounts shows it. */
+  source: string;
+  /** MS_* flags. */
+  flags: number;
+  /** File system options that are not flags: `size=64m,mode=755`. */
+  data: string;
+}
+
+export interface RootConfig {
+  /** Gofer exports, topmost layer first. */
+  layers: number[];
+  /** memory: writes go to memory above the layers. none: the single layer is written through. */
+  overlay: 'memory' | 'none';
+  readOnly: boolean;
+}
+
+export interface SandboxConfig {
+  id: string;
+  platform: 'systrap' | 'ptrace';
+  hostname: string;
+  domainname: string;
+  process: ProcessConfig;
+  root: RootConfig;
+  mounts: MountConfig[];
+  maskedPaths: string[];
+  readonlyPaths: string[];
+  sysctl: Record<string, string>;
+  network: 'none' | 'host';
+  /** null: off, []: all calls, else names. */
+  strace: string[] | null;
+  /** fd (in the sentry) of the debug log, −1 if none. */
+  debugLogFd: number;
+  /** Export index → true if only this sandbox changes the tree (attributes may be cached). */
+  exclusiveExports: boolean[];
+}
+
+/** What the gofer serves: one entry per export, in order. The trees are /0, /1, … of its root. */
+export interface GoferConfig {
+  exports: { readOnly: boolean }[];
+}
