@@ -25,36 +25,44 @@ function cc(output, sources, flags) {
   renameSync(tmp, `${dist}/${output}`);
 }
 
-cc('shim.so', ['shim.c'], ['-shared', '-fPIC']);
+// Headers that the native parts share with TypeScript.
+const { outputFiles } = await build({
+  entryPoints: [`${root}/platform-ptrace/seccomp/native-headers.ts`],
+  bundle: true,
+  write: false,
+  format: 'esm',
+  platform: 'node',
+});
+const headers = await import(
+  `data:text/javascript;base64,${Buffer.from(outputFiles[0].text).toString('base64')}`
+);
+writeFileSync(`${dist}/stub-layout.h`, headers.layoutHeader());
+writeFileSync(`${dist}/guest-filter.h`, headers.filterHeader());
+
+cc('shim.so', ['shim.c'], ['-shared', '-fPIC', `-I${dist}`]);
+cc('zygote-run', ['zygote-run.c'], ['-static', `-I${dist}`]);
 cc(
   'launcher',
   ['', '-util', '-init', '-gofer', '-zygote'].map((part) => `launcher${part}.c`),
-  ['-static'],
+  ['-static', `-I${dist}`],
 );
 const freestanding = ['-static', '-nostdlib', '-ffreestanding', '-Wl,--build-id=none', '-Wl,-z,noexecstack'];
 cc('ptrace-stub', ['ptrace-stub.c'], [...freestanding, '-Wl,-Ttext-segment=0x7ff000000000']);
-if (existsSync(`${native}/stub.c`)) {
-  cc(
-    'stub',
-    ['stub.c'],
-    [
-      '-static',
-      '-nostdlib',
-      '-ffreestanding',
-      '-fno-stack-protector',
-      '-fcf-protection=none',
-      '-fno-pic',
-      '-no-pie',
-      '-mcmodel=large',
-      '-mgeneral-regs-only',
-      '-fno-builtin',
-      '-fno-asynchronous-unwind-tables',
-      `-Wl,-T,${native}/stub.ld`,
-      '-Wl,--build-id=none',
-      '-Wl,-z,noexecstack',
-    ],
-  );
-}
+cc(
+  'stub',
+  ['stub.c'],
+  [
+    ...freestanding,
+    `-I${dist}`,
+    '-fno-stack-protector',
+    '-fcf-protection=none',
+    '-fpie',
+    '-no-pie',
+    '-mgeneral-regs-only',
+    '-fno-asynchronous-unwind-tables',
+    `-Wl,-T,${native}/stub.ld`,
+  ],
+);
 
 const koffiDir = dirname(require.resolve('@koromix/koffi-linux-x64/package.json'));
 const isMusl = !process.report.getReport().header.glibcVersionRuntime;

@@ -1,0 +1,120 @@
+/**
+ * The one description of what stub and sentry share: where the stub lives in a guest address space, the layout of the
+ * slot area and the words exchanged there. build.js turns every number exported here into a #define for stub.c and
+ * zygote.h, so the two sides cannot drift apart.
+ *
+ * Guests own everything below STUB_BASE. Above it lie, in every guest process: the stub's text, the publish pages, the
+ * slot area, and (wherever the host kernel put them) [vvar] and [vdso].
+ */
+
+/** Text of the stub; its first instruction is the one `syscall` that the guest filter admits. */
+export const STUB_BASE = 0x7fff00000000;
+/** Instruction pointer that the kernel reports for a call from that `syscall`. */
+export const SYSCALL_RETURN_IP = 0x7fff00000002;
+/** Read-only pages that all address spaces share (a sealed memfd). */
+export const PUBLISH_ADDR = 0x7fff08000000;
+export const PUBLISH_SIZE = 0x8000;
+/** Slot area: one memfd per address space, mapped shared and aligned to its size. */
+export const AREA_ADDR = 0x7fff10000000;
+export const AREA_SIZE = 0x2000000;
+export const SLOT_SIZE = 0x8000;
+/** The sentry maps the area in chunks; slot 0 of a chunk is its header. */
+export const CHUNK_SIZE = 0x100000;
+export const SLOTS_PER_CHUNK = 32;
+export const CHUNKS_PER_AREA = 32;
+/** First-past-the-end address for guest mappings, and the lowest one. */
+export const GUEST_MAX = STUB_BASE;
+export const GUEST_MIN = 0x10000;
+
+// Chunk header (offsets in bytes from the start of the chunk).
+/** Bit n: slot n has something for the sentry. */
+export const CHUNK_PENDING = 0;
+// Zygote only: handshake with its spawner, and what it found out about the host.
+export const ZYGOTE_READY = 256;
+export const ZYGOTE_TAKEN = 260;
+export const ZYGOTE_VVAR = 264;
+export const ZYGOTE_VDSO = 272;
+export const ZYGOTE_VDSO_END = 280;
+export const ZYGOTE_MINSIGSTKSZ = 288;
+
+// Slot: line 0 carries a whole syscall there and its result back.
+export const SLOT_STATE = 0;
+/** To the sentry: event kind and the CPU the guest thread is on (<<8). To the stub: command. */
+export const SLOT_EVENT = 4;
+/** To the sentry: syscall number (EVENT_SYSCALL). To the stub: result, 64 bits. */
+export const SLOT_NR = 8;
+/** Six 64-bit arguments of a syscall; of a fault: si_addr, si_code, trapno, error code. */
+export const SLOT_ARGS = 16;
+// Line 1 and further: touched by one side only in the ordinary case.
+/** Address of the kernel's rt_sigframe. */
+export const SLOT_FRAME = 64;
+export const SLOT_FS_BASE = 72;
+export const SLOT_GS_BASE = 80;
+/** Number of orders of the current list that have been executed. */
+export const SLOT_PROGRESS = 88;
+export const SLOT_ORDER_COUNT = 92;
+export const SLOT_COPYOUT_COUNT = 96;
+/** Bytes fetched into the prefetch window per argument, one after the other, each rounded up to 8. */
+export const SLOT_PREFETCH_LEN = 104;
+export const SLOT_COPYOUTS = 256;
+export const SLOT_ORDERS = 1024;
+export const ORDERS_MAX = 32;
+export const ORDER_SIZE = 64;
+export const COPYOUTS_MAX = 16;
+export const COPYOUT_SIZE = 16;
+/** Input window, filled by the stub before it publishes a syscall. */
+export const SLOT_PREFETCH = 0x1000;
+export const PREFETCH_SIZE = 0x2000;
+/** Output window, copied out by the stub at resume. */
+export const SLOT_DATA = 0x3000;
+export const DATA_SIZE = 0x2000;
+/** Alternate signal stack: holds the guest's frame, the handler, and one nested frame. */
+export const SLOT_STACK = 0x5000;
+export const STACK_SIZE = 0x3000;
+
+// Values of SLOT_STATE.
+export const STATE_RUNNING = 0;
+/** The stub has published an event and spins. */
+export const STATE_TRAPPED = 1;
+/** The same, and the stub sleeps in a notification or is about to. */
+export const STATE_SLEEPING = 2;
+/** The sentry has answered. */
+export const STATE_GO = 3;
+/** The thread has left: the slot may be reused. */
+export const STATE_FREE = 4;
+
+// Values of SLOT_EVENT (low byte), stub to sentry. Faults use their signal number, all below 32.
+export const EVENT_SYSCALL = 32;
+export const EVENT_INTERRUPT = 33;
+export const EVENT_ORDERS_DONE = 34;
+/** Arguments 0 and 1: index of the failed order, errno. */
+export const EVENT_ORDER_FAILED = 35;
+
+// Commands, sentry to stub.
+export const COMMAND_RESUME_SYSCALL = 1;
+export const COMMAND_RESUME = 2;
+export const COMMAND_REPORT = 3;
+export const COMMAND_EXIT_THREAD = 4;
+
+// Publish pages.
+export const PUBLISH_SENTRY_CPU = 0;
+export const PUBLISH_ASLEEP = 4;
+/** How many rounds of the waiting loop a stub spins for an answer. */
+export const PUBLISH_SPIN = 8;
+/** Copy plan: PLAN_SYSCALLS rows of six words, see copy-plan.ts. */
+export const PUBLISH_PLAN = 64;
+export const PLAN_SYSCALLS = 512;
+export const PLAN_KIND_STRING = 1;
+export const PLAN_KIND_IN = 2;
+export const PLAN_KIND_IN_BUF = 3;
+
+/** Host signal that stops a running guest thread (SIGURG). */
+export const INTERRUPT_SIGNAL = 23;
+/** The syscall number by which a guest thread sleeps: no kernel has it, the filter turns it into a notification. */
+export const SLEEP_SYSCALL = 0x52535453;
+
+/** clone(2) flags of a new process (CLONE_PARENT|SIGCHLD) and of a new thread (VM|FS|FILES|SIGHAND|THREAD|SYSVSEM). */
+export const CLONE_FLAGS_PROCESS = 0x8011;
+export const CLONE_FLAGS_THREAD = 0x50f00;
+/** The descriptor number at which the gate installs files to be mapped. */
+export const GATE_FD = 1;
