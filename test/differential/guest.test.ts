@@ -1,0 +1,67 @@
+// Every program of test/guest runs on the host first; each line it prints is a case that the sandbox has to repeat, on
+// both platforms. GUEST=name,name restricts the run.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { compileGuest, guestPrograms } from '../lib/guest-programs.ts';
+import { platforms, run, sandbox, type Outcome } from '../lib/sandbox.ts';
+
+const only = process.env['GUEST']?.split(',');
+const programs = guestPrograms().filter((p) => only === undefined || only.includes(p));
+const env = {
+  PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+  HOME: '/root',
+  LANG: 'C',
+};
+
+/** Both runs get an empty working directory on tmpfs, of the same name. */
+function inScratch(f: (dir: string) => Outcome): Outcome {
+  const dir = mkdtempSync('/dev/shm/guest-');
+  try {
+    return f(dir);
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+for (const name of programs) {
+  const bin = compileGuest(name);
+  const native = inScratch((cwd) => run(bin, [], { cwd, env }));
+  const lines = native.stdout.split('\n').filter((l) => l !== '');
+
+  describe(name, () => {
+    test('native run is sane', () => {
+      expect(native.timedOut).toBe(false);
+      expect(lines.filter((l) => l.endsWith(' FAIL'))).toEqual([]);
+      expect(lines.length).toBeGreaterThan(0);
+    });
+
+    for (const platform of platforms) {
+      describe(platform, () => {
+        let outcome: Outcome;
+        let guest: string[];
+        beforeAll(() => {
+          outcome = sandbox(
+            platform,
+            ['/bin/sh', '-c', `mkdir -p /tmp/guest && cd /tmp/guest && exec ${bin}`],
+            {
+              env,
+              cwd: '/',
+            },
+          );
+          guest = outcome.stdout.split('\n').filter((l) => l !== '');
+        });
+        lines.forEach((line, i) => {
+          test(`${i + 1} ${line}`, () => {
+            expect(guest[i], outcome.stderr.slice(-2000)).toBe(line);
+          });
+        });
+        test('exit status', () => {
+          expect({ status: outcome.status, lines: guest.length }, outcome.stderr.slice(-2000)).toEqual({
+            status: native.status,
+            lines: lines.length,
+          });
+        });
+      });
+    }
+  });
+}

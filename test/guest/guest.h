@@ -1,0 +1,78 @@
+// For differential guest programs: each prints one line per case, the same on Linux and in the sandbox. The runner
+// (test/differential) runs the program natively first and compares line by line, so print nothing that varies:
+// no pids, addresses, times or inode numbers, only relations between them.
+#ifndef GUEST_H
+#define GUEST_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+// A pointer that is never mapped, and a page that is PROT_NONE.
+#define BAD_PTR ((void *)0x10)
+
+// `name = 3` or `name = -1 ENOENT`. Use: ret("open missing", open(...));
+static inline long ret(const char *name, long r) {
+  int e = errno;
+  if (r == -1) printf("%s = -1 %s\n", name, strerrorname_np(e));
+  else printf("%s = %ld\n", name, r);
+  fflush(stdout);
+  return r;
+}
+
+// `name ok` or `name FAIL`. For facts that must hold on Linux too.
+static inline void is(const char *name, int fact) {
+  printf("%s %s\n", name, fact ? "ok" : "FAIL");
+  fflush(stdout);
+}
+
+// `name succeeds` or the errno, where the value itself varies (descriptors, addresses, pids).
+static inline long ok(const char *name, long r) {
+  int e = errno;
+  printf("%s %s\n", name, r == -1 ? strerrorname_np(e) : "succeeds");
+  fflush(stdout);
+  return r;
+}
+
+static inline void say(const char *fmt, ...) {
+  va_list ap;
+  va_start(ap, fmt);
+  vprintf(fmt, ap);
+  va_end(ap);
+  putchar('\n');
+  fflush(stdout);
+}
+
+static inline void sleep_ms(int ms) {
+  struct timespec ts = {ms / 1000, (ms % 1000) * 1000000L};
+  while (nanosleep(&ts, &ts) < 0 && errno == EINTR) {}
+}
+
+// Waits for `pid` and prints how it ended.
+static inline void wait_say(const char *name, pid_t pid) {
+  int st = 0;
+  if (waitpid(pid, &st, 0) != pid) {
+    say("%s: waitpid %s", name, strerrorname_np(errno));
+    return;
+  }
+  if (WIFEXITED(st)) say("%s: exit %d", name, WEXITSTATUS(st));
+  else if (WIFSIGNALED(st)) say("%s: signal %d%s", name, WTERMSIG(st), WCOREDUMP(st) ? " core" : "");
+  else say("%s: status %x", name, st);
+}
+
+#endif
