@@ -1,7 +1,9 @@
 /** FdTable: descriptor numbers of a process (include/linux/fdtable.h struct files_struct). Shared by CLONE_FILES. */
 import { EBADF, EMFILE } from '../abi/errno.ts';
+import { O_PATH } from '../abi/fcntl.ts';
 import type { CallContext } from '../vfs/call-context.ts';
 import type { FileDescription } from '../vfs/file-description.ts';
+import { removePosixLocks } from '../vfs/locks.ts';
 
 export class FdTable {
   private files: (FileDescription | null)[] = [];
@@ -34,8 +36,15 @@ export class FdTable {
     return copy;
   }
 
-  get(fd: number): FileDescription | null {
+  /** The open file, or null; O_PATH files too (fget_raw). */
+  getRaw(fd: number): FileDescription | null {
     return fd >= 0 && fd < this.files.length ? this.files[fd]! : null;
+  }
+
+  /** The open file for I/O, null for none and for O_PATH files (fget): both are EBADF. */
+  get(fd: number): FileDescription | null {
+    const f = fd >= 0 && fd < this.files.length ? this.files[fd]! : null;
+    return f !== null && (f.flags & O_PATH) === 0 ? f : null;
   }
 
   isCloexec(fd: number): boolean {
@@ -79,7 +88,7 @@ export class FdTable {
 
   /** Takes `fd` out; the caller gets the table's reference. */
   detach(fd: number): FileDescription | null {
-    const f = this.get(fd);
+    const f = this.getRaw(fd);
     if (f === null) return null;
     this.files[fd] = null;
     this.cloexec[fd] = false;
@@ -90,6 +99,8 @@ export class FdTable {
   close(t: CallContext, fd: number): number {
     const f = this.detach(fd);
     if (f === null) return -EBADF;
+    // close(2): "All record locks (see fcntl(2)) held on the file … owned by the process are removed".
+    if (f.inode.locks !== null) removePosixLocks(f.inode, this);
     const r = f.flush(t);
     f.unref();
     return r;

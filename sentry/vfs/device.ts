@@ -9,14 +9,9 @@ import type { CallContext } from './call-context.ts';
 import type { Path } from './dentry.ts';
 import type { FileDescription } from './file-description.ts';
 import type { Inode } from './inode.ts';
+import { setDeviceOpen, type SpecialOpen } from './special.ts';
 
-/** Opens a device node; `inode` is the node, `flags` open(2)'s. */
-export type DeviceOpen = (
-  t: CallContext,
-  path: Path,
-  inode: Inode,
-  flags: number,
-) => FileDescription | number;
+export type DeviceOpen = SpecialOpen;
 
 const charDevices = new Map<number, DeviceOpen>();
 
@@ -31,8 +26,14 @@ export function isDevice(inode: Inode): boolean {
 }
 
 /** Opens the device that the node at `path` names; −ENXIO if no driver has that number. */
-export function openDevice(t: CallContext, path: Path, flags: number): FileDescription | number {
-  const inode = path.dentry.inode!;
+export function openDevice(
+  t: CallContext,
+  path: Path,
+  inode: Inode,
+  flags: number,
+): FileDescription | number {
   const open = (inode.mode & S_IFMT) === S_IFCHR ? charDevices.get(inode.rdev) : undefined;
   return open === undefined ? -ENXIO : open(t, path, inode, flags);
 }
+
+setDeviceOpen(openDevice);

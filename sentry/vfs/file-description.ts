@@ -4,11 +4,12 @@
  * I/O goes through kernel buffers: the syscall layer moves bytes between them and guest memory.
  */
 import { EBADF, EINVAL, ENODEV, ENOTDIR, ENOTTY, EOPNOTSUPP, ESPIPE } from '../abi/errno.ts';
-import { O_ACCMODE, O_RDONLY, O_WRONLY } from '../abi/fcntl.ts';
+import { O_ACCMODE, O_PATH, O_RDONLY, O_RDWR, O_WRONLY } from '../abi/fcntl.ts';
 import { EPOLLIN, EPOLLOUT, EPOLLRDNORM, EPOLLWRNORM, WaitQueue } from '../waiter/wait-queue.ts';
 import type { CallContext } from './call-context.ts';
-import type { Path } from './dentry.ts';
+import { holdPath, putPath, type Path } from './dentry.ts';
 import type { Inode } from './inode.ts';
+import { removeFileLocks } from './locks.ts';
 
 /** Receives directory entries; false: no room, the entry was not taken. `off` is the d_off that continues after it. */
 export type DirEmit = (name: string, ino: number, type: number, off: number) => boolean;
@@ -33,6 +34,8 @@ export abstract class FileDescription {
   pos = 0;
   readonly waiters = new WaitQueue();
   private refs = 1;
+  /** Counted in inode.writeCount. */
+  private countedWriter = false;
   /** F_SETOWN, F_SETSIG and O_ASYNC state, owned by the syscall layer. */
   owner: unknown = null;
   /** Called once when the last reference is gone, before release(): epoll forgets the file. Made at first use. */
@@ -42,16 +45,18 @@ export abstract class FileDescription {
     this.path = path;
     this.inode = inode;
     this.flags = flags;
+    inode.hold();
+    if (path !== null) holdPath(path);
   }
 
   get readable(): boolean {
-    const acc = this.flags & O_ACCMODE;
-    return acc !== O_WRONLY && acc !== O_ACCMODE;
+    const acc = this.flags & (O_ACCMODE | O_PATH);
+    return acc === O_RDONLY || acc === O_RDWR;
   }
 
   get writable(): boolean {
-    const acc = this.flags & O_ACCMODE;
-    return acc !== O_RDONLY && acc !== O_ACCMODE;
+    const acc = this.flags & (O_ACCMODE | O_PATH);
+    return acc === O_WRONLY || acc === O_RDWR;
   }
 
   ref(): this {
@@ -68,6 +73,16 @@ export abstract class FileDescription {
     if (--this.refs > 0) return;
     if (this.releaseHooks !== null) for (const hook of this.releaseHooks) hook();
     this.release();
+    if (this.inode.locks !== null) removeFileLocks(this.inode, this);
+    if (this.countedWriter) this.inode.writeCount--;
+    this.inode.drop();
+    if (this.path !== null) putPath(this.path);
+  }
+
+  /** Counts the file as a writer of its inode: get_write_access(). Open(2) checked that nobody executes it. */
+  countWriter(): void {
+    this.countedWriter = true;
+    this.inode.writeCount++;
   }
 
   /** The last reference is gone: free host fds, wake peers. */
@@ -127,6 +142,11 @@ export abstract class FileDescription {
   /** Emits entries from `pos` on and advances `pos`; 0 or −errno. */
   getdents(_t: CallContext, _emit: DirEmit): number {
     return -ENOTDIR;
+  }
+
+  /** O_PATH: names a place, cannot be read or written. */
+  get isPathOnly(): boolean {
+    return (this.flags & O_PATH) !== 0;
   }
 
   /** Current readiness. Regular files are always ready. */

@@ -3,11 +3,13 @@
  * subclass it and override what they support; the defaults are Linux's errors for "this file system cannot".
  * The VFS has checked names, permissions, mounts and read-only state before it calls an operation here.
  */
-import { EACCES, EINVAL, ENODEV, ENODATA, ENOTDIR, ENXIO, EOPNOTSUPP, EPERM } from '../abi/errno.ts';
+import { EACCES, EINVAL, ENODEV, ENODATA, ENOTDIR, EOPNOTSUPP, EPERM } from '../abi/errno.ts';
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../abi/stat.ts';
 import type { CallContext } from './call-context.ts';
 import type { Path } from './dentry.ts';
 import type { FileDescription } from './file-description.ts';
+import type { FileLocks } from './locks.ts';
+import { openSpecial } from './special.ts';
 import type { SuperBlock } from './super-block.ts';
 
 /** Fields of setAttr that are given. Times in {sec, nsec}. */
@@ -47,11 +49,19 @@ export abstract class Inode {
   /** Birth time or null where the file system has none. */
   btime: Timestamp | null = null;
   /** Byte-range locks, leases and flock state; made at first use by vfs/locks. */
-  locks: unknown = null;
+  locks: FileLocks | null = null;
   /** inotify watches on this inode; made at first use by the inotify implementation. */
   watches: unknown = null;
   /** Bound AF_UNIX socket of an S_IFSOCK inode, set by socket/unix. */
   boundSocket: unknown = null;
+  /** Pipe behind an S_IFIFO inode while it is open, owned by the pipe implementation. */
+  pipe: unknown = null;
+  /** Directory that was removed: nothing can be made in it any more (S_DEAD). */
+  dead = false;
+  /** Open files that may write (> 0) or running executables that forbid writing (< 0): i_writecount, ETXTBSY. */
+  writeCount = 0;
+  /** Dentries and open files that refer to it. */
+  private refs = 0;
 
   constructor(sb: SuperBlock, ino: number, mode: number, uid: number, gid: number) {
     this.sb = sb;
@@ -59,6 +69,20 @@ export abstract class Inode {
     this.mode = mode;
     this.uid = uid;
     this.gid = gid;
+  }
+
+  hold(): this {
+    this.refs++;
+    return this;
+  }
+
+  /** Gives back a reference; with the last one the VFS knows the inode no more: evict(). */
+  drop(): void {
+    if (--this.refs === 0) this.evict();
+  }
+
+  get inUse(): boolean {
+    return this.refs > 0;
   }
 
   /** What /proc/PID/fd shows for a file without a path: `pipe:[12]`, `anon_inode:[eventfd]`. */
@@ -157,9 +181,11 @@ export abstract class Inode {
 
   /**
    * Opens the object; `flags` are open(2)'s without creation flags. `path` is where it was found. Permissions are checked.
+   * File systems override it for regular files and directories and leave the rest to this default: device nodes and FIFOs go
+   * to their implementations wherever they lie.
    */
-  open(_t: CallContext, _path: Path, _flags: number): FileDescription | number {
-    return -ENXIO;
+  open(t: CallContext, path: Path, flags: number): FileDescription | number {
+    return openSpecial(t, path, this, flags);
   }
 
   /** Changes attributes; permissions are checked by the VFS. Updates the fields. */
@@ -190,7 +216,10 @@ export abstract class Inode {
     return -ENODATA;
   }
 
-  /** The last name and the last open file are gone. */
+  /**
+   * Neither a cached dentry nor an open file refers to the inode any more. Frees contents if nlink is 0; remote file systems
+   * forget their handle. The object may be returned by a later lookup again.
+   */
   evict(): void {}
 }
 

@@ -1,5 +1,6 @@
 /** Mount: a super block's tree hung on a dentry of another (fs/mount.h). Mounts of one namespace form a tree. */
 import type { Dentry } from './dentry.ts';
+import type { MountNamespace } from './mount-namespace.ts';
 import type { SuperBlock } from './super-block.ts';
 
 export const MS_RDONLY = 1;
@@ -35,6 +36,10 @@ export class Mount {
   /** Source as in /proc/mounts. */
   readonly source: string;
   readonly children: Mount[] = [];
+  /** Open files, roots and working directories in it: umount(2) says EBUSY. */
+  refs = 0;
+  /** The mount namespace it belongs to; null while detached. */
+  ns: MountNamespace | null = null;
 
   private static nextId = 1;
 
@@ -44,9 +49,59 @@ export class Mount {
     this.root = root;
     this.flags = flags;
     this.source = source;
+    root.hold();
+    sb.mounts++;
   }
 
+  /** What is mounted on `d` seen through this mount; null if nothing is. */
+  mountOn(d: Dentry): Mount | null {
+    const c = this.children;
+    for (let i = c.length - 1; i >= 0; i--) if (c[i]!.mountpoint === d) return c[i]!;
+    return null;
+  }
+
+  /** Hangs this mount on `d` of `parent` (attach_mnt). */
+  attach(parent: Mount, d: Dentry, ns: MountNamespace | null): void {
+    this.parent = parent;
+    this.mountpoint = d.hold();
+    d.mounted++;
+    parent.children.push(this);
+    this.ns = ns;
+  }
+
+  /** Takes this mount off its mount point; its own children stay on it. */
+  detach(): void {
+    const d = this.mountpoint;
+    if (d === null) return;
+    const siblings = this.parent!.children;
+    siblings.splice(siblings.indexOf(this), 1);
+    d.mounted--;
+    d.put();
+    this.parent = null;
+    this.mountpoint = null;
+    this.ns = null;
+  }
+
+  /** The mount is gone for good; what still uses it (after MNT_DETACH) keeps the file system until it lets go. */
+  release(): void {
+    this.doomed = true;
+    if (this.refs === 0) this.free();
+  }
+
+  /** Gives back a reference. */
+  put(): void {
+    if (--this.refs === 0 && this.doomed) this.free();
+  }
+
+  private doomed = false;
+
+  private free(): void {
+    this.root.put();
+    if (--this.sb.mounts === 0) this.sb.release();
+  }
+
+  /** Writes are refused: this mount or its whole file system is read-only. */
   get readOnly(): boolean {
-    return (this.flags & MS_RDONLY) !== 0;
+    return (this.flags & MS_RDONLY) !== 0 || this.sb.readOnly;
   }
 }

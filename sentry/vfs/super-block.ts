@@ -1,4 +1,6 @@
 /** SuperBlock: one mounted file system instance (include/linux/fs.h struct super_block). */
+import { makedev } from '../abi/device.ts';
+import type { Dentry } from './dentry.ts';
 import type { Inode } from './inode.ts';
 
 export interface StatFs {
@@ -24,10 +26,17 @@ export abstract class SuperBlock {
   /** True for file systems whose names come and go by themselves (/proc): nothing is cached. */
   readonly uncached: boolean = false;
 
+  /** The whole file system is read-only, whatever the mount says (SB_RDONLY). */
+  readOnly = false;
+  /** Mounts of it, in all namespaces. */
+  mounts = 0;
+  /** The one dentry of `root`; made by rootDentry() in vfs/mount-namespace. */
+  rootDentry: Dentry | null = null;
+
   private static nextDev = 1;
 
   constructor() {
-    this.dev = SuperBlock.nextDev++;
+    this.dev = makedev(0, SuperBlock.nextDev++);
   }
 
   abstract statfs(): StatFs | number;

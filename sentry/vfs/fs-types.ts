@@ -1,0 +1,25 @@
+/** File system types by name: what mount(2) can mount and /proc/filesystems lists (fs/filesystems.c). */
+import type { CallContext } from './call-context.ts';
+import type { SuperBlock } from './super-block.ts';
+
+export interface FileSystemType {
+  readonly name: string;
+  /** False: needs a block device. All of ours are `nodev`. */
+  readonly nodev: boolean;
+  /** Makes a super block from mount(2)'s source and data; `flags` are MS_*. `t` is null for the kernel's own mounts. */
+  readonly mount: (t: CallContext | null, source: string, flags: number, data: string) => SuperBlock | number;
+}
+
+const types = new Map<string, FileSystemType>();
+
+export function registerFileSystem(type: FileSystemType): void {
+  types.set(type.name, type);
+}
+
+export function fileSystemType(name: string): FileSystemType | undefined {
+  return types.get(name);
+}
+
+export function fileSystemTypes(): IterableIterator<FileSystemType> {
+  return types.values();
+}

@@ -1,0 +1,80 @@
+/**
+ * Where file events are reported (include/linux/fsnotify.h). The inotify implementation installs a listener while there is
+ * at least one watch; with none a report costs one comparison.
+ */
+import type { Dentry } from './dentry.ts';
+import type { FileDescription } from './file-description.ts';
+import type { Inode } from './inode.ts';
+
+// include/uapi/linux/inotify.h
+export const IN_ACCESS = 0x001;
+export const IN_MODIFY = 0x002;
+export const IN_ATTRIB = 0x004;
+export const IN_CLOSE_WRITE = 0x008;
+export const IN_CLOSE_NOWRITE = 0x010;
+export const IN_OPEN = 0x020;
+export const IN_MOVED_FROM = 0x040;
+export const IN_MOVED_TO = 0x080;
+export const IN_CREATE = 0x100;
+export const IN_DELETE = 0x200;
+export const IN_DELETE_SELF = 0x400;
+export const IN_MOVE_SELF = 0x800;
+export const IN_UNMOUNT = 0x2000;
+export const IN_ISDIR = 0x40000000;
+
+/**
+ * An event on `inode` (null: only its directory is told), seen under `name` in `dir` (null: no directory is told).
+ * `cookie` ties IN_MOVED_FROM to IN_MOVED_TO.
+ */
+export type NotifyListener = (
+  mask: number,
+  inode: Inode | null,
+  dir: Inode | null,
+  name: string,
+  cookie: number,
+) => void;
+
+let listener: NotifyListener | null = null;
+
+export function setNotifyListener(l: NotifyListener | null): void {
+  listener = l;
+}
+
+export function notifying(): boolean {
+  return listener !== null;
+}
+
+/** An event on an object known under the dentry's name: told to the object and to its directory. */
+export function notifyDentry(mask: number, d: Dentry): void {
+  if (listener === null) return;
+  const inode = d.inode;
+  if (inode === null) return;
+  listener(inode.isDir ? mask | IN_ISDIR : mask, inode, d.parent?.inode ?? null, d.name, 0);
+}
+
+/** An event on an open file. */
+export function notifyFile(mask: number, f: FileDescription): void {
+  if (listener === null || f.isPathOnly) return;
+  const dentry = f.path?.dentry ?? null;
+  const full = f.inode.isDir ? mask | IN_ISDIR : mask;
+  listener(full, f.inode, dentry?.parent?.inode ?? null, dentry?.name ?? '', 0);
+}
+
+/** An event on a name in a directory: IN_CREATE, IN_DELETE, IN_MOVED_*. */
+export function notifyName(mask: number, dir: Inode, name: string, isDir: boolean, cookie = 0): void {
+  if (listener === null) return;
+  listener(isDir ? mask | IN_ISDIR : mask, null, dir, name, cookie);
+}
+
+/** An event on the object itself only: IN_DELETE_SELF, IN_MOVE_SELF, IN_ATTRIB of a link count. */
+export function notifySelf(mask: number, inode: Inode): void {
+  if (listener === null) return;
+  listener(mask, inode, null, '', 0);
+}
+
+let lastCookie = 0;
+
+export function nextCookie(): number {
+  lastCookie = (lastCookie + 1) >>> 0;
+  return lastCookie;
+}

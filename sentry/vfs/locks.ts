@@ -1,0 +1,141 @@
+/**
+ * Advisory locks: POSIX and open-file-description record locks, which exclude each other, and flock(2) locks (fs/locks.c).
+ * Owners are compared by identity: a descriptor table (files_struct) for POSIX locks, an open file for the others. All
+ * functions answer at once; waiting is the syscall layer's: register on `waiters`, try again, park.
+ */
+import { EAGAIN, EDEADLK } from '../abi/errno.ts';
+import { F_RDLCK, F_UNLCK, F_WRLCK } from '../abi/fcntl.ts';
+import { EPOLLIN, WaitQueue } from '../waiter/wait-queue.ts';
+import type { Inode } from './inode.ts';
+
+export interface RecordLock {
+  readonly owner: object;
+  /** F_RDLCK or F_WRLCK. */
+  readonly type: number;
+  /** [start, end), end may be Infinity. */
+  readonly start: number;
+  readonly end: number;
+  /** Process id that F_GETLK reports; −1 for OFD locks. */
+  readonly pid: number;
+}
+
+interface Flock {
+  readonly owner: object;
+  readonly type: number;
+}
+
+export class FileLocks {
+  records: RecordLock[] = [];
+  flocks: Flock[] = [];
+  /** Woken whenever a lock goes away or gets weaker. */
+  readonly waiters = new WaitQueue();
+}
+
+export function locksOf(inode: Inode): FileLocks {
+  return (inode.locks ??= new FileLocks());
+}
+
+/** First record lock that keeps `owner` from locking [start, end), or null. */
+export function findConflict(
+  locks: FileLocks,
+  owner: object,
+  type: number,
+  start: number,
+  end: number,
+): RecordLock | null {
+  for (const l of locks.records) {
+    if (l.owner === owner || l.start >= end || l.end <= start) continue;
+    if (type === F_WRLCK || l.type === F_WRLCK) return l;
+  }
+  return null;
+}
+
+/** Sets or clears (F_UNLCK) a lock of one owner over a range: 0, or −EAGAIN if another owner's lock is in the way. */
+export function setRecordLock(locks: FileLocks, want: RecordLock): number {
+  const { owner, type, start, end } = want;
+  if (type !== F_UNLCK && findConflict(locks, owner, type, start, end) !== null) return -EAGAIN;
+  const kept: RecordLock[] = [];
+  let from = start;
+  let to = end;
+  let weakened = false;
+  for (const l of locks.records) {
+    if (l.owner !== owner || l.end < start || l.start > end) {
+      kept.push(l);
+    } else if (l.type === type) {
+      // Same kind, overlapping or adjacent: one lock.
+      from = Math.min(from, l.start);
+      to = Math.max(to, l.end);
+    } else {
+      if (l.start < start) kept.push({ ...l, end: Math.min(l.end, start) });
+      if (l.end > end) kept.push({ ...l, start: Math.max(l.start, end) });
+      if (l.start < end && l.end > start) weakened = true;
+    }
+  }
+  if (type !== F_UNLCK) kept.push({ ...want, start: from, end: to });
+  kept.sort((a, b) => a.start - b.start);
+  locks.records = kept;
+  if (weakened) locks.waiters.wake(EPOLLIN);
+  return 0;
+}
+
+/** Removes every POSIX lock that the descriptor table `owner` has on the inode. */
+export function removePosixLocks(inode: Inode, owner: object): void {
+  const locks = inode.locks;
+  if (locks === null || !locks.records.some((l) => l.owner === owner)) return;
+  locks.records = locks.records.filter((l) => l.owner !== owner);
+  locks.waiters.wake(EPOLLIN);
+}
+
+/** The last reference of an open file is gone: its OFD and flock locks go. */
+export function removeFileLocks(inode: Inode, file: object): void {
+  removePosixLocks(inode, file);
+  const locks = inode.locks;
+  if (locks !== null) setFlock(locks, file, F_UNLCK);
+}
+
+/**
+ * flock(2). Changing the type is not atomic: "the existing lock is first removed, then a new lock is established". 0 or −EAGAIN.
+ */
+export function setFlock(locks: FileLocks, owner: object, type: number): number {
+  const old = locks.flocks.findIndex((l) => l.owner === owner);
+  if (old >= 0) {
+    if (locks.flocks[old]!.type === type) return 0;
+    locks.flocks.splice(old, 1);
+    locks.waiters.wake(EPOLLIN);
+  }
+  if (type === F_UNLCK) return 0;
+  for (const l of locks.flocks) if (type === F_WRLCK || l.type === F_WRLCK) return -EAGAIN;
+  locks.flocks.push({ owner, type });
+  return 0;
+}
+
+/** flock types are those of record locks. */
+export const FLOCK_SHARED = F_RDLCK;
+export const FLOCK_EXCLUSIVE = F_WRLCK;
+
+/** Blocked F_SETLKW callers, for deadlock detection. */
+interface BlockedOwner {
+  readonly owner: object;
+  blocker: object;
+}
+const blockedOwners: BlockedOwner[] = [];
+/** Linux gives up after as many steps (MAX_DEADLK_ITERATIONS). */
+const MAX_DEADLOCK_STEPS = 10;
+
+/** Notes that `owner` waits for `blocker`; −EDEADLK if that closes a circle. Undo with unblockOwner(). */
+export function blockOwner(owner: object, blocker: object): number {
+  let o = blocker;
+  for (let i = 0; i < MAX_DEADLOCK_STEPS; i++) {
+    const next = blockedOwners.find((b) => b.owner === o);
+    if (next === undefined) break;
+    o = next.blocker;
+    if (o === owner) return -EDEADLK;
+  }
+  blockedOwners.push({ owner, blocker });
+  return 0;
+}
+
+export function unblockOwner(owner: object): void {
+  const i = blockedOwners.findIndex((b) => b.owner === owner);
+  if (i >= 0) blockedOwners.splice(i, 1);
+}
