@@ -1,7 +1,9 @@
 /** The syscall table: every topic file contributes its rows. Numbers without a row answer ENOSYS and are counted. */
 import type { SyscallRow } from '../sentry/kernel/syscall-table.ts';
+import { pipeRows } from './pipe.ts';
+import { readWriteRows } from './read-write.ts';
 
-const rows: readonly SyscallRow[] = [];
+const rows: readonly SyscallRow[] = [...pipeRows, ...readWriteRows];
 
 /** Rows by syscall number. */
 export function makeSyscallTable(): (SyscallRow | null)[] {

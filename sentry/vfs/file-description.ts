@@ -108,6 +108,11 @@ export abstract class FileDescription {
     return false;
   }
 
+  /** How long a blocking read or write waits, in ns (SO_RCVTIMEO, SO_SNDTIMEO). */
+  ioTimeoutNs(_write: boolean): number {
+    return Infinity;
+  }
+
   /** True while open(2) must not return yet (a FIFO without its peer): wait on `waiters` and ask again. */
   get openPending(): boolean {
     return false;

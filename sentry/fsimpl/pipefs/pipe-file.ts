@@ -1,0 +1,131 @@
+/** PipeFile: an open end of a pipe or FIFO (fs/pipe.c). PipeEnds holds what all ends of one pipe share. */
+import { EAGAIN, EPIPE } from '../../abi/errno.ts';
+import { O_DIRECT, O_NONBLOCK, O_RDONLY, O_WRONLY } from '../../abi/fcntl.ts';
+import type { CallContext } from '../../vfs/call-context.ts';
+import type { Path } from '../../vfs/dentry.ts';
+import { FileDescription } from '../../vfs/file-description.ts';
+import type { Inode } from '../../vfs/inode.ts';
+import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDNORM, EPOLLWRNORM } from '../../waiter/wait-queue.ts';
+import { pipeInode } from '../anon/anon-inode.ts';
+import { Pipe } from './pipe.ts';
+
+const FIONREAD = 0x541b;
+
+export class PipeEnds {
+  readonly pipe = new Pipe();
+  readonly files = new Set<PipeFile>();
+  readers = 0;
+  writers = 0;
+  /** How often the pipe was opened for reading and writing: a FIFO's open(2) waits for the other count to move. */
+  readerOpens = 0;
+  writerOpens = 0;
+
+  wake(events: number): void {
+    for (const f of this.files) f.waiters.wake(events);
+  }
+}
+
+export class PipeFile extends FileDescription {
+  readonly ends: PipeEnds;
+  /** Value of the peers' open counter at which open(2) still waits; −1: it does not. */
+  private readonly awaitWriters: number;
+  private readonly awaitReaders: number;
+  /** writerOpens when this reader came while nobody was writing: no hang-up before a writer was there. */
+  private readonly silentUntil: number;
+
+  constructor(path: Path | null, inode: Inode, flags: number, ends: PipeEnds) {
+    super(path, inode, flags);
+    this.ends = ends;
+    const blocking = path !== null && (flags & O_NONBLOCK) === 0;
+    if (this.readable) {
+      ends.readers++;
+      ends.readerOpens++;
+    }
+    if (this.writable) {
+      ends.writers++;
+      ends.writerOpens++;
+    }
+    this.silentUntil = path !== null && ends.writers === 0 ? ends.writerOpens : -1;
+    this.awaitWriters = blocking && ends.writers === 0 ? ends.writerOpens : -1;
+    this.awaitReaders = blocking && ends.readers === 0 ? ends.readerOpens : -1;
+    ends.files.add(this);
+    // Those who wait in open(2) or poll for this side.
+    if (path !== null) ends.wake(EPOLLIN | EPOLLOUT);
+  }
+
+  override get openPending(): boolean {
+    return this.awaitWriters === this.ends.writerOpens || this.awaitReaders === this.ends.readerOpens;
+  }
+
+  override read(_t: CallContext, buf: Uint8Array, off: number, len: number): number {
+    if (len === 0) return 0;
+    const pipe = this.ends.pipe;
+    if (pipe.used === 0) {
+      // A FIFO that no writer has opened yet reads as at its end, too.
+      return this.ends.writers === 0 ? 0 : -EAGAIN;
+    }
+    const wasFull = !pipe.writable;
+    const n = pipe.read(buf, off, len);
+    if (wasFull && pipe.writable) this.ends.wake(EPOLLOUT | EPOLLWRNORM);
+    return n;
+  }
+
+  override write(_t: CallContext, buf: Uint8Array, off: number, len: number): number {
+    if (len === 0) return 0;
+    if (this.ends.readers === 0) return -EPIPE;
+    const pipe = this.ends.pipe;
+    const n = (this.flags & O_DIRECT) !== 0 ? pipe.writePackets(buf, off, len) : pipe.write(buf, off, len);
+    if (n > 0) this.ends.wake(EPOLLIN | EPOLLRDNORM);
+    return n;
+  }
+
+  override poll(): number {
+    const { pipe, readers, writers, writerOpens } = this.ends;
+    let events = 0;
+    if (this.readable) {
+      if (pipe.used > 0) events |= EPOLLIN | EPOLLRDNORM;
+      if (writers === 0 && this.silentUntil !== writerOpens) events |= EPOLLHUP;
+    }
+    if (this.writable) {
+      if (pipe.writable) events |= EPOLLOUT | EPOLLWRNORM;
+      if (readers === 0) events |= EPOLLERR;
+    }
+    return events;
+  }
+
+  override ioctl(t: CallContext, cmd: number, arg: number): number {
+    if (cmd === FIONREAD) return t.mem.writeU32(arg, this.ends.pipe.used);
+    return super.ioctl(t, cmd, arg);
+  }
+
+  protected override release(): void {
+    const ends = this.ends;
+    ends.files.delete(this);
+    if (this.readable && --ends.readers === 0) ends.wake(EPOLLOUT | EPOLLWRNORM | EPOLLERR);
+    if (this.writable && --ends.writers === 0) ends.wake(EPOLLIN | EPOLLRDNORM | EPOLLHUP);
+    if (ends.files.size === 0) fifos.delete(this.inode);
+  }
+}
+
+/** pipe2(2): [read end, write end]. `flags` ⊆ O_NONBLOCK|O_DIRECT. */
+export function makePipe(t: CallContext | null, flags: number): [PipeFile, PipeFile] {
+  const inode = pipeInode(t);
+  const ends = new PipeEnds();
+  return [
+    new PipeFile(null, inode, O_RDONLY | flags, ends),
+    new PipeFile(null, inode, O_WRONLY | flags, ends),
+  ];
+}
+
+/** Pipes of FIFOs that are open. */
+const fifos = new Map<Inode, PipeEnds>();
+
+/** Opens a FIFO. The caller holds open(2) back while `openPending`; ENXIO for a nonblocking writer is openFifo's. */
+export function fifoEnds(inode: Inode): PipeEnds {
+  let ends = fifos.get(inode);
+  if (ends === undefined) {
+    ends = new PipeEnds();
+    fifos.set(inode, ends);
+  }
+  return ends;
+}

@@ -1,0 +1,192 @@
+/**
+ * The loops behind read(2), write(2) and their kin (fs/read_write.c): chunks through the bounce buffer, partial results,
+ * faults in the middle, blocking by retry. A transfer that has to wait keeps its file and progress in an IoWait.
+ */
+import { EAGAIN, EFAULT, EFBIG, EINTR, EMSGSIZE, EPIPE, ERESTARTSYS } from '../sentry/abi/errno.ts';
+import { O_APPEND, O_NONBLOCK, O_PATH } from '../sentry/abi/fcntl.ts';
+import { pread } from '../sentry/host/sys.ffi.ts';
+import type { SysResult } from '../sentry/kernel/syscall-table.ts';
+import type { Task } from '../sentry/kernel/task.ts';
+import { IO_CHUNK, IO_MAX, ioBuffer } from '../sentry/usermem/io-buffer.ts';
+import type { FileDescription } from '../sentry/vfs/file-description.ts';
+import {
+  EPOLLERR,
+  EPOLLHUP,
+  EPOLLIN,
+  EPOLLOUT,
+  EPOLLRDNORM,
+  EPOLLWRNORM,
+} from '../sentry/waiter/wait-queue.ts';
+import { iovAccessible, iovBase, iovCopyIn, iovCopyOut, iovSingle, iovTotal } from './iovec.ts';
+import { raisePipe, raiseFileSize } from './io-signals.ts';
+
+/** Bytes one run of a handler moves at most; then the others get their turn. */
+const RUN_BUDGET = 8 * 1024 * 1024;
+const READ_EVENTS = EPOLLIN | EPOLLRDNORM | EPOLLERR | EPOLLHUP;
+const WRITE_EVENTS = EPOLLOUT | EPOLLWRNORM | EPOLLERR | EPOLLHUP;
+
+/** File of descriptor `fd` for I/O; null (EBADF) for none and for O_PATH ones. */
+export function fileAt(t: Task, fd: number): FileDescription | null {
+  const f = t.fdTable.get(fd);
+  return f === null || (f.flags & O_PATH) !== 0 ? null : f;
+}
+
+/** A transfer in progress while its task is parked: holds the file, as fdget() does. */
+export class IoWait {
+  readonly file: FileDescription;
+  done = 0;
+  deadlineNs: number;
+
+  constructor(t: Task, file: FileDescription, timeoutNs: number) {
+    this.file = file.ref();
+    this.deadlineNs = timeoutNs === Infinity ? Infinity : t.kernel.clock.monotonicNs() + timeoutNs;
+  }
+}
+
+/** A socket with SO_RCVTIMEO or SO_SNDTIMEO does not restart (signal(7)). */
+function interrupted(t: Task): SysResult {
+  const w = t.blockState as IoWait;
+  const r = w.done > 0 ? w.done : w.deadlineNs === Infinity ? -ERESTARTSYS : -EINTR;
+  w.file.unref();
+  return r;
+}
+
+/** Parks the task until `f` has one of `events`; the handler then runs again with the IoWait as blockState. */
+export function parkIo(
+  t: Task,
+  f: FileDescription,
+  w: IoWait | null,
+  done: number,
+  events: number,
+  timeoutNs: number,
+): SysResult {
+  const state = w ?? new IoWait(t, f, timeoutNs);
+  state.done = done;
+  t.blockState = state;
+  t.waitOn(f.waiters, events);
+  return t.block(state.deadlineNs, interrupted);
+}
+
+/** Lets others run, then goes on with the same transfer. */
+function yieldIo(t: Task, f: FileDescription, w: IoWait | null, done: number): SysResult {
+  const r = parkIo(t, f, w, done, 0, Infinity);
+  t.wake();
+  return r;
+}
+
+/** Ends a transfer: drops what parking held. */
+export function endIo(w: IoWait | null, result: SysResult): SysResult {
+  w?.file.unref();
+  return result;
+}
+
+/** Nonblocking by O_NONBLOCK or RWF_NOWAIT. */
+export function nonBlocking(f: FileDescription): boolean {
+  return (f.flags & O_NONBLOCK) !== 0;
+}
+
+function readStep(t: Task, f: FileDescription, want: number, at: number): number {
+  const hostFd = at >= 0 ? f.hostReadFd : -1;
+  if (hostFd >= 0) return pread(hostFd, ioBuffer.addr, want, at);
+  return f.read(t, ioBuffer.bytes, 0, want, at);
+}
+
+/** Small reads of host files: the host kernel writes straight into the platform's data buffer. −1: take the other way. */
+function readDirect(t: Task, f: FileDescription, want: number, at: number): number {
+  const ctx = t.ctx;
+  const hostFd = f.hostReadFd;
+  if (hostFd < 0 || want > ctx.dataSize || !iovSingle()) return -1;
+  const n = pread(hostFd, ctx.dataAddr, want, at);
+  if (n > 0 && !ctx.copyOutData(iovBase(), 0, n)) return -1;
+  return n >= 0 ? n : -1;
+}
+
+/** Reads into the imported ranges. `pos` ≥ 0: explicit offset; −1: the file's own position or stream. */
+export function readVec(
+  t: Task,
+  f: FileDescription,
+  pos: number,
+  noWait: boolean,
+  w: IoWait | null,
+): SysResult {
+  const total = iovTotal();
+  const chunk = f.messages ? IO_MAX : IO_CHUNK;
+  const usePos = pos < 0 && f.usesPos;
+  let done = w === null ? 0 : w.done;
+  const budget = done + RUN_BUDGET;
+  for (;;) {
+    let want = Math.min(total - done, chunk);
+    if (want > 0) {
+      want = iovAccessible(t, done, want, true);
+      if (want === 0) return endIo(w, done > 0 ? done : -EFAULT);
+    }
+    const at = usePos ? f.pos : pos >= 0 ? pos + done : -1;
+    if (done === 0 && want === total && at >= 0) {
+      const n = readDirect(t, f, want, at);
+      if (n >= 0) {
+        if (usePos) f.pos += n;
+        return endIo(w, n);
+      }
+    }
+    const n = readStep(t, f, want, at);
+    if (n < 0) {
+      if (done > 0) return endIo(w, done);
+      if (n !== -EAGAIN || noWait || t.timedOut) return endIo(w, n);
+      return parkIo(t, f, w, 0, READ_EVENTS, f.ioTimeoutNs(false));
+    }
+    if (n > 0) {
+      const out = iovCopyOut(t, done, ioBuffer.bytes, 0, n);
+      if (usePos) f.pos += out;
+      done += out;
+      if (out < n) return endIo(w, done > 0 ? done : -EFAULT);
+    }
+    if (n < want || done === total || f.messages) return endIo(w, done);
+    if (done >= budget) return yieldIo(t, f, w, done);
+  }
+}
+
+/** Bytes of `n` that RLIMIT_FSIZE admits at `at` (generic_write_checks), or −EFBIG with SIGXFSZ. */
+function limitFileSize(t: Task, f: FileDescription, n: number, at: number): number {
+  const limit = t.fileSizeLimit;
+  if (limit === Infinity || n === 0 || !f.inode.isRegular) return n;
+  const start = (f.flags & O_APPEND) !== 0 ? f.inode.size : at;
+  if (start >= limit) {
+    raiseFileSize(t);
+    return -EFBIG;
+  }
+  return Math.min(n, limit - start);
+}
+
+/** Writes the imported ranges; conventions as readVec. */
+export function writeVec(
+  t: Task,
+  f: FileDescription,
+  pos: number,
+  noWait: boolean,
+  w: IoWait | null,
+): SysResult {
+  const total = iovTotal();
+  const chunk = f.messages ? IO_MAX : IO_CHUNK;
+  if (f.messages && total > IO_MAX) return endIo(w, -EMSGSIZE);
+  const usePos = pos < 0 && f.usesPos;
+  let done = w === null ? 0 : w.done;
+  const budget = done + RUN_BUDGET;
+  for (;;) {
+    const at = usePos ? f.pos : pos >= 0 ? pos + done : -1;
+    let n = iovCopyIn(t, done, ioBuffer.bytes, 0, Math.min(total - done, chunk));
+    if (n >= 0 && at >= 0) n = limitFileSize(t, f, n, at);
+    if (n < 0) return endIo(w, done > 0 ? done : n);
+    const r = f.write(t, ioBuffer.bytes, 0, n, at);
+    if (r < 0) {
+      if (r === -EAGAIN && !noWait && !t.timedOut) {
+        return parkIo(t, f, w, done, WRITE_EVENTS, f.ioTimeoutNs(true));
+      }
+      if (r === -EPIPE && !f.messages) raisePipe(t);
+      return endIo(w, done > 0 ? done : r);
+    }
+    done += r;
+    if (usePos) f.pos = (f.flags & O_APPEND) !== 0 ? f.inode.size : f.pos + r;
+    if (done >= total || r === 0 || (r < n && f.seekable)) return endIo(w, done);
+    if (done >= budget) return yieldIo(t, f, w, done);
+  }
+}

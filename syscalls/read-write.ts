@@ -1,0 +1,180 @@
+/** read(2), write(2), readv(2) and the positioned and flagged variants (fs/read_write.c). */
+import { EAGAIN, EBADF, EINVAL, EOPNOTSUPP, ESPIPE } from '../sentry/abi/errno.ts';
+import { O_APPEND } from '../sentry/abi/fcntl.ts';
+import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
+import {
+  fd,
+  flags,
+  inBuf,
+  int,
+  off,
+  outBuf,
+  size,
+  type SysResult,
+  type SyscallRow,
+} from '../sentry/kernel/syscall-table.ts';
+import type { Task } from '../sentry/kernel/task.ts';
+import type { FileDescription } from '../sentry/vfs/file-description.ts';
+import { endIo, fileAt, nonBlocking, readVec, writeVec, type IoWait } from './io.ts';
+import { importIovec, importRange } from './iovec.ts';
+
+// preadv2(2) flags (include/uapi/linux/fs.h).
+const RWF_HIPRI = 0x1;
+const RWF_DSYNC = 0x2;
+const RWF_SYNC = 0x4;
+const RWF_NOWAIT = 0x8;
+const RWF_APPEND = 0x10;
+const RWF_NOAPPEND = 0x20;
+const RWF_SUPPORTED = RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND | RWF_NOAPPEND;
+const RWF_NAMES = { RWF_HIPRI, RWF_DSYNC, RWF_SYNC, RWF_NOWAIT, RWF_APPEND, RWF_NOAPPEND };
+
+/** The file of a transfer: kept by the wait if one is in progress, so that close(2) meanwhile does not matter. */
+function readable(t: Task, fdnum: number): FileDescription | null {
+  if (t.blockState !== null) return (t.blockState as IoWait).file;
+  const f = fileAt(t, fdnum);
+  return f !== null && f.readable ? f : null;
+}
+
+function writable(t: Task, fdnum: number): FileDescription | null {
+  if (t.blockState !== null) return (t.blockState as IoWait).file;
+  const f = fileAt(t, fdnum);
+  return f !== null && f.writable ? f : null;
+}
+
+function sysRead(t: Task, a: SyscallArgs): SysResult {
+  const f = readable(t, a.int(0));
+  if (f === null) return -EBADF;
+  const r = importRange(a.addr(1), a.size(2));
+  if (r < 0) return endIo(t.blockState as IoWait | null, r);
+  return readVec(t, f, -1, nonBlocking(f), t.blockState as IoWait | null);
+}
+
+function sysWrite(t: Task, a: SyscallArgs): SysResult {
+  const f = writable(t, a.int(0));
+  if (f === null) return -EBADF;
+  const r = importRange(a.addr(1), a.size(2));
+  if (r < 0) return endIo(t.blockState as IoWait | null, r);
+  return writeVec(t, f, -1, nonBlocking(f), t.blockState as IoWait | null);
+}
+
+function sysReadv(t: Task, a: SyscallArgs): SysResult {
+  const f = readable(t, a.int(0));
+  if (f === null) return -EBADF;
+  const r = importIovec(t, a.addr(1), a.size(2));
+  if (r < 0) return endIo(t.blockState as IoWait | null, r);
+  return readVec(t, f, -1, nonBlocking(f), t.blockState as IoWait | null);
+}
+
+function sysWritev(t: Task, a: SyscallArgs): SysResult {
+  const f = writable(t, a.int(0));
+  if (f === null) return -EBADF;
+  const r = importIovec(t, a.addr(1), a.size(2));
+  if (r < 0) return endIo(t.blockState as IoWait | null, r);
+  return writeVec(t, f, -1, nonBlocking(f), t.blockState as IoWait | null);
+}
+
+/** Checks of the positioned calls in Linux's order: offset, descriptor, seekable, mode. */
+function positioned(t: Task, fdnum: number, pos: number, write: boolean): FileDescription | number {
+  if (t.blockState !== null) return (t.blockState as IoWait).file;
+  if (pos < 0) return -EINVAL;
+  const f = fileAt(t, fdnum);
+  if (f === null) return -EBADF;
+  if (!f.seekable) return -ESPIPE;
+  return (write ? f.writable : f.readable) ? f : -EBADF;
+}
+
+function sysPread64(t: Task, a: SyscallArgs): SysResult {
+  const f = positioned(t, a.int(0), a.long(3), false);
+  if (typeof f === 'number') return f;
+  const r = importRange(a.addr(1), a.size(2));
+  if (r < 0) return endIo(t.blockState as IoWait | null, r);
+  return readVec(t, f, a.long(3), nonBlocking(f), t.blockState as IoWait | null);
+}
+
+function sysPwrite64(t: Task, a: SyscallArgs): SysResult {
+  const f = positioned(t, a.int(0), a.long(3), true);
+  if (typeof f === 'number') return f;
+  const r = importRange(a.addr(1), a.size(2));
+  if (r < 0) return endIo(t.blockState as IoWait | null, r);
+  return writeVec(t, f, a.long(3), nonBlocking(f), t.blockState as IoWait | null);
+}
+
+function sysPreadv(t: Task, a: SyscallArgs): SysResult {
+  const f = positioned(t, a.int(0), a.long(3), false);
+  if (typeof f === 'number') return f;
+  const r = importIovec(t, a.addr(1), a.size(2));
+  if (r < 0) return endIo(t.blockState as IoWait | null, r);
+  return readVec(t, f, a.long(3), nonBlocking(f), t.blockState as IoWait | null);
+}
+
+function sysPwritev(t: Task, a: SyscallArgs): SysResult {
+  const f = positioned(t, a.int(0), a.long(3), true);
+  if (typeof f === 'number') return f;
+  const r = importIovec(t, a.addr(1), a.size(2));
+  if (r < 0) return endIo(t.blockState as IoWait | null, r);
+  return writeVec(t, f, a.long(3), nonBlocking(f), t.blockState as IoWait | null);
+}
+
+function sysPreadv2(t: Task, a: SyscallArgs): SysResult {
+  const pos = a.long(3);
+  const rwf = a.uint(5);
+  const f = pos === -1 ? (readable(t, a.int(0)) ?? -EBADF) : positioned(t, a.int(0), pos, false);
+  if (typeof f === 'number') return f;
+  const w = t.blockState as IoWait | null;
+  const r = importIovec(t, a.addr(1), a.size(2));
+  if (r < 0) return endIo(w, r);
+  if ((rwf & ~RWF_SUPPORTED) !== 0) return endIo(w, -EOPNOTSUPP);
+  return readVec(t, f, pos, nonBlocking(f) || (rwf & RWF_NOWAIT) !== 0, w);
+}
+
+function sysPwritev2(t: Task, a: SyscallArgs): SysResult {
+  const pos = a.long(3);
+  const rwf = a.uint(5);
+  const f = pos === -1 ? (writable(t, a.int(0)) ?? -EBADF) : positioned(t, a.int(0), pos, true);
+  if (typeof f === 'number') return f;
+  const w = t.blockState as IoWait | null;
+  const r = importIovec(t, a.addr(1), a.size(2));
+  if (r < 0) return endIo(w, r);
+  if ((rwf & ~RWF_SUPPORTED) !== 0) return endIo(w, -EOPNOTSUPP);
+  if ((rwf & RWF_APPEND) !== 0 && (rwf & RWF_NOAPPEND) !== 0) return endIo(w, -EINVAL);
+  if (f.inode.isRegular && (rwf & RWF_NOWAIT) !== 0 && (rwf & (RWF_SYNC | RWF_DSYNC)) !== 0) {
+    return endIo(w, -EAGAIN);
+  }
+  const saved = f.flags;
+  if ((rwf & RWF_APPEND) !== 0) f.flags |= O_APPEND;
+  if ((rwf & RWF_NOAPPEND) !== 0) f.flags &= ~O_APPEND;
+  const result = writeVec(t, f, pos, nonBlocking(f) || (rwf & RWF_NOWAIT) !== 0, w);
+  f.flags = saved;
+  if (result > 0 && (rwf & (RWF_SYNC | RWF_DSYNC)) !== 0) {
+    const s = f.fsync((rwf & RWF_SYNC) === 0);
+    if (s < 0 && s !== -EINVAL) return s;
+  }
+  return result;
+}
+
+const iovec = inBuf(2, 16);
+
+export const readWriteRows: SyscallRow[] = [
+  { nr: 0, name: 'read', fn: sysRead, args: [fd, outBuf(2), size], support: 'full' },
+  { nr: 1, name: 'write', fn: sysWrite, args: [fd, inBuf(2), size], support: 'full' },
+  { nr: 17, name: 'pread64', fn: sysPread64, args: [fd, outBuf(2), size, off], support: 'full' },
+  { nr: 18, name: 'pwrite64', fn: sysPwrite64, args: [fd, inBuf(2), size, off], support: 'full' },
+  { nr: 19, name: 'readv', fn: sysReadv, args: [fd, iovec, int], support: 'full' },
+  { nr: 20, name: 'writev', fn: sysWritev, args: [fd, iovec, int], support: 'full' },
+  { nr: 295, name: 'preadv', fn: sysPreadv, args: [fd, iovec, int, off, off], support: 'full' },
+  { nr: 296, name: 'pwritev', fn: sysPwritev, args: [fd, iovec, int, off, off], support: 'full' },
+  {
+    nr: 327,
+    name: 'preadv2',
+    fn: sysPreadv2,
+    args: [fd, iovec, int, off, off, flags(RWF_NAMES)],
+    support: 'full',
+  },
+  {
+    nr: 328,
+    name: 'pwritev2',
+    fn: sysPwritev2,
+    args: [fd, iovec, int, off, off, flags(RWF_NAMES)],
+    support: 'full',
+  },
+];
