@@ -6,7 +6,7 @@ const koffiOnlyInFfi = {
 };
 
 export default tseslint.config(
-  { ignores: ['dist/', 'node_modules/', 'bench/results/', 'build.js'] },
+  { ignores: ['dist/', 'node_modules/', 'bench/results/', '**/*.js'] },
   js.configs.recommended,
   ...tseslint.configs.recommended,
   {

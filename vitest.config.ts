@@ -25,6 +25,14 @@ export default defineConfig({
           hookTimeout: 600_000,
         },
       },
+      {
+        test: {
+          name: 'full',
+          include: ['test/full/**/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 3_600_000,
+        },
+      },
     ],
   },
 });

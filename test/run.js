@@ -1,0 +1,72 @@
+#!/usr/bin/env node
+// `npm test`: installs what is missing, builds, and runs the fast tiers; the last line is the sum over all of them.
+// `npm run test:full` adds the slow tiers (test/full).
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+
+const root = join(import.meta.dirname, '..');
+const full = process.argv.includes('--full');
+const reports = join(root, 'node_modules/.cache/reports');
+const sum = { passed: 0, failed: 0, skipped: 0 };
+
+const run = (command, args, env = {}) =>
+  spawnSync(command, args, { cwd: root, stdio: 'inherit', env: { ...process.env, ...env } }).status === 0;
+
+/** A step without tests of its own counts as one. */
+function step(name, command, args) {
+  console.log(`\n== ${name}`);
+  if (run(command, args)) sum.passed++;
+  else {
+    sum.failed++;
+    console.log(`== ${name} FAILED`);
+  }
+}
+
+function vitest(name, args, env) {
+  console.log(`\n== ${name}`);
+  mkdirSync(reports, { recursive: true });
+  const file = join(reports, `${name}.json`);
+  rmSync(file, { force: true });
+  const ok = run(
+    'node',
+    [
+      'node_modules/vitest/vitest.mjs',
+      'run',
+      '--reporter=dot',
+      '--reporter=json',
+      `--outputFile.json=${file}`,
+      ...args,
+    ],
+    env,
+  );
+  if (!existsSync(file)) {
+    sum.failed++;
+    console.log(`== ${name}: the test runner left no report`);
+    return;
+  }
+  const report = JSON.parse(readFileSync(file, 'utf8'));
+  sum.passed += report.numPassedTests;
+  sum.failed += report.numFailedTests;
+  sum.skipped += report.numPendingTests + report.numTodoTests;
+  // A file that does not even load has no failed test of its own.
+  if (!ok && report.numFailedTests === 0) sum.failed++;
+  for (const f of report.testResults) {
+    for (const t of f.assertionResults)
+      if (t.status === 'failed') console.log(`FAILED ${f.name.replace(`${root}/`, '')} ${t.fullName}`);
+  }
+}
+
+if (!run('./setup.sh', ['python3', 'perl', 'procps', 'strace'])) {
+  console.log('setup failed\n0 passed, 1 failed, 0 skipped');
+  process.exit(1);
+}
+step('types', 'node', ['node_modules/typescript/bin/tsc']);
+step('lint', 'node', ['node_modules/eslint/bin/eslint.js', '.']);
+step('format', 'node', ['node_modules/prettier/bin/prettier.cjs', '--check', '--log-level=warn', '.']);
+vitest('unit', ['--project', 'unit']);
+vitest('integration', ['--project', 'integration']);
+if (full) vitest('full', ['--project', 'full']);
+
+console.log(`\n${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped`);
+process.exit(sum.failed === 0 && sum.passed > 0 ? 0 : 1);
