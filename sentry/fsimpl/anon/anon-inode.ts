@@ -4,6 +4,8 @@
  */
 import { S_IFIFO, S_IFSOCK } from '../../abi/stat.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
+import type { Path } from '../../vfs/dentry.ts';
+import type { FileDescription } from '../../vfs/file-description.ts';
 import { Inode, type AttrChange } from '../../vfs/inode.ts';
 import { SuperBlock, type StatFs } from '../../vfs/super-block.ts';
 
@@ -35,6 +37,8 @@ class NamelessSuperBlock extends SuperBlock {
 
 export class NamelessInode extends Inode {
   private readonly label: string;
+  /** Opens the object again through /proc/PID/fd/N (pipes); null: ENXIO, as for sockets. */
+  opener: ((path: Path, flags: number) => FileDescription | number) | null = null;
 
   constructor(sb: SuperBlock, ino: number, mode: number, uid: number, gid: number, label: string) {
     super(sb, ino, mode, uid, gid);
@@ -43,6 +47,10 @@ export class NamelessInode extends Inode {
 
   override get anonName(): string {
     return this.label;
+  }
+
+  override open(t: CallContext, path: Path, flags: number): FileDescription | number {
+    return this.opener === null ? super.open(t, path, flags) : this.opener(path, flags);
   }
 
   override setAttr(change: AttrChange): number {
@@ -63,7 +71,7 @@ const sockSb = new NamelessSuperBlock('sockfs', 0x534f434b);
 
 let nextIno = 2;
 
-function stamp(inode: Inode, t: CallContext | null): Inode {
+function stamp(inode: NamelessInode, t: CallContext | null): NamelessInode {
   if (t === null) return inode;
   const now = { sec: t.nowSec, nsec: t.nowNsec };
   inode.atime = now;
@@ -87,7 +95,7 @@ export function anonInode(kind: string): Inode {
   );
 }
 
-export function pipeInode(t: CallContext | null): Inode {
+export function pipeInode(t: CallContext | null): NamelessInode {
   const ino = nextIno++;
   const uid = t === null ? 0 : t.creds.fsuid;
   const gid = t === null ? 0 : t.creds.fsgid;

@@ -93,6 +93,18 @@ export class PipeFile extends FileDescription {
     return events;
   }
 
+  /** fcntl(F_GETPIPE_SZ) */
+  get pipeSize(): number {
+    return this.ends.pipe.capacity;
+  }
+
+  /** fcntl(F_SETPIPE_SZ): the new size or −errno. */
+  setPipeSize(size: number, privileged: boolean): number {
+    const r = this.ends.pipe.setCapacity(size, privileged);
+    if (r > 0 && this.ends.pipe.writable) this.ends.wake(EPOLLOUT | EPOLLWRNORM);
+    return r;
+  }
+
   override ioctl(t: CallContext, cmd: number, arg: number): number {
     if (cmd === FIONREAD) return t.mem.writeU32(arg, this.ends.pipe.used);
     return super.ioctl(t, cmd, arg);
@@ -110,17 +122,18 @@ export class PipeFile extends FileDescription {
 /** pipe2(2): [read end, write end]. `flags` ⊆ O_NONBLOCK|O_DIRECT. */
 export function makePipe(t: CallContext | null, flags: number): [PipeFile, PipeFile] {
   const inode = pipeInode(t);
-  const ends = new PipeEnds();
+  const ends = fifoEnds(inode);
+  inode.opener = (path, openFlags) => new PipeFile(path, inode, openFlags, ends);
   return [
     new PipeFile(null, inode, O_RDONLY | flags, ends),
     new PipeFile(null, inode, O_WRONLY | flags, ends),
   ];
 }
 
-/** Pipes of FIFOs that are open. */
+/** Pipes that are open, by inode. */
 const fifos = new Map<Inode, PipeEnds>();
 
-/** Opens a FIFO. The caller holds open(2) back while `openPending`; ENXIO for a nonblocking writer is openFifo's. */
+/** The pipe behind `inode`, made when its first end is opened. */
 export function fifoEnds(inode: Inode): PipeEnds {
   let ends = fifos.get(inode);
   if (ends === undefined) {
