@@ -85,3 +85,7 @@ export function mmap(
 export function munmap(addr: number, len: number): number {
   return sys6(11, addr, len, 0, 0, 0, 0);
 }
+
+export function fallocate(fd: number, mode: number, offset: number, len: number): number {
+  return sys4(285, fd, mode, offset, len);
+}

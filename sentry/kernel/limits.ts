@@ -76,4 +76,21 @@ export class ResourceLimits {
   get openFiles(): number {
     return this.soft[RLIMIT_NOFILE]!;
   }
+
+  /** RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK, RLIMIT_MEMLOCK soft, in bytes (mm/memory-manager.ts MemoryLimits). */
+  get addressSpace(): number {
+    return this.soft[RLIMIT_AS]!;
+  }
+
+  get data(): number {
+    return this.soft[RLIMIT_DATA]!;
+  }
+
+  get stack(): number {
+    return this.soft[RLIMIT_STACK]!;
+  }
+
+  get memlock(): number {
+    return this.soft[RLIMIT_MEMLOCK]!;
+  }
 }

@@ -1,6 +1,396 @@
-/** MemoryManager: the address space as the guest sees it (include/linux/mm_types.h struct mm_struct). */
+/**
+ * MemoryManager: the address space as the guest sees it (include/linux/mm_types.h struct mm_struct). Owns the VMA table,
+ * chooses every address, keeps the accounts that limits look at. Changes are decided here and queued as orders on the
+ * calling task's context; the host executes them when the task resumes.
+ *
+ * Two ranges are mapped on the host ahead of the guest's need, so that growth costs no order: the whole stack
+ * below [stack], and a piece above the heap. The table does not show them until the guest owns them.
+ */
+import {
+  MAP_ANONYMOUS,
+  MAP_NORESERVE,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  PROT_EXEC,
+  PROT_READ,
+  PROT_WRITE,
+} from '../abi/mman.ts';
+import { PAGE_SIZE, pageDown, pageUp } from '../lib/addr.ts';
+import type { AddressSpace, Orders } from '../platform/platform.ts';
 import type { AccessMap } from '../usermem/user-memory.ts';
+import type { FileDescription } from '../vfs/file-description.ts';
+import { STACK_GUARD_GAP, VmaTable } from './vma-table.ts';
+import {
+  VM_DONTCOPY,
+  VM_GROWSDOWN,
+  VM_LOCKED,
+  VM_MAYEXEC,
+  VM_MAYWRITE,
+  VM_NORESERVE,
+  VM_SHARED,
+  type Vma,
+} from './vma.ts';
 
-export abstract class MemoryManager implements AccessMap {
-  abstract accessible(addr: number, len: number, write: boolean): number;
+// Page fault error code (arch/x86/include/asm/trap_pf.h).
+const PF_WRITE = 2;
+const PF_INSTR = 16;
+const MAX_FAULT_REPEATS = 16;
+
+/** vm.max_map_count */
+export const MAX_MAP_COUNT = 65530;
+
+/** The limits that memory calls look at; ResourceLimits of the calling process provides them. */
+export interface MemoryLimits {
+  /** RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK, RLIMIT_MEMLOCK soft, in bytes. */
+  readonly addressSpace: number;
+  readonly data: number;
+  readonly stack: number;
+  readonly memlock: number;
+}
+
+/** What an order that may fail on the host has changed, so that it can be taken back. */
+export interface PendingChange {
+  kind: 'none' | 'map' | 'brk';
+  start: number;
+  /** Length of a mapping, or the old break. */
+  value: number;
+}
+
+/** Places of the image, for /proc/PID/stat, brk and prctl(PR_SET_MM). */
+export interface ImageLayout {
+  startCode: number;
+  endCode: number;
+  startData: number;
+  endData: number;
+  startBrk: number;
+  startStack: number;
+  argStart: number;
+  argEnd: number;
+  envStart: number;
+  envEnd: number;
+  /** Auxiliary vector as in /proc/PID/auxv. */
+  auxv: Uint8Array;
+}
+
+export const EMPTY_LAYOUT: ImageLayout = {
+  startCode: 0,
+  endCode: 0,
+  startData: 0,
+  endData: 0,
+  startBrk: 0,
+  startStack: 0,
+  argStart: 0,
+  argEnd: 0,
+  envStart: 0,
+  envEnd: 0,
+  auxv: new Uint8Array(0),
+};
+
+export class MemoryManager implements AccessMap {
+  readonly table = new VmaTable();
+  /** The host side. Memory is addressed through it, never through a task (its leader may be gone). */
+  space: AddressSpace;
+  /** Bounds of guest mappings, and where top-down searches begin. */
+  readonly minAddr: number;
+  readonly maxAddr: number;
+  mmapBase: number;
+  layout: ImageLayout = EMPTY_LAYOUT;
+  /** Current break (byte-exact) and end of what the host has mapped for it. */
+  brk = 0;
+  brkReserveEnd = 0;
+  /** Start of the host's mapping of the stack: at or below [stack]. 0: none. */
+  stackReserve = 0;
+  /** /proc/PID/exe */
+  exeFile: FileDescription | null = null;
+  /** PR_SET_DUMPABLE */
+  dumpable = 1;
+  /** mlockall(MCL_FUTURE) */
+  lockFuture = false;
+
+  // Accounts in bytes: total_vm, data_vm, stack_vm, locked_vm, exec_vm, shared mappings.
+  totalBytes = 0;
+  dataBytes = 0;
+  stackBytes = 0;
+  lockedBytes = 0;
+  execBytes = 0;
+  sharedBytes = 0;
+  /** VmPeak */
+  peakBytes = 0;
+
+  private users = 1;
+  private lastFault = -1;
+  private faultRepeats = 0;
+
+  constructor(space: AddressSpace, minAddr: number, maxAddr: number, mmapBase: number) {
+    this.space = space;
+    this.minAddr = minAddr;
+    this.maxAddr = maxAddr;
+    this.mmapBase = mmapBase;
+  }
+
+  // Life.
+
+  /** A further task shares this address space (CLONE_VM). */
+  ref(): this {
+    this.users++;
+    return this;
+  }
+
+  get userCount(): number {
+    return this.users;
+  }
+
+  /** A task leaves; the last one releases files and shared memory. The host side is the platform's. */
+  unref(): void {
+    if (--this.users > 0) return;
+    for (const v of this.table.clear()) v.backing?.unref();
+    this.exeFile?.unref();
+    this.exeFile = null;
+  }
+
+  /** dup_mmap(): the table for a forked address space, whose host side `space` is a copy of ours. */
+  fork(space: AddressSpace): MemoryManager {
+    const mm = new MemoryManager(space, this.minAddr, this.maxAddr, this.mmapBase);
+    mm.layout = { ...this.layout };
+    mm.brk = this.brk;
+    mm.brkReserveEnd = this.brkReserveEnd;
+    mm.stackReserve = this.stackReserve;
+    mm.exeFile = this.exeFile?.ref() ?? null;
+    mm.dumpable = this.dumpable;
+    for (let i = 0; i < this.table.size; i++) {
+      const v = this.table.at(i)!;
+      if ((v.flags & VM_DONTCOPY) !== 0) continue;
+      const copy = v.slice(v.start, v.end);
+      // "Memory locks are not inherited by a child created via fork(2)" - mlock(2)
+      copy.flags &= ~VM_LOCKED;
+      mm.addVma(copy);
+    }
+    return mm;
+  }
+
+  // Access.
+
+  /** Bytes from `addr` on, at most `len`, that the guest itself could read (or write). */
+  accessible(addr: number, len: number, write: boolean): number {
+    const end = addr + len;
+    let at = addr;
+    while (at < end) {
+      const v = this.table.find(at) ?? this.growStack(at);
+      // On x86 everything with any protection bit is readable (arch/x86/mm/fault.c access_error).
+      if (v === null || (write ? (v.prot & PROT_WRITE) === 0 : v.prot === 0)) break;
+      at = v.end;
+    }
+    return Math.min(at, end) - addr;
+  }
+
+  /**
+   * True if the host can copy [addr, addr+len) without waiting for a file system: no mapping of a file there. Memory of
+   * others is left to the stub, which may stall in our place.
+   */
+  stallFree(addr: number, len: number): boolean {
+    const end = addr + len;
+    let at = addr;
+    while (at < end) {
+      const v = this.table.find(at);
+      if (v === null) return true;
+      if (v.backing !== null && v.backing.file !== null) return false;
+      at = v.end;
+    }
+    return true;
+  }
+
+  /** The stack VMA grown down to `addr`, if that is in the part the host has mapped for it; else null. */
+  private growStack(addr: number): Vma | null {
+    if (this.stackReserve === 0 || addr < this.stackReserve) return null;
+    const v = this.table.at(this.table.indexAt(addr));
+    if (v === undefined || (v.flags & VM_GROWSDOWN) === 0) return null;
+    this.extendDown(v, pageDown(addr));
+    return v;
+  }
+
+  private extendDown(v: Vma, start: number): void {
+    this.account(v, -1);
+    v.start = start;
+    this.account(v, 1);
+  }
+
+  /**
+   * A page fault of the guest (`errorCode` is the CPU's): true if it may simply go on, because the access is allowed by
+   * now or a growing mapping was extended by an order on `o`; false: SIGSEGV. Linux: do_user_addr_fault(), expand_stack().
+   */
+  handleFault(o: Orders, addr: number, errorCode: number, limits: MemoryLimits): boolean {
+    // Table and host may differ for a moment while another thread's orders are on their way, not for ever.
+    this.faultRepeats = addr === this.lastFault ? this.faultRepeats + 1 : 0;
+    this.lastFault = addr;
+    if (this.faultRepeats > MAX_FAULT_REPEATS) return false;
+    const v = this.table.find(addr) ?? this.growStack(addr) ?? this.growByOrder(o, addr, limits);
+    if (v === null) return false;
+    if ((errorCode & PF_INSTR) !== 0) return (v.prot & PROT_EXEC) !== 0;
+    return (errorCode & PF_WRITE) !== 0 ? (v.prot & PROT_WRITE) !== 0 : v.prot !== 0;
+  }
+
+  /** Extends the growing VMA above `addr` down to it, with an order; null if there is none or a limit forbids. */
+  private growByOrder(o: Orders, addr: number, limits: MemoryLimits): Vma | null {
+    const i = this.table.indexAt(addr);
+    const v = this.table.at(i);
+    if (v === undefined || (v.flags & VM_GROWSDOWN) === 0) return null;
+    const start = pageDown(addr);
+    const below = this.table.at(i - 1);
+    if (v.end - start > limits.stack || start < this.minAddr) return null;
+    if (below !== undefined && below.prot !== 0 && start - below.end < STACK_GUARD_GAP) return null;
+    if (this.totalBytes + (v.start - start) > limits.addressSpace) return null;
+    o.mmap(start, v.start - start, hostProt(v.prot), MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    this.extendDown(v, start);
+    return v;
+  }
+
+  // Table changes. The callers check limits and queue the orders.
+
+  /** Adds a VMA over free space. */
+  addVma(v: Vma): Vma {
+    this.account(v, 1);
+    return this.table.insert(v);
+  }
+
+  /** Forgets what is mapped in [start, end); the host's part is the caller's. */
+  removeVmas(start: number, end: number): void {
+    for (const v of this.table.remove(start, end)) {
+      this.account(v, -1);
+      v.backing?.unref();
+    }
+  }
+
+  /** Takes VMAs out with their references, to be put back elsewhere (mremap). */
+  takeVmas(start: number, end: number): Vma[] {
+    const taken = this.table.remove(start, end);
+    for (const v of taken) this.account(v, -1);
+    return taken;
+  }
+
+  /** Changes every VMA in [start, end). */
+  changeVmas(start: number, end: number, change: (v: Vma) => void): void {
+    this.table.modify(start, end, (v) => {
+      this.account(v, -1);
+      change(v);
+      this.account(v, 1);
+    });
+  }
+
+  private account(v: Vma, sign: 1 | -1): void {
+    const bytes = sign * v.length;
+    this.totalBytes += bytes;
+    if (v.isData) this.dataBytes += bytes;
+    if ((v.flags & VM_GROWSDOWN) !== 0) this.stackBytes += bytes;
+    if ((v.flags & VM_LOCKED) !== 0) this.lockedBytes += bytes;
+    if (v.shared) this.sharedBytes += bytes;
+    if ((v.prot & PROT_EXEC) !== 0 && (v.prot & PROT_WRITE) === 0) this.execBytes += bytes;
+    if (this.totalBytes > this.peakBytes) this.peakBytes = this.totalBytes;
+  }
+
+  // Reserves.
+
+  /**
+   * [start, end) gets another meaning: gives up what a reserve has there and what that cuts off from its owner. To be
+   * called before the order that maps or unmaps the range.
+   */
+  cutReserves(o: Orders, start: number, end: number): void {
+    const heapEnd = pageUp(this.brk);
+    if (start < this.brkReserveEnd && end > heapEnd && this.brkReserveEnd > heapEnd) {
+      const keep = Math.max(heapEnd, start);
+      o.munmap(keep, this.brkReserveEnd - keep);
+      this.brkReserveEnd = keep;
+    }
+    if (this.stackReserve === 0 || end <= this.stackReserve) return;
+    const stack = this.table.at(this.table.indexAt(this.stackReserve));
+    const edge = stack === undefined ? this.stackReserve : stack.start;
+    if (start > edge) return;
+    // A change below the stack moves the reserve's start; one at the stack's edge ends it.
+    const keep = Math.min(end, edge);
+    if (keep > this.stackReserve) o.munmap(this.stackReserve, keep - this.stackReserve);
+    this.stackReserve = end <= edge ? keep : 0;
+  }
+
+  // Addresses.
+
+  /** True if [addr, addr+len) lies where guest mappings may be. */
+  inBounds(addr: number, len: number): boolean {
+    return addr >= this.minAddr && len <= this.maxAddr && addr + len <= this.maxAddr;
+  }
+
+  /** get_unmapped_area(): a free range for `len` bytes, near `hint` if that is free, or −1. */
+  findFree(hint: number, len: number, align: number): number {
+    if (hint !== 0) {
+      const at = Math.max(pageUp(hint), this.minAddr);
+      if (this.inBounds(at, len) && this.hintIsFree(at, at + len)) return at;
+    }
+    let at = this.table.gapBelow(len, this.minAddr, this.mmapBase, align);
+    if (at < 0 && align > PAGE_SIZE) at = this.table.gapBelow(len, this.minAddr, this.mmapBase, PAGE_SIZE);
+    return at >= 0 ? at : this.table.gapAbove(len, this.mmapBase, this.stackFloor());
+  }
+
+  /** MAP_32BIT: bottom-up in the second GiB (arch/x86/kernel/sys_x86_64.c find_start_end). */
+  findFree32(hint: number, len: number): number {
+    const at = pageUp(hint);
+    if (hint !== 0 && this.inBounds(at, len) && at + len <= 0x80000000 && this.hintIsFree(at, at + len))
+      return at;
+    return this.table.gapAbove(len, 0x40000000, 0x80000000);
+  }
+
+  private hintIsFree(start: number, end: number): boolean {
+    const v = this.table.at(this.table.indexAt(start));
+    if (v === undefined) return true;
+    const gap = (v.flags & VM_GROWSDOWN) !== 0 ? STACK_GUARD_GAP : 0;
+    return v.start - gap >= end;
+  }
+
+  private stackFloor(): number {
+    return this.stackReserve !== 0 ? this.stackReserve - STACK_GUARD_GAP : this.maxAddr;
+  }
+
+  // Limits (may_expand_vm).
+
+  /** Whether `bytes` more may be mapped; `data`: private writable memory. */
+  mayExpand(bytes: number, data: boolean, limits: MemoryLimits): boolean {
+    if (this.totalBytes + bytes > limits.addressSpace) return false;
+    return !data || this.dataBytes + bytes <= limits.data;
+  }
+
+  // Failure on the host.
+
+  /** Takes back what an order that failed had announced. */
+  rollback(change: PendingChange): void {
+    if (change.kind === 'map') this.removeVmas(change.start, change.start + change.value);
+    if (change.kind === 'brk') {
+      this.removeVmas(pageUp(change.value), pageUp(this.brk));
+      this.brk = change.value;
+      this.brkReserveEnd = pageUp(change.value);
+    }
+    change.kind = 'none';
+  }
+}
+
+/**
+ * Protection given to the host: x86 cannot forbid reading what is writable or executable, but the host would refuse the
+ * kernel's own copies and turn PROT_EXEC alone into a protection key.
+ */
+export function hostProt(prot: number): number {
+  return prot === 0 ? 0 : prot | PROT_READ;
+}
+
+/** VM_MAY* bits of a mapping: shared ones of files not open for writing never become writable. */
+export function mayFlags(shared: boolean, fileWritable: boolean, mayExec: boolean): number {
+  const write = !shared || fileWritable ? VM_MAYWRITE : 0;
+  return (shared ? VM_SHARED : 0) | write | (mayExec ? VM_MAYEXEC : 0);
+}
+
+/** The order that shows `v` on the host. */
+export function orderMap(o: Orders, v: Vma): void {
+  if (v.backing === null) {
+    const noReserve = (v.flags & VM_NORESERVE) !== 0 ? MAP_NORESERVE : 0;
+    o.mmap(v.start, v.length, hostProt(v.prot), MAP_PRIVATE | MAP_ANONYMOUS | noReserve, -1, 0);
+  } else {
+    const sharing = v.shared ? MAP_SHARED : MAP_PRIVATE;
+    const hostOffset = v.offset + v.backing.hostDelta;
+    o.mmap(v.start, v.length, hostProt(v.prot), sharing, v.backing.hostFd, hostOffset);
+  }
 }

@@ -1,0 +1,192 @@
+/** madvise(2), the mlock family, msync(2) and mincore(2) on a MemoryManager (mm/madvise.c, mm/mlock.c, mm/msync.c). */
+import { EACCES, EBUSY, EINVAL, ENOMEM, EPERM } from '../abi/errno.ts';
+import { PROT_WRITE } from '../abi/mman.ts';
+import { TASK_SIZE, isPageAligned, pageUp } from '../lib/addr.ts';
+import type { Orders } from '../platform/platform.ts';
+import type { MemoryManager } from './memory-manager.ts';
+import type { MemoryCaller } from './mmap.ts';
+import {
+  VM_DONTCOPY,
+  VM_DONTDUMP,
+  VM_HUGEPAGE,
+  VM_LOCKED,
+  VM_NOHUGEPAGE,
+  VM_SPECIAL,
+  VM_WIPEONFORK,
+  type Vma,
+} from './vma.ts';
+
+export const MADV_NORMAL = 0;
+export const MADV_RANDOM = 1;
+export const MADV_SEQUENTIAL = 2;
+export const MADV_WILLNEED = 3;
+export const MADV_DONTNEED = 4;
+export const MADV_FREE = 8;
+export const MADV_REMOVE = 9;
+export const MADV_DONTFORK = 10;
+export const MADV_DOFORK = 11;
+export const MADV_HUGEPAGE = 14;
+export const MADV_NOHUGEPAGE = 15;
+export const MADV_DONTDUMP = 16;
+export const MADV_DODUMP = 17;
+export const MADV_WIPEONFORK = 18;
+export const MADV_KEEPONFORK = 19;
+export const MADV_COLD = 20;
+export const MADV_PAGEOUT = 21;
+export const MADV_POPULATE_READ = 22;
+export const MADV_POPULATE_WRITE = 23;
+export const MADV_DONTNEED_LOCKED = 24;
+
+const MS_ASYNC = 1;
+const MS_INVALIDATE = 2;
+const MS_SYNC = 4;
+const MCL_CURRENT = 1;
+const MCL_FUTURE = 2;
+const MCL_ONFAULT = 4;
+
+const isAnon = (v: Vma): boolean => v.backing === null;
+
+/** How one advice treats one VMA: 0 or −errno, and whether the host is told. */
+interface Advice {
+  /** The VMA it cannot be given for ends the call with this. */
+  refuse(v: Vma): number;
+  /** Advice for the host, −1: none. */
+  host: number;
+  set?: number;
+  clear?: number;
+}
+
+const ok = (): number => 0;
+const notSpecial = (v: Vma): number => ((v.flags & VM_SPECIAL) !== 0 ? -EINVAL : 0);
+const notLocked = (v: Vma): number => ((v.flags & (VM_LOCKED | VM_SPECIAL)) !== 0 ? -EINVAL : 0);
+const hint: Advice = { refuse: ok, host: -1 };
+
+/**
+ * Advice that Linux knows. The host does DONTFORK and WIPEONFORK itself, because fork is a fork of the host process;
+ * hints about paging that guests may not give to the host are accepted and have no effect.
+ */
+const ADVICE: ReadonlyMap<number, Advice> = new Map<number, Advice>([
+  [MADV_NORMAL, hint],
+  [MADV_RANDOM, hint],
+  [MADV_SEQUENTIAL, hint],
+  [MADV_WILLNEED, hint],
+  [MADV_DONTNEED, { refuse: notLocked, host: MADV_DONTNEED }],
+  [MADV_DONTNEED_LOCKED, { refuse: notSpecial, host: MADV_DONTNEED }],
+  [MADV_FREE, { refuse: (v) => (isAnon(v) && !v.shared ? notSpecial(v) : -EINVAL), host: MADV_FREE }],
+  [MADV_REMOVE, { refuse: refuseRemove, host: -1 }],
+  [MADV_DONTFORK, { refuse: ok, host: MADV_DONTFORK, set: VM_DONTCOPY }],
+  [MADV_DOFORK, { refuse: notSpecial, host: MADV_DOFORK, clear: VM_DONTCOPY }],
+  [MADV_HUGEPAGE, { refuse: ok, host: MADV_HUGEPAGE, set: VM_HUGEPAGE, clear: VM_NOHUGEPAGE }],
+  [MADV_NOHUGEPAGE, { refuse: ok, host: MADV_NOHUGEPAGE, set: VM_NOHUGEPAGE, clear: VM_HUGEPAGE }],
+  [MADV_DONTDUMP, { refuse: ok, host: -1, set: VM_DONTDUMP }],
+  [MADV_DODUMP, { refuse: notSpecial, host: -1, clear: VM_DONTDUMP }],
+  [MADV_WIPEONFORK, { refuse: (v) => (isAnon(v) ? 0 : -EINVAL), host: MADV_WIPEONFORK, set: VM_WIPEONFORK }],
+  [MADV_KEEPONFORK, { refuse: ok, host: MADV_KEEPONFORK, clear: VM_WIPEONFORK }],
+  [MADV_COLD, { refuse: notLocked, host: -1 }],
+  [MADV_PAGEOUT, { refuse: notLocked, host: -1 }],
+  [MADV_POPULATE_READ, { refuse: (v) => (v.prot === 0 ? -EINVAL : 0), host: -1 }],
+  [MADV_POPULATE_WRITE, { refuse: (v) => ((v.prot & PROT_WRITE) === 0 ? -EINVAL : 0), host: -1 }],
+]);
+
+function refuseRemove(v: Vma): number {
+  if ((v.flags & VM_LOCKED) !== 0 || v.backing === null) return -EINVAL;
+  return v.shared && (v.prot & PROT_WRITE) !== 0 ? 0 : -EACCES;
+}
+
+/**
+ * madvise(2). "ENOMEM: Addresses in the specified range are not currently mapped": the mapped parts are advised all the
+ * same, as in Linux.
+ */
+export function madvise(mm: MemoryManager, o: Orders, addr: number, length: number, advice: number): number {
+  const a = ADVICE.get(advice);
+  if (a === undefined) return -EINVAL;
+  if (!isPageAligned(addr) || length > TASK_SIZE || addr + length > TASK_SIZE) return -EINVAL;
+  const end = addr + pageUp(length);
+  if (end === addr) return 0;
+  let hole = false;
+  let at = addr;
+  const changes = a.set !== undefined || a.clear !== undefined;
+  while (at < end) {
+    const v = mm.table.at(mm.table.indexAt(at));
+    if (v === undefined || v.start >= end) return -ENOMEM;
+    if (v.start > at) hole = true;
+    const from = Math.max(at, v.start);
+    const to = Math.min(end, v.end);
+    const refused = a.refuse(v);
+    if (refused !== 0) return refused;
+    if (advice === MADV_REMOVE) {
+      const r = v.backing!.punchHole(v.offset + (from - v.start), to - from);
+      if (r < 0) return r;
+    }
+    if (a.host >= 0) o.madvise(from, to - from, a.host);
+    if (changes) mm.changeVmas(from, to, (c) => (c.flags = (c.flags & ~(a.clear ?? 0)) | (a.set ?? 0)));
+    at = to;
+  }
+  return hole ? -ENOMEM : 0;
+}
+
+/** mlock(2), munlock(2). Memory is never swapped out by us: locking is accounting. */
+export function mlock(
+  mm: MemoryManager,
+  addr: number,
+  length: number,
+  lock: boolean,
+  who: MemoryCaller,
+): number {
+  const start = Math.floor(addr / 4096) * 4096;
+  const len = pageUp(length + (addr - start));
+  if (lock && !who.canLock && who.limits.memlock === 0) return -EPERM;
+  if (start + len > TASK_SIZE) return lock && !who.canLock ? -ENOMEM : -EINVAL;
+  if (len === 0) return 0;
+  const end = start + len;
+  if (lock && !who.canLock) {
+    let already = 0;
+    mm.table.forEachIn(start, end, (v) => {
+      if ((v.flags & VM_LOCKED) !== 0) already += Math.min(v.end, end) - Math.max(v.start, start);
+    });
+    if (mm.lockedBytes + len - already > who.limits.memlock) return -ENOMEM;
+  }
+  const stop = mm.table.firstHole(start, end);
+  if (stop > start)
+    mm.changeVmas(start, stop, (v) => (v.flags = lock ? v.flags | VM_LOCKED : v.flags & ~VM_LOCKED));
+  return stop === end ? 0 : -ENOMEM;
+}
+
+/** mlockall(2). */
+export function mlockall(mm: MemoryManager, flags: number, who: MemoryCaller): number {
+  if (flags === 0 || (flags & ~(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)) !== 0 || flags === MCL_ONFAULT)
+    return -EINVAL;
+  if (!who.canLock && who.limits.memlock === 0) return -EPERM;
+  const current = (flags & MCL_CURRENT) !== 0;
+  if (current && !who.canLock && mm.totalBytes > who.limits.memlock) return -ENOMEM;
+  mm.lockFuture = (flags & MCL_FUTURE) !== 0;
+  if (current) lockAll(mm, true);
+  return 0;
+}
+
+export function munlockall(mm: MemoryManager): void {
+  mm.lockFuture = false;
+  lockAll(mm, false);
+}
+
+function lockAll(mm: MemoryManager, lock: boolean): void {
+  mm.changeVmas(0, TASK_SIZE, (v) => {
+    if ((v.flags & VM_SPECIAL) === 0) v.flags = lock ? v.flags | VM_LOCKED : v.flags & ~VM_LOCKED;
+  });
+}
+
+/** msync(2): MS_SYNC writes shared file mappings back through their file. */
+export function msync(mm: MemoryManager, addr: number, length: number, flags: number): number {
+  if ((flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) !== 0 || !isPageAligned(addr)) return -EINVAL;
+  if ((flags & MS_ASYNC) !== 0 && (flags & MS_SYNC) !== 0) return -EINVAL;
+  const end = addr + pageUp(length);
+  if (length > TASK_SIZE || end > TASK_SIZE) return -ENOMEM;
+  if (end === addr) return 0;
+  let error = mm.table.firstHole(addr, end) === end ? 0 : -ENOMEM;
+  mm.table.forEachIn(addr, end, (v) => {
+    if ((flags & MS_INVALIDATE) !== 0 && (v.flags & VM_LOCKED) !== 0) error = error || -EBUSY;
+    const file = v.backing?.file ?? null;
+    if ((flags & MS_SYNC) !== 0 && v.shared && file !== null) error = error || file.fsync(true);
+  });
+  return error;
+}

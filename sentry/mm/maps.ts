@@ -1,0 +1,187 @@
+/** What /proc/PID/{maps,smaps,statm,status} say of an address space (fs/proc/task_mmu.c). */
+import { PROT_EXEC, PROT_READ, PROT_WRITE } from '../abi/mman.ts';
+import type { FileDescription } from '../vfs/file-description.ts';
+import type { MemoryManager } from './memory-manager.ts';
+import {
+  VM_DONTCOPY,
+  VM_DONTDUMP,
+  VM_GROWSDOWN,
+  VM_HUGEPAGE,
+  VM_LOCKED,
+  VM_MAYEXEC,
+  VM_MAYWRITE,
+  VM_NOHUGEPAGE,
+  VM_NORESERVE,
+  VM_WIPEONFORK,
+  type Vma,
+} from './vma.ts';
+
+/** Column at which a name begins (seq_pad(m, ' ') with 25 + 2 * sizeof(void *) * 2 …). */
+const NAME_COLUMN = 73;
+
+/** d_path() of a mapped file, as the reader of /proc sees it, with " (deleted)". */
+export type FileName = (file: FileDescription) => string;
+
+/** /proc/PID/maps. */
+export function mapsText(mm: MemoryManager, fileName: FileName): string {
+  let text = '';
+  for (let i = 0; i < mm.table.size; i++) text += mapsLine(mm, mm.table.at(i)!, fileName);
+  return text;
+}
+
+function mapsLine(mm: MemoryManager, v: Vma, fileName: FileName): string {
+  const file = v.backing?.file ?? null;
+  const dev = file?.inode.sb.dev ?? (v.backing === null ? 0 : 1);
+  const perms =
+    ((v.prot & PROT_READ) !== 0 ? 'r' : '-') +
+    ((v.prot & PROT_WRITE) !== 0 ? 'w' : '-') +
+    ((v.prot & PROT_EXEC) !== 0 ? 'x' : '-') +
+    (v.shared ? 's' : 'p');
+  // Anonymous devices: major 0.
+  const head =
+    `${hex(v.start, 8)}-${hex(v.end, 8)} ${perms} ${hex(v.offset, 8)} ` +
+    `00:${hex(dev, 2)} ${file?.inode.ino ?? (v.backing === null ? 0 : 1)}`;
+  const name = vmaName(mm, v, fileName);
+  return name === '' ? `${head} \n` : `${head.padEnd(NAME_COLUMN - 1)} ${name}\n`;
+}
+
+function vmaName(mm: MemoryManager, v: Vma, fileName: FileName): string {
+  if (v.backing !== null) {
+    const file = v.backing.file;
+    // A newline would forge a line (seq_file_path escapes it).
+    return file === null ? v.backing.label : fileName(file).replaceAll('\n', '\\012');
+  }
+  if (v.name !== null) return v.name;
+  if (v.start < pageUpBrk(mm) && v.end > mm.layout.startBrk) return '[heap]';
+  return v.start <= mm.layout.startStack && v.end >= mm.layout.startStack ? '[stack]' : '';
+}
+
+function pageUpBrk(mm: MemoryManager): number {
+  return mm.brk === mm.layout.startBrk ? 0 : mm.brk;
+}
+
+const hex = (n: number, width: number): string => n.toString(16).padStart(width, '0');
+const kb = (bytes: number): string => String(bytes / 1024).padStart(8);
+
+/**
+ * /proc/PID/smaps. The host does not tell what is resident: writable private memory counts as resident and dirty, the
+ * rest as not resident.
+ */
+export function smapsText(mm: MemoryManager, fileName: FileName): string {
+  let text = '';
+  for (let i = 0; i < mm.table.size; i++) {
+    const v = mm.table.at(i)!;
+    const rss = residentBytes(v);
+    text += mapsLine(mm, v, fileName) + smapsBody(v.length, rss, v) + `VmFlags: ${vmFlags(v)}\n`;
+  }
+  return text;
+}
+
+/** /proc/PID/smaps_rollup. */
+export function smapsRollupText(mm: MemoryManager): string {
+  const first = mm.table.at(0);
+  const last = mm.table.at(mm.table.size - 1);
+  const range = `${hex(first?.start ?? 0, 8)}-${hex(last?.end ?? 0, 8)} ---p 00000000 00:00 0`;
+  const body = smapsBody(0, residentTotal(mm), null);
+  return `${range.padEnd(NAME_COLUMN - 1)} [rollup]\n${body}`;
+}
+
+function smapsBody(size: number, rss: number, v: Vma | null): string {
+  const rows: [string, number][] =
+    v === null
+      ? []
+      : [
+          ['Size', size],
+          ['KernelPageSize', 4096],
+          ['MMUPageSize', 4096],
+        ];
+  rows.push(
+    ['Rss', rss],
+    ['Pss', rss],
+    ['Pss_Dirty', rss],
+    ['Shared_Clean', 0],
+    ['Shared_Dirty', 0],
+    ['Private_Clean', 0],
+    ['Private_Dirty', rss],
+    ['Referenced', rss],
+    ['Anonymous', rss],
+    ['LazyFree', 0],
+    ['AnonHugePages', 0],
+    ['ShmemPmdMapped', 0],
+    ['FilePmdMapped', 0],
+    ['Shared_Hugetlb', 0],
+    ['Private_Hugetlb', 0],
+    ['Swap', 0],
+    ['SwapPss', 0],
+    ['Locked', v !== null && (v.flags & VM_LOCKED) !== 0 ? rss : 0],
+  );
+  const text = rows.map(([name, bytes]) => `${`${name}:`.padEnd(16)}${kb(bytes)} kB\n`).join('');
+  return v === null ? text : `${text}THPeligible:           0\n`;
+}
+
+/** Upper bound of what is resident of a mapping: touched pages are the host's secret. */
+export function residentBytes(v: Vma): number {
+  return v.backing === null && (v.prot & PROT_WRITE) !== 0 && (v.flags & VM_NORESERVE) === 0 ? v.length : 0;
+}
+
+export function residentTotal(mm: MemoryManager): number {
+  let bytes = 0;
+  for (let i = 0; i < mm.table.size; i++) bytes += residentBytes(mm.table.at(i)!);
+  return bytes;
+}
+
+function vmFlags(v: Vma): string {
+  const names: string[] = [];
+  if ((v.prot & PROT_READ) !== 0) names.push('rd');
+  if ((v.prot & PROT_WRITE) !== 0) names.push('wr');
+  if ((v.prot & PROT_EXEC) !== 0) names.push('ex');
+  if (v.shared) names.push('sh');
+  names.push('mr');
+  for (const [bit, name] of VM_FLAG_NAMES) if ((v.flags & bit) !== 0) names.push(name);
+  return `${names.join(' ')} `;
+}
+
+const VM_FLAG_NAMES: readonly (readonly [number, string])[] = [
+  [VM_MAYWRITE, 'mw'],
+  [VM_MAYEXEC, 'me'],
+  [VM_GROWSDOWN, 'gd'],
+  [VM_LOCKED, 'lo'],
+  [VM_DONTCOPY, 'dc'],
+  [VM_NORESERVE, 'nr'],
+  [VM_WIPEONFORK, 'wf'],
+  [VM_DONTDUMP, 'dd'],
+  [VM_HUGEPAGE, 'hg'],
+  [VM_NOHUGEPAGE, 'nh'],
+];
+
+/** /proc/PID/statm: pages of size, resident, shared, text, lib (0), data, dirty (0). */
+export function statmText(mm: MemoryManager): string {
+  const pages = (bytes: number): number => Math.floor(bytes / 4096);
+  const text = pages(Math.ceil(mm.layout.endCode / 4096) * 4096) - pages(mm.layout.startCode);
+  const data = pages(mm.dataBytes + mm.stackBytes);
+  return `${pages(mm.totalBytes)} ${pages(residentTotal(mm))} ${pages(mm.sharedBytes)} ${text} 0 ${data} 0\n`;
+}
+
+/** The Vm* lines of /proc/PID/status (task_mem). */
+export function statusLines(mm: MemoryManager): string {
+  const rss = residentTotal(mm);
+  const text = Math.ceil((mm.layout.endCode - mm.layout.startCode) / 4096) * 4096;
+  const rows: [string, number][] = [
+    ['VmPeak', mm.peakBytes],
+    ['VmSize', mm.totalBytes],
+    ['VmLck', mm.lockedBytes],
+    ['VmPin', 0],
+    ['VmHWM', rss],
+    ['VmRSS', rss],
+    ['RssAnon', rss],
+    ['RssFile', 0],
+    ['RssShmem', 0],
+    ['VmData', mm.dataBytes],
+    ['VmStk', mm.stackBytes],
+    ['VmExe', text],
+    ['VmLib', Math.max(0, mm.execBytes - text)],
+    ['VmPTE', 4096 * 8],
+    ['VmSwap', 0],
+  ];
+  return rows.map(([name, bytes]) => `${name}:\t${kb(bytes)} kB\n`).join('');
+}

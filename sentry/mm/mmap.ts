@@ -1,0 +1,312 @@
+/** mmap, munmap, mprotect and brk on a MemoryManager (mm/mmap.c, mm/mprotect.c). Decisions only: the host gets orders. */
+import {
+  EACCES,
+  EAGAIN,
+  EEXIST,
+  EINVAL,
+  ENODEV,
+  ENOMEM,
+  EOPNOTSUPP,
+  EOVERFLOW,
+  EPERM,
+} from '../abi/errno.ts';
+import {
+  MAP_32BIT,
+  MAP_ANONYMOUS,
+  MAP_FIXED,
+  MAP_FIXED_NOREPLACE,
+  MAP_GROWSDOWN,
+  MAP_HUGETLB,
+  MAP_LOCKED,
+  MAP_NORESERVE,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  MAP_SHARED_VALIDATE,
+  MAP_SYNC,
+  MAP_TYPE,
+  PROT_EXEC,
+  PROT_GROWSDOWN,
+  PROT_GROWSUP,
+  PROT_READ,
+  PROT_WRITE,
+} from '../abi/mman.ts';
+import { PAGE_SIZE, TASK_SIZE, isPageAligned, pageUp } from '../lib/addr.ts';
+import type { Orders } from '../platform/platform.ts';
+import type { FileDescription } from '../vfs/file-description.ts';
+import { MS_NOEXEC } from '../vfs/mount.ts';
+import { FileBacking, SharedMemory, type Backing } from './backing.ts';
+import {
+  MAX_MAP_COUNT,
+  hostProt,
+  mayFlags,
+  orderMap,
+  type MemoryLimits,
+  type MemoryManager,
+  type PendingChange,
+} from './memory-manager.ts';
+import {
+  VM_GROWSDOWN,
+  VM_LOCKED,
+  VM_MAYEXEC,
+  VM_MAYWRITE,
+  VM_NORESERVE,
+  VM_SHARED,
+  VM_SPECIAL,
+  Vma,
+} from './vma.ts';
+
+const PROT_ALL = PROT_READ | PROT_WRITE | PROT_EXEC;
+/** File offsets beyond this do not exist (MAX_LFS_FILESIZE). */
+const MAX_OFFSET = Number.MAX_SAFE_INTEGER;
+const HUGE_PAGE = 2 * 1024 * 1024;
+/** How much more than asked for the host maps for the heap at once. */
+const BRK_RESERVE_MIN = 1024 * 1024;
+const BRK_RESERVE_MAX = 32 * 1024 * 1024;
+
+/** Who asks: its limits, and whether CAP_IPC_LOCK lifts RLIMIT_MEMLOCK. */
+export interface MemoryCaller {
+  readonly limits: MemoryLimits;
+  readonly canLock: boolean;
+  /** Filled with what a failing order would have to take back. */
+  readonly change: PendingChange;
+}
+
+export interface MmapRequest {
+  addr: number;
+  len: number;
+  prot: number;
+  flags: number;
+  /** null with MAP_ANONYMOUS. */
+  file: FileDescription | null;
+  offset: number;
+}
+
+/** mmap(2). The address or −errno. Linux: do_mmap(). */
+export function mmap(mm: MemoryManager, o: Orders, r: MmapRequest, who: MemoryCaller): number {
+  if (r.len === 0 || !isPageAligned(r.offset)) return -EINVAL;
+  const len = pageUp(r.len);
+  if (r.len > TASK_SIZE) return -ENOMEM;
+  if (r.offset < 0 || r.offset + len > MAX_OFFSET) return -EOVERFLOW;
+  if (mm.table.size >= MAX_MAP_COUNT) return -ENOMEM;
+  const flags = (r.flags & MAP_FIXED_NOREPLACE) !== 0 ? r.flags | MAP_FIXED : r.flags;
+  const addr = chooseAddress(mm, r.addr, len, flags, r.file === null);
+  if (addr < 0) return addr;
+  const locked = (flags & MAP_LOCKED) !== 0 || mm.lockFuture;
+  if ((flags & MAP_LOCKED) !== 0 && !who.canLock && who.limits.memlock === 0) return -EPERM;
+  if (locked && !who.canLock && mm.lockedBytes + len > who.limits.memlock) return -EAGAIN;
+  const vmFlags = r.file === null ? anonFlags(flags) : fileFlags(r.file, r.prot, flags);
+  if (vmFlags < 0) return vmFlags;
+  const isData = (r.prot & PROT_WRITE) !== 0 && (vmFlags & (VM_SHARED | VM_GROWSDOWN)) === 0;
+  if (!mm.mayExpand(len - mappedBytes(mm, addr, len, flags), isData, who.limits)) return -ENOMEM;
+  const backing = makeBacking(r, len, (vmFlags & VM_SHARED) !== 0, (vmFlags & VM_MAYWRITE) !== 0);
+  if (typeof backing === 'number') return backing;
+  const offset = backing instanceof FileBacking ? r.offset : 0;
+  const all = vmFlags | (locked ? VM_LOCKED : 0);
+  mapVma(mm, o, new Vma(addr, addr + len, r.prot & PROT_ALL, all, backing, offset), who.change);
+  return addr;
+}
+
+/** Replaces whatever is there by `v`, on the table and by orders. Also used by SysV shmat and the loader. */
+export function mapVma(mm: MemoryManager, o: Orders, v: Vma, change: PendingChange): void {
+  mm.cutReserves(o, v.start, v.end);
+  mm.removeVmas(v.start, v.end);
+  change.kind = 'map';
+  change.start = v.start;
+  change.value = v.length;
+  orderMap(o, v);
+  mm.addVma(v);
+}
+
+function chooseAddress(mm: MemoryManager, hint: number, len: number, flags: number, anon: boolean): number {
+  if ((flags & MAP_FIXED) !== 0) {
+    if (hint > TASK_SIZE - len) return -ENOMEM;
+    if (!isPageAligned(hint)) return -EINVAL;
+    if (hint < mm.minAddr) return -EPERM;
+    if (!mm.inBounds(hint, len)) return -ENOMEM;
+    if ((flags & MAP_FIXED_NOREPLACE) !== 0 && !mm.table.isFree(hint, hint + len)) return -EEXIST;
+    return hint;
+  }
+  const wanted = hint >= TASK_SIZE ? 0 : hint;
+  const align = anon && len >= HUGE_PAGE && len % HUGE_PAGE === 0 ? HUGE_PAGE : PAGE_SIZE;
+  const at = (flags & MAP_32BIT) !== 0 ? mm.findFree32(wanted, len) : mm.findFree(wanted, len, align);
+  return at < 0 ? -ENOMEM : at;
+}
+
+/** Bytes of [addr, addr+len) that a MAP_FIXED mapping replaces: they do not count against the limits. */
+function mappedBytes(mm: MemoryManager, addr: number, len: number, flags: number): number {
+  if ((flags & MAP_FIXED) === 0) return 0;
+  let bytes = 0;
+  const end = addr + len;
+  mm.table.forEachIn(addr, end, (v) => {
+    bytes += Math.min(v.end, end) - Math.max(v.start, addr);
+  });
+  return bytes;
+}
+
+function anonFlags(flags: number): number {
+  const type = flags & MAP_TYPE;
+  if (type !== MAP_SHARED && type !== MAP_PRIVATE) return -EINVAL;
+  // No huge page pool: what Linux answers when the pool is empty.
+  if ((flags & MAP_HUGETLB) !== 0) return -ENOMEM;
+  const shared = type === MAP_SHARED;
+  if (shared && (flags & MAP_GROWSDOWN) !== 0) return -EINVAL;
+  const noReserve = (flags & MAP_NORESERVE) !== 0 ? VM_NORESERVE : 0;
+  const grows = (flags & MAP_GROWSDOWN) !== 0 ? VM_GROWSDOWN : 0;
+  return mayFlags(shared, true, true) | noReserve | grows;
+}
+
+function fileFlags(file: FileDescription, prot: number, flags: number): number {
+  const type = flags & MAP_TYPE;
+  if (type !== MAP_SHARED && type !== MAP_PRIVATE && type !== MAP_SHARED_VALIDATE) return -EINVAL;
+  if (type === MAP_SHARED_VALIDATE && (flags & MAP_SYNC) !== 0) return -EOPNOTSUPP;
+  if ((flags & MAP_HUGETLB) !== 0) return -EINVAL;
+  const shared = type !== MAP_PRIVATE;
+  if (shared && (prot & PROT_WRITE) !== 0 && !file.writable) return -EACCES;
+  if (!file.readable) return -EACCES;
+  const noExec = file.path !== null && (file.path.mount.flags & MS_NOEXEC) !== 0;
+  if (noExec && (prot & PROT_EXEC) !== 0) return -EPERM;
+  if ((flags & MAP_GROWSDOWN) !== 0) return -EINVAL;
+  return mayFlags(shared, file.writable, !noExec);
+}
+
+function makeBacking(
+  r: MmapRequest,
+  len: number,
+  shared: boolean,
+  mayWrite: boolean,
+): Backing | null | number {
+  if (r.file === null) return shared ? SharedMemory.create(len, '/dev/zero (deleted)') : null;
+  // A later mprotect may add PROT_WRITE, so the fd has to allow it now.
+  const prot = shared && mayWrite ? r.prot | PROT_WRITE : r.prot;
+  const source = r.file.mapSource(shared, prot, r.offset, len);
+  if (typeof source === 'number') return source;
+  if (shared && source.privateOnly) return -ENODEV;
+  if (source.hostFd >= 0) return new FileBacking(r.file, source, r.offset);
+  return shared ? SharedMemory.create(len, '/dev/zero (deleted)') : null;
+}
+
+/** munmap(2). Linux: do_vmi_munmap(). */
+export function munmap(mm: MemoryManager, o: Orders, addr: number, length: number): number {
+  if (!isPageAligned(addr) || addr > TASK_SIZE || length > TASK_SIZE - addr) return -EINVAL;
+  const end = addr + pageUp(length);
+  if (end === addr) return -EINVAL;
+  if (mm.table.isFree(addr, end)) return 0;
+  if (mm.table.splitsBy(addr, end) > 0 && mm.table.size >= MAX_MAP_COUNT) return -ENOMEM;
+  // What the table has not is the platform's or a reserve: orders name mapped ranges only.
+  const start = Math.max(addr, mm.minAddr);
+  const stop = Math.min(end, mm.maxAddr);
+  mm.cutReserves(o, start, stop);
+  mm.removeVmas(start, stop);
+  if (stop > start) o.munmap(start, stop - start);
+  return 0;
+}
+
+/**
+ * mprotect(2). Linux: do_mprotect_pkey(): goes VMA by VMA, so that what precedes a hole or a refusal is changed.
+ */
+export function mprotect(
+  mm: MemoryManager,
+  o: Orders,
+  addr: number,
+  length: number,
+  protBits: number,
+  limits: MemoryLimits,
+): number {
+  const grows = protBits & (PROT_GROWSDOWN | PROT_GROWSUP);
+  const prot = protBits & ~(PROT_GROWSDOWN | PROT_GROWSUP);
+  if (grows === (PROT_GROWSDOWN | PROT_GROWSUP)) return -EINVAL;
+  if (!isPageAligned(addr)) return -EINVAL;
+  if (length === 0) return 0;
+  const end = addr + pageUp(length);
+  if (length > TASK_SIZE || end > TASK_SIZE) return -ENOMEM;
+  // PROT_SEM (8) is accepted and means nothing on x86.
+  if ((prot & ~(PROT_ALL | 8)) !== 0) return -EINVAL;
+  let start = addr;
+  const first = mm.table.at(mm.table.indexAt(addr));
+  if (first === undefined) return -ENOMEM;
+  if (grows === PROT_GROWSDOWN) {
+    if (first.start >= end) return -ENOMEM;
+    if ((first.flags & VM_GROWSDOWN) === 0) return -EINVAL;
+    start = first.start;
+  } else if (first.start > start) return -ENOMEM;
+  else if (grows === PROT_GROWSUP) return -EINVAL;
+
+  const [stop, error] = protectable(mm, start, end, prot & PROT_ALL, limits);
+  if (stop > start) {
+    mm.cutReserves(o, start, stop);
+    mm.changeVmas(start, stop, (v) => (v.prot = prot & PROT_ALL));
+    o.mprotect(start, stop - start, hostProt(prot & PROT_ALL));
+  }
+  return error;
+}
+
+/** How far from `start` the change may go, and the error it then ends with. */
+function protectable(
+  mm: MemoryManager,
+  start: number,
+  end: number,
+  prot: number,
+  limits: MemoryLimits,
+): [number, number] {
+  let newData = 0;
+  let at = start;
+  for (let i = mm.table.indexAt(start); at < end; i++) {
+    const v = mm.table.at(i);
+    if (v === undefined || v.start > at) return [at, -ENOMEM];
+    if ((prot & PROT_WRITE) !== 0 && (v.flags & VM_MAYWRITE) === 0) return [at, -EACCES];
+    if ((prot & PROT_EXEC) !== 0 && (v.flags & VM_MAYEXEC) === 0) return [at, -EACCES];
+    if ((v.flags & VM_SPECIAL) !== 0 && (prot & PROT_WRITE) !== 0) return [at, -EACCES];
+    if ((prot & PROT_WRITE) !== 0 && (v.prot & PROT_WRITE) === 0 && !v.shared) {
+      newData += Math.min(v.end, end) - at;
+      if (mm.dataBytes + newData > limits.data) return [at, -ENOMEM];
+    }
+    // A split at either edge adds a VMA.
+    if (mm.table.size + 2 > MAX_MAP_COUNT && (v.start < start || v.end > end)) return [at, -ENOMEM];
+    at = v.end;
+  }
+  return [end, 0];
+}
+
+/** brk(2): always the resulting break. Linux: SYSCALL_DEFINE1(brk). */
+export function brk(mm: MemoryManager, o: Orders, wanted: number, who: MemoryCaller): number {
+  const { startBrk, startData, endData } = mm.layout;
+  if (wanted < startBrk || wanted > mm.maxAddr) return mm.brk;
+  // "the limit on the size of the data segment (initialized data, uninitialized data, and heap)" - setrlimit(2)
+  if (wanted - startBrk + (endData - startData) > who.limits.data) return mm.brk;
+  const oldEnd = pageUp(mm.brk);
+  const newEnd = pageUp(wanted);
+  if (newEnd > oldEnd) {
+    if (!growBrk(mm, o, oldEnd, newEnd, who)) return mm.brk;
+  } else if (newEnd < oldEnd) {
+    mm.removeVmas(newEnd, oldEnd);
+    // The reserve goes too: it may hold what the guest wrote, and a break that grows again shows zeros.
+    const end = Math.max(oldEnd, mm.brkReserveEnd);
+    o.munmap(newEnd, end - newEnd);
+    mm.brkReserveEnd = newEnd;
+  }
+  mm.brk = wanted;
+  return wanted;
+}
+
+function growBrk(mm: MemoryManager, o: Orders, oldEnd: number, newEnd: number, who: MemoryCaller): boolean {
+  // Linux wants a page of distance to the next mapping (find_vma_intersection(oldbrk, newbrk + PAGE_SIZE)).
+  if (!mm.table.isFree(oldEnd, newEnd + PAGE_SIZE)) return false;
+  if (!mm.inBounds(oldEnd, newEnd - oldEnd) || !mm.mayExpand(newEnd - oldEnd, true, who.limits)) return false;
+  if (mm.lockFuture && !who.canLock && mm.lockedBytes + newEnd - oldEnd > who.limits.memlock) return false;
+  if (mm.table.size >= MAX_MAP_COUNT) return false;
+  if (newEnd > mm.brkReserveEnd) {
+    const from = Math.max(oldEnd, mm.brkReserveEnd);
+    const heap = newEnd - mm.layout.startBrk;
+    const extra = Math.min(Math.max(BRK_RESERVE_MIN, pageUp(heap / 4)), BRK_RESERVE_MAX);
+    const next = mm.table.at(mm.table.indexAt(oldEnd));
+    const limit = Math.min(next === undefined ? mm.maxAddr : next.start, mm.maxAddr);
+    const to = Math.min(newEnd + extra, Math.max(limit, newEnd));
+    o.mmap(from, to - from, hostProt(PROT_READ | PROT_WRITE), MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    who.change.kind = 'brk';
+    who.change.value = mm.brk;
+    mm.brkReserveEnd = to;
+  }
+  const flags = mayFlags(false, true, true) | (mm.lockFuture ? VM_LOCKED : 0);
+  mm.addVma(new Vma(oldEnd, newEnd, PROT_READ | PROT_WRITE, flags, null, 0));
+  return true;
+}

@@ -1,0 +1,123 @@
+/** mremap(2) (mm/mremap.c). The host is told with mremap where it moves pages, with mmap where it shows new ones. */
+import { EAGAIN, EFAULT, EINVAL, ENOMEM } from '../abi/errno.ts';
+import { MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from '../abi/mman.ts';
+import { PAGE_SIZE, TASK_SIZE, isPageAligned, pageUp } from '../lib/addr.ts';
+import type { Orders } from '../platform/platform.ts';
+import { MAX_MAP_COUNT, orderMap, type MemoryManager } from './memory-manager.ts';
+import { munmap, type MemoryCaller } from './mmap.ts';
+import { VM_LOCKED, VM_SPECIAL, Vma } from './vma.ts';
+
+export interface MremapRequest {
+  addr: number;
+  oldLen: number;
+  newLen: number;
+  flags: number;
+  newAddr: number;
+}
+
+/** The new address or −errno. */
+export function mremap(mm: MemoryManager, o: Orders, r: MremapRequest, who: MemoryCaller): number {
+  const oldLen = pageUp(r.oldLen);
+  const newLen = pageUp(r.newLen);
+  const bad = checkArguments(r, oldLen, newLen);
+  if (bad !== 0) return bad;
+  const v = mm.table.find(r.addr);
+  if (v === null) return -EFAULT;
+  const fixed = (r.flags & MREMAP_FIXED) !== 0;
+  if ((r.flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) === 0 && newLen <= oldLen && oldLen > 0) {
+    if (newLen < oldLen) munmap(mm, o, r.addr + newLen, oldLen - newLen);
+    return r.addr;
+  }
+  // "old_size is zero, and old_address does not refer to a shareable mapping" - mremap(2)
+  if (oldLen === 0 && !v.shared) return -EINVAL;
+  if ((v.flags & VM_SPECIAL) !== 0 && newLen !== oldLen) return -EFAULT;
+  if (oldLen > v.end - r.addr) return -EFAULT;
+  const added = (r.flags & MREMAP_DONTUNMAP) !== 0 ? newLen : Math.max(0, newLen - oldLen);
+  const refused = checkLimits(mm, v, added, who);
+  if (refused !== 0) return refused;
+
+  if (!fixed && (r.flags & MREMAP_DONTUNMAP) === 0 && oldLen > 0 && r.addr + oldLen === v.end) {
+    const end = r.addr + newLen;
+    if (mm.inBounds(v.end, end - v.end) && mm.table.isFree(v.end, end)) {
+      growInPlace(mm, o, v, r.addr, oldLen, newLen, who);
+      return r.addr;
+    }
+  }
+  if ((r.flags & MREMAP_MAYMOVE) === 0) return -ENOMEM;
+  if (mm.table.size + 3 > MAX_MAP_COUNT) return -ENOMEM;
+  const to = fixed ? r.newAddr : mm.findFree(0, newLen, PAGE_SIZE);
+  if (to < 0 || !mm.inBounds(to, newLen)) return -ENOMEM;
+  move(mm, o, { ...r, oldLen, newLen, newAddr: to }, who);
+  return to;
+}
+
+function checkArguments(r: MremapRequest, oldLen: number, newLen: number): number {
+  const { flags } = r;
+  if ((flags & ~(MREMAP_FIXED | MREMAP_MAYMOVE | MREMAP_DONTUNMAP)) !== 0) return -EINVAL;
+  if ((flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) !== 0 && (flags & MREMAP_MAYMOVE) === 0) return -EINVAL;
+  if ((flags & MREMAP_DONTUNMAP) !== 0 && oldLen !== newLen) return -EINVAL;
+  if (!isPageAligned(r.addr) || newLen === 0) return -EINVAL;
+  if (r.newLen > TASK_SIZE) return -ENOMEM;
+  if ((flags & MREMAP_FIXED) === 0) return 0;
+  if (!isPageAligned(r.newAddr) || r.newAddr > TASK_SIZE - newLen) return -EINVAL;
+  // "The range must not overlap": old and new.
+  return r.addr + oldLen > r.newAddr && r.newAddr + newLen > r.addr ? -EINVAL : 0;
+}
+
+function checkLimits(mm: MemoryManager, v: Vma, added: number, who: MemoryCaller): number {
+  if (added === 0) return 0;
+  if ((v.flags & VM_LOCKED) !== 0 && !who.canLock && mm.lockedBytes + added > who.limits.memlock)
+    return -EAGAIN;
+  return mm.mayExpand(added, v.isData, who.limits) ? 0 : -ENOMEM;
+}
+
+function growInPlace(
+  mm: MemoryManager,
+  o: Orders,
+  v: Vma,
+  addr: number,
+  oldLen: number,
+  newLen: number,
+  who: MemoryCaller,
+): void {
+  mm.cutReserves(o, v.end, addr + newLen);
+  o.mremap(addr, oldLen, newLen, addr);
+  who.change.kind = 'map';
+  who.change.start = v.end;
+  who.change.value = newLen - oldLen;
+  const more = v.slice(v.start, v.end);
+  more.start = addr + oldLen;
+  more.end = addr + newLen;
+  if (more.backing !== null) more.offset = v.offset + (more.start - v.start);
+  mm.addVma(more);
+}
+
+/** move_vma(): [addr, addr+oldLen) goes to newAddr with newLen; with DONTUNMAP empty memory stays behind. */
+function move(mm: MemoryManager, o: Orders, r: MremapRequest, who: MemoryCaller): void {
+  const { addr, oldLen, newLen, newAddr } = r;
+  mm.cutReserves(o, newAddr, newAddr + newLen);
+  mm.removeVmas(newAddr, newAddr + newLen);
+  who.change.kind = 'map';
+  who.change.start = newAddr;
+  who.change.value = newLen;
+  const old = mm.table.find(addr)!;
+  const moved = old.slice(addr, addr + Math.max(oldLen, PAGE_SIZE));
+  moved.start = newAddr;
+  moved.end = newAddr + newLen;
+  if (oldLen === 0) {
+    orderMap(o, moved);
+    mm.addVma(moved);
+    return;
+  }
+  mm.cutReserves(o, addr, addr + oldLen);
+  o.mremap(addr, oldLen, newLen, newAddr);
+  if ((r.flags & MREMAP_DONTUNMAP) !== 0) {
+    const left = old.slice(addr, addr + oldLen);
+    orderMap(o, left);
+    left.backing?.unref();
+    mm.changeVmas(addr, addr + oldLen, (v) => (v.flags &= ~VM_LOCKED));
+  } else {
+    mm.removeVmas(addr, addr + oldLen);
+  }
+  mm.addVma(moved);
+}

@@ -1,0 +1,164 @@
+/**
+ * VmaTable: the VMAs of an address space in order of address, as a sorted array (Linux: mm_mt). Keeps them disjoint
+ * and merged; knows nothing of protection rules, limits or the host.
+ */
+import { VM_GROWSDOWN, VM_SPECIAL, type Vma } from './vma.ts';
+
+/** stack_guard_gap: what unmapped-area searches leave free below a growing stack. */
+export const STACK_GUARD_GAP = 256 * 4096;
+
+export class VmaTable {
+  private list: Vma[] = [];
+  /** The one found last: accesses cluster. */
+  private last: Vma | null = null;
+
+  get size(): number {
+    return this.list.length;
+  }
+
+  at(i: number): Vma | undefined {
+    return this.list[i];
+  }
+
+  /** Index of the first VMA that ends above `addr` (find_vma), `size` if none. */
+  indexAt(addr: number): number {
+    let lo = 0;
+    let hi = this.list.length;
+    while (lo < hi) {
+      const mid = (lo + hi) >>> 1;
+      if (this.list[mid]!.end > addr) hi = mid;
+      else lo = mid + 1;
+    }
+    return lo;
+  }
+
+  /** The VMA that contains `addr`, or null. */
+  find(addr: number): Vma | null {
+    const c = this.last;
+    if (c !== null && addr >= c.start && addr < c.end) return c;
+    const v = this.list[this.indexAt(addr)];
+    if (v === undefined || v.start > addr) return null;
+    this.last = v;
+    return v;
+  }
+
+  /** True if nothing is mapped in [start, end). */
+  isFree(start: number, end: number): boolean {
+    const v = this.list[this.indexAt(start)];
+    return v === undefined || v.start >= end;
+  }
+
+  /** First address in [start, end) that is not mapped, `end` if none. */
+  firstHole(start: number, end: number): number {
+    let at = start;
+    for (let i = this.indexAt(start); at < end; i++) {
+      const v = this.list[i];
+      if (v === undefined || v.start > at) return at;
+      at = v.end;
+    }
+    return end;
+  }
+
+  /** Puts `v`, which overlaps nothing, in and merges it with its neighbours. Returns the VMA that covers it. */
+  insert(v: Vma): Vma {
+    const i = this.indexAt(v.start);
+    this.list.splice(i, 0, v);
+    this.mergeAt(i);
+    return i > 0 && this.list[i - 1]!.end > v.start ? this.list[i - 1]! : this.list[i]!;
+  }
+
+  /** Takes everything in [start, end) out, splitting at the edges. The caller owns the returned VMAs. */
+  remove(start: number, end: number): Vma[] {
+    const first = this.splitAt(start);
+    const past = this.splitAt(end);
+    this.last = null;
+    return first === past ? NONE : this.list.splice(first, past - first);
+  }
+
+  /** Calls `change` for every VMA in [start, end), split at the edges, then merges again. */
+  modify(start: number, end: number, change: (v: Vma) => void): void {
+    const first = this.splitAt(start);
+    const past = this.splitAt(end);
+    for (let i = first; i < past; i++) change(this.list[i]!);
+    for (let i = past; i >= first; i--) this.mergeWithPrevious(i);
+  }
+
+  /** VMAs that meet [start, end), unsplit. */
+  forEachIn(start: number, end: number, visit: (v: Vma) => void): void {
+    for (let i = this.indexAt(start); i < this.list.length && this.list[i]!.start < end; i++)
+      visit(this.list[i]!);
+  }
+
+  /** Number of VMAs that an unmapping of [start, end) would add (a hole inside one splits it). */
+  splitsBy(start: number, end: number): number {
+    const v = this.list[this.indexAt(start)];
+    return v !== undefined && v.start < start && v.end > end ? 1 : 0;
+  }
+
+  /** Highest address in [low, high) where `len` bytes are free, aligned to `align`, or −1. */
+  gapBelow(len: number, low: number, high: number, align: number): number {
+    let top = high;
+    for (let i = Math.min(this.indexAt(high), this.list.length - 1); ; i--) {
+      const v = i < 0 ? undefined : this.list[i];
+      const bottom = v === undefined ? low : Math.max(low, v.end);
+      const at = Math.floor((top - len) / align) * align;
+      if (at >= bottom) return at;
+      if (v === undefined || v.start <= low) return -1;
+      top = Math.min(top, gapStart(v));
+    }
+  }
+
+  /** Lowest address in [low, high) where `len` bytes are free, or −1. */
+  gapAbove(len: number, low: number, high: number): number {
+    let bottom = low;
+    for (let i = this.indexAt(low); ; i++) {
+      const v = this.list[i];
+      const top = v === undefined ? high : Math.min(high, gapStart(v));
+      if (top - bottom >= len) return bottom;
+      if (v === undefined || v.end >= high) return -1;
+      bottom = Math.max(bottom, v.end);
+    }
+  }
+
+  /** Takes all out. */
+  clear(): Vma[] {
+    const all = this.list;
+    this.list = [];
+    this.last = null;
+    return all;
+  }
+
+  /** Index of the first VMA at or after `addr`, after making `addr` a boundary. */
+  private splitAt(addr: number): number {
+    const i = this.indexAt(addr);
+    const v = this.list[i];
+    if (v === undefined || v.start >= addr) return i;
+    const upper = v.slice(addr, v.end);
+    v.end = addr;
+    this.list.splice(i + 1, 0, upper);
+    return i + 1;
+  }
+
+  private mergeAt(i: number): void {
+    this.mergeWithPrevious(i + 1);
+    this.mergeWithPrevious(i);
+  }
+
+  private mergeWithPrevious(i: number): void {
+    const b = this.list[i];
+    const a = this.list[i - 1];
+    if (a === undefined || b === undefined || a.end !== b.start || !a.mergesWith(b)) return;
+    if ((a.flags & VM_SPECIAL) !== 0) return;
+    a.end = b.end;
+    b.backing?.unref();
+    if (this.last === b) this.last = null;
+    this.list.splice(i, 1);
+  }
+}
+
+const NONE: Vma[] = [];
+
+/** vm_start_gap(): where the space above which a growing stack claims begins. */
+function gapStart(v: Vma): number {
+  return (v.flags & VM_GROWSDOWN) !== 0 ? v.start - STACK_GUARD_GAP : v.start;
+}

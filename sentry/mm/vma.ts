@@ -1,0 +1,79 @@
+/** Vma: a range of the address space with one protection and one backing (include/linux/mm_types.h vm_area_struct). */
+import { PROT_WRITE } from '../abi/mman.ts';
+import type { Backing } from './backing.ts';
+
+// Linux's VM_* flags that matter here (include/linux/mm.h), numbered for ourselves; protection is `prot`.
+export const VM_SHARED = 0x1;
+/** mprotect may add PROT_WRITE: private mappings, and shared ones of files opened for writing. */
+export const VM_MAYWRITE = 0x2;
+export const VM_GROWSDOWN = 0x4;
+export const VM_LOCKED = 0x8;
+export const VM_DONTCOPY = 0x10;
+export const VM_WIPEONFORK = 0x20;
+export const VM_NORESERVE = 0x40;
+export const VM_DONTDUMP = 0x80;
+export const VM_HUGEPAGE = 0x100;
+export const VM_NOHUGEPAGE = 0x200;
+/** [vvar] and [vdso]: mapped by the platform. */
+export const VM_SPECIAL = 0x400;
+/** mprotect may add PROT_EXEC: not for files of noexec mounts. */
+export const VM_MAYEXEC = 0x800;
+
+export class Vma {
+  start: number;
+  end: number;
+  prot: number;
+  flags: number;
+  /** null: private anonymous memory. Owned: one reference per VMA. */
+  backing: Backing | null;
+  /** Byte offset in the backing of `start`. */
+  offset: number;
+  /** [vdso], [anon:NAME]…; null for the rest. */
+  name: string | null;
+
+  constructor(
+    start: number,
+    end: number,
+    prot: number,
+    flags: number,
+    backing: Backing | null,
+    offset: number,
+    name: string | null = null,
+  ) {
+    this.start = start;
+    this.end = end;
+    this.prot = prot;
+    this.flags = flags;
+    this.backing = backing;
+    this.offset = offset;
+    this.name = name;
+  }
+
+  get length(): number {
+    return this.end - this.start;
+  }
+
+  get shared(): boolean {
+    return (this.flags & VM_SHARED) !== 0;
+  }
+
+  /** Private and writable: what RLIMIT_DATA counts (is_data_mapping). */
+  get isData(): boolean {
+    return (this.prot & PROT_WRITE) !== 0 && (this.flags & (VM_SHARED | VM_GROWSDOWN)) === 0;
+  }
+
+  /** Copy of [start, end) of this one, with its own reference of the backing. */
+  slice(start: number, end: number): Vma {
+    this.backing?.ref();
+    const offset = this.backing === null ? 0 : this.offset + (start - this.start);
+    return new Vma(start, end, this.prot, this.flags, this.backing, offset, this.name);
+  }
+
+  /** True if `next`, which begins at our end, differs in nothing but its place (can_vma_merge_after). */
+  mergesWith(next: Vma): boolean {
+    if (this.prot !== next.prot || this.flags !== next.flags || this.name !== next.name) return false;
+    if (this.backing === null) return next.backing === null;
+    if (next.backing === null || !this.backing.mergesWith(next.backing)) return false;
+    return this.offset + this.length === next.offset;
+  }
+}
