@@ -1,0 +1,434 @@
+/** GoferClient over a Channel: encodes requests, checks and decodes replies. Never throws. */
+import { EINVAL, EIO, ENAMETOOLONG } from '../../sentry/abi/errno.ts';
+import { close } from '../../sentry/host/sys.ffi.ts';
+import type {
+  GoferAttr,
+  GoferClient,
+  GoferDirent,
+  GoferMount,
+  GoferNewInode,
+  GoferOpened,
+  GoferSetattr,
+  GoferStatfs,
+} from '../../sentry/gofer-api/gofer-api.ts';
+import { GOFER_WALK_MAX } from '../../sentry/gofer-api/gofer-api.ts';
+import { clamp53, getAttr } from '../protocol/attr.ts';
+import * as layout from '../protocol/layout.ts';
+import { MessageReader, MessageWriter, isValidName } from '../protocol/message.ts';
+import { regularFileAccess } from '../protocol/socket.ffi.ts';
+import type { Channel } from './channel.ts';
+
+const S_IFREG = 0o100000;
+const S_IFMT = 0o170000;
+/** Ids are sent back when this many are not needed any more. */
+const FORGET_BATCH = 256;
+/** Entries of one directory. */
+const DIRENTS_MAX = 8 << 20;
+
+export class RemoteGofer implements GoferClient {
+  alive = true;
+  private readonly channel: Channel;
+  private readonly reader: MessageReader;
+  private readonly writer: MessageWriter;
+  private readonly onGone: (why: string) => void;
+  private seq = 0;
+  /** Ids to forget; one that turns up again in a reply is taken out. */
+  private readonly forgotten = new Set<number>();
+
+  constructor(channel: Channel, onGone: (why: string) => void) {
+    this.channel = channel;
+    this.reader = new MessageReader(channel.reply);
+    this.writer = new MessageWriter(channel.request);
+    this.onGone = onGone;
+  }
+
+  /** The handshake. Number of mounts the gofer serves, or −EIO. */
+  hello(): number {
+    const w = this.begin(layout.OP_HELLO);
+    w.u32(layout.PROTOCOL_MAGIC);
+    w.u32(layout.PROTOCOL_VERSION);
+    w.u32(layout.MESSAGE_MAX);
+    const r = this.call();
+    if (r < 0) return r;
+    const { reader } = this;
+    const magic = reader.u32();
+    const version = reader.u32();
+    const max = reader.u32();
+    const mounts = reader.u32();
+    if (
+      !reader.done() ||
+      magic !== layout.PROTOCOL_MAGIC ||
+      version !== layout.PROTOCOL_VERSION ||
+      max !== layout.MESSAGE_MAX
+    ) {
+      return this.violation('handshake');
+    }
+    return mounts;
+  }
+
+  get pollFd(): number {
+    return this.channel.pollFd;
+  }
+
+  checkAlive(): boolean {
+    if (this.alive && this.channel.isBroken()) this.gone('the file server closed the connection');
+    return this.alive;
+  }
+
+  attach(mount: number): GoferMount | number {
+    this.begin(layout.OP_ATTACH).u32(mount);
+    const r = this.call();
+    if (r < 0) return r;
+    const flags = this.reader.u32();
+    const fsType = this.reader.u32();
+    const root = this.attr();
+    if (!this.reader.done()) return this.violation('attach');
+    return { root, readOnly: (flags & layout.MOUNT_READONLY) !== 0, fsType };
+  }
+
+  walk(dir: number, names: readonly string[], out: GoferAttr[]): number {
+    const count = names.length;
+    if (count === 0 || count > GOFER_WALK_MAX) return -EINVAL;
+    const w = this.begin(layout.OP_WALK);
+    w.u32(dir);
+    w.u16(count);
+    for (let i = 0; i < count; i++) {
+      const r = this.putName(names[i]);
+      if (r < 0) return r;
+    }
+    const r = this.call();
+    if (r < 0) return r;
+    const found = this.reader.u32();
+    if (found === 0 || found > count) return this.violation('walk');
+    const before = out.length;
+    for (let i = 0; i < found && this.reader.ok; i++) out.push(this.attr());
+    if (!this.reader.done()) {
+      out.length = before;
+      return this.violation('walk');
+    }
+    return found;
+  }
+
+  getattr(id: number): GoferAttr | number {
+    this.begin(layout.OP_GETATTR).u32(id);
+    return this.callForAttr();
+  }
+
+  open(id: number, access: number): GoferOpened | number {
+    const w = this.begin(layout.OP_OPEN);
+    w.u32(id);
+    w.u32(access);
+    return this.callForFile(access & 3);
+  }
+
+  create(dir: number, name: string, node: GoferNewInode, access: number): GoferOpened | number {
+    const w = this.begin(layout.OP_CREATE);
+    w.u32(dir);
+    this.putNode(node);
+    w.u32(access);
+    const r = this.putName(name);
+    return r < 0 ? r : this.callForFile(access & 3);
+  }
+
+  readlink(id: number): string | number {
+    this.begin(layout.OP_READLINK).u32(id);
+    const r = this.call();
+    if (r < 0) return r;
+    const target = this.reader.string(layout.PATH_MAX);
+    if (!this.reader.done() || target === '' || target.includes('\0')) return this.violation('readlink');
+    return target;
+  }
+
+  readdir(id: number, withAttrs: boolean): GoferDirent[] | number {
+    const out: GoferDirent[] = [];
+    let flags = withAttrs ? layout.READDIR_ATTRS : 0;
+    for (let first = true; ; first = false) {
+      const w = this.begin(layout.OP_READDIR);
+      w.u32(id);
+      w.u32(first ? flags | layout.READDIR_RESTART : flags);
+      const r = this.call();
+      if (r < 0) return r;
+      const count = this.reader.u32();
+      const atEnd = this.reader.u32();
+      for (let i = 0; i < count && this.reader.ok; i++) this.readDirent(out);
+      // A message without entries that is not the last would go round for ever.
+      if (!this.reader.done() || atEnd > 1 || (count === 0 && atEnd === 0)) return this.violation('readdir');
+      if (atEnd === 1) return out;
+      if (out.length > DIRENTS_MAX) return this.violation('endless directory');
+      flags &= layout.READDIR_ATTRS;
+    }
+  }
+
+  private readDirent(out: GoferDirent[]): void {
+    const { reader } = this;
+    const type = reader.u8();
+    const length = reader.u8();
+    const hasAttr = reader.u8();
+    reader.u8();
+    const inoLo = reader.u32();
+    const inoHi = reader.u32();
+    const attr = hasAttr !== 0 ? this.attr() : null;
+    const name = reader.rawString(length, layout.NAME_MAX);
+    if (!isValidName(name)) {
+      reader.ok = false;
+      return;
+    }
+    const ino = attr !== null ? attr.ino : (inoHi & 0x1fffff) * 0x100000000 + inoLo;
+    out.push({ name, type, ino, attr });
+  }
+
+  mkdir(dir: number, name: string, node: GoferNewInode): GoferAttr | number {
+    return this.makeNode(layout.OP_MKDIR, dir, name, node);
+  }
+
+  mknod(dir: number, name: string, node: GoferNewInode): GoferAttr | number {
+    return this.makeNode(layout.OP_MKNOD, dir, name, node);
+  }
+
+  private makeNode(op: number, dir: number, name: string, node: GoferNewInode): GoferAttr | number {
+    this.begin(op).u32(dir);
+    this.putNode(node);
+    const r = this.putName(name);
+    return r < 0 ? r : this.callForAttr();
+  }
+
+  symlink(dir: number, name: string, target: string, uid: number, gid: number): GoferAttr | number {
+    if (target === '' || target.includes('\0')) return -EINVAL;
+    if (target.length >= layout.PATH_MAX) return -ENAMETOOLONG;
+    this.begin(layout.OP_SYMLINK).u32(dir);
+    this.putNode({ mode: 0o777, uid, gid });
+    const r = this.putName(name);
+    if (r < 0) return r;
+    this.writer.string(target);
+    return this.callForAttr();
+  }
+
+  link(id: number, dir: number, name: string): GoferAttr | number {
+    const w = this.begin(layout.OP_LINK);
+    w.u32(id);
+    w.u32(dir);
+    const r = this.putName(name);
+    return r < 0 ? r : this.callForAttr();
+  }
+
+  unlink(dir: number, name: string, isDir: boolean): number {
+    const w = this.begin(layout.OP_UNLINK);
+    w.u32(dir);
+    w.u32(isDir ? 1 : 0);
+    const r = this.putName(name);
+    return r < 0 ? r : this.callForStatus();
+  }
+
+  rename(oldDir: number, oldName: string, newDir: number, newName: string, flags: number): number {
+    const w = this.begin(layout.OP_RENAME);
+    w.u32(oldDir);
+    w.u32(newDir);
+    w.u32(flags);
+    let r = this.putName(oldName);
+    if (r >= 0) r = this.putName(newName);
+    return r < 0 ? r : this.callForStatus();
+  }
+
+  setattr(id: number, change: GoferSetattr): GoferAttr | number {
+    const w = this.begin(layout.OP_SETATTR);
+    w.u32(id);
+    w.u32(change.valid);
+    w.u32(change.mode ?? 0);
+    w.u32(change.uid ?? 0);
+    w.u32(change.gid ?? 0);
+    w.u64(change.size ?? 0);
+    w.u64(change.atimeSec ?? 0);
+    w.u64(change.mtimeSec ?? 0);
+    w.u32(change.atimeNsec ?? 0);
+    w.u32(change.mtimeNsec ?? 0);
+    return this.callForAttr();
+  }
+
+  fsync(id: number, dataOnly: boolean): number {
+    const w = this.begin(layout.OP_FSYNC);
+    w.u32(id);
+    w.u32(dataOnly ? 1 : 0);
+    return this.callForStatus();
+  }
+
+  statfs(id: number): GoferStatfs | number {
+    this.begin(layout.OP_STATFS).u32(id);
+    const r = this.call();
+    if (r < 0) return r;
+    const at = this.reader.skip(120);
+    if (!this.reader.done()) return this.violation('statfs');
+    const v = this.channel.reply.view;
+    // struct statfs (include/uapi/asm-generic/statfs.h)
+    return {
+      type: v.getUint32(at, true),
+      bsize: clamp53(v, at + 8),
+      blocks: clamp53(v, at + 16),
+      bfree: clamp53(v, at + 24),
+      bavail: clamp53(v, at + 32),
+      files: clamp53(v, at + 40),
+      ffree: clamp53(v, at + 48),
+      namelen: clamp53(v, at + 64),
+      frsize: clamp53(v, at + 72),
+      flags: v.getUint32(at + 80, true),
+    };
+  }
+
+  getxattr(id: number, name: string): string | number {
+    const w = this.begin(layout.OP_GETXATTR);
+    w.u32(id);
+    const r = this.putXattrName(name);
+    if (r < 0) return r;
+    const status = this.call();
+    if (status < 0) return status;
+    const value = this.reader.longString(layout.XATTR_SIZE_MAX);
+    return this.reader.done() ? value : this.violation('getxattr');
+  }
+
+  setxattr(id: number, name: string, value: string, flags: number): number {
+    if (value.length > layout.XATTR_SIZE_MAX || flags > 2) return -EINVAL;
+    const w = this.begin(layout.OP_SETXATTR);
+    w.u32(id);
+    w.u32(flags);
+    const r = this.putXattrName(name);
+    if (r < 0) return r;
+    w.longString(value);
+    return this.callForStatus();
+  }
+
+  listxattr(id: number): string[] | number {
+    this.begin(layout.OP_LISTXATTR).u32(id);
+    const r = this.call();
+    if (r < 0) return r;
+    const count = this.reader.u32();
+    const names: string[] = [];
+    for (let i = 0; i < count && this.reader.ok; i++) names.push(this.reader.string(255));
+    return this.reader.done() ? names : this.violation('listxattr');
+  }
+
+  removexattr(id: number, name: string): number {
+    const w = this.begin(layout.OP_REMOVEXATTR);
+    w.u32(id);
+    const r = this.putXattrName(name);
+    return r < 0 ? r : this.callForStatus();
+  }
+
+  forget(id: number): void {
+    this.forgotten.add(id);
+    if (this.forgotten.size >= FORGET_BATCH) this.flushForgotten();
+  }
+
+  /** Sends the ids of `forget` now. */
+  flushForgotten(): void {
+    if (this.forgotten.size === 0) return;
+    const w = this.begin(layout.OP_FORGET);
+    w.u32(this.forgotten.size);
+    for (const id of this.forgotten) w.u32(id);
+    this.forgotten.clear();
+    this.callForStatus();
+  }
+
+  close(): void {
+    if (!this.alive) return;
+    this.alive = false;
+    this.channel.close();
+  }
+
+  private begin(op: number): MessageWriter {
+    this.seq = (this.seq + 1) >>> 0;
+    this.writer.begin(op, this.seq);
+    return this.writer;
+  }
+
+  private putName(name: string): number {
+    if (name.length > layout.NAME_MAX) return -ENAMETOOLONG;
+    if (!isValidName(name)) return -EINVAL;
+    this.writer.string(name);
+    return 0;
+  }
+
+  private putXattrName(name: string): number {
+    if (name.length === 0 || name.length > 255 || name.includes('\0')) return -EINVAL;
+    this.writer.string(name);
+    return 0;
+  }
+
+  private putNode(node: GoferNewInode): void {
+    this.writer.u32(node.mode);
+    this.writer.u32(node.uid);
+    this.writer.u32(node.gid);
+  }
+
+  /** Reads an attribute record. */
+  private attr(): GoferAttr {
+    const at = this.reader.skip(layout.ATTR_SIZE);
+    // A record that is not there: whoever looks at `done` drops this one.
+    const attr = getAttr(this.channel.reply.view, Math.max(at, 0));
+    if (attr.id !== 0) this.forgotten.delete(attr.id);
+    return attr;
+  }
+
+  private callForStatus(): number {
+    const r = this.call();
+    if (r < 0) return r;
+    return this.reader.done() ? 0 : this.violation('reply');
+  }
+
+  private callForAttr(): GoferAttr | number {
+    const r = this.call();
+    if (r < 0) return r;
+    const attr = this.attr();
+    return this.reader.done() ? attr : this.violation('attributes');
+  }
+
+  private callForFile(access: number): GoferOpened | number {
+    const r = this.call(true);
+    const hostFd = this.channel.donatedFd;
+    this.channel.donatedFd = -1;
+    if (r < 0) {
+      if (hostFd >= 0) close(hostFd);
+      return r;
+    }
+    const attr = this.attr();
+    if (!this.reader.done() || hostFd < 0 || (attr.mode & S_IFMT) !== S_IFREG) {
+      if (hostFd >= 0) close(hostFd);
+      return this.violation('open');
+    }
+    // The sentry must never hold a descriptor of a directory or device, nor one with more rights than it asked for.
+    if (regularFileAccess(hostFd) !== access) {
+      close(hostFd);
+      return this.violation('donated descriptor');
+    }
+    return { attr, hostFd };
+  }
+
+  /** Sends the request and checks the head of the reply: its status, or −EIO when the gofer is gone. */
+  private call(mayDonate = false): number {
+    if (!this.alive) return -EIO;
+    // Requests are checked before they are written: what does not fit is a bug or a limit of ours.
+    if (this.writer.overflow) return -EINVAL;
+    const sent = this.writer.end();
+    const n = this.channel.roundTrip(sent, mayDonate);
+    if (n < 0) {
+      this.gone('the file server does not answer');
+      return -EIO;
+    }
+    const { reader } = this;
+    if (!reader.begin(n) || reader.seq !== this.seq) return this.violation('reply header');
+    const status = reader.status;
+    if (status > 0 || status < -4095) return this.violation('reply status');
+    if (status < 0 && !reader.done()) return this.violation('reply length');
+    return status;
+  }
+
+  private violation(what: string): number {
+    this.gone(`the file server sent a malformed message: ${what}`);
+    return -EIO;
+  }
+
+  private gone(why: string): void {
+    if (!this.alive) return;
+    this.alive = false;
+    this.channel.close();
+    this.onGone(why);
+  }
+}

@@ -1,0 +1,45 @@
+/** Start-up configuration of the gofer: a JSON document its parent hands over in a file descriptor. */
+
+export interface ExportConfig {
+  /** Directory or file in the gofer's root; the launcher puts export N at /N. */
+  path: string;
+  readOnly: boolean;
+  /** Host mounts below `path` are part of it. */
+  crossMounts: boolean;
+}
+
+export interface GoferConfig {
+  exports: ExportConfig[];
+}
+
+export function parseGoferConfig(text: string): GoferConfig {
+  let raw: unknown;
+  try {
+    raw = JSON.parse(text);
+  } catch (e) {
+    throw new Error(`gofer config is not JSON: ${(e as Error).message}`, { cause: e });
+  }
+  const exports = (raw as { exports?: unknown } | null)?.exports;
+  if (!Array.isArray(exports)) throw new Error('gofer config: "exports" is not a list');
+  return { exports: exports.map(parseExport) };
+}
+
+function parseExport(raw: unknown, index: number): ExportConfig {
+  const m = raw as Record<string, unknown> | null;
+  const path = m?.['path'] ?? `/${index}`;
+  if (typeof path !== 'string' || !path.startsWith('/')) {
+    throw new Error(`gofer config: exports[${index}].path is not an absolute path`);
+  }
+  return {
+    path: Buffer.from(path, 'utf8').toString('latin1'),
+    readOnly: bool(m, 'readOnly', index),
+    crossMounts: bool(m, 'crossMounts', index),
+  };
+}
+
+function bool(m: Record<string, unknown> | null, field: string, index: number): boolean {
+  const v = m?.[field];
+  if (v === undefined) return false;
+  if (typeof v !== 'boolean') throw new Error(`gofer config: exports[${index}].${field} is not a boolean`);
+  return v;
+}

@@ -1,0 +1,308 @@
+/**
+ * The inodes the sentry knows, by id, and the O_PATH descriptors kept for them. A descriptor is opened when it is
+ * first needed and closed again when too many are open; it is then reopened by (parent, name) and must show the
+ * same (device, inode number, birth time), else the inode is stale. Inodes that lost the name known here are
+ * pinned: their descriptor is the only way to them.
+ */
+import { EMFILE, ENFILE, ENOENT, ENOTDIR, ESTALE, ELOOP } from '../../sentry/abi/errno.ts';
+import { STATX } from '../protocol/attr.ts';
+import {
+  O_CLOEXEC,
+  O_NOFOLLOW,
+  O_PATH,
+  RESOLVE_BENEATH,
+  RESOLVE_NO_MAGICLINKS,
+  RESOLVE_NO_SYMLINKS,
+  RESOLVE_NO_XDEV,
+  closeFd,
+  openBeneath,
+  statxBuffer,
+  statxFd,
+} from '../host/fs.ffi.ts';
+
+export const S_IFMT = 0o170000;
+export const S_IFDIR = 0o040000;
+export const S_IFREG = 0o100000;
+export const S_IFLNK = 0o120000;
+export const S_IFIFO = 0o010000;
+export const S_IFSOCK = 0o140000;
+
+const PATH_FLAGS = O_PATH | O_NOFOLLOW | O_CLOEXEC;
+/** Longest chain of directories that is reopened; beyond it (or in a circle of stale names) the inode is stale. */
+const REOPEN_DEPTH_MAX = 65536;
+
+export interface ServerMount {
+  readonly index: number;
+  readonly readOnly: boolean;
+  readonly resolve: number;
+  root: ServerInode | null;
+  /** Host mount id of the root, to see crossings where they are not allowed. */
+  mntIdLo: number;
+  mntIdHi: number;
+}
+
+export function newMount(index: number, readOnly: boolean, crossMounts: boolean): ServerMount {
+  const resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  return {
+    index,
+    readOnly,
+    resolve: crossMounts ? resolve : resolve | RESOLVE_NO_XDEV,
+    root: null,
+    mntIdLo: 0,
+    mntIdHi: 0,
+  };
+}
+
+export interface ServerInode {
+  id: number;
+  readonly key: string;
+  readonly mount: ServerMount;
+  /** File type bits of st_mode: they never change for one inode. */
+  readonly type: number;
+  readonly birth: string;
+  parent: ServerInode | null;
+  name: string;
+  /** O_PATH descriptor, or −1. */
+  fd: number;
+  pinned: boolean;
+  newer: ServerInode | null;
+  older: ServerInode | null;
+}
+
+export class InodeTable {
+  private readonly byId = new Map<number, ServerInode>();
+  private readonly byKey = new Map<string, ServerInode>();
+  private nextId = 1;
+  // Inodes with an evictable descriptor, most recently used first.
+  private newest: ServerInode | null = null;
+  private oldest: ServerInode | null = null;
+  private openCount = 0;
+  private readonly openMax: number;
+  private readonly inodeMax: number;
+
+  constructor(openMax: number, inodeMax: number) {
+    this.openMax = Math.max(16, openMax);
+    this.inodeMax = inodeMax;
+  }
+
+  get size(): number {
+    return this.byId.size;
+  }
+
+  /** Evictable descriptors that are open now. */
+  get openFds(): number {
+    return this.openCount;
+  }
+
+  get(id: number): ServerInode | undefined {
+    return this.byId.get(id);
+  }
+
+  /** Registers the root of a mount with its descriptor, which stays open for good. */
+  addRoot(mount: ServerMount, fd: number): ServerInode | number {
+    const r = statxFd(fd);
+    if (r < 0) return r;
+    mount.mntIdLo = statxBuffer.view.getUint32(STATX.mntId, true);
+    mount.mntIdHi = statxBuffer.view.getUint32(STATX.mntId + 4, true);
+    const root = this.intern(mount, null, '');
+    if (typeof root === 'number') return root;
+    root.fd = fd;
+    root.pinned = true;
+    mount.root = root;
+    return root;
+  }
+
+  /** True if the inode in statxBuffer lies on another host mount than it may. */
+  crossesMount(mount: ServerMount): boolean {
+    return (
+      (mount.resolve & RESOLVE_NO_XDEV) !== 0 &&
+      (statxBuffer.view.getUint32(STATX.mntId, true) !== mount.mntIdLo ||
+        statxBuffer.view.getUint32(STATX.mntId + 4, true) !== mount.mntIdHi)
+    );
+  }
+
+  /** The registered inode whose attributes are in statxBuffer, if there is one. */
+  find(mount: ServerMount): ServerInode | undefined {
+    const node = this.byKey.get(statxKey(mount));
+    return node !== undefined && node.birth === statxBirth() ? node : undefined;
+  }
+
+  /** The inode whose attributes are in statxBuffer, registered under its newest name. */
+  intern(mount: ServerMount, parent: ServerInode | null, name: string): ServerInode | number {
+    const key = statxKey(mount);
+    const birth = statxBirth();
+    const type = statxBuffer.view.getUint16(STATX.mode, true) & S_IFMT;
+    const old = this.byKey.get(key);
+    if (old !== undefined && old.birth === birth && old.type === type) {
+      if (old.parent !== null && parent !== null) {
+        old.parent = parent;
+        old.name = name;
+        if (old.pinned) this.unpin(old);
+      }
+      return old;
+    }
+    if (this.byId.size >= this.inodeMax) return -ENFILE;
+    const node: ServerInode = {
+      id: this.takeId(),
+      key,
+      mount,
+      type,
+      birth,
+      parent,
+      name,
+      fd: -1,
+      pinned: false,
+      newer: null,
+      older: null,
+    };
+    this.byId.set(node.id, node);
+    this.byKey.set(key, node);
+    return node;
+  }
+
+  /** Gives `fd`, an O_PATH descriptor of `node`, to the table. */
+  adopt(node: ServerInode, fd: number): void {
+    if (node.fd >= 0) {
+      closeFd(fd);
+      this.touch(node);
+      return;
+    }
+    node.fd = fd;
+    if (node.pinned) return;
+    this.linkNewest(node);
+    this.shrink(this.openMax);
+  }
+
+  /** O_PATH descriptor of `node`, valid until the next call; −errno if it cannot be had. */
+  fdOf(node: ServerInode): number {
+    if (node.fd >= 0) {
+      this.touch(node);
+      return node.fd;
+    }
+    const chain: ServerInode[] = [];
+    let at: ServerInode = node;
+    while (at.fd < 0) {
+      if (at.parent === null || chain.length >= REOPEN_DEPTH_MAX) return -ESTALE;
+      chain.push(at);
+      at = at.parent;
+    }
+    for (let i = chain.length - 1; i >= 0; i--) {
+      const r = this.reopen(chain[i]);
+      if (r < 0) return r;
+    }
+    return node.fd;
+  }
+
+  /** O_PATH descriptor of a name in directory `dirFd`; the caller's. */
+  openName(mount: ServerMount, dirFd: number, name: string): number {
+    let fd = openBeneath(dirFd, name, PATH_FLAGS, 0, mount.resolve);
+    if (fd === -EMFILE || fd === -ENFILE) {
+      // The directory is the most recently used one and stays.
+      this.shrink(Math.max(8, Math.floor(this.openCount / 2)));
+      fd = openBeneath(dirFd, name, PATH_FLAGS, 0, mount.resolve);
+    }
+    return fd;
+  }
+
+  /** `node` loses the name known here: from now on only the descriptor leads to it. */
+  pin(node: ServerInode): void {
+    if (node.pinned) return;
+    if (node.fd >= 0) this.unlinkLru(node);
+    node.pinned = true;
+  }
+
+  forget(id: number): boolean {
+    const node = this.byId.get(id);
+    if (node === undefined) return false;
+    // Roots stay.
+    if (node.mount.root === node) return true;
+    this.byId.delete(id);
+    if (this.byKey.get(node.key) === node) this.byKey.delete(node.key);
+    if (node.fd >= 0) {
+      if (!node.pinned) this.unlinkLru(node);
+      closeFd(node.fd);
+      node.fd = -1;
+    }
+    // Children may still be reached through it, by name.
+    node.pinned = false;
+    return true;
+  }
+
+  private unpin(node: ServerInode): void {
+    node.pinned = false;
+    if (node.fd < 0) return;
+    this.linkNewest(node);
+    this.shrink(this.openMax);
+  }
+
+  private reopen(node: ServerInode): number {
+    const parent = node.parent;
+    if (parent === null) return -ESTALE;
+    const fd = this.openName(node.mount, parent.fd, node.name);
+    if (fd < 0) return fd === -ENOENT || fd === -ENOTDIR || fd === -ELOOP ? -ESTALE : fd;
+    const r = statxFd(fd);
+    if (r < 0 || statxKey(node.mount) !== node.key || statxBirth() !== node.birth) {
+      closeFd(fd);
+      return r < 0 ? r : -ESTALE;
+    }
+    this.adopt(node, fd);
+    return 0;
+  }
+
+  private takeId(): number {
+    while (this.byId.has(this.nextId)) this.bumpId();
+    const id = this.nextId;
+    this.bumpId();
+    return id;
+  }
+
+  private bumpId(): void {
+    this.nextId = this.nextId === 0xffffffff ? 1 : this.nextId + 1;
+  }
+
+  private touch(node: ServerInode): void {
+    if (node.pinned || this.newest === node) return;
+    this.unlinkLru(node);
+    this.linkNewest(node);
+  }
+
+  private linkNewest(node: ServerInode): void {
+    node.older = this.newest;
+    node.newer = null;
+    if (this.newest !== null) this.newest.newer = node;
+    else this.oldest = node;
+    this.newest = node;
+    this.openCount++;
+  }
+
+  private unlinkLru(node: ServerInode): void {
+    if (node.newer !== null) node.newer.older = node.older;
+    else this.newest = node.older;
+    if (node.older !== null) node.older.newer = node.newer;
+    else this.oldest = node.newer;
+    node.newer = null;
+    node.older = null;
+    this.openCount--;
+  }
+
+  private shrink(max: number): void {
+    while (this.openCount > max && this.oldest !== null) {
+      const node = this.oldest;
+      this.unlinkLru(node);
+      closeFd(node.fd);
+      node.fd = -1;
+    }
+  }
+}
+
+function statxKey(mount: ServerMount): string {
+  const v = statxBuffer.view;
+  const dev = v.getUint32(STATX.devMajor, true) * 0x100000000 + v.getUint32(STATX.devMinor, true);
+  return `${mount.index}:${dev}:${v.getUint32(STATX.ino + 4, true)}:${v.getUint32(STATX.ino, true)}`;
+}
+
+/** Tells a new file from an old one whose inode number it got. */
+function statxBirth(): string {
+  const v = statxBuffer.view;
+  return `${v.getUint32(STATX.btime, true)}.${v.getUint32(STATX.btime + 8, true)}`;
+}

@@ -1,0 +1,295 @@
+/** Requests that change directories and attributes. All are refused with EROFS on read-only mounts. */
+import { EINVAL, EISDIR, ENOENT, ENOTDIR, EPERM, ESTALE, EXDEV } from '../../sentry/abi/errno.ts';
+import {
+  GOFER_RDWR,
+  SETATTR_ATIME,
+  SETATTR_GID,
+  SETATTR_MODE,
+  SETATTR_MTIME,
+  SETATTR_SIZE,
+  SETATTR_UID,
+} from '../../sentry/gofer-api/gofer-api.ts';
+import { STATX } from '../protocol/attr.ts';
+import { PATH_MAX } from '../protocol/layout.ts';
+import {
+  AT_REMOVEDIR,
+  O_CLOEXEC,
+  O_CREAT,
+  O_EXCL,
+  O_NOCTTY,
+  O_NOFOLLOW,
+  O_NONBLOCK,
+  O_WRONLY,
+  UTIME_OMIT,
+  chmodFd,
+  chownFd,
+  closeFd,
+  linkFd,
+  mkdirAt,
+  mknodAt,
+  openBeneath,
+  renameAt,
+  statxAt,
+  statxBuffer,
+  statxFd,
+  symlinkAt,
+  truncateFd,
+  unlinkAt,
+  utimensFd,
+} from '../host/fs.ffi.ts';
+import { ProtocolError } from './context.ts';
+import type { ServerContext } from './context.ts';
+import { S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK } from './inode-table.ts';
+import type { ServerInode } from './inode-table.ts';
+import { donate } from './lookup.ts';
+
+const RENAME_EXCHANGE = 2;
+const CREATE_FLAGS = O_CREAT | O_EXCL | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+
+/** Descriptor of a directory in which names may change, or −errno. */
+function directoryFd(ctx: ServerContext, dir: ServerInode): number {
+  if (dir.type !== S_IFDIR) return -ENOTDIR;
+  const r = ctx.writable(dir);
+  return r < 0 ? r : ctx.table.fdOf(dir);
+}
+
+/**
+ * Gives the new inode `fd` its owner and, as a change of owner clears set-id bits and a default ACL may have cut
+ * the permissions, its mode. Leaves the attributes in statxBuffer.
+ */
+function settle(ctx: ServerContext, fd: number, mode: number, uid: number, gid: number): number {
+  let r = statxFd(fd);
+  if (r < 0) return r;
+  const v = statxBuffer.view;
+  const type = v.getUint16(STATX.mode, true) & S_IFMT;
+  let changed = false;
+  if (v.getUint32(STATX.uid, true) !== uid || v.getUint32(STATX.gid, true) !== gid) {
+    r = chownFd(fd, uid, gid);
+    if (r < 0) return r;
+    changed = true;
+  }
+  if (type !== S_IFLNK && (changed || (v.getUint16(STATX.mode, true) & 0o7777) !== (mode & 0o7777))) {
+    r = chmodFd(ctx.procFd, fd, mode & 0o7777);
+    if (r < 0) return r;
+    changed = true;
+  }
+  return changed ? statxFd(fd) : 0;
+}
+
+export function create(ctx: ServerContext): number {
+  const dir = ctx.inode();
+  const mode = ctx.reader.u32();
+  const uid = ctx.reader.u32();
+  const gid = ctx.reader.u32();
+  const access = ctx.reader.u32();
+  const name = ctx.componentName();
+  ctx.endOfRequest();
+  if (access > GOFER_RDWR) throw new ProtocolError(`create access ${access}`);
+  const dirFd = directoryFd(ctx, dir);
+  if (dirFd < 0) return dirFd;
+  const fd = openBeneath(dirFd, name, CREATE_FLAGS | access, mode & 0o777, dir.mount.resolve);
+  if (fd < 0) return fd;
+  const r = settle(ctx, fd, mode, uid, gid);
+  const node = r < 0 ? r : ctx.table.intern(dir.mount, dir, name);
+  if (typeof node === 'number') {
+    closeFd(fd);
+    unlinkAt(dirFd, name, 0);
+    return node;
+  }
+  return donate(ctx, node, fd);
+}
+
+export function mkdir(ctx: ServerContext): number {
+  return makeNode(ctx, S_IFDIR);
+}
+
+export function mknod(ctx: ServerContext): number {
+  return makeNode(ctx, 0);
+}
+
+export function symlink(ctx: ServerContext): number {
+  return makeNode(ctx, S_IFLNK);
+}
+
+/** mkdir, mknod (`type` 0: taken from the mode) and symlink. */
+function makeNode(ctx: ServerContext, type: number): number {
+  const dir = ctx.inode();
+  const mode = ctx.reader.u32();
+  const uid = ctx.reader.u32();
+  const gid = ctx.reader.u32();
+  const name = ctx.componentName();
+  const target = type === S_IFLNK ? ctx.reader.string(PATH_MAX - 1) : '';
+  ctx.endOfRequest();
+  if (type === S_IFLNK && (target === '' || target.includes('\0'))) throw new ProtocolError('symlink target');
+  const dirFd = directoryFd(ctx, dir);
+  if (dirFd < 0) return dirFd;
+  let r: number;
+  const perm = mode & 0o7777;
+  const nodeType = mode & S_IFMT;
+  if (type === S_IFDIR) r = mkdirAt(dirFd, name, perm);
+  else if (type === S_IFLNK) r = symlinkAt(target, dirFd, name);
+  else if (nodeType === S_IFIFO || nodeType === S_IFSOCK) r = mknodAt(dirFd, name, nodeType | perm);
+  else return -EPERM;
+  if (r < 0) return r;
+
+  const fd = ctx.table.openName(dir.mount, dirFd, name);
+  if (fd < 0) return fd;
+  r = settle(ctx, fd, mode, uid, gid);
+  const node = r < 0 ? r : ctx.table.intern(dir.mount, dir, name);
+  if (typeof node === 'number') {
+    closeFd(fd);
+    unlinkAt(dirFd, name, type === S_IFDIR ? AT_REMOVEDIR : 0);
+    return node;
+  }
+  ctx.table.adopt(node, fd);
+  ctx.putAttr(node.id);
+  return 0;
+}
+
+export function link(ctx: ServerContext): number {
+  const node = ctx.inode();
+  const dir = ctx.inode();
+  const name = ctx.componentName();
+  ctx.endOfRequest();
+  if (node.mount !== dir.mount) return -EXDEV;
+  if (node.type === S_IFDIR) return -EPERM;
+  let fd = ctx.table.fdOf(node);
+  if (fd < 0) return fd;
+  const dirFd = directoryFd(ctx, dir);
+  if (dirFd < 0) return dirFd;
+  fd = node.fd;
+  if (fd < 0) return -ESTALE;
+  const r = linkFd(ctx.procFd, fd, dirFd, name);
+  if (r < 0) return r;
+  statxFd(fd);
+  // The new name is the fresher one; the old may be gone already.
+  const same = ctx.table.intern(dir.mount, dir, name);
+  if (typeof same === 'number') return same;
+  ctx.putAttr(same.id);
+  return 0;
+}
+
+/**
+ * If `name` is an inode the sentry knows, makes sure that its descriptor is open before the name goes away.
+ * Returns the inode, null if it is not known or not there.
+ */
+function holdName(ctx: ServerContext, dir: ServerInode, dirFd: number, name: string): ServerInode | null {
+  if (statxAt(dirFd, name) < 0) return null;
+  const node = ctx.table.find(dir.mount);
+  if (node === undefined) return null;
+  if (node.fd < 0) {
+    const fd = ctx.table.openName(dir.mount, dirFd, name);
+    if (fd < 0) return null;
+    if (statxFd(fd) < 0 || ctx.table.find(dir.mount) !== node) {
+      closeFd(fd);
+      return null;
+    }
+    ctx.table.adopt(node, fd);
+  }
+  return node;
+}
+
+/** `node` was called `name` in `dir` and is no longer. */
+function nameLost(ctx: ServerContext, node: ServerInode | null, dir: ServerInode, name: string): void {
+  if (node !== null && node.parent === dir && node.name === name) ctx.table.pin(node);
+}
+
+export function unlink(ctx: ServerContext): number {
+  const dir = ctx.inode();
+  const isDir = ctx.reader.u32() !== 0;
+  const name = ctx.componentName();
+  ctx.endOfRequest();
+  const dirFd = directoryFd(ctx, dir);
+  if (dirFd < 0) return dirFd;
+  const node = holdName(ctx, dir, dirFd, name);
+  const r = unlinkAt(ctx.table.fdOf(dir), name, isDir ? AT_REMOVEDIR : 0);
+  if (r >= 0) nameLost(ctx, node, dir, name);
+  return r;
+}
+
+export function rename(ctx: ServerContext): number {
+  const oldDir = ctx.inode();
+  const newDir = ctx.inode();
+  const flags = ctx.reader.u32();
+  const oldName = ctx.componentName();
+  const newName = ctx.componentName();
+  ctx.endOfRequest();
+  if (flags > RENAME_EXCHANGE) return -EINVAL;
+  if (oldDir.mount !== newDir.mount) return -EXDEV;
+  let r = directoryFd(ctx, oldDir);
+  if (r < 0) return r;
+  r = directoryFd(ctx, newDir);
+  if (r < 0) return r;
+  const moved = holdName(ctx, oldDir, ctx.table.fdOf(oldDir), oldName);
+  const target = holdName(ctx, newDir, ctx.table.fdOf(newDir), newName);
+  // Four lookups are not enough to evict a descriptor, but the table makes no promise.
+  const oldFd = ctx.table.fdOf(oldDir);
+  const newFd = ctx.table.fdOf(newDir);
+  if (oldFd < 0 || newFd < 0) return -ESTALE;
+  r = renameAt(oldFd, oldName, newFd, newName, flags);
+  if (r < 0) return r;
+  // Hard links of one inode: rename(2) does nothing.
+  if (moved === target && moved !== null) return 0;
+  if (flags === RENAME_EXCHANGE) renamed(ctx, target, oldDir, oldName);
+  else nameLost(ctx, target, newDir, newName);
+  renamed(ctx, moved, newDir, newName);
+  return 0;
+}
+
+function renamed(ctx: ServerContext, node: ServerInode | null, dir: ServerInode, name: string): void {
+  if (node === null || node.parent === null) return;
+  if (statxFd(node.fd) >= 0) ctx.table.intern(dir.mount, dir, name);
+}
+
+export function setattr(ctx: ServerContext): number {
+  const { reader } = ctx;
+  const node = ctx.inode();
+  const valid = reader.u32();
+  const mode = reader.u32();
+  const uid = reader.u32();
+  const gid = reader.u32();
+  const size = reader.u64();
+  const atimeSec = reader.i64();
+  const mtimeSec = reader.i64();
+  const atimeNsec = reader.u32();
+  const mtimeNsec = reader.u32();
+  ctx.endOfRequest();
+  if (valid > 63 || atimeNsec >= 1e9 || mtimeNsec >= 1e9) throw new ProtocolError('setattr');
+  let r = ctx.writable(node);
+  if (r < 0) return r;
+  if ((valid & SETATTR_SIZE) !== 0) {
+    r = truncate(ctx, node, size);
+    if (r < 0) return r;
+  }
+  const fd = ctx.table.fdOf(node);
+  if (fd < 0) return fd;
+  if ((valid & (SETATTR_UID | SETATTR_GID)) !== 0) {
+    r = chownFd(fd, (valid & SETATTR_UID) !== 0 ? uid : -1, (valid & SETATTR_GID) !== 0 ? gid : -1);
+    if (r < 0) return r;
+  }
+  if ((valid & SETATTR_MODE) !== 0) {
+    r = chmodFd(ctx.procFd, fd, mode & 0o7777);
+    if (r < 0) return r;
+  }
+  if ((valid & (SETATTR_ATIME | SETATTR_MTIME)) !== 0) {
+    const setA = (valid & SETATTR_ATIME) !== 0;
+    const setM = (valid & SETATTR_MTIME) !== 0;
+    const aNsec = setA ? atimeNsec : UTIME_OMIT;
+    r = utimensFd(ctx.procFd, fd, [atimeSec, aNsec, mtimeSec, setM ? mtimeNsec : UTIME_OMIT]);
+    if (r < 0) return r;
+  }
+  r = statxFd(fd);
+  if (r < 0) return r;
+  ctx.putAttr(node.id);
+  return 0;
+}
+
+function truncate(ctx: ServerContext, node: ServerInode, size: number): number {
+  if (node.type === S_IFDIR) return -EISDIR;
+  if (node.type !== S_IFREG) return -EINVAL;
+  const fd = ctx.openReal(node, O_WRONLY);
+  if (fd < 0) return fd === -ENOENT ? -ESTALE : fd;
+  const r = truncateFd(fd, size);
+  closeFd(fd);
+  return r;
+}
