@@ -89,3 +89,14 @@ export function munmap(addr: number, len: number): number {
 export function fallocate(fd: number, mode: number, offset: number, len: number): number {
   return sys4(285, fd, mode, offset, len);
 }
+
+/** lseek(2), for SEEK_DATA and SEEK_HOLE. */
+export function lseek(fd: number, offset: number, whence: number): number {
+  return sys4(8, fd, offset, whence, 0);
+}
+
+/** st_blocks of an open file: 512-byte units allocated, or −errno. */
+export function fstatBlocks(fd: number): number {
+  const r = sys4(5, fd, scratch.addr, 0, 0);
+  return r < 0 ? r : scratch.u32[16]! + scratch.u32[17]! * 0x100000000;
+}

@@ -46,6 +46,11 @@ export abstract class SuperBlock {
     return 'rw';
   }
 
+  /** MS_REMOUNT with super block options; 0 or −errno. */
+  reconfigure(_data: string): number {
+    return 0;
+  }
+
   /** Writes everything back; 0 or −errno. */
   sync(): number {
     return 0;

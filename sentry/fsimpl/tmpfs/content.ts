@@ -1,0 +1,273 @@
+/**
+ * The bytes of a tmpfs file: a growing buffer while small, a memfd of its own once it is large or mapped. The memfd may be
+ * mapped by guests and change at any time, so the sentry reaches it by pread and pwrite only.
+ */
+import { EINVAL, ENOSPC, ENXIO, EOPNOTSUPP } from '../../abi/errno.ts';
+import { SEEK_DATA, SEEK_HOLE } from '../../abi/fcntl.ts';
+import { HostBuffer } from '../../host/memory.ffi.ts';
+import {
+  close,
+  fallocate,
+  fstatBlocks,
+  ftruncate,
+  lseek,
+  memfdCreate,
+  pread,
+  pwrite,
+} from '../../host/sys.ffi.ts';
+import { PAGE_SIZE, pageDown, pageUp } from '../../lib/addr.ts';
+import { hostAddressOf } from '../../usermem/io-buffer.ts';
+
+/** Larger files live in a memfd. */
+export const SMALL_MAX = 128 * 1024;
+const SMALL_PAGES = SMALL_MAX / PAGE_SIZE;
+
+const MFD_CLOEXEC = 1;
+const MFD_ALLOW_SEALING = 2;
+
+export const FALLOC_FL_KEEP_SIZE = 1;
+export const FALLOC_FL_PUNCH_HOLE = 2;
+export const FALLOC_FL_COLLAPSE_RANGE = 8;
+export const FALLOC_FL_ZERO_RANGE = 0x10;
+export const FALLOC_FL_INSERT_RANGE = 0x20;
+export const FALLOC_FL_UNSHARE_RANGE = 0x40;
+
+/** Who pays for pages: the super block with its size limit. */
+export interface PageAccount {
+  /** Takes `pages` (gives back if negative): false if the file system is full. */
+  charge(pages: number): boolean;
+}
+
+const EMPTY = Buffer.alloc(0);
+const bounce = new HostBuffer(SMALL_MAX);
+
+export class FileContent {
+  size = 0;
+  /** Allocated pages, as far as known without asking the host. */
+  pages = 0;
+  hostFd = -1;
+  private buf: Buffer = EMPTY;
+  /** Which pages of `buf` were written: the others are holes. */
+  private present: Uint8Array | null = null;
+  /** A memfd with holes: its allocation is counted by the host. */
+  private sparse = false;
+  private readonly account: PageAccount;
+
+  constructor(account: PageAccount) {
+    this.account = account;
+  }
+
+  read(dst: Uint8Array, off: number, len: number, pos: number): number {
+    const n = Math.min(len, this.size - pos);
+    if (n <= 0) return 0;
+    if (this.hostFd < 0) {
+      const have = Math.max(0, Math.min(n, this.buf.length - pos));
+      if (have > 0) dst.set(this.buf.subarray(pos, pos + have), off);
+      if (have < n) dst.fill(0, off + have, off + n);
+      return n;
+    }
+    const addr = hostAddressOf(dst, off, n);
+    if (addr >= 0) return pread(this.hostFd, addr, n, pos);
+    let done = 0;
+    while (done < n) {
+      const step = pread(this.hostFd, bounce.addr, Math.min(n - done, bounce.size), pos + done);
+      if (step <= 0) return done > 0 ? done : step;
+      dst.set(bounce.bytes.subarray(0, step), off + done);
+      done += step;
+    }
+    return done;
+  }
+
+  /** Writes at `pos`, growing the file: bytes written or −ENOSPC. */
+  write(src: Uint8Array, off: number, len: number, pos: number): number {
+    const end = pos + len;
+    if (this.hostFd < 0) {
+      if (end <= SMALL_MAX) return this.writeSmall(src, off, len, pos);
+      const r = this.toMemfd();
+      if (r < 0) return r;
+    }
+    if (pos > this.size) this.sparse = true;
+    const newPages = this.sparse ? 0 : Math.max(0, (pageUp(end) - pageUp(this.size)) / PAGE_SIZE);
+    if (this.sparse ? !this.account.charge(0) : newPages > 0 && !this.account.charge(newPages))
+      return -ENOSPC;
+    this.pages += newPages;
+    const done = this.writeHost(src, off, len, pos);
+    if (done > 0 && pos + done > this.size) this.size = pos + done;
+    if (this.sparse) this.recount();
+    return done;
+  }
+
+  private writeHost(src: Uint8Array, off: number, len: number, pos: number): number {
+    const addr = hostAddressOf(src, off, len);
+    if (addr >= 0) return pwrite(this.hostFd, addr, len, pos);
+    let done = 0;
+    while (done < len) {
+      const n = Math.min(len - done, bounce.size);
+      bounce.bytes.set(src.subarray(off + done, off + done + n), 0);
+      const step = pwrite(this.hostFd, bounce.addr, n, pos + done);
+      if (step <= 0) return done > 0 ? done : step;
+      done += step;
+    }
+    return done;
+  }
+
+  private writeSmall(src: Uint8Array, off: number, len: number, pos: number): number {
+    const end = pos + len;
+    if (len > 0 && !this.markPages(pos, end)) return -ENOSPC;
+    if (end > this.buf.length) this.grow(end);
+    if (len === src.length && off === 0) this.buf.set(src, pos);
+    else this.buf.set(src.subarray(off, off + len), pos);
+    if (end > this.size) this.size = end;
+    return len;
+  }
+
+  private markPages(pos: number, end: number): boolean {
+    const present = (this.present ??= new Uint8Array(SMALL_PAGES));
+    const first = pageDown(pos) / PAGE_SIZE;
+    const last = pageDown(end - 1) / PAGE_SIZE;
+    let fresh = 0;
+    for (let p = first; p <= last; p++) if (present[p] === 0) fresh++;
+    if (fresh === 0) return true;
+    if (!this.account.charge(fresh)) return false;
+    this.pages += fresh;
+    present.fill(1, first, last + 1);
+    return true;
+  }
+
+  private grow(need: number): void {
+    const cap = Math.min(SMALL_MAX, Math.max(need, this.buf.length * 2, 64));
+    const bigger = Buffer.alloc(cap);
+    bigger.set(this.buf, 0);
+    this.buf = bigger;
+  }
+
+  /** Moves the bytes to a memfd, for mapping or growth: its host fd or −errno. */
+  toMemfd(): number {
+    if (this.hostFd >= 0) return this.hostFd;
+    const fd = memfdCreate('tmpfs', MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0) return -ENOSPC;
+    let r = ftruncate(fd, this.size);
+    const present = this.present;
+    for (let p = 0; r >= 0 && present !== null && p < SMALL_PAGES; p++) {
+      if (present[p] === 0) continue;
+      let to = p + 1;
+      while (to < SMALL_PAGES && present[to] === 1) to++;
+      const start = p * PAGE_SIZE;
+      const stop = Math.min(to * PAGE_SIZE, this.buf.length, this.size);
+      if (stop > start) {
+        bounce.bytes.set(this.buf.subarray(start, stop), 0);
+        r = pwrite(fd, bounce.addr, stop - start, start);
+      }
+      p = to;
+    }
+    if (r < 0) {
+      close(fd);
+      return -ENOSPC;
+    }
+    this.sparse = this.pages * PAGE_SIZE < pageUp(this.size);
+    this.hostFd = fd;
+    this.buf = EMPTY;
+    this.present = null;
+    return fd;
+  }
+
+  /** A mapping may allocate pages at any time; so may a hole be filled: ask the host. */
+  recount(): void {
+    if (this.hostFd < 0) return;
+    const blocks = fstatBlocks(this.hostFd);
+    if (blocks < 0) return;
+    const pages = Math.ceil((blocks * 512) / PAGE_SIZE);
+    if (pages !== this.pages) this.account.charge(pages - this.pages);
+    this.pages = pages;
+  }
+
+  truncate(size: number): number {
+    if (this.hostFd < 0) {
+      if (size < this.size) this.clearSmall(size, this.size, true);
+      this.size = size;
+      return 0;
+    }
+    const r = ftruncate(this.hostFd, size);
+    if (r < 0) return r;
+    if (size > this.size) this.sparse = true;
+    this.size = size;
+    this.recount();
+    return 0;
+  }
+
+  /** Zeroes [start, end) of the buffer and frees whole pages in it (and the partial last one if `toEnd`). */
+  private clearSmall(start: number, end: number, toEnd: boolean): void {
+    if (start < this.buf.length) this.buf.fill(0, start, Math.min(end, this.buf.length));
+    const present = this.present;
+    if (present === null) return;
+    let freed = 0;
+    const last = toEnd ? SMALL_PAGES : Math.floor(end / PAGE_SIZE);
+    for (let p = pageUp(start) / PAGE_SIZE; p < last && p < SMALL_PAGES; p++) {
+      freed += present[p]!;
+      present[p] = 0;
+    }
+    this.pages -= freed;
+    if (freed > 0) this.account.charge(-freed);
+    if (start === 0 && toEnd) this.buf = EMPTY;
+  }
+
+  /** fallocate(2). 0 or −errno. */
+  allocate(mode: number, offset: number, len: number): number {
+    if ((mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE)) !== 0) return -EOPNOTSUPP;
+    const end = offset + len;
+    if ((mode & FALLOC_FL_PUNCH_HOLE) !== 0) {
+      if ((mode & FALLOC_FL_KEEP_SIZE) === 0) return -EOPNOTSUPP;
+      if (this.hostFd < 0) {
+        this.clearSmall(offset, Math.min(end, pageUp(this.size)), false);
+        return 0;
+      }
+      this.sparse = true;
+    } else if (this.hostFd < 0) {
+      if (end <= SMALL_MAX) {
+        if (!this.markPages(offset, end)) return -ENOSPC;
+        if ((mode & FALLOC_FL_KEEP_SIZE) === 0 && end > this.size) this.size = end;
+        return 0;
+      }
+      const r = this.toMemfd();
+      if (r < 0) return r;
+    }
+    const pages = Math.ceil(len / PAGE_SIZE);
+    if ((mode & FALLOC_FL_PUNCH_HOLE) === 0) {
+      if (!this.account.charge(pages)) return -ENOSPC;
+      this.account.charge(-pages);
+    }
+    const r = fallocate(this.hostFd, mode, offset, len);
+    if (r < 0) return r;
+    if ((mode & FALLOC_FL_KEEP_SIZE) === 0 && end > this.size) this.size = end;
+    this.recount();
+    return 0;
+  }
+
+  /** SEEK_DATA and SEEK_HOLE: position or −ENXIO. */
+  seekHole(offset: number, whence: number): number {
+    if (offset < 0 || offset >= this.size) return -ENXIO;
+    if (this.hostFd >= 0) return lseek(this.hostFd, offset, whence);
+    if (whence !== SEEK_DATA && whence !== SEEK_HOLE) return -EINVAL;
+    const want = whence === SEEK_DATA ? 1 : 0;
+    let at = offset;
+    while (at < this.size) {
+      const page = pageDown(at) / PAGE_SIZE;
+      const has = page < SMALL_PAGES && this.present !== null ? this.present[page] : 0;
+      if (has === want) return at;
+      if (page >= SMALL_PAGES) return want === 1 ? -ENXIO : at;
+      at = pageDown(at) + PAGE_SIZE;
+    }
+    return want === 1 ? -ENXIO : this.size;
+  }
+
+  /** Frees everything. */
+  release(): void {
+    if (this.hostFd >= 0) close(this.hostFd);
+    this.hostFd = -1;
+    if (this.pages > 0) this.account.charge(-this.pages);
+    this.pages = 0;
+    this.size = 0;
+    this.buf = EMPTY;
+    this.present = null;
+  }
+}

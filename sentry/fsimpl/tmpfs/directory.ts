@@ -1,0 +1,245 @@
+/** Directories of tmpfs (mm/shmem.c, fs/libfs.c). */
+import { EEXIST, EINVAL, EISDIR, ENOENT, ENOSPC, ENOTEMPTY } from '../../abi/errno.ts';
+import { SEEK_CUR, SEEK_SET } from '../../abi/fcntl.ts';
+import { DT_DIR, S_IFCHR, S_IFDIR, S_IFMT, S_IFREG, modeToDt } from '../../abi/stat.ts';
+import type { CallContext } from '../../vfs/call-context.ts';
+import type { Path } from '../../vfs/dentry.ts';
+import { FileDescription, type DirEmit } from '../../vfs/file-description.ts';
+import type { Inode } from '../../vfs/inode.ts';
+import { touchAtime } from '../../vfs/atime.ts';
+import { currentTime } from '../../vfs/times.ts';
+import { TmpfsInode, TmpfsRegular, TmpfsSpecial, TmpfsSymlink } from './node.ts';
+import type { TmpfsSuperBlock } from './super-block.ts';
+
+// renameat2(2)
+export const RENAME_NOREPLACE = 1;
+export const RENAME_EXCHANGE = 2;
+export const RENAME_WHITEOUT = 4;
+
+/** BOGO_DIRENT_SIZE: what an entry adds to a directory's size. */
+const DIRENT_SIZE = 20;
+/** Positions 0 and 1 are "." and "..". */
+const FIRST_ENTRY = 2;
+
+interface Entry {
+  readonly node: TmpfsInode;
+  /** Own position: ascending in the order of the map. */
+  readonly off: number;
+}
+
+export class TmpfsDir extends TmpfsInode {
+  private readonly entries = new Map<string, Entry>();
+  private nextOff = FIRST_ENTRY;
+  /** For ".." of getdents. */
+  parent: TmpfsDir;
+
+  constructor(sb: TmpfsSuperBlock, mode: number, uid: number, gid: number, parent?: TmpfsDir) {
+    super(sb, S_IFDIR | (mode & 0o7777), uid, gid);
+    this.nlink = 2;
+    this.size = 2 * DIRENT_SIZE;
+    this.parent = parent ?? this;
+  }
+
+  get count(): number {
+    return this.entries.size;
+  }
+
+  *inodes(): Iterable<TmpfsInode> {
+    for (const e of this.entries.values()) yield e.node;
+  }
+
+  names(): IterableIterator<string> {
+    return this.entries.keys();
+  }
+
+  entryIterator(): IterableIterator<[string, Entry]> {
+    return this.entries.entries();
+  }
+
+  override lookup(name: string): TmpfsInode | number {
+    const e = this.entries.get(name);
+    return e === undefined ? -ENOENT : e.node;
+  }
+
+  private put(name: string, node: TmpfsInode): void {
+    this.entries.set(name, { node, off: this.nextOff++ });
+    this.size += DIRENT_SIZE;
+    if (node.isDir) {
+      this.nlink++;
+      (node as TmpfsDir).parent = this;
+    }
+    this.mtime = this.ctime = currentTime();
+  }
+
+  private take(name: string, node: TmpfsInode): void {
+    this.entries.delete(name);
+    this.size -= DIRENT_SIZE;
+    if (node.isDir) this.nlink--;
+    this.mtime = this.ctime = currentTime();
+  }
+
+  /** Adds a new inode under `name`, charged. */
+  private add<T extends TmpfsInode>(name: string, make: () => T): T | number {
+    if (this.entries.has(name)) return -EEXIST;
+    if (!this.sb.chargeInode()) return -ENOSPC;
+    const node = make();
+    this.put(name, node);
+    return node;
+  }
+
+  override create(name: string, mode: number, uid: number, gid: number): TmpfsRegular | number {
+    return this.add(name, () => new TmpfsRegular(this.sb, mode, uid, gid));
+  }
+
+  override mkdir(name: string, mode: number, uid: number, gid: number): TmpfsDir | number {
+    return this.add(name, () => new TmpfsDir(this.sb, mode, uid, gid, this));
+  }
+
+  override symlink(name: string, target: string, uid: number, gid: number): TmpfsSymlink | number {
+    return this.add(name, () => new TmpfsSymlink(this.sb, target, uid, gid));
+  }
+
+  override mknod(name: string, mode: number, rdev: number, uid: number, gid: number): TmpfsInode | number {
+    return this.add(name, () => {
+      if ((mode & S_IFMT) === S_IFREG) return new TmpfsRegular(this.sb, mode, uid, gid);
+      const node = new TmpfsSpecial(this.sb, mode, uid, gid);
+      node.rdev = rdev;
+      return node;
+    });
+  }
+
+  override tmpfile(mode: number, uid: number, gid: number): TmpfsRegular | number {
+    if (!this.sb.chargeInode()) return -ENOSPC;
+    const node = new TmpfsRegular(this.sb, mode, uid, gid);
+    node.nlink = 0;
+    return node;
+  }
+
+  override link(name: string, inode: Inode): number {
+    if (this.entries.has(name)) return -EEXIST;
+    inode.nlink++;
+    inode.ctime = currentTime();
+    this.put(name, inode as TmpfsInode);
+    return 0;
+  }
+
+  override unlink(name: string, inode: Inode): number {
+    this.take(name, inode as TmpfsInode);
+    inode.nlink--;
+    inode.ctime = currentTime();
+    if (inode.nlink === 0 && !inode.inUse) inode.evict();
+    return 0;
+  }
+
+  override rmdir(name: string, inode: Inode): number {
+    const dir = inode as TmpfsDir;
+    if (dir.entries.size > 0) return -ENOTEMPTY;
+    this.take(name, dir);
+    dir.nlink = 0;
+    dir.ctime = currentTime();
+    if (!dir.inUse) dir.evict();
+    return 0;
+  }
+
+  override rename(
+    oldName: string,
+    inode: Inode,
+    newDir: Inode,
+    newName: string,
+    target: Inode | null,
+    flags: number,
+  ): number {
+    const to = newDir as TmpfsDir;
+    const node = inode as TmpfsInode;
+    if ((flags & RENAME_EXCHANGE) !== 0) {
+      const other = target as TmpfsInode;
+      this.take(oldName, node);
+      to.take(newName, other);
+      to.put(newName, node);
+      this.put(oldName, other);
+      node.ctime = other.ctime = currentTime();
+      return 0;
+    }
+    if (target !== null) {
+      if (target.isDir && (target as TmpfsDir).entries.size > 0) return -ENOTEMPTY;
+      const r = target.isDir ? to.rmdir(newName, target) : to.unlink(newName, target);
+      if (r < 0) return r;
+    }
+    this.take(oldName, node);
+    to.put(newName, node);
+    node.ctime = currentTime();
+    if ((flags & RENAME_WHITEOUT) !== 0) this.mknod(oldName, S_IFCHR, 0, 0, 0);
+    return 0;
+  }
+
+  override open(_t: CallContext, path: Path, flags: number): FileDescription | number {
+    return new TmpfsDirDescription(path, this, flags);
+  }
+}
+
+class TmpfsDirDescription extends FileDescription {
+  private readonly dir: TmpfsDir;
+  /** Live iterator over the map, valid while nobody seeks: entries made or removed meanwhile are seen or not, as POSIX allows. */
+  private iterator: Iterator<[string, Entry]> | null = null;
+  private pending: [string, Entry] | null = null;
+  private iteratorPos = 0;
+
+  constructor(path: Path, dir: TmpfsDir, flags: number) {
+    super(path, dir, flags);
+    this.dir = dir;
+  }
+
+  override get seekable(): boolean {
+    return true;
+  }
+
+  override get pollable(): boolean {
+    return false;
+  }
+
+  override read(): number {
+    return -EISDIR;
+  }
+
+  override fsync(): number {
+    return 0;
+  }
+
+  override seek(_t: CallContext, offset: number, whence: number): number {
+    if (whence !== SEEK_SET && whence !== SEEK_CUR) return -EINVAL;
+    const pos = whence === SEEK_CUR ? this.pos + offset : offset;
+    if (pos < 0) return -EINVAL;
+    this.pos = pos;
+    return pos;
+  }
+
+  override getdents(_t: CallContext, emit: DirEmit): number {
+    touchAtime(this);
+    if (this.pos === 0) {
+      if (!emit('.', this.dir.ino, DT_DIR, 1)) return 0;
+      this.pos = 1;
+    }
+    if (this.pos === 1) {
+      if (!emit('..', this.dir.parent.ino, DT_DIR, FIRST_ENTRY)) return 0;
+      this.pos = FIRST_ENTRY;
+      this.iterator = null;
+    }
+    if (this.iterator === null || this.iteratorPos !== this.pos) {
+      this.iterator = this.dir.entryIterator();
+      this.pending = null;
+    }
+    for (;;) {
+      const next = this.pending ?? this.iterator.next().value;
+      if (next === undefined) break;
+      const [name, e] = next;
+      this.pending = next;
+      if (e.off >= this.pos) {
+        if (!emit(name, e.node.ino, modeToDt(e.node.mode), e.off + 1)) break;
+        this.pos = e.off + 1;
+      }
+      this.pending = null;
+    }
+    this.iteratorPos = this.pos;
+    return 0;
+  }
+}

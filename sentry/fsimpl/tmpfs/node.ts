@@ -1,0 +1,133 @@
+/** Inodes of tmpfs that are not directories, and what all of them share: attributes, extended attributes. */
+import { EINVAL, ENODATA, EPERM } from '../../abi/errno.ts';
+import { F_SEAL_GROW, F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_WRITE } from '../../abi/fcntl.ts';
+import { S_IFLNK, S_IFMT, S_IFREG } from '../../abi/stat.ts';
+import { PAGE_SIZE } from '../../lib/addr.ts';
+import type { CallContext } from '../../vfs/call-context.ts';
+import type { Path } from '../../vfs/dentry.ts';
+import type { FileDescription } from '../../vfs/file-description.ts';
+import { Inode, type AttrChange } from '../../vfs/inode.ts';
+import { currentTime } from '../../vfs/times.ts';
+import { SimpleXattrs } from '../../vfs/xattr.ts';
+import { FileContent } from './content.ts';
+import { TmpfsFile } from './file.ts';
+import type { TmpfsSuperBlock } from './super-block.ts';
+
+export class TmpfsInode extends Inode {
+  declare readonly sb: TmpfsSuperBlock;
+  private xattrs: SimpleXattrs | null = null;
+  /** What a file system stacked on this one remembers about the inode. */
+  stacked: unknown = null;
+  private freed = false;
+
+  constructor(sb: TmpfsSuperBlock, mode: number, uid: number, gid: number) {
+    super(sb, sb.nextIno(), mode, uid, gid);
+    this.atime = this.mtime = this.ctime = this.btime = currentTime();
+  }
+
+  override setAttr(change: AttrChange): number {
+    if (change.size !== undefined) {
+      const r = this.resize(change.size);
+      if (r < 0) return r;
+    }
+    if (change.mode !== undefined) this.mode = (this.mode & S_IFMT) | (change.mode & 0o7777);
+    if (change.uid !== undefined) this.uid = change.uid;
+    if (change.gid !== undefined) this.gid = change.gid;
+    if (change.atime !== undefined) this.atime = change.atime;
+    if (change.mtime !== undefined) this.mtime = change.mtime;
+    this.ctime = change.ctime ?? currentTime();
+    return 0;
+  }
+
+  protected resize(_size: number): number {
+    return -EINVAL;
+  }
+
+  override getXattr(name: string): Uint8Array | number {
+    return this.xattrs === null ? -ENODATA : this.xattrs.get(name);
+  }
+
+  override setXattr(name: string, value: Uint8Array, flags: number): number {
+    const r = (this.xattrs ??= new SimpleXattrs()).set(name, value, flags);
+    if (r === 0) this.ctime = currentTime();
+    return r;
+  }
+
+  override listXattr(): string[] {
+    return this.xattrs === null ? [] : this.xattrs.list();
+  }
+
+  override removeXattr(name: string): number {
+    const r = this.xattrs === null ? -ENODATA : this.xattrs.remove(name);
+    if (r === 0) this.ctime = currentTime();
+    return r;
+  }
+
+  override evict(): void {
+    if (this.nlink > 0 || this.freed) return;
+    this.freed = true;
+    this.sb.unchargeInode();
+    this.freeContent();
+  }
+
+  protected freeContent(): void {}
+}
+
+/** FIFOs, sockets, device nodes: opening them is not tmpfs's business. */
+export class TmpfsSpecial extends TmpfsInode {}
+
+export class TmpfsSymlink extends TmpfsInode {
+  private readonly target: string;
+
+  constructor(sb: TmpfsSuperBlock, target: string, uid: number, gid: number) {
+    super(sb, S_IFLNK | 0o777, uid, gid);
+    this.target = target;
+    this.size = target.length;
+  }
+
+  override readlink(): string {
+    return this.target;
+  }
+}
+
+export class TmpfsRegular extends TmpfsInode {
+  readonly content: FileContent;
+  /** F_SEAL_*; a file that is not from memfd_create(2) cannot be sealed (F_SEAL_SEAL). */
+  seals = F_SEAL_SEAL;
+  /** Pages mapped shared and writable: F_SEAL_WRITE is −EBUSY. Counted by mm. */
+  writableMappings = 0;
+
+  constructor(sb: TmpfsSuperBlock, mode: number, uid: number, gid: number) {
+    super(sb, S_IFREG | (mode & 0o7777), uid, gid);
+    this.content = new FileContent(sb);
+  }
+
+  override refresh(): number {
+    this.content.recount();
+    this.blocks = this.content.pages * (PAGE_SIZE / 512);
+    return 0;
+  }
+
+  protected override resize(size: number): number {
+    if (size < this.content.size && (this.seals & F_SEAL_SHRINK) !== 0) return -EPERM;
+    if (size > this.content.size && (this.seals & F_SEAL_GROW) !== 0) return -EPERM;
+    const r = this.content.truncate(size);
+    if (r < 0) return r;
+    this.size = size;
+    this.mtime = currentTime();
+    return 0;
+  }
+
+  /** True if the seals forbid changing bytes. */
+  get writeSealed(): boolean {
+    return (this.seals & F_SEAL_WRITE) !== 0;
+  }
+
+  override open(_t: CallContext, path: Path | null, flags: number): FileDescription | number {
+    return new TmpfsFile(path, this, flags);
+  }
+
+  protected override freeContent(): void {
+    this.content.release();
+  }
+}

@@ -1,0 +1,185 @@
+/** tmpfs: files in memory (mm/shmem.c). One super block with its limits, which its inodes and pages are charged to. */
+import { EINVAL } from '../../abi/errno.ts';
+import { PAGE_SIZE } from '../../lib/addr.ts';
+import type { Inode } from '../../vfs/inode.ts';
+import { SuperBlock, type StatFs } from '../../vfs/super-block.ts';
+import type { PageAccount } from './content.ts';
+import { TmpfsDir } from './directory.ts';
+
+export const TMPFS_MAGIC = 0x01021994;
+/** Inodes of all tmpfs together: they are held in the sentry's heap, about 1 KiB each. */
+const INODES_MAX = 500_000;
+
+let inodesInUse = 0;
+
+export interface TmpfsOptions {
+  /** Bytes; Infinity for no limit. */
+  size?: number;
+  inodes?: number;
+  mode?: number;
+  uid?: number;
+  gid?: number;
+  /** Numbers of the inodes start after this. */
+  firstIno?: number;
+}
+
+export class TmpfsSuperBlock extends SuperBlock implements PageAccount {
+  readonly fsType: string = 'tmpfs';
+  readonly root: TmpfsDir;
+  private maxPages: number;
+  private maxInodes: number;
+  private pages = 0;
+  private inodes = 0;
+  private lastIno: number;
+  private readonly given: TmpfsOptions;
+
+  constructor(options: TmpfsOptions = {}) {
+    super();
+    this.given = { ...options };
+    this.maxPages = Math.ceil((options.size ?? Infinity) / PAGE_SIZE);
+    this.maxInodes = options.inodes ?? Infinity;
+    this.lastIno = options.firstIno ?? 0;
+    this.inodes = 1;
+    inodesInUse++;
+    this.root = new TmpfsDir(this, options.mode ?? 0o1777, options.uid ?? 0, options.gid ?? 0);
+  }
+
+  nextIno(): number {
+    return ++this.lastIno;
+  }
+
+  charge(pages: number): boolean {
+    if (pages > 0 && this.pages + pages > this.maxPages) return false;
+    this.pages += pages;
+    return true;
+  }
+
+  /** Takes an inode; false at the limit. */
+  chargeInode(): boolean {
+    if (this.inodes >= this.maxInodes || inodesInUse >= INODES_MAX) return false;
+    this.inodes++;
+    inodesInUse++;
+    return true;
+  }
+
+  unchargeInode(): void {
+    this.inodes--;
+    inodesInUse--;
+  }
+
+  override statfs(): StatFs {
+    const limited = this.maxPages !== Infinity;
+    const free = limited ? Math.max(0, this.maxPages - this.pages) : 0;
+    const maxInodes = this.maxInodes === Infinity ? 0 : this.maxInodes;
+    return {
+      type: TMPFS_MAGIC,
+      bsize: PAGE_SIZE,
+      blocks: limited ? this.maxPages : 0,
+      bfree: free,
+      bavail: free,
+      files: maxInodes,
+      ffree: Math.max(0, maxInodes - this.inodes),
+      namelen: 255,
+    };
+  }
+
+  override options(): string {
+    const o = this.given;
+    let s = this.readOnly ? 'ro' : 'rw';
+    if (this.maxPages !== Infinity) s += `,size=${(this.maxPages * PAGE_SIZE) / 1024}k`;
+    if (this.maxInodes !== Infinity) s += `,nr_inodes=${this.maxInodes}`;
+    if (o.mode !== undefined && o.mode !== 0o1777) s += `,mode=${o.mode.toString(8)}`;
+    if (o.uid) s += `,uid=${o.uid}`;
+    if (o.gid) s += `,gid=${o.gid}`;
+    return s;
+  }
+
+  /** MS_REMOUNT with new limits: 0, or −EINVAL if more is in use than they allow. */
+  override reconfigure(data: string): number {
+    const o = parseTmpfsOptions(data);
+    if (typeof o === 'number') return o;
+    const maxPages = o.size === undefined ? this.maxPages : Math.ceil(o.size / PAGE_SIZE);
+    const maxInodes = o.inodes ?? this.maxInodes;
+    if (this.pages > maxPages || this.inodes > maxInodes) return -EINVAL;
+    this.maxPages = maxPages;
+    this.maxInodes = maxInodes;
+    return 0;
+  }
+
+  /** The last mount is gone: every memfd is closed, except those that open files still use. */
+  override release(): void {
+    const stack: Inode[] = [this.root];
+    for (let dir = stack.pop(); dir !== undefined; dir = stack.pop()) {
+      for (const child of (dir as TmpfsDir).inodes()) {
+        if (child.isDir) stack.push(child);
+        child.nlink = 0;
+        if (!child.inUse) child.evict();
+      }
+    }
+  }
+}
+
+/** Bytes of `64m`, `50%`, `4096`, … (memparse); −1 if malformed. */
+function parseSize(s: string, total: number): number {
+  let n = 0;
+  let i = 0;
+  for (; i < s.length && s.charCodeAt(i) >= 48 && s.charCodeAt(i) <= 57; i++)
+    n = n * 10 + s.charCodeAt(i) - 48;
+  if (i === 0 || n > Number.MAX_SAFE_INTEGER) return -1;
+  const suffix = s.slice(i).toLowerCase();
+  if (suffix === '%') return Math.floor((total * n) / 100);
+  const shift = ['', 'k', 'm', 'g', 't'].indexOf(suffix);
+  return shift < 0 ? -1 : n * 1024 ** shift;
+}
+
+/** Size that `%` and the default of half the memory refer to. */
+let memoryTotal = 2 * 1024 ** 3;
+
+export function setTmpfsMemoryTotal(bytes: number): void {
+  memoryTotal = bytes;
+}
+
+/** Default limit as in Linux: half the memory. */
+export function defaultTmpfsSize(): number {
+  return Math.floor(memoryTotal / 2);
+}
+
+/** mount(2)'s data for tmpfs(5); unknown options are −EINVAL. */
+export function parseTmpfsOptions(data: string): TmpfsOptions | number {
+  const o: TmpfsOptions = {};
+  for (const part of data.split(',')) {
+    if (part === '') continue;
+    const eq = part.indexOf('=');
+    const key = eq < 0 ? part : part.slice(0, eq);
+    const value = eq < 0 ? '' : part.slice(eq + 1);
+    if (key === 'size' || key === 'nr_blocks' || key === 'nr_inodes') {
+      const n = parseSize(value, memoryTotal);
+      if (n < 0) return -EINVAL;
+      if (key === 'nr_inodes') o.inodes = n === 0 ? Infinity : n;
+      else o.size = n === 0 ? Infinity : key === 'size' ? n : n * PAGE_SIZE;
+    } else if (key === 'mode') {
+      const mode = parseInt(value, 8);
+      if (!(mode >= 0 && mode <= 0o7777)) return -EINVAL;
+      o.mode = mode;
+    } else if (key === 'uid' || key === 'gid') {
+      const id = Number(value);
+      if (!Number.isInteger(id) || id < 0) return -EINVAL;
+      o[key] = id;
+    } else if (!IGNORED.has(key)) {
+      return -EINVAL;
+    }
+  }
+  return o;
+}
+
+/** Options without a meaning here: NUMA policy, huge pages, inode number width; SELinux labels that engines pass. */
+const IGNORED: ReadonlySet<string> = new Set([
+  'huge',
+  'mpol',
+  'inode32',
+  'inode64',
+  'noswap',
+  'rw',
+  'ro',
+  'context',
+]);

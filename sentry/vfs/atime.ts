@@ -1,0 +1,29 @@
+/** Access times under the mount's policy (fs/inode.c touch_atime, relatime_need_update). */
+import { O_NOATIME } from '../abi/fcntl.ts';
+import { S_IFDIR, S_IFMT } from '../abi/stat.ts';
+import type { FileDescription } from './file-description.ts';
+import type { Inode } from './inode.ts';
+import { MS_NOATIME, MS_NODIRATIME, MS_STRICTATIME, type Mount } from './mount.ts';
+import { currentTime, isLater } from './times.ts';
+
+const DAY = 24 * 60 * 60;
+
+/** A read of an open file of a file system whose times the sentry keeps. */
+export function touchAtime(f: FileDescription): void {
+  if ((f.flags & O_NOATIME) !== 0 || f.path === null) return;
+  touchInodeAtime(f.path.mount, f.inode);
+}
+
+export function touchInodeAtime(mount: Mount, inode: Inode): void {
+  if ((mount.flags & MS_NOATIME) !== 0 || mount.readOnly) return;
+  const isDir = (inode.mode & S_IFMT) === S_IFDIR;
+  if (isDir && (mount.flags & MS_NODIRATIME) !== 0) return;
+  const now = currentTime();
+  if ((mount.flags & MS_STRICTATIME) === 0) {
+    // relatime: only if it would otherwise look unread since the last change, or once a day.
+    const { atime } = inode;
+    const stale = !isLater(atime, inode.mtime) || !isLater(atime, inode.ctime);
+    if (!stale && now.sec - atime.sec < DAY) return;
+  }
+  inode.atime = now;
+}

@@ -1,0 +1,80 @@
+/** Who may do what with an inode (fs/namei.c inode_permission, may_create, may_delete; fs/attr.c). */
+import { EACCES, EISDIR, ENOENT, ENOTDIR, EPERM, EROFS } from '../abi/errno.ts';
+import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_ISVTX } from '../abi/stat.ts';
+import { CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER } from '../auth/capability.ts';
+import type { Credentials } from '../auth/credentials.ts';
+import type { CallContext } from './call-context.ts';
+import type { Inode } from './inode.ts';
+
+export const MAY_EXEC = 1;
+export const MAY_WRITE = 2;
+export const MAY_READ = 4;
+
+/**
+ * capable_wrt_inode_uidgid(): a capability counts for an inode only if its ids are mapped in the caller's user namespace.
+ * A nested namespace here maps its creator's id alone.
+ */
+export function capableWrtInode(creds: Credentials, inode: Inode, cap: number): boolean {
+  if (!creds.has(cap)) return false;
+  return creds.userNs.level === 0 || inode.uid === creds.userNs.owner;
+}
+
+/** generic_permission(): mode bits, then capabilities. */
+function modePermission(creds: Credentials, inode: Inode, mask: number): number {
+  const bits = inode.mode >>> creds.permissionShift(inode.uid, inode.gid);
+  if ((mask & ~bits) === 0) return 0;
+  if ((inode.mode & S_IFMT) === S_IFDIR) {
+    if ((mask & MAY_WRITE) === 0 && capableWrtInode(creds, inode, CAP_DAC_READ_SEARCH)) return 0;
+    return capableWrtInode(creds, inode, CAP_DAC_OVERRIDE) ? 0 : -EACCES;
+  }
+  if (mask === MAY_READ && capableWrtInode(creds, inode, CAP_DAC_READ_SEARCH)) return 0;
+  if ((mask & MAY_EXEC) === 0 || (inode.mode & 0o111) !== 0) {
+    if (capableWrtInode(creds, inode, CAP_DAC_OVERRIDE)) return 0;
+  }
+  return -EACCES;
+}
+
+/** inode_permission(): 0, −EACCES, or −EROFS for writing to a read-only file system. */
+export function inodePermission(t: CallContext, inode: Inode, mask: number): number {
+  if ((mask & MAY_WRITE) !== 0 && inode.sb.readOnly) {
+    const type = inode.mode & S_IFMT;
+    if (type === S_IFREG || type === S_IFDIR || type === S_IFLNK) return -EROFS;
+  }
+  const special = inode.permission(t, mask);
+  return special !== 0 ? special : modePermission(t.creds, inode, mask);
+}
+
+/** Permission to look up names in a directory; the common case needs no credentials. */
+export function maySearch(t: CallContext, dir: Inode): number {
+  const special = dir.permission(t, MAY_EXEC);
+  if (special !== 0) return special;
+  return (dir.mode & 0o111) === 0o111 ? 0 : modePermission(t.creds, dir, MAY_EXEC);
+}
+
+/** inode_owner_or_capable(): the owner's rights over metadata. */
+export function ownerOrCapable(t: CallContext, inode: Inode): boolean {
+  return t.creds.fsuid === inode.uid || capableWrtInode(t.creds, inode, CAP_FOWNER);
+}
+
+/** May an entry be made in `dir`? (may_create) */
+export function mayCreate(t: CallContext, dir: Inode): number {
+  if (dir.dead) return -ENOENT;
+  return inodePermission(t, dir, MAY_WRITE | MAY_EXEC);
+}
+
+/** check_sticky(): in a sticky directory only the owner of the entry or of the directory removes it. */
+function stickyForbids(t: CallContext, dir: Inode, victim: Inode): boolean {
+  if ((dir.mode & S_ISVTX) === 0) return false;
+  const fsuid = t.creds.fsuid;
+  if (victim.uid === fsuid || dir.uid === fsuid) return false;
+  return !capableWrtInode(t.creds, victim, CAP_FOWNER);
+}
+
+/** May `victim` be removed from `dir`, as a directory or as anything else? (may_delete) */
+export function mayDelete(t: CallContext, dir: Inode, victim: Inode, asDir: boolean): number {
+  const r = inodePermission(t, dir, MAY_WRITE | MAY_EXEC);
+  if (r !== 0) return r;
+  if (stickyForbids(t, dir, victim)) return -EPERM;
+  if (asDir !== victim.isDir) return asDir ? -ENOTDIR : -EISDIR;
+  return dir.dead ? -ENOENT : 0;
+}

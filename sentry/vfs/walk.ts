@@ -1,0 +1,314 @@
+/**
+ * Path walk (fs/namei.c): from a starting place and a name to mount and dentry. One walk is in progress at a time (the
+ * kernel is single-threaded and file systems do not walk paths), so its state and result live in one object, `nd`; a caller
+ * copies what it needs before the next walk.
+ */
+import { ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EXDEV } from '../abi/errno.ts';
+import { NAME_MAX } from '../abi/fcntl.ts';
+import { S_IFDIR, S_IFLNK, S_IFMT } from '../abi/stat.ts';
+import type { CallContext } from './call-context.ts';
+import { Dentry, type Path } from './dentry.ts';
+import type { Inode } from './inode.ts';
+import { MS_NOSYMFOLLOW, type Mount } from './mount.ts';
+import { maySearch } from './permission.ts';
+
+/** Follow a symbolic link in the last component. */
+export const LOOKUP_FOLLOW = 0x1;
+/** The result must be a directory. */
+export const LOOKUP_DIRECTORY = 0x2;
+/** Stop before the last component: nd is the parent, nd.last the name. */
+export const LOOKUP_PARENT = 0x4;
+/** Magic links are refused (RESOLVE_NO_MAGICLINKS). */
+export const LOOKUP_NO_MAGICLINKS = 0x10;
+export const LOOKUP_NO_SYMLINKS = 0x20;
+export const LOOKUP_NO_XDEV = 0x40;
+export const LOOKUP_BENEATH = 0x80;
+export const LOOKUP_IN_ROOT = 0x100;
+const LOOKUP_SCOPED = LOOKUP_BENEATH | LOOKUP_IN_ROOT;
+
+/** What the last component is (nd.lastType). */
+export const LAST_NORM = 0;
+export const LAST_ROOT = 1;
+export const LAST_DOT = 2;
+export const LAST_DOTDOT = 3;
+
+const MAXSYMLINKS = 40;
+
+class NameiData {
+  // Result, or place reached so far.
+  mount: Mount = null as unknown as Mount;
+  dentry: Dentry = null as unknown as Dentry;
+  /** LOOKUP_PARENT: the last component without trailing slashes. */
+  last = '';
+  lastType = LAST_ROOT;
+  /** The name ended in slashes, so it has to be a directory. */
+  trailingSlash = false;
+
+  // Of the walk in progress.
+  root: Path = null as unknown as Path;
+  links = 0;
+
+  /** A copy of the result that outlives the next walk. */
+  path(): Path {
+    return { mount: this.mount, dentry: this.dentry };
+  }
+}
+
+export const nd = new NameiData();
+
+/**
+ * Resolves `name` from `start`. 0 with the result in `nd`, or −errno. The result is positive, except that with
+ * LOOKUP_PARENT the last component is not looked up. An empty name is −ENOENT.
+ */
+export function walk(t: CallContext, start: Path, name: string, flags: number): number {
+  if (name.length === 0) return -ENOENT;
+  nd.root = (flags & LOOKUP_SCOPED) !== 0 ? start : t.fs.root;
+  nd.links = 0;
+  nd.mount = start.mount;
+  nd.dentry = start.dentry;
+  if (name.charCodeAt(0) === SLASH) {
+    if ((flags & LOOKUP_BENEATH) !== 0) return -EXDEV;
+    const r = jumpToRoot(flags);
+    if (r !== 0) return r;
+  } else if ((start.dentry.inode!.mode & S_IFMT) !== S_IFDIR) {
+    return -ENOTDIR;
+  }
+  return walkFrom(t, name, flags);
+}
+
+/**
+ * Continues a LOOKUP_PARENT walk whose last component was found to be a symbolic link to be followed. 0: nd is the parent
+ * again; 1: a magic link led to the end, nd is the result; −errno.
+ */
+export function walkLink(t: CallContext, link: Dentry, flags: number): number {
+  const target = pickLink(t, link, flags);
+  if (typeof target === 'number') return target;
+  return target.length === 0 ? 1 : walkFrom(t, target, flags);
+}
+
+/** Moves nd from the parent to its child `d`, across mounts: the last step of an open. 0 or −errno. */
+export function stepInto(d: Dentry, flags: number): number {
+  nd.dentry = d;
+  return d.mounted > 0 ? crossMounts(flags) : 0;
+}
+
+const SLASH = 0x2f;
+const DOT = 0x2e;
+
+function jumpToRoot(flags: number): number {
+  if ((flags & LOOKUP_NO_XDEV) !== 0 && nd.root.mount !== nd.mount) return -EXDEV;
+  nd.mount = nd.root.mount;
+  nd.dentry = nd.root.dentry;
+  return 0;
+}
+
+/** link_path_walk() and the last component, symbolic links unrolled into `name`. */
+function walkFrom(t: CallContext, name: string, flags: number): number {
+  let len = name.length;
+  let i = 0;
+  while (i < len && name.charCodeAt(i) === SLASH) i++;
+  nd.trailingSlash = false;
+  if (i === len) {
+    nd.lastType = LAST_ROOT;
+    nd.last = '';
+    return 0;
+  }
+  for (;;) {
+    const dir = nd.dentry.inode!;
+    const access = maySearch(t, dir);
+    if (access !== 0) return access;
+    let j = name.indexOf('/', i);
+    let next = len;
+    if (j < 0) j = len;
+    else {
+      next = j + 1;
+      while (next < len && name.charCodeAt(next) === SLASH) next++;
+    }
+    const isLast = next >= len;
+    const type = componentType(name, i, j);
+    if (isLast) {
+      nd.trailingSlash = next > j && j < len;
+      nd.lastType = type;
+      if ((flags & LOOKUP_PARENT) !== 0) {
+        nd.last = name.slice(i, j);
+        return 0;
+      }
+    }
+    if (type === LAST_NORM) {
+      const d = lookupDentry(t, nd.dentry, name.slice(i, j));
+      if (typeof d === 'number') return d;
+      const inode = d.inode;
+      if (inode === null) return -ENOENT;
+      const format = inode.mode & S_IFMT;
+      if (format === S_IFLNK && (!isLast || (flags & LOOKUP_FOLLOW) !== 0 || nd.trailingSlash)) {
+        const target = pickLink(t, d, flags);
+        if (typeof target === 'number') return target;
+        if (target.length > 0) {
+          // The rest of the name goes on from the target; its slashes keep their meaning.
+          name = target + name.slice(j);
+          len = name.length;
+          i = 0;
+          while (i < len && name.charCodeAt(i) === SLASH) i++;
+          if (i === len) {
+            nd.lastType = LAST_ROOT;
+            nd.trailingSlash = false;
+            return 0;
+          }
+          continue;
+        }
+      } else {
+        nd.dentry = d;
+        if (d.mounted > 0) {
+          const r = crossMounts(flags);
+          if (r !== 0) return r;
+        }
+      }
+    } else if (type === LAST_DOTDOT) {
+      const r = followDotDot(flags);
+      if (r !== 0) return r;
+    }
+    const isDir = (nd.dentry.inode!.mode & S_IFMT) === S_IFDIR;
+    if (isLast) return isDir || (!nd.trailingSlash && (flags & LOOKUP_DIRECTORY) === 0) ? 0 : -ENOTDIR;
+    if (!isDir) return -ENOTDIR;
+    i = next;
+  }
+}
+
+function componentType(name: string, i: number, j: number): number {
+  if (name.charCodeAt(i) !== DOT || j - i > 2) return LAST_NORM;
+  if (j - i === 1) return LAST_DOT;
+  return name.charCodeAt(i + 1) === DOT ? LAST_DOTDOT : LAST_NORM;
+}
+
+/** handle_mounts(): goes up to the root of the topmost mount here. */
+function crossMounts(flags: number): number {
+  for (;;) {
+    const m = nd.mount.mountOn(nd.dentry);
+    if (m === null) return 0;
+    if ((flags & LOOKUP_NO_XDEV) !== 0) return -EXDEV;
+    nd.mount = m;
+    nd.dentry = m.root;
+  }
+}
+
+function followDotDot(flags: number): number {
+  for (;;) {
+    if (nd.dentry === nd.root.dentry && nd.mount === nd.root.mount) {
+      return (flags & LOOKUP_BENEATH) !== 0 ? -EXDEV : 0;
+    }
+    if (nd.dentry !== nd.mount.root) break;
+    const parent = nd.mount.parent;
+    if (parent === null) return (flags & LOOKUP_BENEATH) !== 0 ? -EXDEV : 0;
+    if ((flags & LOOKUP_NO_XDEV) !== 0) return -EXDEV;
+    nd.dentry = nd.mount.mountpoint!;
+    nd.mount = parent;
+  }
+  nd.dentry = nd.dentry.parent ?? nd.dentry;
+  return nd.dentry.mounted > 0 ? crossMounts(flags) : 0;
+}
+
+/**
+ * A symbolic link is to be followed: its target, with nd moved to the root if that is absolute; '' if a magic link has
+ * moved nd to the end already; −errno.
+ */
+function pickLink(t: CallContext, link: Dentry, flags: number): string | number {
+  if (nd.links++ >= MAXSYMLINKS) return -ELOOP;
+  if ((flags & LOOKUP_NO_SYMLINKS) !== 0 || (nd.mount.flags & MS_NOSYMFOLLOW) !== 0) return -ELOOP;
+  const inode = link.inode!;
+  const magic = inode.followMagic(t);
+  if (magic !== null) {
+    if ((flags & LOOKUP_NO_MAGICLINKS) !== 0) return -ELOOP;
+    if (typeof magic === 'number') return magic;
+    if ((flags & LOOKUP_SCOPED) !== 0) return -EXDEV;
+    if ((flags & LOOKUP_NO_XDEV) !== 0 && magic.mount !== nd.mount) return -EXDEV;
+    nd.mount = magic.mount;
+    nd.dentry = magic.dentry;
+    return '';
+  }
+  const target = inode.readlink(t);
+  if (typeof target === 'number') return target;
+  if (target.length === 0) return -ENOENT;
+  if (target.charCodeAt(0) === SLASH) {
+    if ((flags & LOOKUP_BENEATH) !== 0) return -EXDEV;
+    const r = jumpToRoot(flags);
+    if (r !== 0) return r;
+  }
+  return target;
+}
+
+/** The dentry of a name in a directory, possibly negative, or −errno. Mounts on it are not followed. */
+export function lookupDentry(t: CallContext | null, dir: Dentry, name: string): Dentry | number {
+  const d = dir.children?.get(name);
+  if (d !== undefined && !d.volatile) {
+    d.used = true;
+    return d;
+  }
+  return lookupSlow(t, dir, name, d);
+}
+
+function lookupSlow(
+  t: CallContext | null,
+  dir: Dentry,
+  name: string,
+  d: Dentry | undefined,
+): Dentry | number {
+  if (name.length > NAME_MAX) return -ENAMETOOLONG;
+  const dirInode = dir.inode!;
+  const found = dirInode.dead ? -ENOENT : dirInode.lookup(name, t);
+  if (typeof found === 'number') {
+    if (found !== -ENOENT) return found;
+    if (d !== undefined) {
+      if (d.inode === null || d.mounted > 0) return d;
+      d.drop();
+    }
+    return addDentry(dir, name, null);
+  }
+  if (d !== undefined) {
+    d.used = true;
+    if (d.inode === found) return d;
+    if (d.inode === null) {
+      d.instantiate(found);
+      return d;
+    }
+    if (d.mounted > 0 || (d.inode.sb.uncached && (d.inode.mode & S_IFMT) === (found.mode & S_IFMT))) {
+      // Generated names lead to a new object each time; who holds or has mounted on the old one keeps its place.
+      d.replaceInode(found);
+      return d;
+    }
+    d.drop();
+  }
+  return addDentry(dir, name, found);
+}
+
+function addDentry(dir: Dentry, name: string, inode: Inode | null): Dentry {
+  const d = new Dentry(flatten(name), dir, inode);
+  if (dir.unhashed) d.unhashed = true;
+  else dir.addChild(d);
+  return d;
+}
+
+const flat = Buffer.alloc(NAME_MAX + 1);
+
+/** A copy of a component that does not keep the path it was cut from alive. */
+function flatten(name: string): string {
+  return flat.toString('latin1', 0, flat.write(name, 0, 'latin1'));
+}
+
+/** For openat2(2)'s `resolve` field. */
+export const RESOLVE_NO_XDEV = 0x01;
+export const RESOLVE_NO_MAGICLINKS = 0x02;
+export const RESOLVE_NO_SYMLINKS = 0x04;
+export const RESOLVE_BENEATH = 0x08;
+export const RESOLVE_IN_ROOT = 0x10;
+export const RESOLVE_CACHED = 0x20;
+
+/** LOOKUP_* flags of a RESOLVE_* mask. */
+export function resolveFlags(resolve: number): number {
+  let flags = 0;
+  if (resolve & RESOLVE_NO_XDEV) flags |= LOOKUP_NO_XDEV;
+  if (resolve & RESOLVE_NO_MAGICLINKS) flags |= LOOKUP_NO_MAGICLINKS;
+  if (resolve & RESOLVE_NO_SYMLINKS) flags |= LOOKUP_NO_SYMLINKS | LOOKUP_NO_MAGICLINKS;
+  if (resolve & RESOLVE_BENEATH) flags |= LOOKUP_BENEATH;
+  if (resolve & RESOLVE_IN_ROOT) flags |= LOOKUP_IN_ROOT;
+  return flags;
+}

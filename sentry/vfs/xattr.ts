@@ -1,0 +1,47 @@
+/** Extended attributes kept in memory, for file systems of the kernel's own (fs/xattr.c simple_xattrs). */
+import { EEXIST, ENODATA, ENOSPC } from '../abi/errno.ts';
+
+export const XATTR_CREATE = 1;
+export const XATTR_REPLACE = 2;
+export const XATTR_NAME_MAX = 255;
+export const XATTR_SIZE_MAX = 65536;
+export const XATTR_LIST_MAX = 65536;
+
+/** What the attributes of one inode may take together. Linux leaves it to the file system; ours is held in the heap. */
+const TOTAL_MAX = 256 * 1024;
+
+export class SimpleXattrs {
+  private readonly values = new Map<string, Uint8Array>();
+  private bytes = 0;
+
+  get(name: string): Uint8Array | number {
+    return this.values.get(name) ?? -ENODATA;
+  }
+
+  set(name: string, value: Uint8Array, flags: number): number {
+    const old = this.values.get(name);
+    if (old !== undefined && (flags & XATTR_CREATE) !== 0) return -EEXIST;
+    if (old === undefined && (flags & XATTR_REPLACE) !== 0) return -ENODATA;
+    const grown = value.length + (old === undefined ? name.length + 64 : -old.length);
+    if (this.bytes + grown > TOTAL_MAX) return -ENOSPC;
+    this.bytes += grown;
+    this.values.set(name, value);
+    return 0;
+  }
+
+  remove(name: string): number {
+    const old = this.values.get(name);
+    if (old === undefined) return -ENODATA;
+    this.bytes -= old.length + name.length + 64;
+    this.values.delete(name);
+    return 0;
+  }
+
+  list(): string[] {
+    return [...this.values.keys()];
+  }
+
+  has(name: string): boolean {
+    return this.values.has(name);
+  }
+}
