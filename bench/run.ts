@@ -1,0 +1,157 @@
+/**
+ * `npm run bench [-- --quick] [-- --only REGEX]`: micro cases, start-up, memory and CI-like work in every column in one
+ * run. Prints a table and ratios, writes bench/results/results.json and bench/results/micro.svg.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { buildMicro, makeBundle, micro } from './lib/bundle.ts';
+import { formatTable, ratio, svgChart, type Row } from './lib/report.ts';
+import { runtimes, type Runtime } from './lib/runtimes.ts';
+import { workloads } from './workload/workloads.ts';
+
+const args = process.argv.slice(2);
+const quick = args.includes('--quick');
+const only = args.includes('--only') ? new RegExp(args[args.indexOf('--only') + 1]!) : null;
+const columnsOnly = args.includes('--columns') ? args[args.indexOf('--columns') + 1]!.split(',') : null;
+const results = join(import.meta.dirname, 'results');
+mkdirSync(results, { recursive: true });
+
+let serial = 0;
+const progress = (text: string): void => {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
+};
+
+function microCase(rt: Runtime, name: string): number | null {
+  const inGuest = ['/bin/micro', name, quick ? '0.2' : '1'];
+  const bundle = rt.name === 'native' ? '' : makeBundle(inGuest);
+  try {
+    const command = rt.run(
+      bundle,
+      `bench-${process.pid}-${serial++}`,
+      rt.name === 'native' ? [micro, ...inGuest.slice(1)] : [],
+    );
+    const r = spawnSync(command[0]!, command.slice(1), { encoding: 'utf8', timeout: 120_000 });
+    const ns = Number(r.stdout.trim().split('\n').at(-1));
+    if (r.status === 0 && ns > 0) return ns;
+    process.stderr.write(
+      `\n${rt.name} ${name}: status ${r.status ?? r.signal} ${r.stderr.trim().slice(-300)}\n`,
+    );
+    return null;
+  } finally {
+    if (bundle !== '') rmSync(bundle, { recursive: true, force: true });
+  }
+}
+
+/** Median seconds of a command, measured in a process of its own. */
+function wall(command: readonly string[], samples: number, scratch?: string): number | null {
+  const tsx = join(import.meta.dirname, '../node_modules/tsx/dist/cli.mjs');
+  const r = spawnSync(
+    process.execPath,
+    [tsx, join(import.meta.dirname, 'wall.ts'), String(samples), ...command],
+    {
+      encoding: 'utf8',
+      env: { ...process.env, ...(scratch === undefined ? {} : { BENCH_SCRATCH: scratch }) },
+    },
+  );
+  const s = Number(r.stdout.trim().split('\n').at(-1));
+  if (r.status === 0 && s > 0) return s;
+  process.stderr.write(`\n${command.join(' ')}: ${r.stderr.trim().slice(-300)}\n`);
+  return null;
+}
+
+function startCase(rt: Runtime): number | null {
+  const bundle = makeBundle(['/bin/micro', 'nothing']);
+  try {
+    const id = `bench-${process.pid}-${serial++}`;
+    return wall(rt.run(bundle, id, [micro, 'nothing']), quick ? 3 : 10);
+  } finally {
+    rmSync(bundle, { recursive: true, force: true });
+  }
+}
+
+/** Pss in MiB of all host processes of an idle sandbox. */
+async function memoryCase(rt: Runtime): Promise<number | null> {
+  const command = rt.do(['/bin/sleep', '1000']);
+  if (command === null) return null;
+  const child = spawn(command[0]!, command.slice(1), { stdio: 'ignore', detached: true });
+  await new Promise((r) => setTimeout(r, 3000));
+  let kib = 0;
+  for (const pid of descendants(child.pid!)) {
+    try {
+      kib += Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1] ?? 0);
+    } catch {
+      // The process ended meanwhile.
+    }
+  }
+  process.kill(-child.pid!, 'SIGKILL');
+  await new Promise((r) => setTimeout(r, 500));
+  return kib / 1024;
+}
+
+function descendants(root: number): number[] {
+  const children = new Map<number, number[]>();
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
+      const ppid = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+      children.set(ppid, [...(children.get(ppid) ?? []), Number(name)]);
+    } catch {
+      // The process ended meanwhile.
+    }
+  }
+  const all = [root];
+  for (let i = 0; i < all.length; i++) all.push(...(children.get(all[i]!) ?? []));
+  return all;
+}
+
+buildMicro();
+const columns = runtimes().filter((rt) => columnsOnly === null || columnsOnly.includes(rt.name));
+const names = columns.map((c) => c.name);
+const wanted = (name: string): boolean => only === null || only.test(name);
+const microRows: Row[] = [];
+for (const name of spawnSync(micro, { encoding: 'utf8' }).stdout.trim().split('\n').filter(wanted)) {
+  const values: Record<string, number | null> = {};
+  for (const rt of columns) {
+    progress(`${name} ${rt.name}`);
+    values[rt.name] = microCase(rt, name);
+  }
+  microRows.push({ name, unit: 'ns', values });
+}
+const others: Row[] = [];
+if (wanted('start')) {
+  const values: Record<string, number | null> = {};
+  for (const rt of columns) values[rt.name] = startCase(rt);
+  others.push({ name: 'start: run true', unit: 's', values });
+}
+if (wanted('memory')) {
+  const values: Record<string, number | null> = {};
+  for (const rt of columns) values[rt.name] = await memoryCase(rt);
+  others.push({ name: 'memory: idle Pss', unit: 'MiB', values });
+}
+for (const w of workloads.filter((w) => wanted(w.name))) {
+  const values: Record<string, number | null> = {};
+  for (const rt of columns) {
+    progress(`${w.name} ${rt.name}`);
+    const command = rt.do(w.command());
+    values[rt.name] = command === null ? null : wall(command, quick ? 1 : 3, w.scratch);
+  }
+  others.push({ name: w.name, unit: 's', values });
+}
+progress('');
+console.log(formatTable([...microRows, ...others], names));
+console.log('');
+for (const [a, b] of [
+  ['runsc-ts-systrap', 'runsc-systrap'],
+  ['runsc-ts-ptrace', 'runsc-ptrace'],
+  ['runsc-ts-systrap', 'native'],
+] as const) {
+  const r = ratio(microRows, a, b);
+  if (r !== null) console.log(`micro cases, geometric mean ${a} / ${b}: ${r.toFixed(2)}`);
+}
+writeFileSync(
+  join(results, 'results.json'),
+  JSON.stringify({ columns: names, micro: microRows, others }, null, 2),
+);
+writeFileSync(join(results, 'micro.svg'), svgChart(microRows, 'runsc-ts-systrap', 'runsc-systrap'));
