@@ -1,9 +1,18 @@
 /** The syscall table: every topic file contributes its rows. Numbers without a row answer ENOSYS and are counted. */
 import type { SyscallRow } from '../sentry/kernel/syscall-table.ts';
+import { epollRows } from './epoll.ts';
+import { eventfdRows } from './eventfd.ts';
 import { pipeRows } from './pipe.ts';
+import { pollRows } from './poll.ts';
 import { readWriteRows } from './read-write.ts';
 
-const rows: readonly SyscallRow[] = [...pipeRows, ...readWriteRows];
+const rows: readonly SyscallRow[] = [
+  ...epollRows,
+  ...eventfdRows,
+  ...pipeRows,
+  ...pollRows,
+  ...readWriteRows,
+];
 
 /** Rows by syscall number. */
 export function makeSyscallTable(): (SyscallRow | null)[] {

@@ -1,0 +1,245 @@
+/**
+ * EpollFile: an epoll instance (fs/eventpoll.c). Items hang on the wait queues of their files; what fires goes to the
+ * ready list, and epoll_wait asks the files again, so that a ready list entry is a hint, never an answer.
+ */
+import { EEXIST, EINVAL, ELOOP, ENOENT, EPERM } from '../../abi/errno.ts';
+import { O_RDWR } from '../../abi/fcntl.ts';
+import { FileDescription } from '../../vfs/file-description.ts';
+import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDNORM, WaitEntry } from '../../waiter/wait-queue.ts';
+import { anonInode } from '../anon/anon-inode.ts';
+
+// include/uapi/linux/eventpoll.h
+export const EPOLLEXCLUSIVE = 1 << 28;
+export const EPOLLWAKEUP = 1 << 29;
+export const EPOLLONESHOT = 1 << 30;
+export const EPOLLET = 1 << 31;
+const PRIVATE_BITS = EPOLLWAKEUP | EPOLLONESHOT | EPOLLET | EPOLLEXCLUSIVE;
+const EXCLUSIVE_OK = EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE;
+/** EP_MAX_NESTS */
+const MAX_NESTS = 4;
+
+class EpollItem {
+  readonly fd: number;
+  readonly file: FileDescription;
+  events = 0;
+  dataLo = 0;
+  dataHi = 0;
+  readonly entry: WaitEntry;
+  readonly onRelease: () => void;
+  // Ready list.
+  inReady = false;
+  prev: EpollItem | null = null;
+  next: EpollItem | null = null;
+  /** Another item with the same fd number (its file lives on under another descriptor). */
+  sameFd: EpollItem | null = null;
+
+  constructor(owner: EpollFile, fd: number, file: FileDescription) {
+    this.fd = fd;
+    this.file = file;
+    this.entry = new WaitEntry(() => owner.fired(this));
+    this.onRelease = () => owner.drop(this);
+  }
+
+  /** Events that the caller asked for and the file has. */
+  poll(): number {
+    return (this.events & ~PRIVATE_BITS) === 0 ? 0 : this.file.poll() & this.events;
+  }
+}
+
+/** Receives one ready event. */
+export type EmitEvent = (events: number, dataLo: number, dataHi: number) => void;
+
+export class EpollFile extends FileDescription {
+  private readonly items = new Map<number, EpollItem>();
+  private head: EpollItem | null = null;
+  private tail: EpollItem | null = null;
+  private readyCount = 0;
+
+  constructor() {
+    super(null, anonInode('eventpoll'), O_RDWR);
+  }
+
+  get size(): number {
+    return this.items.size;
+  }
+
+  private find(fd: number, file: FileDescription): EpollItem | null {
+    let item = this.items.get(fd) ?? null;
+    while (item !== null && item.file !== file) item = item.sameFd;
+    return item;
+  }
+
+  add(fd: number, file: FileDescription, events: number, dataLo: number, dataHi: number): number {
+    if (!file.pollable) return -EPERM;
+    if ((events & EPOLLEXCLUSIVE) !== 0) {
+      if (file instanceof EpollFile || (events & ~EXCLUSIVE_OK) !== 0) return -EINVAL;
+    }
+    if (this.find(fd, file) !== null) return -EEXIST;
+    if (file instanceof EpollFile) {
+      if (file.reaches(this, 0) || this.depthAbove(0) + 1 + file.depthBelow(0) > MAX_NESTS) return -ELOOP;
+      file.parents.add(this);
+    }
+    const item = new EpollItem(this, fd, file);
+    item.sameFd = this.items.get(fd) ?? null;
+    this.items.set(fd, item);
+    (file.releaseHooks ??= new Set()).add(item.onRelease);
+    this.arm(item, events, dataLo, dataHi);
+    return 0;
+  }
+
+  modify(fd: number, file: FileDescription, events: number, dataLo: number, dataHi: number): number {
+    const item = this.find(fd, file);
+    if (item === null) return -ENOENT;
+    if (((events | item.events) & EPOLLEXCLUSIVE) !== 0) return -EINVAL;
+    item.entry.remove();
+    this.arm(item, events, dataLo, dataHi);
+    return 0;
+  }
+
+  delete(fd: number, file: FileDescription): number {
+    const item = this.find(fd, file);
+    if (item === null) return -ENOENT;
+    this.drop(item);
+    return 0;
+  }
+
+  private arm(item: EpollItem, events: number, dataLo: number, dataHi: number): void {
+    item.events = events | EPOLLERR | EPOLLHUP;
+    item.dataLo = dataLo;
+    item.dataHi = dataHi;
+    item.file.waiters.add(item.entry, item.events & ~PRIVATE_BITS);
+    if (item.poll() !== 0) this.fired(item);
+  }
+
+  /** ep_poll_callback(): the file may have become ready. */
+  fired(item: EpollItem): void {
+    if ((item.events & ~PRIVATE_BITS) === 0) return;
+    this.push(item);
+    this.waiters.wake(EPOLLIN | EPOLLRDNORM);
+  }
+
+  /** Takes an item out: EPOLL_CTL_DEL, or its file is gone. */
+  drop(item: EpollItem): void {
+    item.entry.remove();
+    item.file.releaseHooks?.delete(item.onRelease);
+    this.unready(item);
+    if (item.file instanceof EpollFile) item.file.parents.delete(this);
+    const first = this.items.get(item.fd);
+    if (first === item) {
+      if (item.sameFd === null) this.items.delete(item.fd);
+      else this.items.set(item.fd, item.sameFd);
+      return;
+    }
+    for (let i = first; i !== undefined && i !== null; i = i.sameFd!) {
+      if (i.sameFd === item) i.sameFd = item.sameFd;
+    }
+  }
+
+  private push(item: EpollItem): void {
+    if (item.inReady) return;
+    item.inReady = true;
+    item.next = null;
+    item.prev = this.tail;
+    if (this.tail !== null) this.tail.next = item;
+    else this.head = item;
+    this.tail = item;
+    this.readyCount++;
+  }
+
+  private unready(item: EpollItem): void {
+    if (!item.inReady) return;
+    item.inReady = false;
+    if (item.prev !== null) item.prev.next = item.next;
+    else this.head = item.next;
+    if (item.next !== null) item.next.prev = item.prev;
+    else this.tail = item.prev;
+    item.prev = null;
+    item.next = null;
+    this.readyCount--;
+  }
+
+  /** How many events the next collect() may deliver at most. */
+  get candidates(): number {
+    return this.readyCount;
+  }
+
+  /** ep_send_events(): up to `max` ready events; level-triggered ones go to the end of the list again. */
+  collect(max: number, emit: EmitEvent): number {
+    let n = 0;
+    for (let left = this.readyCount; left > 0 && n < max; left--) {
+      const item = this.head!;
+      this.unready(item);
+      const ready = item.poll();
+      if (ready === 0) continue;
+      emit(ready, item.dataLo, item.dataHi);
+      n++;
+      if ((item.events & EPOLLONESHOT) !== 0) {
+        item.events &= PRIVATE_BITS;
+        item.entry.mask = 0;
+      } else if ((item.events & EPOLLET) === 0) this.push(item);
+    }
+    return n;
+  }
+
+  /** Ready if any item on the list still is; the others are taken off. */
+  override poll(): number {
+    while (this.head !== null) {
+      if (this.head.poll() !== 0) return EPOLLIN | EPOLLRDNORM;
+      this.unready(this.head);
+    }
+    return 0;
+  }
+
+  /** epoll instances that watch this one. */
+  readonly parents = new Set<EpollFile>();
+
+  private reaches(other: EpollFile, depth: number): boolean {
+    if (this === other) return true;
+    if (depth > MAX_NESTS) return true;
+    for (const p of other.parents) if (this === p || this.reaches(p, depth + 1)) return true;
+    return false;
+  }
+
+  private depthAbove(depth: number): number {
+    let max = 0;
+    if (depth > MAX_NESTS) return depth;
+    for (const p of this.parents) max = Math.max(max, 1 + p.depthAbove(depth + 1));
+    return max;
+  }
+
+  private depthBelow(depth: number): number {
+    let max = 0;
+    if (depth > MAX_NESTS) return depth;
+    for (const item of this.items.values()) {
+      if (item.file instanceof EpollFile) max = Math.max(max, 1 + item.file.depthBelow(depth + 1));
+    }
+    return max;
+  }
+
+  override fdinfo(): string {
+    let out = '';
+    for (let item of this.items.values()) {
+      for (;;) {
+        const data = item.dataHi.toString(16) + item.dataLo.toString(16).padStart(8, '0');
+        out +=
+          `tfd: ${String(item.fd).padStart(8)} events: ${(item.events >>> 0).toString(16).padStart(8)} ` +
+          `data: ${data.replace(/^0+(?=.)/, '').padStart(16)}  pos:${item.file.pos} ino:${item.file.inode.ino.toString(16)} ` +
+          `sdev:${item.file.inode.sb.dev.toString(16)}\n`;
+        if (item.sameFd === null) break;
+        item = item.sameFd;
+      }
+    }
+    return out;
+  }
+
+  protected override release(): void {
+    for (const first of [...this.items.values()]) {
+      for (let item: EpollItem | null = first; item !== null; item = item.sameFd) {
+        item.entry.remove();
+        item.file.releaseHooks?.delete(item.onRelease);
+        if (item.file instanceof EpollFile) item.file.parents.delete(this);
+      }
+    }
+    this.items.clear();
+  }
+}

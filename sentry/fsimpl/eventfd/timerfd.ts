@@ -1,0 +1,94 @@
+/** TimerFile: expirations of a timer, counted (fs/timerfd.c). Deadlines are kept on the monotonic clock. */
+import { EAGAIN, EINVAL } from '../../abi/errno.ts';
+import { O_RDWR } from '../../abi/fcntl.ts';
+import { Clock, CLOCK_REALTIME, CLOCK_REALTIME_ALARM } from '../../time/clock.ts';
+import { Timer, type TimerQueue } from '../../time/timer-queue.ts';
+import type { CallContext } from '../../vfs/call-context.ts';
+import { FileDescription } from '../../vfs/file-description.ts';
+import { EPOLLIN } from '../../waiter/wait-queue.ts';
+import { anonInode } from '../anon/anon-inode.ts';
+import { putU32 } from './eventfd.ts';
+
+/** A periodic timer fires at most so often; what is missed meanwhile is counted all the same. */
+const INTERVAL_FLOOR_NS = 50_000;
+
+export class TimerFile extends FileDescription {
+  readonly clockId: number;
+  private readonly timers: TimerQueue;
+  private readonly clock: Clock;
+  private readonly timer: Timer;
+  intervalNs = 0;
+  /** Monotonic time of the next expiration while armed. */
+  private nextNs = 0;
+  private expirations = 0;
+
+  constructor(clockId: number, flags: number, timers: TimerQueue, clock: Clock) {
+    super(null, anonInode('timerfd'), O_RDWR | flags);
+    this.clockId = clockId;
+    this.timers = timers;
+    this.clock = clock;
+    this.timer = new Timer(() => this.expire());
+  }
+
+  private expire(): void {
+    const now = this.clock.monotonicNs();
+    if (this.intervalNs === 0) {
+      this.expirations++;
+    } else {
+      const missed = Math.max(0, Math.floor((now - this.nextNs) / this.intervalNs));
+      this.expirations += 1 + missed;
+      this.nextNs += (1 + missed) * this.intervalNs;
+      this.timers.arm(this.timer, Math.max(this.nextNs, now + INTERVAL_FLOOR_NS));
+    }
+    this.waiters.wake(EPOLLIN);
+  }
+
+  /** ns until the next expiration, 0 if disarmed. */
+  get remainingNs(): number {
+    return this.timer.armed ? Math.max(1, this.nextNs - this.clock.monotonicNs()) : 0;
+  }
+
+  /** timerfd_settime(2): first expiration after or at `valueNs` on the timer's clock (0: disarm). */
+  set(valueNs: number, intervalNs: number, absolute: boolean): void {
+    this.expirations = 0;
+    this.intervalNs = intervalNs;
+    if (valueNs === 0) {
+      this.timers.disarm(this.timer);
+      return;
+    }
+    const mono = this.clock.monotonicNs();
+    let next = mono + valueNs;
+    if (absolute) {
+      const real = this.clockId === CLOCK_REALTIME || this.clockId === CLOCK_REALTIME_ALARM;
+      const now = real ? this.clock.realtimeSec() * 1e9 + this.clock.realtimeNsec() : mono;
+      next = mono + Math.max(0, valueNs - now);
+    }
+    this.nextNs = next;
+    this.timers.arm(this.timer, next);
+  }
+
+  override read(_t: CallContext, buf: Uint8Array, off: number, len: number): number {
+    if (len < 8) return -EINVAL;
+    if (this.expirations === 0) return -EAGAIN;
+    putU32(buf, off, this.expirations >>> 0);
+    putU32(buf, off + 4, Math.floor(this.expirations / 0x100000000));
+    this.expirations = 0;
+    return 8;
+  }
+
+  override poll(): number {
+    return this.expirations > 0 ? EPOLLIN : 0;
+  }
+
+  override fdinfo(): string {
+    const time = (ns: number): string => `(${Math.floor(ns / 1e9)}, ${Math.floor(ns % 1e9)})`;
+    return (
+      `clockid: ${this.clockId}\nticks: ${this.expirations}\nsettime flags: 00\n` +
+      `it_value: ${time(this.remainingNs)}\nit_interval: ${time(this.intervalNs)}\n`
+    );
+  }
+
+  protected override release(): void {
+    this.timers.disarm(this.timer);
+  }
+}
