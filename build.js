@@ -39,7 +39,7 @@ const headers = await import(
 writeFileSync(`${dist}/stub-layout.h`, headers.layoutHeader());
 writeFileSync(`${dist}/guest-filter.h`, headers.filterHeader());
 
-cc('shim.so', ['shim.c'], ['-shared', '-fPIC', `-I${dist}`]);
+cc('shim.so', ['shim.c', 'shim-ptrace.c'], ['-shared', '-fPIC', `-I${dist}`]);
 cc('zygote-run', ['zygote-run.c'], ['-static', `-I${dist}`]);
 cc(
   'launcher',
@@ -47,7 +47,6 @@ cc(
   ['-static', `-I${dist}`],
 );
 const freestanding = ['-static', '-nostdlib', '-ffreestanding', '-Wl,--build-id=none', '-Wl,-z,noexecstack'];
-cc('ptrace-stub', ['ptrace-stub.c'], [...freestanding, '-Wl,-Ttext-segment=0x7ff000000000']);
 cc(
   'stub',
   ['stub.c'],

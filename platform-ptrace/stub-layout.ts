@@ -11,6 +11,8 @@
 export const STUB_BASE = 0x7fff00000000;
 /** Instruction pointer that the kernel reports for a call from that `syscall`. */
 export const SYSCALL_RETURN_IP = 0x7fff00000002;
+/** An int3: a tracer has a thread make a call at STUB_BASE with this address in rbx, and gets it back here. */
+export const STUB_TRAP = 0x7fff00000004;
 /** Read-only pages that all address spaces share (a sealed memfd). */
 export const PUBLISH_ADDR = 0x7fff08000000;
 export const PUBLISH_SIZE = 0x8000;

@@ -20,7 +20,6 @@ test('the command line names every option', () => {
   const argv = protocol.launcherArgv({
     node: '/n',
     dist: '/d',
-    stub: 's',
     uid: 5,
     gid: 6,
     hostNetwork: true,
@@ -36,7 +35,7 @@ test('the command line names every option', () => {
     ],
   });
   expect(argv.slice(1).join(' ')).toBe(
-    'node=/n dist=/d stub=s uid=5 gid=6 net=host log=7 sentry-config=8 gofer-config=9 donate=10 donate=11 ' +
+    'node=/n dist=/d stub=1 uid=5 gid=6 net=host log=7 sentry-config=8 gofer-config=9 donate=10 donate=11 ' +
       'sentry-arg=a sentry-arg=b=c gofer-arg=g export=ro:/x export=rw:/y',
   );
 });

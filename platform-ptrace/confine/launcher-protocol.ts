@@ -17,7 +17,8 @@ export const SENTRY_LISTENER_FD = 5;
 export const SENTRY_CONFIG_FD = 6;
 export const SENTRY_DIST_FD = 7;
 export const SENTRY_STDIO_FD = 8;
-export const SENTRY_EXTRA_FD = 11;
+export const SENTRY_AREA_FD = 11;
+export const SENTRY_EXTRA_FD = 12;
 
 export const GOFER_CONTROL_FD = 3;
 export const GOFER_SENTRY_FD = 4;
@@ -33,8 +34,8 @@ export interface LauncherOptions {
   /** Node's program and the directory of stub, sentry.cjs, gofer.cjs and the native parts. */
   readonly node: string;
   readonly dist: string;
-  /** Name of the zygote's program in `dist`; none: no guest processes (tests). */
-  readonly stub?: string;
+  /** False: no zygote, no guest processes (tests). */
+  readonly zygote?: boolean;
   /** Host ids of the sandbox when started by root; default 65534. */
   readonly uid?: number;
   readonly gid?: number;
@@ -68,7 +69,7 @@ export function launcherArgv(o: LauncherOptions): string[] {
   const add = (key: string, value: string | number | undefined) => {
     if (value !== undefined) argv.push(`${key}=${value}`);
   };
-  add('stub', o.stub);
+  add('stub', o.zygote === false ? 0 : 1);
   add('uid', o.uid);
   add('gid', o.gid);
   if (o.hostNetwork) add('net', 'host');

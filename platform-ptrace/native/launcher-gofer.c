@@ -55,7 +55,7 @@ void gofer_main(void) {
   die_with_parent();
   struct pollfd control = {GOFER_CONTROL_FD, POLLIN, 0};
   if (poll(&control, 1, 0) > 0 && control.revents & POLLHUP) _exit(0); // L was gone before
-  exec_node(opt.gofer_argv, opt.gofer_argc);
+  exec_node(opt.gofer_argv, opt.gofer_argc, NULL);
 }
 
 // One export: a private clone of the tree, without devices and setuid.

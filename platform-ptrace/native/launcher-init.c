@@ -9,6 +9,7 @@
 #include <net/if.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -29,15 +30,13 @@ static void sentry_main(void) __attribute__((noreturn));
 static void sentry_main(void) {
   int null_fd, log_fd;
   open_null_and_log(&null_fd, &log_fd);
-  // SIGCHLD stays blocked through exec, in every thread of Node: the platform reads it from a signalfd.
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGCHLD);
-  sigprocmask(SIG_SETMASK, &set, NULL);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
   die_with_parent();
   drop_caps(0);
-  int listener = -1;
-  if (opt.stub) listener = start_zygote(null_fd);
+  struct started_zygote zygote = {-1, -1, -1};
+  if (opt.has_stub) zygote = start_zygote();
   struct place places[16 + MAX_DONATED] = {
       {null_fd, 0},
       {log_fd, 1},
@@ -50,7 +49,10 @@ static void sentry_main(void) {
   };
   int n = 8;
   if (opt.gofer_config_fd >= 0) places[n++] = (struct place){gofer_link[0], SENTRY_GOFER_FD};
-  if (listener >= 0) places[n++] = (struct place){listener, SENTRY_LISTENER_FD};
+  if (opt.has_stub) {
+    places[n++] = (struct place){zygote.listener, SENTRY_LISTENER_FD};
+    places[n++] = (struct place){zygote.area, SENTRY_AREA_FD};
+  }
   if (opt.sentry_config_fd >= 0) places[n++] = (struct place){opt.sentry_config_fd, SENTRY_CONFIG_FD};
   for (int i = 0; i < opt.ndonated; i++) places[n++] = (struct place){opt.donated[i], SENTRY_EXTRA_FD + i};
   int node = node_fd;
@@ -58,7 +60,9 @@ static void sentry_main(void) {
   place_fds(places, n);
   node_fd = SENTRY_EXTRA_FD + opt.ndonated;
   fcntl(node_fd, F_SETFD, FD_CLOEXEC);
-  exec_node(opt.sentry_argv, opt.sentry_argc);
+  char variable[64];
+  snprintf(variable, sizeof variable, "RUNSC_TS_ZYGOTE=%d,%d,%d", zygote.pid, SENTRY_LISTENER_FD, SENTRY_AREA_FD);
+  exec_node(opt.sentry_argv, opt.sentry_argc, opt.has_stub ? variable : NULL);
 }
 
 // Waits for S and serves L until either is gone. Returning would end the namespaces just as well.

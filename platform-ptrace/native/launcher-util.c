@@ -20,8 +20,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-pid_t zygote_pid;
-
 void die(const char *fmt, ...) {
   char line[512];
   int n = snprintf(line, sizeof line, "runsc-ts: ");
@@ -135,12 +133,10 @@ pid_t clone_into(unsigned long flags) {
 }
 
 // By descriptor: S cannot walk to the program when it lies below a directory that only the caller may enter.
-void exec_node(const char *const *args, int argc) {
+void exec_node(const char *const *args, int argc, const char *variable) {
   const char *argv[MAX_ARGS + 2] = {"node"};
   for (int i = 0; i < argc; i++) argv[i + 1] = args[i];
-  char zygote[32] = "ZYGOTE_PID=";
-  snprintf(zygote + 11, sizeof zygote - 11, "%d", zygote_pid);
-  const char *envp[] = {zygote, "HOME=/", "LC_ALL=C", "UV_THREADPOOL_SIZE=1", "MALLOC_ARENA_MAX=1", NULL};
+  const char *envp[] = {"HOME=/", "LC_ALL=C", "UV_THREADPOOL_SIZE=1", "MALLOC_ARENA_MAX=1", variable, NULL};
   syscall(SYS_execveat, node_fd, "", argv, envp, AT_EMPTY_PATH);
   die("cannot execute %s", opt.node);
 }

@@ -50,7 +50,7 @@ static void parse(int argc, char **argv) {
     const char *v;
     if ((v = value_of(argv[i], "node"))) opt.node = v;
     else if ((v = value_of(argv[i], "dist"))) opt.dist = v;
-    else if ((v = value_of(argv[i], "stub"))) opt.stub = v;
+    else if ((v = value_of(argv[i], "stub"))) opt.has_stub = strcmp(v, "1") == 0;
     else if ((v = value_of(argv[i], "uid"))) opt.uid = number(v);
     else if ((v = value_of(argv[i], "gid"))) opt.gid = number(v);
     else if ((v = value_of(argv[i], "net"))) opt.host_network = strcmp(v, "host") == 0;

@@ -46,7 +46,8 @@ enum {
   SENTRY_CONFIG_FD = 6,    // the CLI's JSON, read to end of file
   SENTRY_DIST_FD = 7,      // O_PATH directory of the program's files, closed when loaded
   SENTRY_STDIO_FD = 8,     // 8, 9, 10: the container's standard input, output, error
-  SENTRY_EXTRA_FD = 11,    // first of the further descriptors donated by `donate=`, in order
+  SENTRY_AREA_FD = 11,     // memfd of the zygote's slot area
+  SENTRY_EXTRA_FD = 12,    // first of the further descriptors donated by `donate=`, in order
 };
 
 // File descriptors of the gofer; 0, 1, 2 as above.
@@ -67,7 +68,7 @@ enum { EXIT_SENTRY_BUG = 128 + 6, EXIT_CANNOT_START = 125 };
 struct options {
   const char *node;                  // node=PATH
   const char *dist;                  // dist=DIR holding stub, sentry.cjs, gofer.cjs, …
-  const char *stub;                  // stub=NAME in dist; none: no zygote
+  bool has_stub;                     // stub=1: start the zygote (dist/stub)
   uid_t uid;                         // uid=N gid=N: host ids of S and I when started by root
   gid_t gid;
   bool host_network;                 // net=host: stay in the caller's network namespace (default: empty one)
@@ -107,14 +108,17 @@ void die_with_parent(void);
 int move_root_into_tmpfs(int tmpfs_fd); // pivot_root, old root gone
 int make_tmpfs(void);                   // a tmpfs attached on top of "/", its O_PATH descriptor
 pid_t clone_into(unsigned long flags);
-void exec_node(const char *const *args, int argc) __attribute__((noreturn));
+void exec_node(const char *const *args, int argc, const char *variable) __attribute__((noreturn));
 void open_null_and_log(int *null_fd, int *log_fd);
 
 // launcher-init.c, launcher-gofer.c, launcher-zygote.c
 void init_main(void) __attribute__((noreturn));
 void gofer_main(void) __attribute__((noreturn));
 void pivot_gofer(pid_t gofer);
-extern pid_t zygote_pid;       // in S's PID namespace; Node finds it in the environment as ZYGOTE_PID
-int start_zygote(int null_fd); // in S: forks Z, returns the seccomp listener
+struct started_zygote {
+  pid_t pid; // in S's PID namespace
+  int listener, area;
+};
+struct started_zygote start_zygote(void); // in S
 
 #endif

@@ -47,6 +47,7 @@ __asm__(".section .site,\"ax\",@progbits\n"
         "stub_site:\n"
         "  syscall\n"
         "  jmp *%rbx\n"
+        "  int3\n" // STUB_TRAP: where rbx leads when a tracer has set the registers
         ".text\n");
 
 static inline long syscall6(long nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f) {

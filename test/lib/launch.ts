@@ -61,6 +61,7 @@ export function launch(
     sentryArgs: [...NODE_ARGS, `/proc/self/fd/${SENTRY_DIST_FD}/${sentry}`],
     goferArgs: [...NODE_ARGS, `/proc/self/fd/${GOFER_DIST_FD}/test-gofer.cjs`],
     exports: [{ path: '/', readOnly: true }],
+    zygote: false,
     ...rest,
   });
   const child = spawn(join(dist, 'launcher'), argv.slice(1), {

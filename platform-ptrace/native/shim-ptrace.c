@@ -1,0 +1,67 @@
+// The ptrace platform's part of shim.so.
+#define _GNU_SOURCE
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+struct shim_ptrace_event {
+  int status, pad;
+  unsigned char syscall_info[88]; // struct ptrace_syscall_info
+};
+
+static int tracer, signal_fd;
+
+// Runs in threads other than the tracer, once in each at most: blocks SIGCHLD there for good, and passes it on. (Node
+// resets the signal mask that it was started with, so it cannot be blocked before there are threads.)
+static void on_child(int signo, siginfo_t *info, void *context) {
+  (void)info;
+  int saved = errno;
+  sigaddset(&((ucontext_t *)context)->uc_sigmask, signo);
+  syscall(SYS_tgkill, getpid(), tracer, signo);
+  errno = saved;
+}
+
+// Makes the calling thread the one that is told of tracees' events.
+int shim_ptrace_init(void) {
+  sigset_t child;
+  tracer = syscall(SYS_gettid);
+  sigemptyset(&child);
+  sigaddset(&child, SIGCHLD);
+  if (sigprocmask(SIG_BLOCK, &child, NULL) < 0) return -errno;
+  struct sigaction action = {.sa_sigaction = on_child, .sa_flags = SA_RESTART | SA_SIGINFO};
+  if (sigaction(SIGCHLD, &action, NULL) < 0) return -errno;
+  signal_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+  return signal_fd < 0 ? -errno : 0;
+}
+
+// One turn of the platform's loop in one call. Reaps the next event of any tracee; sleeps until there is one, until
+// wakefd is readable, or until the timeout is over (0: no sleep, -1: no limit). Returns the tid, with its wait status
+// and, at a syscall stop, the syscall; 0: timeout; -1: wakefd is readable.
+long shim_ptrace_wait(int wakefd, double timeout_ns, struct shim_ptrace_event *event) {
+  enum { WAIT_ALL = 0x40000000, GET_SYSCALL_INFO = 0x420e };
+  for (;;) {
+    int tid = wait4(-1, &event->status, WNOHANG | WAIT_ALL, NULL);
+    if (tid > 0) {
+      if (WIFSTOPPED(event->status) && event->status >> 8 == (SIGTRAP | 0x80) &&
+          syscall(SYS_ptrace, GET_SYSCALL_INFO, tid, sizeof event->syscall_info, event->syscall_info) < 0)
+        continue; // killed meanwhile: its end is the next event
+      return tid;
+    }
+    if (timeout_ns == 0) return 0;
+    struct pollfd fds[2] = {{signal_fd, POLLIN, 0}, {wakefd, POLLIN, 0}};
+    struct timespec limit = {timeout_ns / 1e9, 0};
+    limit.tv_nsec = timeout_ns - limit.tv_sec * 1e9;
+    int ready = ppoll(fds, 2, timeout_ns < 0 ? NULL : &limit, NULL);
+    if (ready == 0) return 0;
+    if (ready < 0) continue; // EINTR
+    struct signalfd_siginfo info;
+    if (fds[0].revents == 0) return -1;
+    if (read(signal_fd, &info, sizeof info) < 0) continue; // it was taken with another one
+  }
+}

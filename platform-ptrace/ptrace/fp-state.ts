@@ -1,0 +1,87 @@
+/**
+ * Extended state between ptrace's form (NT_X86_XSTATE: the XSAVE area, feature mask at 464) and that of a signal
+ * frame (struct _xstate: the same area with struct _fpx_sw_bytes at 464 and a second magic number behind it).
+ * Linux: arch/x86/kernel/fpu/signal.c save_xstate_epilog(), check_xstate_in_sigframe().
+ */
+import { HostBuffer } from '../../sentry/host/memory.ffi.ts';
+import { PTRACE_GETREGSET, PTRACE_SETREGSET, ptrace } from './ptrace.ffi.ts';
+
+const NT_X86_XSTATE = 0x202;
+const FP_XSTATE_MAGIC1 = 0x46505853;
+const FP_XSTATE_MAGIC2 = 0x46505845;
+const FXSAVE_SIZE = 512;
+const SW_BYTES = 464;
+const XSTATE_BV = 512;
+/** x87 and SSE: what FXSAVE holds. */
+const XFEATURE_MASK_FPSSE = 3;
+const MAX_SIZE = 16384;
+
+const area = new HostBuffer(MAX_SIZE);
+const iovec = new HostBuffer(16);
+iovec.u32[0] = area.addr >>> 0;
+iovec.u32[1] = Math.floor(area.addr / 0x100000000);
+
+/** Size of the XSAVE area on this machine; known after the first `read`. */
+let xsaveSize = 0;
+
+function read(tid: number): number {
+  iovec.u32[2] = MAX_SIZE;
+  iovec.u32[3] = 0;
+  const r = ptrace(PTRACE_GETREGSET, tid, NT_X86_XSTATE, iovec.addr);
+  if (r < 0) return r;
+  xsaveSize = iovec.u32[2]!;
+  return xsaveSize;
+}
+
+function write(tid: number): boolean {
+  iovec.u32[2] = xsaveSize;
+  iovec.u32[3] = 0;
+  return ptrace(PTRACE_SETREGSET, tid, NT_X86_XSTATE, iovec.addr) >= 0;
+}
+
+/** Copies the state of a stopped thread into `dst` in a frame's form. Its size, or −errno. */
+export function getFpState(tid: number, dst: Uint8Array): number {
+  const size = read(tid);
+  if (size < 0) return size;
+  const words = area.u32;
+  const features = words[SW_BYTES / 4]!;
+  const featuresHigh = words[SW_BYTES / 4 + 1]!;
+  area.bytes.fill(0, SW_BYTES, FXSAVE_SIZE);
+  words[SW_BYTES / 4] = FP_XSTATE_MAGIC1;
+  words[SW_BYTES / 4 + 1] = size + 4;
+  words[SW_BYTES / 4 + 2] = features;
+  words[SW_BYTES / 4 + 3] = featuresHigh;
+  words[SW_BYTES / 4 + 4] = size;
+  words[size / 4] = FP_XSTATE_MAGIC2;
+  dst.set(area.bytes.subarray(0, size + 4));
+  return size + 4;
+}
+
+/** Loads a frame's image into a stopped thread. Without valid magic numbers only its FXSAVE part counts, as in Linux. */
+export function setFpState(tid: number, src: Uint8Array, size: number): boolean {
+  if (size < FXSAVE_SIZE || (xsaveSize === 0 && read(tid) < 0)) return false;
+  area.bytes.fill(0);
+  area.bytes.set(src.subarray(0, Math.min(size, xsaveSize + 4)));
+  const words = area.u32;
+  const isExtended =
+    words[SW_BYTES / 4] === FP_XSTATE_MAGIC1 &&
+    size >= xsaveSize + 4 &&
+    words[SW_BYTES / 4 + 4] === xsaveSize &&
+    words[xsaveSize / 4] === FP_XSTATE_MAGIC2;
+  if (!isExtended) {
+    area.bytes.fill(0, FXSAVE_SIZE);
+    words[XSTATE_BV / 4] = XFEATURE_MASK_FPSSE;
+  }
+  area.bytes.fill(0, SW_BYTES, FXSAVE_SIZE);
+  return write(tid);
+}
+
+/** The state after execve: arch/x86/kernel/fpu/core.c fpstate_init_user(). */
+export function resetFpState(tid: number): boolean {
+  if (xsaveSize === 0 && read(tid) < 0) return false;
+  area.bytes.fill(0);
+  area.view.setUint16(0, 0x37f, true); // FCW
+  area.u32[24 / 4] = 0x1f80; // MXCSR
+  area.u32[XSTATE_BV / 4] = XFEATURE_MASK_FPSSE;
+  return write(tid);
+}
