@@ -1,32 +1,113 @@
 /**
  * Kernel: one per sandbox. Owns tasks, timers and the run queue, receives the platform's events and dispatches syscalls.
  */
-import { ENOSYS } from '../abi/errno.ts';
+import { EAGAIN, ENOSYS } from '../abi/errno.ts';
+import { SIGKILL, SIGSEGV } from '../abi/signal.ts';
+import { RIP, RSP } from '../arch/regs.ts';
+import type { Credentials } from '../auth/credentials.ts';
+import type { MemoryManager } from '../mm/memory-manager.ts';
 import type { Context, Platform, PlatformEvents } from '../platform/platform.ts';
 import { Clock } from '../time/clock.ts';
 import { TimerQueue } from '../time/timer-queue.ts';
+import type { FsContext } from '../vfs/call-context.ts';
+import type { FdTable } from './fd-table.ts';
+import { ProcessGroup, Session } from './job-control.ts';
+import { ResourceLimits } from './limits.ts';
+import type { Namespaces } from './namespaces.ts';
+import { PidNamespace } from './pid-namespace.ts';
+import { sigInfoFault } from './sig-info.ts';
+import { SignalHandlers } from './signal-handlers.ts';
+import { UNBLOCKABLE_LO } from './sig-set.ts';
+import { forceSignal, groupExit, signalWake } from './signal-send.ts';
+import type { SysResult, SyscallRow } from './syscall-table.ts';
 import {
-  SYS_BLOCKED,
-  SYS_DETACHED,
-  SYS_RESUME_REGS,
-  type SysResult,
-  type SyscallRow,
-} from './syscall-table.ts';
-import type { Task } from './task.ts';
+  Task,
+  TASK_BLOCKED,
+  TASK_DEAD,
+  TASK_DETHREAD,
+  TASK_KERNEL,
+  TASK_STOPPED,
+  TASK_VFORK,
+} from './task.ts';
+import { exitTask, exitThreads } from './task-exit.ts';
+import { exitToUser, finishSyscall, recalcWork } from './task-run.ts';
+import { ThreadGroup } from './thread-group.ts';
+import { emulateVsyscall } from './vsyscall.ts';
+
+export interface ProcessInit {
+  ctx: Context;
+  mm: MemoryManager;
+  fs: FsContext;
+  fdTable: FdTable;
+  creds: Credentials;
+  ns: Namespaces;
+  limits?: ResourceLimits;
+}
 
 export class Kernel implements PlatformEvents {
   readonly platform: Platform;
   readonly clock = new Clock();
   readonly timers = new TimerQueue();
+  readonly pidNs = new PidNamespace(null);
   /** Rows by number; null where there is none. */
-  private readonly table: readonly (SyscallRow | null)[];
+  readonly table: readonly (SyscallRow | null)[];
   private runQueue: Task[] = [];
+  private exitQueue: ThreadGroup[] = [];
   /** Calls of syscalls that have no row or answer "not supported": name → count. */
   readonly unimplemented = new Map<string, number>();
+  /** Queued signals per real user (RLIMIT_SIGPENDING). */
+  readonly pendingByUid = new Map<number, number>();
+  /** Tasks per real user (RLIMIT_NPROC). */
+  readonly tasksByUid = new Map<number, number>();
+
+  // Hooks of other parts and of the program that embeds the kernel.
+  /** Robust futexes and clear_child_tid at exit and exec. */
+  futexExit: ((t: Task) => void) | null = null;
+  /** Run when a thread ends, before its files are closed. */
+  readonly taskExitHooks: ((t: Task) => void)[] = [];
+  /** Run when the last thread of a process has ended. */
+  readonly processExitHooks: ((g: ThreadGroup) => void)[] = [];
+  /** The sandbox's init has ended, with its wait status. */
+  onExit: ((status: number) => void) | null = null;
+  /** init has been stopped (true) or continued by job control. */
+  onInitStop: ((stopped: boolean) => void) | null = null;
+  /** A line for the debug log: bugs, platform deaths. */
+  report: (line: string) => void = () => {};
+  /** For strace: a syscall starts and ends. Null when nobody listens. */
+  trace: { enter(t: Task): void; exit(t: Task, result: SysResult): void } | null = null;
+  /** Guest seccomp filters, installed by kernel/seccomp: a result that replaces the call, or null to go on. */
+  seccompCheck: ((t: Task) => SysResult | null) | null = null;
 
   constructor(platform: Platform, table: readonly (SyscallRow | null)[]) {
     this.platform = platform;
     this.table = table;
+  }
+
+  /** Makes the sandbox's init: first process, leader of a session of its own. */
+  createInit(init: ProcessInit): Task | number {
+    const t = this.createProcess(init);
+    if (typeof t === 'number') return t;
+    this.pidNs.reaper = t.group;
+    return t;
+  }
+
+  /** A process without a parent inside, in a session of its own: init, or what an engine's `exec` brings in. */
+  createProcess(init: ProcessInit): Task | number {
+    const pid = this.pidNs.alloc();
+    if (typeof pid === 'number') return -EAGAIN;
+    // The process exists before its session does: the leader is set at the end.
+    const session = new Session(pid);
+    const pgrp = new ProcessGroup(pid, session);
+    const group = new ThreadGroup(this, pid, new SignalHandlers(), pgrp, init.limits ?? new ResourceLimits());
+    session.leader = group;
+    if (this.pidNs.reaper !== null) {
+      group.parent = this.pidNs.reaper;
+      group.parentTask = this.pidNs.reaper.leader;
+      this.pidNs.reaper.children.add(group);
+    }
+    const t = new Task(this, { ...init, pid, group });
+    group.leader = t;
+    return t;
   }
 
   /** Puts a woken task on the run queue; it runs from runReady, never from here. */
@@ -36,43 +117,228 @@ export class Kernel implements PlatformEvents {
     this.runQueue.push(t);
   }
 
-  /** Runs the handlers of woken tasks again. */
+  /** Ends a process from the kernel's loop. */
+  enqueueExit(g: ThreadGroup): void {
+    this.exitQueue.push(g);
+  }
+
+  get idle(): boolean {
+    return this.runQueue.length === 0 && this.exitQueue.length === 0;
+  }
+
+  /** Runs what has become ready: ends of processes, and the handlers of woken tasks. */
   runReady(): void {
-    while (this.runQueue.length > 0) {
+    while (!this.idle) {
+      while (this.exitQueue.length > 0) {
+        const dying = this.exitQueue;
+        this.exitQueue = [];
+        for (const g of dying) exitThreads(g);
+      }
       const batch = this.runQueue;
       this.runQueue = [];
       for (const t of batch) {
         t.queued = false;
-        if (!t.blocked) continue;
+        this.runTask(t);
+      }
+    }
+  }
+
+  /** Fires due timers, runs what is ready, then waits for the platform. True if `wakeFd` was readable. */
+  turn(timeoutNs: number, wakeFd: number): boolean {
+    this.runReady();
+    const next = this.timers.nextDeadlineNs;
+    if (next !== Infinity) {
+      const now = this.clock.monotonicNs();
+      if (next <= now) {
+        this.timers.expire(now);
+        this.runReady();
+        timeoutNs = 0;
+      } else if (timeoutNs < 0 || next - now < timeoutNs) timeoutNs = next - now;
+    }
+    const woken = this.platform.poll(timeoutNs, wakeFd);
+    this.runReady();
+    return woken;
+  }
+
+  private runTask(t: Task): void {
+    switch (t.state) {
+      case TASK_BLOCKED:
+        if (t.killed) {
+          finishSyscall(t, t.interruptWait());
+          return;
+        }
         t.cancelWait();
-        this.finishSyscall(t, this.invoke(t));
+        finishSyscall(t, this.invoke(t));
+        return;
+      case TASK_STOPPED:
+        if (t.killed || t.group.stopSignal === 0) exitToUser(t, t.stopResult, t.stopInSyscall);
+        return;
+      case TASK_VFORK:
+        if (!t.vforkDone) return;
+        t.vforkDone = false;
+        t.state = TASK_KERNEL;
+        finishSyscall(t, t.vforkResult);
+        return;
+      case TASK_DETHREAD: {
+        const g = t.group;
+        const done = g.execDone;
+        if (g.tasks.size > 1 || done === null) return;
+        g.execTask = null;
+        g.execDone = null;
+        t.state = TASK_KERNEL;
+        done(t);
+        return;
       }
     }
   }
 
   onSyscall(ctx: Context): void {
     const t = ctx.task as Task;
+    t.state = TASK_KERNEL;
     t.sysno = ctx.sysno;
     t.row = this.table[ctx.sysno] ?? null;
     t.blockState = null;
     t.timedOut = false;
-    this.finishSyscall(t, this.invoke(t));
+    if (t.killed) {
+      exitTask(t, t.group.exitStatus);
+      return;
+    }
+    if (this.trace !== null) this.trace.enter(t);
+    const refused = t.seccomp === null ? null : this.seccompCheck!(t);
+    finishSyscall(t, refused ?? this.invoke(t));
   }
 
-  private invoke(t: Task): SysResult {
-    return t.row === null ? -ENOSYS : t.row.fn(t, t.args);
+  /** Runs the handler. Its exception is a bug of ours: it costs the guest process, not the sandbox. */
+  invoke(t: Task): SysResult {
+    const row = t.row;
+    if (row === null || row.support === 'none') this.countUnimplemented(t.sysno, row);
+    if (row === null) return -ENOSYS;
+    try {
+      const r = row.fn(t, t.args);
+      if (this.trace !== null) this.trace.exit(t, r);
+      return r;
+    } catch (e) {
+      this.report(`${row.name}: ${e instanceof Error ? (e.stack ?? e.message) : String(e)}`);
+      groupExit(t.group, SIGKILL);
+      return -ENOSYS;
+    }
   }
 
-  /** Ends a syscall with its result: signals first, then back to the guest. */
-  finishSyscall(t: Task, result: SysResult): void {
-    if (result === SYS_BLOCKED || result === SYS_DETACHED) return;
-    t.blockState = null;
-    if (result === SYS_RESUME_REGS) t.ctx.resume();
-    else t.ctx.resumeSyscall(result);
+  private countUnimplemented(sysno: number, row: SyscallRow | null): void {
+    const name = row === null ? `syscall_${sysno}` : row.name;
+    if (this.unimplemented.size < 1024) this.unimplemented.set(name, (this.unimplemented.get(name) ?? 0) + 1);
   }
 
-  onFault(_ctx: Context, _signo: number, _code: number, _addr: number): void {}
-  onInterrupt(_ctx: Context): void {}
-  onOrderFailed(_ctx: Context, _index: number, _errno: number): void {}
-  onDeath(_ctx: Context, _signo: number, _reason: string): void {}
+  /** A platform operation that a handler returned SYS_DETACHED for has ended. False: the task is gone, nothing is to be done. */
+  endDetached(t: Task, result: SysResult): void {
+    if (t.state === TASK_DEAD) return;
+    t.state = TASK_KERNEL;
+    finishSyscall(t, result);
+  }
+
+  onFault(ctx: Context, signo: number, code: number, addr: number, trapNo: number, errorCode: number): void {
+    const t = ctx.task as Task;
+    t.state = TASK_KERNEL;
+    if (t.killed) {
+      exitTask(t, t.group.exitStatus);
+      return;
+    }
+    if (trapNo === PAGE_FAULT && t.mm.handleFault(ctx, addr, errorCode, t.group.limits)) {
+      exitToUser(t, 0, false);
+      return;
+    }
+    if (signo === SIGSEGV) {
+      const nr = emulateVsyscall(t);
+      if (nr >= 0) {
+        this.runVsyscall(t, nr);
+        return;
+      }
+    }
+    t.fault.trapNo = trapNo;
+    t.fault.errorCode = errorCode;
+    if (trapNo === PAGE_FAULT) t.fault.cr2 = addr;
+    forceSignal(t, sigInfoFault(signo, code, addr));
+    exitToUser(t, 0, false);
+  }
+
+  /** A call through the vsyscall page on a host that does not emulate it: run it, then return to the caller. */
+  private runVsyscall(t: Task, nr: number): void {
+    t.sysno = nr;
+    t.row = this.table[nr] ?? null;
+    const regs = t.ctx.regs();
+    const sp = regs.get(RSP);
+    const ret = Buffer.alloc(8);
+    if (t.mem.copyIn(sp, ret, 0, 8) !== 0) {
+      forceSignal(t, sigInfoFault(SIGSEGV, 1, sp));
+      exitToUser(t, 0, false);
+      return;
+    }
+    const result = this.invoke(t);
+    regs.set(RIP, ret.readUInt32LE(0) + ret.readUInt32LE(4) * 0x100000000);
+    regs.set(RSP, sp + 8);
+    t.ctx.regsChanged();
+    finishSyscall(t, result);
+  }
+
+  onInterrupt(ctx: Context): void {
+    const t = ctx.task as Task;
+    exitToUser(t, 0, false);
+  }
+
+  onOrderFailed(ctx: Context, _index: number, errno: number): void {
+    const t = ctx.task as Task;
+    t.state = TASK_KERNEL;
+    t.mm.rollback(t.memoryChange);
+    finishSyscall(t, -errno);
+  }
+
+  /** The host process or thread is gone without an order: the guest process was killed. */
+  onDeath(ctx: Context, signo: number, reason: string): void {
+    const t = ctx.task as Task | null;
+    if (t === null || t.state === TASK_DEAD) return;
+    t.ctxGone = true;
+    if (reason !== '') this.report(`pid ${t.tgid} (${t.comm}): ${reason}`);
+    groupExit(t.group, signo > 0 ? signo : SIGKILL);
+    exitTask(t, t.group.exitStatus);
+  }
+
+  /** __set_current_blocked(): SIGKILL and SIGSTOP never get into a mask. */
+  setSigMask(t: Task, lo: number, hi: number): void {
+    const m = t.sigMask;
+    lo = (lo & ~UNBLOCKABLE_LO) >>> 0;
+    hi = hi >>> 0;
+    if (m.lo === lo && m.hi === hi) return;
+    const newlyBlocked = (lo & ~m.lo) !== 0 || (hi & ~m.hi) !== 0;
+    m.set(lo, hi);
+    const g = t.group;
+    if (newlyBlocked && g.tasks.size > 1 && !g.pending.bits.isEmpty) this.retargetPending(g, t);
+    recalcWork(t);
+  }
+
+  /** retarget_shared_pending(): `t` no longer takes them, another thread may. */
+  private retargetPending(g: ThreadGroup, t: Task): void {
+    for (const o of g.tasks) {
+      if (o === t || o.work || o.state === TASK_DEAD) continue;
+      if (g.pending.next(o.sigMask.lo, o.sigMask.hi) !== 0) signalWake(o);
+    }
+  }
+
+  /** Robust list and clear_child_tid, once per life of an address space. */
+  releaseFutexes(t: Task): void {
+    if (t.futexesReleased) return;
+    t.futexesReleased = true;
+    if (this.futexExit !== null) this.futexExit(t);
+  }
+
+  /** 0x80 if a core file would have been written. There are none in a sandbox. */
+  coreFlag(_g: ThreadGroup): number {
+    return 0;
+  }
+
+  initEnded(status: number): void {
+    this.onExit?.(status);
+  }
 }
+
+/** X86_TRAP_PF */
+const PAGE_FAULT = 14;

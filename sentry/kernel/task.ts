@@ -4,12 +4,14 @@
  * Blocking is "try; register; try again; park": a handler that would block registers on the wait queues it cares about
  * (`waitOn`), checks once more, and returns `block(...)`. When an entry fires, the deadline passes or a signal comes, the
  * task goes to the kernel's run queue and the *same handler runs again* with `blockState` kept, so a handler is written as:
- * take (or make) the state, try, otherwise register and block. `timedOut` says that the deadline passed.
+ * take (or make) the state, try, otherwise register and block. `timedOut` says that the deadline passed. If the handler
+ * blocks again while a signal is pending, the call ends with what `block` was given as `onInterrupt`.
  */
 import { EINTR, ERESTARTSYS } from '../abi/errno.ts';
+import { SS_DISABLE } from '../abi/signal.ts';
 import { SyscallArgs } from '../arch/syscall-args.ts';
 import type { Credentials } from '../auth/credentials.ts';
-import type { MemoryManager } from '../mm/memory-manager.ts';
+import type { MemoryManager, PendingChange } from '../mm/memory-manager.ts';
 import type { Context } from '../platform/platform.ts';
 import { Timer } from '../time/timer-queue.ts';
 import { UserMemory } from '../usermem/user-memory.ts';
@@ -17,26 +19,48 @@ import type { CallContext, FsContext } from '../vfs/call-context.ts';
 import { WaitEntry, type WaitQueue } from '../waiter/wait-queue.ts';
 import type { FdTable } from './fd-table.ts';
 import type { Kernel } from './kernel.ts';
-import type { ThreadGroup } from './thread-group.ts';
+import type { Namespaces } from './namespaces.ts';
+import type { Pid, PidNamespace } from './pid-namespace.ts';
+import { SigQueue } from './sig-queue.ts';
+import { SigSet } from './sig-set.ts';
+import { ResourceUsage, type ThreadGroup } from './thread-group.ts';
 import { SYS_BLOCKED, type SysResult, type SyscallRow } from './syscall-table.ts';
 
 /** What an interrupted wait returns: a result or restart code, or a function of the task that makes it. */
 export type OnInterrupt = number | ((t: Task) => SysResult);
 
+// Task.state
+/** Guest code runs, or its event has not been seen yet. */
+export const TASK_RUNNING = 0;
+/** The kernel works for it: in a handler or on the way out. */
+export const TASK_KERNEL = 1;
+/** Parked by block(). */
+export const TASK_BLOCKED = 2;
+/** In a group stop (job control). */
+export const TASK_STOPPED = 3;
+/** Waits for an operation of the platform (fork, exec, orders). */
+export const TASK_DETACHED = 4;
+/** Ended. */
+export const TASK_DEAD = 5;
+/** Waits for its vfork child. */
+export const TASK_VFORK = 6;
+/** Waits for its sibling threads to leave (exec). */
+export const TASK_DETHREAD = 7;
+
 export interface TaskInit {
-  tid: number;
+  pid: Pid;
   group: ThreadGroup;
   ctx: Context;
   mm: MemoryManager;
   fs: FsContext;
   fdTable: FdTable;
   creds: Credentials;
+  ns: Namespaces;
 }
 
 export class Task implements CallContext {
   readonly kernel: Kernel;
-  /** Thread id in the sandbox's PID namespace. */
-  tid: number;
+  pid: Pid;
   group: ThreadGroup;
   ctx: Context;
   mm: MemoryManager;
@@ -44,13 +68,76 @@ export class Task implements CallContext {
   fs: FsContext;
   fdTable: FdTable;
   creds: Credentials;
+  ns: Namespaces;
   /** prctl(PR_SET_NAME): up to 15 bytes. */
   comm = '';
+  state = TASK_KERNEL;
 
   // The syscall in progress.
   readonly args: SyscallArgs;
   sysno = -1;
   row: SyscallRow | null = null;
+  /** What restart_syscall(2) runs after −ERESTART_RESTARTBLOCK; set by the handler that returns it. */
+  restart: ((t: Task) => SysResult) | null = null;
+  /** What the orders of this call announce, taken back if the host refuses them. */
+  readonly memoryChange: PendingChange = { kind: 'none', start: 0, value: 0 };
+
+  // Signals.
+  readonly sigMask = new SigSet();
+  /** Mask to go back to after sigsuspend, ppoll and the like (set_restore_sigmask). */
+  readonly savedSigMask = new SigSet();
+  restoreSigMask = false;
+  /** The mask proper while sigtimedwait(2) has opened `sigMask` for the signals it wants; empty otherwise. */
+  readonly realSigMask = new SigSet();
+  readonly pending = new SigQueue();
+  /**
+   * Something is to be done before guest code runs again: a deliverable signal, a group stop, or the exit of the process.
+   * Like TIF_SIGPENDING it may be set without reason, never the other way round.
+   */
+  work = false;
+  altStackSp = 0;
+  altStackSize = 0;
+  altStackFlags = SS_DISABLE;
+  /** SIGKILL or exit_group: leaves at the next chance. */
+  killed = false;
+  /** Of the last fault: goes into the signal frame (thread_struct trap_nr, error_code, cr2). */
+  readonly fault = { trapNo: 0, errorCode: 0, cr2: 0 };
+  /** Has yet to take part in the group stop. */
+  stopPending = false;
+  /** Result of the interrupted syscall while stopped, and whether there is one. */
+  stopResult = 0;
+  stopInSyscall = false;
+
+  // Birth and death.
+  /** set_tid_address(2), CLONE_CHILD_CLEARTID. */
+  clearChildTid = 0;
+  /** Head of the robust futex list, 0 if none. */
+  robustList = 0;
+  futexesReleased = false;
+  pdeathSignal = 0;
+  /** Parent to release when this vfork child execs or exits. */
+  vforkParent: Task | null = null;
+  /** For the parent: the child is gone, and what the call returns. */
+  vforkDone = false;
+  vforkResult = 0;
+  /** The platform has lost the context: nothing may be asked of it. */
+  ctxGone = false;
+
+  // Attributes.
+  noNewPrivs = false;
+  /** Innermost guest seccomp filter, owned by kernel/seccomp. */
+  seccomp: unknown = null;
+  personality = 0;
+  nice = 0;
+  schedPolicy = 0;
+  schedPriority = 0;
+  schedResetOnFork = false;
+  /** CPU affinity as the guest set it; null: all. */
+  affinity: Uint8Array | null = null;
+  ioprio = 0;
+  timerSlackNs = 50_000;
+  readonly usage = new ResourceUsage();
+  readonly startNs: number;
 
   // Waiting.
   private entries: WaitEntry[] = [];
@@ -58,7 +145,6 @@ export class Task implements CallContext {
   private readonly deadline: Timer;
   /** State of the blocked syscall between runs of its handler; null at the first run. */
   blockState: unknown = null;
-  blocked = false;
   timedOut = false;
   private onInterrupt: OnInterrupt = -ERESTARTSYS;
   /** Link of the kernel's run queue. */
@@ -66,24 +152,49 @@ export class Task implements CallContext {
 
   constructor(kernel: Kernel, init: TaskInit) {
     this.kernel = kernel;
-    this.tid = init.tid;
+    this.pid = init.pid;
     this.group = init.group;
     this.ctx = init.ctx;
     this.mm = init.mm;
     this.fs = init.fs;
     this.fdTable = init.fdTable;
     this.creds = init.creds;
+    this.ns = init.ns;
     this.mem = new UserMemory(init.ctx, init.mm);
     this.args = new SyscallArgs(init.ctx.args);
+    this.startNs = kernel.clock.monotonicNs();
     this.deadline = new Timer(() => {
       this.timedOut = true;
       this.wake();
     });
     init.ctx.task = this;
+    init.pid.task = this;
+    init.group.tasks.add(this);
+  }
+
+  /** Thread id in the task's own PID namespace. */
+  get tid(): number {
+    return this.pid.nr;
   }
 
   get tgid(): number {
-    return this.group.tgid;
+    return this.group.pid.nr;
+  }
+
+  get pidNs(): PidNamespace {
+    return this.pid.ns;
+  }
+
+  get isLeader(): boolean {
+    return this.group.leader === this;
+  }
+
+  get dead(): boolean {
+    return this.state === TASK_DEAD;
+  }
+
+  get blocked(): boolean {
+    return this.state === TASK_BLOCKED;
   }
 
   get fileSizeLimit(): number {
@@ -96,6 +207,15 @@ export class Task implements CallContext {
 
   get nowNsec(): number {
     return this.kernel.clock.realtimeNsec();
+  }
+
+  /** Moves the task to another context and address space (execve). */
+  rebind(ctx: Context, mm: MemoryManager): void {
+    this.ctx = ctx;
+    this.mm = mm;
+    this.mem.rebind(ctx, mm);
+    this.args.words = ctx.args;
+    ctx.task = this;
   }
 
   /** Registers on a wait queue for the block that follows. */
@@ -114,7 +234,7 @@ export class Task implements CallContext {
    * interrupts it, in which case the syscall ends with `onInterrupt` (default: restart).
    */
   block(deadlineNs = Infinity, onInterrupt: OnInterrupt = -ERESTARTSYS): SysResult {
-    this.blocked = true;
+    this.state = TASK_BLOCKED;
     this.timedOut = false;
     this.onInterrupt = onInterrupt;
     if (deadlineNs !== Infinity) this.kernel.timers.arm(this.deadline, deadlineNs);
@@ -125,13 +245,13 @@ export class Task implements CallContext {
   cancelWait(): void {
     for (let i = 0; i < this.entriesUsed; i++) this.entries[i]!.remove();
     this.entriesUsed = 0;
-    this.kernel.timers.disarm(this.deadline);
-    this.blocked = false;
+    if (this.deadline.armed) this.kernel.timers.disarm(this.deadline);
+    if (this.state === TASK_BLOCKED) this.state = TASK_KERNEL;
   }
 
   /** Schedules a parked task's handler to run again. */
   wake(): void {
-    if (this.blocked) this.kernel.enqueue(this);
+    if (this.state === TASK_BLOCKED) this.kernel.enqueue(this);
   }
 
   /** Ends the wait because of a signal; returns what the syscall returns. */
@@ -140,6 +260,21 @@ export class Task implements CallContext {
     const r = typeof this.onInterrupt === 'number' ? this.onInterrupt : this.onInterrupt(this);
     this.blockState = null;
     return r;
+  }
+
+  /**
+   * Replaces the signal mask until the syscall ends (ppoll, pselect6, epoll_pwait, sigsuspend). When the call is interrupted
+   * the handler runs with this mask and returns to the old one; otherwise the old one comes back at once.
+   */
+  setTemporarySigMask(lo: number, hi: number): void {
+    this.savedSigMask.copyFrom(this.sigMask);
+    this.restoreSigMask = true;
+    this.kernel.setSigMask(this, lo, hi);
+  }
+
+  /** True if a signal, stop or exit waits for this task: long handlers stop at the next good point. */
+  get interrupted(): boolean {
+    return this.work;
   }
 }
 

@@ -1,11 +1,144 @@
-/** ThreadGroup: a process (signal_struct, sighand_struct and what threads share). */
-import { ResourceLimits } from './limits.ts';
+/** ThreadGroup: a process (signal_struct, and what its threads share). Lives until its parent has waited for it. */
+import { SA_NOCLDWAIT, SIGCHLD, SIG_IGN } from '../abi/signal.ts';
+import { WaitQueue } from '../waiter/wait-queue.ts';
+import type { Pid } from './pid-namespace.ts';
+import type { ProcessGroup, Session } from './job-control.ts';
+import type { Kernel } from './kernel.ts';
+import type { ResourceLimits } from './limits.ts';
+import { SigQueue } from './sig-queue.ts';
+import type { SignalHandlers } from './signal-handlers.ts';
+import type { Task } from './task.ts';
+
+/** Event masks on ThreadGroup.childWaiters. */
+export const CHILD_EVENT = 1;
+
+/** CPU times in ns, and counts, as getrusage(2) shows them. */
+export class ResourceUsage {
+  utimeNs = 0;
+  stimeNs = 0;
+  minFaults = 0;
+  majFaults = 0;
+  /** Peak resident set in KiB. */
+  maxRssKb = 0;
+  voluntarySwitches = 0;
+  involuntarySwitches = 0;
+
+  add(o: ResourceUsage): void {
+    this.utimeNs += o.utimeNs;
+    this.stimeNs += o.stimeNs;
+    this.minFaults += o.minFaults;
+    this.majFaults += o.majFaults;
+    this.maxRssKb = Math.max(this.maxRssKb, o.maxRssKb);
+    this.voluntarySwitches += o.voluntarySwitches;
+    this.involuntarySwitches += o.involuntarySwitches;
+  }
+}
 
 export class ThreadGroup {
-  readonly tgid: number;
-  readonly limits = new ResourceLimits();
+  readonly kernel: Kernel;
+  readonly pid: Pid;
+  /** Thread whose tid is the tgid; stays as a zombie until the last thread has gone. */
+  leader!: Task;
+  /** Live threads, the leader included until it exits. */
+  readonly tasks = new Set<Task>();
+  limits: ResourceLimits;
+  handlers: SignalHandlers;
+  /** Process-wide pending signals. */
+  readonly pending = new SigQueue();
+  /** signalfd and sigtimedwait-like pollers of this process; woken with EPOLLIN when a signal is queued to any thread. */
+  readonly signalWaiters = new WaitQueue();
 
-  constructor(tgid: number) {
-    this.tgid = tgid;
+  // Family.
+  parent: ThreadGroup | null = null;
+  /** Thread that made this process: PR_SET_PDEATHSIG follows it, and __WNOTHREAD asks for it. */
+  parentTask: Task | null = null;
+  readonly children = new Set<ThreadGroup>();
+  /** Woken when a child ends, stops or continues. */
+  readonly childWaiters = new WaitQueue();
+  /** Signal to the parent at exit; 0: none (a "clone child" for wait). */
+  exitSignal = SIGCHLD;
+  childSubreaper = false;
+  processGroup: ProcessGroup;
+
+  // Exit.
+  /** exit_group or a fatal signal is in progress: every thread leaves. */
+  exiting = false;
+  /** wait(2) status: exit code << 8, or signal | 0x80 for core. */
+  exitStatus = 0;
+  /** All threads are gone; waits for its parent. */
+  isZombie = false;
+  /** Waited for. */
+  isReaped = false;
+  /** The thread that executes a program while the others leave (exec's de-threading), and what it does then. */
+  execTask: Task | null = null;
+  execDone: ((t: Task) => void) | null = null;
+  /** init of a PID namespace: signals without a handler do nothing (SIGNAL_UNKILLABLE). */
+  unkillable = false;
+
+  // Stop and continue (job control).
+  /** A stop is requested or in force; 0 if none. */
+  stopSignal = 0;
+  /** Threads that have yet to stop. */
+  stopsOutstanding = 0;
+  /** All threads are stopped. */
+  stopped = false;
+  /** Stop not yet reported by a wait without WNOWAIT. */
+  stopUnreported = false;
+  /** SIGCONT took effect and no WCONTINUED wait has consumed it. */
+  continuedUnreported = false;
+
+  /** Times of ended threads, and of waited-for children. */
+  readonly usage = new ResourceUsage();
+  readonly childrenUsage = new ResourceUsage();
+  /** CLOCK_MONOTONIC at creation. */
+  readonly startNs: number;
+  /** execve(2) has been called since fork: setpgid by the parent is refused. */
+  didExec = false;
+  /** PR_SET_DUMPABLE: 0, 1 or 2. */
+  dumpable = 1;
+  oomScoreAdj = 0;
+  /** Interval and POSIX timers, owned by the time syscalls. */
+  timers: unknown = null;
+
+  constructor(
+    kernel: Kernel,
+    pid: Pid,
+    handlers: SignalHandlers,
+    processGroup: ProcessGroup,
+    limits: ResourceLimits,
+  ) {
+    this.kernel = kernel;
+    this.limits = limits;
+    this.pid = pid;
+    this.handlers = handlers;
+    this.processGroup = processGroup;
+    this.startNs = kernel.clock.monotonicNs();
+    pid.group = this;
+    processGroup.add(this);
+  }
+
+  /** Number in the process's own PID namespace. */
+  get tgid(): number {
+    return this.pid.nr;
+  }
+
+  get session(): Session {
+    return this.processGroup.session;
+  }
+
+  /** getppid(2): 0 if the parent is outside the namespace. */
+  get ppid(): number {
+    return this.parent === null ? 0 : this.parent.pid.nrIn(this.pid.ns);
+  }
+
+  /** SA_NOCLDWAIT or an ignored SIGCHLD: children leave no zombies. */
+  get autoReaps(): boolean {
+    const h = this.handlers;
+    return h.handler[SIGCHLD] === SIG_IGN || (h.flags[SIGCHLD]! & SA_NOCLDWAIT) !== 0;
+  }
+
+  /** init of its PID namespace. */
+  get isInit(): boolean {
+    return this.pid.ns.reaper === this;
   }
 }

@@ -1,0 +1,172 @@
+/** Putting a signal frame on the guest's stack and taking it back (arch/x86/kernel/signal_64.c). */
+import { EFAULT, EINVAL, ENOMEM, EPERM } from '../abi/errno.ts';
+import {
+  MINSIGSTKSZ,
+  SA_NODEFER,
+  SA_RESTORER,
+  SIGINFO_SIZE,
+  SS_AUTODISARM,
+  SS_DISABLE,
+  SS_ONSTACK,
+} from '../abi/signal.ts';
+import { RSP } from '../arch/regs.ts';
+import {
+  enterHandler,
+  FP_SW_RESERVED,
+  FP_XSTATE_MAGIC1,
+  FRAME_INFO,
+  FRAME_SIZE,
+  FRAME_UC,
+  FXSAVE_SIZE,
+  getSigcontext,
+  getU64,
+  putSigcontext,
+  SC_FPSTATE,
+  setU64,
+  UC_FLAGS,
+  UC_FLAGS_VALUE,
+  UC_MCONTEXT,
+  UC_SIGMASK,
+  UC_STACK,
+  UCONTEXT_SIZE,
+} from '../arch/signal-frame.ts';
+import { TASK_SIZE } from '../lib/addr.ts';
+import type { SigInfo } from './sig-info.ts';
+import type { Task } from './task.ts';
+
+/** Largest fpstate image taken: XSAVE with AVX-512 is below 3 KiB, AMX is never given out. */
+const FPSTATE_MAX = 16 * 1024;
+const RED_ZONE = 128;
+
+const buffer = Buffer.alloc(FRAME_SIZE);
+const view = new DataView(buffer.buffer, buffer.byteOffset, FRAME_SIZE);
+const fpBuffer = Buffer.alloc(FPSTATE_MAX);
+const fpView = new DataView(fpBuffer.buffer, fpBuffer.byteOffset, FPSTATE_MAX);
+
+function alignDown(a: number, to: number): number {
+  return Math.floor(a / to) * to;
+}
+
+/** on_sig_stack() */
+export function onAltStack(t: Task, sp: number): boolean {
+  if ((t.altStackFlags & SS_AUTODISARM) !== 0) return false;
+  return sp > t.altStackSp && sp - t.altStackSp <= t.altStackSize;
+}
+
+/** sas_ss_flags() */
+export function altStackState(t: Task, sp: number): number {
+  if (t.altStackSize === 0) return SS_DISABLE;
+  return onAltStack(t, sp) ? SS_ONSTACK : 0;
+}
+
+export function resetAltStack(t: Task): void {
+  t.altStackSp = 0;
+  t.altStackSize = 0;
+  t.altStackFlags = SS_DISABLE;
+}
+
+/** do_sigaltstack(): 0 or −errno. */
+export function setAltStack(t: Task, ssSp: number, ssFlags: number, ssSize: number, userSp: number): number {
+  if (onAltStack(t, userSp)) return -EPERM;
+  const mode = (ssFlags & ~SS_AUTODISARM) >>> 0;
+  if (mode !== SS_DISABLE && mode !== SS_ONSTACK && mode !== 0) return -EINVAL;
+  if (mode === SS_DISABLE) {
+    t.altStackSp = 0;
+    t.altStackSize = 0;
+  } else {
+    if (ssSize < MINSIGSTKSZ) return -ENOMEM;
+    t.altStackSp = ssSp;
+    t.altStackSize = ssSize;
+  }
+  t.altStackFlags = ssFlags >>> 0;
+  return 0;
+}
+
+/** Writes the three words of stack_t. */
+export function putAltStack(t: Task, v: DataView, at: number, flags: number): void {
+  setU64(v, at, t.altStackSp);
+  v.setUint32(at + 8, flags >>> 0, true);
+  v.setUint32(at + 12, 0, true);
+  setU64(v, at + 16, t.altStackSize);
+}
+
+/** setup_rt_frame(): 0, or −EFAULT if the stack cannot take it. Registers and mask are changed on success only. */
+export function setupSignalFrame(t: Task, sig: number, info: SigInfo): number {
+  const h = t.group.handlers;
+  const flags = h.flags[sig]!;
+  if ((flags & SA_RESTORER) === 0) return -EFAULT;
+  const regs = t.ctx.regs();
+  const userSp = regs.get(RSP);
+  const nested = onAltStack(t, userSp);
+  let sp = userSp - RED_ZONE;
+  const entering = h.wantsAltStack(sig) && altStackState(t, sp) === 0;
+  if (entering) sp = t.altStackSp + t.altStackSize;
+  const fpSize = t.ctx.getFpState(fpBuffer);
+  const fpAddr = alignDown(sp - fpSize, 64);
+  const frame = alignDown(fpAddr - FRAME_SIZE, 16) - 8;
+  if ((nested || entering) && frame <= t.altStackSp) return -EFAULT;
+  if (frame <= 0 || fpAddr + fpSize > TASK_SIZE) return -EFAULT;
+
+  buffer.fill(0);
+  setU64(view, 0, h.restorer[sig]!);
+  setU64(view, FRAME_UC + UC_FLAGS, UC_FLAGS_VALUE);
+  putAltStack(t, view, FRAME_UC + UC_STACK, t.altStackFlags);
+  const mask = t.restoreSigMask ? t.savedSigMask : t.sigMask;
+  putSigcontext(view, FRAME_UC + UC_MCONTEXT, regs, t.fault, mask.lo, mask.hi, fpAddr);
+  view.setUint32(FRAME_UC + UC_SIGMASK, mask.lo, true);
+  view.setUint32(FRAME_UC + UC_SIGMASK + 4, mask.hi, true);
+  info.bytes.copy(buffer, FRAME_INFO, 0, SIGINFO_SIZE);
+  if (t.mem.copyOut(fpAddr, fpBuffer, 0, fpSize) !== 0) return -EFAULT;
+  if (t.mem.copyOut(frame, buffer, 0, FRAME_SIZE) !== 0) return -EFAULT;
+
+  enterHandler(regs, h.handler[sig]!, sig, frame);
+  t.ctx.regsChanged();
+  t.ctx.resetFpState();
+  // signal_delivered()
+  const nodefer = (flags & SA_NODEFER) !== 0;
+  t.restoreSigMask = false;
+  let lo = t.sigMask.lo | h.maskLo[sig]!;
+  let hi = t.sigMask.hi | h.maskHi[sig]!;
+  if (!nodefer) {
+    if (sig <= 32) lo |= 1 << (sig - 1);
+    else hi |= 1 << (sig - 33);
+  }
+  t.kernel.setSigMask(t, lo, hi);
+  if ((t.altStackFlags & SS_AUTODISARM) !== 0) resetAltStack(t);
+  return 0;
+}
+
+/** rt_sigreturn(2): false if the frame is not readable or its FP image is malformed (SIGSEGV). */
+export function restoreSignalFrame(t: Task): boolean {
+  const regs = t.ctx.regs();
+  const frame = regs.get(RSP) - 8;
+  if (t.mem.copyIn(frame + FRAME_UC, buffer, FRAME_UC, UCONTEXT_SIZE) !== 0) return false;
+  const maskLo = view.getUint32(FRAME_UC + UC_SIGMASK, true);
+  const maskHi = view.getUint32(FRAME_UC + UC_SIGMASK + 4, true);
+  const fpAddr = getU64(view, FRAME_UC + UC_MCONTEXT + SC_FPSTATE);
+  if (!restoreFpState(t, fpAddr)) return false;
+  t.kernel.setSigMask(t, maskLo, maskHi);
+  getSigcontext(view, FRAME_UC + UC_MCONTEXT, regs);
+  t.ctx.regsChanged();
+  const at = FRAME_UC + UC_STACK;
+  setAltStack(t, getU64(view, at), view.getUint32(at + 8, true), getU64(view, at + 16), regs.get(RSP));
+  return true;
+}
+
+/** fpu__restore_sig(): a null pointer resets, a missing magic number leaves the legacy FXSAVE part. */
+function restoreFpState(t: Task, addr: number): boolean {
+  if (addr === 0) {
+    t.ctx.resetFpState();
+    return true;
+  }
+  if (t.mem.copyIn(addr, fpBuffer, 0, FXSAVE_SIZE) !== 0) return false;
+  let size = FXSAVE_SIZE;
+  if (fpView.getUint32(FP_SW_RESERVED, true) === FP_XSTATE_MAGIC1) {
+    const extended = fpView.getUint32(FP_SW_RESERVED + 4, true);
+    if (extended > FXSAVE_SIZE && extended <= FPSTATE_MAX) {
+      if (t.mem.copyIn(addr + FXSAVE_SIZE, fpBuffer, FXSAVE_SIZE, extended - FXSAVE_SIZE) !== 0) return false;
+      size = extended;
+    }
+  }
+  return t.ctx.setFpState(fpBuffer, size);
+}

@@ -1,0 +1,297 @@
+/** Sending signals (kernel/signal.c: send_signal, prepare_signal, complete_signal, force_sig). */
+import { EAGAIN, EPERM } from '../abi/errno.ts';
+import {
+  CLD_CONTINUED,
+  CLD_DUMPED,
+  CLD_EXITED,
+  CLD_KILLED,
+  CLD_STOPPED,
+  NSIG,
+  SA_NOCLDSTOP,
+  SIGCHLD,
+  SIGCONT,
+  SIGKILL,
+  SIGRTMIN,
+  SIG_DFL,
+  SIG_IGN,
+  SI_USER,
+} from '../abi/signal.ts';
+import { CAP_KILL } from '../auth/capability.ts';
+import { EPOLLIN } from '../waiter/wait-queue.ts';
+import type { ProcessGroup } from './job-control.ts';
+import { RLIMIT_SIGPENDING } from './limits.ts';
+import { SigInfo, sigInfoChild } from './sig-info.ts';
+import type { SigQueue } from './sig-queue.ts';
+import { CONT_LO, STOP_LO } from './sig-set.ts';
+import { defaultDumpsCore, defaultIgnored, defaultStops, kernelOnly } from './signal-handlers.ts';
+import type { Task } from './task.ts';
+import { TASK_BLOCKED, TASK_DEAD, TASK_RUNNING, TASK_STOPPED } from './task.ts';
+import { CHILD_EVENT, type ThreadGroup } from './thread-group.ts';
+
+/** Makes `t` look at its signals soon. `fatal` gets it out of a group stop too. */
+export function signalWake(t: Task, fatal = false): void {
+  t.work = true;
+  if (t.state === TASK_BLOCKED || (fatal && t.state === TASK_STOPPED)) t.kernel.enqueue(t);
+  else if (t.state === TASK_RUNNING && !t.ctxGone) t.ctx.interrupt();
+}
+
+/** RLIMIT_SIGPENDING accounting of queued entries per real user. */
+export function freeSigInfo(t: { kernel: Task['kernel'] }, info: SigInfo): void {
+  if (info.accountedUid < 0) return;
+  const counts = t.kernel.pendingByUid;
+  const n = (counts.get(info.accountedUid) ?? 1) - 1;
+  if (n === 0) counts.delete(info.accountedUid);
+  else counts.set(info.accountedUid, n);
+  info.accountedUid = -1;
+}
+
+/** True if the entry may be queued under the limit of the receiver. */
+function account(t: Task, info: SigInfo, override: boolean): boolean {
+  const counts = t.kernel.pendingByUid;
+  const n = counts.get(t.creds.uid) ?? 0;
+  if (!override && n >= t.group.limits.cur(RLIMIT_SIGPENDING)) return false;
+  counts.set(t.creds.uid, n + 1);
+  info.accountedUid = t.creds.uid;
+  return true;
+}
+
+/** sig_ignored(): dropped at once. Blocked signals are kept, the action may change before they are unblocked. */
+function ignoredBy(t: Task, sig: number, force: boolean): boolean {
+  if (t.sigMask.has(sig) || t.realSigMask.has(sig)) return false;
+  const g = t.group;
+  if (g.unkillable && g.handlers.handler[sig] === SIG_DFL && !(force && kernelOnly(sig))) return true;
+  return !kernelOnly(sig) && g.handlers.ignores(sig);
+}
+
+/** prepare_signal(): SIGCONT and stop signals cancel each other. False if the signal is not to be queued. */
+function prepare(t: Task, sig: number, force: boolean): boolean {
+  const g = t.group;
+  if (g.exiting) return sig === SIGKILL;
+  if (defaultStops(sig)) flushFromAll(g, CONT_LO);
+  else if (sig === SIGCONT) {
+    flushFromAll(g, STOP_LO);
+    continueGroup(g);
+  }
+  return !ignoredBy(t, sig, force);
+}
+
+export function flushFromAll(g: ThreadGroup, lo: number, hi = 0): void {
+  const freed = (info: SigInfo): void => freeSigInfo(g, info);
+  g.pending.flush(lo, hi, freed);
+  for (const t of g.tasks) t.pending.flush(lo, hi, freed);
+}
+
+/** wants_signal() */
+function wantsSignal(t: Task, sig: number): boolean {
+  if (t.state === TASK_DEAD || t.killed) return false;
+  if (t.sigMask.has(sig)) return false;
+  if (sig === SIGKILL) return true;
+  return t.state !== TASK_STOPPED && !t.work;
+}
+
+/** complete_signal(): who handles it; a fatal one ends the process at once. */
+function complete(t: Task, sig: number, shared: boolean): void {
+  const g = t.group;
+  let target: Task | null = wantsSignal(t, sig) ? t : null;
+  if (target === null && shared) {
+    for (const o of g.tasks) {
+      if (wantsSignal(o, sig)) {
+        target = o;
+        break;
+      }
+    }
+    // All who could take it are busy with another signal: they look at the shared queue afterwards.
+    if (target === null)
+      for (const o of g.tasks) if (!o.sigMask.has(sig) && o.state !== TASK_STOPPED) o.work = true;
+  } else if (target === null && !t.sigMask.has(sig)) t.work = true;
+  if (target === null) return;
+  const fatal =
+    (!g.unkillable || kernelOnly(sig)) &&
+    g.handlers.handler[sig] === SIG_DFL &&
+    !defaultIgnored(sig) &&
+    !defaultStops(sig) &&
+    !defaultDumpsCore(sig);
+  if (fatal && !g.exiting && !target.realSigMask.has(sig)) {
+    groupExit(g, sig);
+    return;
+  }
+  signalWake(target, sig === SIGKILL);
+}
+
+/** send_signal(): 0, or −EAGAIN if a queued real-time signal finds the queue full. `force`: from outside the PID namespace. */
+function send(t: Task, queue: SigQueue, info: SigInfo, shared: boolean, force: boolean): number {
+  const sig = info.signo;
+  if (!prepare(t, sig, force)) return 0;
+  if (sig < SIGRTMIN && queue.has(sig)) return 0;
+  if (sig === SIGKILL) {
+    groupExit(t.group, SIGKILL);
+    return 0;
+  }
+  let kept: SigInfo | null = info;
+  if (!account(t, info, sig < SIGRTMIN && !info.fromUser)) {
+    if (sig >= SIGRTMIN && info.fromUser && info.code !== SI_USER) return -EAGAIN;
+    kept = null;
+  }
+  queue.push(sig, kept);
+  t.group.signalWaiters.wake(EPOLLIN);
+  complete(t, sig, shared);
+  return 0;
+}
+
+/** Sends to one thread (tgkill, faults of others). */
+export function sendTaskSignal(t: Task, info: SigInfo, force = false): number {
+  return t.state === TASK_DEAD ? 0 : send(t, t.pending, info, false, force);
+}
+
+/** Sends to the process (kill). */
+export function sendGroupSignal(g: ThreadGroup, info: SigInfo, force = false): number {
+  const first = g.leader.state !== TASK_DEAD ? g.leader : g.tasks.values().next().value;
+  return first === undefined ? 0 : send(first, g.pending, info, true, force);
+}
+
+/** Sends to every member (kill_pgrp), each with an entry of its own. */
+export function sendProcessGroupSignal(pgrp: ProcessGroup, info: SigInfo, force = false): void {
+  for (const g of [...pgrp.members]) sendGroupSignal(g, copySigInfo(info), force);
+}
+
+export function copySigInfo(info: SigInfo): SigInfo {
+  const c = new SigInfo(info.signo, info.code);
+  info.bytes.copy(c.bytes);
+  return c;
+}
+
+/**
+ * force_sig_info(): a signal the thread has caused itself (fault). If it is blocked or ignored, the default action applies.
+ */
+export function forceSignal(t: Task, info: SigInfo): void {
+  if (t.state === TASK_DEAD) return;
+  const sig = info.signo;
+  const h = t.group.handlers;
+  const blocked = t.sigMask.has(sig);
+  if (blocked || h.ignores(sig)) {
+    h.handler[sig] = SIG_DFL;
+    if (blocked) t.sigMask.delete(sig);
+  }
+  if (h.handler[sig] === SIG_DFL) t.group.unkillable = false;
+  if (t.group.exiting) return;
+  if (!t.pending.has(sig)) t.pending.push(sig, info);
+  signalWake(t);
+}
+
+/** check_kill_permission(): may `t` send `sig` to `target`? 0 or −EPERM. */
+export function checkKill(t: Task, target: ThreadGroup, sig: number): number {
+  const c = t.creds;
+  const o = target.leader.creds;
+  if (target === t.group) return 0;
+  if (c.euid === o.suid || c.euid === o.uid || c.uid === o.suid || c.uid === o.uid) return 0;
+  if (c.has(CAP_KILL)) return 0;
+  if (sig === SIGCONT && target.session === t.group.session) return 0;
+  return -EPERM;
+}
+
+export function validSignal(sig: number): boolean {
+  return sig >= 0 && sig <= NSIG;
+}
+
+/**
+ * Starts the end of the whole process with wait status `status` (do_group_exit): every thread leaves, from the kernel's loop.
+ */
+export function groupExit(g: ThreadGroup, status: number): void {
+  if (g.exiting) return;
+  g.exiting = true;
+  g.exitStatus = status;
+  g.stopSignal = 0;
+  g.stopped = false;
+  for (const t of g.tasks) {
+    t.killed = true;
+    t.work = true;
+  }
+  g.kernel.enqueueExit(g);
+}
+
+/** SIGCONT has been sent, whatever its action: the stop ends (prepare_signal). */
+export function continueGroup(g: ThreadGroup): void {
+  if (g.stopSignal === 0) return;
+  const wasStopped = g.stopped;
+  g.stopSignal = 0;
+  g.stopsOutstanding = 0;
+  g.stopped = false;
+  g.stopUnreported = false;
+  for (const t of g.tasks) {
+    t.stopPending = false;
+    if (t.state === TASK_STOPPED) t.kernel.enqueue(t);
+  }
+  if (wasStopped) {
+    g.continuedUnreported = true;
+    notifyParentStop(g, CLD_CONTINUED);
+  }
+}
+
+/** do_signal_stop(): every thread stops as soon as it can. */
+export function stopGroup(g: ThreadGroup, sig: number): void {
+  if (g.exiting) return;
+  if (g.stopSignal === 0) g.stopSignal = sig;
+  for (const t of g.tasks) {
+    if (t.stopPending || t.state === TASK_STOPPED) continue;
+    t.stopPending = true;
+    g.stopsOutstanding++;
+    signalWake(t);
+  }
+}
+
+/** A thread has stopped or has left while a stop was in progress; the last one completes the stop. */
+export function countStop(g: ThreadGroup): void {
+  if (--g.stopsOutstanding > 0 || g.stopSignal === 0) return;
+  g.stopped = true;
+  g.stopUnreported = true;
+  notifyParentStop(g, CLD_STOPPED);
+}
+
+/** do_notify_parent_cldstop() */
+function notifyParentStop(g: ThreadGroup, why: typeof CLD_STOPPED | typeof CLD_CONTINUED): void {
+  const parent = g.parent;
+  if (parent === null) {
+    g.kernel.onInitStop?.(why === CLD_STOPPED);
+    return;
+  }
+  const h = parent.handlers;
+  if (h.handler[SIGCHLD] !== SIG_IGN && (h.flags[SIGCHLD]! & SA_NOCLDSTOP) === 0) {
+    const status = why === CLD_STOPPED ? g.stopSignal : SIGCONT;
+    sendGroupSignal(parent, childInfo(g, parent, SIGCHLD, why, status));
+  }
+  parent.childWaiters.wake(CHILD_EVENT);
+}
+
+function childInfo(g: ThreadGroup, parent: ThreadGroup, sig: number, why: number, status: number): SigInfo {
+  const ticks = (ns: number): number => Math.floor(ns / 1e7);
+  return sigInfoChild(
+    sig,
+    why,
+    g.pid.nrIn(parent.pid.ns),
+    g.leader.creds.uid,
+    status,
+    ticks(g.usage.utimeNs),
+    ticks(g.usage.stimeNs),
+  );
+}
+
+/** si_code and si_status of a wait status. */
+export function childCode(status: number): { code: number; status: number } {
+  const sig = status & 0x7f;
+  if (sig === 0) return { code: CLD_EXITED, status: (status >> 8) & 0xff };
+  return { code: (status & 0x80) !== 0 ? CLD_DUMPED : CLD_KILLED, status: sig };
+}
+
+/** do_notify_parent(): the process has ended. True if it leaves no zombie. */
+export function notifyParentExit(g: ThreadGroup): boolean {
+  const parent = g.parent;
+  if (parent === null) return true;
+  let sig = g.exitSignal;
+  const reap = sig === SIGCHLD && parent.autoReaps;
+  if (reap && parent.handlers.handler[SIGCHLD] === SIG_IGN) sig = 0;
+  if (sig > 0) {
+    const { code, status } = childCode(g.exitStatus);
+    sendGroupSignal(parent, childInfo(g, parent, sig, code, status));
+  }
+  return reap;
+}

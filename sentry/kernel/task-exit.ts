@@ -1,0 +1,165 @@
+/** The end of threads and processes (kernel/exit.c: do_exit, exit_notify, release_task, forget_original_parent). */
+import { SIGCHLD, SIGKILL } from '../abi/signal.ts';
+import { EPOLLIN } from '../waiter/wait-queue.ts';
+import { disassociateTty, killOrphanedProcessGroup } from './job-control.ts';
+import type { PidNamespace } from './pid-namespace.ts';
+import { sigInfoUser } from './sig-info.ts';
+import {
+  countStop,
+  flushFromAll,
+  freeSigInfo,
+  groupExit,
+  notifyParentExit,
+  sendGroupSignal,
+} from './signal-send.ts';
+import type { Task } from './task.ts';
+import { TASK_DEAD, TASK_DETACHED, TASK_RUNNING, TASK_VFORK } from './task.ts';
+import { CHILD_EVENT, type ThreadGroup } from './thread-group.ts';
+
+/** Ends one thread; `status` is the wait status if it turns out to be the process's. */
+export function exitTask(t: Task, status: number): void {
+  if (t.state === TASK_DEAD) return;
+  const g = t.group;
+  const k = t.kernel;
+  t.cancelWait();
+  t.blockState = null;
+  k.releaseFutexes(t);
+  t.state = TASK_DEAD;
+  releaseVforkParent(t);
+  for (const hook of k.taskExitHooks) hook(t);
+  t.fdTable.unref(t);
+  t.fs.unref();
+  t.pending.flush(~0, ~0, (info) => freeSigInfo(t, info));
+  if (!t.ctxGone) {
+    t.ctxGone = true;
+    t.ctx.exit();
+  }
+  t.mm.unref();
+  g.tasks.delete(t);
+  g.usage.add(t.usage);
+  if (t.stopPending) {
+    t.stopPending = false;
+    if (!g.exiting) countStop(g);
+  }
+  if (!g.exiting && g.leader === t) g.exitStatus = status;
+  parentThreadGone(t);
+  if (g.leader !== t) {
+    t.pid.task = null;
+    t.pid.releaseIfUnused();
+  }
+  if (g.tasks.size === 0) endProcess(g);
+  else if (g.execTask !== null && g.tasks.size === 1) k.enqueue(g.execTask);
+}
+
+/** vfork(2): the parent goes on once its child has another address space or is gone (mm_release). */
+export function releaseVforkParent(t: Task): void {
+  const parent = t.vforkParent;
+  if (parent === null) return;
+  t.vforkParent = null;
+  if (parent.state !== TASK_VFORK) return;
+  parent.vforkDone = true;
+  parent.kernel.enqueue(parent);
+}
+
+/** Children made by this very thread: their PR_SET_PDEATHSIG fires, and another thread takes its place. */
+function parentThreadGone(t: Task): void {
+  for (const c of t.group.children) {
+    if (c.parentTask !== t) continue;
+    c.parentTask = t.group.tasks.values().next().value ?? null;
+    for (const ct of c.tasks) {
+      if (ct.pdeathSignal !== 0) sendGroupSignal(c, sigInfoUser(ct.pdeathSignal, 0, 0, 0));
+    }
+  }
+}
+
+/** The last thread is gone (exit_notify). */
+function endProcess(g: ThreadGroup): void {
+  const k = g.kernel;
+  for (const hook of k.processExitHooks) hook(g);
+  flushFromAll(g, ~0, ~0);
+  const ns = g.pid.ns;
+  if (ns.reaper === g) zapPidNamespace(ns, g);
+  reparentChildren(g);
+  killOrphanedProcessGroup(g, g.parent, true);
+  if (g.session.leader === g) {
+    disassociateTty(g.session, true);
+    g.session.leader = null;
+  }
+  g.handlers.unref();
+  g.isZombie = true;
+  g.stopped = false;
+  g.continuedUnreported = false;
+  const reap = notifyParentExit(g);
+  g.pid.waiters.wake(EPOLLIN);
+  const parent = g.parent;
+  if (reap) reapProcess(g);
+  parent?.childWaiters.wake(CHILD_EVENT);
+  if (ns.reaper === g && ns.parent === null) k.initEnded(g.exitStatus);
+}
+
+/** init of a PID namespace has ended: so does everything in it (zap_pid_ns_processes). */
+function zapPidNamespace(ns: PidNamespace, init: ThreadGroup): void {
+  ns.dying = true;
+  for (const g of ns.groups()) if (g !== init && !g.isZombie) groupExit(g, SIGKILL);
+}
+
+/** find_new_reaper(): the nearest living subreaper among the ancestors, or the namespace's init. */
+function newParent(g: ThreadGroup): ThreadGroup | null {
+  const reaper = g.pid.ns.reaper;
+  for (let a = g.parent; a !== null && a !== reaper; a = a.parent) {
+    if (a.pid.ns !== g.pid.ns) break;
+    if (a.childSubreaper && !a.isZombie && !a.exiting) return a;
+  }
+  return reaper === g ? null : reaper;
+}
+
+function reparentChildren(g: ThreadGroup): void {
+  if (g.children.size === 0) return;
+  const to = newParent(g);
+  for (const c of [...g.children]) {
+    g.children.delete(c);
+    c.parent = to;
+    c.parentTask = to === null || to.isZombie ? null : to.leader;
+    if (to === null) {
+      if (c.isZombie) reapProcess(c);
+      continue;
+    }
+    to.children.add(c);
+    c.exitSignal = SIGCHLD;
+    if (c.isZombie) {
+      if (notifyParentExit(c)) reapProcess(c);
+      to.childWaiters.wake(CHILD_EVENT);
+    } else killOrphanedProcessGroup(c, g, false);
+  }
+}
+
+/** release_task() for a whole process: waited for, or nobody cares. */
+export function reapProcess(g: ThreadGroup): void {
+  if (g.isReaped) return;
+  g.isReaped = true;
+  g.parent?.children.delete(g);
+  g.parent = null;
+  g.processGroup.remove(g);
+  g.pid.group = null;
+  g.pid.task = null;
+  g.pid.releaseIfUnused();
+}
+
+/** Carries out groupExit(): called from the kernel's loop, when no handler runs. */
+export function exitThreads(g: ThreadGroup): void {
+  const first = g.tasks.values().next().value;
+  if (first === undefined) return;
+  // Nobody else in the address space: the host process can be killed at once, wherever its threads are.
+  if (first.mm.userCount === g.tasks.size) {
+    for (const t of g.tasks) t.kernel.releaseFutexes(t);
+    const space = first.ctx.space;
+    for (const t of g.tasks) t.ctxGone = true;
+    space.destroy();
+    for (const t of [...g.tasks]) exitTask(t, g.exitStatus);
+    return;
+  }
+  for (const t of [...g.tasks]) {
+    if (t.state === TASK_RUNNING && !t.ctxGone) t.ctx.interrupt();
+    else if (t.state !== TASK_DETACHED || t.ctxGone) exitTask(t, g.exitStatus);
+  }
+}

@@ -1,0 +1,180 @@
+/**
+ * The way out of the kernel (arch/x86/kernel/signal.c arch_do_signal_or_restart, kernel/signal.c get_signal): ends a syscall,
+ * delivers signals, stops, restarts or ends the task, and resumes guest code.
+ */
+import { EINTR, ERESTARTNOHAND, ERESTARTNOINTR, ERESTARTSYS, ERESTART_RESTARTBLOCK } from '../abi/errno.ts';
+import { SA_RESETHAND, SA_RESTART, SIGKILL, SIGSEGV, SIGSTOP, SIG_DFL, SIG_IGN } from '../abi/signal.ts';
+import { RAX, RIP } from '../arch/regs.ts';
+import { type SigInfo, sigInfoKernel } from './sig-info.ts';
+import { setupSignalFrame } from './signal-frame.ts';
+import { defaultDumpsCore, defaultIgnored, defaultStops, kernelOnly } from './signal-handlers.ts';
+import { countStop, forceSignal, freeSigInfo, groupExit, stopGroup } from './signal-send.ts';
+import { SYS_BLOCKED, SYS_DETACHED, SYS_RESUME_REGS, type SysResult } from './syscall-table.ts';
+import { TASK_DEAD, TASK_DETACHED, TASK_KERNEL, TASK_RUNNING, TASK_STOPPED, type Task } from './task.ts';
+import { exitTask } from './task-exit.ts';
+
+const NR_RESTART_SYSCALL = 219;
+
+/** A syscall's handler has returned `result`. */
+export function finishSyscall(t: Task, result: SysResult): void {
+  if (result === SYS_BLOCKED) {
+    if (t.state === TASK_DEAD || !t.work || !mustInterrupt(t)) return;
+    result = t.interruptWait();
+  } else if (result === SYS_DETACHED) {
+    if (t.state === TASK_KERNEL) t.state = TASK_DETACHED;
+    return;
+  }
+  t.blockState = null;
+  if (t.state === TASK_DEAD) return;
+  if (!t.work && !t.restoreSigMask && (result > -ERESTARTSYS || result < -ERESTART_RESTARTBLOCK)) {
+    t.state = TASK_RUNNING;
+    if (result === SYS_RESUME_REGS) t.ctx.resume();
+    else t.ctx.resumeSyscall(result);
+    return;
+  }
+  exitToUser(t, result, result !== SYS_RESUME_REGS);
+}
+
+/** Is the reason for `work` one that ends a wait? */
+function mustInterrupt(t: Task): boolean {
+  if (t.killed || t.stopPending || hasDeliverable(t)) return true;
+  t.work = false;
+  return false;
+}
+
+export function hasDeliverable(t: Task): boolean {
+  return (
+    t.pending.next(t.sigMask.lo, t.sigMask.hi) !== 0 || t.group.pending.next(t.sigMask.lo, t.sigMask.hi) !== 0
+  );
+}
+
+/** recalc_sigpending() */
+export function recalcWork(t: Task): void {
+  t.work = t.killed || t.stopPending || hasDeliverable(t);
+}
+
+/** Own signals come before the process's (dequeue_signal). */
+export function dequeueSignal(t: Task, maskLo: number, maskHi: number): SigInfo | null {
+  let queue = t.pending;
+  let sig = queue.next(maskLo, maskHi);
+  if (sig === 0) {
+    queue = t.group.pending;
+    sig = queue.next(maskLo, maskHi);
+    if (sig === 0) return null;
+  }
+  const info = queue.take(sig);
+  freeSigInfo(t, info);
+  info.timer?.onDequeue(info);
+  return info;
+}
+
+function isInterrupt(result: number): boolean {
+  return result === -EINTR || (result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK);
+}
+
+/**
+ * Guest code shall run: with `result` as the answer of a syscall, or (inSyscall false) from the registers. What is pending comes
+ * first.
+ */
+export function exitToUser(t: Task, result: number, inSyscall: boolean): void {
+  t.state = TASK_KERNEL;
+  for (;;) {
+    if (t.killed) {
+      exitTask(t, t.group.exitStatus);
+      return;
+    }
+    if (t.stopPending) {
+      t.stopPending = false;
+      t.state = TASK_STOPPED;
+      t.stopResult = result;
+      t.stopInSyscall = inSyscall;
+      countStop(t.group);
+      return;
+    }
+    // Only an interrupted call leaves the temporary mask to the handler.
+    if (t.restoreSigMask && !(inSyscall && isInterrupt(result))) restoreMask(t);
+    const info = dequeueSignal(t, t.sigMask.lo, t.sigMask.hi);
+    if (info === null) {
+      if (t.restoreSigMask) {
+        restoreMask(t);
+        if (hasDeliverable(t)) continue;
+      }
+      break;
+    }
+    if (!act(t, info)) continue;
+    if (inSyscall) {
+      answerBeforeHandler(t, result, (t.group.handlers.flags[info.signo]! & SA_RESTART) !== 0);
+      inSyscall = false;
+    }
+    deliver(t, info);
+    if (t.state === TASK_DEAD) return;
+  }
+  t.work = false;
+  t.state = TASK_RUNNING;
+  if (!inSyscall) {
+    t.ctx.resume();
+  } else if (result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK) {
+    rewind(t, result === -ERESTART_RESTARTBLOCK ? NR_RESTART_SYSCALL : t.sysno);
+    t.ctx.resume();
+  } else t.ctx.resumeSyscall(result);
+}
+
+function restoreMask(t: Task): void {
+  t.restoreSigMask = false;
+  t.kernel.setSigMask(t, t.savedSigMask.lo, t.savedSigMask.hi);
+}
+
+/** Carries out what needs no handler. True if a handler is to run. */
+function act(t: Task, info: SigInfo): boolean {
+  const g = t.group;
+  const sig = info.signo;
+  const handler = g.handlers.handler[sig]!;
+  if (!kernelOnly(sig)) {
+    if (handler === SIG_IGN) return false;
+    if (handler !== SIG_DFL) return true;
+  }
+  if (defaultIgnored(sig)) return false;
+  if (g.unkillable && !kernelOnly(sig)) return false;
+  if (defaultStops(sig)) {
+    // No shell would continue it (get_signal).
+    if (sig !== SIGSTOP && g.processGroup.isOrphaned()) return false;
+    stopGroup(g, sig);
+    return false;
+  }
+  groupExit(g, defaultDumpsCore(sig) && sig !== SIGKILL ? sig | t.kernel.coreFlag(g) : sig);
+  return false;
+}
+
+/** Sets rax as the handler's return shall find it: EINTR, the restart of the call, or its result. */
+function answerBeforeHandler(t: Task, result: number, saRestart: boolean): void {
+  const regs = t.ctx.regs();
+  if (result === -ERESTARTNOINTR || (result === -ERESTARTSYS && saRestart)) {
+    rewind(t, t.sysno);
+    return;
+  }
+  const interrupted =
+    result === -ERESTARTSYS || result === -ERESTARTNOHAND || result === -ERESTART_RESTARTBLOCK;
+  regs.set(RAX, interrupted ? -EINTR : result);
+  t.ctx.regsChanged();
+}
+
+/** Back to the `syscall` instruction, two bytes long. */
+function rewind(t: Task, sysno: number): void {
+  const regs = t.ctx.regs();
+  regs.set(RAX, sysno);
+  regs.set(RIP, regs.get(RIP) - 2);
+  t.ctx.regsChanged();
+}
+
+/** handle_signal() */
+function deliver(t: Task, info: SigInfo): void {
+  const sig = info.signo;
+  const h = t.group.handlers;
+  if (setupSignalFrame(t, sig, info) !== 0) {
+    // force_sigsegv(): a SIGSEGV that cannot be delivered is fatal.
+    if (sig === SIGSEGV) h.handler[SIGSEGV] = SIG_DFL;
+    forceSignal(t, sigInfoKernel(SIGSEGV));
+    return;
+  }
+  if ((h.flags[sig]! & SA_RESETHAND) !== 0) h.handler[sig] = SIG_DFL;
+}
