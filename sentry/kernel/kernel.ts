@@ -65,6 +65,8 @@ export class Kernel implements PlatformEvents {
   futexExit: ((t: Task) => void) | null = null;
   /** Run when a thread ends, before its files are closed. */
   readonly taskExitHooks: ((t: Task) => void)[] = [];
+  /** Run at execve, before the old address space is left. */
+  readonly execHooks: ((t: Task) => void)[] = [];
   /** Run when the last thread of a process has ended. */
   readonly processExitHooks: ((g: ThreadGroup) => void)[] = [];
   /** The sandbox's init has ended, with its wait status. */
@@ -227,6 +229,28 @@ export class Kernel implements PlatformEvents {
   private countUnimplemented(sysno: number, row: SyscallRow | null): void {
     const name = row === null ? `syscall_${sysno}` : row.name;
     if (this.unimplemented.size < 1024) this.unimplemented.set(name, (this.unimplemented.get(name) ?? 0) + 1);
+  }
+
+  /** A new thread begins: from its registers, with 0 as the result of the call that made it. */
+  startTask(t: Task): void {
+    exitToUser(t, 0, true);
+  }
+
+  countTask(t: Task): void {
+    this.tasksByUid.set(t.creds.uid, (this.tasksByUid.get(t.creds.uid) ?? 0) + 1);
+  }
+
+  uncountTask(t: Task): void {
+    const n = (this.tasksByUid.get(t.creds.uid) ?? 0) - 1;
+    if (n > 0) this.tasksByUid.set(t.creds.uid, n);
+    else this.tasksByUid.delete(t.creds.uid);
+  }
+
+  /** commit_creds(): new credentials, counted for RLIMIT_NPROC. */
+  commitCreds(t: Task, creds: Credentials): void {
+    this.uncountTask(t);
+    t.creds = creds;
+    this.countTask(t);
   }
 
   /** A platform operation that a handler returned SYS_DETACHED for has ended. False: the task is gone, nothing is to be done. */

@@ -1,4 +1,6 @@
 /** Namespaces a task sees (include/linux/nsproxy.h). The PID namespace of a task is its Pid's; see pidForChildren. */
+import type { Credentials } from '../auth/credentials.ts';
+import type { FsContext } from '../vfs/call-context.ts';
 import type { PidNamespace } from './pid-namespace.ts';
 
 let nextIno = 0xf0000100;
@@ -48,4 +50,13 @@ export interface Namespaces {
   readonly cgroup: CgroupNamespace;
   /** Where children of this task get their numbers; differs from the own one after unshare(CLONE_NEWPID). */
   readonly pidForChildren: PidNamespace;
+}
+
+/** What clone or unshare with CLONE_NEW* flags makes: the new set, and what has to move along with it. */
+export interface NewNamespaces {
+  readonly ns: Namespaces;
+  /** Root and working directory in the copied mounts; null: unchanged. */
+  readonly fs: FsContext | null;
+  /** Credentials in a new user namespace; null: unchanged. */
+  readonly creds: Credentials | null;
 }

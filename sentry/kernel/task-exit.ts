@@ -35,6 +35,7 @@ export function exitTask(t: Task, status: number): void {
     t.ctx.exit();
   }
   t.mm.unref();
+  k.uncountTask(t);
   g.tasks.delete(t);
   g.usage.add(t.usage);
   if (t.stopPending) {

@@ -170,6 +170,7 @@ export class Task implements CallContext {
     init.ctx.task = this;
     init.pid.task = this;
     init.group.tasks.add(this);
+    kernel.countTask(this);
   }
 
   /** Thread id in the task's own PID namespace. */

@@ -1,0 +1,104 @@
+/**
+ * execve(2) apart from loading: the point of no return (fs/exec.c begin_new_exec, de_thread) and the move to the new
+ * address space.
+ */
+import { SIGCHLD } from '../abi/signal.ts';
+import type { MemoryManager } from '../mm/memory-manager.ts';
+import type { Context } from '../platform/platform.ts';
+import { resetAltStack } from './signal-frame.ts';
+import { signalWake } from './signal-send.ts';
+import { SYS_DETACHED, type SysResult } from './syscall-table.ts';
+import {
+  TASK_BLOCKED,
+  TASK_DEAD,
+  TASK_DETHREAD,
+  TASK_RUNNING,
+  TASK_STOPPED,
+  TASK_VFORK,
+  type Task,
+} from './task.ts';
+import { exitTask, releaseVforkParent } from './task-exit.ts';
+
+/**
+ * de_thread(): ends all other threads, then runs `done` with `t` as the only one and leader of its process. Calls `done` at once if
+ * it is alone. The handler returns what this returns; `done` ends the call with kernel.endDetached or by exitTask.
+ */
+export function deThread(t: Task, done: (t: Task) => void): SysResult {
+  const g = t.group;
+  if (g.tasks.size === 1) {
+    takeLeadership(t);
+    done(t);
+    return SYS_DETACHED;
+  }
+  g.execTask = t;
+  g.execDone = (self) => {
+    takeLeadership(self);
+    done(self);
+  };
+  t.state = TASK_DETHREAD;
+  for (const o of [...g.tasks]) {
+    if (o === t) continue;
+    o.killed = true;
+    o.work = true;
+    if (o.state === TASK_RUNNING) signalWake(o, true);
+    else if (o.state === TASK_BLOCKED || o.state === TASK_STOPPED || o.state === TASK_VFORK) exitTask(o, 0);
+    // Others are on their way through the kernel and see `killed`.
+  }
+  return SYS_DETACHED;
+}
+
+/** The thread becomes the leader and takes over the process's number. */
+function takeLeadership(t: Task): void {
+  const g = t.group;
+  const old = g.leader;
+  if (old === t) return;
+  const ownPid = t.pid;
+  t.pid = g.pid;
+  g.pid.task = t;
+  ownPid.task = null;
+  ownPid.releaseIfUnused();
+  old.pid = ownPid;
+  g.leader = t;
+  g.exitSignal = SIGCHLD;
+}
+
+/**
+ * The new image is ready in `ctx` (stopped, registers set) and `mm`, whose reference the task takes over: leaves the old address
+ * space and resets what exec resets. Credentials are the loader's affair and come before.
+ */
+export function commitExec(t: Task, ctx: Context, mm: MemoryManager, comm: string): void {
+  const g = t.group;
+  t.kernel.releaseFutexes(t);
+  for (const hook of t.kernel.execHooks) hook(t);
+  const oldCtx = t.ctx;
+  const oldMm = t.mm;
+  t.rebind(ctx, mm);
+  oldMm.unref();
+  if (!t.ctxGone) oldCtx.exit();
+  t.ctxGone = false;
+  releaseVforkParent(t);
+  t.futexesReleased = false;
+  t.clearChildTid = 0;
+  t.robustList = 0;
+  if (g.handlers.shared) {
+    const own = g.handlers.clone();
+    g.handlers.unref();
+    g.handlers = own;
+  }
+  g.handlers.flushForExec();
+  resetAltStack(t);
+  if (t.fdTable.shared) {
+    const own = t.fdTable.clone();
+    t.fdTable.unref(t);
+    t.fdTable = own;
+  }
+  t.fdTable.closeOnExec(t);
+  t.comm = comm.slice(0, 15);
+  g.didExec = true;
+  g.exitSignal = SIGCHLD;
+  t.restart = null;
+}
+
+export function isAlive(t: Task): boolean {
+  return t.state !== TASK_DEAD;
+}
