@@ -1,17 +1,27 @@
 /** The syscall table: every topic file contributes its rows. Numbers without a row answer ENOSYS and are counted. */
 import type { SyscallRow } from '../sentry/kernel/syscall-table.ts';
+import { cloneRows } from './clone.ts';
 import { epollRows } from './epoll.ts';
 import { eventfdRows } from './eventfd.ts';
+import { killRows } from './kill.ts';
+import { namespaceRows } from './namespaces.ts';
 import { pipeRows } from './pipe.ts';
 import { pollRows } from './poll.ts';
 import { readWriteRows } from './read-write.ts';
+import { signalRows } from './signal.ts';
+import { waitRows } from './wait.ts';
 
 const rows: readonly SyscallRow[] = [
+  ...cloneRows,
   ...epollRows,
   ...eventfdRows,
+  ...killRows,
+  ...namespaceRows,
   ...pipeRows,
   ...pollRows,
   ...readWriteRows,
+  ...signalRows,
+  ...waitRows,
 ];
 
 /** Rows by syscall number. */

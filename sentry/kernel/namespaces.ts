@@ -1,6 +1,8 @@
 /** Namespaces a task sees (include/linux/nsproxy.h). The PID namespace of a task is its Pid's; see pidForChildren. */
 import type { Credentials } from '../auth/credentials.ts';
-import type { FsContext } from '../vfs/call-context.ts';
+import { FsContext } from '../vfs/call-context.ts';
+import type { Path } from '../vfs/dentry.ts';
+import type { MountNamespace } from '../vfs/mount-namespace.ts';
 import type { PidNamespace } from './pid-namespace.ts';
 
 let nextIno = 0xf0000100;
@@ -28,9 +30,21 @@ export class NetNamespace {
   state: unknown = null;
 }
 
-/** Mount namespace: the VFS's own object and what unshare(CLONE_NEWNS) needs of it. */
-export interface MountNamespaceRef {
-  readonly ino: number;
+/** A mount namespace with its number in /proc/PID/ns. */
+export class MountNamespaceRef {
+  readonly ino = nextIno++;
+  readonly mounts: MountNamespace;
+
+  constructor(mounts: MountNamespace) {
+    this.mounts = mounts;
+  }
+
+  /** copy_mnt_ns(): a copy of the tree, and root and working directory moved to their copies. */
+  copyFor(fs: FsContext): { ns: MountNamespaceRef; fs: FsContext } {
+    const { ns, map } = this.mounts.clone();
+    const move = (p: Path): Path => ({ mount: map.get(p.mount) ?? p.mount, dentry: p.dentry });
+    return { ns: new MountNamespaceRef(ns), fs: new FsContext(move(fs.root), move(fs.cwd), fs.umask) };
+  }
 }
 
 export class TimeNamespace {

@@ -1,0 +1,111 @@
+/** Waiting for children (kernel/exit.c do_wait). */
+import { ECHILD } from '../abi/errno.ts';
+import { CLD_CONTINUED, CLD_STOPPED, SIGCHLD, SIGCONT } from '../abi/signal.ts';
+import {
+  __WALL,
+  __WCLONE,
+  __WNOTHREAD,
+  P_ALL,
+  P_PGID,
+  P_PID,
+  WCONTINUED,
+  WEXITED,
+  WNOHANG,
+  WNOWAIT,
+  WSTOPPED,
+} from '../abi/wait.ts';
+import type { Pid } from './pid-namespace.ts';
+import { childCode } from './signal-send.ts';
+import type { SysResult } from './syscall-table.ts';
+import type { Task } from './task.ts';
+import { reapProcess } from './task-exit.ts';
+import { CHILD_EVENT, ResourceUsage, type ThreadGroup } from './thread-group.ts';
+
+export interface WaitRequest {
+  /** P_ALL, P_PID (also for pidfds) or P_PGID. */
+  type: number;
+  /** Whom to wait for; null with P_ALL, or if nobody has that number. */
+  pid: Pid | null;
+  options: number;
+}
+
+/** What a wait found. */
+export class WaitOutcome {
+  pid = 0;
+  uid = 0;
+  /** CLD_* */
+  code = 0;
+  /** si_status: exit code or signal. */
+  siStatus = 0;
+  /** wait4's status word. */
+  status = 0;
+  usage = new ResourceUsage();
+}
+
+/** eligible_child() */
+function eligible(t: Task, c: ThreadGroup, r: WaitRequest): boolean {
+  if (r.type === P_PID && c.pid !== r.pid) return false;
+  if (r.type === P_PGID && c.processGroup.pid !== r.pid) return false;
+  if ((r.options & __WNOTHREAD) !== 0 && c.parentTask !== t) return false;
+  if ((r.options & __WALL) !== 0) return true;
+  return (c.exitSignal !== SIGCHLD) === ((r.options & __WCLONE) !== 0);
+}
+
+function totalUsage(g: ThreadGroup): ResourceUsage {
+  const u = new ResourceUsage();
+  u.add(g.usage);
+  u.add(g.childrenUsage);
+  return u;
+}
+
+/** wait_consider_child(): true if `c` has something to report, which is then in `out` and consumed unless WNOWAIT. */
+function consider(t: Task, c: ThreadGroup, options: number, out: WaitOutcome): boolean {
+  const keep = (options & WNOWAIT) !== 0;
+  out.pid = c.pid.nrIn(t.pidNs);
+  out.uid = c.leader.creds.uid;
+  if (c.isZombie) {
+    if ((options & WEXITED) === 0) return false;
+    const { code, status } = childCode(c.exitStatus);
+    out.code = code;
+    out.siStatus = status;
+    out.status = c.exitStatus;
+    out.usage = totalUsage(c);
+    if (!keep) {
+      t.group.childrenUsage.add(out.usage);
+      reapProcess(c);
+    }
+    return true;
+  }
+  if ((options & WSTOPPED) !== 0 && c.stopped && c.stopUnreported) {
+    out.code = CLD_STOPPED;
+    out.siStatus = c.stopSignal;
+    out.status = (c.stopSignal << 8) | 0x7f;
+    out.usage = totalUsage(c);
+    if (!keep) c.stopUnreported = false;
+    return true;
+  }
+  if ((options & WCONTINUED) !== 0 && c.continuedUnreported) {
+    out.code = CLD_CONTINUED;
+    out.siStatus = SIGCONT;
+    out.status = 0xffff;
+    out.usage = totalUsage(c);
+    if (!keep) c.continuedUnreported = false;
+    return true;
+  }
+  return false;
+}
+
+/** do_wait(): 1 with `out` filled, 0 (WNOHANG), −ECHILD, or SYS_BLOCKED. */
+export function waitForChild(t: Task, r: WaitRequest, out: WaitOutcome): SysResult {
+  if (r.type !== P_ALL && r.pid === null) return -ECHILD;
+  let any = false;
+  for (const c of t.group.children) {
+    if (!eligible(t, c, r)) continue;
+    any = true;
+    if (consider(t, c, r.options, out)) return 1;
+  }
+  if (!any) return -ECHILD;
+  if ((r.options & WNOHANG) !== 0) return 0;
+  t.waitOn(t.group.childWaiters, CHILD_EVENT);
+  return t.block();
+}

@@ -1,0 +1,178 @@
+/** kill, tkill, tgkill, rt_sigqueueinfo, rt_tgsigqueueinfo, pidfd_send_signal. Linux: kernel/signal.c. */
+import { EBADF, EFAULT, EINVAL, EPERM, ESRCH } from '../sentry/abi/errno.ts';
+import { SIGINFO_SIZE, SI_TKILL, SI_USER } from '../sentry/abi/signal.ts';
+import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
+import { PidFdFile } from '../sentry/fsimpl/anon/pidfd.ts';
+import type { PidNamespace } from '../sentry/kernel/pid-namespace.ts';
+import { SigInfo, sigInfoUser } from '../sentry/kernel/sig-info.ts';
+import {
+  checkKill,
+  copySigInfo,
+  sendGroupSignal,
+  sendTaskSignal,
+  validSignal,
+} from '../sentry/kernel/signal-send.ts';
+import {
+  fd,
+  inStruct,
+  pid,
+  signal,
+  uint,
+  type SysResult,
+  type SyscallRow,
+} from '../sentry/kernel/syscall-table.ts';
+import type { Task } from '../sentry/kernel/task.ts';
+import type { ThreadGroup } from '../sentry/kernel/thread-group.ts';
+
+function userInfo(t: Task, sig: number, code: number, ns: PidNamespace): SigInfo {
+  return sigInfoUser(sig, code, t.group.pid.nrIn(ns), t.creds.uid);
+}
+
+/** Sender in an ancestor namespace of the receiver: SIGKILL and SIGSTOP reach even that namespace's init. */
+function fromOutside(t: Task, g: ThreadGroup): boolean {
+  return t.group.pid.nrIn(g.pid.ns) === 0;
+}
+
+/** kill_pid_info(): permission, then the signal to the process. */
+function killGroup(t: Task, g: ThreadGroup, sig: number, info: SigInfo | null): number {
+  const bad = checkKill(t, g, sig);
+  if (bad !== 0 || sig === 0 || g.isZombie) return bad;
+  return sendGroupSignal(g, info ?? userInfo(t, sig, SI_USER, g.pid.ns), fromOutside(t, g));
+}
+
+/** Any thread's number names its process. */
+function findGroup(t: Task, nr: number): ThreadGroup | null {
+  const p = t.pidNs.find(nr);
+  return p === null ? null : (p.group ?? p.task?.group ?? null);
+}
+
+/** Sends to each of `groups`: 0 if one was reached, else the last refusal. */
+function killMany(t: Task, groups: Iterable<ThreadGroup>, sig: number): number {
+  let result = -ESRCH;
+  for (const g of [...groups]) {
+    const r = killGroup(t, g, sig, null);
+    if (r === 0) result = 0;
+    else if (result !== 0) result = r;
+  }
+  return result;
+}
+
+function sysKill(t: Task, a: SyscallArgs): SysResult {
+  const nr = a.int(0);
+  const sig = a.int(1);
+  if (nr === -0x80000000) return -ESRCH;
+  if (nr > 0) {
+    const g = findGroup(t, nr);
+    if (g === null) return -ESRCH;
+    return validSignal(sig) ? killGroup(t, g, sig, null) : -EINVAL;
+  }
+  if (nr === -1) {
+    const others = t.pidNs.groups().filter((g) => g !== t.group && g.pid.nrIn(t.pidNs) > 1);
+    if (!validSignal(sig)) return others.length > 0 ? -EINVAL : -ESRCH;
+    if (others.length === 0) return -ESRCH;
+    // "On Linux, kill(-1) does not report EPERM if at least one process could be signalled".
+    const r = killMany(t, others, sig);
+    return r === -EPERM ? -EPERM : r;
+  }
+  const pgrp = nr === 0 ? t.group.processGroup : t.pidNs.findProcessGroup(-nr);
+  if (pgrp === null) return -ESRCH;
+  return validSignal(sig) ? killMany(t, pgrp.members, sig) : -EINVAL;
+}
+
+function killThread(t: Task, tgid: number, tid: number, sig: number, info: SigInfo | null): number {
+  const target = t.pidNs.findTask(tid);
+  if (target === null || (tgid > 0 && target.group.pid.nrIn(t.pidNs) !== tgid)) return -ESRCH;
+  if (!validSignal(sig)) return -EINVAL;
+  const bad = checkKill(t, target.group, sig);
+  if (bad !== 0 || sig === 0) return bad;
+  const sent = info ?? userInfo(t, sig, SI_TKILL, target.pidNs);
+  return sendTaskSignal(target, sent, fromOutside(t, target.group));
+}
+
+function sysTkill(t: Task, a: SyscallArgs): SysResult {
+  return a.int(0) <= 0 ? -EINVAL : killThread(t, 0, a.int(0), a.int(1), null);
+}
+
+function sysTgkill(t: Task, a: SyscallArgs): SysResult {
+  if (a.int(0) <= 0 || a.int(1) <= 0) return -EINVAL;
+  return killThread(t, a.int(0), a.int(1), a.int(2), null);
+}
+
+/** siginfo of the caller's making; the signal number is the call's. */
+function readInfo(t: Task, addr: number, sig: number): SigInfo | number {
+  const info = new SigInfo(sig, 0);
+  if (t.mem.copyIn(addr, info.bytes, 0, SIGINFO_SIZE) !== 0) return -EFAULT;
+  info.signo = sig;
+  return info;
+}
+
+/** "Not even root can pretend to send signals from the kernel", nor tkill: kernel/signal.c */
+function isForged(info: SigInfo): boolean {
+  return info.code >= 0 || info.code === SI_TKILL;
+}
+
+function sysRtSigqueueinfo(t: Task, a: SyscallArgs): SysResult {
+  const nr = a.int(0);
+  const sig = a.int(1);
+  const info = readInfo(t, a.addr(2), sig);
+  if (typeof info === 'number') return info;
+  if (isForged(info) && nr !== t.tgid) return -EPERM;
+  const g = nr > 0 ? findGroup(t, nr) : null;
+  if (g === null) return -ESRCH;
+  return validSignal(sig) ? killGroup(t, g, sig, info) : -EINVAL;
+}
+
+function sysRtTgsigqueueinfo(t: Task, a: SyscallArgs): SysResult {
+  const tgid = a.int(0);
+  const tid = a.int(1);
+  const sig = a.int(2);
+  const info = readInfo(t, a.addr(3), sig);
+  if (typeof info === 'number') return info;
+  if (tgid <= 0 || tid <= 0) return -EINVAL;
+  if (isForged(info) && tid !== t.tid) return -EPERM;
+  return killThread(t, tgid, tid, sig, info);
+}
+
+function sysPidfdSendSignal(t: Task, a: SyscallArgs): SysResult {
+  if (a.uint(3) !== 0) return -EINVAL;
+  const sig = a.int(1);
+  const f = t.fdTable.get(a.int(0));
+  if (!(f instanceof PidFdFile)) return -EBADF;
+  let info: SigInfo | null = null;
+  if (a.addr(2) !== 0) {
+    const given = readInfo(t, a.addr(2), sig);
+    if (typeof given === 'number') return given;
+    // The number in the struct has to be the call's.
+    const stated = copySigInfo(given);
+    if (t.mem.copyIn(a.addr(2), stated.bytes, 0, 4) !== 0) return -EFAULT;
+    if (stated.signo !== sig) return -EINVAL;
+    if (f.pid.group !== t.group && isForged(given)) return -EPERM;
+    info = given;
+  }
+  const g = f.pid.group;
+  if (g === null) return -ESRCH;
+  return validSignal(sig) ? killGroup(t, g, sig, info) : -EINVAL;
+}
+
+const siginfo = inStruct(SIGINFO_SIZE, 'siginfo');
+
+export const killRows: SyscallRow[] = [
+  { nr: 62, name: 'kill', fn: sysKill, args: [pid, signal], support: 'full' },
+  { nr: 129, name: 'rt_sigqueueinfo', fn: sysRtSigqueueinfo, args: [pid, signal, siginfo], support: 'full' },
+  { nr: 200, name: 'tkill', fn: sysTkill, args: [pid, signal], support: 'full' },
+  { nr: 234, name: 'tgkill', fn: sysTgkill, args: [pid, pid, signal], support: 'full' },
+  {
+    nr: 297,
+    name: 'rt_tgsigqueueinfo',
+    fn: sysRtTgsigqueueinfo,
+    args: [pid, pid, signal, siginfo],
+    support: 'full',
+  },
+  {
+    nr: 424,
+    name: 'pidfd_send_signal',
+    fn: sysPidfdSendSignal,
+    args: [fd, signal, siginfo, uint],
+    support: 'full',
+  },
+];
