@@ -4,7 +4,7 @@ export interface ExportConfig {
   /** Directory or file in the gofer's root; the launcher puts export N at /N. */
   path: string;
   readOnly: boolean;
-  /** Host mounts below `path` are part of it. */
+  /** Host mounts below `path` are served too, unless they are the kernel's own (proc, sysfs, …). */
   crossMounts: boolean;
 }
 
@@ -32,14 +32,15 @@ function parseExport(raw: unknown, index: number): ExportConfig {
   }
   return {
     path: Buffer.from(path, 'utf8').toString('latin1'),
-    readOnly: bool(m, 'readOnly', index),
-    crossMounts: bool(m, 'crossMounts', index),
+    readOnly: bool(m, 'readOnly', index, false),
+    // The launcher has cloned the tree with the mounts that belong to it.
+    crossMounts: bool(m, 'crossMounts', index, true),
   };
 }
 
-function bool(m: Record<string, unknown> | null, field: string, index: number): boolean {
+function bool(m: Record<string, unknown> | null, field: string, index: number, other: boolean): boolean {
   const v = m?.[field];
-  if (v === undefined) return false;
+  if (v === undefined) return other;
   if (typeof v !== 'boolean') throw new Error(`gofer config: exports[${index}].${field} is not a boolean`);
   return v;
 }

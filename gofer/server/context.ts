@@ -94,6 +94,7 @@ export class ServerContext {
    * socket or FIFO; O_NONBLOCK keeps file leases from blocking the gofer.
    */
   openReal(node: ServerInode, flags: number): number {
+    if (node.sealed) return -EACCES;
     const fd = this.table.fdOf(node);
     if (fd < 0) return fd;
     if (node.type === S_IFDIR) {
@@ -106,6 +107,6 @@ export class ServerContext {
 
   /** −EROFS if nothing may be changed here, else 0. */
   writable(node: ServerInode): number {
-    return node.mount.readOnly ? -EROFS : 0;
+    return node.mount.readOnly || node.sealed ? -EROFS : 0;
   }
 }

@@ -4,7 +4,7 @@
  * same (device, inode number, birth time), else the inode is stale. Inodes that lost the name known here are
  * pinned: their descriptor is the only way to them.
  */
-import { EMFILE, ENFILE, ENOENT, ENOTDIR, ESTALE, ELOOP } from '../../sentry/abi/errno.ts';
+import { EMFILE, ENFILE, ENOENT, ENOTDIR, ESTALE, ELOOP, EXDEV } from '../../sentry/abi/errno.ts';
 import { STATX } from '../protocol/attr.ts';
 import {
   O_CLOEXEC,
@@ -15,7 +15,9 @@ import {
   RESOLVE_NO_SYMLINKS,
   RESOLVE_NO_XDEV,
   closeFd,
+  fstatfs,
   openBeneath,
+  statfsBuffer,
   statxBuffer,
   statxFd,
 } from '../host/fs.ffi.ts';
@@ -36,9 +38,8 @@ export interface ServerMount {
   readonly readOnly: boolean;
   readonly resolve: number;
   root: ServerInode | null;
-  /** Host mount id of the root, to see crossings where they are not allowed. */
-  mntIdLo: number;
-  mntIdHi: number;
+  /** Host mounts by id: true if their files are served. Those of others are sealed. */
+  readonly hostMounts: Map<string, boolean>;
 }
 
 export function newMount(index: number, readOnly: boolean, crossMounts: boolean): ServerMount {
@@ -48,10 +49,34 @@ export function newMount(index: number, readOnly: boolean, crossMounts: boolean)
     readOnly,
     resolve: crossMounts ? resolve : resolve | RESOLVE_NO_XDEV,
     root: null,
-    mntIdLo: 0,
-    mntIdHi: 0,
+    hostMounts: new Map(),
   };
 }
+
+/**
+ * File systems of the host's kernel (include/uapi/linux/magic.h): what they show is the host's state, not files, and
+ * reading or writing it has effects. Where one is mounted below a served tree, it is sealed.
+ */
+const KERNEL_FILE_SYSTEMS = new Set([
+  0x9fa0, // proc
+  0x62656572, // sysfs
+  0x64626720, // debugfs
+  0x74726163, // tracefs
+  0x73636673, // securityfs
+  0x62656570, // configfs
+  0xcafe4a11, // bpf
+  0x27e0eb, // cgroup
+  0x63677270, // cgroup2
+  0x1cd1, // devpts
+  0x19800202, // mqueue
+  0x6165676c, // pstore
+  0xde5e81e4, // efivarfs
+  0x42494e4d, // binfmt_misc
+  0xf97cff8c, // selinuxfs
+  0x6e736673, // nsfs
+  0x0187, // autofs
+  0x65735543, // fusectl
+]);
 
 export interface ServerInode {
   id: number;
@@ -65,6 +90,8 @@ export interface ServerInode {
   /** O_PATH descriptor, or −1. */
   fd: number;
   pinned: boolean;
+  /** Root of a host mount that is not served: looks like an empty directory (or a file that cannot be opened). */
+  readonly sealed: boolean;
   newer: ServerInode | null;
   older: ServerInode | null;
 }
@@ -102,9 +129,8 @@ export class InodeTable {
   addRoot(mount: ServerMount, fd: number): ServerInode | number {
     const r = statxFd(fd);
     if (r < 0) return r;
-    mount.mntIdLo = statxBuffer.view.getUint32(STATX.mntId, true);
-    mount.mntIdHi = statxBuffer.view.getUint32(STATX.mntId + 4, true);
-    const root = this.intern(mount, null, '');
+    mount.hostMounts.set(statxMount(), true);
+    const root = this.intern(mount, null, '', false);
     if (typeof root === 'number') return root;
     root.fd = fd;
     root.pinned = true;
@@ -112,13 +138,25 @@ export class InodeTable {
     return root;
   }
 
-  /** True if the inode in statxBuffer lies on another host mount than it may. */
-  crossesMount(mount: ServerMount): boolean {
-    return (
-      (mount.resolve & RESOLVE_NO_XDEV) !== 0 &&
-      (statxBuffer.view.getUint32(STATX.mntId, true) !== mount.mntIdLo ||
-        statxBuffer.view.getUint32(STATX.mntId + 4, true) !== mount.mntIdHi)
-    );
+  /**
+   * True if the inode in statxBuffer, `name` in directory `dirFd`, lies on a host mount that is not served. The buffer
+   * is as before afterwards.
+   */
+  isSealed(mount: ServerMount, dirFd: number, name: string): boolean {
+    const id = statxMount();
+    let served = mount.hostMounts.get(id);
+    if (served === undefined) {
+      served = false;
+      if ((mount.resolve & RESOLVE_NO_XDEV) === 0) {
+        const fd = this.openName(mount, dirFd, name);
+        if (fd >= 0) {
+          served = fstatfs(fd) >= 0 && !KERNEL_FILE_SYSTEMS.has(statfsBuffer.u32[0]);
+          closeFd(fd);
+        }
+      }
+      mount.hostMounts.set(id, served);
+    }
+    return !served;
   }
 
   /** The registered inode whose attributes are in statxBuffer, if there is one. */
@@ -128,12 +166,17 @@ export class InodeTable {
   }
 
   /** The inode whose attributes are in statxBuffer, registered under its newest name. */
-  intern(mount: ServerMount, parent: ServerInode | null, name: string): ServerInode | number {
+  intern(
+    mount: ServerMount,
+    parent: ServerInode | null,
+    name: string,
+    sealed: boolean,
+  ): ServerInode | number {
     const key = statxKey(mount);
     const birth = statxBirth();
     const type = statxBuffer.view.getUint16(STATX.mode, true) & S_IFMT;
     const old = this.byKey.get(key);
-    if (old !== undefined && old.birth === birth && old.type === type) {
+    if (old !== undefined && old.birth === birth && old.type === type && old.sealed === sealed) {
       if (old.parent !== null && parent !== null) {
         old.parent = parent;
         old.name = name;
@@ -152,6 +195,7 @@ export class InodeTable {
       name,
       fd: -1,
       pinned: false,
+      sealed,
       newer: null,
       older: null,
     };
@@ -175,6 +219,7 @@ export class InodeTable {
 
   /** O_PATH descriptor of `node`, valid until the next call; −errno if it cannot be had. */
   fdOf(node: ServerInode): number {
+    if (node.sealed) return -EXDEV;
     if (node.fd >= 0) {
       this.touch(node);
       return node.fd;
@@ -299,6 +344,11 @@ function statxKey(mount: ServerMount): string {
   const v = statxBuffer.view;
   const dev = v.getUint32(STATX.devMajor, true) * 0x100000000 + v.getUint32(STATX.devMinor, true);
   return `${mount.index}:${dev}:${v.getUint32(STATX.ino + 4, true)}:${v.getUint32(STATX.ino, true)}`;
+}
+
+function statxMount(): string {
+  const v = statxBuffer.view;
+  return `${v.getUint32(STATX.mntId + 4, true)}:${v.getUint32(STATX.mntId, true)}`;
 }
 
 /** Tells a new file from an old one whose inode number it got. */

@@ -1,5 +1,5 @@
 /** Requests that change nothing: attach, walk, getattr, open, readlink, statfs, fsync, forget. */
-import { EACCES, EINVAL, ENODEV, ENOTDIR, EXDEV } from '../../sentry/abi/errno.ts';
+import { EACCES, EINVAL, ENODEV, ENOENT, ENOTDIR, ESTALE, EXDEV } from '../../sentry/abi/errno.ts';
 import { GOFER_RDWR, GOFER_TRUNC, GOFER_WALK_MAX, GOFER_WRITE } from '../../sentry/gofer-api/gofer-api.ts';
 import { FORGET_MAX, MOUNT_READONLY } from '../protocol/layout.ts';
 import {
@@ -64,34 +64,28 @@ export function walk(ctx: ServerContext): number {
 /** One component of a walk; leaves its attributes in statxBuffer. */
 function step(ctx: ServerContext, dir: ServerInode, name: string, isLast: boolean): ServerInode | number {
   if (dir.type !== S_IFDIR) return -ENOTDIR;
+  if (dir.sealed) return -ENOENT;
   const table = ctx.table;
   const dirFd = table.fdOf(dir);
   if (dirFd < 0) return dirFd;
-  if (isLast) {
-    // No descriptor for what may only be looked at. statx neither follows links nor triggers mounts.
-    const r = statxAt(dirFd, name);
-    if (r < 0) return r;
-    if (table.crossesMount(dir.mount)) return -EXDEV;
-    return table.intern(dir.mount, dir, name);
-  }
-  const fd = table.openName(dir.mount, dirFd, name);
-  if (fd < 0) return fd;
-  const r = statxFd(fd);
-  const node = r < 0 ? r : table.intern(dir.mount, dir, name);
-  if (typeof node === 'number') {
-    closeFd(fd);
-    return node;
-  }
-  table.adopt(node, fd);
+  // No descriptor for what may only be looked at. statx neither follows links nor triggers mounts.
+  const fd = isLast ? -EXDEV : table.openName(dir.mount, dirFd, name);
+  if (fd < 0 && fd !== -EXDEV) return fd;
+  const r = fd < 0 ? statxAt(dirFd, name) : statxFd(fd);
+  const node = r < 0 ? r : table.intern(dir.mount, dir, name, table.isSealed(dir.mount, dirFd, name));
+  if (fd < 0) return node;
+  if (typeof node === 'number' || node.sealed) closeFd(fd);
+  else table.adopt(node, fd);
   return node;
 }
 
 export function getattr(ctx: ServerContext): number {
   const node = ctx.inode();
   ctx.endOfRequest();
-  const fd = ctx.table.fdOf(node);
+  const at = node.sealed ? node.parent : node;
+  const fd = at === null ? -ESTALE : ctx.table.fdOf(at);
   if (fd < 0) return fd;
-  const r = statxFd(fd);
+  const r = node.sealed ? statxAt(fd, node.name) : statxFd(fd);
   if (r < 0) return r;
   ctx.putAttr(node.id);
   return 0;

@@ -90,7 +90,7 @@ export function create(ctx: ServerContext): number {
   const fd = openBeneath(dirFd, name, CREATE_FLAGS | access, mode & 0o777, dir.mount.resolve);
   if (fd < 0) return fd;
   const r = settle(ctx, fd, mode, uid, gid);
-  const node = r < 0 ? r : ctx.table.intern(dir.mount, dir, name);
+  const node = r < 0 ? r : ctx.table.intern(dir.mount, dir, name, false);
   if (typeof node === 'number') {
     closeFd(fd);
     unlinkAt(dirFd, name, 0);
@@ -135,7 +135,7 @@ function makeNode(ctx: ServerContext, type: number): number {
   const fd = ctx.table.openName(dir.mount, dirFd, name);
   if (fd < 0) return fd;
   r = settle(ctx, fd, mode, uid, gid);
-  const node = r < 0 ? r : ctx.table.intern(dir.mount, dir, name);
+  const node = r < 0 ? r : ctx.table.intern(dir.mount, dir, name, false);
   if (typeof node === 'number') {
     closeFd(fd);
     unlinkAt(dirFd, name, type === S_IFDIR ? AT_REMOVEDIR : 0);
@@ -163,7 +163,7 @@ export function link(ctx: ServerContext): number {
   if (r < 0) return r;
   statxFd(fd);
   // The new name is the fresher one; the old may be gone already.
-  const same = ctx.table.intern(dir.mount, dir, name);
+  const same = ctx.table.intern(dir.mount, dir, name, false);
   if (typeof same === 'number') return same;
   ctx.putAttr(same.id);
   return 0;
@@ -238,7 +238,7 @@ export function rename(ctx: ServerContext): number {
 
 function renamed(ctx: ServerContext, node: ServerInode | null, dir: ServerInode, name: string): void {
   if (node === null || node.parent === null) return;
-  if (statxFd(node.fd) >= 0) ctx.table.intern(dir.mount, dir, name);
+  if (statxFd(node.fd) >= 0) ctx.table.intern(dir.mount, dir, name, false);
 }
 
 export function setattr(ctx: ServerContext): number {

@@ -23,6 +23,11 @@ export function readdir(ctx: ServerContext): number {
   ctx.endOfRequest();
   if (flags > (READDIR_RESTART | READDIR_ATTRS)) throw new ProtocolError(`readdir flags ${flags}`);
   if (node.type !== S_IFDIR) return -ENOTDIR;
+  if (node.sealed) {
+    ctx.writer.u32(0);
+    ctx.writer.u32(1);
+    return 0;
+  }
   if ((flags & READDIR_RESTART) !== 0) {
     endStream(ctx);
     const fd = ctx.openReal(node, 0);
@@ -66,7 +71,8 @@ function fill(ctx: ServerContext, stream: DirStream, withAttrs: boolean): number
     const nameEnd = bytes.indexOf(0, at + D_NAME);
     const name = bytes.toString('latin1', at + D_NAME, nameEnd);
     if (name === '.' || name === '..') continue;
-    const hasAttr = withAttrs && statxAt(stream.fd, name) >= 0 && !ctx.table.crossesMount(stream.node.mount);
+    const hasAttr =
+      withAttrs && statxAt(stream.fd, name) >= 0 && !ctx.table.isSealed(stream.node.mount, stream.fd, name);
     writer.u8(view.getUint8(at + D_TYPE));
     writer.u8(name.length);
     writer.u8(hasAttr ? 1 : 0);
