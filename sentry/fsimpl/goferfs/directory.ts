@@ -1,0 +1,290 @@
+/** Directories of goferfs: look-ups, changes, and listings kept in exclusive caching. */
+import { EEXIST, EINVAL, ENOENT, EXDEV } from '../../abi/errno.ts';
+import { SEEK_CUR, SEEK_SET } from '../../abi/fcntl.ts';
+import { DT_DIR, modeToDt } from '../../abi/stat.ts';
+import { GOFER_RDWR } from '../../gofer-api/gofer-api.ts';
+import type { GoferAttr, GoferDirent, GoferNewInode, GoferOpened } from '../../gofer-api/gofer-api.ts';
+import type { CallContext } from '../../vfs/call-context.ts';
+import type { Path } from '../../vfs/dentry.ts';
+import { FileDescription, type DirEmit } from '../../vfs/file-description.ts';
+import type { Inode } from '../../vfs/inode.ts';
+import { currentTime } from '../../vfs/times.ts';
+import { GoferInode } from './inode.ts';
+import { GoferRegular } from './regular.ts';
+
+const RENAME_EXCHANGE = 2;
+/** After so many absent names the whole directory is listed, so that further ones need no message. */
+const MISSES_BEFORE_LISTING = 3;
+/** Longer listings are not kept. */
+const LISTING_MAX = 20_000;
+
+const found: GoferAttr[] = [];
+let tmpfiles = 0;
+
+export class GoferDir extends GoferInode {
+  /** All names, in exclusive caching once they were read; null if not known. */
+  private listing: Map<string, GoferDirent> | null = null;
+  private counted = 0;
+  private misses = 0;
+
+  override lookup(name: string, _t: CallContext | null): Inode | number {
+    if (this.listing !== null) {
+      const entry = this.listing.get(name);
+      if (entry === undefined) return -ENOENT;
+      if (entry.attr !== null) {
+        // Attributes of a listing count once: from now on the inode knows better.
+        const listed = this.gofer.inodeForListed(entry.attr, this, name);
+        entry.attr = null;
+        if (listed !== null) return listed;
+      }
+    }
+    const id = this.goferId();
+    if (id < 0) return id;
+    found.length = 0;
+    const r = this.gofer.client.walk(id, [name], found);
+    if (r < 0) {
+      if (r === -ENOENT) this.missed();
+      return r;
+    }
+    return this.gofer.inodeFor(found[0], this, name);
+  }
+
+  private missed(): void {
+    if (!this.gofer.exclusive || this.listing !== null) return;
+    if (++this.misses < MISSES_BEFORE_LISTING) return;
+    this.misses = 0;
+    this.readListing(false);
+  }
+
+  /** Reads the directory; keeps the result if nobody else can change it. */
+  readListing(withAttrs: boolean): GoferDirent[] | number {
+    const id = this.goferId();
+    if (id < 0) return id;
+    const entries = this.gofer.client.readdir(id, withAttrs && this.gofer.exclusive);
+    if (typeof entries === 'number' || !this.gofer.exclusive) return entries;
+    this.dropListing();
+    if (entries.length > LISTING_MAX) return entries;
+    const map = new Map<string, GoferDirent>();
+    for (const e of entries) map.set(e.name, e);
+    this.listing = map;
+    this.counted = entries.length;
+    this.gofer.countListing(this, this.counted);
+    return entries;
+  }
+
+  /** The kept listing as an array, or a new one. */
+  entries(): GoferDirent[] | number {
+    return this.listing !== null ? Array.from(this.listing.values()) : this.readListing(true);
+  }
+
+  dropListing(): void {
+    if (this.listing === null) return;
+    this.listing = null;
+    this.gofer.uncountListing(this, this.counted);
+  }
+
+  /** A name has come to exist here. */
+  private added(name: string, inode: GoferInode): void {
+    this.listing?.set(name, { name, type: modeToDt(inode.mode), ino: inode.ino, attr: null });
+    this.invalidate();
+  }
+
+  private removed(name: string): void {
+    this.listing?.delete(name);
+    this.invalidate();
+  }
+
+  override create(name: string, mode: number, uid: number, gid: number): Inode | number {
+    const id = this.goferId();
+    if (id < 0) return id;
+    const r = this.gofer.client.create(id, name, owner(mode, uid, gid), GOFER_RDWR);
+    return typeof r === 'number' ? r : this.created(name, r);
+  }
+
+  private created(name: string, r: GoferOpened): GoferRegular {
+    // The gofer and its client have made sure that it is a regular file.
+    const inode = this.gofer.inodeFor(r.attr, this, name) as GoferRegular;
+    inode.adoptWritable(r.hostFd);
+    this.added(name, inode);
+    return inode;
+  }
+
+  /** A file that has no name when it is returned; the host sees one for a moment. */
+  override tmpfile(mode: number, uid: number, gid: number): Inode | number {
+    const id = this.goferId();
+    if (id < 0) return id;
+    for (;;) {
+      const name = `.tmpfile-${tmpfiles++}`;
+      const r = this.gofer.client.create(id, name, owner(mode, uid, gid), GOFER_RDWR);
+      if (r === -EEXIST) continue;
+      if (typeof r === 'number') return r;
+      const inode = this.created(name, r);
+      const removed = this.unlink(name, inode);
+      return removed < 0 ? removed : inode;
+    }
+  }
+
+  override mkdir(name: string, mode: number, uid: number, gid: number): Inode | number {
+    const id = this.goferId();
+    if (id < 0) return id;
+    return this.made(name, this.gofer.client.mkdir(id, name, owner(mode, uid, gid)));
+  }
+
+  override symlink(name: string, target: string, uid: number, gid: number): Inode | number {
+    const id = this.goferId();
+    if (id < 0) return id;
+    return this.made(name, this.gofer.client.symlink(id, name, target, uid, gid));
+  }
+
+  override mknod(name: string, mode: number, _rdev: number, uid: number, gid: number): Inode | number {
+    const id = this.goferId();
+    if (id < 0) return id;
+    return this.made(name, this.gofer.client.mknod(id, name, { mode, uid, gid }));
+  }
+
+  private made(name: string, attr: GoferAttr | number): Inode | number {
+    if (typeof attr === 'number') return attr;
+    const inode = this.gofer.inodeFor(attr, this, name);
+    this.added(name, inode);
+    return inode;
+  }
+
+  override link(name: string, inode: Inode): number {
+    if (!(inode instanceof GoferInode) || inode.gofer !== this.gofer) return -EXDEV;
+    const target = inode.goferId();
+    if (target < 0) return target;
+    const id = this.goferId();
+    if (id < 0) return id;
+    const attr = this.gofer.client.link(target, id, name);
+    if (typeof attr === 'number') return attr;
+    inode.foundAs(this, name);
+    inode.apply(attr);
+    this.added(name, inode);
+    return 0;
+  }
+
+  override unlink(name: string, inode: Inode): number {
+    return this.removeName(name, inode, false);
+  }
+
+  override rmdir(name: string, inode: Inode): number {
+    return this.removeName(name, inode, true);
+  }
+
+  private removeName(name: string, inode: Inode, isDir: boolean): number {
+    const id = this.goferId();
+    if (id < 0) return id;
+    const r = this.gofer.client.unlink(id, name, isDir);
+    if (r < 0) return r;
+    this.removed(name);
+    (inode as GoferInode).nameRemoved(this, name);
+    return 0;
+  }
+
+  override rename(
+    oldName: string,
+    inode: Inode,
+    newDir: Inode,
+    newName: string,
+    target: Inode | null,
+    flags: number,
+  ): number {
+    if (!(newDir instanceof GoferDir) || newDir.gofer !== this.gofer) return -EXDEV;
+    if ((flags & ~3) !== 0) return -EINVAL;
+    const id = this.goferId();
+    if (id < 0) return id;
+    const newId = newDir.goferId();
+    if (newId < 0) return newId;
+    const r = this.gofer.client.rename(id, oldName, newId, newName, flags);
+    if (r < 0) return r;
+    const moved = inode as GoferInode;
+    const other = target as GoferInode | null;
+    // rename(2) of two links of one file does nothing.
+    if (moved === other) return 0;
+    this.removed(oldName);
+    if (other !== null && flags === RENAME_EXCHANGE) {
+      other.foundAs(this, oldName);
+      other.invalidate();
+      this.added(oldName, other);
+    } else if (other !== null) {
+      other.nameRemoved(newDir, newName);
+    }
+    moved.foundAs(newDir, newName);
+    moved.invalidate();
+    newDir.added(newName, moved);
+    return 0;
+  }
+
+  override open(_t: CallContext, path: Path, _flags: number): FileDescription | number {
+    this.fresh = false;
+    return new GoferDirFile(path, this, _flags);
+  }
+
+  /** Directory sizes and link counts change with their contents: a removed one keeps what it had. */
+  override nameRemoved(dir: GoferDir, name: string): void {
+    super.nameRemoved(dir, name);
+    this.dropListing();
+    this.ctime = currentTime();
+    this.stale = false;
+  }
+
+  override evict(): void {
+    this.dropListing();
+    super.evict();
+  }
+}
+
+/** The mode's permission bits and owner of a new inode. */
+function owner(mode: number, uid: number, gid: number): GoferNewInode {
+  return { mode: mode & 0o7777, uid, gid };
+}
+
+/** An open directory. Its position is 0 for ".", 1 for "..", then the index of the entry plus 2. */
+class GoferDirFile extends FileDescription {
+  private readonly dir: GoferDir;
+  private list: GoferDirent[] | null = null;
+
+  constructor(path: Path, dir: GoferDir, flags: number) {
+    super(path, dir, flags);
+    this.dir = dir;
+  }
+
+  override get pollable(): boolean {
+    return false;
+  }
+
+  override getdents(_t: CallContext, emit: DirEmit): number {
+    if (this.dir.dead) return -ENOENT;
+    if (this.list === null || this.pos === 0) {
+      const list = this.dir.entries();
+      if (typeof list === 'number') return list;
+      this.list = list;
+    }
+    if (this.pos === 0) {
+      if (!emit('.', this.dir.ino, DT_DIR, 1)) return 0;
+      this.pos = 1;
+    }
+    if (this.pos === 1) {
+      if (!emit('..', this.path?.dentry.parent?.inode?.ino ?? this.dir.ino, DT_DIR, 2)) return 0;
+      this.pos = 2;
+    }
+    while (this.pos - 2 < this.list.length) {
+      const e = this.list[this.pos - 2];
+      if (!emit(e.name, e.ino, e.type, this.pos + 1)) return 0;
+      this.pos++;
+    }
+    return 0;
+  }
+
+  override seek(_t: CallContext, offset: number, whence: number): number {
+    const pos = whence === SEEK_SET ? offset : whence === SEEK_CUR ? this.pos + offset : -1;
+    if (pos < 0) return -EINVAL;
+    this.pos = pos;
+    return pos;
+  }
+
+  override fsync(dataOnly: boolean): number {
+    const id = this.dir.goferId();
+    return id < 0 ? id : this.dir.gofer.client.fsync(id, dataOnly);
+  }
+}

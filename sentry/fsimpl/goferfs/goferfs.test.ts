@@ -1,0 +1,326 @@
+import * as fs from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { RemoteGofer } from '../../../gofer/client/client.ts';
+import { LoopChannel } from '../../../gofer/client/loop-channel.ts';
+import { InodeTable } from '../../../gofer/server/inode-table.ts';
+import { makeServer } from '../../../gofer/server/make-server.ts';
+import * as E from '../../abi/errno.ts';
+import { O_APPEND, O_RDONLY, O_RDWR, O_WRONLY, SEEK_END } from '../../abi/fcntl.ts';
+import { fcntl } from '../../host/sys.ffi.ts';
+import { setDentryLimit, DENTRY_CACHE_MAX } from '../../vfs/dentry.ts';
+import type { FileDescription, MapSource } from '../../vfs/file-description.ts';
+import type { Inode } from '../../vfs/inode.ts';
+import { TestContext } from '../../vfs/testing/context.ts';
+import { LOOKUP_FOLLOW, nd, walk } from '../../vfs/walk.ts';
+import type { GoferDir } from './directory.ts';
+import { GoferSuperBlock } from './super-block.ts';
+
+let dir: string;
+let channel: LoopChannel;
+let table: InodeTable;
+let sb: GoferSuperBlock;
+let t: TestContext;
+let root: GoferDir;
+
+function start(exclusive: boolean): void {
+  table = new InodeTable(64, 10_000);
+  channel = new LoopChannel(makeServer([{ path: dir, readOnly: false, crossMounts: true }], table));
+  const client = new RemoteGofer(channel, () => undefined);
+  client.hello();
+  sb = GoferSuperBlock.attach(client, 0, exclusive) as GoferSuperBlock;
+  t = new TestContext(sb);
+  root = sb.root as GoferDir;
+}
+
+beforeEach(() => {
+  dir = fs.mkdtempSync(join(tmpdir(), 'goferfs-'));
+});
+
+afterEach(() => {
+  setDentryLimit(DENTRY_CACHE_MAX);
+  fs.rmSync(dir, { recursive: true, force: true });
+});
+
+/** Messages that `f` needs. */
+function messages(f: () => void): number {
+  const before = channel.requests;
+  f();
+  return channel.requests - before;
+}
+
+function find(name: string): Inode | number {
+  const r = walk(t, t.fs.root, name, LOOKUP_FOLLOW);
+  return r < 0 ? r : nd.dentry.inode!;
+}
+
+/** stat(2) */
+function stat(name: string): Inode {
+  const inode = find(name);
+  if (typeof inode === 'number') throw new Error(`${name}: errno ${-inode}`);
+  expect(inode.refresh()).toBe(0);
+  return inode;
+}
+
+function open(name: string, flags: number): FileDescription {
+  const inode = find(name);
+  if (typeof inode === 'number') throw new Error(`${name}: errno ${-inode}`);
+  const f = inode.open(t, nd.path(), flags);
+  if (typeof f === 'number') throw new Error(`open ${name}: errno ${-f}`);
+  return f;
+}
+
+function read(f: FileDescription, pos = 0): string {
+  const b = Buffer.alloc(1000);
+  const n = f.read(t, b, 0, b.length, pos);
+  return n < 0 ? `errno ${-n}` : b.toString('latin1', 0, n);
+}
+
+function write(f: FileDescription, text: string, pos = 0): number {
+  return f.write(t, Buffer.from(text, 'latin1'), 0, text.length, pos);
+}
+
+function list(f: FileDescription): string[] {
+  const names: string[] = [];
+  expect(f.getdents(t, (name) => names.push(name) > 0)).toBe(0);
+  return names.sort();
+}
+
+describe('exclusive', () => {
+  test('what was looked up, listed or opened once needs no message again', () => {
+    fs.mkdirSync(join(dir, 'd'));
+    fs.writeFileSync(join(dir, 'd/f'), 'hello');
+    start(true);
+    expect(messages(() => stat('d/f'))).toBe(2);
+    expect(stat('d/f').size).toBe(5);
+    const f = open('d/f', O_RDONLY);
+    expect(read(f)).toBe('hello');
+    f.unref();
+    expect(
+      messages(() => {
+        stat('d/f');
+        for (let i = 0; i < 3; i++) {
+          const g = open('d/f', O_RDONLY);
+          expect(read(g)).toBe('hello');
+          g.unref();
+        }
+      }),
+    ).toBe(0);
+    expect(messages(() => expect(find('d/none')).toBe(-E.ENOENT))).toBe(1);
+    expect(messages(() => expect(find('d/none')).toBe(-E.ENOENT))).toBe(0);
+  });
+
+  test('many absent names cost one listing', () => {
+    fs.mkdirSync(join(dir, 'd'));
+    fs.writeFileSync(join(dir, 'd/f'), 'hello');
+    start(true);
+    find('d');
+    expect(
+      messages(() => {
+        for (let i = 0; i < 100; i++) expect(find(`d/none${i}`)).toBe(-E.ENOENT);
+      }),
+    ).toBe(4);
+    expect(stat('d/f').size).toBe(5);
+  });
+
+  test('a listing brings the attributes of its files', () => {
+    fs.mkdirSync(join(dir, 'd'));
+    for (let i = 0; i < 50; i++) fs.writeFileSync(join(dir, `d/f${i}`), 'x'.repeat(i));
+    fs.linkSync(join(dir, 'd/f7'), join(dir, 'd/g7'));
+    start(true);
+    const d = open('d', O_RDONLY);
+    expect(list(d).length).toBe(53);
+    d.unref();
+    expect(
+      messages(() => {
+        for (let i = 0; i < 50; i++) if (i !== 7) expect(stat(`d/f${i}`).size).toBe(i);
+      }),
+    ).toBe(0);
+    expect(stat('d/f7')).toBe(stat('d/g7'));
+    const f = open('d/f9', O_RDONLY);
+    expect(read(f)).toBe('x'.repeat(9));
+    f.unref();
+  });
+
+  test('writes, appends and truncations show in the attributes', () => {
+    fs.writeFileSync(join(dir, 'f'), 'hello');
+    start(true);
+    const before = stat('f').mtime;
+    const f = open('f', O_RDWR);
+    expect(write(f, 'J')).toBe(1);
+    const a = open('f', O_WRONLY | O_APPEND);
+    expect(write(a, '!!')).toBe(2);
+    expect(a.hostReadFd).toBe(f.hostReadFd);
+    expect(read(f)).toBe('Jello!!');
+    expect(stat('f').size).toBe(7);
+    expect(stat('f').mtime.sec).toBeGreaterThanOrEqual(before.sec);
+    expect(f.seek(t, -1, SEEK_END)).toBe(6);
+    expect(f.truncate(t, 2)).toBe(0);
+    expect(stat('f').size).toBe(2);
+    expect(f.allocate(t, 0, 0, 8192)).toBe(0);
+    expect(stat('f').size).toBe(8192);
+    expect(stat('f').blocks).toBeGreaterThanOrEqual(16);
+    expect(f.fsync(false)).toBe(0);
+    f.unref();
+    a.unref();
+    expect(fs.statSync(join(dir, 'f')).size).toBe(8192);
+  });
+
+  test('mappings get host fds with just the rights they need', () => {
+    fs.writeFileSync(join(dir, 'f'), 'hello');
+    start(true);
+    const f = open('f', O_RDWR);
+    const rights = (m: MapSource | number): number => fcntl((m as MapSource).hostFd, 3, 0) & 3;
+    expect(rights(f.mapSource(false, 3, 0, 4096))).toBe(0);
+    expect(rights(f.mapSource(true, 1, 0, 4096))).toBe(0);
+    expect(rights(f.mapSource(true, 3, 0, 4096))).toBe(2);
+    const r = open('f', O_RDONLY);
+    expect(r.mapSource(true, 3, 0, 4096)).toBe(-E.EACCES);
+    f.unref();
+    r.unref();
+  });
+
+  test('names are made, moved and removed', () => {
+    start(true);
+    const uid = process.getuid!();
+    const gid = process.getgid!();
+    const f = root.create('f', 0o640, uid, gid) as Inode;
+    expect(fs.statSync(join(dir, 'f')).mode & 0o777).toBe(0o640);
+    const d = root.mkdir('d', 0o755, uid, gid) as GoferDir;
+    root.symlink('l', 'd/f', uid, gid);
+    expect(root.link('h', f)).toBe(0);
+    expect(f.nlink).toBe(2);
+    expect(root.rename('f', f, d, 'f', null, 0)).toBe(0);
+    expect(stat('l')).toBe(f);
+    expect(root.unlink('h', f)).toBe(0);
+    expect(stat('d/f').nlink).toBe(1);
+    expect(find('f')).toBe(-E.ENOENT);
+    expect(root.rmdir('d', d)).toBe(-E.ENOTEMPTY);
+    expect(d.unlink('f', f)).toBe(0);
+    expect(root.rmdir('d', d)).toBe(0);
+    expect(fs.readdirSync(dir)).toEqual(['l']);
+    const fifo = root.mknod('p', 0o010644, 0, uid, gid) as Inode;
+    expect(fifo.mode).toBe(0o010644);
+    expect(root.mknod('c', 0o020644, 0x103, uid, gid)).toBe(-E.EPERM);
+  });
+
+  test('a removed open file keeps its contents', () => {
+    fs.writeFileSync(join(dir, 'f'), 'hello');
+    start(true);
+    const f = open('f', O_RDWR);
+    expect(root.unlink('f', f.inode)).toBe(0);
+    f.path!.dentry.drop();
+    expect(f.inode.refresh()).toBe(0);
+    expect(f.inode.nlink).toBe(0);
+    expect(write(f, 'J')).toBe(1);
+    expect(read(f)).toBe('Jello');
+    expect(find('f')).toBe(-E.ENOENT);
+    f.unref();
+  });
+
+  test('unnamed files', () => {
+    start(true);
+    const inode = root.tmpfile(0o600, process.getuid!(), process.getgid!()) as Inode;
+    expect(fs.readdirSync(dir)).toEqual([]);
+    const f = inode.open(t, { mount: t.fs.root.mount, dentry: t.fs.root.dentry }, O_RDWR) as FileDescription;
+    expect(write(f, 'abc')).toBe(3);
+    expect(read(f)).toBe('abc');
+    f.unref();
+  });
+
+  test('listings follow our own changes, and rm -r while reading works', () => {
+    for (let i = 0; i < 20; i++) fs.writeFileSync(join(dir, `f${i}`), '');
+    start(true);
+    const d = open('.', O_RDONLY);
+    const names: string[] = [];
+    d.getdents(t, (name) => names.length < 5 && names.push(name) > 0);
+    const removed = names.filter((n) => !n.startsWith('.'));
+    for (const name of removed) {
+      expect(root.unlink(name, find(name) as Inode)).toBe(0);
+      nd.dentry.markDeleted();
+    }
+    d.getdents(t, (name) => names.push(name) > 0);
+    expect(new Set(names).size).toBe(22);
+    root.create('new', 0o644, process.getuid!(), process.getgid!());
+    expect(messages(() => expect(find(removed[0])).toBe(-E.ENOENT))).toBe(0);
+    d.pos = 0;
+    expect(messages(() => expect(list(d).length).toBe(20))).toBe(0);
+    d.unref();
+  });
+
+  test('dropped dentries forget inodes, host fds and ids', () => {
+    for (let i = 0; i < 300; i++) fs.writeFileSync(join(dir, `f${i}`), 'x');
+    start(true);
+    setDentryLimit(20);
+    const fdsBefore = fs.readdirSync('/proc/self/fd').length;
+    for (let round = 0; round < 2; round++) {
+      for (let i = 0; i < 300; i++) {
+        const f = open(`f${i}`, O_RDONLY);
+        expect(read(f)).toBe('x');
+        f.unref();
+      }
+    }
+    expect(sb.inodeCount).toBeLessThan(200);
+    (sb.client as RemoteGofer).flushForgotten();
+    expect(table.size).toBeLessThan(200);
+    expect(fs.readdirSync('/proc/self/fd').length - fdsBefore).toBeLessThan(200);
+  });
+});
+
+describe('shared', () => {
+  test('changes of others are seen', () => {
+    fs.writeFileSync(join(dir, 'f'), 'one');
+    start(false);
+    expect(stat('f').size).toBe(3);
+    const f = open('f', O_RDONLY);
+    fs.writeFileSync(join(dir, 'f'), 'three');
+    expect(stat('f').size).toBe(5);
+    expect(read(f)).toBe('three');
+    fs.writeFileSync(join(dir, 'g'), 'other');
+    const old = stat('f');
+    fs.renameSync(join(dir, 'g'), join(dir, 'f'));
+    expect(stat('f')).not.toBe(old);
+    expect(read(f)).toBe('three');
+    f.unref();
+    fs.unlinkSync(join(dir, 'f'));
+    expect(find('f')).toBe(-E.ENOENT);
+    fs.writeFileSync(join(dir, 'h'), '');
+    const d = open('.', O_RDONLY);
+    expect(list(d)).toEqual(['.', '..', 'h']);
+    fs.writeFileSync(join(dir, 'i'), '');
+    d.pos = 0;
+    expect(list(d)).toEqual(['.', '..', 'h', 'i']);
+    d.unref();
+  });
+
+  test('a stat is one message per component', () => {
+    fs.mkdirSync(join(dir, 'd'));
+    fs.writeFileSync(join(dir, 'd/f'), 'one');
+    start(false);
+    stat('d/f');
+    expect(messages(() => stat('d/f'))).toBe(2);
+  });
+
+  test('appends go to the end that others made', () => {
+    fs.writeFileSync(join(dir, 'f'), 'one');
+    start(false);
+    const f = open('f', O_WRONLY | O_APPEND);
+    fs.appendFileSync(join(dir, 'f'), 'two');
+    expect(write(f, 'three')).toBe(5);
+    expect(fs.readFileSync(join(dir, 'f'), 'utf8')).toBe('onetwothree');
+    f.unref();
+  });
+});
+
+test('a lost gofer is EIO for what is not cached', () => {
+  fs.writeFileSync(join(dir, 'f'), 'one');
+  start(true);
+  const f = open('f', O_RDONLY);
+  channel.broken = true;
+  expect(find('g')).toBe(-E.EIO);
+  expect(root.create('x', 0o644, 0, 0)).toBe(-E.EIO);
+  expect(sb.statfs()).toBe(-E.EIO);
+  expect(read(f)).toBe('one');
+  f.unref();
+});

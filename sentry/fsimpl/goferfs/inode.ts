@@ -1,0 +1,242 @@
+/** Inodes of goferfs: attributes and how they stay up to date; symbolic links and special files. */
+import { makedev } from '../../abi/device.ts';
+import { EIO, ENOENT, EOPNOTSUPP, EPERM, ERANGE, ESTALE } from '../../abi/errno.ts';
+import { S_IFLNK, S_IFMT } from '../../abi/stat.ts';
+import {
+  SETATTR_ATIME,
+  SETATTR_GID,
+  SETATTR_MODE,
+  SETATTR_MTIME,
+  SETATTR_SIZE,
+  SETATTR_UID,
+} from '../../gofer-api/gofer-api.ts';
+import type { GoferAttr, GoferSetattr } from '../../gofer-api/gofer-api.ts';
+import type { CallContext } from '../../vfs/call-context.ts';
+import { Inode, type AttrChange } from '../../vfs/inode.ts';
+import type { GoferDir } from './directory.ts';
+import type { GoferSuperBlock } from './super-block.ts';
+
+const found: GoferAttr[] = [];
+
+export abstract class GoferInode extends Inode {
+  readonly gofer: GoferSuperBlock;
+  /** Where the gofer finds it: the name it was last seen under. null: that name is gone, or the root. */
+  parent: GoferDir | null;
+  name: string;
+  /** Attributes fields may be out of date. */
+  protected stale = false;
+  /** Shared caching: the attributes came with a look-up that nobody has used yet. */
+  protected fresh = true;
+  /** Identity, and the gofer's id: 0 until it is needed. */
+  private readonly first: GoferAttr;
+  private id: number;
+
+  constructor(sb: GoferSuperBlock, attr: GoferAttr, parent: GoferDir | null, name: string) {
+    super(sb, attr.ino, attr.mode, attr.uid, attr.gid);
+    this.gofer = sb;
+    this.parent = parent;
+    this.name = name;
+    this.first = attr;
+    this.id = attr.id;
+    this.apply(attr);
+  }
+
+  isSame(attr: GoferAttr): boolean {
+    const { first } = this;
+    return (
+      (this.mode & S_IFMT) === (attr.mode & S_IFMT) &&
+      first.btimeSec === attr.btimeSec &&
+      first.btimeNsec === attr.btimeNsec
+    );
+  }
+
+  /** Brings the fields up to date from a reply of the gofer. */
+  apply(attr: GoferAttr): void {
+    this.mode = attr.mode;
+    this.uid = attr.uid;
+    this.gid = attr.gid;
+    this.nlink = attr.nlink;
+    this.rdev = makedev(attr.rdevMajor, attr.rdevMinor);
+    this.size = attr.size;
+    this.blocks = attr.blocks;
+    this.atime = { sec: attr.atimeSec, nsec: attr.atimeNsec };
+    this.mtime = { sec: attr.mtimeSec, nsec: attr.mtimeNsec };
+    this.ctime = { sec: attr.ctimeSec, nsec: attr.ctimeNsec };
+    if (attr.hasBtime) this.btime = { sec: attr.btimeSec, nsec: attr.btimeNsec };
+    if (attr.id !== 0) this.id = attr.id;
+    this.stale = false;
+    this.fresh = true;
+  }
+
+  /** A walk has found the inode here. */
+  foundAs(parent: GoferDir | null, name: string): void {
+    if (parent === null) return;
+    this.parent = parent;
+    this.name = name;
+  }
+
+  /** The id by which the gofer knows the inode, or −errno. */
+  goferId(): number {
+    if (this.id !== 0) return this.id;
+    // Directories that children were found in have an id, so this goes one level deep.
+    const { parent } = this;
+    if (parent === null) return -ESTALE;
+    const dir = parent.goferId();
+    if (dir < 0) return dir;
+    found.length = 0;
+    const r = this.gofer.client.walk(dir, [this.name], found);
+    if (r < 0) return r === -ENOENT ? -ESTALE : r;
+    const attr = found[0];
+    if (attr.ino !== this.ino || !this.isSame(attr)) {
+      this.gofer.client.forget(attr.id);
+      return -ESTALE;
+    }
+    this.apply(attr);
+    return attr.id;
+  }
+
+  /** The attributes have changed on the host through something we did. */
+  invalidate(): void {
+    this.stale = true;
+    this.fresh = false;
+  }
+
+  override refresh(): number {
+    if (this.gofer.exclusive) {
+      if (!this.stale) return 0;
+    } else if (this.fresh && !this.stale) {
+      this.fresh = false;
+      return 0;
+    }
+    return this.fetch();
+  }
+
+  /** Gets the attributes from the host. */
+  protected fetch(): number {
+    // Removed, and the gofer never had to know it: nothing changes it any more.
+    if (this.id === 0 && this.parent === null) return 0;
+    if (this.id === 0) {
+      const id = this.goferId();
+      return Math.min(id, 0);
+    }
+    const attr = this.gofer.client.getattr(this.id);
+    if (typeof attr === 'number') return attr;
+    if (attr.ino !== this.ino) return -EIO;
+    this.apply(attr);
+    this.fresh = false;
+    return 0;
+  }
+
+  /** One of the inode's names was removed: `name` in `dir`. */
+  nameRemoved(dir: GoferDir, name: string): void {
+    if (this.parent === dir && this.name === name) this.parent = null;
+    if (this.nlink > 0) this.nlink--;
+    if (this.isDir) this.nlink = 0;
+    this.invalidate();
+  }
+
+  override setAttr(change: AttrChange): number {
+    const request: GoferSetattr = { valid: 0 };
+    if (change.mode !== undefined) {
+      request.valid |= SETATTR_MODE;
+      request.mode = change.mode & 0o7777;
+    }
+    if (change.uid !== undefined) {
+      request.valid |= SETATTR_UID;
+      request.uid = change.uid;
+    }
+    if (change.gid !== undefined) {
+      request.valid |= SETATTR_GID;
+      request.gid = change.gid;
+    }
+    if (change.size !== undefined) {
+      request.valid |= SETATTR_SIZE;
+      request.size = change.size;
+    }
+    if (change.atime !== undefined) {
+      request.valid |= SETATTR_ATIME;
+      request.atimeSec = change.atime.sec;
+      request.atimeNsec = change.atime.nsec;
+    }
+    if (change.mtime !== undefined) {
+      request.valid |= SETATTR_MTIME;
+      request.mtimeSec = change.mtime.sec;
+      request.mtimeNsec = change.mtime.nsec;
+    }
+    // ctime cannot be set on a host: what changes it comes along with other changes.
+    if (request.valid === 0) return 0;
+    const id = this.goferId();
+    if (id < 0) return id;
+    const attr = this.gofer.client.setattr(id, request);
+    if (typeof attr === 'number') return attr;
+    this.apply(attr);
+    return 0;
+  }
+
+  override getXattr(name: string): Uint8Array | number {
+    const id = this.goferId();
+    if (id < 0) return id;
+    const value = this.gofer.client.getxattr(id, name);
+    return typeof value === 'number' ? value : Buffer.from(value, 'latin1');
+  }
+
+  override setXattr(name: string, value: Uint8Array, flags: number): number {
+    const id = this.goferId();
+    if (id < 0) return id;
+    if (value.length > 65536) return -ERANGE;
+    const text = Buffer.from(value.buffer, value.byteOffset, value.length).toString('latin1');
+    const r = this.gofer.client.setxattr(id, name, text, flags);
+    if (r >= 0) this.invalidate();
+    return r;
+  }
+
+  override listXattr(): string[] | number {
+    const id = this.goferId();
+    return id < 0 ? id : this.gofer.client.listxattr(id);
+  }
+
+  override removeXattr(name: string): number {
+    const id = this.goferId();
+    if (id < 0) return id;
+    const r = this.gofer.client.removexattr(id, name);
+    if (r >= 0) this.invalidate();
+    return r;
+  }
+
+  override evict(): void {
+    if (this.gofer.root === this) return;
+    this.gofer.forget(this, this.first);
+    if (this.id === 0) return;
+    this.gofer.client.forget(this.id);
+    this.id = 0;
+    this.parent = null;
+  }
+}
+
+/** Symbolic links, and what is only a name here: FIFOs and sockets (their implementations are the sentry's), devices. */
+export class GoferLink extends GoferInode {
+  private target: string | null = null;
+
+  override readlink(_t: CallContext | null): string | number {
+    // A link's target never changes: another target is another inode.
+    if (this.target !== null) return this.target;
+    if ((this.mode & S_IFMT) !== S_IFLNK) return super.readlink(_t);
+    const id = this.goferId();
+    if (id < 0) return id;
+    const target = this.gofer.client.readlink(id);
+    if (typeof target === 'string') this.target = target;
+    return target;
+  }
+
+  override getXattr(name: string): Uint8Array | number {
+    return (this.mode & S_IFMT) === S_IFLNK ? -EOPNOTSUPP : super.getXattr(name);
+  }
+
+  override setXattr(name: string, value: Uint8Array, flags: number): number {
+    return (this.mode & S_IFMT) === S_IFLNK ? -EPERM : super.setXattr(name, value, flags);
+  }
+
+  override listXattr(): string[] | number {
+    return [];
+  }
+}

@@ -1,0 +1,167 @@
+/** Regular files of goferfs and their host fds. */
+import { EACCES, EMFILE, ENFILE, EROFS } from '../../abi/errno.ts';
+import { O_ACCMODE, O_RDONLY, O_RDWR } from '../../abi/fcntl.ts';
+import { GOFER_RDWR, GOFER_READ, GOFER_WRITE } from '../../gofer-api/gofer-api.ts';
+import { fstat, type HostStat } from '../../host/file-io.ffi.ts';
+import { close, ftruncate } from '../../host/sys.ffi.ts';
+import type { CallContext } from '../../vfs/call-context.ts';
+import type { Path } from '../../vfs/dentry.ts';
+import type { FileDescription } from '../../vfs/file-description.ts';
+import type { AttrChange } from '../../vfs/inode.ts';
+import { GoferFile } from './file.ts';
+import type { FdHolder } from './host-fd-cache.ts';
+import { GoferInode } from './inode.ts';
+
+export class GoferRegular extends GoferInode implements FdHolder {
+  /** O_RDONLY host fd, the one that private and read-only mappings get; −1 if not open. */
+  private readFd = -1;
+  /** O_RDWR host fd (O_WRONLY if the host refuses reading), −1 if not open. */
+  private writeFd = -1;
+  private writeFdReads = true;
+  /** Open files. */
+  private users = 0;
+  /** A writable shared mapping exists or existed: times change at moments that nobody tells us. */
+  mappedWritable = false;
+
+  /** Any host fd of the file, for fstat; −1 if none is open. */
+  get anyFd(): number {
+    return this.readFd >= 0 ? this.readFd : this.writeFd;
+  }
+
+  /** Host fd that can be read, if one is open. */
+  get openReadFd(): number {
+    if (this.readFd >= 0) return this.readFd;
+    return this.writeFdReads ? this.writeFd : -1;
+  }
+
+  /** Host fd with O_RDONLY rights. */
+  readOnlyFd(): number {
+    if (this.readFd < 0) this.readFd = this.donated(GOFER_READ);
+    const fd = this.readFd;
+    if (fd < 0) this.readFd = -1;
+    return fd;
+  }
+
+  /** Host fd that can be written. */
+  writableFd(): number {
+    if (this.writeFd >= 0) return this.writeFd;
+    let fd = this.donated(GOFER_RDWR);
+    this.writeFdReads = fd !== -EACCES;
+    if (fd === -EACCES) fd = this.donated(GOFER_WRITE);
+    if (fd >= 0) this.writeFd = fd;
+    return fd;
+  }
+
+  /** Takes over a writable host fd that came with the file's creation. */
+  adoptWritable(fd: number): void {
+    if (this.writeFd >= 0) {
+      close(fd);
+      return;
+    }
+    this.writeFd = fd;
+    this.writeFdReads = true;
+    if (this.users === 0) this.gofer.fds.add(this);
+  }
+
+  private donated(access: number): number {
+    const id = this.goferId();
+    if (id < 0) return id;
+    let r = this.gofer.client.open(id, access);
+    if (r === -EMFILE || r === -ENFILE) {
+      this.gofer.fds.closeIdle(0);
+      r = this.gofer.client.open(id, access);
+    }
+    if (typeof r === 'number') return r;
+    this.apply(r.attr);
+    return r.hostFd;
+  }
+
+  override open(_t: CallContext, path: Path, flags: number): FileDescription | number {
+    const writes = (flags & O_ACCMODE) !== O_RDONLY;
+    if (writes && this.gofer.readOnly) return -EROFS;
+    const fd = writes ? this.writableFd() : this.openReadFd >= 0 ? 0 : this.readOnlyFd();
+    if (fd < 0) return fd;
+    // The guest may read the file, but the host does not let its user.
+    if ((flags & O_ACCMODE) === O_RDWR && !this.writeFdReads) return -EACCES;
+    if (this.users++ === 0) this.gofer.fds.remove(this);
+    this.fresh = false;
+    return new GoferFile(path, this, flags);
+  }
+
+  /** An open file is gone. */
+  closed(): void {
+    if (--this.users > 0) return;
+    if (this.inUse && this.nlink > 0) this.gofer.fds.add(this);
+    else this.closeHostFds();
+  }
+
+  closeHostFds(): void {
+    if (this.readFd >= 0) close(this.readFd);
+    if (this.writeFd >= 0) close(this.writeFd);
+    this.readFd = -1;
+    this.writeFd = -1;
+  }
+
+  /** `n` bytes were written at `pos`. */
+  written(pos: number, n: number): void {
+    if (pos + n > this.size) this.size = pos + n;
+    this.stale = true;
+  }
+
+  override refresh(): number {
+    // fstat on the host is cheap, and sees writes of others and through mappings.
+    if (this.gofer.exclusive && !this.stale && !this.mappedWritable) return 0;
+    if (this.anyFd < 0) return super.refresh();
+    return this.fetch();
+  }
+
+  protected override fetch(): number {
+    const fd = this.anyFd;
+    if (fd < 0) return super.fetch();
+    const st = fstat(fd);
+    if (typeof st === 'number') return st;
+    this.applyStat(st);
+    return 0;
+  }
+
+  private applyStat(st: HostStat): void {
+    this.mode = st.mode;
+    this.uid = st.uid;
+    this.gid = st.gid;
+    this.nlink = st.nlink;
+    this.size = st.size;
+    this.blocks = st.blocks;
+    this.atime = st.atime;
+    this.mtime = st.mtime;
+    this.ctime = st.ctime;
+    this.stale = false;
+    this.fresh = false;
+  }
+
+  override setAttr(change: AttrChange): number {
+    const { size } = change;
+    // Truncation alone: the host sets the times. The fd stays for the writes that follow.
+    if (
+      size === undefined ||
+      change.mode !== undefined ||
+      change.uid !== undefined ||
+      change.gid !== undefined
+    ) {
+      return super.setAttr(change);
+    }
+    const fd = this.writableFd();
+    if (fd < 0) return fd;
+    const r = ftruncate(fd, size);
+    if (r < 0) return r;
+    if (this.users === 0) this.gofer.fds.add(this);
+    this.size = size;
+    this.stale = true;
+    return 0;
+  }
+
+  override evict(): void {
+    this.gofer.fds.remove(this);
+    this.closeHostFds();
+    super.evict();
+  }
+}

@@ -1,0 +1,145 @@
+/**
+ * goferfs: host files as the sentry's file system. One super block per mount of the gofer.
+ *
+ * Two ways of caching. *exclusive*: nobody else changes the tree, so attributes, names, absent names and listings are
+ * kept until this sandbox changes them. *shared*: others may, so each look-up of a name asks the gofer, and attributes
+ * are fetched for each stat. In both, an open file's data goes through the donated host fd, which all opens of an inode
+ * share, and the attributes of a file with a host fd come from fstat(2) on it.
+ */
+import { EIO } from '../../abi/errno.ts';
+import { S_IFDIR, S_IFMT, S_IFREG } from '../../abi/stat.ts';
+import type { GoferAttr, GoferClient } from '../../gofer-api/gofer-api.ts';
+import type { Inode } from '../../vfs/inode.ts';
+import { SuperBlock, type StatFs } from '../../vfs/super-block.ts';
+import { GoferDir } from './directory.ts';
+import { HostFdCache } from './host-fd-cache.ts';
+import { GoferInode, GoferLink } from './inode.ts';
+import { GoferRegular } from './regular.ts';
+
+/** Directory entries kept in listings of one super block; beyond it all listings are dropped. */
+const LISTED_MAX = 200_000;
+
+export class GoferSuperBlock extends SuperBlock {
+  readonly fsType = 'gofer';
+  override readonly revalidates: boolean;
+  readonly client: GoferClient;
+  readonly exclusive: boolean;
+  readonly fds = new HostFdCache();
+  private rootInode: GoferInode | null = null;
+  private readonly inodes = new Map<number | string, GoferInode>();
+  private rootDevMajor = 0;
+  private rootDevMinor = 0;
+  private readonly listed = new Set<GoferDir>();
+  private listedEntries = 0;
+
+  private constructor(client: GoferClient, exclusive: boolean) {
+    super();
+    this.client = client;
+    this.exclusive = exclusive;
+    this.revalidates = !exclusive;
+  }
+
+  /** Mounts export `index` of the gofer. */
+  static attach(client: GoferClient, index: number, exclusive: boolean): GoferSuperBlock | number {
+    const mount = client.attach(index);
+    if (typeof mount === 'number') return mount;
+    const sb = new GoferSuperBlock(client, exclusive);
+    sb.readOnly = mount.readOnly;
+    sb.rootDevMajor = mount.root.devMajor;
+    sb.rootDevMinor = mount.root.devMinor;
+    sb.rootInode = sb.inodeFor(mount.root, null, '');
+    return sb;
+  }
+
+  get root(): Inode {
+    return this.rootInode!;
+  }
+
+  /** Inodes known now, for tests. */
+  get inodeCount(): number {
+    return this.inodes.size;
+  }
+
+  /** The inode with these attributes, which were just found under `name` of `parent`. */
+  inodeFor(attr: GoferAttr, parent: GoferDir | null, name: string): GoferInode {
+    const key = this.keyOf(attr);
+    const old = this.inodes.get(key);
+    if (old !== undefined && old.isSame(attr)) {
+      old.foundAs(parent, name);
+      old.apply(attr);
+      return old;
+    }
+    const inode = this.newInode(attr, parent, name);
+    this.inodes.set(key, inode);
+    return inode;
+  }
+
+  /**
+   * Like inodeFor, for attributes from a listing, which may be older than what is known and carry no id. null if that is
+   * not enough: files with several links are found by id only.
+   */
+  inodeForListed(attr: GoferAttr, parent: GoferDir, name: string): GoferInode | null {
+    const type = attr.mode & S_IFMT;
+    if (type !== S_IFDIR && attr.nlink !== 1) return null;
+    const key = this.keyOf(attr);
+    if (this.inodes.has(key)) return null;
+    const inode = this.newInode(attr, parent, name);
+    this.inodes.set(key, inode);
+    return inode;
+  }
+
+  private newInode(attr: GoferAttr, parent: GoferDir | null, name: string): GoferInode {
+    switch (attr.mode & S_IFMT) {
+      case S_IFDIR:
+        return new GoferDir(this, attr, parent, name);
+      case S_IFREG:
+        return new GoferRegular(this, attr, parent, name);
+      default:
+        return new GoferLink(this, attr, parent, name);
+    }
+  }
+
+  private keyOf(a: GoferAttr): number | string {
+    if (a.devMajor === this.rootDevMajor && a.devMinor === this.rootDevMinor) return a.ino;
+    return `${a.devMajor}:${a.devMinor}:${a.ino}`;
+  }
+
+  /** The VFS knows `inode` no more. */
+  forget(inode: GoferInode, attr: GoferAttr): void {
+    const key = this.keyOf(attr);
+    if (this.inodes.get(key) === inode) this.inodes.delete(key);
+  }
+
+  /** A directory has a listing of `n` entries now. */
+  countListing(dir: GoferDir, n: number): void {
+    this.listed.add(dir);
+    this.listedEntries += n;
+    if (this.listedEntries <= LISTED_MAX) return;
+    for (const d of this.listed) if (d !== dir) d.dropListing();
+    this.listed.clear();
+    this.listed.add(dir);
+    this.listedEntries = n;
+  }
+
+  /** The listing of `dir` is gone. */
+  uncountListing(dir: GoferDir, n: number): void {
+    if (this.listed.delete(dir)) this.listedEntries -= n;
+  }
+
+  override statfs(): StatFs | number {
+    const id = this.rootInode!.goferId();
+    return id < 0 ? id : this.client.statfs(id);
+  }
+
+  override options(): string {
+    return this.readOnly ? 'ro' : 'rw';
+  }
+
+  override sync(): number {
+    return this.client.alive ? 0 : -EIO;
+  }
+
+  override release(): void {
+    this.fds.closeIdle(0);
+  }
+}
