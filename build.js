@@ -39,7 +39,7 @@ const headers = await import(
 writeFileSync(`${dist}/stub-layout.h`, headers.layoutHeader());
 writeFileSync(`${dist}/guest-filter.h`, headers.filterHeader());
 
-cc('shim.so', ['shim.c', 'shim-ptrace.c'], ['-shared', '-fPIC', `-I${dist}`]);
+cc('shim.so', ['shim.c', 'shim-ptrace.c', 'shim-confine.c'], ['-shared', '-fPIC', `-I${dist}`]);
 cc('zygote-run', ['zygote-run.c'], ['-static', `-I${dist}`]);
 cc(
   'launcher',

@@ -9,6 +9,7 @@ import { HostBuffer } from '../sentry/host/memory.ffi.ts';
 import { write } from '../sentry/host/sys.ffi.ts';
 import { closeFd, openFileLimit } from './host/fs.ffi.ts';
 import { ControlChannel } from '../platform-ptrace/confine/control-channel.ts';
+import { lockGofer } from '../platform-ptrace/confine/lockdown.ts';
 import {
   GOFER_CONFIG_FD,
   GOFER_CONTROL_FD,
@@ -62,6 +63,7 @@ function main(): void {
   warmUp();
   // The launcher gave up before the start.
   if (!new ControlChannel(GOFER_CONTROL_FD).waitForPivot()) return;
+  lockGofer();
   const server = makeServer(config.exports, table);
   serve(GOFER_SENTRY_FD, server);
 }

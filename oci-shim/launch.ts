@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { errnoName } from '../sentry/abi/errno.ts';
 import { nativeDir } from '../sentry/host/koffi.ffi.ts';
 import { becomeLauncher } from '../platform-ptrace/confine/become-launcher.ts';
+import { GOFER_PROGRAM, NODE_ARGS, SENTRY_PROGRAM } from '../platform-ptrace/confine/launcher-protocol.ts';
 import { openDebugLog, type GlobalOptions } from './global-options.ts';
 import type { GoferConfig, SandboxConfig } from './sandbox-config.ts';
 import { UserError } from './user-error.ts';
@@ -36,8 +37,8 @@ export function launch(config: SandboxConfig, exports: readonly Export[], global
     ...(logFd >= 0 ? { logFd } : {}),
     sentryConfigFd: jsonFd(config),
     goferConfigFd: jsonFd(goferConfig),
-    sentryArgs: ['--no-warnings', '--max-semi-space-size=16', join(nativeDir, 'sentry.cjs')],
-    goferArgs: ['--no-warnings', '--max-old-space-size=256', join(nativeDir, 'gofer.cjs')],
+    sentryArgs: [...NODE_ARGS, '--max-semi-space-size=16', SENTRY_PROGRAM],
+    goferArgs: [...NODE_ARGS, '--max-old-space-size=256', GOFER_PROGRAM],
     exports: exports.map((e) => ({ path: e.path, readOnly: e.readOnly })),
   });
   throw new UserError(`cannot start ${join(dirname(nativeDir), 'launcher')}: ${errnoName(-r)}`, 125);

@@ -1,0 +1,27 @@
+/**
+ * The last step of sentry and gofer before they serve a guest: everything is loaded, the root is pivoted, capabilities
+ * and namespaces are as the launcher made them. Now the door is closed from inside.
+ */
+import { close } from '../../sentry/host/sys.ffi.ts';
+import { assembleFilter } from './filter-table.ts';
+import { goferRows } from './gofer-filter.ts';
+import { GOFER_DIST_FD, SENTRY_DIST_FD } from './launcher-protocol.ts';
+import { clearDumpable, installFilter } from './lockdown.ffi.ts';
+import { sentryRows } from './sentry-filter.ts';
+
+function must(what: string, result: number): void {
+  if (result !== 0) throw new Error(`lockdown: ${what}: ${result}`);
+}
+
+/** Preconditions: all threads are running (none can start afterwards), the GO message has been received. */
+export function lockSentry(platform: 'systrap' | 'ptrace'): void {
+  close(SENTRY_DIST_FD);
+  must('dumpable', clearDumpable());
+  must('seccomp', installFilter(assembleFilter(sentryRows({ pid: process.pid, platform }))));
+}
+
+export function lockGofer(): void {
+  close(GOFER_DIST_FD);
+  must('dumpable', clearDumpable());
+  must('seccomp', installFilter(assembleFilter(goferRows(process.pid))));
+}

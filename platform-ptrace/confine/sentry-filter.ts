@@ -1,0 +1,87 @@
+/** The sentry's allow-list: Node's, and what the kernel and the platforms do on the host. */
+import type { Row } from './filter-table.ts';
+import { nodeRows } from './node-filter.ts';
+
+export interface SentryFilterOptions {
+  /** Own process id in the PID namespace. */
+  readonly pid: number;
+  readonly platform: 'systrap' | 'ptrace';
+}
+
+/** SECCOMP_IOCTL_NOTIF_RECV, SEND, ID_VALID, ADDFD, SET_FLAGS */
+const SECCOMP_NOTIF = [0xc0502100, 0xc0182101, 0x40082102, 0x40182103, 0x40082104];
+/** TIOCGPGRP TIOCSWINSZ TIOCOUTQ FIONREAD, and SIOCATMARK: state of donated terminals, pipes and sockets. */
+const IO_STATE = [0x540f, 0x5414, 0x5411, 0x541b, 0x8905];
+/** GETLK SETLK SETLKW, OFD_GETLK OFD_SETLK OFD_SETLKW, SETPIPE_SZ GETPIPE_SZ, ADD_SEALS GET_SEALS */
+const FCNTL = [5, 6, 7, 36, 37, 38, 1031, 1032, 1033, 1034];
+const SIGKILL = 9;
+/** The signal by which systrap stops a running guest thread. */
+const SIGURG = 23;
+const AF_INET = 2;
+const AF_INET6 = 10;
+const SOCK_STREAM = 1;
+const SOCK_DGRAM = 2;
+const SOCK_FLAGS_CLEAR = ~(0o4000 | 0o2000000) >>> 0;
+/** IPPROTO_IP, ICMP, TCP, UDP, ICMPV6 */
+const PROTOCOLS = [0, 1, 6, 17, 58];
+const SOL_SOCKET = 1;
+/** REUSEADDR TYPE ERROR DONTROUTE BROADCAST SNDBUF RCVBUF KEEPALIVE OOBINLINE LINGER REUSEPORT RCVLOWAT RCVTIMEO SNDTIMEO … */
+const SO_NAMES = [2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 15, 18, 19, 20, 21, 29, 30, 35, 37, 38, 39];
+/** SOL_IP, SOL_TCP, SOL_UDP, SOL_IPV6 */
+const PROTOCOL_LEVELS = [0, 6, 17, 41];
+/** PEEKUSER POKEUSER CONT GETREGS SETREGS SYSEMU, GETEVENTMSG GETSIGINFO GET/SETREGSET SEIZE INTERRUPT, GET_SYSCALL_INFO */
+const PTRACE = [3, 6, 7, 12, 13, 31, 0x4201, 0x4202, 0x4204, 0x4205, 0x4206, 0x4207, 0x420e];
+
+export function sentryRows(options: SentryFilterOptions): Row[] {
+  const rows: Row[] = [
+    { calls: 'ioctl', when: [[{ arg: 1, is: SECCOMP_NOTIF }]], why: 'the gate and sleeping guests' },
+    {
+      calls: 'kill',
+      when: [[{ arg: 1, is: [SIGKILL] }]],
+      why: 'stopping and ending guest processes; nothing else is in the PID namespace',
+    },
+    { calls: 'tgkill', when: [[{ arg: 2, is: [SIGURG, SIGKILL] }]], why: 'the same' },
+    ...nodeRows(options.pid),
+    {
+      calls: 'process_vm_readv process_vm_writev',
+      why: 'guest memory; reaches any process of the PID namespace',
+    },
+    { calls: 'pread64 pwrite64 preadv pwritev preadv2 pwritev2 lseek', why: 'contents of donated files' },
+    { calls: 'ftruncate fallocate fdatasync sync_file_range fstatfs copy_file_range', why: 'the same' },
+    { calls: 'fcntl', when: [[{ arg: 1, is: FCNTL }]], why: 'host locks, pipe sizes, seals of memfds' },
+    { calls: 'ioctl', when: [[{ arg: 1, is: IO_STATE }]], why: 'donated terminals, pipes and sockets' },
+    { calls: 'memfd_create', why: 'shared guest memory, slot areas, tmpfs files' },
+    { calls: 'pidfd_open pidfd_send_signal waitid', why: 'ends of guest processes' },
+    { calls: 'timerfd_create timerfd_settime timerfd_gettime', why: 'guest timers' },
+    { calls: 'sched_setaffinity', why: 'placement of guests and of this thread' },
+    { calls: 'sendto recvfrom sendmsg recvmsg', why: 'gofer, launcher, guest sockets' },
+    {
+      calls: 'socket',
+      when: [
+        [
+          { arg: 0, is: [AF_INET, AF_INET6] },
+          { arg: 1, mask: SOCK_FLAGS_CLEAR, is: [SOCK_STREAM, SOCK_DGRAM] },
+          { arg: 2, is: PROTOCOLS },
+        ],
+      ],
+      why: 'guest internet sockets, in the network namespace that the sandbox was given',
+    },
+    { calls: 'bind connect listen accept4 getsockname getpeername getsockopt', why: 'the same' },
+    {
+      calls: 'setsockopt',
+      when: [
+        [
+          { arg: 1, is: [SOL_SOCKET] },
+          { arg: 2, is: SO_NAMES },
+        ],
+        [{ arg: 1, is: PROTOCOL_LEVELS }],
+      ],
+      why: 'the same; no packet filters',
+    },
+  ];
+  if (options.platform === 'ptrace') {
+    rows.unshift({ calls: 'ptrace', when: [[{ arg: 0, is: PTRACE }]], why: 'the ptrace platform' });
+    rows.push({ calls: 'signalfd4', why: 'its event loop' });
+  }
+  return rows;
+}
