@@ -1,0 +1,130 @@
+/**
+ * Pty: a pseudo-terminal pair (drivers/tty/pty.c; pty(7)). The slave is a terminal with a line discipline; the master is
+ * the other end of its cable: writes are keyboard input, reads fetch the screen's output.
+ */
+import { EBUSY, EIO } from '../../abi/errno.ts';
+import { UNIX98_PTY_SLAVE_MAJOR, makedev } from '../../abi/device.ts';
+import * as T from '../../abi/termios.ts';
+import { CAP_SYS_ADMIN } from '../../auth/capability.ts';
+import type { CallContext } from '../../vfs/call-context.ts';
+import type { Path } from '../../vfs/dentry.ts';
+import type { FileDescription } from '../../vfs/file-description.ts';
+import type { Inode } from '../../vfs/inode.ts';
+import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, WaitQueue } from '../../waiter/wait-queue.ts';
+import { ByteQueue } from '../tty/byte-queue.ts';
+import { NTty, type NTtyOwner } from '../tty/n-tty.ts';
+import { TtyOutput } from '../tty/output.ts';
+import { Termios } from '../tty/termios.ts';
+import { Tty } from '../tty/tty.ts';
+import { PtySlave } from './pty-slave.ts';
+
+/** Output that waits for the master: Linux holds about as much in flip buffers and the master's read buffer. */
+const OUTPUT_SIZE = 12 * 1024;
+
+export class Pty extends Tty implements NTtyOwner {
+  readonly index: number;
+  readonly termios = new Termios();
+  readonly output: TtyOutput;
+  readonly ldisc: NTty;
+  /** Waiters on the master's side. */
+  readonly masterWaiters = new WaitQueue();
+  /** unlockpt(3) has not been called yet. */
+  locked = true;
+  private slaveOpens = 0;
+  /** The slave was open and its last file is closed: the master reads EIO. */
+  slaveClosed = false;
+  masterClosed = false;
+  /** TIOCPKT */
+  packet = false;
+  /** Pending TIOCPKT_* bits. */
+  packetBits = 0;
+
+  constructor(index: number) {
+    super(makedev(UNIX98_PTY_SLAVE_MAJOR, index));
+    this.index = index;
+    this.output = new TtyOutput(this.termios, new ByteQueue(OUTPUT_SIZE));
+    this.ldisc = new NTty(this.termios, this.output, this);
+  }
+
+  override get name(): string {
+    return `pts/${this.index}`;
+  }
+
+  // NTtyOwner
+
+  packetStatus(clear: number, set: number): void {
+    if (!this.packet) return;
+    this.packetBits = (this.packetBits & ~clear) | set;
+    this.masterWaiters.wake(EPOLLPRI | EPOLLIN);
+  }
+
+  inputReady(): void {
+    this.waiters.wake(EPOLLIN);
+  }
+
+  outputReady(): void {
+    if (this.output.queue.length > 0) this.masterWaiters.wake(EPOLLIN);
+    if (this.ldisc.room > 0) this.masterWaiters.wake(EPOLLOUT);
+    if (this.output.queue.room > 0 && !this.output.stopped) this.waiters.wake(EPOLLOUT);
+  }
+
+  /** Modes were changed by an ioctl (pty_set_termios). */
+  modesChanged(old: Termios): void {
+    const t = this.termios;
+    t.cflag = ((t.cflag & ~(T.CSIZE | T.PARENB)) | T.CS8 | T.CREAD) >>> 0;
+    if (this.packet) {
+      const flow = usualFlow(t);
+      const extproc = ((old.lflag | t.lflag) & T.EXTPROC) !== 0;
+      if (usualFlow(old) !== flow || extproc) {
+        const bits = (flow ? T.TIOCPKT_DOSTOP : T.TIOCPKT_NOSTOP) | (extproc ? T.TIOCPKT_IOCTL : 0);
+        this.packetStatus(T.TIOCPKT_DOSTOP | T.TIOCPKT_NOSTOP, bits);
+      }
+    }
+    this.ldisc.modesChanged(old.lflag, old.iflag);
+  }
+
+  override openFile(t: CallContext, path: Path, inode: Inode, flags: number): FileDescription | number {
+    if (this.masterClosed || this.locked) return -EIO;
+    if (this.exclusive && !t.creds.has(CAP_SYS_ADMIN)) return -EBUSY;
+    this.slaveOpens++;
+    this.slaveClosed = false;
+    return new PtySlave(this, path, inode, flags);
+  }
+
+  slaveReleased(): void {
+    if (--this.slaveOpens > 0) return;
+    this.slaveClosed = true;
+    this.exclusive = false;
+    this.masterWaiters.wake(EPOLLIN | EPOLLOUT | EPOLLHUP);
+  }
+
+  masterReleased(): void {
+    this.masterClosed = true;
+    this.hangup();
+  }
+
+  /** tty_vhangup() of the slave. */
+  hangup(): void {
+    this.hangupSession();
+    this.waiters.wake(EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP);
+    this.masterWaiters.wake(EPOLLIN | EPOLLOUT | EPOLLHUP);
+  }
+
+  /** tcflush(3) on the slave; `queue` is TCIFLUSH, TCOFLUSH or TCIOFLUSH. */
+  flushQueues(queue: number): void {
+    if (queue !== T.TCOFLUSH) {
+      this.ldisc.flushInput();
+      this.packetStatus(0, T.TIOCPKT_FLUSHREAD);
+    }
+    if (queue !== T.TCIFLUSH) {
+      this.output.discard();
+      this.packetStatus(0, T.TIOCPKT_FLUSHWRITE);
+    }
+    this.outputReady();
+  }
+}
+
+/** XON/XOFF by the usual ^S and ^Q: what packet mode reports as DOSTOP. */
+function usualFlow(t: Termios): boolean {
+  return (t.iflag & T.IXON) !== 0 && t.cc[T.VSTOP] === 0x13 && t.cc[T.VSTART] === 0x11;
+}

@@ -1,0 +1,156 @@
+/**
+ * Output side of the line discipline: OPOST processing and echoes, with the cursor column that erasing of tabs needs
+ * (drivers/tty/n_tty.c do_output_char, __process_echoes).
+ */
+import * as T from '../../abi/termios.ts';
+import type { ByteQueue } from './byte-queue.ts';
+import type { Termios } from './termios.ts';
+
+const BS = 8;
+const TAB = 9;
+const NL = 10;
+const CR = 13;
+const SPACE = 32;
+/** Echoes that wait while output is stopped or full; what exceeds it is lost, as in Linux. */
+const ECHO_BUF_SIZE = 4096;
+
+export function isControl(c: number): boolean {
+  return c < 32 || c === 127;
+}
+
+export class TtyOutput {
+  readonly queue: ByteQueue;
+  private readonly termios: Termios;
+  /** Output is held by STOP (^S) or TCOOFF. */
+  stopped = false;
+  column = 0;
+  /** Column where the line being edited starts. */
+  canonColumn = 0;
+  private held: number[] = [];
+
+  constructor(termios: Termios, queue: ByteQueue) {
+    this.termios = termios;
+    this.queue = queue;
+  }
+
+  /** Continuation byte of a UTF-8 character, which takes no column. */
+  isContinuation(c: number): boolean {
+    return (this.termios.iflag & T.IUTF8) !== 0 && (c & 0xc0) === 0x80;
+  }
+
+  /** Writes one character as OPOST says; false if there is no room for it. */
+  put(ch: number): boolean {
+    const oflag = this.termios.oflag;
+    const q = this.queue;
+    if ((oflag & T.OPOST) === 0) {
+      if (q.room < 1) return false;
+      q.push(ch);
+      return true;
+    }
+    if (q.room < 8) return false;
+    let c = ch;
+    switch (c) {
+      case NL:
+        if ((oflag & T.ONLRET) !== 0) this.column = 0;
+        if ((oflag & T.ONLCR) !== 0) {
+          this.canonColumn = this.column = 0;
+          q.push(CR);
+          q.push(NL);
+          return true;
+        }
+        this.canonColumn = this.column;
+        break;
+      case CR:
+        if ((oflag & T.ONOCR) !== 0 && this.column === 0) return true;
+        if ((oflag & T.OCRNL) !== 0) {
+          c = NL;
+          if ((oflag & T.ONLRET) !== 0) this.canonColumn = this.column = 0;
+          break;
+        }
+        this.canonColumn = this.column = 0;
+        break;
+      case TAB: {
+        const spaces = 8 - (this.column & 7);
+        this.column += spaces;
+        if ((oflag & T.TABDLY) === T.XTABS) {
+          for (let i = 0; i < spaces; i++) q.push(SPACE);
+          return true;
+        }
+        break;
+      }
+      case BS:
+        if (this.column > 0) this.column--;
+        break;
+      default:
+        if (!isControl(c)) {
+          if ((oflag & T.OLCUC) !== 0 && c >= 97 && c <= 122) c -= 32;
+          if (!this.isContinuation(c)) this.column++;
+        }
+    }
+    q.push(c);
+    return true;
+  }
+
+  /** Writes a buffer; returns how many characters were taken. */
+  write(buf: Uint8Array, off: number, len: number): number {
+    this.flushEchoes();
+    if (this.stopped) return 0;
+    if ((this.termios.oflag & T.OPOST) === 0) return this.queue.write(buf, off, len);
+    let n = 0;
+    while (n < len && this.put(buf[off + n]!)) n++;
+    return n;
+  }
+
+  /** Echoes a character as it is, through OPOST (echo_char_raw). */
+  echoRaw(c: number): void {
+    if (!this.stopped && this.held.length === 0 && this.put(c)) return;
+    if (this.held.length < ECHO_BUF_SIZE) this.held.push(c);
+  }
+
+  /** Echoes a character; control characters as ^X under ECHOCTL (echo_char). */
+  echo(c: number): void {
+    if ((this.termios.lflag & T.ECHOCTL) !== 0 && isControl(c) && c !== TAB) {
+      this.echoRaw(0x5e);
+      this.echoRaw(c ^ 0x40);
+    } else {
+      this.echoRaw(c);
+    }
+  }
+
+  /** Moves back over one column. */
+  echoErase(): void {
+    this.echoRaw(BS);
+    this.echoRaw(SPACE);
+    this.echoRaw(BS);
+  }
+
+  /**
+   * Moves back over a tab after which the cursor stood `chars` columns behind the line's start, or behind the previous tab
+   * if `afterTab` (echo_erase_tab).
+   */
+  echoEraseTab(chars: number, afterTab: boolean): void {
+    const from = afterTab ? chars : chars + this.canonColumn;
+    for (let back = 8 - (from & 7); back > 0; back--) {
+      // A raw back space: its column is counted like any other.
+      this.echoRaw(BS);
+    }
+  }
+
+  /** The edited line starts where the cursor is. */
+  setCanonColumn(): void {
+    this.canonColumn = this.column;
+  }
+
+  flushEchoes(): void {
+    if (this.stopped || this.held.length === 0) return;
+    let n = 0;
+    while (n < this.held.length && this.put(this.held[n]!)) n++;
+    this.held = this.held.slice(n);
+  }
+
+  /** Throws away what nobody has read yet. */
+  discard(): void {
+    this.queue.clear();
+    this.held = [];
+  }
+}
