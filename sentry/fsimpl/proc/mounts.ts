@@ -1,0 +1,148 @@
+/** /proc/PID/{mounts,mountinfo,mountstats} (fs/proc_namespace.c; proc_pid_mountinfo(5)). */
+import { EINVAL } from '../../abi/errno.ts';
+import { EPOLLERR, EPOLLIN, EPOLLPRI, EPOLLRDNORM } from '../../waiter/wait-queue.ts';
+import type { CallContext } from '../../vfs/call-context.ts';
+import type { Path } from '../../vfs/dentry.ts';
+import type { FileDescription } from '../../vfs/file-description.ts';
+import {
+  MS_NOATIME,
+  MS_NODEV,
+  MS_NODIRATIME,
+  MS_NOEXEC,
+  MS_NOSUID,
+  MS_NOSYMFOLLOW,
+  MS_RDONLY,
+  MS_RELATIME,
+  type Mount,
+} from '../../vfs/mount.ts';
+import type { MountNamespace } from '../../vfs/mount-namespace.ts';
+import { isReachable, nameInFileSystem, pathName } from '../../vfs/path-name.ts';
+import { KernfsFileDescription, type KernfsFile } from '../kernfs/file.ts';
+import { PidFile } from './nodes.ts';
+import type { Subject } from './subject.ts';
+
+/** Names in these files have blanks and backslashes as octal escapes (mangle). */
+export function mangle(name: string): string {
+  let out = '';
+  for (const c of name) {
+    const escape = c === ' ' || c === '\t' || c === '\n' || c === '\\' || c === '#';
+    out += escape ? `\\${c.charCodeAt(0).toString(8).padStart(3, '0')}` : c;
+  }
+  return out;
+}
+
+const FLAG_NAMES: readonly (readonly [number, string])[] = [
+  [MS_NOSUID, 'nosuid'],
+  [MS_NODEV, 'nodev'],
+  [MS_NOEXEC, 'noexec'],
+  [MS_NOATIME, 'noatime'],
+  [MS_NODIRATIME, 'nodiratime'],
+  [MS_RELATIME, 'relatime'],
+  [MS_NOSYMFOLLOW, 'nosymfollow'],
+];
+
+function mountOptions(m: Mount): string {
+  let text = m.readOnly ? 'ro' : 'rw';
+  for (const [bit, name] of FLAG_NAMES) if ((m.flags & bit) !== 0) text += `,${name}`;
+  return text;
+}
+
+/** Options of the super block without its own rw or ro. */
+function superOptions(m: Mount): string {
+  const all = m.sb.options();
+  return all.startsWith('rw') || all.startsWith('ro') ? all.slice(2) : `,${all}`;
+}
+
+function reachableMounts(ns: MountNamespace, root: Path): Mount[] {
+  return ns.mounts().filter((m) => isReachable({ mount: m, dentry: m.root }, root));
+}
+
+/** Where the mount is seen: the root's own mount is "/". */
+function mountPoint(m: Mount, root: Path): string {
+  if (m === root.mount) return '/';
+  return mangle(pathName({ mount: m, dentry: m.root }, root));
+}
+
+function mountsText(mounts: readonly Mount[], root: Path): string {
+  let text = '';
+  for (const m of mounts) {
+    const readOnly = (m.flags & MS_RDONLY) !== 0 || m.sb.options().startsWith('ro');
+    const options = `${readOnly ? 'ro' : 'rw'}${mountOptions(m).slice(2)}${superOptions(m)}`;
+    const source = m.source === '' ? 'none' : m.source;
+    text += `${mangle(source)} ${mountPoint(m, root)} ${m.sb.fsType} ${options} 0 0\n`;
+  }
+  return text;
+}
+
+function mountInfoText(mounts: readonly Mount[], root: Path): string {
+  let text = '';
+  for (const m of mounts) {
+    const place = mangle(nameInFileSystem(m.root));
+    // The parent of the topmost mount lies outside of what the namespace shows.
+    const parent = m.parent === null ? 1 : m.parent.id;
+    const source = m.source === '' ? 'none' : m.source;
+    text +=
+      `${m.id} ${parent} 0:${m.sb.dev} ${place} ${mountPoint(m, root)} ${mountOptions(m)} - ` +
+      `${m.sb.fsType} ${mangle(source)} ${m.sb.options()}\n`;
+  }
+  return text;
+}
+
+function mountStatsText(mounts: readonly Mount[], root: Path): string {
+  let text = '';
+  for (const m of mounts) {
+    const device = m.source === '' ? 'no device' : `device ${mangle(m.source)}`;
+    text += `${device} mounted on ${mountPoint(m, root)} with fstype ${m.sb.fsType}\n`;
+  }
+  return text;
+}
+
+export type MountFileKind = 'mounts' | 'mountinfo' | 'mountstats';
+
+const RENDER = { mounts: mountsText, mountinfo: mountInfoText, mountstats: mountStatsText };
+
+/** A task in a dying state has no file system context: EINVAL (mounts_open_common). */
+function text(s: Subject, kind: MountFileKind): string | number {
+  const t = s.live;
+  const ns = t?.fs.root.mount.ns ?? null;
+  if (t === null || ns === null) return -EINVAL;
+  return RENDER[kind](reachableMounts(ns, t.fs.root), t.fs.root);
+}
+
+export class MountsFile extends PidFile {
+  private readonly about: Subject;
+
+  constructor(sb: ConstructorParameters<typeof PidFile>[0], s: Subject, kind: MountFileKind) {
+    super(sb, s, kind === 'mountstats' ? 0o400 : 0o444, () => text(s, kind));
+    this.about = s;
+  }
+
+  override open(t: CallContext, path: Path, flags: number): FileDescription | number {
+    const ns = this.about.live?.fs.root.mount.ns ?? null;
+    if (ns === null) return -EINVAL;
+    void t;
+    return new MountsDescription(path, this, flags, ns);
+  }
+}
+
+/** Pollers get POLLPRI and POLLERR once after every change of the namespace. */
+class MountsDescription extends KernfsFileDescription {
+  private readonly ns: MountNamespace;
+  private seen: number;
+
+  constructor(path: Path, file: KernfsFile, flags: number, ns: MountNamespace) {
+    super(path, file, flags);
+    this.ns = ns;
+    this.seen = ns.event;
+  }
+
+  override get pollable(): boolean {
+    return true;
+  }
+
+  override poll(): number {
+    const changed = this.ns.event !== this.seen;
+    this.seen = this.ns.event;
+    return EPOLLIN | EPOLLRDNORM | (changed ? EPOLLERR | EPOLLPRI : 0);
+  }
+}

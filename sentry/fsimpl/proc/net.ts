@@ -1,0 +1,133 @@
+/**
+ * /proc/net (net/*_proc.c; proc_pid_net(5)). The network is a loopback device; sockets are listed by those who
+ * implement them, through `netTables`.
+ */
+import { StaticDir } from '../kernfs/dir.ts';
+import { KernfsFile } from '../kernfs/file.ts';
+import type { ProcSuperBlock } from './super-block.ts';
+
+/** Lines (with line feeds) below the headings of these files; set by the socket implementations. */
+export const netTables: {
+  unix: (() => string) | null;
+  tcp: (() => string) | null;
+  tcp6: (() => string) | null;
+  udp: (() => string) | null;
+  udp6: (() => string) | null;
+  raw: (() => string) | null;
+  netlink: (() => string) | null;
+  /** Interfaces: lines of /proc/net/dev, after its two heading lines. */
+  dev: (() => string) | null;
+  route: (() => string) | null;
+} = {
+  unix: null,
+  tcp: null,
+  tcp6: null,
+  udp: null,
+  udp6: null,
+  raw: null,
+  netlink: null,
+  dev: null,
+  route: null,
+};
+
+const INET =
+  '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode';
+const INET6 =
+  '  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode';
+const DEV =
+  'Inter-|   Receive                                                |  Transmit\n' +
+  ' face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n';
+const LOOPBACK =
+  '    lo:       0       0    0    0    0     0          0         0        0       0    0    0    0     0       0          0\n';
+const ROUTE = 'Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT'.padEnd(
+  127,
+);
+
+export function makeNetDir(sb: ProcSuperBlock): StaticDir {
+  const dir = new StaticDir(sb, 0o555);
+  const add = (name: string, text: () => string): void => {
+    dir.add(name, new KernfsFile(sb, 0o444, text));
+  };
+  add('arp', () => 'IP address       HW type     Flags       HW address            Mask     Device\n');
+  add('dev', () => DEV + (netTables.dev?.() ?? LOOPBACK));
+  add('dev_mcast', () => '');
+  add('if_inet6', () => '00000000000000000000000000000001 01 80 10 80       lo\n');
+  add('igmp', () => 'Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n');
+  add(
+    'ipv6_route',
+    () =>
+      '00000000000000000000000000000001 80 00000000000000000000000000000000 00 00000000000000000000000000000000 00000000 00000001 00000000 80200001       lo\n',
+  );
+  add(
+    'netlink',
+    () =>
+      'sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n' +
+      (netTables.netlink?.() ?? ''),
+  );
+  add('packet', () => 'sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n');
+  add('protocols', () => PROTOCOLS);
+  add('psched', () => '000003e8 00000040 000f4240 3b9aca00\n');
+  add('ptype', () => 'Type Device      Function\n');
+  add('raw', () => `${INET} ref pointer drops\n${netTables.raw?.() ?? ''}`);
+  add('raw6', () => `${INET6} ref pointer drops\n`);
+  add('route', () => `${ROUTE}\n${netTables.route?.() ?? ''}`);
+  add('snmp', () => SNMP);
+  add('sockstat', sockstat);
+  add(
+    'sockstat6',
+    () => 'TCP6: inuse 0\nUDP6: inuse 0\nUDPLITE6: inuse 0\nRAW6: inuse 0\nFRAG6: inuse 0 memory 0\n',
+  );
+  add('tcp', () => `${INET.padEnd(149)}\n${netTables.tcp?.() ?? ''}`);
+  add('tcp6', () => `${INET6}\n${netTables.tcp6?.() ?? ''}`);
+  add('udp', () => `${` ${INET} ref pointer drops`.padEnd(127)}\n${netTables.udp?.() ?? ''}`);
+  add('udp6', () => `${INET6} ref pointer drops\n${netTables.udp6?.() ?? ''}`);
+  add('udplite', () => `${` ${INET} ref pointer drops`.padEnd(127)}\n`);
+  add('udplite6', () => `${INET6} ref pointer drops\n`);
+  add('unix', () => `Num       RefCount Protocol Flags    Type St Inode Path\n${netTables.unix?.() ?? ''}`);
+  return dir;
+}
+
+function lines(table: (() => string) | null): number {
+  const text = table?.() ?? '';
+  let n = 0;
+  for (let i = text.indexOf('\n'); i >= 0; i = text.indexOf('\n', i + 1)) n++;
+  return n;
+}
+
+function sockstat(): string {
+  const tcp = lines(netTables.tcp);
+  const udp = lines(netTables.udp);
+  const used = tcp + udp + lines(netTables.unix) + lines(netTables.tcp6) + lines(netTables.udp6);
+  return (
+    `sockets: used ${used}\nTCP: inuse ${tcp} orphan 0 tw 0 alloc ${tcp} mem 0\n` +
+    `UDP: inuse ${udp} mem 0\nUDPLITE: inuse 0\nRAW: inuse 0\nFRAG: inuse 0 memory 0\n`
+  );
+}
+
+const PROTOCOLS =
+  'protocol  size sockets  memory press maxhdr  slab module     cl co di ac io in de sh ss gs se re bi br ha uh gp em\n';
+
+/** Headings and values pair by position; nothing is counted. */
+const SNMP_FIELDS: readonly (readonly [string, string, string])[] = [
+  [
+    'Ip',
+    'Forwarding DefaultTTL InReceives InHdrErrors InAddrErrors ForwDatagrams InUnknownProtos InDiscards InDelivers OutRequests OutDiscards OutNoRoutes ReasmTimeout ReasmReqds ReasmOKs ReasmFails FragOKs FragFails FragCreates OutTransmits',
+    '2 64',
+  ],
+  [
+    'Tcp',
+    'RtoAlgorithm RtoMin RtoMax MaxConn ActiveOpens PassiveOpens AttemptFails EstabResets CurrEstab InSegs OutSegs RetransSegs InErrs OutRsts InCsumErrors',
+    '1 200 120000 -1',
+  ],
+  [
+    'Udp',
+    'InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors SndbufErrors InCsumErrors IgnoredMulti MemErrors',
+    '',
+  ],
+];
+
+const SNMP = SNMP_FIELDS.map(([name, fields, known]) => {
+  const values = known === '' ? [] : known.split(' ');
+  while (values.length < fields.split(' ').length) values.push('0');
+  return `${name}: ${fields}\n${name}: ${values.join(' ')}\n`;
+}).join('');

@@ -1,0 +1,104 @@
+/** Inodes of /proc/PID: their owner is the process's, unless it is not dumpable (proc_pid.c task_dump_owner). */
+import { EACCES, ENOENT, ESRCH } from '../../abi/errno.ts';
+import { S_IFLNK } from '../../abi/stat.ts';
+import type { Task } from '../../kernel/task.ts';
+import type { CallContext } from '../../vfs/call-context.ts';
+import type { Path } from '../../vfs/dentry.ts';
+import { Inode, type AttrChange } from '../../vfs/inode.ts';
+import { pathName } from '../../vfs/path-name.ts';
+import { now, procSetAttr } from '../kernfs/attr.ts';
+import { KernfsFile, type Store } from '../kernfs/file.ts';
+import type { KernfsSuperBlock } from '../kernfs/super-block.ts';
+import { mayAccess } from './access.ts';
+import type { Subject } from './subject.ts';
+
+/** Sets the owner of an inode about `s`. World-readable directories stay the user's even when not dumpable. */
+export function refreshOwner(inode: Inode, s: Subject): void {
+  const t = s.task;
+  const mm = s.mm;
+  const visible = (inode.mode & 0o777) === 0o555 && inode.isDir;
+  const own = t !== null && (visible || mm === null || mm.dumpable === 1);
+  inode.uid = own ? t.creds.euid : 0;
+  inode.gid = own ? t.creds.egid : 0;
+}
+
+/** Makes the content of a file about a process. `reader` asks. */
+export type SubjectText = (s: Subject, reader: Task) => string | number;
+export type SubjectStore = (s: Subject, data: string, writer: Task) => number;
+
+export interface PidFileOptions {
+  store?: SubjectStore;
+  /** ptrace access is needed to open it. */
+  guarded?: boolean;
+}
+
+/** proc_mem_open() and friends: who may open what shows the inside of a process. */
+function guard(s: Subject): (t: CallContext) => number {
+  return (t) => {
+    const target = s.task;
+    if (target === null) return -ESRCH;
+    return mayAccess(t as Task, target);
+  };
+}
+
+export class PidFile extends KernfsFile {
+  private readonly subject: Subject;
+
+  constructor(sb: KernfsSuperBlock, s: Subject, perm: number, text: SubjectText, o: PidFileOptions = {}) {
+    const store = o.store;
+    const kernfsStore: Store | null = store === undefined ? null : (t, data) => store(s, data, t as Task);
+    super(sb, perm, (t) => text(s, t as Task), {
+      ...(kernfsStore === null ? {} : { store: kernfsStore }),
+      ...(o.guarded === true ? { onOpen: guard(s) } : {}),
+    });
+    this.subject = s;
+  }
+
+  override refresh(): number {
+    refreshOwner(this, this.subject);
+    return 0;
+  }
+
+  override setAttr(change: AttrChange): number {
+    return procSetAttr(this, change);
+  }
+}
+
+/** Magic link: `target` names the place. Needs ptrace access, as proc_fd_access_allowed(). */
+export class PidLink extends Inode {
+  private readonly subject: Subject;
+  private readonly target: (t: Task) => Path | null;
+
+  constructor(sb: KernfsSuperBlock, s: Subject, target: (t: Task) => Path | null, perm = 0o777) {
+    super(sb, sb.nextIno(), S_IFLNK | perm, 0, 0);
+    this.subject = s;
+    this.target = target;
+    this.atime = this.mtime = this.ctime = now();
+  }
+
+  override refresh(): number {
+    refreshOwner(this, this.subject);
+    return 0;
+  }
+
+  private find(t: CallContext): Path | number {
+    const task = this.subject.live;
+    if (task === null) return -ENOENT;
+    if (mayAccess(t as Task, task) !== 0) return -EACCES;
+    return this.target(task) ?? -ENOENT;
+  }
+
+  override followMagic(t: CallContext): Path | number {
+    return this.find(t);
+  }
+
+  override readlink(t: CallContext | null): string | number {
+    if (t === null) return -ENOENT;
+    const p = this.find(t);
+    return typeof p === 'number' ? p : pathName(p, t.fs.root);
+  }
+
+  override setAttr(change: AttrChange): number {
+    return procSetAttr(this, change);
+  }
+}

@@ -1,0 +1,335 @@
+/** /proc/PID and /proc/PID/task/TID: their entries, in Linux's order (fs/proc/base.c tgid_base_stuff, tid_base_stuff). */
+import { EACCES, EINVAL, ENOENT, EPERM, ESRCH } from '../../abi/errno.ts';
+import { DT_DIR, DT_LNK, DT_REG } from '../../abi/stat.ts';
+import { CAP_SYS_NICE, CAP_SYS_RESOURCE } from '../../auth/capability.ts';
+import type { Task } from '../../kernel/task.ts';
+import { mapsText, smapsRollupText, smapsText, statmText } from '../../mm/maps.ts';
+import type { MemoryManager } from '../../mm/memory-manager.ts';
+import type { CallContext } from '../../vfs/call-context.ts';
+import type { Path } from '../../vfs/dentry.ts';
+import type { FileDescription } from '../../vfs/file-description.ts';
+import type { Inode } from '../../vfs/inode.ts';
+import { FIRST_ENTRY, KernfsDir, StaticDir, type KernfsEntry } from '../kernfs/dir.ts';
+import { parseInteger, strip } from '../kernfs/parse.ts';
+import { mayAccess } from './access.ts';
+import { FdDir, FdInfoDir, fileName } from './fd-dir.ts';
+import { MountsFile } from './mounts.ts';
+import { PidFile, PidLink, refreshOwner, type PidFileOptions, type SubjectText } from './nodes.ts';
+import { NsDir } from './ns.ts';
+import { auxvText, cmdlineText, environText, ProcMemFile } from './pid-mem.ts';
+import { statText, statusText } from './pid-status.ts';
+import { ioText, limitsText, oomScore, syscallText } from './pid-text.ts';
+import type { ProcSuperBlock } from './super-block.ts';
+import type { Subject } from './subject.ts';
+import { TaskListDir } from './task-list.ts';
+
+type Make = (sb: ProcSuperBlock, s: Subject) => Inode;
+
+interface PidEntry {
+  readonly name: string;
+  readonly type: number;
+  readonly make: Make;
+  /** Only in /proc/PID, only in task/TID, or in both. */
+  readonly where: 'both' | 'process' | 'thread';
+}
+
+function file(
+  name: string,
+  perm: number,
+  text: SubjectText,
+  options: PidFileOptions = {},
+  where: PidEntry['where'] = 'both',
+): PidEntry {
+  return { name, type: DT_REG, where, make: (sb, s) => new PidFile(sb, s, perm, text, options) };
+}
+
+function dir(name: string, make: Make, where: PidEntry['where'] = 'both'): PidEntry {
+  return { name, type: DT_DIR, where, make };
+}
+
+function link(name: string, target: (t: Task) => Path | null): PidEntry {
+  return { name, type: DT_LNK, where: 'both', make: (sb, s) => new PidLink(sb, s, target) };
+}
+
+function about(fn: (t: Task, reader: Task, s: Subject) => string | number): SubjectText {
+  return (s, reader) => {
+    const t = s.task;
+    return t === null ? -ESRCH : fn(t, reader, s);
+  };
+}
+
+/** Files that need ptrace access when read, not when opened. */
+function peek(fn: (t: Task, reader: Task, s: Subject) => string | number): SubjectText {
+  return about((t, reader, s) => (mayAccess(reader, t) !== 0 ? -EACCES : fn(t, reader, s)));
+}
+
+function withMm(fn: (mm: MemoryManager, reader: Task) => string): SubjectText {
+  return (s, reader) => {
+    const mm = s.mm;
+    return mm === null ? (s.task === null ? -ESRCH : '') : fn(mm, reader);
+  };
+}
+
+const nameFor =
+  (reader: Task) =>
+  (f: FileDescription): string =>
+    fileName(f, reader.fs.root);
+
+class MemNode extends PidFile {
+  private readonly about: Subject;
+
+  constructor(sb: ProcSuperBlock, s: Subject) {
+    super(sb, s, 0o600, () => '');
+    this.about = s;
+  }
+
+  override open(t: CallContext, path: Path, flags: number): FileDescription | number {
+    const target = this.about.live;
+    if (target === null) return -ESRCH;
+    if (mayAccess(t as Task, target) !== 0) return -EACCES;
+    return new ProcMemFile(path, this, flags, target.mm);
+  }
+}
+
+function storeComm(s: Subject, data: string, writer: Task): number {
+  const t = s.task;
+  if (t === null) return -ESRCH;
+  // "A thread may modify its comm value … of any thread in the same thread group" - proc_pid_comm(5)
+  if (t.group !== writer.group) return -EINVAL;
+  t.comm = data.slice(0, 15).split('\n')[0]!.split('\0')[0]!;
+  return data.length;
+}
+
+function storeOomScoreAdj(s: Subject, data: string, writer: Task): number {
+  const value = parseInteger(strip(data), 0);
+  if (Number.isNaN(value) || value < -1000 || value > 1000) return -EINVAL;
+  const g = s.group;
+  if (g === null) return -ESRCH;
+  if (value < g.oomScoreAdj && !writer.creds.has(CAP_SYS_RESOURCE)) return -EACCES;
+  g.oomScoreAdj = value;
+  return data.length;
+}
+
+function storeTimerSlack(s: Subject, data: string, writer: Task): number {
+  const t = s.task;
+  if (t === null) return -ESRCH;
+  const value = parseInteger(strip(data), 0);
+  if (Number.isNaN(value) || value < 0) return -EINVAL;
+  if (t !== writer && !writer.creds.has(CAP_SYS_NICE)) return -EPERM;
+  t.timerSlackNs = value === 0 ? 50_000 : value;
+  return data.length;
+}
+
+const ROOT_MAP = '         0          0 4294967295\n';
+const hex8 = (n: number): string => `${n.toString(16).padStart(8, '0')}\n`;
+
+const ENTRIES: readonly PidEntry[] = [
+  dir('task', (sb, s) => new TaskListDir(sb, s), 'process'),
+  dir('fd', (sb, s) => new FdDir(sb, s)),
+  dir('fdinfo', (sb, s) => new FdInfoDir(sb, s)),
+  dir('ns', (sb, s) => new NsDir(sb, s)),
+  dir('net', (sb) => sb.netDir),
+  file('environ', 0o400, environText, { guarded: true }),
+  file('auxv', 0o400, auxvText, { guarded: true }),
+  file('status', 0o444, statusText),
+  file(
+    'personality',
+    0o400,
+    peek((t) => hex8(t.personality)),
+  ),
+  file('limits', 0o444, limitsText),
+  file(
+    'sched',
+    0o644,
+    about((t) => `${t.comm} (${t.tid}, #threads: ${t.group.tasks.size})\n`),
+  ),
+  file(
+    'comm',
+    0o644,
+    about((t) => `${t.comm}\n`),
+    { store: storeComm },
+  ),
+  file(
+    'syscall',
+    0o400,
+    peek((_t, _r, s) => syscallText(s)),
+  ),
+  file('cmdline', 0o444, cmdlineText),
+  file('stat', 0o444, statText),
+  file('statm', 0o444, (s) =>
+    s.task === null ? -ESRCH : s.mm === null ? '0 0 0 0 0 0 0\n' : statmText(s.mm),
+  ),
+  file(
+    'maps',
+    0o444,
+    withMm((mm, r) => mapsText(mm, nameFor(r))),
+    { guarded: true },
+  ),
+  { name: 'mem', type: DT_REG, where: 'both', make: (sb, s) => new MemNode(sb, s) },
+  link('cwd', (t) => t.fs.cwd),
+  link('root', (t) => t.fs.root),
+  link('exe', (t) => t.mm.exeFile?.path ?? null),
+  { name: 'mounts', type: DT_REG, where: 'both', make: (sb, s) => new MountsFile(sb, s, 'mounts') },
+  { name: 'mountinfo', type: DT_REG, where: 'both', make: (sb, s) => new MountsFile(sb, s, 'mountinfo') },
+  {
+    name: 'mountstats',
+    type: DT_REG,
+    where: 'process',
+    make: (sb, s) => new MountsFile(sb, s, 'mountstats'),
+  },
+  file(
+    'smaps',
+    0o444,
+    withMm((mm, r) => smapsText(mm, nameFor(r))),
+    { guarded: true },
+  ),
+  file(
+    'smaps_rollup',
+    0o444,
+    withMm((mm) => smapsRollupText(mm)),
+    { guarded: true },
+  ),
+  dir('attr', (sb) => new StaticDir(sb, 0o555)),
+  file(
+    'wchan',
+    0o444,
+    about((t) => (t.blocked ? '1' : '0')),
+  ),
+  file(
+    'schedstat',
+    0o444,
+    about((t) => `${t.usage.utimeNs + t.usage.stimeNs} 0 0\n`),
+  ),
+  file(
+    'cpuset',
+    0o444,
+    about(() => '/\n'),
+  ),
+  file(
+    'cgroup',
+    0o444,
+    about(() => '0::/\n'),
+  ),
+  file(
+    'oom_score',
+    0o444,
+    about((t) => `${oomScore(t.group.oomScoreAdj)}\n`),
+  ),
+  file(
+    'oom_score_adj',
+    0o644,
+    about((t) => `${t.group.oomScoreAdj}\n`),
+    { store: storeOomScoreAdj },
+  ),
+  file(
+    'loginuid',
+    0o644,
+    about(() => '4294967295'),
+  ),
+  file(
+    'sessionid',
+    0o444,
+    about(() => '4294967295'),
+  ),
+  file(
+    'coredump_filter',
+    0o644,
+    about(() => '00000033\n'),
+    {},
+    'process',
+  ),
+  file(
+    'io',
+    0o400,
+    peek((_t, _r, s) => ioText(s)),
+  ),
+  file(
+    'uid_map',
+    0o644,
+    about(() => ROOT_MAP),
+  ),
+  file(
+    'gid_map',
+    0o644,
+    about(() => ROOT_MAP),
+  ),
+  file(
+    'projid_map',
+    0o644,
+    about(() => ROOT_MAP),
+  ),
+  file(
+    'setgroups',
+    0o644,
+    about(() => 'allow\n'),
+  ),
+  file(
+    'timers',
+    0o444,
+    about(() => ''),
+    {},
+    'process',
+  ),
+  file(
+    'timerslack_ns',
+    0o666,
+    about((t) => `${t.timerSlackNs}\n`),
+    { store: storeTimerSlack },
+    'process',
+  ),
+  file('children', 0o444, (s) => childrenText(s), {}, 'thread'),
+];
+
+/** "A space-separated list of child tasks of this task" - proc_tid_children(5) */
+function childrenText(s: Subject): string | number {
+  const t = s.task;
+  if (t === null) return -ESRCH;
+  let text = '';
+  for (const c of t.group.children) if (c.parentTask === t) text += `${s.number(c.pid)} `;
+  return text;
+}
+
+export class PidDir extends KernfsDir {
+  private readonly subject: Subject;
+  private readonly proc: ProcSuperBlock;
+  private readonly list: readonly PidEntry[];
+  private readonly nodes = new Map<string, Inode>();
+
+  constructor(sb: ProcSuperBlock, s: Subject) {
+    super(sb, 0o555);
+    this.proc = sb;
+    this.subject = s;
+    const not = s.isThread ? 'process' : 'thread';
+    this.list = ENTRIES.filter((e) => e.where !== not);
+  }
+
+  override refresh(): number {
+    if (this.subject.task === null) return -ENOENT;
+    refreshOwner(this, this.subject);
+    return 0;
+  }
+
+  private node(e: PidEntry): Inode {
+    let node = this.nodes.get(e.name);
+    if (node === undefined) {
+      node = e.make(this.proc, this.subject);
+      this.nodes.set(e.name, node);
+    }
+    node.refresh();
+    return node;
+  }
+
+  override lookup(name: string): Inode | number {
+    if (this.subject.task === null) return -ENOENT;
+    const e = this.list.find((x) => x.name === name);
+    return e === undefined ? -ENOENT : this.node(e);
+  }
+
+  override *entries(_t: CallContext, from: number): Iterable<KernfsEntry> {
+    if (this.subject.task === null) return;
+    for (let i = Math.max(0, from - FIRST_ENTRY); i < this.list.length; i++) {
+      const e = this.list[i]!;
+      yield { name: e.name, ino: this.node(e).ino, type: e.type, off: i + FIRST_ENTRY };
+    }
+  }
+}

@@ -1,0 +1,90 @@
+/** Files of /proc/PID that show its memory: cmdline, environ, auxv, mem (fs/proc/base.c). */
+import { EINVAL, EIO, ESRCH } from '../../abi/errno.ts';
+import { SEEK_CUR, SEEK_SET } from '../../abi/fcntl.ts';
+import type { MemoryManager } from '../../mm/memory-manager.ts';
+import type { CallContext } from '../../vfs/call-context.ts';
+import type { Path } from '../../vfs/dentry.ts';
+import { FileDescription } from '../../vfs/file-description.ts';
+import type { Inode } from '../../vfs/inode.ts';
+import type { Subject } from './subject.ts';
+
+/** Arguments and environment are at most a quarter of the stack limit; more is a forged layout. */
+const MAX_AREA = 6 * 1024 * 1024;
+
+function readArea(mm: MemoryManager, start: number, end: number): Buffer {
+  const len = Math.min(end - start, MAX_AREA);
+  if (len <= 0) return Buffer.alloc(0);
+  const ok = mm.accessible(start, len, false);
+  const buf = Buffer.alloc(ok);
+  const n = ok === 0 ? 0 : mm.space.read(start, buf, 0, ok);
+  return buf.subarray(0, Math.max(0, n));
+}
+
+/**
+ * get_mm_cmdline(): the argument area; when a program has overwritten its final NUL (setproctitle), the string that begins
+ * there and may run on into the environment.
+ */
+export function cmdlineText(s: Subject): string | number {
+  const mm = s.mm;
+  if (mm === null) return s.task === null ? -ESRCH : '';
+  const { argStart, argEnd, envStart, envEnd } = mm.layout;
+  const args = readArea(mm, argStart, argEnd);
+  if (args.length === 0 || args[args.length - 1] === 0) return args.toString('latin1');
+  const all = envStart === argEnd ? readArea(mm, argStart, envEnd) : args;
+  const nul = all.indexOf(0);
+  return all.toString('latin1', 0, nul < 0 ? all.length : nul);
+}
+
+export function environText(s: Subject): string | number {
+  const mm = s.mm;
+  if (mm === null) return s.task === null ? -ESRCH : '';
+  return readArea(mm, mm.layout.envStart, mm.layout.envEnd).toString('latin1');
+}
+
+export function auxvText(s: Subject): string | number {
+  const mm = s.mm;
+  if (mm === null) return s.task === null ? -ESRCH : '';
+  return Buffer.from(mm.layout.auxv).toString('latin1');
+}
+
+/** /proc/PID/mem: the address is the file position. Bound to the address space that open(2) found. */
+export class ProcMemFile extends FileDescription {
+  private readonly mm: MemoryManager;
+
+  constructor(path: Path, inode: Inode, flags: number, mm: MemoryManager) {
+    super(path, inode, flags);
+    this.mm = mm;
+  }
+
+  override get pollable(): boolean {
+    return false;
+  }
+
+  override get seekable(): boolean {
+    return true;
+  }
+
+  override read(_t: CallContext, buf: Uint8Array, off: number, len: number, pos: number): number {
+    return this.transfer(buf, off, len, pos, false);
+  }
+
+  override write(_t: CallContext, buf: Uint8Array, off: number, len: number, pos: number): number {
+    return this.transfer(buf, off, len, pos, true);
+  }
+
+  private transfer(buf: Uint8Array, off: number, len: number, pos: number, write: boolean): number {
+    const mm = this.mm;
+    if (len === 0) return 0;
+    if (mm.space.dead || mm.userCount <= 0) return 0;
+    const ok = mm.accessible(pos, len, write);
+    if (ok <= 0) return -EIO;
+    const n = write ? mm.space.write(pos, buf, off, ok) : mm.space.read(pos, buf, off, ok);
+    return n > 0 ? n : -EIO;
+  }
+
+  override seek(_t: CallContext, offset: number, whence: number): number {
+    if (whence !== SEEK_SET && whence !== SEEK_CUR) return -EINVAL;
+    this.pos = whence === SEEK_CUR ? this.pos + offset : offset;
+    return this.pos;
+  }
+}

@@ -1,0 +1,78 @@
+/** Text files of /proc/PID that do not look at memory (fs/proc/base.c, array.c; proc(5)). */
+import { ESRCH } from '../../abi/errno.ts';
+import type { Task } from '../../kernel/task.ts';
+import type { Subject } from './subject.ts';
+
+const UNLIMITED = 'unlimited';
+
+/** Name, unit and resource number in the order of /proc/PID/limits. */
+const LIMITS: readonly (readonly [string, string, number])[] = [
+  ['Max cpu time', 'seconds', 0],
+  ['Max file size', 'bytes', 1],
+  ['Max data size', 'bytes', 2],
+  ['Max stack size', 'bytes', 3],
+  ['Max core file size', 'bytes', 4],
+  ['Max resident set', 'bytes', 5],
+  ['Max processes', 'processes', 6],
+  ['Max open files', 'files', 7],
+  ['Max locked memory', 'bytes', 8],
+  ['Max address space', 'bytes', 9],
+  ['Max file locks', 'locks', 10],
+  ['Max pending signals', 'signals', 11],
+  ['Max msgqueue size', 'bytes', 12],
+  ['Max nice priority', '', 13],
+  ['Max realtime priority', '', 14],
+  ['Max realtime timeout', 'us', 15],
+];
+
+export function limitsText(s: Subject): string | number {
+  const g = s.group;
+  if (g === null) return -ESRCH;
+  let text = `${'Limit'.padEnd(25)} ${'Soft Limit'.padEnd(20)} ${'Hard Limit'.padEnd(20)} ${'Units'.padEnd(10)}\n`;
+  for (const [name, unit, resource] of LIMITS) {
+    const soft = limit(g.limits.cur(resource));
+    const hard = limit(g.limits.max(resource));
+    text += `${name.padEnd(25)} ${soft.padEnd(20)} ${hard.padEnd(20)} ${unit === '' ? '\n' : `${unit.padEnd(10)}\n`}`;
+  }
+  return text;
+}
+
+function limit(n: number): string {
+  return n === Infinity ? UNLIMITED : String(n);
+}
+
+/** The comm as /proc/PID/status and stat show it: line feeds and backslashes escaped. */
+export function escapedComm(t: Task): string {
+  return t.comm.replaceAll('\\', '\\\\').replaceAll('\n', '\\n');
+}
+
+/** Task state letter and word (fs/proc/array.c task_state_array). */
+export function stateOf(t: Task): string {
+  if (t.dead) return 'Z (zombie)';
+  if (t.group.stopped) return 'T (stopped)';
+  return t.blocked ? 'S (sleeping)' : 'R (running)';
+}
+
+export function ioText(s: Subject): string | number {
+  if (s.task === null) return -ESRCH;
+  return 'rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n';
+}
+
+/** /proc/PID/syscall: number, arguments, stack pointer and program counter of a blocked task, or "running". */
+export function syscallText(s: Subject): string | number {
+  const t = s.task;
+  if (t === null) return -ESRCH;
+  if (!t.blocked) return 'running\n';
+  const hex = (n: number): string => `0x${n.toString(16)}`;
+  const args: string[] = [];
+  for (let i = 0; i < 6; i++) args.push(hex(t.args.addr(i)));
+  const regs = t.ctx.regs();
+  // RSP and RIP (arch/regs.ts).
+  return `${t.sysno} ${args.join(' ')} ${hex(regs.get(19))} ${hex(regs.get(16))}\n`;
+}
+
+/** oom_badness() scaled to 0…1000 as seen in /proc/PID/oom_score: 666 for a small process with no adjustment. */
+export function oomScore(adj: number): number {
+  const base = Math.trunc(((1000 + adj) * 2) / 3);
+  return Math.max(0, base);
+}

@@ -1,0 +1,300 @@
+/**
+ * /proc/sys (Documentation/admin-guide/sysctl). Values that act here are writable; the others show what holds and are
+ * read-only.
+ */
+import { EINVAL, EPERM } from '../../abi/errno.ts';
+import { UTS_RELEASE, UTS_SYSNAME, UTS_VERSION } from '../../abi/utsname.ts';
+import { CAP_LAST_CAP, CAP_SYS_ADMIN } from '../../auth/capability.ts';
+import type { Task } from '../../kernel/task.ts';
+import type { CallContext } from '../../vfs/call-context.ts';
+import { StaticDir } from '../kernfs/dir.ts';
+import { KernfsFile } from '../kernfs/file.ts';
+import { parseBounded } from '../kernfs/parse.ts';
+import type { ProcSuperBlock } from './super-block.ts';
+import { randomUuid, BOOT_ID } from './uuid.ts';
+
+/** A constant, a function that makes the value, a variable, or a directory. */
+type Node = string | number | ((t: Task) => string | number) | Variable | { readonly [name: string]: Node };
+
+class Variable {
+  readonly get: (t: Task) => string | number;
+  readonly set: (t: Task, text: string) => number;
+
+  constructor(get: (t: Task) => string | number, set: (t: Task, text: string) => number) {
+    this.get = get;
+    this.set = set;
+  }
+}
+
+/** __NEW_UTS_LEN */
+const UTS_LEN = 64;
+
+function utsText(text: string): string {
+  const end = Math.min(...['\n', '\0'].map((c) => text.indexOf(c)).map((i) => (i < 0 ? text.length : i)));
+  return text.slice(0, Math.min(end, UTS_LEN));
+}
+
+function integer(
+  get: (t: Task) => number,
+  set: (t: Task, value: number) => void,
+  min: number,
+  max: number,
+): Variable {
+  return new Variable(get, (t, text) => {
+    const { value, error } = parseBounded(text, min, max);
+    // Out of range is EINVAL for sysctls (proc_dointvec_minmax).
+    if (error < 0) return -EINVAL;
+    set(t, value);
+    return 0;
+  });
+}
+
+function tree(sb: ProcSuperBlock): { readonly [name: string]: Node } {
+  const kernel = sb.env.kernel;
+  const threadsMax = Math.min(65536, Math.floor(sb.env.host.memTotal / 65536));
+  const pagesTotal = Math.floor(sb.env.host.memTotal / 4096);
+  return {
+    abi: { vsyscall32: 1 },
+    fs: {
+      'aio-max-nr': 65536,
+      'aio-nr': 0,
+      'dentry-state': '0\t0\t45\t0\t0\t0',
+      'dir-notify-enable': 0,
+      epoll: { max_user_watches: Math.floor(sb.env.host.memTotal / 25 / 160) },
+      'file-max': '9223372036854775807',
+      'file-nr': () => `${openFiles(sb)}\t0\t9223372036854775807`,
+      'inode-nr': '0\t0',
+      'inode-state': '0\t0\t0\t0\t0\t0\t0',
+      inotify: { max_queued_events: 16384, max_user_instances: 128, max_user_watches: 65536 },
+      'lease-break-time': 45,
+      'leases-enable': 0,
+      'mount-max': 4096,
+      mqueue: {
+        msg_default: 10,
+        msg_max: 10,
+        msgsize_default: 8192,
+        msgsize_max: 8192,
+        queues_max: 256,
+      },
+      nr_open: 1048576,
+      overflowgid: 65534,
+      overflowuid: 65534,
+      'pipe-max-size': 1048576,
+      'pipe-user-pages-hard': 0,
+      'pipe-user-pages-soft': 16384,
+      protected_fifos: 0,
+      protected_hardlinks: 0,
+      protected_regular: 0,
+      protected_symlinks: 0,
+      suid_dumpable: 0,
+    },
+    kernel: {
+      auto_msgmni: 0,
+      cap_last_cap: CAP_LAST_CAP,
+      core_pattern: 'core',
+      core_pipe_limit: 0,
+      core_uses_pid: 0,
+      dmesg_restrict: 1,
+      domainname: new Variable(
+        (t) => t.ns.uts.domainname,
+        (t, text) => {
+          t.ns.uts.domainname = utsText(text);
+          return 0;
+        },
+      ),
+      hostname: new Variable(
+        (t) => t.ns.uts.nodename,
+        (t, text) => {
+          t.ns.uts.nodename = utsText(text);
+          return 0;
+        },
+      ),
+      io_uring_disabled: 2,
+      kptr_restrict: 1,
+      msgmax: 8192,
+      msgmnb: 16384,
+      msgmni: 32000,
+      ngroups_max: 65536,
+      ns_last_pid: integer(
+        (t) => t.pidNs.lastPid,
+        (t, v) => {
+          t.pidNs.lastPid = v;
+        },
+        0,
+        4194304,
+      ),
+      osrelease: UTS_RELEASE,
+      ostype: UTS_SYSNAME,
+      overflowgid: 65534,
+      overflowuid: 65534,
+      panic: 0,
+      panic_on_oops: 0,
+      perf_event_paranoid: 3,
+      pid_max: integer(
+        (t) => t.pidNs.pidMax,
+        (t, v) => {
+          t.pidNs.pidMax = v;
+        },
+        301,
+        4194304,
+      ),
+      printk: '4\t4\t1\t7',
+      pty: { max: 4096, nr: 0, reserve: 1024 },
+      random: {
+        boot_id: BOOT_ID,
+        entropy_avail: 256,
+        poolsize: 256,
+        urandom_min_reseed_secs: 60,
+        uuid: () => randomUuid(),
+        write_wakeup_threshold: 256,
+      },
+      randomize_va_space: 2,
+      sched_autogroup_enabled: 0,
+      sched_rr_timeslice_ms: 100,
+      sched_rt_period_us: 1000000,
+      sched_rt_runtime_us: 950000,
+      seccomp: {
+        actions_avail: 'kill_process kill_thread trap errno user_notif trace log allow',
+        actions_logged: 'kill_process kill_thread trap errno user_notif trace log',
+      },
+      sem: '32000\t1024000000\t500\t32000',
+      shm_rmid_forced: 0,
+      shmall: '18446744073692774399',
+      shmmax: '18446744073692774399',
+      shmmni: 4096,
+      sysctl_writes_strict: 1,
+      tainted: 0,
+      'threads-max': threadsMax,
+      unprivileged_bpf_disabled: 2,
+      version: UTS_VERSION,
+    },
+    net: {
+      core: {
+        default_qdisc: 'pfifo_fast',
+        netdev_max_backlog: 1000,
+        optmem_max: 131072,
+        rmem_default: 212992,
+        rmem_max: 212992,
+        somaxconn: 4096,
+        wmem_default: 212992,
+        wmem_max: 212992,
+      },
+      ipv4: {
+        conf: {
+          all: { forwarding: 0, rp_filter: 0 },
+          default: { forwarding: 0, rp_filter: 0 },
+          lo: { forwarding: 0, rp_filter: 0 },
+        },
+        icmp_echo_ignore_all: 0,
+        ip_default_ttl: 64,
+        ip_forward: 0,
+        ip_local_port_range: '32768\t60999',
+        ip_local_reserved_ports: '',
+        ip_nonlocal_bind: 0,
+        ip_unprivileged_port_start: 1024,
+        ping_group_range: '1\t0',
+        tcp_available_congestion_control: 'reno cubic',
+        tcp_congestion_control: 'cubic',
+        tcp_allowed_congestion_control: 'reno cubic',
+        tcp_ecn: 2,
+        tcp_fastopen: 1,
+        tcp_fin_timeout: 60,
+        tcp_keepalive_intvl: 75,
+        tcp_keepalive_probes: 9,
+        tcp_keepalive_time: 7200,
+        tcp_max_syn_backlog: 1024,
+        tcp_mem: `${Math.floor(pagesTotal / 10)}\t${Math.floor(pagesTotal / 8)}\t${Math.floor(pagesTotal / 5)}`,
+        tcp_moderate_rcvbuf: 1,
+        tcp_retries2: 15,
+        tcp_rmem: '4096\t131072\t6291456',
+        tcp_sack: 1,
+        tcp_syn_retries: 6,
+        tcp_syncookies: 1,
+        tcp_timestamps: 1,
+        tcp_tw_reuse: 2,
+        tcp_window_scaling: 1,
+        tcp_wmem: '4096\t16384\t4194304',
+      },
+      ipv6: {
+        bindv6only: 0,
+        conf: {
+          all: { disable_ipv6: 0, forwarding: 0 },
+          default: { disable_ipv6: 0, forwarding: 0 },
+          lo: { disable_ipv6: 0, forwarding: 0 },
+        },
+      },
+      unix: { max_dgram_qlen: 512 },
+    },
+    user: {
+      max_inotify_instances: 128,
+      max_inotify_watches: 65536,
+      max_ipc_namespaces: threadsMax,
+      max_mnt_namespaces: threadsMax,
+      max_net_namespaces: threadsMax,
+      max_pid_namespaces: threadsMax,
+      max_user_namespaces: threadsMax,
+      max_uts_namespaces: threadsMax,
+    },
+    vm: {
+      admin_reserve_kbytes: 8192,
+      dirty_background_ratio: 10,
+      dirty_expire_centisecs: 3000,
+      dirty_ratio: 20,
+      dirty_writeback_centisecs: 500,
+      hugetlb_shm_group: 0,
+      legacy_va_layout: 0,
+      max_map_count: 65530,
+      memfd_noexec: 0,
+      min_free_kbytes: 67584,
+      mmap_min_addr: kernel.platform.minAddr,
+      mmap_rnd_bits: 28,
+      nr_hugepages: 0,
+      nr_overcommit_hugepages: 0,
+      oom_dump_tasks: 1,
+      oom_kill_allocating_task: 0,
+      overcommit_kbytes: 0,
+      overcommit_memory: 0,
+      overcommit_ratio: 50,
+      'page-cluster': 3,
+      panic_on_oom: 0,
+      swappiness: 60,
+      unprivileged_userfaultfd: 0,
+      user_reserve_kbytes: 131072,
+      vfs_cache_pressure: 100,
+      zone_reclaim_mode: 0,
+    },
+  };
+}
+
+function openFiles(sb: ProcSuperBlock): number {
+  let n = 0;
+  for (const g of sb.env.kernel.pidNs.groups()) if (!g.leader.dead) n += g.leader.fdTable.fds().length;
+  return n;
+}
+
+function addNodes(sb: ProcSuperBlock, dir: StaticDir, nodes: { readonly [name: string]: Node }): void {
+  for (const [name, node] of Object.entries(nodes)) {
+    if (node instanceof Variable) {
+      const store = (t: CallContext, text: string, pos: number): number => {
+        if (!t.creds.has(CAP_SYS_ADMIN)) return -EPERM;
+        // sysctl_writes_strict: writes count at position 0 only.
+        if (pos !== 0) return text.length;
+        const r = node.set(t as Task, text);
+        return r < 0 ? r : text.length;
+      };
+      dir.add(name, new KernfsFile(sb, 0o644, (t) => `${node.get(t as Task)}\n`, { store }));
+    } else if (typeof node === 'object') {
+      const child = new StaticDir(sb, 0o555);
+      addNodes(sb, child, node);
+      dir.add(name, child);
+    } else {
+      const get = typeof node === 'function' ? node : (): string | number => node;
+      dir.add(name, new KernfsFile(sb, 0o444, (t) => `${get(t as Task)}\n`));
+    }
+  }
+}
+
+export function addSysctls(sb: ProcSuperBlock, dir: StaticDir): StaticDir {
+  addNodes(sb, dir, tree(sb));
+  return dir;
+}

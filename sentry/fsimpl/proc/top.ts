@@ -1,0 +1,283 @@
+/** Files at the top of /proc (fs/proc/*.c; proc(5)): the machine as the sandbox has it, from the kernel's own state. */
+import { UTS_RELEASE, UTS_SYSNAME, UTS_VERSION } from '../../abi/utsname.ts';
+import type { Task } from '../../kernel/task.ts';
+import { residentTotal } from '../../mm/maps.ts';
+import type { MemoryManager } from '../../mm/memory-manager.ts';
+import { CLOCK_BOOTTIME } from '../../time/clock.ts';
+import { clockNs } from '../../host/sys.ffi.ts';
+import { fileSystemTypes } from '../../vfs/fs-types.ts';
+import type { StaticDir } from '../kernfs/dir.ts';
+import { KernfsFile } from '../kernfs/file.ts';
+import type { ProcSuperBlock } from './super-block.ts';
+
+const KIB = 1024;
+const NS_PER_TICK = 1e7;
+
+export function addTopLevelFiles(sb: ProcSuperBlock, root: StaticDir): void {
+  const add = (name: string, text: (t: Task) => string, perm = 0o444): void => {
+    root.add(name, new KernfsFile(sb, perm, (t) => text(t as Task)));
+  };
+  add('buddyinfo', () => buddyInfo(sb));
+  add('cgroups', () => '#subsys_name\thierarchy\tnum_cgroups\tenabled\n');
+  add('cmdline', () => 'runsc-ts\n');
+  add('consoles', () => '');
+  add('cpuinfo', () => cpuInfo(sb));
+  add('crypto', () => '');
+  add('devices', () => DEVICES);
+  add('diskstats', () => '');
+  add('dma', () => ' 4: cascade\n');
+  add('execdomains', () => '0-0\tLinux           \t[kernel]\n');
+  add('filesystems', fileSystems);
+  add('interrupts', () => `${cpuColumns(sb, 11)}\n`);
+  add('iomem', () => '');
+  add('ioports', () => '');
+  add('kallsyms', () => '');
+  add('loadavg', () => loadAverage(sb));
+  add('locks', () => '');
+  add('meminfo', () => memInfo(sb));
+  add('misc', () => '');
+  add('modules', () => '');
+  add('partitions', () => 'major minor  #blocks  name\n\n');
+  add('softirqs', () => softIrqs(sb));
+  add('stat', () => statText(sb));
+  add('swaps', () => 'Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n');
+  add('uptime', () => uptimeText(sb));
+  add('version', () => `${UTS_SYSNAME} version ${UTS_RELEASE} (runsc-ts) ${UTS_VERSION}\n`);
+  add('vmstat', () => vmStat(sb));
+  add('zoneinfo', () => zoneInfo(sb));
+}
+
+const DEVICES = `Character devices:
+  1 mem
+  5 /dev/tty
+  5 /dev/console
+  5 /dev/ptmx
+128 ptm
+136 pts
+
+Block devices:
+`;
+
+/** "processor", "cpu MHz" and the rest are the host's; topology lines count what the sandbox has. */
+function cpuInfo(sb: ProcSuperBlock): string {
+  const { cpuInfo: text, cpus } = sb.env.host;
+  let out = '';
+  for (const block of text.split('\n\n')) {
+    const first = block.slice(0, block.indexOf('\n'));
+    const nr = Number(first.slice(first.indexOf(':') + 1));
+    if (block !== '' && cpus.includes(nr)) out += `${block}\n\n`;
+  }
+  return out;
+}
+
+function fileSystems(): string {
+  let text = '';
+  for (const type of fileSystemTypes()) text += `${type.nodev ? 'nodev' : ''}\t${type.name}\n`;
+  return text;
+}
+
+/** Every address space once, however many processes share it. */
+function usedBytes(sb: ProcSuperBlock): number {
+  const seen = new Set<MemoryManager>();
+  let bytes = 0;
+  for (const g of sb.env.kernel.pidNs.groups()) {
+    for (const t of g.tasks) {
+      if (t.dead || seen.has(t.mm)) continue;
+      seen.add(t.mm);
+      bytes += residentTotal(t.mm);
+    }
+  }
+  return bytes;
+}
+
+export interface MemoryFigures {
+  readonly totalKb: number;
+  readonly freeKb: number;
+  readonly anonKb: number;
+  readonly sharedKb: number;
+}
+
+export function memoryFigures(sb: ProcSuperBlock): MemoryFigures {
+  const totalKb = Math.floor(sb.env.host.memTotal / KIB);
+  const anonKb = Math.min(totalKb, Math.floor(usedBytes(sb) / KIB));
+  const sharedKb = Math.min(totalKb - anonKb, Math.floor((sb.env.sharedBytes?.() ?? 0) / KIB));
+  return { totalKb, freeKb: totalKb - anonKb - sharedKb, anonKb, sharedKb };
+}
+
+function memInfo(sb: ProcSuperBlock): string {
+  const { totalKb, freeKb, anonKb, sharedKb } = memoryFigures(sb);
+  const rows: (readonly [string, number])[] = [
+    ['MemTotal', totalKb],
+    ['MemFree', freeKb],
+    ['MemAvailable', freeKb],
+    ['Buffers', 0],
+    ['Cached', sharedKb],
+    ['SwapCached', 0],
+    ['Active', anonKb],
+    ['Inactive', sharedKb],
+    ['Active(anon)', anonKb],
+    ['Inactive(anon)', sharedKb],
+    ['Active(file)', 0],
+    ['Inactive(file)', 0],
+    ['Unevictable', 0],
+    ['Mlocked', 0],
+    ['SwapTotal', 0],
+    ['SwapFree', 0],
+    ['Zswap', 0],
+    ['Zswapped', 0],
+    ['Dirty', 0],
+    ['Writeback', 0],
+    ['AnonPages', anonKb],
+    ['Mapped', 0],
+    ['Shmem', sharedKb],
+    ['KReclaimable', 0],
+    ['Slab', 0],
+    ['SReclaimable', 0],
+    ['SUnreclaim', 0],
+    ['KernelStack', 0],
+    ['PageTables', 0],
+    ['SecPageTables', 0],
+    ['NFS_Unstable', 0],
+    ['Bounce', 0],
+    ['WritebackTmp', 0],
+    ['CommitLimit', Math.floor(totalKb / 2)],
+    ['Committed_AS', anonKb + sharedKb],
+    ['VmallocTotal', 34359738367],
+    ['VmallocUsed', 0],
+    ['VmallocChunk', 0],
+    ['Percpu', 0],
+    ['AnonHugePages', 0],
+    ['ShmemHugePages', 0],
+    ['ShmemPmdMapped', 0],
+    ['FileHugePages', 0],
+    ['FilePmdMapped', 0],
+  ];
+  let text = '';
+  for (const [name, kb] of rows) text += `${`${name}:`.padEnd(16)}${String(kb).padStart(8)} kB\n`;
+  for (const name of ['HugePages_Total', 'HugePages_Free', 'HugePages_Rsvd', 'HugePages_Surp']) {
+    text += `${`${name}:`.padEnd(16)}${'0'.padStart(8)}\n`;
+  }
+  text += `Hugepagesize:       2048 kB\nHugetlb:               0 kB\n`;
+  return text;
+}
+
+interface CpuTimes {
+  user: number;
+  system: number;
+  running: number;
+  processes: number;
+}
+
+function cpuTimes(sb: ProcSuperBlock): CpuTimes {
+  const sum: CpuTimes = { user: 0, system: 0, running: 0, processes: 0 };
+  for (const g of sb.env.kernel.pidNs.groups()) {
+    sum.user += g.usage.utimeNs;
+    sum.system += g.usage.stimeNs;
+    for (const t of g.tasks) {
+      sum.user += t.usage.utimeNs;
+      sum.system += t.usage.stimeNs;
+      if (!t.dead) sum.processes++;
+      if (!t.dead && !t.blocked && !g.stopped) sum.running++;
+    }
+  }
+  // What has been waited for is counted with its parent's children.
+  const init = sb.env.kernel.pidNs.reaper;
+  if (init !== null) {
+    sum.user += init.childrenUsage.utimeNs;
+    sum.system += init.childrenUsage.stimeNs;
+  }
+  return sum;
+}
+
+/** CLOCK_BOOTTIME: the guest's vDSO shows the host's, so the uptime is the host's too. */
+function bootNs(): number {
+  return clockNs(CLOCK_BOOTTIME);
+}
+
+function uptimeText(sb: ProcSuperBlock): string {
+  const up = bootNs() / 1e9;
+  const times = cpuTimes(sb);
+  const idle = Math.max(0, up * sb.env.host.cpus.length - (times.user + times.system) / 1e9);
+  return `${up.toFixed(2)} ${idle.toFixed(2)}\n`;
+}
+
+function statText(sb: ProcSuperBlock): string {
+  const n = sb.env.host.cpus.length;
+  const times = cpuTimes(sb);
+  const boot = bootNs();
+  const row = (share: number): string => {
+    const user = Math.floor(times.user / NS_PER_TICK / share);
+    const system = Math.floor(times.system / NS_PER_TICK / share);
+    const idle = Math.max(0, Math.floor((boot / NS_PER_TICK) * (n / share)) - user - system);
+    return `${user} 0 ${system} ${idle} 0 0 0 0 0 0\n`;
+  };
+  let text = `cpu  ${row(1)}`;
+  for (const cpu of sb.env.host.cpus) text += `cpu${cpu} ${row(n)}`;
+  const btime = Math.floor((Date.now() - boot / 1e6) / 1000);
+  text += `intr 0\nctxt 0\nbtime ${btime}\nprocesses ${sb.env.kernel.pidNs.lastPid}\n`;
+  text += `procs_running ${Math.max(1, times.running)}\nprocs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n`;
+  return text;
+}
+
+/** Load is not averaged here: the sandbox's share of the host's load is unknown to it. */
+function loadAverage(sb: ProcSuperBlock): string {
+  const { running, processes } = cpuTimes(sb);
+  return `0.00 0.00 0.00 ${Math.max(1, running)}/${processes} ${sb.ns.lastPid}\n`;
+}
+
+function cpuColumns(sb: ProcSuperBlock, indent: number): string {
+  return ' '.repeat(indent) + sb.env.host.cpus.map((cpu) => `CPU${cpu}`.padEnd(11)).join('');
+}
+
+const SOFTIRQS = [
+  'HI',
+  'TIMER',
+  'NET_TX',
+  'NET_RX',
+  'BLOCK',
+  'IRQ_POLL',
+  'TASKLET',
+  'SCHED',
+  'HRTIMER',
+  'RCU',
+];
+
+function softIrqs(sb: ProcSuperBlock): string {
+  const { cpus } = sb.env.host;
+  let text = `${' '.repeat(20)}${cpus.map((cpu) => `CPU${String(cpu).padEnd(8)}`).join('')}\n`;
+  for (const name of SOFTIRQS) {
+    text += `${`${name}:`.padStart(13)}${cpus.map(() => ` ${'0'.padStart(10)}`).join('')}\n`;
+  }
+  return text;
+}
+
+const VMSTAT = ['pgpgin', 'pgpgout', 'pswpin', 'pswpout', 'pgfault', 'pgmajfault', 'oom_kill'];
+
+function vmStat(sb: ProcSuperBlock): string {
+  const { freeKb, anonKb, sharedKb } = memoryFigures(sb);
+  const pages = (kb: number): number => Math.floor(kb / 4);
+  let text =
+    `nr_free_pages ${pages(freeKb)}\nnr_inactive_anon 0\nnr_active_anon ${pages(anonKb)}\n` +
+    `nr_inactive_file 0\nnr_active_file 0\nnr_unevictable 0\nnr_mlock 0\nnr_anon_pages ${pages(anonKb)}\n` +
+    `nr_mapped 0\nnr_file_pages ${pages(sharedKb)}\nnr_dirty 0\nnr_writeback 0\nnr_shmem ${pages(sharedKb)}\n`;
+  for (const name of VMSTAT) text += `${name} 0\n`;
+  return text;
+}
+
+function zoneInfo(sb: ProcSuperBlock): string {
+  const { totalKb, freeKb } = memoryFigures(sb);
+  const pages = (kb: number): number => Math.floor(kb / 4);
+  return (
+    'Node 0, zone   Normal\n' +
+    `  pages free     ${pages(freeKb)}\n        min      0\n        low      0\n        high     0\n` +
+    `        spanned  ${pages(totalKb)}\n        present  ${pages(totalKb)}\n        managed  ${pages(totalKb)}\n`
+  );
+}
+
+/** Free memory as blocks of the largest order. */
+function buddyInfo(sb: ProcSuperBlock): string {
+  const { freeKb } = memoryFigures(sb);
+  const orders = new Array<number>(11).fill(0);
+  orders[10] = Math.floor(freeKb / 4096);
+  return `Node 0, zone   Normal${orders.map((n) => ` ${String(n).padStart(6)}`).join('')} \n`;
+}
