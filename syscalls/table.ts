@@ -4,6 +4,7 @@ import { cloneRows } from './clone.ts';
 import { epollRows } from './epoll.ts';
 import { eventfdRows } from './eventfd.ts';
 import { killRows } from './kill.ts';
+import { mmRows } from './mm.ts';
 import { namespaceRows } from './namespaces.ts';
 import { pipeRows } from './pipe.ts';
 import { pollRows } from './poll.ts';
@@ -16,6 +17,7 @@ const rows: readonly SyscallRow[] = [
   ...epollRows,
   ...eventfdRows,
   ...killRows,
+  ...mmRows,
   ...namespaceRows,
   ...pipeRows,
   ...pollRows,

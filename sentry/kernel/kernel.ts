@@ -201,6 +201,7 @@ export class Kernel implements PlatformEvents {
     t.row = this.table[ctx.sysno] ?? null;
     t.blockState = null;
     t.timedOut = false;
+    t.memoryChange.kind = 'none';
     if (t.killed) {
       exitTask(t, t.group.exitStatus);
       return;
@@ -312,8 +313,7 @@ export class Kernel implements PlatformEvents {
   onOrderFailed(ctx: Context, _index: number, errno: number): void {
     const t = ctx.task as Task;
     t.state = TASK_KERNEL;
-    t.mm.rollback(t.memoryChange);
-    finishSyscall(t, -errno);
+    finishSyscall(t, t.mm.rollback(t.memoryChange, errno));
   }
 
   /** The host process or thread is gone without an order: the guest process was killed. */

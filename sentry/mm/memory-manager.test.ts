@@ -124,7 +124,7 @@ test('a mapping in the heap reserve cuts it and stops brk', () => {
 test('a failed order takes the heap back', () => {
   const w = who();
   brk(mm, orders, 0x601000, w);
-  mm.rollback(w.change);
+  expect(mm.rollback(w.change, ENOMEM)).toBe(0x600000);
   expect(mm.brk).toBe(0x600000);
   expect(mm.table.size).toBe(0);
 });

@@ -357,8 +357,9 @@ export class MemoryManager implements AccessMap {
 
   // Failure on the host.
 
-  /** Takes back what an order that failed had announced. */
-  rollback(change: PendingChange): void {
+  /** Takes back what an order that failed with `errno` had announced. Returns the syscall's result. */
+  rollback(change: PendingChange, errno: number): number {
+    const { kind } = change;
     if (change.kind === 'map') this.removeVmas(change.start, change.start + change.value);
     if (change.kind === 'brk') {
       this.removeVmas(pageUp(change.value), pageUp(this.brk));
@@ -366,6 +367,8 @@ export class MemoryManager implements AccessMap {
       this.brkReserveEnd = pageUp(change.value);
     }
     change.kind = 'none';
+    // brk(2) has no errors: it answers with the break as it is.
+    return kind === 'brk' ? this.brk : -errno;
   }
 }
 

@@ -1,0 +1,302 @@
+/** Memory calls: mmap, munmap, mprotect, brk, mremap, madvise, mlock, msync, mincore, pkeys, process_madvise. */
+import { EBADF, EFAULT, EINVAL, ENOMEM, ENOSPC, EPERM, ESRCH } from '../sentry/abi/errno.ts';
+import {
+  MAP_32BIT,
+  MAP_ANONYMOUS,
+  MAP_FIXED,
+  MAP_FIXED_NOREPLACE,
+  MAP_GROWSDOWN,
+  MAP_HUGETLB,
+  MAP_LOCKED,
+  MAP_NORESERVE,
+  MAP_POPULATE,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  MAP_STACK,
+  MREMAP_DONTUNMAP,
+  MREMAP_FIXED,
+  MREMAP_MAYMOVE,
+  PROT_EXEC,
+  PROT_READ,
+  PROT_WRITE,
+} from '../sentry/abi/mman.ts';
+import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
+import { CAP_IPC_LOCK } from '../sentry/auth/capability.ts';
+import {
+  fd,
+  flags,
+  hex,
+  int,
+  off,
+  ptr,
+  size,
+  uint,
+  ulong,
+  type SysResult,
+  type SyscallRow,
+} from '../sentry/kernel/syscall-table.ts';
+import type { Task } from '../sentry/kernel/task.ts';
+import { TASK_SIZE, isPageAligned, pageUp } from '../sentry/lib/addr.ts';
+import * as advice from '../sentry/mm/madvise.ts';
+import type { MemoryLimits, PendingChange } from '../sentry/mm/memory-manager.ts';
+import { brk, mmap, mprotect, munmap, type MemoryCaller, type MmapRequest } from '../sentry/mm/mmap.ts';
+import { mremap, type MremapRequest } from '../sentry/mm/mremap.ts';
+
+const PROT_NAMES = { PROT_READ, PROT_WRITE, PROT_EXEC };
+const MAP_NAMES = {
+  MAP_SHARED,
+  MAP_PRIVATE,
+  MAP_FIXED,
+  MAP_ANONYMOUS,
+  MAP_32BIT,
+  MAP_GROWSDOWN,
+  MAP_LOCKED,
+  MAP_NORESERVE,
+  MAP_POPULATE,
+  MAP_STACK,
+  MAP_HUGETLB,
+  MAP_FIXED_NOREPLACE,
+};
+const MREMAP_NAMES = { MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP };
+
+/** The calling task as memory management sees it. One object: used within one handler only. */
+class Caller implements MemoryCaller {
+  limits!: MemoryLimits;
+  canLock = false;
+  change!: PendingChange;
+
+  of(t: Task): this {
+    this.limits = t.group.limits;
+    this.canLock = t.creds.has(CAP_IPC_LOCK);
+    this.change = t.memoryChange;
+    return this;
+  }
+}
+const caller = new Caller();
+
+const request: MmapRequest = { addr: 0, len: 0, prot: 0, flags: 0, file: null, offset: 0 };
+
+/**
+ * mmap(2). Linux: arch/x86/kernel/sys_x86_64.c, mm/mmap.c do_mmap(). MAP_POPULATE and MAP_LOCKED do not bring pages in
+ * beforehand; there are no huge page pools.
+ */
+function sysMmap(t: Task, a: SyscallArgs): SysResult {
+  const r = request;
+  r.addr = a.addr(0);
+  r.len = a.size(1);
+  r.prot = a.int(2);
+  r.flags = a.int(3);
+  r.offset = a.size(5);
+  r.file = null;
+  if (!isPageAligned(r.offset)) return -EINVAL;
+  if ((r.flags & MAP_ANONYMOUS) === 0) {
+    r.file = t.fdTable.get(a.int(4));
+    if (r.file === null) return -EBADF;
+  } else {
+    r.offset = 0;
+  }
+  const result = mmap(t.mm, t.ctx, r, caller.of(t));
+  r.file = null;
+  return result;
+}
+
+function sysMunmap(t: Task, a: SyscallArgs): SysResult {
+  return munmap(t.mm, t.ctx, a.addr(0), a.size(1));
+}
+
+function sysMprotect(t: Task, a: SyscallArgs): SysResult {
+  return mprotect(t.mm, t.ctx, a.addr(0), a.size(1), a.int(2), t.group.limits);
+}
+
+function sysBrk(t: Task, a: SyscallArgs): SysResult {
+  return brk(t.mm, t.ctx, a.addr(0), caller.of(t));
+}
+
+const remap: MremapRequest = { addr: 0, oldLen: 0, newLen: 0, flags: 0, newAddr: 0 };
+
+function sysMremap(t: Task, a: SyscallArgs): SysResult {
+  remap.addr = a.addr(0);
+  remap.oldLen = a.size(1);
+  remap.newLen = a.size(2);
+  remap.flags = a.uint(3);
+  remap.newAddr = a.addr(4);
+  return mremap(t.mm, t.ctx, remap, caller.of(t));
+}
+
+function sysMadvise(t: Task, a: SyscallArgs): SysResult {
+  return advice.madvise(t.mm, t.ctx, a.addr(0), a.size(1), a.int(2));
+}
+
+function sysMlock(t: Task, a: SyscallArgs): SysResult {
+  return advice.mlock(t.mm, a.addr(0), a.size(1), true, caller.of(t));
+}
+
+const MLOCK_ONFAULT = 1;
+
+function sysMlock2(t: Task, a: SyscallArgs): SysResult {
+  if ((a.int(2) & ~MLOCK_ONFAULT) !== 0) return -EINVAL;
+  return advice.mlock(t.mm, a.addr(0), a.size(1), true, caller.of(t));
+}
+
+function sysMunlock(t: Task, a: SyscallArgs): SysResult {
+  return advice.mlock(t.mm, a.addr(0), a.size(1), false, caller.of(t));
+}
+
+function sysMlockall(t: Task, a: SyscallArgs): SysResult {
+  return advice.mlockall(t.mm, a.int(0), caller.of(t));
+}
+
+function sysMunlockall(t: Task): SysResult {
+  advice.munlockall(t.mm);
+  return 0;
+}
+
+function sysMsync(t: Task, a: SyscallArgs): SysResult {
+  return advice.msync(t.mm, a.addr(0), a.size(1), a.int(2));
+}
+
+const resident = Buffer.alloc(4096, 1);
+
+/** mincore(2). Pages are not swapped out, and which were touched is the host's secret: all count as resident. */
+function sysMincore(t: Task, a: SyscallArgs): SysResult {
+  const start = a.addr(0);
+  if (!isPageAligned(start)) return -EINVAL;
+  const len = pageUp(a.size(1));
+  if (len > TASK_SIZE || start + len > TASK_SIZE) return -ENOMEM;
+  let vec = a.addr(2);
+  const pages = len / 4096;
+  if (t.mem.check(vec, pages, true) !== 0) return -EFAULT;
+  const mapped = (t.mm.table.firstHole(start, start + len) - start) / 4096;
+  for (let left = mapped; left > 0;) {
+    const n = Math.min(left, resident.length);
+    if (t.mem.copyOut(vec, resident, 0, n) !== 0) return -EFAULT;
+    vec += n;
+    left -= n;
+  }
+  return mapped < pages ? -ENOMEM : 0;
+}
+
+// Protection keys: what Linux answers on a CPU without them.
+
+function sysPkeyAlloc(_t: Task, a: SyscallArgs): SysResult {
+  return a.size(0) !== 0 || a.size(1) > 3 ? -EINVAL : -ENOSPC;
+}
+
+function sysPkeyFree(): SysResult {
+  return -EINVAL;
+}
+
+function sysPkeyMprotect(t: Task, a: SyscallArgs): SysResult {
+  return a.int(3) === -1 ? sysMprotect(t, a) : -EINVAL;
+}
+
+/** process_madvise(2): COLD, PAGEOUT, WILLNEED are hints without effect here, so only the arguments count. */
+function sysProcessMadvise(t: Task, a: SyscallArgs): SysResult {
+  if (a.uint(4) !== 0) return -EINVAL;
+  if (t.fdTable.get(a.int(0)) === null) return -EBADF;
+  const what = a.int(3);
+  const known = [advice.MADV_COLD, advice.MADV_PAGEOUT, advice.MADV_WILLNEED];
+  return known.includes(what) ? -EPERM : -EINVAL;
+}
+
+/** mseal(2), map_shadow_stack(2), remap_file_pages(2) … of other processes: none. */
+function sysProcessMrelease(t: Task, a: SyscallArgs): SysResult {
+  if (a.uint(1) !== 0) return -EINVAL;
+  return t.fdTable.get(a.int(0)) === null ? -EBADF : -ESRCH;
+}
+
+export const mmRows: readonly SyscallRow[] = [
+  {
+    nr: 9,
+    name: 'mmap',
+    fn: sysMmap,
+    args: [hex, size, flags(PROT_NAMES), flags(MAP_NAMES), fd, off],
+    support: 'partial',
+    note: 'no huge page pools, MAP_SYNC or MAP_DROPPABLE; MAP_POPULATE does not fault pages in',
+  },
+  { nr: 10, name: 'mprotect', fn: sysMprotect, args: [hex, size, flags(PROT_NAMES)], support: 'full' },
+  { nr: 11, name: 'munmap', fn: sysMunmap, args: [hex, size], support: 'full' },
+  { nr: 12, name: 'brk', fn: sysBrk, args: [hex], support: 'full' },
+  {
+    nr: 25,
+    name: 'mremap',
+    fn: sysMremap,
+    args: [hex, size, size, flags(MREMAP_NAMES), hex],
+    support: 'full',
+  },
+  {
+    nr: 26,
+    name: 'msync',
+    fn: sysMsync,
+    args: [hex, size, int],
+    support: 'full',
+  },
+  {
+    nr: 27,
+    name: 'mincore',
+    fn: sysMincore,
+    args: [hex, size, ptr],
+    support: 'partial',
+    note: 'every mapped page counts as resident',
+  },
+  {
+    nr: 28,
+    name: 'madvise',
+    fn: sysMadvise,
+    args: [hex, size, int],
+    support: 'partial',
+    note: 'no KSM, guard regions, COLLAPSE or HWPOISON; paging hints have no effect',
+  },
+  { nr: 149, name: 'mlock', fn: sysMlock, args: [hex, size], support: 'partial', note: 'accounting only' },
+  { nr: 150, name: 'munlock', fn: sysMunlock, args: [hex, size], support: 'full' },
+  { nr: 151, name: 'mlockall', fn: sysMlockall, args: [int], support: 'partial', note: 'accounting only' },
+  { nr: 152, name: 'munlockall', fn: sysMunlockall, args: [], support: 'full' },
+  {
+    nr: 325,
+    name: 'mlock2',
+    fn: sysMlock2,
+    args: [hex, size, uint],
+    support: 'partial',
+    note: 'accounting only',
+  },
+  {
+    nr: 329,
+    name: 'pkey_mprotect',
+    fn: sysPkeyMprotect,
+    args: [hex, size, flags(PROT_NAMES), int],
+    support: 'partial',
+    note: 'as on a CPU without protection keys',
+  },
+  {
+    nr: 330,
+    name: 'pkey_alloc',
+    fn: sysPkeyAlloc,
+    args: [ulong, ulong],
+    support: 'partial',
+    note: 'as on a CPU without protection keys',
+  },
+  {
+    nr: 331,
+    name: 'pkey_free',
+    fn: sysPkeyFree,
+    args: [int],
+    support: 'partial',
+    note: 'as on a CPU without protection keys',
+  },
+  {
+    nr: 440,
+    name: 'process_madvise',
+    fn: sysProcessMadvise,
+    args: [fd, ptr, size, int, uint],
+    support: 'none',
+    note: 'paging hints for other processes',
+  },
+  {
+    nr: 448,
+    name: 'process_mrelease',
+    fn: sysProcessMrelease,
+    args: [fd, uint],
+    support: 'none',
+    note: 'memory of a dead process is released with it',
+  },
+];
