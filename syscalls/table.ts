@@ -11,6 +11,8 @@ import { pollRows } from './poll.ts';
 import { readWriteRows } from './read-write.ts';
 import { signalRows } from './signal.ts';
 import { waitRows } from './wait.ts';
+import { socketMsgRows } from './socket-msg.ts';
+import { socketRows } from './socket.ts';
 
 const rows: readonly SyscallRow[] = [
   ...cloneRows,
@@ -24,6 +26,8 @@ const rows: readonly SyscallRow[] = [
   ...readWriteRows,
   ...signalRows,
   ...waitRows,
+  ...socketMsgRows,
+  ...socketRows,
 ];
 
 /** Rows by syscall number. */

@@ -56,9 +56,6 @@ export function useSigMask(t: Task, addr: number, sigsetsize: number): number {
   if (addr === 0) return 0;
   if (sigsetsize !== 8) return -EINVAL;
   if (t.mem.copyIn(addr, scratch.bytes, 0, 8) !== 0) return -EFAULT;
-  (t as unknown as { setTemporarySigMask(lo: number, hi: number): void }).setTemporarySigMask(
-    scratch.u32[0]!,
-    scratch.u32[1]!,
-  );
+  t.setTemporarySigMask(scratch.u32[0]!, scratch.u32[1]!);
   return 0;
 }

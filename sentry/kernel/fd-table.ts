@@ -55,6 +55,14 @@ export class FdTable {
     this.cloexec[fd] = on;
   }
 
+  /** True if a number below `limit` is free. */
+  hasRoom(limit: number): boolean {
+    if (this.files.length < limit) return true;
+    let fd = this.lowestFree;
+    while (fd < this.files.length && this.files[fd] !== null) fd++;
+    return fd < limit;
+  }
+
   /** One past the highest number ever used. */
   get size(): number {
     return this.files.length;

@@ -1,0 +1,196 @@
+/**
+ * Socket: what all socket families have in common (net/socket.c). A family implements the operations; the syscall layer
+ * copies addresses, messages and control data and does the waiting.
+ */
+import { EINVAL, EOPNOTSUPP, ESPIPE } from '../abi/errno.ts';
+import { O_NONBLOCK, O_RDWR } from '../abi/fcntl.ts';
+import { SOCK_STREAM } from '../abi/socket.ts';
+import { socketInode } from '../fsimpl/anon/anon-inode.ts';
+import type { CallContext } from '../vfs/call-context.ts';
+import { FileDescription } from '../vfs/file-description.ts';
+
+/** struct ucred */
+export interface UCred {
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** What goes along with the data of sendmsg(2). */
+export class SendInfo {
+  /** Destination, private copy, or null. */
+  name: Uint8Array | null = null;
+  /** SCM_RIGHTS: references that the message takes over if the send succeeds. */
+  fds: FileDescription[] | null = null;
+  creds: UCred | null = null;
+  /** Other control messages in wire format, for families whose control data goes to the host; null if none. */
+  control: Uint8Array | null = null;
+
+  reset(): void {
+    this.name = null;
+    this.fds = null;
+    this.creds = null;
+    this.control = null;
+  }
+}
+
+/** What comes along with the data of recvmsg(2). */
+export class RecvInfo {
+  /** Source address or null. */
+  name: Uint8Array | null = null;
+  /** Received references: the receiver's now. */
+  fds: FileDescription[] | null = null;
+  creds: UCred | null = null;
+  control: Uint8Array | null = null;
+  /** MSG_TRUNC, MSG_EOR, MSG_CTRUNC, … */
+  msgFlags = 0;
+  /** Length of the whole message where that is more than was copied (MSG_TRUNC); −1: as copied. */
+  fullLen = -1;
+  /** Room for control data, for families that ask the host. */
+  controlRoom = 0;
+
+  reset(): void {
+    this.name = null;
+    this.fds = null;
+    this.creds = null;
+    this.control = null;
+    this.msgFlags = 0;
+    this.fullLen = -1;
+    this.controlRoom = 0;
+  }
+}
+
+export abstract class Socket extends FileDescription {
+  readonly domain: number;
+  readonly type: number;
+  readonly protocol: number;
+  /** SO_RCVTIMEO and SO_SNDTIMEO in ns. */
+  recvTimeoutNs = Infinity;
+  sendTimeoutNs = Infinity;
+
+  constructor(t: CallContext | null, domain: number, type: number, protocol: number, flags: number) {
+    super(null, socketInode(t), O_RDWR | (flags & O_NONBLOCK));
+    this.domain = domain;
+    this.type = type;
+    this.protocol = protocol;
+  }
+
+  override get messages(): boolean {
+    return this.type !== SOCK_STREAM;
+  }
+
+  override ioTimeoutNs(write: boolean): number {
+    return write ? this.sendTimeoutNs : this.recvTimeoutNs;
+  }
+
+  override seek(): number {
+    return -ESPIPE;
+  }
+
+  override read(t: CallContext, buf: Uint8Array, off: number, len: number): number {
+    // "Match SYS5 behaviour" (sock_read_iter)
+    return len === 0 ? 0 : this.recv(t, buf, off, len, 0, null);
+  }
+
+  override write(t: CallContext, buf: Uint8Array, off: number, len: number): number {
+    return this.send(t, buf, off, len, 0, null);
+  }
+
+  /** Sends one piece: bytes taken or −errno; −EAGAIN: wait for EPOLLOUT. */
+  abstract send(
+    t: CallContext,
+    buf: Uint8Array,
+    off: number,
+    len: number,
+    flags: number,
+    info: SendInfo | null,
+  ): number;
+
+  /** Receives into `buf`: bytes, 0 at the end, −EAGAIN: wait for EPOLLIN. */
+  abstract recv(
+    t: CallContext,
+    buf: Uint8Array,
+    off: number,
+    len: number,
+    flags: number,
+    info: RecvInfo | null,
+  ): number;
+
+  bind(_t: CallContext, _addr: Uint8Array): number {
+    return -EOPNOTSUPP;
+  }
+
+  listen(_t: CallContext, _backlog: number): number {
+    return -EOPNOTSUPP;
+  }
+
+  /** 0, −errno, or −EINPROGRESS: begun; wait for EPOLLOUT, then ask finishConnect. −EAGAIN: the listener is full; wait on it. */
+  connect(_t: CallContext, _addr: Uint8Array): number {
+    return -EOPNOTSUPP;
+  }
+
+  /** Outcome of a connect in progress: 0, −errno, −EINPROGRESS while it lasts. */
+  finishConnect(): number {
+    return 0;
+  }
+
+  /** File on whose waiters (EPOLLOUT) a connect that returned −EAGAIN waits. */
+  connectQueue(): FileDescription {
+    return this;
+  }
+
+  /** A connected socket, −EAGAIN, or −errno. */
+  accept(_t: CallContext, _flags: number): Socket | number {
+    return -EOPNOTSUPP;
+  }
+
+  shutdown(_how: number): number {
+    return -EOPNOTSUPP;
+  }
+
+  /** getsockname(2) or, with `peer`, getpeername(2). */
+  getName(_peer: boolean): Uint8Array | number {
+    return -EOPNOTSUPP;
+  }
+
+  /** Writes the value of an option to `out[0..len)`; returns its length (at most `len`) or −errno. */
+  getOption(_t: CallContext, _level: number, _name: number, _out: Buffer, _len: number): number {
+    return -EOPNOTSUPP;
+  }
+
+  setOption(_t: CallContext, _level: number, _name: number, _value: Buffer): number {
+    return -EOPNOTSUPP;
+  }
+}
+
+/** Writes an int option value, cut to `len` bytes as Linux does. */
+export function putInt(out: Buffer, len: number, value: number): number {
+  out.fill(0, 0, 4);
+  out.writeInt32LE(value, 0);
+  return Math.min(len, 4);
+}
+
+/** An int option value, or null if the buffer is too short (EINVAL). */
+export function intValue(value: Buffer): number | null {
+  return value.length < 4 ? null : value.readInt32LE(0);
+}
+
+/** struct timeval of SO_RCVTIMEO: ns (Infinity for 0), or −errno (EDOM for bad microseconds). */
+export function timeoutValue(value: Buffer): number {
+  if (value.length < 16) return -EINVAL;
+  const sec = value.readInt32LE(4) * 0x100000000 + value.readUInt32LE(0);
+  const usec = value.readInt32LE(12) * 0x100000000 + value.readUInt32LE(8);
+  if (usec < 0 || usec >= 1_000_000) return -33;
+  if (sec < 0) return 1;
+  const ns = sec * 1e9 + usec * 1000;
+  return ns === 0 || sec > 1e6 * 1000 ? Infinity : ns;
+}
+
+export function putTimeout(out: Buffer, len: number, ns: number): number {
+  out.fill(0, 0, 16);
+  if (ns !== Infinity) {
+    out.writeUInt32LE(Math.floor(ns / 1e9) >>> 0, 0);
+    out.writeUInt32LE(Math.floor((ns % 1e9) / 1000), 8);
+  }
+  return Math.min(len, 16);
+}

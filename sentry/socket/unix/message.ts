@@ -1,0 +1,70 @@
+/** Messages in the receive queues of AF_UNIX sockets, and the account of descriptors in flight. */
+import type { FileDescription } from '../../vfs/file-description.ts';
+import type { UCred } from '../socket.ts';
+
+/** What a message costs its sender beside its bytes (struct sk_buff and rounding). */
+export const MESSAGE_OVERHEAD = 768;
+
+export class UnixMessage {
+  /** Private copy of the bytes. */
+  readonly data: Uint8Array;
+  /** Bytes already read (streams). */
+  off = 0;
+  fds: FileDescription[] | null;
+  readonly creds: UCred | null;
+  /** Address of the sender, null if it had none. */
+  readonly from: Uint8Array | null;
+  /** Gives the sender its buffer space back. */
+  readonly uncharge: (bytes: number) => void;
+
+  constructor(
+    data: Uint8Array,
+    fds: FileDescription[] | null,
+    creds: UCred | null,
+    from: Uint8Array | null,
+    uncharge: (bytes: number) => void,
+  ) {
+    this.data = data;
+    this.fds = fds;
+    this.creds = creds;
+    this.from = from;
+    this.uncharge = uncharge;
+  }
+
+  get left(): number {
+    return this.data.length - this.off;
+  }
+
+  get truesize(): number {
+    return this.data.length + MESSAGE_OVERHEAD;
+  }
+}
+
+/** FIFO with O(1) amortised shift. */
+export class MessageQueue {
+  private items: (UnixMessage | null)[] = [];
+  private head = 0;
+
+  get length(): number {
+    return this.items.length - this.head;
+  }
+
+  at(i: number): UnixMessage | undefined {
+    return this.items[this.head + i] ?? undefined;
+  }
+
+  push(m: UnixMessage): void {
+    this.items.push(m);
+  }
+
+  shift(): UnixMessage | undefined {
+    const m = this.items[this.head];
+    if (m === undefined) return undefined;
+    this.items[this.head++] = null;
+    if (this.head > 32 && this.head * 2 > this.items.length) {
+      this.items = this.items.slice(this.head);
+      this.head = 0;
+    }
+    return m!;
+  }
+}

@@ -1,0 +1,148 @@
+/** Control messages: SCM_RIGHTS and SCM_CREDENTIALS between guest memory and the kernel (net/core/scm.c). */
+import { EBADF, EINVAL, EPERM, ETOOMANYREFS } from '../sentry/abi/errno.ts';
+import {
+  AF_UNIX,
+  MSG_CMSG_CLOEXEC,
+  MSG_CTRUNC,
+  SCM_CREDENTIALS,
+  SCM_MAX_FD,
+  SCM_RIGHTS,
+  SOL_SOCKET,
+} from '../sentry/abi/socket.ts';
+import { CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN } from '../sentry/auth/capability.ts';
+import type { Task } from '../sentry/kernel/task.ts';
+import type { RecvInfo, SendInfo, Socket } from '../sentry/socket/socket.ts';
+import { inFlightTotal } from '../sentry/socket/unix/in-flight.ts';
+import type { FileDescription } from '../sentry/vfs/file-description.ts';
+import { openFileLimit } from './fd-install.ts';
+
+export const CMSG_HDR = 16;
+
+export function cmsgAlign(n: number): number {
+  return Math.ceil(n / 8) * 8;
+}
+
+/** Reads the control messages in `ctl` into `info`: 0, or −errno with nothing held. */
+export function parseControl(t: Task, s: Socket, ctl: Buffer, info: SendInfo): number {
+  if (s.domain !== AF_UNIX) {
+    info.control = ctl;
+    return 0;
+  }
+  let at = 0;
+  while (at + CMSG_HDR <= ctl.length) {
+    const len = ctl.readUInt32LE(at + 4) === 0 ? ctl.readUInt32LE(at) : Infinity;
+    if (len < CMSG_HDR || at + len > ctl.length) return fail(info, -EINVAL);
+    const body = ctl.subarray(at + CMSG_HDR, at + len);
+    if (ctl.readInt32LE(at + 8) === SOL_SOCKET) {
+      const type = ctl.readInt32LE(at + 12);
+      const r =
+        type === SCM_RIGHTS
+          ? takeFds(t, body, info)
+          : type === SCM_CREDENTIALS
+            ? takeCreds(t, body, info)
+            : -EINVAL;
+      if (r < 0) return fail(info, r);
+    }
+    at += cmsgAlign(len);
+  }
+  return 0;
+}
+
+function fail(info: SendInfo, errno: number): number {
+  dropSent(info);
+  return errno;
+}
+
+/** Gives back references that no message took over. */
+export function dropSent(info: SendInfo): void {
+  if (info.fds === null) return;
+  for (const f of info.fds) f.unref();
+  info.fds = null;
+}
+
+function takeFds(t: Task, body: Buffer, info: SendInfo): number {
+  const n = Math.floor(body.length / 4);
+  if (n === 0) return 0;
+  const fds = info.fds ?? [];
+  if (fds.length + n > SCM_MAX_FD) return -EINVAL;
+  info.fds = fds;
+  for (let i = 0; i < n; i++) {
+    const f: FileDescription | null = t.fdTable.get(body.readInt32LE(4 * i));
+    if (f === null) return -EBADF;
+    fds.push(f.ref());
+  }
+  return inFlightTotal() + n > 16 * openFileLimit(t) ? -ETOOMANYREFS : 0;
+}
+
+/** scm_check_creds(): one's own ids, or privilege. */
+function takeCreds(t: Task, body: Buffer, info: SendInfo): number {
+  if (body.length !== 12) return -EINVAL;
+  const creds = { pid: body.readInt32LE(0), uid: body.readUInt32LE(4), gid: body.readUInt32LE(8) };
+  const c = t.creds;
+  const pidOk = creds.pid === t.tgid || c.has(CAP_SYS_ADMIN);
+  const uidOk = [c.uid, c.euid, c.suid].includes(creds.uid) || c.has(CAP_SETUID);
+  const gidOk = [c.gid, c.egid, c.sgid].includes(creds.gid) || c.has(CAP_SETGID);
+  if (!pidOk || !uidOk || !gidOk) return -EPERM;
+  info.creds = creds;
+  return 0;
+}
+
+/** Control data to give to the guest, at most `room` bytes. Installs received descriptors. */
+export function buildControl(t: Task, info: RecvInfo, room: number, flags: number, out: Buffer): number {
+  let at = 0;
+  if (info.control !== null) {
+    at = Math.min(room, info.control.length);
+    out.set(info.control.subarray(0, at));
+    return at;
+  }
+  if (info.creds !== null) {
+    if (room < CMSG_HDR + 12) info.msgFlags |= MSG_CTRUNC;
+    if (room >= CMSG_HDR) {
+      const len = Math.min(room, CMSG_HDR + 12);
+      header(out, at, len, SCM_CREDENTIALS);
+      out.writeInt32LE(info.creds.pid, at + 16);
+      out.writeUInt32LE(info.creds.uid, at + 20);
+      out.writeUInt32LE(info.creds.gid, at + 24);
+      at = Math.min(room, cmsgAlign(len));
+    }
+  }
+  if (info.fds !== null) at = putFds(t, info, info.fds, at, room, flags, out);
+  return at;
+}
+
+function header(out: Buffer, at: number, len: number, type: number): void {
+  out.fill(0, at, at + cmsgAlign(Math.max(len, 32)));
+  out.writeUInt32LE(len, at);
+  out.writeInt32LE(SOL_SOCKET, at + 8);
+  out.writeInt32LE(type, at + 12);
+}
+
+/** scm_detach_fds() */
+function putFds(
+  t: Task,
+  info: RecvInfo,
+  fds: FileDescription[],
+  at: number,
+  room: number,
+  flags: number,
+  out: Buffer,
+): number {
+  const fit = room - at < CMSG_HDR ? 0 : Math.floor((room - at - CMSG_HDR) / 4);
+  let n = 0;
+  out.fill(0, at, Math.min(out.length, at + CMSG_HDR + 4 * fds.length + 8));
+  while (n < fds.length && n < fit) {
+    const fd = t.fdTable.install(fds[n]!, (flags & MSG_CMSG_CLOEXEC) !== 0, openFileLimit(t));
+    if (fd < 0) break;
+    out.writeInt32LE(fd, at + CMSG_HDR + 4 * n);
+    n++;
+  }
+  if (n < fds.length) info.msgFlags |= MSG_CTRUNC;
+  for (let i = n; i < fds.length; i++) fds[i]!.unref();
+  info.fds = null;
+  if (n === 0) return at;
+  const len = CMSG_HDR + 4 * n;
+  out.writeUInt32LE(len, at);
+  out.writeInt32LE(SOL_SOCKET, at + 8);
+  out.writeInt32LE(SCM_RIGHTS, at + 12);
+  return Math.min(room, at + cmsgAlign(len));
+}

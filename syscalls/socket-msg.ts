@@ -1,0 +1,344 @@
+/** sendmsg(2), recvmsg(2) and their kin (net/socket.c). */
+import { EAGAIN, EBADF, EFAULT, EINVAL, EMSGSIZE, ENOBUFS, ENOTSOCK, EPIPE } from '../sentry/abi/errno.ts';
+import * as S from '../sentry/abi/socket.ts';
+import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
+import {
+  fd,
+  flags,
+  inBuf,
+  inoutStruct,
+  inStruct,
+  int,
+  outBuf,
+  ptr,
+  size,
+  uint,
+  type SysResult,
+  type SyscallRow,
+} from '../sentry/kernel/syscall-table.ts';
+import type { Task } from '../sentry/kernel/task.ts';
+import { RecvInfo, SendInfo, Socket } from '../sentry/socket/socket.ts';
+import { IO_CHUNK, IO_MAX, ioBuffer } from '../sentry/usermem/io-buffer.ts';
+import { scratch } from '../sentry/usermem/user-memory.ts';
+import * as W from '../sentry/waiter/wait-queue.ts';
+import { buildControl, dropSent, parseControl } from './cmsg.ts';
+import { endIo, fileAt, nonBlocking, parkIo, type IoWait } from './io.ts';
+import { raisePipe } from './io-signals.ts';
+import { importIovec, importRange, iovAccessible, iovCopyIn, iovCopyOut, iovTotal } from './iovec.ts';
+import { readAddress, writeAddress } from './socket-address.ts';
+import { readTimespec } from './wait-args.ts';
+
+const MSGHDR_SIZE = 56;
+const MMSGHDR_SIZE = 64;
+const UIO_MAXIOV = 1024;
+/** net.core.optmem_max */
+const OPTMEM_MAX = 131072;
+const READ_EVENTS = W.EPOLLIN | W.EPOLLRDNORM | W.EPOLLERR | W.EPOLLHUP | W.EPOLLRDHUP;
+const WRITE_EVENTS = W.EPOLLOUT | W.EPOLLWRNORM | W.EPOLLERR | W.EPOLLHUP;
+
+const sendInfo = new SendInfo();
+const recvInfo = new RecvInfo();
+const controlOut = Buffer.alloc(OPTMEM_MAX + 64);
+
+/** The socket of a call, −EBADF or −ENOTSOCK; kept by the wait if one is in progress. */
+export function socketAt(t: Task, fdnum: number): Socket | number {
+  if (t.blockState !== null) return (t.blockState as IoWait).file as Socket;
+  const f = fileAt(t, fdnum);
+  if (f === null) return -EBADF;
+  return f instanceof Socket ? f : -ENOTSOCK;
+}
+
+/** Sends the imported ranges with `sendInfo`, from byte `done` on. Bytes of the whole, or −errno (−EAGAIN: nothing more now). */
+function sendVec(t: Task, s: Socket, msgFlags: number, done: number): number {
+  const total = iovTotal();
+  const chunk = s.messages ? IO_MAX : IO_CHUNK;
+  if (s.messages && total > IO_MAX) return -EMSGSIZE;
+  for (let at = done; ;) {
+    const n = iovCopyIn(t, at, ioBuffer.bytes, 0, Math.min(total - at, chunk));
+    if (n < 0 || (s.messages && n < total)) return at > 0 ? at : -EFAULT;
+    const r = s.send(t, ioBuffer.bytes, 0, n, msgFlags, at === 0 ? sendInfo : null);
+    if (r < 0) {
+      if (r === -EPIPE && (msgFlags & S.MSG_NOSIGNAL) === 0 && s.type === S.SOCK_STREAM) raisePipe(t);
+      return at > done ? at : r;
+    }
+    at += r;
+    if (at >= total || s.messages) return at;
+  }
+}
+
+/** Sends with blocking; `w.done` bytes have gone already. */
+function sendBlocking(t: Task, s: Socket, msgFlags: number, w: IoWait | null): SysResult {
+  const done = w === null ? 0 : w.done;
+  const noWait = nonBlocking(s) || (msgFlags & S.MSG_DONTWAIT) !== 0;
+  let r = sendVec(t, s, msgFlags, done);
+  dropSent(sendInfo);
+  const total = iovTotal();
+  if (r > 0 && r < total && !s.messages && !noWait) {
+    // The rest has to wait for room.
+    return parkIo(t, s, w, r, WRITE_EVENTS, s.sendTimeoutNs);
+  }
+  if (r === -EAGAIN && !noWait && !t.timedOut) return parkIo(t, s, w, done, WRITE_EVENTS, s.sendTimeoutNs);
+  if (r < 0 && done > 0) r = done;
+  return endIo(w, r);
+}
+
+function sysSendto(t: Task, a: SyscallArgs): SysResult {
+  const s = socketAt(t, a.int(0));
+  if (typeof s === 'number') return s;
+  const w = t.blockState as IoWait | null;
+  const r = importRange(a.addr(1), a.size(2));
+  if (r < 0) return endIo(w, r);
+  sendInfo.reset();
+  if (a.addr(4) !== 0) {
+    const name = readAddress(t, a.addr(4), a.int(5));
+    if (typeof name === 'number') return endIo(w, name);
+    sendInfo.name = name;
+  }
+  return sendBlocking(t, s, a.uint(3), w);
+}
+
+// The msghdr in hand.
+let nameAddr = 0;
+let nameLen = 0;
+let iovAddr = 0;
+let iovLen = 0;
+let controlAddr = 0;
+let controlLen = 0;
+
+function u64(at: number): number {
+  return scratch.u32[at / 4 + 1]! * 0x100000000 + scratch.u32[at / 4]!;
+}
+
+function readMsghdr(t: Task, addr: number): number {
+  if (t.mem.copyIn(addr, scratch.bytes, 0, MSGHDR_SIZE) !== 0) return -EFAULT;
+  nameAddr = u64(0);
+  nameLen = scratch.i32[2]!;
+  iovAddr = u64(16);
+  iovLen = u64(24);
+  controlAddr = u64(32);
+  controlLen = u64(40);
+  if (nameLen < 0) return -EINVAL;
+  if (nameAddr === 0) nameLen = 0;
+  nameLen = Math.min(nameLen, S.SOCKADDR_MAX);
+  if (iovLen > UIO_MAXIOV) return -EMSGSIZE;
+  return importIovec(t, iovAddr, iovLen);
+}
+
+/** Fills `sendInfo` and the ranges from the msghdr at `addr`. */
+function prepareSend(t: Task, s: Socket, addr: number): number {
+  sendInfo.reset();
+  let r = readMsghdr(t, addr);
+  if (r < 0) return r;
+  if (nameLen > 0) {
+    const name = readAddress(t, nameAddr, nameLen);
+    if (typeof name === 'number') return name;
+    sendInfo.name = name;
+  }
+  if (controlAddr !== 0 && controlLen > 0) {
+    if (controlLen > OPTMEM_MAX) return -ENOBUFS;
+    const ctl = Buffer.alloc(controlLen);
+    r = t.mem.copyIn(controlAddr, ctl, 0, controlLen);
+    if (r < 0) return r;
+    return parseControl(t, s, ctl, sendInfo);
+  }
+  return 0;
+}
+
+function sysSendmsg(t: Task, a: SyscallArgs): SysResult {
+  const s = socketAt(t, a.int(0));
+  if (typeof s === 'number') return s;
+  const w = t.blockState as IoWait | null;
+  const r = prepareSend(t, s, a.addr(1));
+  return r < 0 ? endIo(w, r) : sendBlocking(t, s, a.uint(2), w);
+}
+
+function sysSendmmsg(t: Task, a: SyscallArgs): SysResult {
+  const s = socketAt(t, a.int(0));
+  if (typeof s === 'number') return s;
+  const w = t.blockState as IoWait | null;
+  const vlen = Math.min(a.uint(2), UIO_MAXIOV);
+  let i = w === null ? 0 : w.done;
+  for (; i < vlen; i++) {
+    const hdr = a.addr(1) + i * MMSGHDR_SIZE;
+    let r = prepareSend(t, s, hdr);
+    if (r === 0) r = sendVec(t, s, a.uint(3), 0);
+    dropSent(sendInfo);
+    if (r === -EAGAIN && i === 0 && !nonBlocking(s) && (a.uint(3) & S.MSG_DONTWAIT) === 0 && !t.timedOut) {
+      return parkIo(t, s, w, 0, WRITE_EVENTS, s.sendTimeoutNs);
+    }
+    if (r < 0) return endIo(w, i > 0 ? i : r);
+    if (t.mem.writeU32(hdr + MSGHDR_SIZE, r) !== 0) return endIo(w, i > 0 ? i : -EFAULT);
+  }
+  return endIo(w, i);
+}
+
+/** Receives into the imported ranges and `recvInfo`, from byte `done` on; conventions as sendVec. */
+function recvVec(t: Task, s: Socket, msgFlags: number, done: number): number {
+  const total = iovTotal();
+  const chunk = s.messages ? IO_MAX : IO_CHUNK;
+  for (let at = done; ;) {
+    let want = Math.min(total - at, chunk);
+    if (want > 0) {
+      want = iovAccessible(t, at, want, true);
+      if (want === 0) return at > 0 ? at : -EFAULT;
+    }
+    const n = s.recv(t, ioBuffer.bytes, 0, want, msgFlags, recvInfo);
+    if (n < 0) return at > 0 ? at : n;
+    if (n > 0 && iovCopyOut(t, at, ioBuffer.bytes, 0, n) < n) return at > 0 ? at : -EFAULT;
+    at += n;
+    const more = n === want && at < total && !s.messages && (msgFlags & S.MSG_PEEK) === 0;
+    if (!more || recvInfo.fds !== null) return at;
+  }
+}
+
+/** True if a recv that has `n` of the wanted bytes goes on waiting. */
+function waitsForAll(s: Socket, msgFlags: number, n: number, before: number): boolean {
+  return (
+    (msgFlags & S.MSG_WAITALL) !== 0 &&
+    (msgFlags & S.MSG_PEEK) === 0 &&
+    !s.messages &&
+    n > before &&
+    n < iovTotal() &&
+    recvInfo.fds === null &&
+    recvInfo.creds === null
+  );
+}
+
+/** Receives with blocking; `finish` delivers name and control once data is there. */
+function recvBlocking(
+  t: Task,
+  s: Socket,
+  msgFlags: number,
+  w: IoWait | null,
+  finish: (n: number) => number,
+): SysResult {
+  const done = w === null ? 0 : w.done;
+  const noWait = nonBlocking(s) || (msgFlags & S.MSG_DONTWAIT) !== 0;
+  const n = recvVec(t, s, msgFlags, done);
+  if (n < 0) {
+    if (n === -EAGAIN && !noWait && !t.timedOut) return parkIo(t, s, w, done, READ_EVENTS, s.recvTimeoutNs);
+    return endIo(w, n);
+  }
+  if (
+    !noWait &&
+    !t.timedOut &&
+    waitsForAll(s, msgFlags, n, done) &&
+    (s.poll() & (W.EPOLLRDHUP | W.EPOLLHUP)) === 0
+  ) {
+    return parkIo(t, s, w, n, READ_EVENTS, s.recvTimeoutNs);
+  }
+  const r = finish(n);
+  if (r < 0) return endIo(w, r);
+  const full = (msgFlags & S.MSG_TRUNC) !== 0 && recvInfo.fullLen > n ? recvInfo.fullLen : n;
+  return endIo(w, full);
+}
+
+function dropReceived(): void {
+  for (const f of recvInfo.fds ?? []) f.unref();
+  recvInfo.fds = null;
+}
+
+function sysRecvfrom(t: Task, a: SyscallArgs): SysResult {
+  const s = socketAt(t, a.int(0));
+  if (typeof s === 'number') return s;
+  const w = t.blockState as IoWait | null;
+  const r = importRange(a.addr(1), a.size(2));
+  if (r < 0) return endIo(w, r);
+  recvInfo.reset();
+  return recvBlocking(t, s, a.uint(3), w, () => {
+    dropReceived();
+    if (a.addr(4) === 0) return 0;
+    return writeAddress(t, a.addr(4), a.addr(5), recvInfo.name ?? new Uint8Array(0));
+  });
+}
+
+/** Writes name, control data and flags back into the msghdr at `addr`. */
+function finishMsg(t: Task, addr: number, msgFlags: number): number {
+  if (nameAddr !== 0) {
+    const name = recvInfo.name ?? new Uint8Array(0);
+    if (t.mem.copyOut(nameAddr, name, 0, Math.min(name.length, nameLen)) !== 0) return -EFAULT;
+    if (t.mem.writeU32(addr + 8, name.length) !== 0) return -EFAULT;
+  }
+  const room = controlAddr === 0 ? 0 : Math.min(controlLen, OPTMEM_MAX);
+  const used = buildControl(t, recvInfo, room, msgFlags, controlOut);
+  if (used > 0 && t.mem.copyOut(controlAddr, controlOut, 0, used) !== 0) return -EFAULT;
+  scratch.u32[0] = used;
+  scratch.u32[1] = 0;
+  scratch.u32[2] = (recvInfo.msgFlags | (msgFlags & S.MSG_CMSG_CLOEXEC)) >>> 0;
+  return t.mem.copyOut(addr + 40, scratch.bytes, 0, 12);
+}
+
+function sysRecvmsg(t: Task, a: SyscallArgs): SysResult {
+  const s = socketAt(t, a.int(0));
+  if (typeof s === 'number') return s;
+  const w = t.blockState as IoWait | null;
+  recvInfo.reset();
+  const r = readMsghdr(t, a.addr(1));
+  if (r < 0) return endIo(w, r);
+  recvInfo.controlRoom = controlAddr === 0 ? 0 : Math.min(controlLen, OPTMEM_MAX);
+  return recvBlocking(t, s, a.uint(2), w, () => finishMsg(t, a.addr(1), a.uint(2)));
+}
+
+function sysRecvmmsg(t: Task, a: SyscallArgs): SysResult {
+  const s = socketAt(t, a.int(0));
+  if (typeof s === 'number') return s;
+  const w = t.blockState as IoWait | null;
+  const timeout = w === null ? readTimespec(t, a.addr(4)) : Infinity;
+  if (timeout < 0) return timeout;
+  const vlen = Math.min(a.uint(2), UIO_MAXIOV);
+  const msgFlags = a.uint(3) & ~S.MSG_WAITFORONE;
+  let i = w === null ? 0 : w.done;
+  for (; i < vlen; i++) {
+    const hdr = a.addr(1) + i * MMSGHDR_SIZE;
+    recvInfo.reset();
+    let r = readMsghdr(t, hdr);
+    recvInfo.controlRoom = controlAddr === 0 ? 0 : Math.min(controlLen, OPTMEM_MAX);
+    if (r === 0) r = recvVec(t, s, msgFlags, 0);
+    if (r === -EAGAIN) {
+      const noWait =
+        nonBlocking(s) ||
+        t.timedOut ||
+        (a.uint(3) & S.MSG_DONTWAIT) !== 0 ||
+        (i > 0 && (a.uint(3) & S.MSG_WAITFORONE) !== 0);
+      if (!noWait) return parkIo(t, s, w, i, READ_EVENTS, Math.min(timeout, s.recvTimeoutNs));
+    }
+    if (r < 0) return endIo(w, i > 0 ? i : r);
+    const f = finishMsg(t, hdr, msgFlags);
+    if (f < 0 || t.mem.writeU32(hdr + MSGHDR_SIZE, r) !== 0) return endIo(w, i > 0 ? i : -EFAULT);
+  }
+  return endIo(w, i);
+}
+
+const MSG = flags({
+  MSG_OOB: S.MSG_OOB,
+  MSG_PEEK: S.MSG_PEEK,
+  MSG_TRUNC: S.MSG_TRUNC,
+  MSG_DONTWAIT: S.MSG_DONTWAIT,
+  MSG_EOR: S.MSG_EOR,
+  MSG_WAITALL: S.MSG_WAITALL,
+  MSG_NOSIGNAL: S.MSG_NOSIGNAL,
+  MSG_MORE: S.MSG_MORE,
+  MSG_WAITFORONE: S.MSG_WAITFORONE,
+  MSG_CMSG_CLOEXEC: S.MSG_CMSG_CLOEXEC,
+});
+
+export const socketMsgRows: SyscallRow[] = [
+  { nr: 44, name: 'sendto', fn: sysSendto, args: [fd, inBuf(2), size, MSG, inBuf(5), int], support: 'full' },
+  { nr: 45, name: 'recvfrom', fn: sysRecvfrom, args: [fd, outBuf(2), size, MSG, ptr, ptr], support: 'full' },
+  {
+    nr: 46,
+    name: 'sendmsg',
+    fn: sysSendmsg,
+    args: [fd, inStruct(MSGHDR_SIZE, 'msghdr'), MSG],
+    support: 'full',
+  },
+  { nr: 47, name: 'recvmsg', fn: sysRecvmsg, args: [fd, inoutStruct(MSGHDR_SIZE), MSG], support: 'full' },
+  {
+    nr: 299,
+    name: 'recvmmsg',
+    fn: sysRecvmmsg,
+    args: [fd, ptr, uint, MSG, inStruct(16, 'timespec')],
+    support: 'full',
+  },
+  { nr: 307, name: 'sendmmsg', fn: sysSendmmsg, args: [fd, ptr, uint, MSG], support: 'full' },
+];

@@ -1,0 +1,246 @@
+/** socket(2), bind(2), connect(2), accept(2) and the rest that is not data (net/socket.c). */
+import {
+  EAGAIN,
+  EBADF,
+  EFAULT,
+  EINPROGRESS,
+  EINTR,
+  EINVAL,
+  EMFILE,
+  ENOTSOCK,
+  EOPNOTSUPP,
+  ERESTARTSYS,
+  EAFNOSUPPORT,
+} from '../sentry/abi/errno.ts';
+import * as S from '../sentry/abi/socket.ts';
+import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
+import {
+  fd,
+  flags,
+  inBuf,
+  int,
+  oneOf,
+  outStruct,
+  ptr,
+  type SysResult,
+  type SyscallRow,
+} from '../sentry/kernel/syscall-table.ts';
+import type { Task } from '../sentry/kernel/task.ts';
+import { createSocket, unixType } from '../sentry/socket/providers.ts';
+import { Socket } from '../sentry/socket/socket.ts';
+import { UnixSocket } from '../sentry/socket/unix/unix-socket.ts';
+import { scratch } from '../sentry/usermem/user-memory.ts';
+import type { FileDescription } from '../sentry/vfs/file-description.ts';
+import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT } from '../sentry/waiter/wait-queue.ts';
+import { installFd, installPair, openFileLimit } from './fd-install.ts';
+import { endIo, fileAt, nonBlocking, parkIo, type IoWait } from './io.ts';
+import { readAddress, writeAddress } from './socket-address.ts';
+import { socketAt } from './socket-msg.ts';
+
+/** Largest option value taken or given. */
+const OPTION_MAX = 4096;
+const option = Buffer.alloc(OPTION_MAX);
+
+function sysSocket(t: Task, a: SyscallArgs): SysResult {
+  const type = a.int(1);
+  const f = type & ~S.SOCK_TYPE_MASK;
+  if ((f & ~(S.SOCK_NONBLOCK | S.SOCK_CLOEXEC)) !== 0) return -EINVAL;
+  const s = createSocket(t, a.int(0), type & S.SOCK_TYPE_MASK, a.int(2), f & S.SOCK_NONBLOCK);
+  return typeof s === 'number' ? s : installFd(t, s, (f & S.SOCK_CLOEXEC) !== 0);
+}
+
+function sysSocketpair(t: Task, a: SyscallArgs): SysResult {
+  const type = a.int(1);
+  const f = type & ~S.SOCK_TYPE_MASK;
+  if ((f & ~(S.SOCK_NONBLOCK | S.SOCK_CLOEXEC)) !== 0) return -EINVAL;
+  if (a.int(0) === S.AF_INET || a.int(0) === S.AF_INET6) return -EOPNOTSUPP;
+  if (a.int(0) !== S.AF_UNIX) return -EAFNOSUPPORT;
+  const kind = unixType(type & S.SOCK_TYPE_MASK, a.int(2));
+  if (kind < 0) return kind;
+  const [x, y] = UnixSocket.pair(t, kind, f & S.SOCK_NONBLOCK);
+  return installPair(t, x, y, (f & S.SOCK_CLOEXEC) !== 0, a.addr(3));
+}
+
+function sysBind(t: Task, a: SyscallArgs): SysResult {
+  const s = socketAt(t, a.int(0));
+  if (typeof s === 'number') return s;
+  const name = readAddress(t, a.addr(1), a.int(2));
+  return typeof name === 'number' ? name : s.bind(t, name);
+}
+
+function sysListen(t: Task, a: SyscallArgs): SysResult {
+  const s = socketAt(t, a.int(0));
+  return typeof s === 'number' ? s : s.listen(t, a.int(1));
+}
+
+/** connect(2) while parked. */
+class ConnectWait {
+  readonly file: Socket;
+  readonly deadlineNs: number;
+  /** The family has begun and only the outcome is awaited. */
+  begun: boolean;
+
+  constructor(file: Socket, deadlineNs: number, begun: boolean) {
+    this.file = file;
+    this.deadlineNs = deadlineNs;
+    this.begun = begun;
+  }
+}
+
+function connectInterrupted(t: Task): SysResult {
+  const w = t.blockState as ConnectWait;
+  w.file.unref();
+  return w.deadlineNs === Infinity ? -ERESTARTSYS : -EINTR;
+}
+
+function sysConnect(t: Task, a: SyscallArgs): SysResult {
+  const w = t.blockState as ConnectWait | null;
+  const s = w === null ? socketAt(t, a.int(0)) : w.file;
+  if (typeof s === 'number') return s;
+  let r: number;
+  if (w !== null && w.begun) r = s.finishConnect();
+  else {
+    const name = readAddress(t, a.addr(1), a.int(2));
+    r = typeof name === 'number' ? name : s.connect(t, name);
+  }
+  if ((r !== -EINPROGRESS && r !== -EAGAIN) || nonBlocking(s) || t.timedOut) {
+    w?.file.unref();
+    return r;
+  }
+  const limit = s.sendTimeoutNs;
+  const state =
+    w ??
+    new ConnectWait(
+      s.ref() as Socket,
+      limit === Infinity ? limit : t.kernel.clock.monotonicNs() + limit,
+      false,
+    );
+  state.begun = r === -EINPROGRESS;
+  t.blockState = state;
+  const queue: FileDescription = state.begun ? s : s.connectQueue();
+  t.waitOn(queue.waiters, EPOLLOUT | EPOLLERR | EPOLLHUP);
+  return t.block(state.deadlineNs, connectInterrupted);
+}
+
+function doAccept(t: Task, a: SyscallArgs, f: number): SysResult {
+  if ((f & ~(S.SOCK_NONBLOCK | S.SOCK_CLOEXEC)) !== 0) return -EINVAL;
+  const s = socketAt(t, a.int(0));
+  if (typeof s === 'number') return s;
+  const w = t.blockState as IoWait | null;
+  if (!t.fdTable.hasRoom(openFileLimit(t))) return endIo(w, -EMFILE);
+  const got = s.accept(t, f & S.SOCK_NONBLOCK);
+  if (got === -EAGAIN && !nonBlocking(s) && !t.timedOut) {
+    return parkIo(t, s, w, 0, EPOLLIN | EPOLLERR | EPOLLHUP, s.recvTimeoutNs);
+  }
+  if (typeof got === 'number') return endIo(w, got);
+  if (a.addr(1) !== 0) {
+    const name = got.getName(true);
+    const r = typeof name === 'number' ? name : writeAddress(t, a.addr(1), a.addr(2), name);
+    if (r < 0) {
+      got.unref();
+      return endIo(w, r);
+    }
+  }
+  return endIo(w, installFd(t, got, (f & S.SOCK_CLOEXEC) !== 0));
+}
+
+function sysAccept(t: Task, a: SyscallArgs): SysResult {
+  return doAccept(t, a, 0);
+}
+
+function sysAccept4(t: Task, a: SyscallArgs): SysResult {
+  return doAccept(t, a, a.int(3));
+}
+
+function nameCall(t: Task, a: SyscallArgs, peer: boolean): SysResult {
+  const s = socketAt(t, a.int(0));
+  if (typeof s === 'number') return s;
+  const name = s.getName(peer);
+  return typeof name === 'number' ? name : writeAddress(t, a.addr(1), a.addr(2), name);
+}
+
+function sysGetsockname(t: Task, a: SyscallArgs): SysResult {
+  return nameCall(t, a, false);
+}
+
+function sysGetpeername(t: Task, a: SyscallArgs): SysResult {
+  return nameCall(t, a, true);
+}
+
+function sysShutdown(t: Task, a: SyscallArgs): SysResult {
+  const s = socketAt(t, a.int(0));
+  return typeof s === 'number' ? s : s.shutdown(a.int(1));
+}
+
+function sysSetsockopt(t: Task, a: SyscallArgs): SysResult {
+  const len = a.int(4);
+  if (len < 0) return -EINVAL;
+  const f = fileAt(t, a.int(0));
+  if (f === null) return -EBADF;
+  if (!(f instanceof Socket)) return -ENOTSOCK;
+  if (len > OPTION_MAX) return -EINVAL;
+  const value = Buffer.alloc(len);
+  if (t.mem.copyIn(a.addr(3), value, 0, len) !== 0) return -EFAULT;
+  return f.setOption(t, a.int(1), a.int(2), value);
+}
+
+function sysGetsockopt(t: Task, a: SyscallArgs): SysResult {
+  const f = fileAt(t, a.int(0));
+  if (f === null) return -EBADF;
+  if (!(f instanceof Socket)) return -ENOTSOCK;
+  if (t.mem.readU32(a.addr(4)) !== 0) return -EFAULT;
+  const len = scratch.i32[0]!;
+  if (len < 0) return -EINVAL;
+  option.fill(0);
+  const r = f.getOption(t, a.int(1), a.int(2), option, Math.min(len, OPTION_MAX));
+  if (r < 0) return r;
+  const n = Math.min(r, len);
+  if (n > 0 && t.mem.copyOut(a.addr(3), option, 0, n) !== 0) return -EFAULT;
+  return t.mem.writeU32(a.addr(4), n);
+}
+
+const domain = oneOf({ AF_UNIX: 1, AF_INET: 2, AF_INET6: 10, AF_NETLINK: 16, AF_PACKET: 17 });
+const acceptFlags = flags({ SOCK_NONBLOCK: S.SOCK_NONBLOCK, SOCK_CLOEXEC: S.SOCK_CLOEXEC });
+const how = oneOf({ SHUT_RD: 0, SHUT_WR: 1, SHUT_RDWR: 2 });
+
+export const socketRows: SyscallRow[] = [
+  {
+    nr: 41,
+    name: 'socket',
+    fn: sysSocket,
+    args: [domain, int, int],
+    support: 'partial',
+    note: 'AF_UNIX, AF_INET, AF_INET6 (stream, datagram, ICMP echo) and AF_NETLINK route queries.',
+  },
+  { nr: 42, name: 'connect', fn: sysConnect, args: [fd, inBuf(2), int], support: 'full' },
+  { nr: 43, name: 'accept', fn: sysAccept, args: [fd, ptr, ptr], support: 'full' },
+  { nr: 48, name: 'shutdown', fn: sysShutdown, args: [fd, how], support: 'full' },
+  { nr: 49, name: 'bind', fn: sysBind, args: [fd, inBuf(2), int], support: 'full' },
+  { nr: 50, name: 'listen', fn: sysListen, args: [fd, int], support: 'full' },
+  { nr: 51, name: 'getsockname', fn: sysGetsockname, args: [fd, ptr, ptr], support: 'full' },
+  { nr: 52, name: 'getpeername', fn: sysGetpeername, args: [fd, ptr, ptr], support: 'full' },
+  {
+    nr: 53,
+    name: 'socketpair',
+    fn: sysSocketpair,
+    args: [domain, int, int, outStruct(8, 'int[2]')],
+    support: 'full',
+  },
+  {
+    nr: 54,
+    name: 'setsockopt',
+    fn: sysSetsockopt,
+    args: [fd, int, int, inBuf(4), int],
+    support: 'partial',
+    note: 'Options of an allow-list; others answer ENOPROTOOPT.',
+  },
+  {
+    nr: 55,
+    name: 'getsockopt',
+    fn: sysGetsockopt,
+    args: [fd, int, int, ptr, ptr],
+    support: 'partial',
+    note: 'Options of an allow-list; others answer ENOPROTOOPT.',
+  },
+  { nr: 288, name: 'accept4', fn: sysAccept4, args: [fd, ptr, ptr, acceptFlags], support: 'full' },
+];
