@@ -156,7 +156,6 @@ static void start_when_ready(void) {
   started = true;
   // What is left to do is messages, waiting and killing.
   if (privileged) drop_caps(1u << CAP_KILL);
-  if (gofer_pid) send_msg(gofer_ctl[0], MSG_GO, 0);
   send_msg(sentry_ctl[0], MSG_GO, 0);
 }
 
@@ -186,6 +185,7 @@ static void on_gofer_message(void) {
   if (m.type != MSG_READY || gofer_ready) return;
   pivot_gofer(gofer_pid);
   gofer_ready = true;
+  send_msg(gofer_ctl[0], MSG_GO, 0); // at once: the sentry may ask it something before it is ready itself
   start_when_ready();
 }
 
