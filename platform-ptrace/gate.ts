@@ -27,10 +27,15 @@ export interface OrderedCall {
   proceeded?(): void;
 }
 
-interface Newborn {
-  readonly hostFd: number;
+/** The first call of a process that is being cloned. */
+export interface Newborn {
   readonly args: readonly number[];
+  /** Installed as GATE_FD; stays the caller's. */
+  readonly hostFd: number;
+  /** May thread `tid` be that process? A thread already known may not: the cloner could pose as its child. */
   arrived(tid: number): boolean;
+  /** Its call proceeds. */
+  admitted(): void;
 }
 
 export class Gate {
@@ -57,23 +62,19 @@ export class Gate {
 
   /**
    * Lets a process that is about to be cloned make its first call: the mmap with `args` whose descriptor argument
-   * carries `nonce` in its high half. Only the cloner's process knows the nonce; `arrived` gets the caller's tid and says
-   * whether it is acceptable (a thread already known is not: the cloner could pose as its child).
+   * carries `nonce` in its high half. Only the cloner's process knows the nonce.
    */
-  orderNewborn(
-    nonce: number,
-    args: readonly number[],
-    hostFd: number,
-    arrived: (tid: number) => boolean,
-  ): void {
-    this.newborns.set(nonce, { args, hostFd, arrived });
+  orderNewborn(nonce: number, newborn: Newborn): void {
+    this.newborns.set(nonce, newborn);
+  }
+
+  /** True while some thread may be about to ask for what it was ordered to do. */
+  get expecting(): boolean {
+    return this.ordered.size > 0 || this.newborns.size > 0;
   }
 
   forgetNewborn(nonce: number): void {
-    const newborn = this.newborns.get(nonce);
-    if (newborn === undefined) return;
     this.newborns.delete(nonce);
-    host.close(newborn.hostFd);
   }
 
   /** Drops what `tid` was ordered; to be called when its orders have been reported or the thread is gone. */
@@ -126,6 +127,7 @@ export class Gate {
       if (calls.length === 1) this.ordered.delete(tid);
       else calls.shift();
       this.proceed(idLo, idHi, call.hostFd);
+      if (call.hostFd >= 0) host.close(call.hostFd);
       call.proceeded?.();
     }
   }
@@ -146,6 +148,7 @@ export class Gate {
     if (!this.matches(at, newborn.args) || !newborn.arrived(tid)) return false;
     this.newborns.delete(nonce);
     this.proceed(idLo, idHi, newborn.hostFd);
+    newborn.admitted();
     return true;
   }
 
@@ -153,7 +156,6 @@ export class Gate {
     this.approved++;
     if (hostFd >= 0) {
       const r = notifAddFd(this.listener, idLo, idHi, hostFd, GATE_FD);
-      host.close(hostFd);
       if (r < 0) {
         notifSend(this.listener, idLo, idHi, r, 0);
         return;

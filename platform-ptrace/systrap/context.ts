@@ -1,0 +1,459 @@
+/**
+ * A guest thread under systrap: its slot, what the sentry believes about it, and what it has been told to do next. All
+ * decisions rest on the private fields here; words in the slot are guesses of a hostile party.
+ */
+import { Regs } from '../../sentry/arch/regs.ts';
+import { assert } from '../../sentry/lib/assert.ts';
+import type { Context } from '../../sentry/platform/platform.ts';
+import * as host from '../../sentry/host/sys.ffi.ts';
+import {
+  AREA_ADDR,
+  COMMAND_EXIT_THREAD,
+  COMMAND_REPORT,
+  COMMAND_RESUME,
+  COMMAND_RESUME_SYSCALL,
+  COPYOUT_SIZE,
+  COPYOUTS_MAX,
+  DATA_SIZE,
+  GATE_FD,
+  ORDER_SIZE,
+  ORDERS_MAX,
+  PREFETCH_SIZE,
+  SLOT_COPYOUT_COUNT,
+  SLOT_COPYOUTS,
+  SLOT_DATA,
+  SLOT_EVENT,
+  SLOT_FS_BASE,
+  SLOT_GS_BASE,
+  SLOT_NR,
+  SLOT_ORDER_COUNT,
+  SLOT_ORDERS,
+  SLOT_PREFETCH,
+  SLOT_PREFETCH_LEN,
+  SLOT_PROGRESS,
+  SLOT_SIZE,
+  SLOT_STATE,
+  STATE_GO,
+  STATE_SLEEPING,
+} from '../stub-layout.ts';
+import type { Chunk, SystrapSpace } from './space.ts';
+import type { SystrapPlatform } from './systrap.ts';
+
+export const NR_MMAP = 9;
+const NR_MPROTECT = 10;
+const NR_MUNMAP = 11;
+const NR_MREMAP = 25;
+const NR_MADVISE = 28;
+const NR_ARCH_PRCTL = 158;
+const ARCH_SET_GS = 0x1001;
+const ARCH_SET_FS = 0x1002;
+const MAP_FIXED = 0x10;
+const MAP_ANONYMOUS = 0x20;
+
+/** Running guest code, or obeying a resume. */
+export const RUNNING = 0;
+/** Held by the kernel. */
+export const STOPPED = 1;
+/** Executing orders that it will report. */
+export const ORDERING = 2;
+/** Gone, or left for ever in its slot. */
+export const GONE = 3;
+
+interface Order {
+  readonly nr: number;
+  readonly args: readonly number[];
+  readonly hostFd: number;
+  readonly nonce: number;
+}
+
+export class SystrapContext implements Context {
+  readonly space: SystrapSpace;
+  readonly platform: SystrapPlatform;
+  task: unknown = null;
+  /** Number of the slot in its area, and its word index in the window. */
+  readonly index: number;
+  readonly chunk: Chunk;
+  readonly base: number;
+  readonly addr: number;
+  /** Host thread id; 0 until known. */
+  tid = 0;
+  phase = STOPPED;
+
+  sysno = -1;
+  readonly args = new Uint32Array(12);
+  private regsCopy: Regs | null = null;
+  private regsValid = false;
+  private regsDirty = false;
+  /** The slot's prefetch lengths belong to the current syscall. */
+  hasPrefetch = false;
+
+  private orders: Order[] = [];
+  /** Index of the first order of the batch in the slot. */
+  private batchStart = 0;
+  private batchLength = 0;
+  /** Command that follows the last batch, and its result. */
+  private finalCommand = 0;
+  private finalResult = 0;
+  private copyOuts = 0;
+  private dataLow = 0;
+  private dataHigh = DATA_SIZE;
+  /** Counts in the slot are not zero. */
+  private slotDirty = true;
+  /** Receives the outcome of ORDERING. */
+  reported: ((result: number) => void) | null = null;
+  deadlineNs = Infinity;
+  interruptWanted = false;
+
+  /** An unanswered sleep notification. */
+  sleeping = false;
+  sleepIdLo = 0;
+  sleepIdHi = 0;
+  cpu = -1;
+
+  constructor(platform: SystrapPlatform, space: SystrapSpace, index: number, base: number) {
+    this.platform = platform;
+    this.space = space;
+    this.index = index;
+    this.chunk = space.chunkOf(index);
+    this.base = base;
+    this.addr = AREA_ADDR + index * SLOT_SIZE;
+  }
+
+  get stopped(): boolean {
+    return this.phase === STOPPED || this.phase === ORDERING;
+  }
+
+  // ---- registers ----------------------------------------------------------------------------------------------------
+
+  regs(): Regs {
+    this.regsCopy ??= new Regs();
+    if (!this.regsValid) {
+      this.platform.frames.readRegs(this, this.sysno, this.regsCopy);
+      this.regsValid = true;
+    }
+    return this.regsCopy;
+  }
+
+  regsChanged(): void {
+    this.regsDirty = true;
+  }
+
+  /** Before the frame is copied or left. */
+  private flushRegs(): void {
+    if (!this.regsDirty) return;
+    this.platform.frames.writeRegs(this, this.regs());
+    this.regsDirty = false;
+  }
+
+  setSegmentBase(which: 'fs' | 'gs', base: number): void {
+    if (this.phase === GONE) return;
+    this.order(NR_ARCH_PRCTL, [which === 'fs' ? ARCH_SET_FS : ARCH_SET_GS, base], -1);
+    this.platform.memory.storeNumber(this.base + (which === 'fs' ? SLOT_FS_BASE : SLOT_GS_BASE) / 4, base);
+  }
+
+  segmentBase(which: 'fs' | 'gs'): number {
+    return this.platform.memory.loadNumber(this.base + (which === 'fs' ? SLOT_FS_BASE : SLOT_GS_BASE) / 4);
+  }
+
+  getFpState(dst: Uint8Array): number {
+    return this.platform.frames.readFp(this, dst);
+  }
+
+  setFpState(src: Uint8Array, size: number): boolean {
+    return this.phase !== GONE && this.platform.frames.writeFp(this, src, size);
+  }
+
+  resetFpState(): void {
+    if (this.phase !== GONE) this.platform.frames.resetFp(this);
+  }
+
+  // ---- data window --------------------------------------------------------------------------------------------------
+
+  get dataAddr(): number {
+    return this.platform.memory.hostAddr(this.base + SLOT_DATA / 4);
+  }
+
+  readonly dataSize = DATA_SIZE;
+
+  prefetched(addr: number, dst: Uint8Array, off: number, len: number): number {
+    if (!this.hasPrefetch) return 0;
+    const { memory, publish } = this.platform;
+    const planned = publish.planned[this.sysno]!;
+    let start = 0;
+    for (let i = 0; i < 6; i++) {
+      const n = memory.load(this.base + SLOT_PREFETCH_LEN / 4 + i);
+      if (n < 0 || start + n > PREFETCH_SIZE) return 0; // forged
+      const skip = addr - (this.args[2 * i + 1]! * 0x100000000 + this.args[2 * i]!);
+      if ((planned & (1 << i)) !== 0 && skip >= 0 && skip < n) {
+        const count = Math.min(len, n - skip);
+        memory.copyOut(this.base, SLOT_PREFETCH + start + skip, dst, off, count);
+        return count;
+      }
+      start += (n + 7) & ~7;
+    }
+    return 0;
+  }
+
+  copyOutData(addr: number, dataOff: number, len: number): boolean {
+    if (dataOff < 0 || len < 0 || dataOff + len > this.dataHigh || !this.queueCopyOut(addr, dataOff, len))
+      return false;
+    if (dataOff + len > this.dataLow) this.dataLow = dataOff + len;
+    return true;
+  }
+
+  copyOut(addr: number, src: Uint8Array, off: number, len: number): boolean {
+    const at = this.dataHigh - ((len + 7) & ~7);
+    if (len < 0 || len > DATA_SIZE || at < this.dataLow || !this.queueCopyOut(addr, at, len)) return false;
+    this.dataHigh = at;
+    this.platform.memory.copyIn(this.base, SLOT_DATA + at, src, off, len);
+    return true;
+  }
+
+  private queueCopyOut(addr: number, dataOff: number, len: number): boolean {
+    if (this.copyOuts === COPYOUTS_MAX || this.phase === GONE) return false;
+    const { memory } = this.platform;
+    const at = this.base + (SLOT_COPYOUTS + this.copyOuts * COPYOUT_SIZE) / 4;
+    memory.storeNumber(at, addr);
+    memory.storeRelaxed(at + 2, dataOff);
+    memory.storeRelaxed(at + 3, len);
+    this.copyOuts++;
+    return true;
+  }
+
+  // ---- orders -------------------------------------------------------------------------------------------------------
+
+  private order(nr: number, args: readonly number[], hostFd: number, nonce = 0): void {
+    assert(this.phase === STOPPED || this.phase === GONE, 'orders are given to stopped contexts');
+    this.orders.push({ nr, args, hostFd, nonce });
+  }
+
+  mmap(addr: number, len: number, prot: number, flags: number, hostFd: number, offset: number): void {
+    if ((flags & MAP_ANONYMOUS) !== 0) {
+      this.order(NR_MMAP, [addr, len, prot, flags | MAP_FIXED, -1, 0], -1);
+    } else {
+      const fd = host.dup(hostFd);
+      // A descriptor that cannot be duplicated makes the mapping fail: EBADF from the host, nothing is installed.
+      this.order(NR_MMAP, [addr, len, prot, flags | MAP_FIXED, GATE_FD, offset], fd);
+    }
+  }
+
+  munmap(addr: number, len: number): void {
+    this.order(NR_MUNMAP, [addr, len], -1);
+  }
+
+  mprotect(addr: number, len: number, prot: number): void {
+    this.order(NR_MPROTECT, [addr, len, prot], -1);
+  }
+
+  mremap(oldAddr: number, oldLen: number, newLen: number, newAddr: number): void {
+    const flags = newAddr === oldAddr ? 0 : 3; // MREMAP_MAYMOVE | MREMAP_FIXED
+    this.order(NR_MREMAP, [oldAddr, oldLen, newLen, flags, newAddr], -1);
+  }
+
+  madvise(addr: number, len: number, advice: number): void {
+    this.order(NR_MADVISE, [addr, len, advice], -1);
+  }
+
+  orderClone(flags: number, stackSlot: number, nonce: number): void {
+    this.order(56, [flags, stackSlot], -1, nonce);
+  }
+
+  /** Writes the next batch of orders into the slot and announces gated ones. */
+  private writeBatch(): void {
+    const { memory } = this.platform;
+    const count = Math.min(this.orders.length - this.batchStart, ORDERS_MAX);
+    for (let i = 0; i < count; i++) {
+      const order = this.orders[this.batchStart + i]!;
+      const at = this.base + (SLOT_ORDERS + i * ORDER_SIZE) / 4;
+      memory.storeNumber(at, order.nr);
+      for (let k = 0; k < 6; k++) memory.storeNumber(at + 2 + 2 * k, order.args[k] ?? 0);
+      memory.storeNumber(at + 14, order.nonce);
+      if (order.nr === 56) this.platform.expectClone(this, order.args[0]!, order.args[1]!);
+      else if (order.hostFd >= 0) this.platform.expectMap(this, i, order.args, order.hostFd);
+    }
+    this.batchLength = count;
+    memory.storeRelaxed(this.base + SLOT_PROGRESS / 4, 0);
+    memory.storeRelaxed(this.base + SLOT_ORDER_COUNT / 4, count);
+    this.slotDirty = true;
+  }
+
+  /** True if the stub has finished the order `index` of the current batch, by its own account. */
+  progressed(index: number): boolean {
+    return this.platform.memory.load(this.base + SLOT_PROGRESS / 4) > index;
+  }
+
+  private start(command: number, result: number): void {
+    if (this.phase === GONE) {
+      this.clearQueues();
+      return;
+    }
+    assert(this.phase === STOPPED, 'only a stopped context can be resumed');
+    this.flushRegs();
+    const { memory } = this.platform;
+    this.finalCommand = command;
+    this.finalResult = result;
+    let now = command;
+    if (this.orders.length > 0) {
+      this.batchStart = 0;
+      this.writeBatch();
+      if (this.orders.length > ORDERS_MAX) now = COMMAND_REPORT;
+    } else if (this.slotDirty) {
+      memory.storeRelaxed(this.base + SLOT_ORDER_COUNT / 4, 0);
+    }
+    if (now !== COMMAND_REPORT && (this.copyOuts > 0 || this.slotDirty)) {
+      memory.storeRelaxed(this.base + SLOT_COPYOUT_COUNT / 4, this.copyOuts);
+    }
+    this.slotDirty = this.orders.length > 0 || this.copyOuts > 0;
+    this.go(now, result);
+  }
+
+  /** Hands the slot to the stub. */
+  private go(command: number, result: number): void {
+    const { memory } = this.platform;
+    const { base } = this;
+    memory.storeRelaxed(base + SLOT_EVENT / 4, command);
+    memory.storeRelaxed(base + SLOT_NR / 4, result | 0);
+    memory.storeRelaxed(base + SLOT_NR / 4 + 1, Math.floor(result / 0x100000000) | 0);
+    if (this.phase === STOPPED) this.chunk.started();
+    this.phase = command === COMMAND_REPORT ? ORDERING : RUNNING;
+    const old = memory.exchange(base + SLOT_STATE / 4, STATE_GO);
+    if (this.sleeping) {
+      this.sleeping = false;
+      this.platform.gate.wake(this.sleepIdLo, this.sleepIdHi);
+    } else if (old === STATE_SLEEPING) {
+      // Its notification is on its way: it has to be received and answered.
+      this.platform.owesWake = true;
+    }
+  }
+
+  private clearQueues(): void {
+    for (let i = this.batchStart + this.batchLength; i < this.orders.length; i++) {
+      if (this.orders[i]!.hostFd >= 0) host.close(this.orders[i]!.hostFd);
+    }
+    this.orders.length = 0;
+    this.batchStart = 0;
+    this.batchLength = 0;
+    this.copyOuts = 0;
+    this.dataLow = 0;
+    this.dataHigh = DATA_SIZE;
+  }
+
+  resumeSyscall(value: number): void {
+    this.start(COMMAND_RESUME_SYSCALL, value);
+  }
+
+  resume(): void {
+    this.start(COMMAND_RESUME, 0);
+  }
+
+  runOrders(done: (result: number) => void): void {
+    if (this.orders.length === 0) {
+      done(0);
+      return;
+    }
+    this.reported = done;
+    this.platform.setDeadline(this);
+    this.start(COMMAND_REPORT, 0);
+  }
+
+  /** The guest thread has trapped: nothing of what it was told is outstanding any more. */
+  stop(): void {
+    this.phase = STOPPED;
+    this.chunk.running--;
+    this.regsValid = false;
+    this.hasPrefetch = false;
+    this.deadlineNs = Infinity;
+    if (this.slotDirty) {
+      this.platform.gate.forget(this.tid);
+      this.space.releaseGateFd(this);
+      if (this.orders.length > 0 || this.copyOuts > 0) this.clearQueues();
+    }
+  }
+
+  /**
+   * A batch of orders has been executed. True if more follow, or the guest has been resumed; false if the outcome is
+   * to be reported.
+   */
+  batchDone(): boolean {
+    this.space.releaseGateFd(this);
+    this.batchStart += this.batchLength;
+    this.batchLength = 0;
+    if (this.batchStart >= this.orders.length) {
+      if (this.finalCommand === COMMAND_REPORT) return false;
+      this.platform.memory.storeRelaxed(this.base + SLOT_ORDER_COUNT / 4, 0);
+      this.platform.memory.storeRelaxed(this.base + SLOT_COPYOUT_COUNT / 4, this.copyOuts);
+      this.go(this.finalCommand, this.finalResult);
+      return true;
+    }
+    this.writeBatch();
+    const last = this.batchStart + this.batchLength >= this.orders.length;
+    if (last) this.platform.memory.storeRelaxed(this.base + SLOT_COPYOUT_COUNT / 4, this.copyOuts);
+    this.go(last ? this.finalCommand : COMMAND_REPORT, this.finalResult);
+    return true;
+  }
+
+  /** Index in the order queue of number `i` of the batch in the slot. */
+  queueIndex(i: number): number {
+    return this.batchStart + i;
+  }
+
+  /** True if the current run of orders ends in a resume. */
+  get resumes(): boolean {
+    return this.finalCommand !== COMMAND_REPORT;
+  }
+
+  // ---- life -----------------------------------------------------------------------------------------------------------
+
+  fork(done: (result: Context | number) => void): void {
+    if (this.phase === GONE) return;
+    this.flushRegs();
+    this.platform.fork(this, done);
+  }
+
+  spawn(done: (result: Context | number) => void): void {
+    if (this.phase === GONE) return;
+    this.flushRegs();
+    this.platform.spawn(this, done);
+  }
+
+  /** Makes a copy of `parent` at the time of fork or spawn. */
+  inherit(parent: SystrapContext): void {
+    this.sysno = parent.sysno;
+    this.args.set(parent.args);
+  }
+
+  interrupt(): void {
+    if (this.phase !== RUNNING || this.interruptWanted || this.tid === 0) return;
+    this.interruptWanted = true;
+    this.platform.signalInterrupt(this);
+  }
+
+  exit(): void {
+    if (this.phase === GONE) return;
+    assert(this.phase === STOPPED, 'exit of a stopped context');
+    this.platform.exitContext(this);
+  }
+
+  /** Sends the host thread away. Its slot is free again when the thread says so. */
+  leave(): void {
+    this.clearQueues();
+    this.go(COMMAND_EXIT_THREAD, 0);
+  }
+
+  /** The thread stays where it is, asleep, and is not heard of again. */
+  park(): void {
+    this.clearQueues();
+    this.phase = GONE;
+  }
+
+  /** The context is no more: nothing may refer to it. */
+  release(): void {
+    if (this.phase === GONE) return;
+    if (this.phase !== STOPPED) this.chunk.running--;
+    this.phase = GONE;
+    this.deadlineNs = Infinity;
+    this.clearQueues();
+    this.reported = null;
+    this.platform.forgetThread(this);
+  }
+}

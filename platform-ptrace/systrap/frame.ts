@@ -1,0 +1,201 @@
+/**
+ * The kernel's rt_sigframe (arch/x86/include/asm/sigframe.h) at the top of a slot's alternate stack: all registers of a
+ * stopped guest thread. Its place and the size of the FP state depend on the CPU only; they are learned once, from the
+ * zygote's first trap, and never read from a guest's slot again.
+ */
+import {
+  CS,
+  EFLAGS,
+  FIX_EFLAGS,
+  FS_BASE,
+  GS_BASE,
+  ORIG_RAX,
+  R10,
+  R11,
+  R12,
+  R13,
+  R14,
+  R15,
+  R8,
+  R9,
+  RAX,
+  RBP,
+  RBX,
+  RCX,
+  RDI,
+  RDX,
+  type Regs,
+  RIP,
+  RSI,
+  RSP,
+  SS,
+} from '../../sentry/arch/regs.ts';
+import {
+  AREA_ADDR,
+  SLOT_FRAME,
+  SLOT_FS_BASE,
+  SLOT_GS_BASE,
+  SLOT_SIZE,
+  SLOT_STACK,
+  STACK_SIZE,
+} from '../stub-layout.ts';
+import type { SharedMemory } from './shared-memory.ts';
+
+// Offsets in bytes from the frame.
+const UC_STACK_SP = 8 + 16;
+const UC_STACK_FLAGS = 8 + 24;
+const UC_STACK_SIZE = 8 + 32;
+const MCONTEXT = 8 + 40;
+const MC_CS = MCONTEXT + 144;
+const MC_FPSTATE = MCONTEXT + 184;
+const UC_SIGMASK = 8 + 296;
+const SIGFRAME_SIZE = 440;
+
+// struct _fpx_sw_bytes in the FXSAVE area (arch/x86/include/uapi/asm/sigcontext.h).
+const SW_MAGIC1 = 464;
+const SW_EXTENDED_SIZE = 468;
+const SW_XFEATURES = 472;
+const SW_XSTATE_SIZE = 480;
+const FP_XSTATE_MAGIC1 = 0x46505853;
+const FP_XSTATE_MAGIC2 = 0x46505845;
+const XSTATE_HEADER = 512;
+const FCW = 0;
+const MXCSR = 24;
+const MXCSR_MASK = 28;
+
+/** mcontext's registers in order, as indices of Regs. */
+const GREGS = [R8, R9, R10, R11, R12, R13, R14, R15, RDI, RSI, RBP, RBX, RDX, RAX, RCX, RSP, RIP];
+
+export interface SlotRef {
+  /** Word index of the slot in the window. */
+  readonly base: number;
+  /** Number of the slot in its area. */
+  readonly index: number;
+}
+
+export class FrameLayout {
+  private readonly memory: SharedMemory;
+  /** Byte offset of the frame in its slot. */
+  readonly offset: number;
+  private readonly fpOffset: number;
+  readonly fpSize: number;
+  private readonly initialFp: Uint8Array;
+
+  /** `slot` holds the zygote's first trap. */
+  constructor(memory: SharedMemory, slot: SlotRef) {
+    this.memory = memory;
+    const slotAddr = AREA_ADDR + slot.index * SLOT_SIZE;
+    this.offset = memory.loadNumber(slot.base + SLOT_FRAME / 4) - slotAddr;
+    if (!(this.offset > SLOT_STACK && this.offset + SIGFRAME_SIZE < SLOT_STACK + STACK_SIZE))
+      throw new Error(`zygote: signal frame at offset ${this.offset}`);
+    this.fpOffset = memory.loadNumber(slot.base + (this.offset + MC_FPSTATE) / 4) - slotAddr;
+    this.fpSize = memory.load(slot.base + (this.fpOffset + SW_EXTENDED_SIZE) / 4);
+    if (
+      !(this.fpOffset >= this.offset + SIGFRAME_SIZE && this.fpSize > XSTATE_HEADER) ||
+      this.fpOffset + this.fpSize > SLOT_STACK + STACK_SIZE
+    )
+      throw new Error(`zygote: FP state at offset ${this.fpOffset}, ${this.fpSize} bytes`);
+    this.initialFp = new Uint8Array(this.fpSize);
+    memory.copyOut(slot.base, this.fpOffset, this.initialFp, 0, this.fpSize);
+    this.clearFp(this.initialFp);
+  }
+
+  /** Makes an image that loads the state after execve: XSTATE_BV 0, control words at their defaults. */
+  private clearFp(image: Uint8Array): void {
+    const view = new DataView(image.buffer);
+    const mask = view.getUint32(MXCSR_MASK, true);
+    image.fill(0, 0, SW_MAGIC1);
+    image.fill(0, XSTATE_HEADER, this.fpSize - 4);
+    view.setUint16(FCW, 0x37f, true);
+    view.setUint32(MXCSR, 0x1f80, true);
+    view.setUint32(MXCSR_MASK, mask, true);
+  }
+
+  /** Copies a stopped thread's frame into another slot and makes it load and return there. */
+  copyFrame(from: SlotRef, to: SlotRef): void {
+    const { memory } = this;
+    const at = this.offset / 4;
+    memory.move(to.base + at, from.base + at, (SLOT_STACK + STACK_SIZE) / 4 - at);
+    memory.move(to.base + SLOT_FS_BASE / 4, from.base + SLOT_FS_BASE / 4, 4);
+    this.bindFrame(to);
+  }
+
+  /** Sets everything in a frame that depends on the slot, and the empty host signal mask. */
+  bindFrame(slot: SlotRef): void {
+    const { memory } = this;
+    const slotAddr = AREA_ADDR + slot.index * SLOT_SIZE;
+    const frame = slot.base + this.offset / 4;
+    memory.storeNumber(slot.base + SLOT_FRAME / 4, slotAddr + this.offset);
+    memory.storeNumber(frame + UC_STACK_SP / 4, slotAddr + SLOT_STACK);
+    memory.storeNumber(frame + UC_STACK_FLAGS / 4, 0);
+    memory.storeNumber(frame + UC_STACK_SIZE / 4, STACK_SIZE);
+    memory.storeNumber(frame + MC_FPSTATE / 4, slotAddr + this.fpOffset);
+    memory.storeNumber(frame + UC_SIGMASK / 4, 0);
+  }
+
+  readRegs(slot: SlotRef, sysno: number, regs: Regs): void {
+    const { memory } = this;
+    const { words } = regs;
+    const mc = slot.base + (this.offset + MCONTEXT) / 4;
+    for (let i = 0; i < GREGS.length; i++) {
+      const r = GREGS[i]!;
+      words[2 * r] = memory.load(mc + 2 * i);
+      words[2 * r + 1] = memory.load(mc + 2 * i + 1);
+    }
+    regs.set(ORIG_RAX, sysno);
+    words[2 * EFLAGS] = memory.load(mc + 34);
+    words[2 * EFLAGS + 1] = 0;
+    const selectors = memory.load(slot.base + (this.offset + MC_CS) / 4);
+    regs.set(CS, selectors & 0xffff);
+    regs.set(SS, (memory.load(slot.base + (this.offset + MC_CS) / 4 + 1) >>> 16) & 0xffff);
+    regs.set(FS_BASE, memory.loadNumber(slot.base + SLOT_FS_BASE / 4));
+    regs.set(GS_BASE, memory.loadNumber(slot.base + SLOT_GS_BASE / 4));
+  }
+
+  /** General registers, rip and the user's flags. Selectors and segment bases are not written. */
+  writeRegs(slot: SlotRef, regs: Regs): void {
+    const { memory } = this;
+    const { words } = regs;
+    const mc = slot.base + (this.offset + MCONTEXT) / 4;
+    for (let i = 0; i < GREGS.length; i++) {
+      const r = GREGS[i]!;
+      memory.storeRelaxed(mc + 2 * i, words[2 * r]! | 0);
+      memory.storeRelaxed(mc + 2 * i + 1, words[2 * r + 1]! | 0);
+    }
+    memory.storeRelaxed(mc + 34, (words[2 * EFLAGS]! & FIX_EFLAGS) | 0x202);
+  }
+
+  readFp(slot: SlotRef, dst: Uint8Array): number {
+    this.memory.copyOut(slot.base, this.fpOffset, dst, 0, this.fpSize);
+    // The software bytes describe this CPU; a guest may have scribbled over them.
+    dst.set(this.initialFp.subarray(SW_MAGIC1, XSTATE_HEADER), SW_MAGIC1);
+    dst.set(this.initialFp.subarray(this.fpSize - 4, this.fpSize), this.fpSize - 4);
+    return this.fpSize;
+  }
+
+  /** Loads an image if the host kernel's rt_sigreturn would accept it (arch/x86/kernel/fpu/signal.c). */
+  writeFp(slot: SlotRef, src: Uint8Array, size: number): boolean {
+    if (size !== this.fpSize || src.length < size) return false;
+    const own = new DataView(this.initialFp.buffer);
+    const view = new DataView(src.buffer, src.byteOffset, size);
+    if (view.getUint32(SW_MAGIC1, true) !== FP_XSTATE_MAGIC1) return false;
+    if (view.getUint32(size - 4, true) !== FP_XSTATE_MAGIC2) return false;
+    for (let i = SW_EXTENDED_SIZE; i <= SW_XSTATE_SIZE; i += 4) {
+      if (view.getUint32(i, true) !== own.getUint32(i, true)) return false;
+    }
+    // XSTATE_BV within the enabled features, standard format, reserved bytes 0.
+    for (let i = 0; i < 8; i += 4) {
+      const enabled = own.getUint32(SW_XFEATURES + i, true);
+      if ((view.getUint32(XSTATE_HEADER + i, true) & ~enabled) !== 0) return false;
+    }
+    for (let i = 8; i < 64; i += 4) if (view.getUint32(XSTATE_HEADER + i, true) !== 0) return false;
+    const mask = own.getUint32(MXCSR_MASK, true) || 0xffbf;
+    if ((view.getUint32(MXCSR, true) & ~mask) !== 0) return false;
+    this.memory.copyIn(slot.base, this.fpOffset, src, 0, size);
+    return true;
+  }
+
+  resetFp(slot: SlotRef): void {
+    this.memory.copyIn(slot.base, this.fpOffset, this.initialFp, 0, this.fpSize);
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * The publish pages: what the sentry tells all stubs at once, read-only for them. The memfd is sealed against new
+ * writable mappings before the first guest maps it; only the mapping made here can write.
+ */
+import { viewHostMemory } from '../../sentry/host/memory.ffi.ts';
+import * as host from '../../sentry/host/sys.ffi.ts';
+import { assert } from '../../sentry/lib/assert.ts';
+import type { ArgCopy, CopyPlan } from '../../sentry/platform/platform.ts';
+import {
+  PLAN_KIND_IN,
+  PLAN_KIND_IN_BUF,
+  PLAN_KIND_STRING,
+  PLAN_SYSCALLS,
+  PUBLISH_ASLEEP,
+  PUBLISH_PLAN,
+  PUBLISH_SENTRY_CPU,
+  PUBLISH_SIZE,
+  PUBLISH_SPIN,
+} from '../stub-layout.ts';
+
+const MFD_CLOEXEC_ALLOW_SEALING = 3;
+const F_ADD_SEALS = 1033;
+const SEALS = 0x1 | 0x2 | 0x4 | 0x10; // SEAL, SHRINK, GROW, FUTURE_WRITE
+
+/** One word per argument: kind in bits 0–1, the argument with the count in bits 2–4, size or unit from bit 8. */
+function encode(plan: ArgCopy): number {
+  if (plan === null) return 0;
+  switch (plan.kind) {
+    case 'string':
+      return PLAN_KIND_STRING;
+    case 'in':
+      return PLAN_KIND_IN | (plan.size << 8);
+    case 'inBuf':
+      return PLAN_KIND_IN_BUF | (plan.lenArg << 2) | (plan.unit << 8);
+  }
+}
+
+export class PublishPages {
+  /** To be mapped read-only at PUBLISH_ADDR in every address space. */
+  readonly fd: number;
+  private readonly words: Int32Array;
+  /** Per syscall number, one bit per argument that stubs fetch. */
+  readonly planned = new Uint8Array(PLAN_SYSCALLS);
+
+  constructor(plan: CopyPlan) {
+    this.fd = host.memfdCreate('publish', MFD_CLOEXEC_ALLOW_SEALING);
+    assert(this.fd >= 0 && host.ftruncate(this.fd, PUBLISH_SIZE) === 0, 'memfd for the publish pages');
+    const addr = host.mmap(0, PUBLISH_SIZE, 3, 1, this.fd, 0);
+    assert(addr > 0, 'mapping of the publish pages');
+    assert(host.fcntl(this.fd, F_ADD_SEALS, SEALS) === 0, 'seals of the publish pages');
+    this.words = new Int32Array(viewHostMemory(addr, PUBLISH_SIZE));
+    for (const [nr, args] of plan) {
+      if (nr < 0 || nr >= PLAN_SYSCALLS) continue;
+      args.forEach((arg, i) => {
+        if (i >= 6 || arg === null) return;
+        this.words[PUBLISH_PLAN / 4 + nr * 6 + i] = encode(arg);
+        this.planned[nr]! |= 1 << i;
+      });
+    }
+  }
+
+  setCpu(cpu: number): void {
+    this.words[PUBLISH_SENTRY_CPU / 4] = cpu;
+  }
+
+  /** Full barrier: what stubs publish afterwards comes with a notification. */
+  setAsleep(asleep: boolean): void {
+    Atomics.store(this.words, PUBLISH_ASLEEP / 4, asleep ? 1 : 0);
+  }
+
+  setSpin(rounds: number): void {
+    this.words[PUBLISH_SPIN / 4] = rounds;
+  }
+}

@@ -1,0 +1,204 @@
+/**
+ * A guest address space under systrap: one host process, and one memfd that holds the slots of its threads. The memfd is
+ * made for this space and never used for another.
+ */
+import { EAGAIN, EFAULT } from '../../sentry/abi/errno.ts';
+import * as host from '../../sentry/host/sys.ffi.ts';
+import { assert } from '../../sentry/lib/assert.ts';
+import type { AddressSpace } from '../../sentry/platform/platform.ts';
+import { killProcess, vmRead, vmWrite } from '../ffi/process.ffi.ts';
+import {
+  CHUNK_PENDING,
+  CHUNKS_PER_AREA,
+  SLOT_SIZE,
+  SLOT_STATE,
+  SLOTS_PER_CHUNK,
+  STATE_FREE,
+  STATE_TRAPPED,
+} from '../stub-layout.ts';
+import { GONE, type SystrapContext } from './context.ts';
+import type { SystrapPlatform } from './systrap.ts';
+
+/** A mapped piece of a slot area: its slots and their pending word. */
+export class Chunk {
+  readonly space: SystrapSpace;
+  readonly base: number;
+  readonly pending: number;
+  readonly contexts: (SystrapContext | null)[] = new Array<SystrapContext | null>(SLOTS_PER_CHUNK).fill(null);
+  private readonly busy: Chunk[];
+  private busyIndex = -1;
+
+  constructor(space: SystrapSpace, base: number, busy: Chunk[]) {
+    this.space = space;
+    this.base = base;
+    this.pending = base + CHUNK_PENDING / 4;
+    this.busy = busy;
+  }
+
+  /** Threads that run guest code or obey orders. */
+  running = 0;
+
+  /** One more thread runs. */
+  started(): void {
+    this.running++;
+    if (this.busyIndex < 0) this.setBusy(true);
+  }
+
+  /** Enters the chunk into the list of those to be looked at, or removes it. */
+  setBusy(on: boolean): void {
+    if (on === this.busyIndex >= 0) return;
+    if (on) {
+      this.busyIndex = this.busy.length;
+      this.busy.push(this);
+    } else {
+      const last = this.busy.pop()!;
+      if (last !== this) {
+        this.busy[this.busyIndex] = last;
+        last.busyIndex = this.busyIndex;
+      }
+      this.busyIndex = -1;
+    }
+  }
+}
+
+export class SystrapSpace implements AddressSpace {
+  readonly platform: SystrapPlatform;
+  readonly areaFd: number;
+  private readonly chunks: Chunk[] = [];
+  /** Slots whose host thread has been sent away, and slots that keep a thread for ever are never free. */
+  private readonly leaving: number[] = [];
+  /** Host process; 0 until its first notification. */
+  pid = 0;
+  pidfd = -1;
+  contexts = 0;
+  dead = false;
+  private parked: SystrapContext | null = null;
+  /** Thread that may be using GATE_FD, and the order it does so for. */
+  private gateFdOwner: SystrapContext | null = null;
+  private gateFdOrder = 0;
+
+  constructor(platform: SystrapPlatform, areaFd: number, chunkBase: number) {
+    this.platform = platform;
+    this.areaFd = areaFd;
+    this.chunks.push(new Chunk(this, chunkBase, platform.busyChunks));
+  }
+
+  chunkOf(slotIndex: number): Chunk {
+    return this.chunks[Math.floor(slotIndex / SLOTS_PER_CHUNK)]!;
+  }
+
+  /** Finds an unused slot: its number, or −errno. */
+  private findSlot(): number {
+    for (let c = 0; c < CHUNKS_PER_AREA; c++) {
+      let chunk = this.chunks[c];
+      if (chunk === undefined) {
+        const base = this.platform.memory.mapChunk(this.areaFd, c);
+        if (base < 0) return base;
+        chunk = new Chunk(this, base, this.platform.busyChunks);
+        this.chunks.push(chunk);
+      }
+      for (let i = 1; i < SLOTS_PER_CHUNK; i++) {
+        const index = c * SLOTS_PER_CHUNK + i;
+        if (chunk.contexts[i] === null && !this.leaving.includes(index)) return index;
+      }
+    }
+    return -EAGAIN;
+  }
+
+  private reclaimSlots(): void {
+    const { memory } = this.platform;
+    for (let i = this.leaving.length - 1; i >= 0; i--) {
+      const index = this.leaving[i]!;
+      const base = this.slotBase(index);
+      if (memory.load(base + SLOT_STATE / 4) === STATE_FREE) this.leaving.splice(i, 1);
+    }
+  }
+
+  private slotBase(index: number): number {
+    return this.chunkOf(index).base + ((index % SLOTS_PER_CHUNK) * SLOT_SIZE) / 4;
+  }
+
+  /** A stopped context in a fresh slot, whose thread is still to be made; −errno if there is no room. */
+  newContext(): SystrapContext | number {
+    this.reclaimSlots();
+    const index = this.findSlot();
+    if (index < 0) return index;
+    const base = this.slotBase(index);
+    const ctx = this.platform.makeContext(this, index, base);
+    this.platform.memory.store(base + SLOT_STATE / 4, STATE_TRAPPED);
+    this.chunkOf(index).contexts[index % SLOTS_PER_CHUNK] = ctx;
+    this.contexts++;
+    return ctx;
+  }
+
+  /** Takes a context out of its slot; the slot stays taken while its thread is there. */
+  removeContext(ctx: SystrapContext): void {
+    this.leaving.push(ctx.index);
+    this.dropContext(ctx);
+    this.releaseGateFd(ctx);
+  }
+
+  /** Leaves a stopped thread in its slot until the process ends. */
+  park(ctx: SystrapContext): void {
+    this.parked = ctx;
+    this.contexts--;
+    ctx.park();
+  }
+
+  /** Removes a context whose thread never came to be. */
+  dropContext(ctx: SystrapContext): void {
+    this.chunkOf(ctx.index).contexts[ctx.index % SLOTS_PER_CHUNK] = null;
+    this.contexts--;
+    ctx.release();
+  }
+
+  *liveContexts(): Generator<SystrapContext> {
+    for (const chunk of this.chunks) {
+      for (const ctx of chunk.contexts) if (ctx !== null && ctx.phase !== GONE) yield ctx;
+    }
+  }
+
+  gateFdBusy(ctx: SystrapContext): boolean {
+    const owner = this.gateFdOwner;
+    return owner !== null && owner !== ctx && !owner.progressed(this.gateFdOrder);
+  }
+
+  takeGateFd(ctx: SystrapContext, order: number): void {
+    this.gateFdOwner = ctx;
+    this.gateFdOrder = order;
+  }
+
+  releaseGateFd(ctx: SystrapContext): void {
+    if (this.gateFdOwner === ctx) this.gateFdOwner = null;
+  }
+
+  read(addr: number, dst: Uint8Array, off: number, len: number): number {
+    assert(off >= 0 && len >= 0 && off + len <= dst.length, 'destination of a guest read');
+    if (this.pid === 0 || this.dead) return -EFAULT;
+    const n = vmRead(this.pid, addr, dst, off, len);
+    return n > 0 || len === 0 ? n : -EFAULT;
+  }
+
+  write(addr: number, src: Uint8Array, off: number, len: number): number {
+    assert(off >= 0 && len >= 0 && off + len <= src.length, 'source of a guest write');
+    if (this.pid === 0 || this.dead) return -EFAULT;
+    const n = vmWrite(this.pid, addr, src, off, len);
+    return n > 0 || len === 0 ? n : -EFAULT;
+  }
+
+  destroy(): void {
+    if (this.dead) return;
+    this.dead = true;
+    for (const ctx of [...this.liveContexts()]) ctx.release();
+    if (this.parked !== null) this.platform.forgetThread(this.parked);
+    this.contexts = 0;
+    this.gateFdOwner = null;
+    if (this.pidfd >= 0) killProcess(this.pidfd);
+    for (const chunk of this.chunks) {
+      chunk.setBusy(false);
+      this.platform.memory.unmapChunk(chunk.base);
+    }
+    this.chunks.length = 0;
+    host.close(this.areaFd);
+  }
+}

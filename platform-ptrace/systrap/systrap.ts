@@ -1,0 +1,660 @@
+/**
+ * The systrap platform. Guest threads trap by seccomp's SIGSYS into the stub, which publishes the event in its slot and
+ * waits there; the sentry reads slots through SharedMemory, answers by storing a command, and sleeps on the seccomp
+ * listener. All guest processes are clones of the zygote and children of this process.
+ */
+import { webcrypto } from 'node:crypto';
+import { EAGAIN } from '../../sentry/abi/errno.ts';
+import { HostBuffer } from '../../sentry/host/memory.ffi.ts';
+import * as host from '../../sentry/host/sys.ffi.ts';
+import { assert } from '../../sentry/lib/assert.ts';
+import type { Context, CopyPlan, Platform, PlatformEvents } from '../../sentry/platform/platform.ts';
+import {
+  currentCpu,
+  reap,
+  WAIT_DEATHS,
+  WAIT_LISTENER,
+  WAIT_WAKE,
+  waitForEvents,
+  watchProcess,
+} from '../ffi/process.ffi.ts';
+import { Gate } from '../gate.ts';
+import {
+  AREA_ADDR,
+  AREA_SIZE,
+  CLONE_FLAGS_PROCESS,
+  CLONE_FLAGS_THREAD,
+  EVENT_INTERRUPT,
+  EVENT_ORDER_FAILED,
+  EVENT_ORDERS_DONE,
+  EVENT_SYSCALL,
+  GUEST_MAX,
+  GUEST_MIN,
+  INTERRUPT_SIGNAL,
+  PLAN_SYSCALLS,
+  SLOT_ARGS,
+  SLOT_EVENT,
+  SLOT_NR,
+  SLOT_STATE,
+  STATE_SLEEPING,
+  STATE_TRAPPED,
+  ZYGOTE_VDSO,
+  ZYGOTE_VDSO_END,
+  ZYGOTE_VVAR,
+} from '../stub-layout.ts';
+import type { Zygote } from '../zygote.ts';
+import { GONE, NR_MMAP, ORDERING, RUNNING, STOPPED, SystrapContext } from './context.ts';
+import { FrameLayout } from './frame.ts';
+import { PublishPages } from './publish.ts';
+import { SharedMemory } from './shared-memory.ts';
+import { type Chunk, SystrapSpace } from './space.ts';
+import { ZygotePool } from './zygote-pool.ts';
+
+const SIGKILL = 9;
+const SIGSYS = 31;
+const NR_CLONE = 56;
+const NR_KILL_THREAD = 234; // tgkill
+const NR_EPOLL_CREATE1 = 291;
+const EPOLL_CLOEXEC = 0x80000;
+/** A new process's first call: its slot area (read and write, MAP_SHARED|MAP_FIXED). */
+const NEWBORN_MMAP = [AREA_ADDR, AREA_SIZE, 3, 0x11];
+/** Chunks the window has room for: at least as many processes. */
+const WINDOW_CHUNKS = 2040;
+/** How long a stub may take over an order (2 s, as design.md's "orders have deadlines" asks). */
+const ORDER_DEADLINE_NS = 2e9;
+/** A sentry that has not run for this long was stopped itself; deadlines start anew. */
+const STALL_NS = 5e8;
+/** Every so many polls the descriptors are looked at even if slots keep the sentry busy. */
+const LOOK_EVERY = 64;
+const CLOCK_MONOTONIC = 1;
+
+export interface SystrapOptions {
+  readonly zygote: Zygote;
+  readonly copyPlan: CopyPlan;
+  /** Rounds of the sentry's and the stubs' waiting loops before they sleep. */
+  readonly sentrySpin?: number;
+  readonly stubSpin?: number;
+}
+
+interface PendingFork {
+  readonly child: SystrapContext;
+  readonly done: (result: Context | number) => void;
+  readonly nonce: number;
+  reported: boolean;
+  arrived: boolean;
+}
+
+export class SystrapPlatform implements Platform {
+  readonly name = 'systrap';
+  readonly minAddr = GUEST_MIN;
+  readonly maxAddr = GUEST_MAX;
+  readonly vvarStart: number;
+  readonly vdsoStart: number;
+  readonly vdsoEnd: number;
+
+  readonly memory: SharedMemory;
+  readonly publish: PublishPages;
+  readonly frames: FrameLayout;
+  readonly gate: Gate;
+  /** Chunks with threads that may have something to say. */
+  readonly busyChunks: Chunk[] = [];
+  /** A stub has been answered whose sleep notification is still to come. */
+  owesWake = false;
+
+  private readonly listener: number;
+  private readonly deaths: number;
+  private readonly reapedStatus = new HostBuffer(8);
+  private readonly threads = new Map<number, SystrapContext>();
+  /** By host process; the dead ones until they are reaped. */
+  private readonly spaces = new Map<number, SystrapSpace>();
+  /** Random numbers for newborns, not to be guessed by other guests. */
+  private readonly nonces = new Uint32Array(64);
+  private nonceCount = 0;
+  /** Contexts that owe a report, an arrival or an interrupt by their deadline. */
+  private readonly timed = new Set<SystrapContext>();
+  private readonly forks = new Map<SystrapContext, PendingFork>();
+  private readonly spawning = new Map<SystrapContext, SystrapContext>();
+  private readonly notified: SystrapContext[] = [];
+  private events!: PlatformEvents;
+  private readonly zygoteContext: SystrapContext;
+  private readonly pool: ZygotePool;
+  private polls = 0;
+  private lastPollNs = 0;
+  private cpu = -1;
+  private guestCpu = -1;
+  private readonly sentrySpin: number;
+  private stopping = false;
+  private readonly counters = { syscalls: 0, sleeps: 0, forks: 0, spawns: 0, interrupts: 0, kills: 0 };
+
+  constructor(options: SystrapOptions) {
+    const { zygote } = options;
+    this.listener = zygote.listenerFd;
+    this.sentrySpin = options.sentrySpin ?? 2000;
+    this.deaths = host.hostSyscall(NR_EPOLL_CREATE1, EPOLL_CLOEXEC, 0, 0, 0, 0, 0);
+    assert(this.deaths >= 0, 'epoll for process deaths');
+    this.memory = new SharedMemory(WINDOW_CHUNKS);
+    this.gate = new Gate(zygote.listenerFd);
+    this.gate.onSleep = (tid, idLo, idHi) => this.onSleep(tid, idLo, idHi);
+    this.publish = new PublishPages(options.copyPlan);
+    this.publish.setSpin(options.stubSpin ?? 2000);
+
+    const chunk = this.memory.mapChunk(zygote.areaFd, 0);
+    assert(chunk >= 0, 'mapping of the zygote area');
+    const space = new SystrapSpace(this, zygote.areaFd, chunk);
+    this.zygoteContext = this.adoptZygote(space, zygote.pid);
+    this.vvarStart = this.memory.loadNumber(chunk + ZYGOTE_VVAR / 4);
+    this.vdsoStart = this.memory.loadNumber(chunk + ZYGOTE_VDSO / 4);
+    this.vdsoEnd = this.memory.loadNumber(chunk + ZYGOTE_VDSO_END / 4);
+    this.frames = new FrameLayout(this.memory, this.zygoteContext);
+    this.frames.resetFp(this.zygoteContext);
+    this.pool = new ZygotePool(this.zygoteContext, this.publish.fd);
+  }
+
+  /** The zygote's one thread is in its first trap or on the way there. */
+  private adoptZygote(space: SystrapSpace, pid: number): SystrapContext {
+    const base = space.chunkOf(0).base;
+    const deadline = host.clockNs(CLOCK_MONOTONIC) + ORDER_DEADLINE_NS;
+    const stateWord = base + (0x8000 + SLOT_STATE) / 4;
+    for (;;) {
+      const state = this.memory.load(stateWord);
+      if (state === STATE_TRAPPED || state === STATE_SLEEPING) break;
+      if (host.clockNs(CLOCK_MONOTONIC) > deadline) throw new Error('zygote: not ready');
+      waitForEvents(-1, -1, -1, 1e5);
+    }
+    const state = this.memory.load(stateWord);
+    const ctx = space.newContext();
+    assert(typeof ctx === 'object', 'slot of the zygote');
+    this.memory.store(stateWord, state);
+    this.memory.store(base, 0);
+    space.pid = pid;
+    space.pidfd = watchProcess(this.deaths, pid, pid);
+    if (space.pidfd < 0) throw new Error(`zygote: pidfd of ${pid}: errno ${-space.pidfd}`);
+    ctx.tid = pid;
+    this.threads.set(pid, ctx);
+    this.spaces.set(pid, space);
+    return ctx;
+  }
+
+  start(events: PlatformEvents): void {
+    this.events = events;
+    this.pool.start();
+  }
+
+  makeContext(space: SystrapSpace, index: number, base: number): SystrapContext {
+    return new SystrapContext(this, space, index, base);
+  }
+
+  createAddressSpace(done: (result: Context | number) => void): void {
+    if (this.stopping) done(-EAGAIN);
+    else this.pool.take(done);
+  }
+
+  // ---- fork and spawn -------------------------------------------------------------------------------------------------
+
+  fork(parent: SystrapContext, done: (result: Context | number) => void): void {
+    const areaFd = this.memory.createArea();
+    if (areaFd < 0) {
+      done(areaFd);
+      return;
+    }
+    const space = new SystrapSpace(this, areaFd, this.memory.takenChunk);
+    const child = space.newContext() as SystrapContext;
+    this.frames.copyFrame(parent, child);
+    child.inherit(parent);
+    const nonce = this.newNonce();
+    const pending: PendingFork = { child, done, nonce, reported: false, arrived: false };
+    this.forks.set(parent, pending);
+    this.gate.orderNewborn(nonce, {
+      args: NEWBORN_MMAP,
+      hostFd: areaFd,
+      arrived: (tid) => this.bindProcess(child, tid),
+      admitted: () => {
+        pending.arrived = true;
+        this.finishFork(parent, pending);
+      },
+    });
+    parent.orderClone(CLONE_FLAGS_PROCESS, 0, nonce);
+    parent.runOrders((result) => {
+      pending.reported = true;
+      if (result === 0) {
+        this.finishFork(parent, pending);
+        return;
+      }
+      this.gate.forgetNewborn(nonce);
+      this.forks.delete(parent);
+      space.destroy();
+      done(result);
+    });
+    this.counters.forks++;
+  }
+
+  private newNonce(): number {
+    if (this.nonceCount === 0) {
+      webcrypto.getRandomValues(this.nonces);
+      this.nonceCount = this.nonces.length;
+    }
+    return this.nonces[--this.nonceCount]!;
+  }
+
+  /** Process `tid` carries the space of `ctx` from now on, unless it is a thread or known already. */
+  private bindProcess(ctx: SystrapContext, tid: number): boolean {
+    const { space } = ctx;
+    if (this.threads.has(tid)) return false;
+    const pidfd = watchProcess(this.deaths, tid, tid);
+    if (pidfd < 0) return false;
+    space.pid = tid;
+    space.pidfd = pidfd;
+    ctx.tid = tid;
+    this.threads.set(tid, ctx);
+    this.spaces.set(tid, space);
+    return true;
+  }
+
+  private finishFork(parent: SystrapContext, pending: PendingFork): void {
+    if (!pending.reported) return;
+    if (!pending.arrived) {
+      this.setDeadline(parent); // Reported first: the child is still on its way.
+      return;
+    }
+    parent.deadlineNs = Infinity;
+    this.timed.delete(parent);
+    this.forks.delete(parent);
+    pending.done(pending.child);
+  }
+
+  spawn(parent: SystrapContext, done: (result: Context | number) => void): void {
+    const child = parent.space.newContext();
+    if (typeof child === 'number') {
+      done(child);
+      return;
+    }
+    this.frames.copyFrame(parent, child);
+    child.inherit(parent);
+    this.spawning.set(parent, child);
+    parent.orderClone(CLONE_FLAGS_THREAD, child.addr, 0);
+    parent.runOrders((result) => {
+      this.spawning.delete(parent);
+      if (result < 0) {
+        parent.space.dropContext(child);
+        done(result);
+        return;
+      }
+      const tid = this.memory.load(parent.base + SLOT_NR / 4);
+      if (child.tid === 0 && !this.learnThread(child, tid)) {
+        this.kill(parent.space, 'clone reported a thread that is not there');
+        return;
+      }
+      done(child);
+    });
+    this.counters.spawns++;
+  }
+
+  /** Takes `tid` for `ctx` if it is a thread of its process that nobody else has. */
+  private learnThread(ctx: SystrapContext, tid: number): boolean {
+    if (tid <= 0 || this.threads.has(tid)) return false;
+    if (host.hostSyscall(NR_KILL_THREAD, ctx.space.pid, tid, 0, 0, 0, 0) !== 0) return false;
+    ctx.tid = tid;
+    this.threads.set(tid, ctx);
+    return true;
+  }
+
+  /** Announces the clone in a batch of orders to the gate. */
+  expectClone(ctx: SystrapContext, flags: number, stackSlot: number): void {
+    const args =
+      flags === CLONE_FLAGS_THREAD
+        ? [flags, Math.floor((stackSlot + this.frames.offset - 256) / 16) * 16]
+        : [flags, 0];
+    this.gate.order(ctx.tid, { nr: NR_CLONE, args, hostFd: -1 });
+  }
+
+  /** Announces the mapping of a file, order number `index` of a batch. */
+  expectMap(ctx: SystrapContext, index: number, args: readonly number[], hostFd: number): void {
+    const { space } = ctx;
+    this.gate.order(ctx.tid, {
+      nr: NR_MMAP,
+      args,
+      hostFd,
+      busy: () => space.gateFdBusy(ctx),
+      proceeded: () => space.takeGateFd(ctx, index),
+    });
+  }
+
+  // ---- poll -------------------------------------------------------------------------------------------------------------
+
+  poll(timeoutNs: number, wakeFd: number): boolean {
+    if (this.scan()) {
+      if (++this.polls % LOOK_EVERY !== 0) {
+        if (this.owesWake) this.receive();
+        return false;
+      }
+      return this.look(0, wakeFd);
+    }
+    if (this.pool.refill()) return false;
+    if (timeoutNs !== 0 && this.spin()) return false;
+    return this.look(timeoutNs, wakeFd);
+  }
+
+  /** Handles what threads have published. False if nothing was. */
+  private scan(): boolean {
+    const { busyChunks, memory } = this;
+    let seen = false;
+    for (let i = busyChunks.length - 1; i >= 0; i--) {
+      const chunk = busyChunks[i];
+      if (chunk === undefined) continue;
+      if (memory.load(chunk.pending) === 0) {
+        if (chunk.running === 0) chunk.setBusy(false);
+        continue;
+      }
+      let bits = memory.exchange(chunk.pending, 0);
+      seen = true;
+      while (bits !== 0 && !chunk.space.dead) {
+        const slot = 31 - Math.clz32(bits & -bits);
+        bits &= bits - 1;
+        const ctx = chunk.contexts[slot]!;
+        if (ctx !== null) this.handle(ctx);
+      }
+    }
+    return seen;
+  }
+
+  /** Waits a little for a guest on another CPU. */
+  private spin(): boolean {
+    if (this.busyChunks.length === 0) return false;
+    if (this.owesWake) this.receive();
+    if (this.guestCpu === this.cpu || this.timed.size > 0 || this.gate.expecting) return this.scan();
+    const { busyChunks, memory } = this;
+    for (let n = this.sentrySpin; n > 0; n--) {
+      for (let i = 0; i < busyChunks.length; i++) {
+        if (memory.load(busyChunks[i]!.pending) !== 0) return this.scan();
+      }
+    }
+    return false;
+  }
+
+  /** Looks at the descriptors, sleeping if allowed. */
+  private look(timeoutNs: number, wakeFd: number): boolean {
+    const sleeps = timeoutNs !== 0;
+    let limit = timeoutNs;
+    if (sleeps) {
+      if (this.timed.size > 0) limit = this.untilDeadline(timeoutNs);
+      this.publish.setAsleep(true);
+      if (this.scan()) {
+        this.publish.setAsleep(false);
+        return false;
+      }
+      this.counters.sleeps++;
+    }
+    const ready = waitForEvents(this.listener, this.deaths, wakeFd, limit);
+    if (sleeps) this.publish.setAsleep(false);
+    this.setCpu(ready >> 8);
+    if ((ready & WAIT_LISTENER) !== 0) this.receive();
+    if ((ready & WAIT_DEATHS) !== 0) this.reapDead();
+    if (this.timed.size > 0) this.checkDeadlines();
+    return (ready & WAIT_WAKE) !== 0;
+  }
+
+  private setCpu(cpu: number): void {
+    if (cpu === this.cpu) return;
+    this.cpu = cpu;
+    this.publish.setCpu(cpu);
+  }
+
+  /** Takes notifications; sleepers that the kernel does not hold are sent back at once. */
+  private receive(): void {
+    this.owesWake = false;
+    this.gate.dispatch();
+    this.scan();
+    for (const ctx of this.notified) {
+      if (!ctx.sleeping || ctx.phase === STOPPED) continue;
+      ctx.sleeping = false;
+      this.gate.wake(ctx.sleepIdLo, ctx.sleepIdHi);
+    }
+    this.notified.length = 0;
+  }
+
+  private onSleep(tid: number, idLo: number, idHi: number): void {
+    let ctx = this.threads.get(tid);
+    if (ctx === undefined) {
+      for (const child of this.spawning.values()) {
+        if (child.tid === 0 && this.learnThread(child, tid)) ctx = child;
+      }
+    }
+    if (ctx === undefined) {
+      this.gate.wake(idLo, idHi); // A thread that has been sent away, or one nobody knows.
+      return;
+    }
+    if (ctx.phase === GONE) return; // A parked leader: let it sleep.
+    if (ctx.sleeping) this.gate.wake(ctx.sleepIdLo, ctx.sleepIdHi);
+    ctx.sleeping = true;
+    ctx.sleepIdLo = idLo;
+    ctx.sleepIdHi = idHi;
+    if (ctx.phase !== STOPPED) this.notified.push(ctx);
+  }
+
+  /** One slot has set its pending bit. */
+  private handle(ctx: SystrapContext): void {
+    const { memory } = this;
+    const { base } = ctx;
+    // A stopped thread has nothing to say: forged.
+    if (ctx.phase !== RUNNING && ctx.phase !== ORDERING) return;
+    const state = memory.load(base + SLOT_STATE / 4);
+    if (state !== STATE_TRAPPED && state !== STATE_SLEEPING) return;
+    const event = memory.load(base + SLOT_EVENT / 4);
+    const kind = event & 0xff;
+    this.guestCpu = (event >>> 8) & 0xfff;
+    if (kind === EVENT_ORDERS_DONE || kind === EVENT_ORDER_FAILED) {
+      this.handleOrders(ctx, kind);
+      return;
+    }
+    if (ctx.phase === ORDERING) {
+      this.kill(ctx.space, `event ${kind} instead of a report`);
+      return;
+    }
+    ctx.stop();
+    if (ctx.interruptWanted && kind !== EVENT_INTERRUPT) this.interruptOver(ctx);
+    if (kind === EVENT_SYSCALL) {
+      memory.loadWords(base + SLOT_ARGS / 4, ctx.args, 0, 12);
+      const nr = memory.load(base + SLOT_NR / 4);
+      ctx.sysno = nr;
+      ctx.hasPrefetch = nr >= 0 && nr < PLAN_SYSCALLS && this.publish.planned[nr] !== 0;
+      this.counters.syscalls++;
+      this.events.onSyscall(ctx);
+      return;
+    }
+    ctx.sysno = -1;
+    if (kind === EVENT_INTERRUPT) {
+      if (ctx.interruptWanted) {
+        this.interruptOver(ctx);
+        this.events.onInterrupt(ctx);
+      } else {
+        ctx.resume(); // A signal that another event has overtaken.
+      }
+      return;
+    }
+    this.handleFault(ctx, kind);
+  }
+
+  private handleFault(ctx: SystrapContext, signo: number): void {
+    const { memory } = this;
+    const at = ctx.base + SLOT_ARGS / 4;
+    if (signo === 0 || signo > SIGSYS) {
+      this.kill(ctx.space, `event ${signo}`);
+      return;
+    }
+    this.events.onFault(
+      ctx,
+      signo,
+      memory.load(at + 2),
+      memory.loadNumber(at),
+      memory.load(at + 4),
+      memory.load(at + 6),
+    );
+  }
+
+  private handleOrders(ctx: SystrapContext, kind: number): void {
+    if (kind === EVENT_ORDERS_DONE) {
+      if (ctx.phase !== ORDERING) {
+        this.kill(ctx.space, 'report without orders');
+        return;
+      }
+      if (ctx.batchDone()) return;
+      const { reported } = ctx;
+      ctx.reported = null;
+      ctx.stop();
+      this.timed.delete(ctx);
+      reported!(0);
+      return;
+    }
+    const at = ctx.base + SLOT_ARGS / 4;
+    const index = ctx.queueIndex(this.memory.load(at));
+    const errno = this.memory.load(at + 2);
+    if (!(index >= 0 && errno > 0 && errno < 4096)) {
+      this.kill(ctx.space, 'malformed report');
+      return;
+    }
+    const { reported } = ctx;
+    ctx.reported = null;
+    ctx.stop();
+    this.timed.delete(ctx);
+    if (reported !== null) reported(-errno);
+    else this.events.onOrderFailed(ctx, index, errno);
+  }
+
+  // ---- interrupts, deadlines, death -----------------------------------------------------------------------------------
+
+  signalInterrupt(ctx: SystrapContext): void {
+    this.counters.interrupts++;
+    this.setDeadline(ctx);
+    host.hostSyscall(NR_KILL_THREAD, ctx.space.pid, ctx.tid, INTERRUPT_SIGNAL, 0, 0, 0);
+  }
+
+  private interruptOver(ctx: SystrapContext): void {
+    ctx.interruptWanted = false;
+    ctx.deadlineNs = Infinity;
+    this.timed.delete(ctx);
+  }
+
+  setDeadline(ctx: SystrapContext): void {
+    ctx.deadlineNs = host.clockNs(CLOCK_MONOTONIC) + ORDER_DEADLINE_NS;
+    if (this.timed.size === 0) this.lastPollNs = ctx.deadlineNs - ORDER_DEADLINE_NS;
+    this.timed.add(ctx);
+  }
+
+  private untilDeadline(timeoutNs: number): number {
+    let first = Infinity;
+    for (const ctx of this.timed) if (ctx.deadlineNs < first) first = ctx.deadlineNs;
+    if (first === Infinity) return timeoutNs;
+    const left = Math.max(first - host.clockNs(CLOCK_MONOTONIC), 0) + 1e6;
+    return timeoutNs < 0 ? left : Math.min(left, timeoutNs);
+  }
+
+  private checkDeadlines(): void {
+    const now = host.clockNs(CLOCK_MONOTONIC);
+    const stalled = now - this.lastPollNs > ORDER_DEADLINE_NS + STALL_NS;
+    this.lastPollNs = now;
+    for (const ctx of this.timed) {
+      if (ctx.deadlineNs === Infinity) this.timed.delete(ctx);
+      else if (stalled) ctx.deadlineNs = now + ORDER_DEADLINE_NS;
+      else if (now >= ctx.deadlineNs) this.kill(ctx.space, 'no answer within the deadline');
+    }
+  }
+
+  /** Ends a process that broke the protocol. */
+  private kill(space: SystrapSpace, reason: string): void {
+    this.counters.kills++;
+    this.bury(space, SIGKILL, reason);
+  }
+
+  /** Destroys a space and tells the kernel about each of its contexts. */
+  private bury(space: SystrapSpace, signo: number, reason: string): void {
+    if (space.dead) return;
+    const contexts = [...space.liveContexts()];
+    space.destroy();
+    if (space === this.zygoteContext.space) {
+      this.pool.zygoteDied();
+      return;
+    }
+    for (const ctx of contexts) {
+      if (this.pool.forget(ctx)) continue;
+      this.events.onDeath(ctx, signo, reason);
+    }
+  }
+
+  private reapDead(): void {
+    // Children that were refused at birth have no pidfd; they are found here too.
+    for (;;) {
+      const pid = reap(this.reapedStatus.addr);
+      if (pid === 0) return;
+      const status = this.reapedStatus.i32[0]!;
+      const space = this.spaces.get(pid);
+      if (space === undefined) continue;
+      this.spaces.delete(pid);
+      host.close(space.pidfd);
+      space.pidfd = -1;
+      const signo = status & 0x7f;
+      this.bury(space, signo === 0 ? SIGKILL : signo, signo === 0 ? 'host process exited' : 'killed');
+    }
+  }
+
+  forgetThread(ctx: SystrapContext): void {
+    if (ctx.tid !== 0) {
+      this.threads.delete(ctx.tid);
+      this.gate.forget(ctx.tid);
+    }
+    this.timed.delete(ctx);
+    if (ctx.sleeping) {
+      ctx.sleeping = false;
+      if (!ctx.space.dead) this.gate.wake(ctx.sleepIdLo, ctx.sleepIdHi);
+    }
+    const fork = this.forks.get(ctx);
+    if (fork !== undefined) {
+      this.forks.delete(ctx);
+      this.gate.forgetNewborn(fork.nonce);
+      fork.child.space.destroy();
+    }
+    this.spawning.delete(ctx);
+  }
+
+  exitContext(ctx: SystrapContext): void {
+    const { space } = ctx;
+    if (space.dead) return;
+    if (space.contexts <= 1) {
+      space.destroy();
+      return;
+    }
+    // The leader's host thread stays parked in its slot: without it the process could not be reached by its pid.
+    if (ctx.tid === space.pid) {
+      space.park(ctx);
+    } else {
+      ctx.leave();
+      space.removeContext(ctx);
+    }
+  }
+
+  shutdown(): void {
+    if (this.stopping) return;
+    this.stopping = true;
+    this.pool.stop();
+    for (const space of [...this.spaces.values()]) space.destroy();
+    for (let i = 0; i < 50 && this.spaces.size > 0; i++) {
+      this.gate.dispatch();
+      waitForEvents(-1, this.deaths, -1, 2e7);
+      this.reapDead();
+    }
+  }
+
+  stats(): Record<string, number> {
+    return {
+      ...this.counters,
+      approved: this.gate.approved,
+      refused: this.gate.refused,
+      spaces: this.spaces.size,
+      pooled: this.pool.size,
+    };
+  }
+
+  /** Refreshes the CPU that stubs must not spin on. */
+  noteCpu(): void {
+    this.setCpu(currentCpu());
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * Spare address spaces, cloned from the zygote ahead of need, so that execve finds one ready. Refilled only when
+ * nothing else is to be done.
+ */
+import { EAGAIN } from '../../sentry/abi/errno.ts';
+import type { Context } from '../../sentry/platform/platform.ts';
+import { PUBLISH_ADDR, PUBLISH_SIZE } from '../stub-layout.ts';
+import type { SystrapContext } from './context.ts';
+
+const SPARES = 4;
+const MAP_SHARED = 1;
+const PROT_READ = 1;
+
+type Done = (result: Context | number) => void;
+
+export class ZygotePool {
+  private readonly zygote: SystrapContext;
+  private readonly publishFd: number;
+  private readonly spares: SystrapContext[] = [];
+  private readonly waiting: Done[] = [];
+  private cloning = false;
+  private ready = false;
+  private ended = false;
+
+  constructor(zygote: SystrapContext, publishFd: number) {
+    this.zygote = zygote;
+    this.publishFd = publishFd;
+  }
+
+  get size(): number {
+    return this.spares.length;
+  }
+
+  /** Maps the publish pages into the zygote, whose clones inherit them. */
+  start(): void {
+    this.zygote.mmap(PUBLISH_ADDR, PUBLISH_SIZE, PROT_READ, MAP_SHARED, this.publishFd, 0);
+    this.zygote.runOrders((result) => {
+      if (result < 0) throw new Error(`zygote: mapping of the publish pages: errno ${-result}`);
+      this.ready = true;
+      this.clone();
+    });
+  }
+
+  take(done: Done): void {
+    const spare = this.spares.pop();
+    if (spare !== undefined) done(spare);
+    else if (this.ended) done(-EAGAIN);
+    else {
+      this.waiting.push(done);
+      this.clone();
+    }
+  }
+
+  /** Starts to make a spare if one is missing. True if something was started. */
+  refill(): boolean {
+    if (this.cloning || !this.ready || this.ended || this.spares.length >= SPARES) return false;
+    this.clone();
+    return true;
+  }
+
+  private clone(): void {
+    if (this.cloning || !this.ready || this.ended) return;
+    this.cloning = true;
+    this.zygote.fork((result) => {
+      this.cloning = false;
+      if (typeof result === 'object') {
+        const next = this.waiting.shift();
+        if (next !== undefined) next(result);
+        else this.spares.push(result as SystrapContext);
+        if (this.waiting.length > 0) this.clone();
+        return;
+      }
+      for (const done of this.waiting.splice(0)) done(result);
+    });
+  }
+
+  /** A context has died: true if it was a spare. */
+  forget(ctx: SystrapContext): boolean {
+    const i = this.spares.indexOf(ctx);
+    if (i >= 0) this.spares.splice(i, 1);
+    return i >= 0;
+  }
+
+  zygoteDied(): void {
+    this.ended = true;
+    for (const done of this.waiting.splice(0)) done(-EAGAIN);
+  }
+
+  stop(): void {
+    this.ended = true;
+    this.spares.length = 0;
+    this.waiting.length = 0;
+  }
+}
