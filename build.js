@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Builds dist/: the executable runsc-ts, the bundles of sentry and gofer, and the native parts, side by side.
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import { build } from 'esbuild';
@@ -39,7 +39,11 @@ const headers = await import(
 writeFileSync(`${dist}/stub-layout.h`, headers.layoutHeader());
 writeFileSync(`${dist}/guest-filter.h`, headers.filterHeader());
 
-cc('shim.so', ['shim.c', 'shim-ptrace.c', 'shim-confine.c'], ['-shared', '-fPIC', `-I${dist}`]);
+cc(
+  'shim.so',
+  readdirSync(native).filter((name) => /^shim.*\.c$/.test(name)),
+  ['-shared', '-fPIC', `-I${dist}`],
+);
 cc('zygote-run', ['zygote-run.c'], ['-static', `-I${dist}`]);
 cc(
   'launcher',
