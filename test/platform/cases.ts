@@ -116,8 +116,7 @@ export const cases: Record<string, (h: Harness) => void> = {
   'fork copies memory and registers, and both go on': (h) => {
     serveProcesses(h);
     const t = h.start('fork');
-    let us = 0;
-    us = time(() => expectEqual(h.finish(t, 30_000), 7, 'exit status'));
+    const us = time(() => expectEqual(h.finish(t, 30_000), 7, 'exit status'));
     console.log(`fork+exit+wait: ${us / 50} µs`);
     expectEqual(t.reports.length, 50, 'reports');
     t.reports.forEach((v, i) => expectEqual(v, 101 + i, 'value in child'));
