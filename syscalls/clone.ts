@@ -194,7 +194,7 @@ function sysPidfdGetfd(t: Task, a: SyscallArgs): SysResult {
   const c = t.creds;
   const o = target.creds;
   const same = c.uid === o.euid && c.uid === o.suid && c.uid === o.uid && c.gid === o.egid && c.gid === o.gid;
-  if (g !== t.group && !(same && g.dumpable === 1) && !c.has(CAP_SYS_PTRACE)) return -EPERM;
+  if (g !== t.group && !(same && target.mm.dumpable === 1) && !c.has(CAP_SYS_PTRACE)) return -EPERM;
   const theirs = target.fdTable.getRaw(a.int(1));
   if (theirs === null) return -EBADF;
   const n = t.fdTable.install(theirs.ref(), true, t.group.limits.openFiles);

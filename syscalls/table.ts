@@ -1,29 +1,45 @@
 /** The syscall table: every topic file contributes its rows. Numbers without a row answer ENOSYS and are counted. */
 import type { SyscallRow } from '../sentry/kernel/syscall-table.ts';
+import { archRows } from './arch-prctl.ts';
+import { capabilityRows } from './capabilities.ts';
 import { cloneRows } from './clone.ts';
+import { credentialRows } from './credentials.ts';
 import { epollRows } from './epoll.ts';
 import { eventfdRows } from './eventfd.ts';
+import { idRows } from './ids.ts';
 import { killRows } from './kill.ts';
 import { mmRows } from './mm.ts';
 import { namespaceRows } from './namespaces.ts';
 import { pipeRows } from './pipe.ts';
 import { pollRows } from './poll.ts';
+import { prctlRows } from './prctl.ts';
 import { readWriteRows } from './read-write.ts';
+import { refusedRows } from './refused.ts';
+import { schedulerRows } from './scheduler.ts';
+import { seccompRows } from './seccomp.ts';
 import { signalRows } from './signal.ts';
 import { waitRows } from './wait.ts';
 import { socketMsgRows } from './socket-msg.ts';
 import { socketRows } from './socket.ts';
 
 const rows: readonly SyscallRow[] = [
+  ...archRows,
+  ...capabilityRows,
   ...cloneRows,
+  ...credentialRows,
   ...epollRows,
   ...eventfdRows,
+  ...idRows,
   ...killRows,
   ...mmRows,
   ...namespaceRows,
   ...pipeRows,
   ...pollRows,
+  ...prctlRows,
   ...readWriteRows,
+  ...refusedRows,
+  ...schedulerRows,
+  ...seccompRows,
   ...signalRows,
   ...waitRows,
   ...socketMsgRows,

@@ -55,6 +55,8 @@ export class Kernel implements PlatformEvents {
   private exitQueue: ThreadGroup[] = [];
   /** Calls of syscalls that have no row or answer "not supported": name → count. */
   readonly unimplemented = new Map<string, number>();
+  /** CPUs the guest is told of; the embedding program sets it. */
+  cpuCount = 1;
   /** Queued signals per real user (RLIMIT_SIGPENDING). */
   readonly pendingByUid = new Map<number, number>();
   /** Tasks per real user (RLIMIT_NPROC). */

@@ -141,7 +141,6 @@ function newThreadGroup(t: Task, a: CloneArgs, pid: Pid): ThreadGroup {
   if (a.clearSighand) handlers.flushForExec();
   const child = new ThreadGroup(t.kernel, pid, handlers, g.processGroup, g.limits.clone());
   child.exitSignal = a.exitSignal;
-  child.dumpable = g.dumpable;
   child.oomScoreAdj = g.oomScoreAdj;
   if (has(a.flags, CLONE_PARENT)) {
     child.parent = g.parent;

@@ -94,8 +94,6 @@ export class ThreadGroup {
   readonly startNs: number;
   /** execve(2) has been called since fork: setpgid by the parent is refused. */
   didExec = false;
-  /** PR_SET_DUMPABLE: 0, 1 or 2. */
-  dumpable = 1;
   oomScoreAdj = 0;
   /** Interval and POSIX timers, owned by the time syscalls. */
   timers: unknown = null;

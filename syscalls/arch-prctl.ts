@@ -1,0 +1,81 @@
+/** arch_prctl, personality, modify_ldt and other calls that belong to the machine. Linux: arch/x86/kernel/process_64.c. */
+import { EINVAL, ENODEV, ENOSYS, EPERM } from '../sentry/abi/errno.ts';
+import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
+import { TASK_SIZE } from '../sentry/lib/addr.ts';
+import {
+  hex,
+  int,
+  oneOf,
+  ptr,
+  ulong,
+  type SysResult,
+  type SyscallRow,
+} from '../sentry/kernel/syscall-table.ts';
+import type { Task } from '../sentry/kernel/task.ts';
+
+const ARCH_SET_GS = 0x1001;
+const ARCH_SET_FS = 0x1002;
+const ARCH_GET_FS = 0x1003;
+const ARCH_GET_GS = 0x1004;
+const ARCH_GET_CPUID = 0x1011;
+const ARCH_SET_CPUID = 0x1012;
+const PERSONALITY_QUERY = 0xffffffff;
+
+function sysArchPrctl(t: Task, a: SyscallArgs): SysResult {
+  const addr = a.addr(1);
+  switch (a.int(0)) {
+    case ARCH_SET_FS:
+    case ARCH_SET_GS:
+      if (addr >= TASK_SIZE) return -EPERM;
+      t.ctx.setSegmentBase(a.int(0) === ARCH_SET_FS ? 'fs' : 'gs', addr);
+      return 0;
+    case ARCH_GET_FS:
+      return t.mem.writeU64(addr, t.ctx.segmentBase('fs'));
+    case ARCH_GET_GS:
+      return t.mem.writeU64(addr, t.ctx.segmentBase('gs'));
+    case ARCH_GET_CPUID:
+      return 1;
+    case ARCH_SET_CPUID:
+      return -ENODEV;
+    default:
+      return -EINVAL;
+  }
+}
+
+function sysPersonality(t: Task, a: SyscallArgs): SysResult {
+  const old = t.personality;
+  const wanted = a.uint(0);
+  if (wanted !== PERSONALITY_QUERY) t.personality = wanted;
+  return old;
+}
+
+/** modify_ldt(2): as a kernel built without CONFIG_MODIFY_LDT_SYSCALL. */
+function sysNone(): SysResult {
+  return -ENOSYS;
+}
+
+export const archRows: SyscallRow[] = [
+  {
+    nr: 135,
+    name: 'personality',
+    fn: sysPersonality,
+    args: [hex],
+    support: 'partial',
+    note: 'remembered; execution domains have no effect',
+  },
+  {
+    nr: 154,
+    name: 'modify_ldt',
+    fn: sysNone,
+    args: [int, ptr, ulong],
+    support: 'none',
+    note: 'as CONFIG_MODIFY_LDT_SYSCALL=n',
+  },
+  {
+    nr: 158,
+    name: 'arch_prctl',
+    fn: sysArchPrctl,
+    args: [oneOf({ ARCH_SET_GS, ARCH_SET_FS, ARCH_GET_FS, ARCH_GET_GS }), ptr],
+    support: 'full',
+  },
+];

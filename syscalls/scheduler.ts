@@ -1,0 +1,317 @@
+/**
+ * Priorities, policies and CPU affinity. Linux: kernel/sched/syscalls.c, kernel/sys.c, block/ioprio.c. The host schedules guest
+ * threads; what a guest sets here is remembered and told back, with the checks of Linux.
+ */
+import { E2BIG, EACCES, EFAULT, EINVAL, EPERM, ESRCH } from '../sentry/abi/errno.ts';
+import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
+import { CAP_SYS_NICE } from '../sentry/auth/capability.ts';
+import { RLIMIT_NICE, RLIMIT_RTPRIO } from '../sentry/kernel/limits.ts';
+import {
+  int,
+  pid,
+  ptr,
+  size,
+  uint,
+  type SysResult,
+  type SyscallRow,
+} from '../sentry/kernel/syscall-table.ts';
+import type { Task } from '../sentry/kernel/task.ts';
+import { scratch } from '../sentry/usermem/user-memory.ts';
+
+const SCHED_OTHER = 0;
+const SCHED_FIFO = 1;
+const SCHED_RR = 2;
+const SCHED_BATCH = 3;
+const SCHED_IDLE = 5;
+const SCHED_RESET_ON_FORK = 0x40000000;
+const SCHED_ATTR_SIZE_VER0 = 48;
+const PRIO_PROCESS = 0;
+const PRIO_PGRP = 1;
+const PRIO_USER = 2;
+const MAX_RT_PRIO = 99;
+/** Slice that SCHED_RR and fair tasks report. */
+const RR_INTERVAL_NS = 100_000_000;
+
+function find(t: Task, nr: number): Task | number {
+  if (nr < 0) return -EINVAL;
+  if (nr === 0) return t;
+  return t.pidNs.findTask(nr) ?? -ESRCH;
+}
+
+/** May `t` change the scheduling of `o`? (check_same_owner) */
+function owns(t: Task, o: Task): boolean {
+  const c = t.creds;
+  return c.euid === o.creds.euid || c.euid === o.creds.uid || c.has(CAP_SYS_NICE);
+}
+
+function isRealTime(policy: number): boolean {
+  return policy === SCHED_FIFO || policy === SCHED_RR;
+}
+
+function sysSchedYield(): SysResult {
+  return 0;
+}
+
+function setPolicy(t: Task, o: Task, policy: number, priority: number): SysResult {
+  const reset = (policy & SCHED_RESET_ON_FORK) !== 0;
+  policy &= ~SCHED_RESET_ON_FORK;
+  if (![SCHED_OTHER, SCHED_FIFO, SCHED_RR, SCHED_BATCH, SCHED_IDLE].includes(policy)) return -EINVAL;
+  if (isRealTime(policy) ? priority < 1 || priority > MAX_RT_PRIO : priority !== 0) return -EINVAL;
+  if (!owns(t, o)) return -EPERM;
+  if (isRealTime(policy) && !t.creds.has(CAP_SYS_NICE)) {
+    const limit = o.group.limits.cur(RLIMIT_RTPRIO);
+    if (priority > limit && (priority > o.schedPriority || !isRealTime(o.schedPolicy))) return -EPERM;
+  }
+  if (o.schedResetOnFork && !reset && !t.creds.has(CAP_SYS_NICE)) return -EPERM;
+  o.schedPolicy = policy;
+  o.schedPriority = priority;
+  o.schedResetOnFork = reset;
+  return 0;
+}
+
+function sysSchedSetscheduler(t: Task, a: SyscallArgs): SysResult {
+  if (a.int(1) < 0 || a.addr(2) === 0) return -EINVAL;
+  if (t.mem.copyIn(a.addr(2), scratch.bytes, 0, 4) !== 0) return -EFAULT;
+  const priority = scratch.i32[0]!;
+  const o = find(t, a.int(0));
+  return typeof o === 'number' ? o : setPolicy(t, o, a.int(1), priority);
+}
+
+function sysSchedSetparam(t: Task, a: SyscallArgs): SysResult {
+  if (a.addr(1) === 0) return -EINVAL;
+  if (t.mem.copyIn(a.addr(1), scratch.bytes, 0, 4) !== 0) return -EFAULT;
+  const priority = scratch.i32[0]!;
+  const o = find(t, a.int(0));
+  if (typeof o === 'number') return o;
+  return setPolicy(t, o, o.schedPolicy | (o.schedResetOnFork ? SCHED_RESET_ON_FORK : 0), priority);
+}
+
+function sysSchedGetscheduler(t: Task, a: SyscallArgs): SysResult {
+  const o = find(t, a.int(0));
+  return typeof o === 'number' ? o : o.schedPolicy | (o.schedResetOnFork ? SCHED_RESET_ON_FORK : 0);
+}
+
+function sysSchedGetparam(t: Task, a: SyscallArgs): SysResult {
+  if (a.addr(1) === 0) return -EINVAL;
+  const o = find(t, a.int(0));
+  return typeof o === 'number' ? o : t.mem.writeU32(a.addr(1), o.schedPriority);
+}
+
+function maxPriority(policy: number, most: number): SysResult {
+  if (isRealTime(policy)) return most;
+  return [SCHED_OTHER, SCHED_BATCH, SCHED_IDLE, 6].includes(policy) ? 0 : -EINVAL;
+}
+
+function sysSchedGetPriorityMax(_t: Task, a: SyscallArgs): SysResult {
+  return maxPriority(a.int(0), MAX_RT_PRIO);
+}
+
+function sysSchedGetPriorityMin(_t: Task, a: SyscallArgs): SysResult {
+  return maxPriority(a.int(0), 1);
+}
+
+function sysSchedRrGetInterval(t: Task, a: SyscallArgs): SysResult {
+  const o = find(t, a.int(0));
+  if (typeof o === 'number') return o;
+  const ns = o.schedPolicy === SCHED_FIFO ? 0 : o.schedPolicy === SCHED_RR ? RR_INTERVAL_NS : 4_000_000;
+  scratch.bytes.fill(0, 0, 16);
+  scratch.u32[2] = ns;
+  return t.mem.copyOut(a.addr(1), scratch.bytes, 0, 16);
+}
+
+/** Mask of the sandbox's CPUs. */
+function allCpus(t: Task): Uint8Array {
+  const n = t.kernel.cpuCount;
+  const mask = new Uint8Array(8 * Math.ceil(n / 64));
+  for (let cpu = 0; cpu < n; cpu++) mask[cpu >> 3]! |= 1 << (cpu & 7);
+  return mask;
+}
+
+function sysSchedSetaffinity(t: Task, a: SyscallArgs): SysResult {
+  const all = allCpus(t);
+  const mask = new Uint8Array(all.length);
+  const n = Math.min(a.uint(1), all.length);
+  if (t.mem.copyIn(a.addr(2), mask, 0, n) !== 0) return -EFAULT;
+  const o = find(t, a.int(0));
+  if (typeof o === 'number') return o;
+  if (!owns(t, o)) return -EPERM;
+  let any = 0;
+  for (let i = 0; i < mask.length; i++) any |= mask[i]! &= all[i]!;
+  if (any === 0) return -EINVAL;
+  o.affinity = mask;
+  return 0;
+}
+
+function sysSchedGetaffinity(t: Task, a: SyscallArgs): SysResult {
+  const len = a.uint(1);
+  const all = allCpus(t);
+  if (len * 8 < t.kernel.cpuCount || len % 8 !== 0) return -EINVAL;
+  const o = find(t, a.int(0));
+  if (typeof o === 'number') return o;
+  const n = Math.min(len, all.length);
+  return t.mem.copyOut(a.addr(2), o.affinity ?? all, 0, n) !== 0 ? -EFAULT : n;
+}
+
+function sysGetcpu(t: Task, a: SyscallArgs): SysResult {
+  if (a.addr(0) !== 0 && t.mem.writeU32(a.addr(0), 0) !== 0) return -EFAULT;
+  if (a.addr(1) !== 0 && t.mem.writeU32(a.addr(1), 0) !== 0) return -EFAULT;
+  return 0;
+}
+
+function sysSchedSetattr(t: Task, a: SyscallArgs): SysResult {
+  if (a.addr(1) === 0 || a.uint(2) !== 0) return -EINVAL;
+  if (t.mem.copyIn(a.addr(1), scratch.bytes, 0, SCHED_ATTR_SIZE_VER0) !== 0) return -EFAULT;
+  const len = scratch.u32[0]!;
+  if (len !== 0 && len < SCHED_ATTR_SIZE_VER0) return -E2BIG;
+  const policy = scratch.u32[1]!;
+  const flags = scratch.u32[2]!;
+  const nice = scratch.i32[4]!;
+  const priority = scratch.u32[5]!;
+  const o = find(t, a.int(0));
+  if (typeof o === 'number') return o;
+  const r = setPolicy(t, o, policy | ((flags & 1) !== 0 ? SCHED_RESET_ON_FORK : 0), priority);
+  if (r === 0 && !isRealTime(policy)) o.nice = Math.max(-20, Math.min(19, nice));
+  return r;
+}
+
+function sysSchedGetattr(t: Task, a: SyscallArgs): SysResult {
+  const len = a.uint(2);
+  if (a.addr(1) === 0 || len < SCHED_ATTR_SIZE_VER0 || len > 4096 || a.uint(3) !== 0) return -EINVAL;
+  const o = find(t, a.int(0));
+  if (typeof o === 'number') return o;
+  scratch.bytes.fill(0, 0, SCHED_ATTR_SIZE_VER0);
+  scratch.u32[0] = SCHED_ATTR_SIZE_VER0;
+  scratch.u32[1] = o.schedPolicy;
+  scratch.u32[2] = o.schedResetOnFork ? 1 : 0;
+  scratch.i32[4] = isRealTime(o.schedPolicy) ? 0 : o.nice;
+  scratch.u32[5] = o.schedPriority;
+  return t.mem.copyOut(a.addr(1), scratch.bytes, 0, SCHED_ATTR_SIZE_VER0);
+}
+
+/** Tasks that getpriority(2), setpriority(2), ioprio_* address. Types are PRIO_*. */
+function targets(t: Task, which: number, who: number): Task[] {
+  switch (which) {
+    case PRIO_PROCESS: {
+      const o = who === 0 ? t : t.pidNs.findTask(who);
+      return o === null ? [] : [o];
+    }
+    case PRIO_PGRP: {
+      const g = who === 0 ? t.group.processGroup : t.pidNs.findProcessGroup(who);
+      return g === null ? [] : [...g.members].flatMap((m) => [...m.tasks]);
+    }
+    default: {
+      const uid = who === 0 ? t.creds.uid : who >>> 0;
+      return t.pidNs.groups().flatMap((g) => [...g.tasks].filter((o) => o.creds.uid === uid));
+    }
+  }
+}
+
+function sysGetpriority(t: Task, a: SyscallArgs): SysResult {
+  const which = a.int(0);
+  if (which < PRIO_PROCESS || which > PRIO_USER) return -EINVAL;
+  let best = -ESRCH;
+  // "The raw system call returns 20 - nice": 1 to 40.
+  for (const o of targets(t, which, a.int(1))) best = Math.max(best, 20 - o.nice);
+  return best;
+}
+
+function sysSetpriority(t: Task, a: SyscallArgs): SysResult {
+  const which = a.int(0);
+  if (which < PRIO_PROCESS || which > PRIO_USER) return -EINVAL;
+  const nice = Math.max(-20, Math.min(19, a.int(2)));
+  let result = -ESRCH;
+  for (const o of targets(t, which, a.int(1))) {
+    const c = t.creds;
+    let r = 0;
+    if (c.euid !== o.creds.uid && c.euid !== o.creds.euid && !c.has(CAP_SYS_NICE)) r = -EPERM;
+    else if (nice < o.nice && 20 - nice > o.group.limits.cur(RLIMIT_NICE) && !c.has(CAP_SYS_NICE))
+      r = -EACCES;
+    else o.nice = nice;
+    if (r !== 0) result = r;
+    else if (result === -ESRCH) result = 0;
+  }
+  return result;
+}
+
+function sysIoprioSet(t: Task, a: SyscallArgs): SysResult {
+  const prio = a.int(2);
+  const cls = prio >> 13;
+  if (cls < 0 || cls > 3 || (cls === 0 && (prio & 0x1fff) !== 0)) return -EINVAL;
+  if (cls === 1 && !t.creds.has(CAP_SYS_NICE)) return -EPERM;
+  const which = a.int(0);
+  if (which < 1 || which > 3) return -EINVAL;
+  const found = targets(t, which - 1, a.int(1));
+  for (const o of found) o.ioprio = prio;
+  return found.length > 0 ? 0 : -ESRCH;
+}
+
+function sysIoprioGet(t: Task, a: SyscallArgs): SysResult {
+  const which = a.int(0);
+  if (which < 1 || which > 3) return -EINVAL;
+  const found = targets(t, which - 1, a.int(1));
+  return found.length > 0 ? found[0]!.ioprio : -ESRCH;
+}
+
+const remembered = 'remembered and told back; the host schedules';
+
+export const schedulerRows: SyscallRow[] = [
+  { nr: 24, name: 'sched_yield', fn: sysSchedYield, args: [], support: 'full' },
+  { nr: 140, name: 'getpriority', fn: sysGetpriority, args: [int, int], support: 'full' },
+  {
+    nr: 141,
+    name: 'setpriority',
+    fn: sysSetpriority,
+    args: [int, int, int],
+    support: 'partial',
+    note: remembered,
+  },
+  {
+    nr: 142,
+    name: 'sched_setparam',
+    fn: sysSchedSetparam,
+    args: [pid, ptr],
+    support: 'partial',
+    note: remembered,
+  },
+  { nr: 143, name: 'sched_getparam', fn: sysSchedGetparam, args: [pid, ptr], support: 'full' },
+  {
+    nr: 144,
+    name: 'sched_setscheduler',
+    fn: sysSchedSetscheduler,
+    args: [pid, int, ptr],
+    support: 'partial',
+    note: remembered,
+  },
+  { nr: 145, name: 'sched_getscheduler', fn: sysSchedGetscheduler, args: [pid], support: 'full' },
+  { nr: 146, name: 'sched_get_priority_max', fn: sysSchedGetPriorityMax, args: [int], support: 'full' },
+  { nr: 147, name: 'sched_get_priority_min', fn: sysSchedGetPriorityMin, args: [int], support: 'full' },
+  { nr: 148, name: 'sched_rr_get_interval', fn: sysSchedRrGetInterval, args: [pid, ptr], support: 'full' },
+  {
+    nr: 203,
+    name: 'sched_setaffinity',
+    fn: sysSchedSetaffinity,
+    args: [pid, size, ptr],
+    support: 'partial',
+    note: remembered,
+  },
+  { nr: 204, name: 'sched_getaffinity', fn: sysSchedGetaffinity, args: [pid, size, ptr], support: 'full' },
+  {
+    nr: 251,
+    name: 'ioprio_set',
+    fn: sysIoprioSet,
+    args: [int, int, int],
+    support: 'partial',
+    note: remembered,
+  },
+  { nr: 252, name: 'ioprio_get', fn: sysIoprioGet, args: [int, int], support: 'full' },
+  { nr: 309, name: 'getcpu', fn: sysGetcpu, args: [ptr, ptr, ptr], support: 'full' },
+  {
+    nr: 314,
+    name: 'sched_setattr',
+    fn: sysSchedSetattr,
+    args: [pid, ptr, uint],
+    support: 'partial',
+    note: remembered,
+  },
+  { nr: 315, name: 'sched_getattr', fn: sysSchedGetattr, args: [pid, ptr, uint, uint], support: 'full' },
+];
