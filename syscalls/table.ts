@@ -7,6 +7,7 @@ import { credentialRows } from './credentials.ts';
 import { epollRows } from './epoll.ts';
 import { eventfdRows } from './eventfd.ts';
 import { idRows } from './ids.ts';
+import { fileRows } from './file-rows.ts';
 import { killRows } from './kill.ts';
 import { mmRows } from './mm.ts';
 import { namespaceRows } from './namespaces.ts';
@@ -30,6 +31,7 @@ const rows: readonly SyscallRow[] = [
   ...epollRows,
   ...eventfdRows,
   ...idRows,
+  ...fileRows,
   ...killRows,
   ...mmRows,
   ...namespaceRows,

@@ -123,6 +123,25 @@ export class Dentry {
   }
 }
 
+/** d_move(): `d` gets another name; what had that name is dropped. */
+export function moveDentry(d: Dentry, parent: Dentry, name: string): void {
+  parent.children?.get(name)?.drop();
+  d.parent!.children!.delete(d.name);
+  d.name = name;
+  parent.addChild(d);
+}
+
+/** d_exchange() */
+export function exchangeDentries(a: Dentry, b: Dentry): void {
+  const { parent, name } = a;
+  a.parent!.children!.delete(a.name);
+  b.parent!.children!.delete(b.name);
+  a.name = b.name;
+  b.parent!.addChild(a);
+  b.name = name;
+  parent!.addChild(b);
+}
+
 export interface Path {
   readonly mount: Mount;
   readonly dentry: Dentry;

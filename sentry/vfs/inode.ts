@@ -56,6 +56,8 @@ export abstract class Inode {
   boundSocket: unknown = null;
   /** Pipe behind an S_IFIFO inode while it is open, owned by the pipe implementation. */
   pipe: unknown = null;
+  /** Made by O_TMPFILE without O_EXCL: may get a name although it has none (I_LINKABLE). */
+  linkable = false;
   /** Directory that was removed: nothing can be made in it any more (S_DEAD). */
   dead = false;
   /** Open files that may write (> 0) or running executables that forbid writing (< 0): i_writecount, ETXTBSY. */

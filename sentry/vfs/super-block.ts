@@ -26,6 +26,8 @@ export abstract class SuperBlock {
   /** True for file systems whose names come and go by themselves (/proc): nothing is cached. */
   readonly uncached: boolean = false;
 
+  /** st_blksize of its files. */
+  readonly blockSize: number = 4096;
   /** The whole file system is read-only, whatever the mount says (SB_RDONLY). */
   readOnly = false;
   /** Mounts of it, in all namespaces. */

@@ -1,7 +1,8 @@
 /** Inodes of tmpfs that are not directories, and what all of them share: attributes, extended attributes. */
 import { EINVAL, ENODATA, EPERM } from '../../abi/errno.ts';
-import { F_SEAL_GROW, F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_WRITE } from '../../abi/fcntl.ts';
+import { F_ADD_SEALS, F_SEAL_GROW, F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_WRITE } from '../../abi/fcntl.ts';
 import { S_IFLNK, S_IFMT, S_IFREG } from '../../abi/stat.ts';
+import { fcntl } from '../../host/sys.ffi.ts';
 import { PAGE_SIZE } from '../../lib/addr.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
@@ -94,8 +95,6 @@ export class TmpfsRegular extends TmpfsInode {
   readonly content: FileContent;
   /** F_SEAL_*; a file that is not from memfd_create(2) cannot be sealed (F_SEAL_SEAL). */
   seals = F_SEAL_SEAL;
-  /** Pages mapped shared and writable: F_SEAL_WRITE is −EBUSY. Counted by mm. */
-  writableMappings = 0;
 
   constructor(sb: TmpfsSuperBlock, mode: number, uid: number, gid: number) {
     super(sb, S_IFREG | (mode & 0o7777), uid, gid);
@@ -121,6 +120,12 @@ export class TmpfsRegular extends TmpfsInode {
   /** True if the seals forbid changing bytes. */
   get writeSealed(): boolean {
     return (this.seals & F_SEAL_WRITE) !== 0;
+  }
+
+  /** Has the host refuse as well; −EBUSY while a shared writable mapping exists. */
+  sealHost(seals: number): number {
+    const fd = this.content.hostFd;
+    return fd < 0 ? 0 : fcntl(fd, F_ADD_SEALS, seals);
   }
 
   override open(_t: CallContext, path: Path | null, flags: number): FileDescription | number {

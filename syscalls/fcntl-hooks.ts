@@ -1,0 +1,53 @@
+/** fcntl(2) commands that belong to one kind of file: pipe sizes, seals, write hints. */
+import { EBADF, EBUSY, EINVAL, EPERM } from '../sentry/abi/errno.ts';
+import {
+  F_ADD_SEALS,
+  F_GETPIPE_SZ,
+  F_GET_SEALS,
+  F_SEAL_EXEC,
+  F_SEAL_FUTURE_WRITE,
+  F_SEAL_GROW,
+  F_SEAL_SEAL,
+  F_SEAL_SHRINK,
+  F_SEAL_WRITE,
+  F_SETPIPE_SZ,
+} from '../sentry/abi/fcntl.ts';
+import { CAP_SYS_RESOURCE } from '../sentry/auth/capability.ts';
+import { PipeFile } from '../sentry/fsimpl/pipefs/pipe-file.ts';
+import { TmpfsRegular } from '../sentry/fsimpl/tmpfs/node.ts';
+import type { SysResult } from '../sentry/kernel/syscall-table.ts';
+import type { Task } from '../sentry/kernel/task.ts';
+import type { FileDescription } from '../sentry/vfs/file-description.ts';
+
+const ALL_SEALS =
+  F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE | F_SEAL_EXEC;
+
+/** F_ADD_SEALS of a memfd_create(2) file (mm/memfd.c memfd_add_seals). */
+function addSeals(f: FileDescription, seals: number): SysResult {
+  const { inode } = f;
+  if (!(inode instanceof TmpfsRegular)) return -EINVAL;
+  if (!f.writable) return -EPERM;
+  if ((seals & ~ALL_SEALS) !== 0) return -EINVAL;
+  if ((inode.seals & F_SEAL_SEAL) !== 0) return -EPERM;
+  if ((seals & F_SEAL_WRITE) !== 0 && !inode.writeSealed) {
+    const r = inode.sealHost(F_SEAL_WRITE);
+    if (r < 0) return -EBUSY;
+  }
+  inode.seals |= seals;
+  return 0;
+}
+
+export function fcntlFile(t: Task, f: FileDescription, cmd: number, arg: number): SysResult {
+  switch (cmd) {
+    case F_SETPIPE_SZ:
+      return f instanceof PipeFile ? f.setPipeSize(arg, t.creds.has(CAP_SYS_RESOURCE)) : -EBADF;
+    case F_GETPIPE_SZ:
+      return f instanceof PipeFile ? f.pipeSize : -EBADF;
+    case F_ADD_SEALS:
+      return addSeals(f, arg);
+    case F_GET_SEALS:
+      return f.inode instanceof TmpfsRegular ? f.inode.seals : -EINVAL;
+    default:
+      return -EINVAL;
+  }
+}

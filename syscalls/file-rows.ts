@@ -1,0 +1,23 @@
+/** Rows of the calls on names, descriptors and mounts, for the syscall table. */
+import type { SyscallRow } from '../sentry/kernel/syscall-table.ts';
+import { attrRows } from './attr.ts';
+import { dirRows } from './dir.ts';
+import { fdRows } from './fd.ts';
+import { linkRows } from './link.ts';
+import { lockRows } from './locks.ts';
+import { openRows } from './open.ts';
+import { statRows } from './stat.ts';
+import { syncRows } from './sync.ts';
+import { xattrRows } from './xattr.ts';
+
+export const fileRows: readonly SyscallRow[] = [
+  ...attrRows,
+  ...dirRows,
+  ...fdRows,
+  ...linkRows,
+  ...lockRows,
+  ...openRows,
+  ...statRows,
+  ...syncRows,
+  ...xattrRows,
+];

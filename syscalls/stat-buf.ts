@@ -1,0 +1,105 @@
+/** struct stat, statx and statfs as the guest sees them (arch/x86/include/uapi/asm/stat.h, include/uapi/linux/stat.h). */
+import { major, minor } from '../sentry/abi/device.ts';
+import type { Task } from '../sentry/kernel/task.ts';
+import { hi32 } from '../sentry/lib/addr.ts';
+import { scratch } from '../sentry/usermem/user-memory.ts';
+import type { Inode, Timestamp } from '../sentry/vfs/inode.ts';
+import type { Mount } from '../sentry/vfs/mount.ts';
+import type { StatFs } from '../sentry/vfs/super-block.ts';
+
+export const STAT_SIZE = 144;
+export const STATX_SIZE = 256;
+export const STATFS_SIZE = 120;
+
+const u32 = scratch.u32;
+
+function put64(i: number, value: number): void {
+  u32[i] = value >>> 0;
+  u32[i + 1] = value < 0x100000000 && value >= 0 ? 0 : hi32(value);
+}
+
+function putTime(i: number, time: Timestamp): void {
+  put64(i, time.sec);
+  u32[i + 2] = time.nsec;
+  u32[i + 3] = 0;
+}
+
+/** Writes the inode's struct stat to `addr`: 0 or −errno. */
+export function copyOutStat(t: Task, addr: number, inode: Inode): number {
+  const r = inode.refresh();
+  if (r < 0) return r;
+  put64(0, inode.sb.dev);
+  put64(2, inode.ino);
+  put64(4, inode.nlink);
+  u32[6] = inode.mode;
+  u32[7] = inode.uid;
+  u32[8] = inode.gid;
+  u32[9] = 0;
+  put64(10, inode.rdev);
+  put64(12, inode.size);
+  put64(14, inode.sb.blockSize);
+  put64(16, inode.blocks);
+  putTime(18, inode.atime);
+  putTime(22, inode.mtime);
+  putTime(26, inode.ctime);
+  u32.fill(0, 30, 36);
+  return t.mem.copyOut(addr, scratch.bytes, 0, STAT_SIZE);
+}
+
+// include/uapi/linux/stat.h
+const STATX_BASIC_STATS = 0x7ff;
+const STATX_BTIME = 0x800;
+const STATX_MNT_ID = 0x1000;
+const STATX_ATTR_MOUNT_ROOT = 0x2000;
+
+/** Writes struct statx. Everything that is known is reported, whatever was asked for. */
+export function copyOutStatx(
+  t: Task,
+  addr: number,
+  inode: Inode,
+  mount: Mount | null,
+  isMountRoot: boolean,
+): number {
+  const r = inode.refresh();
+  if (r < 0) return r;
+  u32.fill(0, 0, STATX_SIZE / 4);
+  u32[0] = STATX_BASIC_STATS | (inode.btime !== null ? STATX_BTIME : 0) | (mount !== null ? STATX_MNT_ID : 0);
+  u32[1] = inode.sb.blockSize;
+  u32[2] = isMountRoot ? STATX_ATTR_MOUNT_ROOT : 0;
+  u32[4] = inode.nlink;
+  u32[5] = inode.uid;
+  u32[6] = inode.gid;
+  u32[7] = inode.mode;
+  put64(8, inode.ino);
+  put64(10, inode.size);
+  put64(12, inode.blocks);
+  u32[14] = STATX_ATTR_MOUNT_ROOT;
+  putTime(16, inode.atime);
+  if (inode.btime !== null) putTime(20, inode.btime);
+  putTime(24, inode.ctime);
+  putTime(28, inode.mtime);
+  u32[32] = major(inode.rdev);
+  u32[33] = minor(inode.rdev);
+  u32[34] = major(inode.sb.dev);
+  u32[35] = minor(inode.sb.dev);
+  if (mount !== null) put64(36, mount.id);
+  return t.mem.copyOut(addr, scratch.bytes, 0, STATX_SIZE);
+}
+
+/** Writes struct statfs; `flags` are ST_*. */
+export function copyOutStatfs(t: Task, addr: number, s: StatFs, dev: number, flags: number): number {
+  put64(0, s.type);
+  put64(2, s.bsize);
+  put64(4, s.blocks);
+  put64(6, s.bfree);
+  put64(8, s.bavail);
+  put64(10, s.files);
+  put64(12, s.ffree);
+  u32[14] = dev;
+  u32[15] = 0;
+  put64(16, s.namelen);
+  put64(18, s.bsize);
+  put64(20, flags);
+  u32.fill(0, 22, 30);
+  return t.mem.copyOut(addr, scratch.bytes, 0, STATFS_SIZE);
+}
