@@ -1,0 +1,178 @@
+/**
+ * sysfs: the part of /sys that run-time libraries and tools read (Documentation/ABI): CPUs and their topology, one memory
+ * node, transparent huge pages, the loopback device. Nothing in it can be changed.
+ */
+import { StaticDir } from '../kernfs/dir.ts';
+import { KernfsFile } from '../kernfs/file.ts';
+import { KernfsLink } from '../kernfs/link.ts';
+import { KernfsSuperBlock } from '../kernfs/super-block.ts';
+import { registerFileSystem } from '../../vfs/fs-types.ts';
+import { cpuList, cpuMask } from '../proc/cpus.ts';
+import type { HostFacts } from '../proc/env.ts';
+import { parseCpuInfo, type CpuPlace } from './cpu-info.ts';
+
+const SYSFS_MAGIC = 0x62656572;
+/** st_size of every attribute. */
+const ATTRIBUTE_SIZE = 4096;
+
+type Node = string | { readonly [name: string]: Node };
+
+export class SysfsSuperBlock extends KernfsSuperBlock {
+  readonly fsType = 'sysfs';
+  readonly magic = SYSFS_MAGIC;
+  override readonly root: StaticDir;
+
+  constructor(host: HostFacts) {
+    super();
+    this.root = new StaticDir(this, 0o555);
+    this.addNodes(this.root, tree(host));
+  }
+
+  private addNodes(dir: StaticDir, nodes: { readonly [name: string]: Node }): void {
+    for (const [name, node] of Object.entries(nodes)) {
+      if (typeof node !== 'string') {
+        const child = new StaticDir(this, 0o755);
+        this.addNodes(child, node);
+        dir.add(name, child);
+      } else if (node.startsWith('->')) {
+        dir.add(name, new KernfsLink(this, () => node.slice(2)));
+      } else {
+        dir.add(name, new KernfsFile(this, 0o444, () => `${node}\n`, { size: ATTRIBUTE_SIZE }));
+      }
+    }
+  }
+}
+
+function cpuTree(place: CpuPlace, all: readonly CpuPlace[]): Node {
+  const core = all.filter((p) => p.package === place.package && p.core === place.core).map((p) => p.cpu);
+  const socket = all.filter((p) => p.package === place.package).map((p) => p.cpu);
+  return {
+    topology: {
+      cluster_cpus: cpuMask(core),
+      cluster_cpus_list: cpuList(core),
+      cluster_id: '65535',
+      core_cpus: cpuMask(core),
+      core_cpus_list: cpuList(core),
+      core_id: String(place.core),
+      core_siblings: cpuMask(socket),
+      core_siblings_list: cpuList(socket),
+      die_cpus: cpuMask(socket),
+      die_cpus_list: cpuList(socket),
+      die_id: '0',
+      package_cpus: cpuMask(socket),
+      package_cpus_list: cpuList(socket),
+      physical_package_id: String(place.package),
+      thread_siblings: cpuMask(core),
+      thread_siblings_list: cpuList(core),
+    },
+    cache: {},
+    node0: '->../../node/node0',
+  };
+}
+
+function tree(host: HostFacts): { readonly [name: string]: Node } {
+  const places = parseCpuInfo(host.cpuInfo, host.cpus);
+  const list = cpuList(host.cpus);
+  const cpus: Record<string, Node> = Object.create(null) as Record<string, Node>;
+  const nodeLinks: Record<string, Node> = Object.create(null) as Record<string, Node>;
+  for (const p of places) {
+    cpus[`cpu${p.cpu}`] = cpuTree(p, places);
+    nodeLinks[`cpu${p.cpu}`] = `->../../cpu/cpu${p.cpu}`;
+  }
+  const totalKb = Math.floor(host.memTotal / 1024);
+  return {
+    block: {},
+    bus: {},
+    class: { block: {}, net: { lo: '->../../devices/virtual/net/lo' }, tty: {} },
+    dev: { block: {}, char: {} },
+    devices: {
+      system: {
+        cpu: {
+          ...cpus,
+          isolated: '',
+          kernel_max: '8191',
+          offline: '',
+          online: list,
+          possible: list,
+          present: list,
+          smt: { active: hasThreads(places) ? '1' : '0', control: 'notimplemented' },
+          vulnerabilities: {},
+        },
+        node: {
+          has_cpu: '0',
+          has_memory: '0',
+          has_normal_memory: '0',
+          node0: {
+            ...nodeLinks,
+            cpulist: list,
+            cpumap: cpuMask(host.cpus),
+            distance: '10',
+            meminfo: `Node 0 MemTotal:       ${totalKb} kB`,
+          },
+          online: '0',
+          possible: '0',
+        },
+      },
+      virtual: { net: { lo: LOOPBACK } },
+    },
+    firmware: {},
+    fs: { cgroup: {} },
+    kernel: {
+      mm: {
+        hugepages: {},
+        transparent_hugepage: {
+          defrag: 'always defer defer+madvise [madvise] never',
+          enabled: 'always [madvise] never',
+          hpage_pmd_size: '2097152',
+          shmem_enabled: 'always within_size advise [never] deny force',
+          use_zero_page: '1',
+        },
+      },
+      profiling: '0',
+    },
+    module: {},
+    power: {},
+  };
+}
+
+function hasThreads(places: readonly CpuPlace[]): boolean {
+  return new Set(places.map((p) => `${p.package}:${p.core}`)).size < places.length;
+}
+
+const STATISTICS = [
+  'collisions',
+  'multicast',
+  'rx_bytes',
+  'rx_dropped',
+  'rx_errors',
+  'rx_packets',
+  'tx_bytes',
+  'tx_dropped',
+  'tx_errors',
+  'tx_packets',
+];
+
+const LOOPBACK: Node = {
+  addr_assign_type: '0',
+  addr_len: '6',
+  address: '00:00:00:00:00:00',
+  broadcast: '00:00:00:00:00:00',
+  carrier: '1',
+  dev_id: '0x0',
+  dormant: '0',
+  flags: '0x9',
+  ifalias: '',
+  ifindex: '1',
+  iflink: '1',
+  link_mode: '0',
+  mtu: '65536',
+  operstate: 'unknown',
+  statistics: Object.fromEntries(STATISTICS.map((name) => [name, '0'])),
+  tx_queue_len: '1000',
+  type: '772',
+  uevent: 'INTERFACE=lo\nIFINDEX=1',
+};
+
+export function registerSysfs(host: HostFacts): void {
+  registerFileSystem({ name: 'sysfs', nodev: true, mount: () => new SysfsSuperBlock(host) });
+}
