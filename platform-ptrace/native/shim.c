@@ -1,10 +1,12 @@
 // shim.so: what TypeScript calls through koffi instead of libc. Every function returns a value or −errno, so that
 // no second call for errno is needed, and takes addresses and lengths as they are: bounds are the caller's duty.
 #define _GNU_SOURCE
+#include <cpuid.h>
 #include <errno.h>
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <stdint.h>
+#include <sys/auxv.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
@@ -72,4 +74,12 @@ int shim_notif_addfd(int listener, uint32_t id_lo, uint32_t id_hi, int fd, int n
 // Makes notifications wake the other side on the waker's CPU (Linux 6.6). 0 or −errno.
 int shim_notif_sync_wake_up(int listener) {
   return ioctl(listener, SHIM_NOTIF_SET_FLAGS, 1UL) == 0 ? 0 : -errno;
+}
+
+// Entry of this process's auxiliary vector, 0 if absent: what the CPU and the host kernel offer guests too.
+uint64_t shim_getauxval(int type) {
+  unsigned a = 0, b, c, d = 0;
+  if (type != AT_HWCAP) return getauxval((unsigned long)type);
+  // glibc keeps flags of its own there; the kernel's value is CPUID 1's EDX.
+  return __get_cpuid(1, &a, &b, &c, &d) ? d : 0;
 }

@@ -22,6 +22,8 @@ const sys2 = shim.func('shim_syscall', 'int', ['int', 'int', 'int64']) as unknow
 const sys4 = shim.func('shim_syscall', 'int64', ['int', 'int', 'int64', 'int64', 'int64']) as unknown as Sys;
 const clockNsFn = shim.func('shim_clock_ns', 'double', ['int']) as unknown as (clock: number) => number;
 
+const getauxval = shim.func('shim_getauxval', 'uint64', ['int']) as unknown as (type: number) => number;
+
 export { sys6 as hostSyscall };
 
 const scratch = new HostBuffer(4096);
@@ -99,4 +101,9 @@ export function lseek(fd: number, offset: number, whence: number): number {
 export function fstatBlocks(fd: number): number {
   const r = sys4(5, fd, scratch.addr, 0, 0);
   return r < 0 ? r : scratch.u32[16]! + scratch.u32[17]! * 0x100000000;
+}
+
+/** Entry of the host's auxiliary vector (AT_HWCAP, AT_MINSIGSTKSZ, …), 0 if it has none. */
+export function auxVector(type: number): number {
+  return Number(getauxval(type));
 }

@@ -380,6 +380,11 @@ export function hostProt(prot: number): number {
   return prot === 0 ? 0 : prot | PROT_READ;
 }
 
+/** Host mapping of a reserve: anonymous memory that costs nothing until touched. */
+export function mapReserve(o: Orders, start: number, end: number, prot: number): void {
+  o.mmap(start, end - start, hostProt(prot), MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+}
+
 /** VM_MAY* bits of a mapping: shared ones of files not open for writing never become writable. */
 export function mayFlags(shared: boolean, fileWritable: boolean, mayExec: boolean): number {
   const write = !shared || fileWritable ? VM_MAYWRITE : 0;

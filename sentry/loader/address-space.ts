@@ -1,0 +1,262 @@
+/**
+ * Builds the address space of a program in a fresh host space: segments, heap, stack, vDSO (fs/binfmt_elf.c
+ * load_elf_binary()). Queues orders on the new context; the caller runs them and then writes `writes`.
+ */
+import { randomFillSync } from 'node:crypto';
+import { ENOEXEC, ENOMEM } from '../abi/errno.ts';
+import { PROT_EXEC, PROT_READ, PROT_WRITE } from '../abi/mman.ts';
+import { auxVector } from '../host/sys.ffi.ts';
+import { PAGE_SIZE, TASK_SIZE, pageDown, pageOffset, pageUp } from '../lib/addr.ts';
+import { FileBacking } from '../mm/backing.ts';
+import {
+  MemoryManager,
+  mapReserve,
+  mayFlags,
+  type MemoryLimits,
+  type PendingChange,
+} from '../mm/memory-manager.ts';
+import { mapVma } from '../mm/mmap.ts';
+import { STACK_GUARD_GAP } from '../mm/vma-table.ts';
+import { VM_GROWSDOWN, VM_SPECIAL, Vma } from '../mm/vma.ts';
+import type { Context, Platform } from '../platform/platform.ts';
+import type { FileDescription } from '../vfs/file-description.ts';
+import type { ElfImage, Segment } from './elf.ts';
+import type { Program } from './program.ts';
+import * as stack from './stack.ts';
+
+const GIB = 0x40000000;
+/** Stack randomisation: 22 bits of pages. */
+const STACK_RANDOM = 16 * GIB;
+const MMAP_RANDOM = 1024 * GIB;
+const DYN_RANDOM = 1024 * GIB;
+const BRK_RANDOM = 0x02000000;
+const MIN_GAP = 128 * 1024 * 1024;
+/** ELF_ET_DYN_BASE: two thirds of the address space. */
+const ET_DYN_BASE = Math.floor(TASK_SIZE / 3) * 2;
+/** setup_arg_pages(): stack below the arguments from the start. */
+const STACK_EXPAND = 131072;
+/** The most that is mapped on the host for a stack beforehand; more comes by faults. */
+const STACK_RESERVE_MAX = 64 * 1024 * 1024;
+const HWCAP_CLOCK_TICKS = 100;
+
+export interface LoadedProgram {
+  mm: MemoryManager;
+  entry: number;
+  sp: number;
+  /** To be written once the orders have run: zeros behind file data, and the stack. */
+  writes: { addr: number; bytes: Uint8Array }[];
+}
+
+export interface LoadOptions {
+  platform: Platform;
+  ctx: Context;
+  limits: MemoryLimits;
+  /** false: ADDR_NO_RANDOMIZE */
+  randomize: boolean;
+  /** AT_UID, AT_EUID, AT_GID, AT_EGID, AT_SECURE. */
+  ids: { uid: number; euid: number; gid: number; egid: number; secure: boolean };
+}
+
+/** −errno if the program does not fit; the context is then only good for exit(). */
+export function loadProgram(p: Program, o: LoadOptions): LoadedProgram | number {
+  const mm = makeMemory(o);
+  const writes: LoadedProgram['writes'] = [];
+  addVdso(mm, o.platform);
+  const bias = imageBias(mm, p, o.randomize);
+  const failed = bias < 0 ? bias : mapSegments(mm, o.ctx, p.file, p.image, bias, writes);
+  if (failed !== 0) return abandon(mm, failed);
+  let entry = p.image.header.entry + bias;
+  let base = 0;
+  if (p.interp !== null) {
+    base = interpreterBias(mm, p.interp.image);
+    const bad = base < 0 ? base : mapSegments(mm, o.ctx, p.interp.file, p.interp.image, base, writes);
+    if (bad !== 0) return abandon(mm, bad);
+    entry = p.interp.image.header.entry + base;
+  }
+  setLayout(mm, p, bias, o.randomize);
+  const auxv = auxiliary(p, o, bias, base);
+  const sp = setupStack(mm, p, o, auxv, writes);
+  if (sp < 0) return abandon(mm, sp);
+  mm.exeFile = p.file.ref();
+  return { mm, entry, sp, writes };
+}
+
+function abandon(mm: MemoryManager, errno: number): number {
+  mm.unref();
+  return errno;
+}
+
+/** A page-aligned random number below `range`. */
+function randomPages(range: number, randomize: boolean): number {
+  if (!randomize) return 0;
+  const b = Buffer.alloc(6);
+  randomFillSync(b);
+  return pageDown(b.readUIntLE(0, 6) % range);
+}
+
+function makeMemory(o: LoadOptions): MemoryManager {
+  const { minAddr, maxAddr } = o.platform;
+  // mmap_base(): below the largest stack and its randomisation.
+  const wanted = o.limits.stack + STACK_GUARD_GAP + (o.randomize ? STACK_RANDOM : 0);
+  const gap = Math.min(Math.max(wanted, MIN_GAP), pageDown((maxAddr / 6) * 5));
+  const base = pageDown(maxAddr - gap) - randomPages(MMAP_RANDOM, o.randomize);
+  return new MemoryManager(o.ctx.space, minAddr, maxAddr, base);
+}
+
+function addVdso(mm: MemoryManager, p: Platform): void {
+  if (p.vdsoEnd === 0) return;
+  const flags = VM_SPECIAL | mayFlags(false, true, true);
+  mm.addVma(new Vma(p.vvarStart, p.vdsoStart, PROT_READ, flags, null, 0, '[vvar]'));
+  mm.addVma(new Vma(p.vdsoStart, p.vdsoEnd, PROT_READ | PROT_EXEC, flags, null, 0, '[vdso]'));
+}
+
+/** Where the program's addresses are moved by; −ENOMEM if it does not fit. */
+function imageBias(mm: MemoryManager, p: Program, randomize: boolean): number {
+  const { header, low, high, align } = p.image;
+  let bias = 0;
+  if (header.dynamic) {
+    // A program without interpreter is one itself (static-PIE, ld.so): it goes where mmap would put it.
+    if (p.interp === null) return interpreterBias(mm, p.image);
+    const start = pageDown(ET_DYN_BASE) + randomPages(DYN_RANDOM, randomize);
+    bias = Math.floor(start / align) * align - low;
+  }
+  return high > low && !mm.inBounds(low + bias, high - low) ? -ENOMEM : bias;
+}
+
+function interpreterBias(mm: MemoryManager, image: ElfImage): number {
+  const { header, low, high, align } = image;
+  if (!header.dynamic) return high > low && !mm.inBounds(low, high - low) ? -ENOMEM : 0;
+  const at = mm.findFree(0, Math.max(high - low, PAGE_SIZE), align);
+  return at < 0 ? -ENOMEM : at - low;
+}
+
+const unused: PendingChange = { kind: 'none', start: 0, value: 0 };
+
+function mapSegments(
+  mm: MemoryManager,
+  o: Context,
+  file: FileDescription,
+  image: ElfImage,
+  bias: number,
+  writes: LoadedProgram['writes'],
+): number {
+  for (const s of image.segments) {
+    const failed = mapSegment(mm, o, file, s, bias, writes);
+    if (failed !== 0) return failed;
+  }
+  return 0;
+}
+
+/** elf_load(): the file's part, zeros to the end of its last page, and fresh pages for the rest. */
+function mapSegment(
+  mm: MemoryManager,
+  o: Context,
+  file: FileDescription,
+  s: Segment,
+  bias: number,
+  writes: LoadedProgram['writes'],
+): number {
+  const start = pageDown(s.vaddr) + bias;
+  const fileEnd = s.vaddr + bias + s.filesz;
+  const memEnd = pageUp(s.vaddr + bias + s.memsz);
+  const flags = mayFlags(false, true, true);
+  let anonStart = start;
+  if (s.filesz > 0) {
+    anonStart = pageUp(fileEnd);
+    const offset = s.offset - pageOffset(s.vaddr);
+    const source = file.mapSource(false, s.prot, offset, anonStart - start);
+    if (typeof source === 'number') return -ENOEXEC;
+    const backing = source.hostFd < 0 ? null : new FileBacking(file, source, offset);
+    mapVma(mm, o, new Vma(start, anonStart, s.prot, flags, backing, backing === null ? 0 : offset), unused);
+    const tail = Math.min(anonStart, s.vaddr + bias + s.memsz) - fileEnd;
+    if (tail > 0 && (s.prot & PROT_WRITE) !== 0)
+      writes.push({ addr: fileEnd, bytes: new Uint8Array(anonStart - fileEnd) });
+  }
+  if (memEnd > anonStart) mapVma(mm, o, new Vma(anonStart, memEnd, s.prot, flags, null, 0), unused);
+  return 0;
+}
+
+function setLayout(mm: MemoryManager, p: Program, bias: number, randomize: boolean): void {
+  const l = { ...mm.layout };
+  l.startCode = Infinity;
+  let brk = 0;
+  for (const s of p.image.segments) {
+    const start = s.vaddr + bias;
+    l.startCode = Math.min(l.startCode, start);
+    l.startData = Math.max(l.startData, start);
+    if ((s.prot & PROT_EXEC) !== 0) l.endCode = Math.max(l.endCode, start + s.filesz);
+    l.endData = Math.max(l.endData, start + s.filesz);
+    brk = Math.max(brk, start + s.memsz);
+  }
+  if (l.startCode === Infinity) l.startCode = 0;
+  // Without an interpreter the image lies among the mappings, so the heap goes where programs usually are.
+  if (p.image.header.dynamic && p.interp === null) brk = ET_DYN_BASE;
+  l.startBrk = pageUp(brk) + randomPages(BRK_RANDOM, randomize);
+  mm.layout = l;
+  mm.brk = l.startBrk;
+  mm.brkReserveEnd = l.startBrk;
+}
+
+/** Address of the program headers in memory, as AT_PHDR says it. */
+function phdrAddress(image: ElfImage, bias: number): number {
+  const { phoff } = image.header;
+  for (const s of image.segments)
+    if (s.offset <= phoff && phoff < s.offset + s.filesz) return phoff - s.offset + s.vaddr + bias;
+  return bias;
+}
+
+function auxiliary(p: Program, o: LoadOptions, bias: number, base: number): [number, number][] {
+  const { ids } = o;
+  const vector: [number, number][] = [];
+  if (o.platform.vdsoStart !== 0) vector.push([stack.AT_SYSINFO_EHDR, o.platform.vdsoStart]);
+  // What the CPU can do is the host's to say.
+  const minSigStack = auxVector(stack.AT_MINSIGSTKSZ);
+  if (minSigStack !== 0) vector.push([stack.AT_MINSIGSTKSZ, minSigStack]);
+  vector.push(
+    [stack.AT_HWCAP, auxVector(stack.AT_HWCAP)],
+    [stack.AT_PAGESZ, PAGE_SIZE],
+    [stack.AT_CLKTCK, HWCAP_CLOCK_TICKS],
+    [stack.AT_PHDR, phdrAddress(p.image, bias)],
+    [stack.AT_PHENT, 56],
+    [stack.AT_PHNUM, p.image.header.phnum],
+    [stack.AT_BASE, base],
+    [stack.AT_FLAGS, 0],
+    [stack.AT_ENTRY, p.image.header.entry + bias],
+    [stack.AT_UID, ids.uid],
+    [stack.AT_EUID, ids.euid],
+    [stack.AT_GID, ids.gid],
+    [stack.AT_EGID, ids.egid],
+    [stack.AT_SECURE, ids.secure ? 1 : 0],
+    [stack.AT_HWCAP2, auxVector(stack.AT_HWCAP2)],
+  );
+  return vector;
+}
+
+/** setup_arg_pages() and create_elf_tables(): the stack pointer, or −ENOMEM. */
+function setupStack(
+  mm: MemoryManager,
+  p: Program,
+  o: LoadOptions,
+  auxv: [number, number][],
+  writes: LoadedProgram['writes'],
+): number {
+  const top = pageDown(mm.maxAddr) - randomPages(STACK_RANDOM, o.randomize);
+  const image = stack.buildStack({ top, argv: p.argv, envp: p.envp, execfn: p.execfn, auxv });
+  const used = top - pageDown(image.sp);
+  const limit = Math.max(pageDown(Math.min(o.limits.stack, STACK_RESERVE_MAX)), used);
+  const start = top - Math.min(used + STACK_EXPAND, limit);
+  const reserve = top - Math.max(limit, top - start);
+  if (!mm.table.isFree(reserve, top) || !mm.inBounds(reserve, top - reserve)) return -ENOMEM;
+  const prot = PROT_READ | PROT_WRITE | (p.image.execStack ? PROT_EXEC : 0);
+  mapReserve(o.ctx, reserve, top, prot);
+  mm.addVma(new Vma(start, top, prot, VM_GROWSDOWN | mayFlags(false, true, true), null, 0));
+  mm.stackReserve = reserve;
+  mm.layout.startStack = image.sp;
+  mm.layout.argStart = image.argStart;
+  mm.layout.argEnd = image.argEnd;
+  mm.layout.envStart = image.envStart;
+  mm.layout.envEnd = image.envEnd;
+  mm.layout.auxv = image.auxv;
+  writes.push({ addr: image.sp, bytes: image.bytes });
+  return image.sp;
+}
