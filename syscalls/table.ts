@@ -8,6 +8,7 @@ import { epollRows } from './epoll.ts';
 import { eventfdRows } from './eventfd.ts';
 import { idRows } from './ids.ts';
 import { fileRows } from './file-rows.ts';
+import { execRows } from './exec.ts';
 import { killRows } from './kill.ts';
 import { mmRows } from './mm.ts';
 import { namespaceRows } from './namespaces.ts';
@@ -30,6 +31,7 @@ const rows: readonly SyscallRow[] = [
   ...credentialRows,
   ...epollRows,
   ...eventfdRows,
+  ...execRows,
   ...idRows,
   ...fileRows,
   ...killRows,

@@ -77,7 +77,7 @@ export function loadProgram(p: Program, o: LoadOptions): LoadedProgram | number 
   const auxv = auxiliary(p, o, bias, base);
   const sp = setupStack(mm, p, o, auxv, writes);
   if (sp < 0) return abandon(mm, sp);
-  mm.exeFile = p.file.ref();
+  mm.setExeFile(p.file);
   return { mm, entry, sp, writes };
 }
 

@@ -2,8 +2,7 @@
  * From a file to something that can be mapped: follows `#!` lines, checks ELF headers and opens the interpreter, all
  * before the old program is given up, so that execve can still fail (fs/exec.c search_binary_handler, binfmt_elf.c).
  */
-import { E2BIG, EIO, ELIBBAD, ELOOP, ENOEXEC } from '../abi/errno.ts';
-import type { Credentials } from '../auth/credentials.ts';
+import { E2BIG, EIO, ELIBBAD, ELOOP, ENOENT, ENOEXEC } from '../abi/errno.ts';
 import type { CallContext } from '../vfs/call-context.ts';
 import type { FileDescription } from '../vfs/file-description.ts';
 import { PHDR_SIZE, parseHeader, parseProgramHeaders, type ElfImage } from './elf.ts';
@@ -16,6 +15,8 @@ const MAX_SCRIPT_DEPTH = 5;
 /** Opens a file for execution: a reference to an open regular file with execute permission, or −errno. */
 export type OpenExec = (path: string) => FileDescription | number;
 
+export type CloseExec = (file: FileDescription) => void;
+
 export interface ProgramRequest {
   /** The file to execute; the program takes over the reference, also on failure. */
   file: FileDescription;
@@ -27,6 +28,8 @@ export interface ProgramRequest {
   envp: readonly string[];
   stackLimit: number;
   open: OpenExec;
+  /** Gives back a file of `open`. */
+  close: CloseExec;
 }
 
 export interface Program {
@@ -36,13 +39,11 @@ export interface Program {
   argv: readonly string[];
   envp: readonly string[];
   execfn: string;
-  /** The new credentials, decided by the caller from `file`. */
-  creds?: Credentials;
 }
 
-export function releaseProgram(p: Program): void {
-  p.file.unref();
-  p.interp?.file.unref();
+export function releaseProgram(p: Program, close: CloseExec): void {
+  close(p.file);
+  if (p.interp !== null) close(p.interp.file);
 }
 
 /** Resolves the request to an ELF program, or −errno with nothing held. */
@@ -54,32 +55,32 @@ export function openProgram(t: CallContext, r: ProgramRequest): Program | number
   const head = Buffer.alloc(BINPRM_BUF_SIZE);
   for (let depth = 0; ; depth++) {
     const tooBig = checkStrings(argv, r);
-    if (tooBig !== 0) return drop(file, tooBig);
+    if (tooBig !== 0) return drop(r, file, tooBig);
     head.fill(0);
     const n = readAt(t, file, head, 0);
-    if (n < 0) return drop(file, n);
+    if (n < 0) return drop(r, file, n);
     if (head[0] !== 0x23 || head[1] !== 0x21) break;
     const line = parseScript(head.toString('latin1'));
-    if (line === null) return drop(file, -ENOEXEC);
-    if (r.nameInaccessible && depth === 0) return drop(file, -2);
-    if (depth >= MAX_SCRIPT_DEPTH) return drop(file, -ELOOP);
+    if (line === null) return drop(r, file, -ENOEXEC);
+    if (r.nameInaccessible && depth === 0) return drop(r, file, -ENOENT);
+    if (depth >= MAX_SCRIPT_DEPTH) return drop(r, file, -ELOOP);
     const extra = line.argument === null ? [] : [line.argument];
     argv = [line.interpreter, ...extra, name, ...argv.slice(1)];
     name = line.interpreter;
-    file.unref();
+    r.close(file);
     const next = r.open(line.interpreter);
     if (typeof next === 'number') return next;
     file = next;
   }
   const image = readImage(t, file, -ENOEXEC);
-  if (typeof image === 'number') return drop(file, image);
+  if (typeof image === 'number') return drop(r, file, image);
   const program: Program = { file, image, interp: null, argv, envp: r.envp, execfn: r.filename };
   const failed = image.interp === null ? 0 : openInterpreter(t, r, program);
-  return failed === 0 ? program : drop(file, failed);
+  return failed === 0 ? program : drop(r, file, failed);
 }
 
-function drop(file: FileDescription, errno: number): number {
-  file.unref();
+function drop(r: ProgramRequest, file: FileDescription, errno: number): number {
+  r.close(file);
   return errno;
 }
 
@@ -133,7 +134,7 @@ function openInterpreter(t: CallContext, r: ProgramRequest, program: Program): n
   const file = r.open(b.toString('latin1', 0, b.indexOf(0)));
   if (typeof file === 'number') return file;
   const image = readImage(t, file, -ELIBBAD);
-  if (typeof image === 'number') return drop(file, image);
+  if (typeof image === 'number') return drop(r, file, image);
   program.interp = { file, image };
   return 0;
 }

@@ -144,8 +144,21 @@ export class MemoryManager implements AccessMap {
   unref(): void {
     if (--this.users > 0) return;
     for (const v of this.table.clear()) v.backing?.unref();
-    this.exeFile?.unref();
-    this.exeFile = null;
+    this.setExeFile(null);
+  }
+
+  /** /proc/PID/exe: a running program's file cannot be written (ETXTBSY). Takes a reference of its own. */
+  setExeFile(file: FileDescription | null): void {
+    if (file !== null) {
+      file.ref();
+      file.inode.writeCount--;
+    }
+    const old = this.exeFile;
+    this.exeFile = file;
+    if (old !== null) {
+      old.inode.writeCount++;
+      old.unref();
+    }
   }
 
   /** dup_mmap(): the table for a forked address space, whose host side `space` is a copy of ours. */
@@ -155,7 +168,7 @@ export class MemoryManager implements AccessMap {
     mm.brk = this.brk;
     mm.brkReserveEnd = this.brkReserveEnd;
     mm.stackReserve = this.stackReserve;
-    mm.exeFile = this.exeFile?.ref() ?? null;
+    mm.setExeFile(this.exeFile);
     mm.dumpable = this.dumpable;
     for (let i = 0; i < this.table.size; i++) {
       const v = this.table.at(i)!;

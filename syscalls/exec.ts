@@ -1,0 +1,197 @@
+/**
+ * execve(2), execveat(2) (fs/exec.c). Everything that can fail happens in a fresh address space while the old program is
+ * still there; then the other threads go and the task moves over (kernel/task-exec).
+ */
+import { EBADF, EFAULT, EINVAL, ENOENT } from '../sentry/abi/errno.ts';
+import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW } from '../sentry/abi/fcntl.ts';
+import { CS, EFLAGS, RIP, RSP, SS } from '../sentry/arch/regs.ts';
+import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
+import {
+  SYS_DETACHED,
+  SYS_RESUME_REGS,
+  fd,
+  flags,
+  path,
+  ptr,
+  type SysResult,
+  type SyscallRow,
+} from '../sentry/kernel/syscall-table.ts';
+import { commitExec, deThread } from '../sentry/kernel/task-exec.ts';
+import { TASK_DETACHED, type Task } from '../sentry/kernel/task.ts';
+import { loadProgram, type LoadedProgram } from '../sentry/loader/address-space.ts';
+import { execCredentials, type ExecCreds } from '../sentry/loader/exec-creds.ts';
+import { openProgram, releaseProgram, type Program } from '../sentry/loader/program.ts';
+import type { Context } from '../sentry/platform/platform.ts';
+import type { FileDescription } from '../sentry/vfs/file-description.ts';
+import { allowWrite, openExec, openExecPath } from '../sentry/vfs/open.ts';
+import { readStrings } from './exec-args.ts';
+import { getnameEmpty, startAt } from './path.ts';
+
+const ADDR_NO_RANDOMIZE = 0x0040000;
+/** PER_CLEAR_ON_SETID and READ_IMPLIES_EXEC do not survive; the layout bits do. */
+const READ_IMPLIES_EXEC = 0x0400000;
+const USER_CS = 0x33;
+const USER_DS = 0x2b;
+
+function sysExecve(t: Task, a: SyscallArgs): SysResult {
+  return doExecve(t, AT_FDCWD, a.addr(0), a.addr(1), a.addr(2), 0);
+}
+
+function sysExecveat(t: Task, a: SyscallArgs): SysResult {
+  const atFlags = a.int(4);
+  if ((atFlags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) !== 0) return -EINVAL;
+  return doExecve(t, a.int(0), a.addr(1), a.addr(2), a.addr(3), atFlags);
+}
+
+function doExecve(
+  t: Task,
+  dfd: number,
+  pathAddr: number,
+  argvAddr: number,
+  envpAddr: number,
+  atFlags: number,
+): SysResult {
+  const name = getnameEmpty(t, pathAddr, atFlags);
+  if (typeof name === 'number') return name;
+  const file = openTarget(t, dfd, name, (atFlags & AT_SYMLINK_NOFOLLOW) === 0);
+  if (typeof file === 'number') return file;
+  const argv = readStrings(t, argvAddr);
+  const envp = typeof argv === 'number' ? argv : readStrings(t, envpAddr);
+  if (typeof argv === 'number' || typeof envp === 'number') {
+    closeExec(file);
+    return typeof envp === 'number' ? envp : -EFAULT;
+  }
+  // "The name … is /dev/fd/N[/P]": how a program by descriptor is called (alloc_bprm).
+  const byFd = dfd !== AT_FDCWD && name.charCodeAt(0) !== 0x2f;
+  const filename = !byFd ? name : name === '' ? `/dev/fd/${dfd}` : `/dev/fd/${dfd}/${name}`;
+  const program = openProgram(t, {
+    file,
+    filename,
+    nameInaccessible: byFd && t.fdTable.isCloexec(dfd),
+    argv,
+    envp,
+    stackLimit: t.group.limits.stack,
+    open: (interpreter) => openExec(t, t.fs.cwd, interpreter, true),
+    close: closeExec,
+  });
+  if (typeof program === 'number') return program;
+  return execProgram(t, program, name === '' ? filename : name);
+}
+
+function openTarget(t: Task, dfd: number, name: string, follow: boolean): FileDescription | number {
+  if (name !== '') {
+    const start = startAt(t, dfd, name);
+    return typeof start === 'number' ? start : openExec(t, start, name, follow);
+  }
+  if (dfd === AT_FDCWD) return openExecPath(t, t.fs.cwd);
+  const f = t.fdTable.getRaw(dfd);
+  if (f === null) return -EBADF;
+  return f.path === null ? -ENOENT : openExecPath(t, f.path);
+}
+
+/** Gives a file back that openExec() returned. */
+export function closeExec(file: FileDescription): void {
+  allowWrite(file);
+  file.unref();
+}
+
+/** Runs `program` in the task instead of what it runs. For the sandbox's first process too. */
+export function execProgram(t: Task, program: Program, name: string): SysResult {
+  const ids = execCredentials(t.creds, program.file, t.noNewPrivs);
+  t.state = TASK_DETACHED;
+  t.kernel.platform.createAddressSpace((ctx) => {
+    if (typeof ctx === 'number') {
+      releaseProgram(program, closeExec);
+      t.kernel.endDetached(t, ctx);
+      return;
+    }
+    ctx.task = t;
+    populate(t, ctx, program, ids, name);
+  });
+  return SYS_DETACHED;
+}
+
+function populate(t: Task, ctx: Context, program: Program, ids: ExecCreds, name: string): void {
+  const { creds } = ids;
+  const loaded = loadProgram(program, {
+    platform: t.kernel.platform,
+    ctx,
+    limits: t.group.limits,
+    randomize: (t.personality & ADDR_NO_RANDOMIZE) === 0,
+    ids: { uid: creds.uid, euid: creds.euid, gid: creds.gid, egid: creds.egid, secure: ids.secure },
+  });
+  if (typeof loaded === 'number') {
+    releaseProgram(program, closeExec);
+    ctx.exit();
+    t.kernel.endDetached(t, loaded);
+    return;
+  }
+  ctx.runOrders((result) => {
+    const failed = result < 0 ? result : writeAll(ctx, loaded);
+    finishInterp(program);
+    if (failed !== 0 || t.dead) {
+      loaded.mm.unref();
+      ctx.exit();
+      t.kernel.endDetached(t, failed);
+      return;
+    }
+    deThread(t, () => switchTo(t, ctx, loaded, ids, name));
+  });
+}
+
+/** The interpreter's file has been mapped; unlike the program's it may be written from now on. */
+function finishInterp(program: Program): void {
+  if (program.interp !== null) closeExec(program.interp.file);
+  // The memory manager has a reference of the executable and keeps writers out by itself.
+  closeExec(program.file);
+}
+
+function writeAll(ctx: Context, loaded: LoadedProgram): number {
+  for (const w of loaded.writes) {
+    const n = w.bytes.length;
+    if (ctx.space.write(w.addr, w.bytes, 0, n) !== n) return -EFAULT;
+  }
+  return 0;
+}
+
+/** The point of no return. */
+function switchTo(t: Task, ctx: Context, loaded: LoadedProgram, ids: ExecCreds, name: string): void {
+  const regs = ctx.regs();
+  regs.words.fill(0);
+  regs.set(RIP, loaded.entry);
+  regs.set(RSP, loaded.sp);
+  regs.set(EFLAGS, 0x200);
+  regs.set(CS, USER_CS);
+  regs.set(SS, USER_DS);
+  ctx.regsChanged();
+  ctx.resetFpState();
+  ctx.setSegmentBase('fs', 0);
+  ctx.setSegmentBase('gs', 0);
+  t.creds = ids.creds;
+  if (ids.idsChanged) t.pdeathSignal = 0;
+  loaded.mm.dumpable = ids.secure ? 0 : 1;
+  t.personality &= ~READ_IMPLIES_EXEC;
+  commitExec(t, ctx, loaded.mm, name.slice(name.lastIndexOf('/') + 1));
+  t.kernel.endDetached(t, SYS_RESUME_REGS);
+}
+
+const AT_NAMES = { AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH };
+
+export const execRows: readonly SyscallRow[] = [
+  {
+    nr: 59,
+    name: 'execve',
+    fn: sysExecve,
+    args: [path, ptr, ptr],
+    support: 'partial',
+    note: 'ELF64 and #! files; no 32-bit programs, file capabilities or binfmt_misc',
+  },
+  {
+    nr: 322,
+    name: 'execveat',
+    fn: sysExecveat,
+    args: [fd, path, ptr, ptr, flags(AT_NAMES)],
+    support: 'partial',
+    note: 'as execve',
+  },
+];
