@@ -26,16 +26,26 @@ program.addCommand(doCommand(globals)).addCommand(runCommand(globals));
 program.helpCommand(false).addCommand(helpSyscallsCommand(program));
 for (const c of program.commands) c.exitOverride().showHelpAfterError(`(try "runsc-ts ${c.name()} --help")`);
 
-try {
-  await program.parseAsync(expandBareStrace(process.argv.slice(2)), { from: 'user' });
-} catch (e) {
-  if (e instanceof CommanderError) {
-    process.exitCode = e.exitCode;
-  } else if (e instanceof UserError) {
-    process.stderr.write(`runsc-ts: ${e.message}\n`);
-    process.exitCode = e.exitCode;
-  } else {
-    process.stderr.write(`runsc-ts: internal error: ${(e as Error).stack ?? String(e)}\n`);
-    process.exitCode = 134;
+// `runsc-ts help syscalls | head` is no error.
+process.stdout.on('error', (e: NodeJS.ErrnoException) => {
+  if (e.code === 'EPIPE') process.exit(0);
+  throw e;
+});
+
+async function main(): Promise<void> {
+  try {
+    await program.parseAsync(expandBareStrace(process.argv.slice(2)), { from: 'user' });
+  } catch (e) {
+    if (e instanceof CommanderError) {
+      process.exitCode = e.exitCode;
+    } else if (e instanceof UserError) {
+      process.stderr.write(`runsc-ts: ${e.message}\n`);
+      process.exitCode = e.exitCode;
+    } else {
+      process.stderr.write(`runsc-ts: internal error: ${(e as Error).stack ?? String(e)}\n`);
+      process.exitCode = 134;
+    }
   }
 }
+
+void main();

@@ -34,7 +34,7 @@ export function launch(config: SandboxConfig, exports: readonly Export[], global
     uid: SANDBOX_UID,
     gid: SANDBOX_GID,
     hostNetwork: config.network === 'host',
-    ...(logFd >= 0 ? { logFd } : {}),
+    logFd: logFd >= 0 ? logFd : 2,
     sentryConfigFd: jsonFd(config),
     goferConfigFd: jsonFd(goferConfig),
     sentryArgs: [...NODE_ARGS, '--max-semi-space-size=16', SENTRY_PROGRAM],

@@ -138,7 +138,6 @@ export function standardMounts(): MountConfig[] {
     mount('/dev', 'devtmpfs', MS_NOSUID, 'mode=755'),
     mount('/dev/pts', 'devpts', MS_NOSUID | MS_NOEXEC, 'gid=5,mode=620,ptmxmode=666'),
     mount('/dev/shm', 'tmpfs', MS_NOSUID | MS_NODEV, 'mode=1777'),
-    mount('/dev/mqueue', 'mqueue', MS_NOSUID | MS_NODEV | MS_NOEXEC),
   ];
 }
 

@@ -29,7 +29,8 @@ export function becomeLauncher(options: LauncherOptions): number {
     options.goferConfigFd,
     ...(options.donatedFds ?? []),
   ];
-  for (const fd of inherited) if (fd !== undefined && fd > 2) fcntl(fd, F_SETFD, 0);
+  // Node marks its standard streams close-on-exec, too.
+  for (const fd of [0, 1, 2, ...inherited]) if (fd !== undefined) fcntl(fd, F_SETFD, 0);
   const path = Buffer.from(`${join(options.dist, 'launcher')}\0`);
   const pathBuffer = new HostBuffer(path.length);
   pathBuffer.bytes.set(path);
