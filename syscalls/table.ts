@@ -23,6 +23,8 @@ import { signalRows } from './signal.ts';
 import { waitRows } from './wait.ts';
 import { socketMsgRows } from './socket-msg.ts';
 import { socketRows } from './socket.ts';
+import { rlimitRows } from './rlimit.ts';
+import { systemRows } from './system.ts';
 
 const rows: readonly SyscallRow[] = [
   ...archRows,
@@ -48,6 +50,8 @@ const rows: readonly SyscallRow[] = [
   ...waitRows,
   ...socketMsgRows,
   ...socketRows,
+  ...rlimitRows,
+  ...systemRows,
 ];
 
 /** Rows by syscall number. */
