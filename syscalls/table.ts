@@ -11,6 +11,7 @@ import { fileRows } from './file-rows.ts';
 import { execRows } from './exec.ts';
 import { killRows } from './kill.ts';
 import { mmRows } from './mm.ts';
+import { mqueueRows } from './mqueue.ts';
 import { namespaceRows } from './namespaces.ts';
 import { pipeRows } from './pipe.ts';
 import { pollRows } from './poll.ts';
@@ -38,6 +39,7 @@ const rows: readonly SyscallRow[] = [
   ...fileRows,
   ...killRows,
   ...mmRows,
+  ...mqueueRows,
   ...namespaceRows,
   ...pipeRows,
   ...pollRows,
