@@ -20,7 +20,7 @@ function time(run: () => void): number {
 }
 
 /** Answers fork, spawn, wait and echo for all threads of the harness. */
-function serveProcesses(h: Harness): { threads: Thread[] } {
+export function serveProcesses(h: Harness): { threads: Thread[] } {
   const threads: Thread[] = [];
   const waiting: { ctx: Context; thread: Thread | null }[] = [];
   const alive = (t: Thread): boolean => t.exited === null && t.dead === null;

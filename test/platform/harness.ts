@@ -3,7 +3,7 @@
  * run.ts in a process that is the zygote's parent.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, unlinkSync } from 'node:fs';
 import { R10, R8, R9, RAX, RDI, RDX, RIP, RSI, RSP } from '../../sentry/arch/regs.ts';
 import { clockNs } from '../../sentry/host/sys.ffi.ts';
 import type { Context, Platform, PlatformEvents } from '../../sentry/platform/platform.ts';
@@ -17,11 +17,15 @@ export const T_REPORT = 480;
 const MAP_PRIVATE_ANON = 0x22;
 const here = import.meta.dirname;
 
-/** Compiles a guest to a flat binary (cached by make's rule: newer than its source). */
+const compiled = new Map<string, Buffer>();
+
+/** Compiles a guest to a flat binary, once per run. */
 export function guestCode(name: string): Buffer {
+  const known = compiled.get(name);
+  if (known !== undefined) return known;
   const dir = `${here}/../../dist/guests`;
   mkdirSync(dir, { recursive: true });
-  const out = `${dir}/${name}.bin`;
+  const out = `${dir}/${name}.${process.pid}.bin`;
   execFileSync('cc', [
     '-O1',
     '-ffreestanding',
@@ -39,7 +43,10 @@ export function guestCode(name: string): Buffer {
     out,
     `${here}/guests/${name}.c`,
   ]);
-  return readFileSync(out);
+  const code = readFileSync(out);
+  unlinkSync(out);
+  compiled.set(name, code);
+  return code;
 }
 
 type Handler = (ctx: Context) => void;

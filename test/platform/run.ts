@@ -4,6 +4,7 @@ import { parseZygote } from '../../platform-ptrace/zygote.ts';
 import type { Platform } from '../../sentry/platform/platform.ts';
 import { cases, copyPlan } from './cases.ts';
 import { Harness } from './harness.ts';
+import { hostileCases } from '../hostile/cases.ts';
 
 function makePlatform(name: string): Platform {
   const zygote = parseZygote(process.env['RUNSC_TS_ZYGOTE']);
@@ -21,7 +22,7 @@ function makePlatform(name: string): Platform {
 const [name, testCase] = process.argv.slice(2);
 const platform = makePlatform(name!);
 try {
-  const run = cases[testCase!];
+  const run = cases[testCase!] ?? hostileCases[testCase!];
   if (run === undefined) throw new Error(`no case ${testCase}`);
   run(new Harness(platform));
   console.log('ok', JSON.stringify(platform.stats()));

@@ -1,0 +1,12 @@
+/** Runs the hostile guests of cases.ts on every platform. */
+import { describe, expect, test } from 'vitest';
+import { runCase } from '../platform/run-case.ts';
+import { hostileCases } from './cases.ts';
+
+for (const platform of ['systrap']) {
+  describe(`hostile guests under ${platform}`, () => {
+    test.each(Object.keys(hostileCases))('%s', async (name) => {
+      expect(await runCase(platform, name)).toMatch(/^ok /m);
+    });
+  });
+}
