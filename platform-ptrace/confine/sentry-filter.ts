@@ -40,7 +40,11 @@ export function sentryRows(options: SentryFilterOptions): Row[] {
       when: [[{ arg: 1, is: [SIGKILL] }]],
       why: 'stopping and ending guest processes; nothing else is in the PID namespace',
     },
-    { calls: 'tgkill', when: [[{ arg: 2, is: [SIGURG, SIGKILL] }]], why: 'the same' },
+    {
+      calls: 'tgkill',
+      when: [[{ arg: 2, is: [0, SIGURG, SIGKILL] }]],
+      why: 'the same; 0: is a thread of that process',
+    },
     ...nodeRows(options.pid),
     {
       calls: 'process_vm_readv process_vm_writev',
