@@ -1,8 +1,8 @@
 /**
  * Kernel: one per sandbox. Owns tasks, timers and the run queue, receives the platform's events and dispatches syscalls.
  */
-import { EAGAIN, ENOSYS } from '../abi/errno.ts';
-import { SIGKILL, SIGSEGV } from '../abi/signal.ts';
+import { EAGAIN, ENOSYS, ESRCH } from '../abi/errno.ts';
+import { SIGKILL, SIGSEGV, SI_USER } from '../abi/signal.ts';
 import { RIP, RSP } from '../arch/regs.ts';
 import type { Credentials } from '../auth/credentials.ts';
 import type { MemoryManager } from '../mm/memory-manager.ts';
@@ -15,10 +15,10 @@ import { ProcessGroup, Session } from './job-control.ts';
 import { ResourceLimits } from './limits.ts';
 import type { Namespaces } from './namespaces.ts';
 import { PidNamespace } from './pid-namespace.ts';
-import { sigInfoFault } from './sig-info.ts';
+import { sigInfoFault, sigInfoUser } from './sig-info.ts';
 import { SignalHandlers } from './signal-handlers.ts';
 import { UNBLOCKABLE_LO } from './sig-set.ts';
-import { forceSignal, groupExit, signalWake } from './signal-send.ts';
+import { forceSignal, groupExit, sendGroupSignal, signalWake } from './signal-send.ts';
 import type { SysResult, SyscallRow } from './syscall-table.ts';
 import {
   Task,
@@ -359,6 +359,13 @@ export class Kernel implements PlatformEvents {
   /** 0x80 if a core file would have been written. There are none in a sandbox. */
   coreFlag(_g: ThreadGroup): number {
     return 0;
+  }
+
+  /** A signal from outside the sandbox to its init (an engine's kill, the terminal of the CLI). 0 or −ESRCH. */
+  signalInit(sig: number): number {
+    const init = this.pidNs.reaper;
+    if (init === null || init.isZombie) return -ESRCH;
+    return sendGroupSignal(init, sigInfoUser(sig, SI_USER, 0, 0), true);
   }
 
   initEnded(status: number): void {
