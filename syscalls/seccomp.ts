@@ -1,20 +1,123 @@
 /** seccomp(2) and prctl(PR_SET_SECCOMP). Linux: kernel/seccomp.c. */
-import { EINVAL } from '../sentry/abi/errno.ts';
+import { EACCES, EFAULT, EINVAL, ENOMEM, EOPNOTSUPP, ESRCH } from '../sentry/abi/errno.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
-import { ptr, uint, type SysResult, type SyscallRow } from '../sentry/kernel/syscall-table.ts';
+import { CAP_SYS_ADMIN } from '../sentry/auth/capability.ts';
+import { BPF_MAXINSNS, loadBpf } from '../sentry/kernel/bpf.ts';
+import {
+  MAX_CHAIN_INSNS,
+  SECCOMP_RET_ALLOW,
+  SECCOMP_RET_ERRNO,
+  SECCOMP_RET_KILL_PROCESS,
+  SECCOMP_RET_KILL_THREAD,
+  SECCOMP_RET_LOG,
+  SECCOMP_RET_TRACE,
+  SECCOMP_RET_TRAP,
+  SeccompFilter,
+} from '../sentry/kernel/seccomp.ts';
+import { flags, oneOf, ptr, type SysResult, type SyscallRow } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
+import { scratch } from '../sentry/usermem/user-memory.ts';
 
-/** As a kernel without CONFIG_SECCOMP. */
-export function prctlGetSeccomp(_t: Task): SysResult {
-  return -EINVAL;
+const SECCOMP_SET_MODE_STRICT = 0;
+const SECCOMP_SET_MODE_FILTER = 1;
+const SECCOMP_GET_ACTION_AVAIL = 2;
+const SECCOMP_MODE_STRICT = 1;
+const SECCOMP_MODE_FILTER = 2;
+const SECCOMP_FILTER_FLAG_TSYNC = 1;
+const SECCOMP_FILTER_FLAG_LOG = 2;
+const SECCOMP_FILTER_FLAG_SPEC_ALLOW = 4;
+const SECCOMP_FILTER_FLAG_TSYNC_ESRCH = 16;
+const KNOWN_FLAGS =
+  SECCOMP_FILTER_FLAG_TSYNC |
+  SECCOMP_FILTER_FLAG_LOG |
+  SECCOMP_FILTER_FLAG_SPEC_ALLOW |
+  SECCOMP_FILTER_FLAG_TSYNC_ESRCH;
+const ACTIONS = [
+  SECCOMP_RET_KILL_PROCESS,
+  SECCOMP_RET_KILL_THREAD,
+  SECCOMP_RET_TRAP,
+  SECCOMP_RET_ERRNO,
+  SECCOMP_RET_TRACE,
+  SECCOMP_RET_LOG,
+  SECCOMP_RET_ALLOW,
+];
+
+export function prctlGetSeccomp(t: Task): SysResult {
+  if (t.seccomp === null) return 0;
+  return t.seccomp.strict ? SECCOMP_MODE_STRICT : SECCOMP_MODE_FILTER;
 }
 
-export function prctlSetSeccomp(_t: Task, _a: SyscallArgs): SysResult {
-  return -EINVAL;
+export function prctlSetSeccomp(t: Task, a: SyscallArgs): SysResult {
+  switch (a.addr(1)) {
+    case SECCOMP_MODE_STRICT:
+      return setStrict(t);
+    case SECCOMP_MODE_FILTER:
+      return setFilter(t, 0, a.addr(2));
+    default:
+      return -EINVAL;
+  }
 }
 
-function sysSeccomp(): SysResult {
-  return -EINVAL;
+function setStrict(t: Task): SysResult {
+  if (t.seccomp !== null && !t.seccomp.strict) return -EINVAL;
+  t.seccomp ??= new SeccompFilter(null, null);
+  return 0;
+}
+
+/** struct sock_fprog: length and pointer. */
+function readProgram(t: Task, addr: number): Buffer | number {
+  if (t.mem.copyIn(addr, scratch.bytes, 0, 16) !== 0) return -EFAULT;
+  const len = scratch.u32[0]! & 0xffff;
+  const at = scratch.u32[3]! * 0x100000000 + scratch.u32[2]!;
+  if (len === 0 || len > BPF_MAXINSNS) return -EINVAL;
+  const bytes = Buffer.alloc(8 * len);
+  return t.mem.copyIn(at, bytes, 0, bytes.length) !== 0 ? -EFAULT : bytes;
+}
+
+function setFilter(t: Task, flags: number, addr: number): SysResult {
+  if ((flags & ~KNOWN_FLAGS) !== 0) return -EINVAL;
+  const bytes = readProgram(t, addr);
+  if (typeof bytes === 'number') return bytes;
+  // "The filter would let an unprivileged caller attack a set-user-ID program".
+  if (!t.noNewPrivs && !t.creds.has(CAP_SYS_ADMIN)) return -EACCES;
+  if (t.seccomp?.strict === true) return -EINVAL;
+  const program = loadBpf(bytes);
+  if (program === null) return -EINVAL;
+  const filter = new SeccompFilter(program, t.seccomp, (flags & SECCOMP_FILTER_FLAG_LOG) !== 0);
+  if (filter.depth > MAX_CHAIN_INSNS) return -ENOMEM;
+  if ((flags & SECCOMP_FILTER_FLAG_TSYNC) !== 0) {
+    const other = syncThreads(t, filter);
+    if (other !== 0) return (flags & SECCOMP_FILTER_FLAG_TSYNC_ESRCH) !== 0 ? -ESRCH : other;
+  }
+  t.seccomp = filter;
+  return 0;
+}
+
+/** seccomp_can_sync_threads(), seccomp_sync_threads(): 0, or the number of a thread that has gone its own way. */
+function syncThreads(t: Task, filter: SeccompFilter): number {
+  for (const o of t.group.tasks) {
+    if (o !== t && o.seccomp !== null && !filter.isAbove(o.seccomp)) return o.tid;
+  }
+  for (const o of t.group.tasks) {
+    o.seccomp = filter;
+    if (t.noNewPrivs) o.noNewPrivs = true;
+  }
+  return 0;
+}
+
+function sysSeccomp(t: Task, a: SyscallArgs): SysResult {
+  switch (a.uint(0)) {
+    case SECCOMP_SET_MODE_STRICT:
+      return a.uint(1) !== 0 || a.addr(2) !== 0 ? -EINVAL : setStrict(t);
+    case SECCOMP_SET_MODE_FILTER:
+      return setFilter(t, a.uint(1), a.addr(2));
+    case SECCOMP_GET_ACTION_AVAIL:
+      if (a.uint(1) !== 0) return -EINVAL;
+      if (t.mem.copyIn(a.addr(2), scratch.bytes, 0, 4) !== 0) return -EFAULT;
+      return ACTIONS.includes(scratch.u32[0]!) ? 0 : -EOPNOTSUPP;
+    default:
+      return -EINVAL;
+  }
 }
 
 export const seccompRows: SyscallRow[] = [
@@ -22,8 +125,12 @@ export const seccompRows: SyscallRow[] = [
     nr: 317,
     name: 'seccomp',
     fn: sysSeccomp,
-    args: [uint, uint, ptr],
-    support: 'none',
-    note: 'guest filters: EINVAL',
+    args: [
+      oneOf({ SECCOMP_SET_MODE_STRICT, SECCOMP_SET_MODE_FILTER, SECCOMP_GET_ACTION_AVAIL }),
+      flags({ SECCOMP_FILTER_FLAG_TSYNC, SECCOMP_FILTER_FLAG_LOG, SECCOMP_FILTER_FLAG_SPEC_ALLOW }),
+      ptr,
+    ],
+    support: 'partial',
+    note: 'no user notification (EINVAL), no tracers, no log',
   },
 ];

@@ -15,6 +15,7 @@ import { ProcessGroup, Session } from './job-control.ts';
 import { ResourceLimits } from './limits.ts';
 import type { Namespaces } from './namespaces.ts';
 import { PidNamespace } from './pid-namespace.ts';
+import { checkSeccomp } from './seccomp.ts';
 import { sigInfoFault, sigInfoUser } from './sig-info.ts';
 import { SignalHandlers } from './signal-handlers.ts';
 import { UNBLOCKABLE_LO } from './sig-set.ts';
@@ -79,8 +80,6 @@ export class Kernel implements PlatformEvents {
   report: (line: string) => void = () => {};
   /** For strace: a syscall starts and ends. Null when nobody listens. */
   trace: { enter(t: Task): void; exit(t: Task, result: SysResult): void } | null = null;
-  /** Guest seccomp filters, installed by kernel/seccomp: a result that replaces the call, or null to go on. */
-  seccompCheck: ((t: Task) => SysResult | null) | null = null;
 
   constructor(platform: Platform, table: readonly (SyscallRow | null)[]) {
     this.platform = platform;
@@ -209,7 +208,7 @@ export class Kernel implements PlatformEvents {
       return;
     }
     if (this.trace !== null) this.trace.enter(t);
-    const refused = t.seccomp === null ? null : this.seccompCheck!(t);
+    const refused = t.seccomp === null ? null : checkSeccomp(t);
     finishSyscall(t, refused ?? this.invoke(t));
   }
 

@@ -21,6 +21,7 @@ import type { FdTable } from './fd-table.ts';
 import type { Kernel } from './kernel.ts';
 import type { Namespaces } from './namespaces.ts';
 import type { Pid, PidNamespace } from './pid-namespace.ts';
+import type { SeccompFilter } from './seccomp.ts';
 import { SigQueue } from './sig-queue.ts';
 import { SigSet } from './sig-set.ts';
 import { ResourceUsage, type ThreadGroup } from './thread-group.ts';
@@ -125,8 +126,8 @@ export class Task implements CallContext {
 
   // Attributes.
   noNewPrivs = false;
-  /** Innermost guest seccomp filter, owned by kernel/seccomp. */
-  seccomp: unknown = null;
+  /** Innermost guest seccomp filter. */
+  seccomp: SeccompFilter | null = null;
   personality = 0;
   nice = 0;
   schedPolicy = 0;

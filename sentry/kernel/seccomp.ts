@@ -1,0 +1,135 @@
+/**
+ * Seccomp of guests (kernel/seccomp.c): strict mode and chains of filters, evaluated before a syscall's handler. Whether
+ * a call is allowed whatever its arguments is found out once per number and remembered.
+ */
+import { ENOSYS } from '../abi/errno.ts';
+import { SIGKILL, SIGSYS } from '../abi/signal.ts';
+import { RIP } from '../arch/regs.ts';
+import { runBpf, type BpfProgram } from './bpf.ts';
+import { sigInfoSeccomp } from './sig-info.ts';
+import { forceSignal, groupExit } from './signal-send.ts';
+import { SYS_DETACHED, type SysResult } from './syscall-table.ts';
+import type { Task } from './task.ts';
+import { exitTask } from './task-exit.ts';
+
+export const SECCOMP_RET_KILL_PROCESS = 0x80000000;
+export const SECCOMP_RET_KILL_THREAD = 0;
+export const SECCOMP_RET_TRAP = 0x00030000;
+export const SECCOMP_RET_ERRNO = 0x00050000;
+export const SECCOMP_RET_USER_NOTIF = 0x7fc00000;
+export const SECCOMP_RET_TRACE = 0x7ff00000;
+export const SECCOMP_RET_LOG = 0x7ffc0000;
+export const SECCOMP_RET_ALLOW = 0x7fff0000;
+const ACTION_MASK = 0xffff0000;
+const MAX_ERRNO = 4095;
+const AUDIT_ARCH_X86_64 = 0xc000003e;
+const TABLE_SIZE = 512;
+/** nr and arch: what is known of a call without its arguments. */
+const KNOWN_WORDS = 2;
+
+const UNKNOWN = 0;
+const ALLOWED = 1;
+const ASK = 2;
+
+/** Total instructions of a chain (MAX_INSNS_PER_PATH), with 4 per filter for its call. */
+export const MAX_CHAIN_INSNS = 32768;
+
+/** A filter and the ones installed before it. Immutable, shared by tasks; `program` null: strict mode. */
+export class SeccompFilter {
+  readonly program: BpfProgram | null;
+  readonly prev: SeccompFilter | null;
+  readonly log: boolean;
+  readonly depth: number;
+  private readonly verdicts = new Uint8Array(TABLE_SIZE);
+
+  constructor(program: BpfProgram | null, prev: SeccompFilter | null, log = false) {
+    this.program = program;
+    this.prev = prev;
+    this.log = log;
+    this.depth = (program?.code.length ?? 0) + 4 + (prev?.depth ?? 0);
+  }
+
+  get strict(): boolean {
+    return this.program === null;
+  }
+
+  /** True if this filter is `other` or was installed on top of it. */
+  isAbove(other: SeccompFilter | null): boolean {
+    if (other === null || other === this) return true;
+    for (let f = this.prev; f !== null; f = f.prev) if (f === other) return true;
+    return false;
+  }
+
+  /** Allowed for any arguments? */
+  alwaysAllows(nr: number): boolean {
+    if (nr < 0 || nr >= TABLE_SIZE) return false;
+    if (this.verdicts[nr] === UNKNOWN) this.verdicts[nr] = this.isConstantAllow(nr) ? ALLOWED : ASK;
+    return this.verdicts[nr] === ALLOWED;
+  }
+
+  private isConstantAllow(nr: number): boolean {
+    if (this.program === null || (this.prev !== null && !this.prev.alwaysAllows(nr))) return false;
+    data[0] = nr;
+    data[1] = AUDIT_ARCH_X86_64;
+    return runBpf(this.program, data, KNOWN_WORDS) === SECCOMP_RET_ALLOW;
+  }
+}
+
+const data = new Uint32Array(16);
+
+/** Runs the whole chain: the most severe answer counts (seccomp_run_filters). */
+function verdict(t: Task, top: SeccompFilter): number {
+  data[0] = t.sysno;
+  data[1] = AUDIT_ARCH_X86_64;
+  const regs = t.ctx.regs();
+  data[2] = regs.words[2 * RIP]!;
+  data[3] = regs.words[2 * RIP + 1]!;
+  data.set(t.args.words.subarray(0, 12), 4);
+  let worst = SECCOMP_RET_ALLOW;
+  for (let f: SeccompFilter | null = top; f !== null; f = f.prev) {
+    const r = f.program === null ? strictVerdict(t.sysno) : runBpf(f.program, data)!;
+    if ((r & ACTION_MASK) < (worst & ACTION_MASK)) worst = r;
+  }
+  return worst >>> 0;
+}
+
+/** Strict mode: read, write, rt_sigreturn, exit. */
+function strictVerdict(nr: number): number {
+  return nr === 0 || nr === 1 || nr === 15 || nr === 60 ? SECCOMP_RET_ALLOW : SECCOMP_RET_KILL_THREAD;
+}
+
+/** __secure_computing(): null to go on, or the result that replaces the call. */
+export function checkSeccomp(t: Task): SysResult | null {
+  const top = t.seccomp!;
+  if (top.alwaysAllows(t.sysno)) return null;
+  const r = verdict(t, top);
+  switch ((r & ACTION_MASK) >>> 0) {
+    case SECCOMP_RET_ALLOW:
+    case SECCOMP_RET_LOG:
+      return null;
+    case SECCOMP_RET_ERRNO:
+      return -Math.min(r & 0xffff, MAX_ERRNO);
+    case SECCOMP_RET_TRACE:
+    case SECCOMP_RET_USER_NOTIF:
+      // Nobody traces or listens.
+      return -ENOSYS;
+    case SECCOMP_RET_TRAP:
+      forceSignal(t, sigInfoSeccomp(t.ctx.regs().get(RIP), t.sysno, r & 0xffff));
+      return t.sysno;
+    case SECCOMP_RET_KILL_THREAD:
+      return killThread(t, top.strict ? SIGKILL : SIGSYS);
+    default:
+      groupExit(t.group, SIGSYS);
+      return -ENOSYS;
+  }
+}
+
+/** The last thread takes the process with it. */
+function killThread(t: Task, sig: number): SysResult {
+  if (t.group.tasks.size === 1) {
+    groupExit(t.group, sig);
+    return -ENOSYS;
+  }
+  exitTask(t, sig);
+  return SYS_DETACHED;
+}
