@@ -14,11 +14,16 @@ import { FileContent } from './content.ts';
 import { TmpfsFile } from './file.ts';
 import type { TmpfsSuperBlock } from './super-block.ts';
 
+export interface StackedState {
+  /** The inode is freed. */
+  release(): void;
+}
+
 export class TmpfsInode extends Inode {
   declare readonly sb: TmpfsSuperBlock;
   private xattrs: SimpleXattrs | null = null;
   /** What a file system stacked on this one remembers about the inode. */
-  stacked: unknown = null;
+  stacked: StackedState | null = null;
   private freed = false;
 
   constructor(sb: TmpfsSuperBlock, mode: number, uid: number, gid: number) {
@@ -69,6 +74,7 @@ export class TmpfsInode extends Inode {
     this.freed = true;
     this.sb.unchargeInode();
     this.freeContent();
+    this.stacked?.release();
   }
 
   protected freeContent(): void {}

@@ -1,0 +1,95 @@
+/** Copying an object of a lower layer to the upper one (fs/overlayfs/copy_up.c): contents, owner, mode, times, attributes. */
+import { ENOENT, ENOSPC } from '../../abi/errno.ts';
+import { O_RDONLY } from '../../abi/fcntl.ts';
+import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../../abi/stat.ts';
+import { IO_CHUNK, ioBuffer } from '../../usermem/io-buffer.ts';
+import type { Inode } from '../../vfs/inode.ts';
+import type { TmpfsDir } from '../tmpfs/directory.ts';
+import { TmpfsRegular, type TmpfsInode } from '../tmpfs/node.ts';
+import type { OverlayInode } from './inode.ts';
+import { KERNEL, NO_PATH } from './no-path.ts';
+
+/** The new upper object under the inode's name, or nameless if it was unlinked; −errno, and nothing is left behind. */
+export function copyToUpper(node: OverlayInode, withData: boolean): TmpfsInode | number {
+  const lower = node.lower!;
+  const dir = node.parent === null ? null : (node.parent.upper as TmpfsDir);
+  const before = dir === null ? null : { mtime: dir.mtime, ctime: dir.ctime };
+  const up = makeUpper(node, lower, dir);
+  if (typeof up === 'number') return up;
+  let r = 0;
+  if (up instanceof TmpfsRegular && withData) r = copyData(lower, up);
+  if (r === 0) r = copyXattrs(lower, up);
+  if (r < 0) {
+    dir?.unlink(node.name, up);
+    return r;
+  }
+  up.setAttr({
+    mode: lower.mode & 0o7777,
+    uid: lower.uid,
+    gid: lower.gid,
+    atime: lower.atime,
+    mtime: lower.mtime,
+  });
+  up.ctime = lower.ctime;
+  up.btime = lower.btime;
+  // Moving a child between layers is no change of the directory.
+  if (dir !== null) Object.assign(dir, before);
+  node.sb.copiedUp(node, up);
+  return up;
+}
+
+function makeUpper(node: OverlayInode, lower: Inode, dir: TmpfsDir | null): TmpfsInode | number {
+  const { name } = node;
+  const perm = lower.mode & 0o7777;
+  if (dir === null && lower.isDir) return -ENOENT;
+  if (dir === null) return node.sb.upperRoot.tmpfile(perm, lower.uid, lower.gid);
+  switch (lower.mode & S_IFMT) {
+    case S_IFDIR:
+      return dir.mkdir(name, perm, lower.uid, lower.gid);
+    case S_IFREG:
+      return dir.create(name, perm, lower.uid, lower.gid);
+    case S_IFLNK: {
+      const target = lower.readlink(null);
+      return typeof target === 'number' ? target : dir.symlink(name, target, lower.uid, lower.gid);
+    }
+    default:
+      return dir.mknod(name, lower.mode, lower.rdev, lower.uid, lower.gid);
+  }
+}
+
+function copyData(lower: Inode, up: TmpfsRegular): number {
+  if (lower.size === 0 && lower.refresh() === 0 && lower.size === 0) return 0;
+  const f = lower.open(KERNEL, NO_PATH, O_RDONLY);
+  if (typeof f === 'number') return f;
+  let pos = 0;
+  let r = 0;
+  for (;;) {
+    const n = f.read(KERNEL, ioBuffer.bytes, 0, IO_CHUNK, pos);
+    if (n <= 0) {
+      r = n;
+      break;
+    }
+    const w = up.content.write(ioBuffer.bytes, 0, n, pos);
+    if (w < n) {
+      r = w < 0 ? w : -ENOSPC;
+      break;
+    }
+    pos += n;
+  }
+  f.unref();
+  up.size = up.content.size;
+  return r;
+}
+
+function copyXattrs(lower: Inode, up: TmpfsInode): number {
+  const names = lower.listXattr();
+  // A layer without extended attributes has nothing to copy.
+  if (typeof names === 'number') return 0;
+  for (const name of names) {
+    const value = lower.getXattr(name);
+    if (typeof value === 'number') continue;
+    const r = up.setXattr(name, value, 0);
+    if (r < 0) return r;
+  }
+  return 0;
+}

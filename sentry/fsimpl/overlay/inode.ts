@@ -1,0 +1,156 @@
+/**
+ * Inodes of overlayfs: an object of the topmost layer that has it, moved to the upper layer (copied up) at the first change
+ * (fs/overlayfs). The fields are copies of the real inode's, brought up to date by pull().
+ */
+import { EIO, EROFS } from '../../abi/errno.ts';
+import { O_ACCMODE, O_RDONLY } from '../../abi/fcntl.ts';
+import { panic } from '../../lib/assert.ts';
+import type { CallContext } from '../../vfs/call-context.ts';
+import type { Path } from '../../vfs/dentry.ts';
+import type { FileDescription } from '../../vfs/file-description.ts';
+import { Inode, type AttrChange } from '../../vfs/inode.ts';
+import type { TmpfsInode } from '../tmpfs/node.ts';
+import { copyToUpper } from './copy-up.ts';
+import type { OverlayDir } from './directory.ts';
+import { OverlayFile } from './file.ts';
+import { NO_PATH } from './no-path.ts';
+import type { OverlaySuperBlock } from './super-block.ts';
+
+export class OverlayInode extends Inode {
+  declare readonly sb: OverlaySuperBlock;
+  upper: TmpfsInode | null;
+  /** The object in a lower layer, the topmost one of a merged directory; null if there never was one. */
+  readonly lower: Inode | null;
+  /** A name it has; null once unlinked, or for the root. */
+  parent: OverlayDir | null;
+  name: string;
+
+  constructor(
+    sb: OverlaySuperBlock,
+    ino: number,
+    upper: TmpfsInode | null,
+    lower: Inode | null,
+    parent: OverlayDir | null,
+    name: string,
+  ) {
+    const real = upper ?? lower;
+    if (real === null) panic('overlay inode without a layer');
+    super(sb, ino, real.mode, real.uid, real.gid);
+    this.upper = upper;
+    this.lower = lower;
+    this.parent = parent;
+    this.name = name;
+    upper?.hold();
+    lower?.hold();
+    this.pull();
+  }
+
+  get real(): Inode {
+    return this.upper ?? this.lower!;
+  }
+
+  /** Copies the real inode's fields. */
+  pull(): void {
+    const r = this.upper ?? this.lower!;
+    this.mode = r.mode;
+    this.uid = r.uid;
+    this.gid = r.gid;
+    this.nlink = this.upper !== null ? r.nlink : r.nlink - this.sb.lostNames(this.ino);
+    this.rdev = r.rdev;
+    this.size = r.size;
+    this.blocks = r.blocks;
+    this.atime = r.atime;
+    this.mtime = r.mtime;
+    this.ctime = r.ctime;
+    this.btime = r.btime;
+  }
+
+  override refresh(): number {
+    const r = this.real.refresh();
+    if (r < 0) return r;
+    this.pull();
+    return 0;
+  }
+
+  /** Directories of the path that have no upper yet, topmost first, then this. */
+  private notInUpper(): OverlayInode[] {
+    const chain: OverlayInode[] = [];
+    for (let at: OverlayInode | null = this; at !== null && at.upper === null; at = at.parent) chain.push(at);
+    return chain.reverse();
+  }
+
+  /** Makes sure that the upper layer has the object: 0 or −errno. `withData` false: its contents will be cut off. */
+  copyUp(withData = true): number {
+    if (this.upper !== null) return 0;
+    if (this.sb.readOnly) return -EROFS;
+    for (const node of this.notInUpper()) {
+      const up = copyToUpper(node, withData || node !== this);
+      if (typeof up === 'number') return up;
+      node.adoptUpper(up);
+    }
+    return this.upper === null ? -EIO : 0;
+  }
+
+  protected adoptUpper(up: TmpfsInode): void {
+    this.upper = up;
+    up.hold();
+    this.sb.addReal(up, this);
+    this.pull();
+  }
+
+  override setAttr(change: AttrChange): number {
+    const r = this.copyUp(change.size !== 0);
+    if (r < 0) return r;
+    const done = this.upper!.setAttr(change);
+    this.pull();
+    return done;
+  }
+
+  override readlink(t: CallContext | null): string | number {
+    return this.real.readlink(t);
+  }
+
+  override open(t: CallContext, path: Path, flags: number): FileDescription | number {
+    if (!this.isRegular) return super.open(t, path, flags);
+    if ((flags & O_ACCMODE) !== O_RDONLY) {
+      const r = this.copyUp();
+      if (r < 0) return r;
+    }
+    const real = this.real.open(t, NO_PATH, flags);
+    if (typeof real === 'number') return real;
+    return new OverlayFile(path, this, flags, real);
+  }
+
+  override getXattr(name: string): Uint8Array | number {
+    return this.real.getXattr(name);
+  }
+
+  override listXattr(): string[] | number {
+    return this.real.listXattr();
+  }
+
+  override setXattr(name: string, value: Uint8Array, flags: number): number {
+    const r = this.copyUp();
+    if (r < 0) return r;
+    const done = this.upper!.setXattr(name, value, flags);
+    this.pull();
+    return done;
+  }
+
+  override removeXattr(name: string): number {
+    const had = this.real.getXattr(name);
+    if (typeof had === 'number') return had;
+    const r = this.copyUp();
+    if (r < 0) return r;
+    const done = this.upper!.removeXattr(name);
+    this.pull();
+    return done;
+  }
+
+  override evict(): void {
+    this.sb.forget(this);
+    const { upper, lower } = this;
+    upper?.drop();
+    lower?.drop();
+  }
+}
