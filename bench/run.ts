@@ -22,21 +22,25 @@ const progress = (text: string): void => {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
 };
 
+/** After a failure: nothing of the container may stay. */
+function removeContainer(rt: Runtime, id: string): void {
+  const command = rt.remove(id);
+  if (command !== null) spawnSync(command[0]!, command.slice(1), { stdio: 'ignore', timeout: 30_000 });
+}
+
 function microCase(rt: Runtime, name: string): number | null {
   const inGuest = ['/bin/micro', name, quick ? '0.2' : '1'];
   const bundle = rt.name === 'native' ? '' : makeBundle(inGuest);
+  const id = `bench-${process.pid}-${serial++}`;
   try {
-    const command = rt.run(
-      bundle,
-      `bench-${process.pid}-${serial++}`,
-      rt.name === 'native' ? [micro, ...inGuest.slice(1)] : [],
-    );
+    const command = rt.run(bundle, id, rt.name === 'native' ? [micro, ...inGuest.slice(1)] : []);
     const r = spawnSync(command[0]!, command.slice(1), { encoding: 'utf8', timeout: 120_000 });
     const ns = Number(r.stdout.trim().split('\n').at(-1));
     if (r.status === 0 && ns > 0) return ns;
     process.stderr.write(
       `\n${rt.name} ${name}: status ${r.status ?? r.signal} ${r.stderr.trim().slice(-300)}\n`,
     );
+    removeContainer(rt, id);
     return null;
   } finally {
     if (bundle !== '') rmSync(bundle, { recursive: true, force: true });
@@ -62,9 +66,11 @@ function wall(command: readonly string[], samples: number, scratch?: string): nu
 
 function startCase(rt: Runtime): number | null {
   const bundle = makeBundle(['/bin/micro', 'nothing']);
+  const id = `bench-${process.pid}-${serial++}`;
   try {
-    const id = `bench-${process.pid}-${serial++}`;
-    return wall(rt.run(bundle, id, [micro, 'nothing']), quick ? 3 : 10);
+    const seconds = wall(rt.run(bundle, id, [micro, 'nothing']), quick ? 3 : 10);
+    if (seconds === null) removeContainer(rt, id);
+    return seconds;
   } finally {
     rmSync(bundle, { recursive: true, force: true });
   }
