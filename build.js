@@ -1,7 +1,16 @@
 #!/usr/bin/env node
 // Builds dist/: the executable runsc-ts, the bundles of sentry and gofer, and the native parts, side by side.
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  writeFileSync,
+  rmSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import { build } from 'esbuild';
@@ -89,6 +98,11 @@ for (const [entry, outfile] of [
   if (existsSync(`${root}/${entry}`))
     await build({ ...common, entryPoints: [entry], outfile: `dist/${outfile}` });
 }
+const docs = await build({ ...common, entryPoints: ['syscalls/docs.ts'], write: false });
+const docsFile = `${dist}/.docs.cjs`;
+writeFileSync(docsFile, docs.outputFiles[0].contents);
+writeFileSync(`${dist}/syscalls.json`, JSON.stringify(require(docsFile).syscallDocs()));
+rmSync(docsFile);
 if (existsSync(`${root}/oci-shim/cli.ts`)) {
   const banner = { js: `#!/usr/bin/env node\n${common.banner.js}` };
   await build({ ...common, banner, entryPoints: ['oci-shim/cli.ts'], outfile: 'dist/runsc-ts.cjs' });

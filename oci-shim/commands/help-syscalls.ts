@@ -1,6 +1,9 @@
 /** `runsc-ts help [COMMAND]` and `runsc-ts help syscalls [--format table|json]`. */
 import { Command } from 'commander';
-import { syscallDocs } from '../../syscalls/docs.ts';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { nativeDir } from '../../sentry/host/koffi.ffi.ts';
+import type { SyscallDoc } from '../../syscalls/docs.ts';
 import { UserError } from '../user-error.ts';
 
 export function helpSyscallsCommand(program: Command): Command {
@@ -20,7 +23,8 @@ export function helpSyscallsCommand(program: Command): Command {
 }
 
 function printSyscalls(format: string): void {
-  const docs = syscallDocs();
+  // Made from the table by the build: the kernel itself is not part of the command line's bundle.
+  const docs = JSON.parse(readFileSync(join(nativeDir, 'syscalls.json'), 'utf8')) as SyscallDoc[];
   if (format === 'json') {
     process.stdout.write(`${JSON.stringify(docs, null, 2)}\n`);
   } else if (format === 'table') {
