@@ -26,6 +26,7 @@ import { socketMsgRows } from './socket-msg.ts';
 import { socketRows } from './socket.ts';
 import { rlimitRows } from './rlimit.ts';
 import { systemRows } from './system.ts';
+import { futexRows } from './futex.ts';
 
 const rows: readonly SyscallRow[] = [
   ...archRows,
@@ -54,6 +55,7 @@ const rows: readonly SyscallRow[] = [
   ...socketRows,
   ...rlimitRows,
   ...systemRows,
+  ...futexRows,
 ];
 
 /** Rows by syscall number. */

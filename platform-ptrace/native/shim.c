@@ -83,3 +83,15 @@ uint64_t shim_getauxval(int type) {
   // glibc keeps flags of its own there; the kernel's value is CPUID 1's EDX.
   return __get_cpuid(1, &a, &b, &c, &d) ? d : 0;
 }
+
+// Clock reading in two parts, because nanoseconds since the epoch do not fit a double: seconds, and behind it the rest of
+// the same reading. Failure (a clock that does not exist any more): −1.
+static long last_nsec;
+double shim_clock_sec(int clock) {
+  struct timespec ts;
+  if (clock_gettime(clock, &ts) < 0) return -1;
+  last_nsec = ts.tv_nsec;
+  return (double)ts.tv_sec;
+}
+double shim_last_nsec(void) { return (double)last_nsec; }
+

@@ -22,6 +22,8 @@ const sys2 = shim.func('shim_syscall', 'int', ['int', 'int', 'int64']) as unknow
 const sys4 = shim.func('shim_syscall', 'int64', ['int', 'int', 'int64', 'int64', 'int64']) as unknown as Sys;
 const clockNsFn = shim.func('shim_clock_ns', 'double', ['int']) as unknown as (clock: number) => number;
 
+const clockSecFn = shim.func('shim_clock_sec', 'double', ['int']) as unknown as (clock: number) => number;
+const lastNsecFn = shim.func('shim_last_nsec', 'double', []) as unknown as () => number;
 const getauxval = shim.func('shim_getauxval', 'uint64', ['int']) as unknown as (type: number) => number;
 
 export { sys6 as hostSyscall };
@@ -31,6 +33,15 @@ const scratch = new HostBuffer(4096);
 /** Reading of a host clock in ns (CLOCK_REALTIME 0, CLOCK_MONOTONIC 1, …), the guest's vDSO shows the same. */
 export function clockNs(clock: number): number {
   return clockNsFn(clock);
+}
+
+/** Seconds of a host clock, −1 if there is no such clock; lastNsec() is the rest of the same reading. */
+export function clockSec(clock: number): number {
+  return clockSecFn(clock);
+}
+
+export function lastNsec(): number {
+  return lastNsecFn();
 }
 
 export function close(fd: number): number {

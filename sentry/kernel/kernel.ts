@@ -11,6 +11,7 @@ import { Clock } from '../time/clock.ts';
 import { TimerQueue } from '../time/timer-queue.ts';
 import type { FsContext } from '../vfs/call-context.ts';
 import type { FdTable } from './fd-table.ts';
+import { futexExit } from './futex.ts';
 import { ProcessGroup, Session } from './job-control.ts';
 import { ResourceLimits } from './limits.ts';
 import type { Namespaces } from './namespaces.ts';
@@ -65,7 +66,7 @@ export class Kernel implements PlatformEvents {
 
   // Hooks of other parts and of the program that embeds the kernel.
   /** Robust futexes and clear_child_tid at exit and exec. */
-  futexExit: ((t: Task) => void) | null = null;
+  futexExit: ((t: Task) => void) | null = futexExit;
   /** Run when a thread ends, before its files are closed. */
   readonly taskExitHooks: ((t: Task) => void)[] = [];
   /** Run at execve, before the old address space is left. */

@@ -1,5 +1,5 @@
 /** The kernel's clocks: the host's, so that the guest's vDSO agrees with them. */
-import { clockNs } from '../host/sys.ffi.ts';
+import { clockNs, clockSec, lastNsec } from '../host/sys.ffi.ts';
 
 export const CLOCK_REALTIME = 0;
 export const CLOCK_MONOTONIC = 1;
@@ -19,13 +19,26 @@ export class Clock {
     return clockNs(CLOCK_MONOTONIC);
   }
 
-  /** CLOCK_REALTIME since the epoch in ms-exact milliseconds; ns since the epoch do not fit a number. */
+  /**
+   * Seconds of the wall clock. Nanoseconds since the epoch do not fit a number: realtimeNsec() gives the rest, of a
+   * reading of its own.
+   */
   realtimeSec(): number {
-    return Math.floor(Date.now() / 1000);
+    return clockSec(CLOCK_REALTIME);
   }
 
-  /** Nanosecond part of the wall clock, from the same source as realtimeSec. */
+  /** Nanosecond part of the reading that the last realtimeSec() took. */
   realtimeNsec(): number {
-    return (Date.now() % 1000) * 1_000_000;
+    return lastNsec();
+  }
+
+  /** Deadline for a wait of `ns` from now. */
+  deadlineIn(ns: number): number {
+    return ns === Infinity ? Infinity : this.monotonicNs() + ns;
+  }
+
+  /** CLOCK_MONOTONIC time at which CLOCK_REALTIME, not set meanwhile, will show `ns` (exact to 256 ns). */
+  monotonicOf(ns: number): number {
+    return ns === Infinity ? Infinity : this.monotonicNs() + (ns - clockNs(CLOCK_REALTIME));
   }
 }

@@ -1,0 +1,320 @@
+/** futex(2), futex_waitv(2), set_robust_list(2), get_robust_list(2) (kernel/futex/). */
+import {
+  EAGAIN,
+  EFAULT,
+  EINVAL,
+  ENOSYS,
+  EPERM,
+  ERESTARTSYS,
+  ERESTART_RESTARTBLOCK,
+  ESRCH,
+  ETIMEDOUT,
+} from '../sentry/abi/errno.ts';
+import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
+import { CAP_SYS_PTRACE } from '../sentry/auth/capability.ts';
+import {
+  FUTEX_BITSET_MATCH_ANY,
+  FutexWaiter,
+  futexQueue,
+  loadWord,
+  requeue,
+  wakeQueue,
+} from '../sentry/kernel/futex.ts';
+import {
+  inStruct,
+  int,
+  oneOf,
+  pid,
+  ptr,
+  size,
+  uint,
+  type SysResult,
+  type SyscallRow,
+} from '../sentry/kernel/syscall-table.ts';
+import type { Task } from '../sentry/kernel/task.ts';
+import { TASK_SIZE } from '../sentry/lib/addr.ts';
+import { CLOCK_MONOTONIC, CLOCK_REALTIME } from '../sentry/time/clock.ts';
+import { scratch } from '../sentry/usermem/user-memory.ts';
+import { readTimespec } from './wait-args.ts';
+
+const FUTEX_WAIT = 0;
+const FUTEX_WAKE = 1;
+const FUTEX_REQUEUE = 3;
+const FUTEX_CMP_REQUEUE = 4;
+const FUTEX_WAIT_BITSET = 9;
+const FUTEX_WAKE_BITSET = 10;
+const FUTEX_WAIT_REQUEUE_PI = 11;
+const FUTEX_LOCK_PI2 = 13;
+const FUTEX_PRIVATE_FLAG = 128;
+const FUTEX_CLOCK_REALTIME = 256;
+const FUTEX_CMD_MASK = ~(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME);
+const FUTEX2_SIZE_U32 = 2;
+const FUTEX2_PRIVATE = 128;
+const FUTEX_WAITV_MAX = 128;
+const ROBUST_LIST_HEAD_SIZE = 24;
+
+const OPS = {
+  FUTEX_WAIT_PRIVATE: FUTEX_WAIT | FUTEX_PRIVATE_FLAG,
+  FUTEX_WAKE_PRIVATE: FUTEX_WAKE | FUTEX_PRIVATE_FLAG,
+  FUTEX_CMP_REQUEUE_PRIVATE: FUTEX_CMP_REQUEUE | FUTEX_PRIVATE_FLAG,
+  FUTEX_WAIT_BITSET_PRIVATE: FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG,
+  FUTEX_WAKE_BITSET_PRIVATE: FUTEX_WAKE_BITSET | FUTEX_PRIVATE_FLAG,
+  FUTEX_WAIT,
+  FUTEX_WAKE,
+  FUTEX_REQUEUE,
+  FUTEX_CMP_REQUEUE,
+  FUTEX_WAIT_BITSET,
+  FUTEX_WAKE_BITSET,
+};
+
+/** 0, or what is wrong with a futex address: -EINVAL, -EFAULT. */
+function checkAddress(addr: number): number {
+  if (addr % 4 !== 0) return -EINVAL;
+  return addr > TASK_SIZE - 4 ? -EFAULT : 0;
+}
+
+/** futex(2). WAKE_OP needs an atomic operation on guest memory, PI futexes an owner the kernel knows: ENOSYS. */
+function sysFutex(t: Task, a: SyscallArgs): SysResult {
+  const op = a.int(1);
+  const cmd = op & FUTEX_CMD_MASK;
+  const shared = (op & FUTEX_PRIVATE_FLAG) === 0;
+  const realtime = (op & FUTEX_CLOCK_REALTIME) !== 0;
+  const addr = a.addr(0);
+  if (realtime && cmd !== FUTEX_WAIT_BITSET && cmd !== FUTEX_WAIT_REQUEUE_PI && cmd !== FUTEX_LOCK_PI2)
+    return -ENOSYS;
+  switch (cmd) {
+    case FUTEX_WAIT:
+    case FUTEX_WAIT_BITSET:
+      return futexWaitCall(t, a, cmd === FUTEX_WAIT, shared, realtime);
+    case FUTEX_WAKE:
+      return futexWake(t, addr, shared, a.int(2), FUTEX_BITSET_MATCH_ANY);
+    case FUTEX_WAKE_BITSET:
+      return futexWake(t, addr, shared, a.int(2), a.uint(5));
+    case FUTEX_REQUEUE:
+    case FUTEX_CMP_REQUEUE:
+      return futexRequeue(t, a, shared, cmd === FUTEX_CMP_REQUEUE);
+    default:
+      return -ENOSYS;
+  }
+}
+
+function futexWaitCall(
+  t: Task,
+  a: SyscallArgs,
+  relative: boolean,
+  shared: boolean,
+  realtime: boolean,
+): SysResult {
+  const waiting = t.blockState as FutexWaiter | null;
+  if (waiting !== null) return waitEnded(t, waiting) ?? t.block(waiting.deadlineNs, interrupted);
+  let timeout = Infinity;
+  if (a.addr(3) !== 0) {
+    timeout = readTimespec(t, a.addr(3));
+    if (timeout < 0) return timeout;
+  }
+  const deadline = relative ? t.kernel.clock.deadlineIn(timeout) : absolute(t, timeout, realtime);
+  return futexWait(t, {
+    addr: a.addr(0),
+    shared,
+    value: a.uint(2),
+    bitset: relative ? FUTEX_BITSET_MATCH_ANY : a.uint(5),
+    deadline,
+  });
+}
+
+interface WaitRequest {
+  readonly addr: number;
+  readonly shared: boolean;
+  readonly value: number;
+  readonly bitset: number;
+  /** CLOCK_MONOTONIC ns. */
+  readonly deadline: number;
+}
+
+/** An absolute time of either clock as a deadline on the monotonic one. */
+function absolute(t: Task, ns: number, realtime: boolean): number {
+  return realtime ? t.kernel.clock.monotonicOf(ns) : ns;
+}
+
+/** Registers, then looks at the word, so that a wake-up in between is not lost. */
+function futexWait(t: Task, r: WaitRequest): SysResult {
+  if (r.bitset === 0) return -EINVAL;
+  const bad = checkAddress(r.addr);
+  if (bad !== 0) return bad;
+  const q = futexQueue(t.mm, r.addr, r.shared);
+  if (typeof q === 'number') return q;
+  const w = new FutexWaiter(t, r.bitset);
+  w.deadlineNs = r.deadline;
+  w.enqueue(q);
+  const now = loadWord(t.mm, r.addr);
+  if (now !== r.value) {
+    w.remove();
+    return now < 0 ? now : -EAGAIN;
+  }
+  t.blockState = w;
+  if (r.deadline !== Infinity) t.restart = (task) => restartWait(task, r);
+  return t.block(r.deadline, interrupted);
+}
+
+/** futex_wait_restart(): the same wait with what is left of its time. */
+function restartWait(t: Task, r: WaitRequest): SysResult {
+  const waiting = t.blockState as FutexWaiter | null;
+  if (waiting !== null) return waitEnded(t, waiting) ?? t.block(waiting.deadlineNs, interrupted);
+  return futexWait(t, r);
+}
+
+/** The result if the wait is over, null if it goes on. */
+function waitEnded(t: Task, w: FutexWaiter): SysResult | null {
+  if (w.woken) return 0;
+  if (!t.timedOut) return null;
+  w.remove();
+  return -ETIMEDOUT;
+}
+
+function interrupted(t: Task): SysResult {
+  const w = t.blockState as FutexWaiter;
+  if (w.woken) return 0;
+  w.remove();
+  return w.deadlineNs === Infinity ? -ERESTARTSYS : -ERESTART_RESTARTBLOCK;
+}
+
+function futexWake(t: Task, addr: number, shared: boolean, count: number, bitset: number): SysResult {
+  if (bitset === 0) return -EINVAL;
+  const bad = checkAddress(addr);
+  if (bad !== 0) return bad;
+  const q = futexQueue(t.mm, addr, shared);
+  // A count of 0 wakes one, as it always has.
+  return typeof q === 'number' ? q : wakeQueue(q, Math.max(count, 1), bitset);
+}
+
+function futexRequeue(t: Task, a: SyscallArgs, shared: boolean, compare: boolean): SysResult {
+  const count = a.int(2);
+  const move = a.int(3);
+  if (count < 0 || move < 0) return -EINVAL;
+  const bad = checkAddress(a.addr(0)) || checkAddress(a.addr(4));
+  if (bad !== 0) return bad;
+  const from = futexQueue(t.mm, a.addr(0), shared);
+  if (typeof from === 'number') return from;
+  const to = futexQueue(t.mm, a.addr(4), shared);
+  if (typeof to === 'number') return to;
+  if (compare) {
+    const now = loadWord(t.mm, a.addr(0));
+    if (now < 0) return now;
+    if (now !== a.uint(5)) return -EAGAIN;
+  }
+  const woken = count === 0 ? 0 : wakeQueue(from, count, FUTEX_BITSET_MATCH_ANY);
+  return woken + requeue(from, to, move);
+}
+
+/** State of a futex_waitv in progress. */
+interface WaitVector {
+  readonly waiters: FutexWaiter[];
+  readonly deadline: number;
+}
+
+/** futex_waitv(2): waits for the first of several words; the index of the one that was woken. */
+function sysFutexWaitv(t: Task, a: SyscallArgs): SysResult {
+  let v = t.blockState as WaitVector | null;
+  if (v === null) {
+    const r = startVector(t, a);
+    if (typeof r === 'number') return r;
+    v = r;
+  } else {
+    const woken = v.waiters.find((w) => w.woken);
+    if (woken !== undefined || t.timedOut) {
+      for (const w of v.waiters) w.remove();
+      return woken === undefined ? -ETIMEDOUT : woken.index;
+    }
+  }
+  t.blockState = v;
+  return t.block(v.deadline, vectorInterrupted);
+}
+
+function vectorInterrupted(t: Task): SysResult {
+  const v = t.blockState as WaitVector;
+  const woken = v.waiters.find((w) => w.woken);
+  for (const w of v.waiters) w.remove();
+  return woken === undefined ? -ERESTARTSYS : woken.index;
+}
+
+function startVector(t: Task, a: SyscallArgs): WaitVector | number {
+  const count = a.uint(1);
+  const clock = a.int(4);
+  if (a.uint(2) !== 0) return -EINVAL;
+  if (count === 0 || count > FUTEX_WAITV_MAX || a.addr(0) === 0) return -EINVAL;
+  let deadline = Infinity;
+  if (a.addr(3) !== 0) {
+    if (clock !== CLOCK_MONOTONIC && clock !== CLOCK_REALTIME) return -EINVAL;
+    const ns = readTimespec(t, a.addr(3));
+    if (ns < 0) return ns;
+    deadline = absolute(t, ns, clock === CLOCK_REALTIME);
+  }
+  const list = Buffer.alloc(count * 24);
+  if (t.mem.copyIn(a.addr(0), list, 0, list.length) !== 0) return -EFAULT;
+  const v: WaitVector = { waiters: [], deadline };
+  for (let i = 0; i < count; i++) {
+    const r = addToVector(t, v, list, i);
+    if (r === 0) continue;
+    for (const w of v.waiters) w.remove();
+    return r;
+  }
+  return v;
+}
+
+function addToVector(t: Task, v: WaitVector, list: Buffer, i: number): number {
+  const at = i * 24;
+  const flags = list.readUInt32LE(at + 16);
+  if ((flags & ~(3 | FUTEX2_PRIVATE)) !== 0 || (flags & 3) !== FUTEX2_SIZE_U32) return -EINVAL;
+  if (list.readUInt32LE(at + 20) !== 0 || list.readUInt32LE(at + 4) !== 0) return -EINVAL;
+  const addr = list.readUInt32LE(at + 12) * 0x100000000 + list.readUInt32LE(at + 8);
+  const bad = checkAddress(addr);
+  if (bad !== 0) return bad;
+  const q = futexQueue(t.mm, addr, (flags & FUTEX2_PRIVATE) === 0);
+  if (typeof q === 'number') return q;
+  const w = new FutexWaiter(t, FUTEX_BITSET_MATCH_ANY, v, i);
+  w.enqueue(q);
+  v.waiters.push(w);
+  const now = loadWord(t.mm, addr);
+  if (now < 0) return now;
+  return now === list.readUInt32LE(at) ? 0 : -EAGAIN;
+}
+
+function sysSetRobustList(t: Task, a: SyscallArgs): SysResult {
+  if (a.size(1) !== ROBUST_LIST_HEAD_SIZE) return -EINVAL;
+  t.robustList = a.addr(0);
+  return 0;
+}
+
+function sysGetRobustList(t: Task, a: SyscallArgs): SysResult {
+  const nr = a.int(0);
+  const other = nr === 0 ? t : t.pidNs.findTask(nr);
+  if (other === null) return -ESRCH;
+  const c = other.creds;
+  const { uid } = t.creds;
+  const same = c.euid === uid && c.suid === uid && c.uid === uid;
+  if (other.group !== t.group && !same && !t.creds.has(CAP_SYS_PTRACE)) return -EPERM;
+  scratch.u32[0] = ROBUST_LIST_HEAD_SIZE;
+  scratch.u32[1] = 0;
+  if (t.mem.copyOut(a.addr(2), scratch.bytes, 0, 8) !== 0) return -EFAULT;
+  return t.mem.writeU64(a.addr(1), other.robustList);
+}
+
+export const futexRows: readonly SyscallRow[] = [
+  {
+    nr: 202,
+    name: 'futex',
+    fn: sysFutex,
+    args: [ptr, oneOf(OPS), uint, ptr, ptr, uint],
+    support: 'partial',
+    note: 'no WAKE_OP and no priority inheritance (ENOSYS)',
+  },
+  { nr: 273, name: 'set_robust_list', fn: sysSetRobustList, args: [ptr, size], support: 'full' },
+  { nr: 274, name: 'get_robust_list', fn: sysGetRobustList, args: [pid, ptr, ptr], support: 'full' },
+  {
+    nr: 449,
+    name: 'futex_waitv',
+    fn: sysFutexWaitv,
+    args: [ptr, uint, uint, inStruct(16, 'timespec'), int],
+    support: 'full',
+  },
+];
