@@ -14,6 +14,7 @@ import { MS_RDONLY, type Mount } from '../sentry/vfs/mount.ts';
 import { vfsMkdir, vfsMknod } from '../sentry/vfs/namei.ts';
 import type { SuperBlock } from '../sentry/vfs/super-block.ts';
 import { LOOKUP_FOLLOW, nd, walk } from '../sentry/vfs/walk.ts';
+import { startedOnTerminal } from './boot-stdio.ts';
 import type { MountConfig, SandboxConfig } from './sandbox-config.ts';
 
 const latin1 = (s: string): string => Buffer.from(s, 'utf8').toString('latin1');
@@ -84,7 +85,7 @@ function makeSuperBlock(m: MountConfig, config: SandboxConfig, gofer: GoferClien
     throw new Error(`mount on ${m.destination}: file system type "${name}" is not known`);
   const sb = check(type.mount(null, m.source, m.flags, m.data), `cannot mount ${m.type} on ${m.destination}`);
   if (m.destination === '/dev' && name === 'tmpfs') {
-    const r = populateDev(sb.root, config.process.terminal);
+    const r = populateDev(sb.root, config.process.terminal || startedOnTerminal());
     if (r !== 0) throw new Error(`cannot fill /dev: ${errnoName(-r)}`);
   }
   return sb;

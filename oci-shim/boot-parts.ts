@@ -2,6 +2,7 @@
 import { registerMemDevices } from '../sentry/fsimpl/dev/mem.ts';
 import { registerDevpts } from '../sentry/fsimpl/devpts/devpts.ts';
 import type { HostFacts } from '../sentry/fsimpl/proc/env.ts';
+import { registerMqueue } from '../sentry/fsimpl/mqueue/mqueue.ts';
 import { registerProc } from '../sentry/fsimpl/proc/super-block.ts';
 import { registerSysfs } from '../sentry/fsimpl/sysfs/sysfs.ts';
 import {
@@ -9,17 +10,22 @@ import {
   setTmpfsMemoryTotal,
   TmpfsSuperBlock,
 } from '../sentry/fsimpl/tmpfs/super-block.ts';
+import { registerConsole } from '../sentry/fsimpl/tty/host-tty.ts';
 import type { Kernel } from '../sentry/kernel/kernel.ts';
 import { registerFileSystem } from '../sentry/vfs/fs-types.ts';
+import { installTerminals } from '../syscalls/terminals.ts';
 
 export type { HostFacts };
 
 export function registerParts(kernel: Kernel, env: { host: HostFacts }): void {
+  kernel.cpuCount = env.host.cpus.length;
   registerMemDevices();
   registerDevpts();
   registerProc({ kernel, host: env.host });
   registerSysfs(env.host);
-  registerSysfs(env.host);
+  registerMqueue();
+  registerConsole();
+  installTerminals();
   setTmpfsMemoryTotal(env.host.memTotal);
   registerFileSystem({
     name: 'tmpfs',

@@ -31,6 +31,7 @@ import type { Task } from '../sentry/kernel/task.ts';
 import type { Platform } from '../sentry/platform/platform.ts';
 import { Strace } from '../sentry/strace/strace.ts';
 import { copyPlan } from '../syscalls/copy-plan.ts';
+import { signalFromTerminal } from './boot-stdio.ts';
 import { boot, BootError } from './boot.ts';
 import type { HostFacts } from './boot-parts.ts';
 import type { SandboxConfig } from './sandbox-config.ts';
@@ -117,6 +118,7 @@ function main(): void {
 
 /** A signal from outside the PID namespace. */
 function signalInit(kernel: Kernel, signo: number): void {
+  if (signalFromTerminal(signo)) return;
   const init = kernel.pidNs.reaper;
   if (init !== null) sendGroupSignal(init, sigInfoUser(signo, SI_USER, 0, 0), true);
 }

@@ -9,6 +9,7 @@ import { eventfdRows } from './eventfd.ts';
 import { idRows } from './ids.ts';
 import { fileRows } from './file-rows.ts';
 import { execRows } from './exec.ts';
+import { ioctlRows } from './ioctl.ts';
 import { killRows } from './kill.ts';
 import { mmRows } from './mm.ts';
 import { mqueueRows } from './mqueue.ts';
@@ -38,6 +39,7 @@ const rows: readonly SyscallRow[] = [
   ...execRows,
   ...idRows,
   ...fileRows,
+  ...ioctlRows,
   ...killRows,
   ...mmRows,
   ...mqueueRows,

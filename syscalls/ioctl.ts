@@ -1,0 +1,73 @@
+/** ioctl(2): what every file understands, then the file's own (fs/ioctl.c do_vfs_ioctl). */
+import { EBADF, EFAULT, EOPNOTSUPP, ENOTTY } from '../sentry/abi/errno.ts';
+import { FASYNC, O_NONBLOCK } from '../sentry/abi/fcntl.ts';
+import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
+import { fd, hex, ptr, type SysResult, type SyscallRow } from '../sentry/kernel/syscall-table.ts';
+import type { Task } from '../sentry/kernel/task.ts';
+import { scratch } from '../sentry/usermem/user-memory.ts';
+import type { FileDescription } from '../sentry/vfs/file-description.ts';
+
+// include/uapi/asm-generic/ioctls.h, include/uapi/linux/fs.h
+const FIBMAP = 0x1;
+const FIGETBSZ = 0x2;
+const FIONBIO = 0x5421;
+const FIONREAD = 0x541b;
+const FIONCLEX = 0x5450;
+const FIOCLEX = 0x5451;
+const FIOASYNC = 0x5452;
+const FIOQSIZE = 0x5460;
+const FICLONE = 0x40049409;
+const FICLONERANGE = 0x4020940d;
+const FIDEDUPERANGE = 0xc0189436;
+
+function setFlag(t: Task, f: FileDescription, flag: number, arg: number): number {
+  if (t.mem.readU32(arg) !== 0) return -EFAULT;
+  if (scratch.u32[0] !== 0) f.flags |= flag;
+  else f.flags &= ~flag;
+  return 0;
+}
+
+function sysIoctl(t: Task, a: SyscallArgs): SysResult {
+  const fdnum = a.int(0);
+  const cmd = a.uint(1);
+  const arg = a.addr(2);
+  const f = t.fdTable.get(fdnum);
+  if (f === null) return -EBADF;
+  switch (cmd) {
+    case FIOCLEX:
+      t.fdTable.setCloexec(fdnum, true);
+      return 0;
+    case FIONCLEX:
+      t.fdTable.setCloexec(fdnum, false);
+      return 0;
+    case FIONBIO:
+      return setFlag(t, f, O_NONBLOCK, arg);
+    case FIOASYNC:
+      // Signals for I/O are set up by fcntl(F_SETFL) alone; files without fasync refuse.
+      if (f.inode.isRegular || f.inode.isDir) return -ENOTTY;
+      return setFlag(t, f, FASYNC, arg);
+    case FIOQSIZE:
+      if (!f.inode.isRegular && !f.inode.isDir && !f.inode.isSymlink) return -ENOTTY;
+      return t.mem.writeU64(arg, f.inode.size);
+    case FIGETBSZ: {
+      const st = f.inode.sb.statfs();
+      return typeof st === 'number' ? st : t.mem.writeU32(arg, st.bsize);
+    }
+    case FIONREAD:
+      if (!f.inode.isRegular) return f.ioctl(t, cmd, arg);
+      f.inode.refresh();
+      return t.mem.writeU32(arg, (f.inode.size - f.pos) >>> 0);
+    case FICLONE:
+    case FICLONERANGE:
+    case FIDEDUPERANGE:
+      return -EOPNOTSUPP;
+    case FIBMAP:
+      return -ENOTTY;
+    default:
+      return f.ioctl(t, cmd, arg);
+  }
+}
+
+export const ioctlRows: SyscallRow[] = [
+  { nr: 16, name: 'ioctl', fn: sysIoctl, args: [fd, hex, ptr], support: 'full' },
+];
