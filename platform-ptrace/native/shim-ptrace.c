@@ -1,8 +1,10 @@
 // The ptrace platform's part of shim.so.
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -15,19 +17,34 @@ struct shim_ptrace_event {
   unsigned char syscall_info[88]; // struct ptrace_syscall_info
 };
 
-static int tracer, signal_fd;
+static int tracer, signal_fd, handled;
 
 // Runs in threads other than the tracer, once in each at most: blocks SIGCHLD there for good, and passes it on. (Node
 // resets the signal mask that it was started with, so it cannot be blocked before there are threads.)
 static void on_child(int signo, siginfo_t *info, void *context) {
-  (void)info;
   int saved = errno;
   sigaddset(&((ucontext_t *)context)->uc_sigmask, signo);
-  syscall(SYS_tgkill, getpid(), tracer, signo);
+  if (info->si_code == SI_TKILL) __atomic_add_fetch(&handled, 1, __ATOMIC_SEQ_CST);
+  else syscall(SYS_tgkill, getpid(), tracer, signo);
   errno = saved;
 }
 
-// Makes the calling thread the one that is told of tracees' events.
+// Has every other thread run the handler. Without procfs it happens at the first SIGCHLD that each of them catches.
+static void block_in_other_threads(void) {
+  DIR *tasks = opendir("/proc/self/task");
+  if (tasks == NULL) return;
+  int sent = 0;
+  for (struct dirent *entry; (entry = readdir(tasks)) != NULL;) {
+    int tid = atoi(entry->d_name);
+    if (tid > 0 && tid != tracer && syscall(SYS_tgkill, getpid(), tid, SIGCHLD) == 0) sent++;
+  }
+  closedir(tasks);
+  // Threads that block all signals never answer, and need not.
+  struct timespec pause = {0, 100 * 1000};
+  for (int i = 0; i < 50 && __atomic_load_n(&handled, __ATOMIC_SEQ_CST) < sent; i++) nanosleep(&pause, NULL);
+}
+
+// Makes the calling thread the one that is told of tracees' events. From now on libuv cannot have children.
 int shim_ptrace_init(void) {
   sigset_t child;
   tracer = syscall(SYS_gettid);
@@ -36,6 +53,7 @@ int shim_ptrace_init(void) {
   if (sigprocmask(SIG_BLOCK, &child, NULL) < 0) return -errno;
   struct sigaction action = {.sa_sigaction = on_child, .sa_flags = SA_RESTART | SA_SIGINFO};
   if (sigaction(SIGCHLD, &action, NULL) < 0) return -errno;
+  block_in_other_threads();
   signal_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
   return signal_fd < 0 ? -errno : 0;
 }

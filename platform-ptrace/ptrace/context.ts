@@ -3,7 +3,7 @@
  * the call at the stub's syscall instruction, it runs to the trap behind it, and the guest's registers are put back
  * at the next resume. That takes microseconds, and the guest has no part in it, so it is waited for.
  */
-import { ESRCH } from '../../sentry/abi/errno.ts';
+import { EFAULT, ESRCH } from '../../sentry/abi/errno.ts';
 import {
   CS,
   EFLAGS,
@@ -95,6 +95,8 @@ export class PtraceContext implements Context {
   /** #regs must be loaded before the guest goes on. */
   #regsChanged = false;
   #orders: Order[] = [];
+  /** A copy-out since the stop did not reach all of its destination. */
+  #hasFaulted = false;
   /** Child of the clone that is being injected. */
   #childTid = 0;
 
@@ -112,6 +114,11 @@ export class PtraceContext implements Context {
       ptrace(PTRACE_GETREGS, this.tid, 0, transfer.addr);
       this.#regs.bytes.set(transfer.bytes);
       this.#regsFetched = true;
+      // At a syscall stop rax is already −ENOSYS; what the guest put there is in orig_rax.
+      if (this.sysno !== -1) {
+        this.#regs.words[2 * RAX] = this.#regs.words[2 * ORIG_RAX]!;
+        this.#regs.words[2 * RAX + 1] = this.#regs.words[2 * ORIG_RAX + 1]!;
+      }
     }
     return this.#regs;
   }
@@ -141,7 +148,7 @@ export class PtraceContext implements Context {
     resetFpState(this.tid);
   }
 
-  // --- data: none travels with a stop --------------------------------------------------------------------------------
+  // --- data: none travels with a stop, outputs are written at once -----------------------------------------------------
 
   prefetched(): number {
     return 0;
@@ -151,8 +158,9 @@ export class PtraceContext implements Context {
     return false;
   }
 
-  copyOut(): boolean {
-    return false;
+  copyOut(addr: number, src: Uint8Array, off: number, len: number): boolean {
+    if (this.space.write(addr, src, off, len) !== len) this.#hasFaulted = true;
+    return true;
   }
 
   // --- orders --------------------------------------------------------------------------------------------------------
@@ -266,6 +274,7 @@ export class PtraceContext implements Context {
 
   resumeSyscall(value: number): void {
     if (!this.#ordersSucceed()) return;
+    if (this.#hasFaulted) value = -EFAULT;
     if (this.#regsChanged) {
       this.#regs.set(RAX, value);
       this.#loadRegs();
@@ -301,6 +310,7 @@ export class PtraceContext implements Context {
     this.continueGuest();
     this.stopped = false;
     this.sysno = -1;
+    this.#hasFaulted = false;
   }
 
   /** Lets the guest run to its next syscall. −ESRCH, killed meanwhile, is reported by its exit. */
@@ -368,6 +378,7 @@ export class PtraceContext implements Context {
   /** A new stop: what was known about the last one is void. */
   noteStop(): void {
     this.stopped = true;
+    this.sysno = -1;
     this.#regsFetched = false;
     this.#regsChanged = false;
     this.interruptRequested = false;

@@ -57,23 +57,20 @@ export function getFpState(tid: number, dst: Uint8Array): number {
   return size + 4;
 }
 
-/** Loads a frame's image into a stopped thread. Without valid magic numbers only its FXSAVE part counts, as in Linux. */
+/** Loads a frame's image into a stopped thread. False, and nothing changed, if it is not one of this machine's form. */
 export function setFpState(tid: number, src: Uint8Array, size: number): boolean {
-  if (size < FXSAVE_SIZE || (xsaveSize === 0 && read(tid) < 0)) return false;
-  area.bytes.fill(0);
-  area.bytes.set(src.subarray(0, Math.min(size, xsaveSize + 4)));
+  if (xsaveSize === 0 && read(tid) < 0) return false;
+  if (size < xsaveSize + 4) return false;
+  area.bytes.set(src.subarray(0, xsaveSize + 4));
   const words = area.u32;
-  const isExtended =
-    words[SW_BYTES / 4] === FP_XSTATE_MAGIC1 &&
-    size >= xsaveSize + 4 &&
-    words[SW_BYTES / 4 + 4] === xsaveSize &&
-    words[xsaveSize / 4] === FP_XSTATE_MAGIC2;
-  if (!isExtended) {
-    area.bytes.fill(0, FXSAVE_SIZE);
-    words[XSTATE_BV / 4] = XFEATURE_MASK_FPSSE;
-  }
+  if (
+    words[SW_BYTES / 4] !== FP_XSTATE_MAGIC1 ||
+    words[SW_BYTES / 4 + 4] !== xsaveSize ||
+    words[xsaveSize / 4] !== FP_XSTATE_MAGIC2
+  )
+    return false;
   area.bytes.fill(0, SW_BYTES, FXSAVE_SIZE);
-  return write(tid);
+  return write(tid); // the kernel checks MXCSR and the XSAVE header
 }
 
 /** The state after execve: arch/x86/kernel/fpu/core.c fpstate_init_user(). */

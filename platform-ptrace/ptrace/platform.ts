@@ -52,14 +52,39 @@ const SIGKILL = 9;
 const SIGSEGV = 11;
 const SIGSYS = 31;
 const AUDIT_ARCH_X86_64 = 0xc000003e;
-/** Page fault and general protection: CPU exception numbers as in a signal frame's trapno. */
-const X86_TRAP_PF = 14;
-const X86_TRAP_GP = 13;
-const X86_PF_USER = 4;
 const SI_KERNEL = 0x80;
+const SEGV_ACCERR = 2;
+const BUS_ADRALN = 1;
+const FPE_INTDIV = 1;
+/** The CPU's exceptions (arch/x86/include/asm/trapnr.h). */
+const X86_TRAP_DE = 0;
+const X86_TRAP_DB = 1;
+const X86_TRAP_BP = 3;
+const X86_TRAP_UD = 6;
+const X86_TRAP_GP = 13;
+const X86_TRAP_PF = 14;
+const X86_TRAP_MF = 16;
+const X86_TRAP_AC = 17;
+const X86_PF_USER = 4;
 /** Events handled before one look at the wake descriptor. */
 const BATCH = 32;
 const GATE_DEADLINE_MS = 2000;
+
+/** The exception behind a signal. A tracer is not shown it: reconstructed as far as the signal tells. */
+function trapNumber(signo: number, code: number): number {
+  switch (signo) {
+    case SIGSEGV:
+      return code === SI_KERNEL ? X86_TRAP_GP : X86_TRAP_PF;
+    case SIGBUS:
+      return code === BUS_ADRALN ? X86_TRAP_AC : X86_TRAP_PF;
+    case SIGFPE:
+      return code === FPE_INTDIV ? X86_TRAP_DE : X86_TRAP_MF;
+    case SIGTRAP:
+      return code === SI_KERNEL ? X86_TRAP_BP : X86_TRAP_DB;
+    default:
+      return X86_TRAP_UD;
+  }
+}
 
 export class PtracePlatform implements Platform {
   readonly name = 'ptrace';
@@ -82,10 +107,13 @@ export class PtracePlatform implements Platform {
   readonly #pollFd = new HostBuffer(8);
   #syscalls = 0;
   #faults = 0;
-  #spaces = 0;
+  #spacesMade = 0;
   #untilLook = BATCH;
 
+  /** Made while procfs is there, on the thread that will trace. */
   constructor(zygote: Zygote) {
+    const ready = initTracer();
+    if (ready < 0) panic(`cannot become the tracer: ${ready}`);
     this.#zygotePid = zygote.pid;
     this.#listenerFd = zygote.listenerFd;
     this.#gate = new Gate(zygote.listenerFd);
@@ -100,8 +128,6 @@ export class PtracePlatform implements Platform {
 
   start(events: PlatformEvents): void {
     this.#events = events;
-    const ready = initTracer();
-    if (ready < 0) panic(`cannot become the tracer: ${ready}`);
     const pid = this.#zygotePid;
     const options = PTRACE_O_TRACESYSGOOD + PTRACE_O_TRACEFORK + PTRACE_O_TRACECLONE + PTRACE_O_EXITKILL;
     const r = ptrace(PTRACE_SEIZE, pid, 0, options);
@@ -136,7 +162,7 @@ export class PtracePlatform implements Platform {
 
   createAddressSpace(done: (result: Context | number) => void): void {
     if (this.#zygote === null) panic('platform not started');
-    this.#spaces++;
+    this.#spacesMade++;
     this.#zygote!.fork(done);
   }
 
@@ -251,17 +277,15 @@ export class PtracePlatform implements Platform {
     this.#faults++;
     ctx.noteStop();
     const addr = this.#siginfo.u32[5]! * 0x100000000 + this.#siginfo.u32[4]!;
-    // The CPU's own numbers are not shown to a tracer: reconstructed as far as the signal tells them.
-    const isPageFault = signo === SIGSEGV && code !== SI_KERNEL;
-    const trapNo = isPageFault ? X86_TRAP_PF : signo === SIGSEGV ? X86_TRAP_GP : 0;
-    const errorCode = isPageFault ? X86_PF_USER + (code === 2 ? 1 : 0) : 0;
+    const trapNo = trapNumber(signo, code);
+    const errorCode = trapNo === X86_TRAP_PF ? X86_PF_USER + (code === SEGV_ACCERR ? 1 : 0) : 0;
     this.#events!.onFault(ctx, signo, code, addr, trapNo, errorCode);
   }
 
   /** A call of the vsyscall page, trapped by the guest filter: rip and rsp are already those after its return. */
   #dispatchVsyscall(ctx: PtraceContext): void {
     ctx.noteStop();
-    const regs = ctx.regs();
+    const regs = ctx.regs(); // before sysno is set: rax is still the guest's
     ctx.sysno = regs.words[2 * RAX]! | 0;
     const order = [14, 13, 12, 7, 9, 8]; // rdi, rsi, rdx, r10, r8, r9
     for (let i = 0; i < 6; i++) {
@@ -305,10 +329,13 @@ export class PtracePlatform implements Platform {
   }
 
   stats(): Record<string, number> {
+    const spaces = new Set<PtraceSpace>();
+    for (const ctx of this.#byTid.values()) spaces.add(ctx.space);
     return {
       syscalls: this.#syscalls,
       faults: this.#faults,
-      spaces: this.#spaces,
+      spacesMade: this.#spacesMade,
+      spaces: spaces.size,
       threads: this.#byTid.size,
     };
   }

@@ -3,7 +3,7 @@
  * run.ts in a process that is the zygote's parent.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, unlinkSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { R10, R8, R9, RAX, RDI, RDX, RIP, RSI, RSP } from '../../sentry/arch/regs.ts';
 import { clockNs } from '../../sentry/host/sys.ffi.ts';
 import type { Context, Platform, PlatformEvents } from '../../sentry/platform/platform.ts';
@@ -17,15 +17,17 @@ export const T_REPORT = 480;
 const MAP_PRIVATE_ANON = 0x22;
 const here = import.meta.dirname;
 
-const compiled = new Map<string, Buffer>();
+const binary = (name: string): string => `${here}/../../dist/guests/${name}.bin`;
 
-/** Compiles a guest to a flat binary, once per run. */
-export function guestCode(name: string): Buffer {
-  const known = compiled.get(name);
-  if (known !== undefined) return known;
-  const dir = `${here}/../../dist/guests`;
-  mkdirSync(dir, { recursive: true });
-  const out = `${dir}/${name}.${process.pid}.bin`;
+/** Compiles all guests to flat binaries. Not in the process that runs a platform: it has children of its own. */
+export function buildGuests(): void {
+  mkdirSync(`${here}/../../dist/guests`, { recursive: true });
+  for (const file of readdirSync(`${here}/guests`)) {
+    if (file.endsWith('.c')) compileGuest(file.slice(0, -2));
+  }
+}
+
+function compileGuest(name: string): void {
   execFileSync('cc', [
     '-O1',
     '-ffreestanding',
@@ -40,13 +42,9 @@ export function guestCode(name: string): Buffer {
     '-Wl,--oformat=binary',
     `-Wl,-T,${here}/guests/guest.ld`,
     '-o',
-    out,
+    binary(name),
     `${here}/guests/${name}.c`,
   ]);
-  const code = readFileSync(out);
-  unlinkSync(out);
-  compiled.set(name, code);
-  return code;
 }
 
 type Handler = (ctx: Context) => void;
@@ -134,7 +132,7 @@ export class Harness {
   load(name: string): Thread {
     const ctx = this.await<Context>((done) => this.platform.createAddressSpace(done));
     const t = this.newThread(ctx);
-    const code = guestCode(name);
+    const code = readFileSync(binary(name));
     const size = Math.ceil(code.length / 4096) * 4096 + 0x10000;
     ctx.mmap(CODE, size, 7, MAP_PRIVATE_ANON, -1, 0);
     ctx.mmap(STACK - STACK_SIZE, STACK_SIZE, 3, MAP_PRIVATE_ANON, -1, 0);

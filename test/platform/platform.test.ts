@@ -1,9 +1,12 @@
 /** Runs every case of cases.ts on every platform. */
-import { describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { cases } from './cases.ts';
+import { buildGuests } from './harness.ts';
 import { runCase } from './run-case.ts';
 
-for (const platform of ['systrap']) {
+beforeAll(buildGuests);
+
+for (const platform of ['systrap', 'ptrace']) {
   describe(`platform ${platform}`, () => {
     test.each(Object.keys(cases))('%s', async (name) => {
       expect(await runCase(platform, name)).toMatch(/^ok /m);

@@ -1,4 +1,5 @@
 /** Runs one platform test case: `run.ts PLATFORM CASE`, in a process started by dist/zygote-run. */
+import { PtracePlatform } from '../../platform-ptrace/ptrace/platform.ts';
 import { SystrapPlatform } from '../../platform-ptrace/systrap/systrap.ts';
 import { parseZygote } from '../../platform-ptrace/zygote.ts';
 import type { Platform } from '../../sentry/platform/platform.ts';
@@ -16,6 +17,7 @@ function makePlatform(name: string): Platform {
       sentrySpin: Number(process.env['SP'] ?? 2000),
       stubSpin: Number(process.env['GP'] ?? 2000),
     });
+  if (name === 'ptrace') return new PtracePlatform(zygote);
   throw new Error(`no platform ${name}`);
 }
 
