@@ -5,6 +5,7 @@ import { dirRows } from './dir.ts';
 import { fdRows } from './fd.ts';
 import { linkRows } from './link.ts';
 import { lockRows } from './locks.ts';
+import { mountRows } from './mount.ts';
 import { openRows } from './open.ts';
 import { statRows } from './stat.ts';
 import { syncRows } from './sync.ts';
@@ -16,6 +17,7 @@ export const fileRows: readonly SyscallRow[] = [
   ...fdRows,
   ...linkRows,
   ...lockRows,
+  ...mountRows,
   ...openRows,
   ...statRows,
   ...syncRows,

@@ -153,3 +153,25 @@ export function moveMount(m: Mount, to: Path): number {
   ns.count -= all.length;
   return attachMount(m, to);
 }
+
+/** pivot_root(2): `next` takes the place of `old`, which goes to `putOld`, a place in the new tree. 0 or −errno. */
+export function pivotRoot(old: Mount, next: Mount, putOld: Path): number {
+  const ns = old.ns;
+  if (ns === null || next.parent === null) return -EINVAL;
+  const parent = old.parent;
+  const place = old.mountpoint;
+  next.detach();
+  next.ns = ns;
+  if (parent === null || place === null) {
+    ns.root = next;
+  } else {
+    // `old` gives its place to `next`.
+    place.hold();
+    old.detach();
+    next.attach(parent, place, ns);
+    place.put();
+  }
+  old.attach(putOld.mount, putOld.dentry, ns);
+  ns.event++;
+  return 0;
+}

@@ -1,0 +1,227 @@
+/** mount(2), umount2(2), pivot_root(2) (fs/namespace.c). */
+import { EAGAIN, EBUSY, EFAULT, EINVAL, ENODEV, ENOENT, ENOTDIR, EPERM } from '../sentry/abi/errno.ts';
+import { PATH_MAX, AT_FDCWD } from '../sentry/abi/fcntl.ts';
+import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
+import { CAP_SYS_ADMIN } from '../sentry/auth/capability.ts';
+import { flags, path, ptr, str, type SysResult, type SyscallRow } from '../sentry/kernel/syscall-table.ts';
+import type { Task } from '../sentry/kernel/task.ts';
+import type { Path } from '../sentry/vfs/dentry.ts';
+import { fileSystemType } from '../sentry/vfs/fs-types.ts';
+import * as M from '../sentry/vfs/mount.ts';
+import { MS_BIND, MS_MOVE, MS_RDONLY, MS_REC, MS_REMOUNT, type Mount } from '../sentry/vfs/mount.ts';
+import {
+  attachMount,
+  cloneTree,
+  detachMount,
+  isPathBelow,
+  makeMount,
+  moveMount,
+  pivotRoot,
+  subtree,
+} from '../sentry/vfs/mount-namespace.ts';
+import { LOOKUP_DIRECTORY, LOOKUP_FOLLOW, nd } from '../sentry/vfs/walk.ts';
+import { walkAt } from './path.ts';
+
+const MS_MGC_VAL = 0xc0ed0000;
+const MS_NOUSER = 1 << 31;
+const PROPAGATION = M.MS_SHARED | M.MS_PRIVATE | M.MS_SLAVE | M.MS_UNBINDABLE;
+const ATIME_FLAGS = M.MS_NOATIME | M.MS_NODIRATIME | M.MS_RELATIME | M.MS_STRICTATIME;
+/** Flags that a mount keeps; the others say what to do, or are the super block's. */
+const MOUNT_FLAGS =
+  MS_RDONLY | M.MS_NOSUID | M.MS_NODEV | M.MS_NOEXEC | M.MS_NOSYMFOLLOW | M.MS_SYNCHRONOUS | ATIME_FLAGS;
+
+/** may_mount() and check_mnt(): privileged, and in the caller's own mount namespace. */
+function mayMount(t: Task): boolean {
+  return t.creds.has(CAP_SYS_ADMIN);
+}
+
+function isOurs(t: Task, m: Mount): boolean {
+  return m.ns !== null && m.ns === t.fs.root.mount.ns;
+}
+
+/** relatime unless the caller says otherwise. */
+function mountFlags(f: number): number {
+  const kept = f & MOUNT_FLAGS;
+  if ((kept & M.MS_STRICTATIME) !== 0) return kept & ~M.MS_RELATIME;
+  return (kept & M.MS_NOATIME) !== 0 ? kept & ~M.MS_RELATIME : kept | M.MS_RELATIME;
+}
+
+/** copy_mount_string(): '' for a null pointer. */
+function optionalString(t: Task, addr: number): string | number {
+  return addr === 0 ? '' : t.mem.copyInString(addr, PATH_MAX);
+}
+
+const page = Buffer.alloc(4096);
+
+/** copy_mount_options(): up to a page, however much of it can be read. */
+function mountData(t: Task, addr: number): string | number {
+  if (addr === 0) return '';
+  const n = t.mem.copyInPartial(addr, page, 0, 4096);
+  if (n <= 0) return -EFAULT;
+  const nul = page.indexOf(0);
+  return page.toString('latin1', 0, nul >= 0 && nul < n ? nul : Math.min(n, 4095));
+}
+
+export function sysMount(t: Task, a: SyscallArgs): SysResult {
+  const type = optionalString(t, a.addr(2));
+  if (typeof type === 'number') return type;
+  const source = optionalString(t, a.addr(0));
+  if (typeof source === 'number') return source;
+  const data = mountData(t, a.addr(4));
+  if (typeof data === 'number') return data;
+  const r = walkAt(t, AT_FDCWD, a.addr(1), LOOKUP_FOLLOW);
+  if (r !== 0) return r;
+  const at = nd.path();
+  let f = a.int(3);
+  if ((f & 0xffff0000) >>> 0 === MS_MGC_VAL) f &= 0xffff;
+  if ((f & MS_NOUSER) !== 0) return -EINVAL;
+  if (!mayMount(t)) return -EPERM;
+  if ((f & MS_REMOUNT) !== 0) return remount(t, at, f, data);
+  if ((f & MS_BIND) !== 0) return bind(t, a.addr(0), at, f);
+  if ((f & PROPAGATION) !== 0) return changePropagation(t, at, f);
+  if ((f & MS_MOVE) !== 0) return move(t, a.addr(0), at);
+  return mountNew(t, type, source, at, f, data);
+}
+
+/** Remount: with MS_BIND only this mount's flags, otherwise the super block's options too. */
+function remount(t: Task, at: Path, f: number, data: string): SysResult {
+  const { mount } = at;
+  if (at.dentry !== mount.root || !isOurs(t, mount)) return -EINVAL;
+  const atime = (f & ATIME_FLAGS) === 0 ? mount.flags & ATIME_FLAGS : 0;
+  if ((f & MS_BIND) === 0) {
+    const r = mount.sb.reconfigure(data);
+    if (r < 0) return r;
+  }
+  mount.flags = mountFlags(f | atime);
+  mount.ns!.event++;
+  return 0;
+}
+
+function bind(t: Task, sourceAddr: number, at: Path, f: number): SysResult {
+  const r = walkAt(t, AT_FDCWD, sourceAddr, LOOKUP_FOLLOW);
+  if (r !== 0) return r;
+  const from = nd.path();
+  if (!isOurs(t, from.mount) || !isOurs(t, at.mount)) return -EINVAL;
+  return attach(cloneTree(from, (f & MS_REC) !== 0), at);
+}
+
+/** graft_tree(): directories on directories, anything else on anything else. The mount is given up if that fails. */
+function attach(m: Mount, at: Path): SysResult {
+  let r = m.root.inode!.isDir === at.dentry.inode!.isDir ? 0 : -ENOTDIR;
+  if (at.dentry.inode!.dead) r = -ENOENT;
+  if (r === 0) r = attachMount(m, at);
+  if (r !== 0) for (const c of subtree(m).reverse()) giveUp(c);
+  return r;
+}
+
+function giveUp(m: Mount): void {
+  m.detach();
+  m.release();
+}
+
+/** Shared, slave, private, unbindable: accepted for mount roots; nothing is propagated, as every mount has no peers. */
+function changePropagation(t: Task, at: Path, f: number): SysResult {
+  const kind = f & PROPAGATION;
+  if ((kind & (kind - 1)) !== 0 || (f & ~(PROPAGATION | MS_REC | M.MS_SILENT)) !== 0) return -EINVAL;
+  return at.dentry !== at.mount.root || !isOurs(t, at.mount) ? -EINVAL : 0;
+}
+
+function move(t: Task, sourceAddr: number, at: Path): SysResult {
+  const r = walkAt(t, AT_FDCWD, sourceAddr, LOOKUP_FOLLOW);
+  if (r !== 0) return r;
+  const { mount, dentry } = nd;
+  if (dentry !== mount.root || !isOurs(t, mount) || !isOurs(t, at.mount)) return -EINVAL;
+  if (dentry.inode!.isDir !== at.dentry.inode!.isDir) return -EINVAL;
+  return moveMount(mount, at);
+}
+
+function mountNew(t: Task, type: string, source: string, at: Path, f: number, data: string): SysResult {
+  if (type === '') return -EINVAL;
+  const fs = fileSystemType(type);
+  if (fs === undefined) return -ENODEV;
+  if (!isOurs(t, at.mount)) return -EINVAL;
+  const sb = fs.mount(t, source, f, data);
+  if (typeof sb === 'number') return sb;
+  if (at.mount.sb === sb && at.dentry === at.mount.root) return -EBUSY;
+  return attach(makeMount(sb, mountFlags(f), source === '' ? 'none' : source), at);
+}
+
+const MNT_FORCE = 1;
+const MNT_DETACH = 2;
+const MNT_EXPIRE = 4;
+const UMOUNT_NOFOLLOW = 8;
+
+/** Mounts that one umount2(MNT_EXPIRE) has marked. */
+const expiring = new WeakSet<Mount>();
+
+export function sysUmount2(t: Task, a: SyscallArgs): SysResult {
+  const f = a.int(1);
+  if ((f & ~(MNT_FORCE | MNT_DETACH | MNT_EXPIRE | UMOUNT_NOFOLLOW)) !== 0) return -EINVAL;
+  const r = walkAt(t, AT_FDCWD, a.addr(0), (f & UMOUNT_NOFOLLOW) !== 0 ? 0 : LOOKUP_FOLLOW);
+  if (r !== 0) return r;
+  const { mount, dentry } = nd;
+  if (!mayMount(t)) return -EPERM;
+  if (dentry !== mount.root || !isOurs(t, mount)) return -EINVAL;
+  if ((f & MNT_EXPIRE) !== 0) {
+    if ((f & (MNT_FORCE | MNT_DETACH)) !== 0 || mount === t.fs.root.mount) return -EINVAL;
+    if (mount.refs > 0 || mount.children.length > 0) return -EBUSY;
+    if (!expiring.has(mount)) {
+      expiring.add(mount);
+      return -EAGAIN;
+    }
+  }
+  return detachMount(mount, (f & MNT_DETACH) !== 0);
+}
+
+export function sysPivotRoot(t: Task, a: SyscallArgs): SysResult {
+  if (!mayMount(t)) return -EPERM;
+  let r = walkAt(t, AT_FDCWD, a.addr(0), LOOKUP_FOLLOW | LOOKUP_DIRECTORY);
+  if (r !== 0) return r;
+  const to = nd.path();
+  r = walkAt(t, AT_FDCWD, a.addr(1), LOOKUP_FOLLOW | LOOKUP_DIRECTORY);
+  if (r !== 0) return r;
+  const putOld = nd.path();
+  const { root } = t.fs;
+  if (!isOurs(t, to.mount) || !isOurs(t, putOld.mount)) return -EINVAL;
+  if (to.dentry.inode!.dead) return -ENOENT;
+  if (to.mount === root.mount || putOld.mount === root.mount) return -EBUSY;
+  if (root.dentry !== root.mount.root || to.dentry !== to.mount.root) return -EINVAL;
+  if (!isPathBelow(putOld, to) || !isPathBelow(to, root)) return -EINVAL;
+  const old: Path = { mount: root.mount, dentry: root.dentry };
+  r = pivotRoot(old.mount, to.mount, putOld);
+  if (r !== 0) return r;
+  // chroot_fs_refs(): whoever has the old root or works in it moves to the new one.
+  for (const group of t.kernel.pidNs.groups()) {
+    for (const task of group.tasks) {
+      const { fs } = task;
+      if (fs.root.mount === old.mount && fs.root.dentry === old.dentry) fs.setRoot(to);
+      if (fs.cwd.mount === old.mount && fs.cwd.dentry === old.dentry) fs.setCwd(to);
+    }
+  }
+  return 0;
+}
+
+const flagNames = flags(
+  Object.fromEntries(
+    Object.entries(M).filter(([k, v]) => k.startsWith('MS_') && typeof v === 'number'),
+  ) as Record<string, number>,
+);
+
+export const mountRows: SyscallRow[] = [
+  { nr: 155, name: 'pivot_root', fn: sysPivotRoot, args: [path, path], support: 'full' },
+  {
+    nr: 165,
+    name: 'mount',
+    fn: sysMount,
+    args: [str, path, str, flagNames, ptr],
+    support: 'partial',
+    note: 'no mount propagation; types as in /proc/filesystems',
+  },
+  {
+    nr: 166,
+    name: 'umount2',
+    fn: sysUmount2,
+    args: [path, flags({ MNT_FORCE, MNT_DETACH, MNT_EXPIRE, UMOUNT_NOFOLLOW })],
+    support: 'full',
+  },
+];
