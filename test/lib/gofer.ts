@@ -48,13 +48,15 @@ export function startGofer(mounts: readonly TestMount[], timeoutS = 10): GoferPr
   writeFileSync(join(dir, 'config'), JSON.stringify({ exports: mounts }));
   const config = openSync(join(dir, 'config'), 'r');
   rmSync(dir, { recursive: true });
+  // Stands for the directory of the program's files.
+  const dist = openSync('/dev/null', 'r');
   const [control, childControl] = socketPair();
   const [socket, childSocket] = socketPair();
   const program = join(import.meta.dirname, '../../dist/gofer.cjs');
   const child = spawn(process.execPath, [program], {
-    stdio: ['ignore', 'ignore', 'pipe', childControl, childSocket, config],
+    stdio: ['ignore', 'ignore', 'pipe', childControl, childSocket, config, dist],
   });
-  for (const fd of [config, childControl, childSocket]) closeSync(fd);
+  for (const fd of [config, dist, childControl, childSocket]) closeSync(fd);
   const launcher = new ControlChannel(control);
   if (launcher.receive(true) !== MSG_READY) throw new Error('the gofer did not start');
   launcher.send(MSG_GO, 0);
