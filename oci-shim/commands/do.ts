@@ -5,12 +5,15 @@ import { Command } from 'commander';
 import { CAP_LAST_CAP } from '../../sentry/auth/capability.ts';
 import { MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY } from '../../sentry/vfs/mount.ts';
 import type { GlobalOptions } from '../global-options.ts';
+import { openImage, type UnpackedImage } from '../image/image.ts';
+import { resolveUser } from '../image/user.ts';
 import { launch, type Export } from '../launch.ts';
 import type { MountConfig, ProcessConfig, SandboxConfig } from '../sandbox-config.ts';
 import { UserError } from '../user-error.ts';
 
 interface DoOptions {
   root?: string;
+  image?: string;
   cwd?: string;
   env: string[];
   volume: string[];
@@ -27,6 +30,7 @@ export function doCommand(globals: () => GlobalOptions): Command {
     .description('run one command in a sandbox over the host’s files; writes stay in memory')
     .usage('[options] -- COMMAND [ARG...]')
     .option('--root <dir>', 'use DIR as the root file system (default: the host’s /)')
+    .option('--image <file>', 'use an image as the root: a "docker save" or OCI layout archive')
     .option('--cwd <dir>', 'working directory in the sandbox (default: the current one if it exists there)')
     .option('--env <name=value>', 'set an environment variable; repeatable', collect, [])
     .option(
@@ -39,12 +43,10 @@ export function doCommand(globals: () => GlobalOptions): Command {
     .option('--force-overlay <bool>', '"false": write through to the root instead of to memory', 'true')
     .option('--network <mode>', '"none": own loopback only; "host": sockets of the host’s network', 'none')
     .option('--hostname <name>', 'host name in the sandbox')
-    .argument('<command...>', 'program and its arguments')
+    .argument('[command...]', 'program and its arguments (default with --image: the image’s)')
     .passThroughOptions()
     .addHelpText('after', HELP)
-    .action((args: string[], options: DoOptions) => {
-      runDo(args, options, globals());
-    });
+    .action((args: string[], options: DoOptions) => runDo(args, options, globals()));
 }
 
 const HELP = `
@@ -55,7 +57,7 @@ Examples:
 
 The exit status is the command's; 126 and 127 as in a shell, 125 if the sandbox itself failed.`;
 
-function runDo(args: string[], options: DoOptions, globals: GlobalOptions): void {
+async function runDo(args: string[], options: DoOptions, globals: GlobalOptions): Promise<void> {
   if (options.forceOverlay !== 'true' && options.forceOverlay !== 'false') {
     throw new UserError(`--force-overlay=${options.forceOverlay}: must be "true" or "false"`);
   }
@@ -66,7 +68,21 @@ function runDo(args: string[], options: DoOptions, globals: GlobalOptions): void
     throw new UserError('--memory-overlay and --force-overlay=false exclude each other');
   }
   const writeThrough = options.forceOverlay === 'false';
-  const exports: Export[] = [{ path: rootDir(options), readOnly: !writeThrough, exclusive: !writeThrough }];
+  if (options.image !== undefined && options.root !== undefined) {
+    throw new UserError('--image and --root exclude each other');
+  }
+  if (options.image !== undefined && writeThrough) {
+    throw new UserError('--image and --force-overlay=false exclude each other: images stay as they are');
+  }
+  if (args.length === 0 && options.image === undefined) throw new UserError('do: no command given');
+  const image = options.image === undefined ? null : await openImage(options.image);
+  for (const note of image?.notes ?? []) process.stderr.write(`runsc-ts: ${note}\n`);
+  const roots = image?.layers ?? [rootDir(options)];
+  const exports: Export[] = roots.map((path) => ({
+    path,
+    readOnly: !writeThrough,
+    exclusive: !writeThrough,
+  }));
   const layers = exports.map((_, i) => i);
   const mounts = [...standardMounts(), ...options.volume.map((v) => volume(v, exports))];
   const config: SandboxConfig = {
@@ -74,7 +90,7 @@ function runDo(args: string[], options: DoOptions, globals: GlobalOptions): void
     platform: globals.platform,
     hostname: options.hostname ?? 'runsc-ts',
     domainname: '(none)',
-    process: processConfig(args, options),
+    process: image === null ? processConfig(args, options) : imageProcess(args, options, image),
     root: { layers, overlay: writeThrough ? 'none' : 'memory', readOnly: false },
     mounts,
     maskedPaths: [],
@@ -147,7 +163,7 @@ function processConfig(args: string[], options: DoOptions): ProcessConfig {
   }
   const uid = process.getuid!();
   const gid = process.getgid!();
-  const caps = uid === 0 ? Array.from({ length: CAP_LAST_CAP + 1 }, (_, i) => i) : [];
+  const caps = uid === 0 ? allCapabilities() : [];
   const inherited = Object.entries(process.env).map(([k, v]) => `${k}=${v}`);
   const cwd = options.cwd ?? (options.root === undefined ? process.cwd() : '/');
   if (!isAbsolute(cwd)) throw new UserError(`--cwd ${cwd}: must be an absolute path`);
@@ -166,6 +182,34 @@ function processConfig(args: string[], options: DoOptions): ProcessConfig {
     terminal: false,
   };
 }
+
+/** What `docker run` would start: environment, user and directory are the image's. A given command replaces its own. */
+function imageProcess(args: string[], options: DoOptions, image: UnpackedImage): ProcessConfig {
+  const { config } = image;
+  const command = args.length > 0 ? args : [...config.entrypoint, ...config.cmd];
+  if (command.length === 0) throw new UserError(`${options.image!}: the image names no command, give one`);
+  const user = resolveUser(config.user, image.layers);
+  const base = processConfig(command, { ...options, cwd: options.cwd ?? config.workingDir });
+  const inherited = [`PATH=${DEFAULT_PATH}`, `HOME=${user.home}`, `TERM=${process.env['TERM'] ?? 'xterm'}`];
+  // The sandbox's own capabilities: whoever started it on the host, its root is root.
+  const all = allCapabilities();
+  const caps = user.uid === 0 ? all : [];
+  return {
+    ...base,
+    env: mergeEnv([...inherited, ...config.env], options.env),
+    uid: user.uid,
+    gid: user.gid,
+    additionalGids: user.additionalGids,
+    umask: 0o022,
+    capabilities: { ...base.capabilities, bounding: all, effective: caps, permitted: caps },
+  };
+}
+
+function allCapabilities(): number[] {
+  return Array.from({ length: CAP_LAST_CAP + 1 }, (_, i) => i);
+}
+
+const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** Later settings of a name win. */
 function mergeEnv(base: readonly string[], extra: readonly string[]): string[] {
