@@ -12,6 +12,7 @@ import {
 } from '../sentry/fsimpl/tmpfs/super-block.ts';
 import { registerConsole } from '../sentry/fsimpl/tty/host-tty.ts';
 import type { Kernel } from '../sentry/kernel/kernel.ts';
+import { installUnixPaths } from '../syscalls/unix-paths.ts';
 import { registerFileSystem } from '../sentry/vfs/fs-types.ts';
 import { installTerminals } from '../syscalls/terminals.ts';
 
@@ -26,6 +27,7 @@ export function registerParts(kernel: Kernel, env: { host: HostFacts }): void {
   registerMqueue();
   registerConsole();
   installTerminals();
+  installUnixPaths();
   setTmpfsMemoryTotal(env.host.memTotal);
   registerFileSystem({
     name: 'tmpfs',

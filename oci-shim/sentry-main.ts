@@ -22,6 +22,7 @@ import { SocketChannel } from '../gofer/client/channel.ts';
 import { RemoteGofer } from '../gofer/client/client.ts';
 import { HOST_EPOLLIN, hostPoller } from '../sentry/host/poller.ffi.ts';
 import { close } from '../sentry/host/sys.ffi.ts';
+import { registerSocketFamilies } from '../sentry/socket/register.ts';
 import type { Kernel } from '../sentry/kernel/kernel.ts';
 import { SI_USER } from '../sentry/abi/signal.ts';
 import { sigInfoUser } from '../sentry/kernel/sig-info.ts';
@@ -63,6 +64,7 @@ function main(): void {
   });
   if (gofer.hello() < 0) throw new Error('the gofer does not answer');
   if (!control.waitForPivot()) return;
+  registerSocketFamilies();
   lockSentry(config.platform);
 
   let ended: number | null = null;

@@ -23,6 +23,7 @@ import { schedulerRows } from './scheduler.ts';
 import { seccompRows } from './seccomp.ts';
 import { signalRows } from './signal.ts';
 import { waitRows } from './wait.ts';
+import { signalfdRows } from './signalfd.ts';
 import { socketMsgRows } from './socket-msg.ts';
 import { socketRows } from './socket.ts';
 import { rlimitRows } from './rlimit.ts';
@@ -53,6 +54,7 @@ const rows: readonly SyscallRow[] = [
   ...seccompRows,
   ...signalRows,
   ...waitRows,
+  ...signalfdRows,
   ...socketMsgRows,
   ...socketRows,
   ...rlimitRows,

@@ -12,6 +12,10 @@ export interface SentryFilterOptions {
 const SECCOMP_NOTIF = [0xc0502100, 0xc0182101, 0x40082102, 0x40182103, 0x40082104];
 /** TIOCGPGRP TIOCSWINSZ TIOCOUTQ FIONREAD, and SIOCATMARK: state of donated terminals, pipes and sockets. */
 const IO_STATE = [0x540f, 0x5414, 0x5411, 0x541b, 0x8905];
+/** SIOCGIFNAME CONF FLAGS ADDR DSTADDR BRDADDR NETMASK METRIC MTU HWADDR INDEX TXQLEN MAP: facts about interfaces. */
+const IF_FACTS = [
+  0x8910, 0x8912, 0x8913, 0x8915, 0x8917, 0x8919, 0x891b, 0x891d, 0x8921, 0x8927, 0x8933, 0x8942, 0x8970,
+];
 /** GETLK SETLK SETLKW, OFD_GETLK OFD_SETLK OFD_SETLKW, SETPIPE_SZ GETPIPE_SZ, ADD_SEALS GET_SEALS */
 const FCNTL = [5, 6, 7, 36, 37, 38, 1031, 1032, 1033, 1034];
 const SIGKILL = 9;
@@ -54,6 +58,7 @@ export function sentryRows(options: SentryFilterOptions): Row[] {
     { calls: 'ftruncate fallocate fdatasync sync_file_range fstatfs copy_file_range', why: 'the same' },
     { calls: 'fcntl', when: [[{ arg: 1, is: FCNTL }]], why: 'host locks, pipe sizes, seals of memfds' },
     { calls: 'ioctl', when: [[{ arg: 1, is: IO_STATE }]], why: 'donated terminals, pipes and sockets' },
+    { calls: 'ioctl', when: [[{ arg: 1, is: IF_FACTS }]], why: 'interface queries of guests' },
     { calls: 'memfd_create', why: 'shared guest memory, slot areas, tmpfs files' },
     { calls: 'pidfd_open pidfd_send_signal waitid', why: 'ends of guest processes' },
     { calls: 'timerfd_create timerfd_settime timerfd_gettime', why: 'guest timers' },

@@ -4,15 +4,18 @@ import {
   EAGAIN,
   ECONNREFUSED,
   ECONNRESET,
+  EEXIST,
   EINVAL,
   EISCONN,
   EMSGSIZE,
+  ENODATA,
   ENOPROTOOPT,
   ENOTCONN,
   EOPNOTSUPP,
   EPERM,
   EPIPE,
   EPROTOTYPE,
+  ERANGE,
 } from '../../abi/errno.ts';
 import * as S from '../../abi/socket.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
@@ -109,9 +112,9 @@ export class UnixSocket extends Socket {
       if (r < 0) return r;
     } else {
       const inode = makeSocketNode(t, name.name);
-      if (typeof inode === 'number') return inode === -17 ? -EADDRINUSE : inode;
+      if (typeof inode === 'number') return inode === -EEXIST ? -EADDRINUSE : inode;
       inode.boundSocket = this;
-      this.node = inode;
+      this.node = inode.hold();
     }
     this.name = name;
     this.bound = true;
@@ -484,9 +487,9 @@ export class UnixSocket extends Socket {
       return Math.min(len, 12);
     }
     if (name === S.SO_PEERGROUPS) {
-      if (this.peerCreds === null) return -61;
+      if (this.peerCreds === null) return -ENODATA;
       const groups = this.peerCreds.groups;
-      if (len < groups.length * 4) return -34;
+      if (len < groups.length * 4) return -ERANGE;
       groups.forEach((g, i) => out.writeUInt32LE(g, 4 * i));
       return groups.length * 4;
     }
@@ -528,7 +531,10 @@ export class UnixSocket extends Socket {
   protected override release(): void {
     this.released = true;
     if (this.name.kind === 'abstract' && this.bound) releaseAbstract(this.name.name, this);
-    if (this.node !== null && this.node.boundSocket === this) this.node.boundSocket = null;
+    if (this.node !== null) {
+      if (this.node.boundSocket === this) this.node.boundSocket = null;
+      this.node.drop();
+    }
     const unread = this.queue.length > 0;
     const embryos = this.accepting;
     this.accepting = [];

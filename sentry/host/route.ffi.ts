@@ -1,0 +1,62 @@
+/** The sentry's one route socket on the host (AF_NETLINK, NETLINK_ROUTE): opened before it confines itself, used for queries only. */
+import { HostBuffer } from './memory.ffi.ts';
+import { recv, send, socket } from './net.ffi.ts';
+
+const AF_NETLINK = 16;
+const SOCK_RAW = 3;
+const NLMSG_ERROR = 2;
+const NLMSG_DONE = 3;
+const NLM_F_MULTI = 2;
+const HDR = 16;
+/** The kernel's dump chunks are at most 32 KiB (netlink_dump). */
+const CHUNK = 64 * 1024;
+const MAX_CHUNKS = 256;
+
+const request = new HostBuffer(4096);
+let reply: HostBuffer | null = null;
+let fd = -1;
+let seq = 1;
+
+/** Before the sentry's system call filter: afterwards no netlink socket can be made. */
+export function openRouteSocket(): void {
+  if (fd < 0) fd = socket(AF_NETLINK, SOCK_RAW, 0);
+}
+
+/**
+ * Sends one request (its length, type and flags are set) and returns the datagrams of the answer; null if there is no socket
+ * or it failed.
+ */
+export function routeQuery(message: Uint8Array): Buffer[] | null {
+  if (fd < 0 || message.length > request.size) return null;
+  reply ??= new HostBuffer(CHUNK);
+  while (recv(fd, reply.addr, CHUNK, 0) > 0);
+  request.bytes.set(message);
+  const mine = seq++;
+  request.u32[2] = mine;
+  request.u32[3] = 0;
+  if (send(fd, request.addr, message.length, 0, null) < 0) return null;
+  const out: Buffer[] = [];
+  for (let i = 0; i < MAX_CHUNKS; i++) {
+    const n = recv(fd, reply.addr, CHUNK, 0);
+    if (n < HDR) break;
+    if (reply.u32[2] !== mine) continue;
+    const chunk = Buffer.from(reply.bytes.subarray(0, n));
+    out.push(chunk);
+    if (ends(chunk)) break;
+  }
+  return out;
+}
+
+/** True if the datagram is the last of an answer. */
+function ends(chunk: Buffer): boolean {
+  let multi = false;
+  for (let at = 0; at + HDR <= chunk.length;) {
+    const len = chunk.readUInt32LE(at);
+    const type = chunk.readUInt16LE(at + 4);
+    if (type === NLMSG_DONE || type === NLMSG_ERROR) return true;
+    multi = (chunk.readUInt16LE(at + 6) & NLM_F_MULTI) !== 0;
+    if (len < HDR) return true;
+    at += Math.ceil(len / 4) * 4;
+  }
+  return !multi;
+}

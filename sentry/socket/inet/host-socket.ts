@@ -1,0 +1,268 @@
+/**
+ * HostSocket: AF_INET and AF_INET6 through sockets of the host kernel, opened by the sentry in its own network namespace
+ * (hostinet). Each has an open file description of its own, so it is non-blocking for good.
+ */
+import {
+  EAFNOSUPPORT,
+  EALREADY,
+  EINPROGRESS,
+  EINVAL,
+  EMSGSIZE,
+  ENOPROTOOPT,
+  EPERM,
+  EPROTONOSUPPORT,
+  ESOCKTNOSUPPORT,
+} from '../../abi/errno.ts';
+import * as S from '../../abi/socket.ts';
+import { ioctl as hostIoctl, pollNow } from '../../host/file-io.ffi.ts';
+import { HostBuffer } from '../../host/memory.ffi.ts';
+import * as net from '../../host/net.ffi.ts';
+import { HOST_EPOLLET, hostPoller } from '../../host/poller.ffi.ts';
+import { close } from '../../host/sys.ffi.ts';
+import { hostAddressOf } from '../../usermem/io-buffer.ts';
+import type { CallContext } from '../../vfs/call-context.ts';
+import * as W from '../../waiter/wait-queue.ts';
+import { SocketOptions } from '../options.ts';
+import { registerSocketProvider } from '../providers.ts';
+import { Socket, type RecvInfo, type SendInfo } from '../socket.ts';
+import { netIoctl } from './net-ioctl.ts';
+import { checkControl, mayGet, maySet } from './options.ts';
+
+const IPPROTO_ICMP = 1;
+const IPPROTO_TCP = 6;
+const IPPROTO_UDP = 17;
+const IPPROTO_ICMPV6 = 58;
+const SOCKADDR_IN = 16;
+/** SIN6_LEN_RFC2133 */
+const SOCKADDR_IN6_MIN = 24;
+const SIOCATMARK = 0x8905;
+
+const WATCHED = W.EPOLLIN | W.EPOLLOUT | W.EPOLLPRI | W.EPOLLRDHUP;
+const POLLED = WATCHED | W.EPOLLRDNORM | W.EPOLLWRNORM | W.EPOLLRDBAND | W.EPOLLWRBAND;
+const SEND_FLAGS = S.MSG_OOB | S.MSG_DONTROUTE | S.MSG_EOR | S.MSG_CONFIRM | S.MSG_MORE | S.MSG_FASTOPEN;
+
+const bounce = new HostBuffer(256 * 1024);
+const word = new HostBuffer(8);
+const message: net.HostMessage = { name: new Uint8Array(0), control: new Uint8Array(0), flags: 0 };
+
+export class HostSocket extends Socket {
+  readonly hostFd: number;
+  private watched = false;
+  private lingerSec = 0;
+  /** For SO_RCVTIMEO and SO_SNDTIMEO, which are ours: the host socket never waits. */
+  private readonly options = new SocketOptions();
+
+  constructor(
+    t: CallContext | null,
+    domain: number,
+    type: number,
+    protocol: number,
+    flags: number,
+    hostFd: number,
+  ) {
+    super(t, domain, type, protocol, flags);
+    this.hostFd = hostFd;
+  }
+
+  /** Edge-triggered, so that each event of the host reaches guests' epoll instances once. */
+  private watch(): void {
+    if (this.watched) return;
+    this.watched = true;
+    hostPoller().add(this.hostFd, WATCHED | HOST_EPOLLET, (events) => {
+      let e = events & (WATCHED | W.EPOLLERR | W.EPOLLHUP);
+      if ((e & W.EPOLLIN) !== 0) e |= W.EPOLLRDNORM;
+      if ((e & W.EPOLLOUT) !== 0) e |= W.EPOLLWRNORM;
+      this.waiters.wake(e);
+    });
+  }
+
+  override poll(): number {
+    this.watch();
+    const r = pollNow(this.hostFd, POLLED);
+    return r < 0 ? W.EPOLLERR : r;
+  }
+
+  override bind(_t: CallContext, addr: Uint8Array): number {
+    const r = checkAddress(addr);
+    return r < 0 ? r : net.bind(this.hostFd, addr);
+  }
+
+  override listen(_t: CallContext, backlog: number): number {
+    return net.listen(this.hostFd, backlog);
+  }
+
+  override connect(_t: CallContext, addr: Uint8Array): number {
+    const ok = checkAddress(addr);
+    if (ok < 0) return ok;
+    this.watch();
+    const r = net.connect(this.hostFd, addr);
+    // A blocking connect that a signal interrupted goes on when it is called again.
+    return r === -EALREADY && (this.flags & S.SOCK_NONBLOCK) === 0 ? -EINPROGRESS : r;
+  }
+
+  override finishConnect(): number {
+    const ready = pollNow(this.hostFd, W.EPOLLOUT);
+    if (ready === 0) return -EINPROGRESS;
+    const r = net.getsockopt(this.hostFd, S.SOL_SOCKET, S.SO_ERROR, word.bytes, 4);
+    return r < 0 ? r : 0 - word.i32[0]!;
+  }
+
+  override accept(t: CallContext, flags: number): Socket | number {
+    this.watch();
+    const fd = net.accept(this.hostFd);
+    return fd < 0 ? fd : new HostSocket(t, this.domain, this.type, this.protocol, flags, fd);
+  }
+
+  override shutdown(how: number): number {
+    return net.shutdown(this.hostFd, how);
+  }
+
+  override getName(peer: boolean): Uint8Array | number {
+    return peer ? net.getpeername(this.hostFd) : net.getsockname(this.hostFd);
+  }
+
+  override send(
+    _t: CallContext,
+    buf: Uint8Array,
+    off: number,
+    len: number,
+    flags: number,
+    info: SendInfo | null,
+  ): number {
+    let to: Uint8Array | null = null;
+    if (info !== null && info.name !== null) {
+      const ok = checkAddress(info.name);
+      if (ok < 0) return ok;
+      to = info.name;
+    }
+    let addr = hostAddressOf(buf, off, len);
+    let n = len;
+    if (addr < 0) {
+      if (len > bounce.size && this.messages) return -EMSGSIZE;
+      n = Math.min(len, bounce.size);
+      bounce.bytes.set(buf.subarray(off, off + n));
+      addr = bounce.addr;
+    }
+    const f = flags & SEND_FLAGS;
+    if (info === null || info.control === null) {
+      const r = net.send(this.hostFd, addr, n, f, to);
+      if (r < 0) this.watch();
+      return r;
+    }
+    const ok = checkControl(info.control);
+    if (ok < 0) return ok;
+    this.watch();
+    return net.sendControl(this.hostFd, addr, n, f, to, info.control);
+  }
+
+  override recv(
+    _t: CallContext,
+    buf: Uint8Array,
+    off: number,
+    len: number,
+    flags: number,
+    info: RecvInfo | null,
+  ): number {
+    let addr = hostAddressOf(buf, off, len);
+    const copied = addr < 0;
+    const room = copied ? Math.min(len, bounce.size) : len;
+    if (copied) addr = bounce.addr;
+    // On a stream MSG_TRUNC would discard data without copying it.
+    const stream = this.type === S.SOCK_STREAM;
+    const f = flags & (S.MSG_PEEK | S.MSG_OOB | S.MSG_ERRQUEUE | (stream ? 0 : S.MSG_TRUNC));
+    let r: number;
+    if (info === null || (stream && info.controlRoom === 0 && (f & S.MSG_ERRQUEUE) === 0)) {
+      r = net.recv(this.hostFd, addr, room, f);
+    } else {
+      r = net.recvMessage(this.hostFd, addr, room, f, info.controlRoom, message);
+      if (r >= 0) {
+        info.name = message.name;
+        info.control = message.control.length > 0 ? message.control : null;
+        info.msgFlags |= message.flags & ~S.MSG_CMSG_CLOEXEC;
+        if (r > room) info.fullLen = r;
+      }
+    }
+    if (r < 0) {
+      this.watch();
+      return r;
+    }
+    const n = Math.min(r, room);
+    if (copied && n > 0) buf.set(bounce.bytes.subarray(0, n), off);
+    return n;
+  }
+
+  override getOption(_t: CallContext, level: number, name: number, out: Buffer, len: number): number {
+    if (level === S.SOL_SOCKET && isTimeout(name)) return this.options.get(this, false, name, out, len);
+    if (!mayGet(level, name)) return -ENOPROTOOPT;
+    return net.getsockopt(this.hostFd, level, name, out, len);
+  }
+
+  override setOption(t: CallContext, level: number, name: number, value: Buffer): number {
+    if (level === S.SOL_SOCKET && isTimeout(name)) return this.options.set(t, this, name, value);
+    if (!maySet(level, name)) return -ENOPROTOOPT;
+    const r = net.setsockopt(this.hostFd, level, name, value);
+    if (r === 0 && level === S.SOL_SOCKET && name === S.SO_LINGER) {
+      this.lingerSec = value.readInt32LE(0) !== 0 ? value.readInt32LE(4) : 0;
+    }
+    return r;
+  }
+
+  override ioctl(t: CallContext, cmd: number, arg: number): number {
+    if (cmd === S.SIOCINQ || cmd === S.SIOCOUTQ || cmd === SIOCATMARK) {
+      const r = hostIoctl(this.hostFd, cmd, word.addr);
+      return r < 0 ? r : t.mem.writeU32(arg, word.u32[0]!);
+    }
+    return netIoctl(t, this.hostFd, cmd, arg);
+  }
+
+  protected override release(): void {
+    if (this.watched) hostPoller().remove(this.hostFd);
+    // close(2) of a lingering socket waits, even of a non-blocking one.
+    if (this.lingerSec > 0) net.setsockopt(this.hostFd, S.SOL_SOCKET, S.SO_LINGER, new Uint8Array(8));
+    close(this.hostFd);
+  }
+}
+
+function checkAddress(addr: Uint8Array): number {
+  if (addr.length < 2) return -EINVAL;
+  const family = addr[0]! + addr[1]! * 256;
+  if (family === S.AF_UNSPEC) return 0;
+  if (family === S.AF_INET) return addr.length < SOCKADDR_IN ? -EINVAL : 0;
+  if (family === S.AF_INET6) return addr.length < SOCKADDR_IN6_MIN ? -EINVAL : 0;
+  return -EAFNOSUPPORT;
+}
+
+function isTimeout(name: number): boolean {
+  return (
+    name === S.SO_RCVTIMEO ||
+    name === S.SO_SNDTIMEO ||
+    name === S.SO_RCVTIMEO_NEW ||
+    name === S.SO_SNDTIMEO_NEW
+  );
+}
+
+/** Protocols that guests get, by type; 0 means the default one. */
+function checkProtocol(domain: number, type: number, protocol: number): number {
+  if (type === S.SOCK_STREAM) return protocol === 0 || protocol === IPPROTO_TCP ? 0 : -EPROTONOSUPPORT;
+  if (type === S.SOCK_DGRAM) {
+    const icmp = domain === S.AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6;
+    return protocol === 0 || protocol === IPPROTO_UDP || protocol === icmp ? 0 : -EPROTONOSUPPORT;
+  }
+  return type === S.SOCK_RAW ? -EPERM : -ESOCKTNOSUPPORT;
+}
+
+/** Offers AF_INET and AF_INET6 by sockets of the host. */
+export function registerHostInet(): void {
+  for (const domain of [S.AF_INET, S.AF_INET6]) {
+    registerSocketProvider(domain, {
+      create(t, type, protocol, flags) {
+        const ok = checkProtocol(domain, type, protocol);
+        if (ok < 0) return ok;
+        const fd = net.socket(domain, type, protocol);
+        if (fd < 0) return fd;
+        const proto = protocol !== 0 ? protocol : type === S.SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP;
+        return new HostSocket(t, domain, type, proto, flags, fd);
+      },
+    });
+  }
+}

@@ -1,0 +1,43 @@
+/** Interface queries by ioctl (netdevice(7)): an allow-list of struct ifreq calls that only read. */
+import { EFAULT, EINVAL, ENOTTY } from '../../abi/errno.ts';
+import { ioctl as hostIoctl } from '../../host/file-io.ffi.ts';
+import { HostBuffer } from '../../host/memory.ffi.ts';
+import type { CallContext } from '../../vfs/call-context.ts';
+
+const SIOCGIFCONF = 0x8912;
+/** NAME, FLAGS, ADDR, DSTADDR, BRDADDR, NETMASK, METRIC, MTU, HWADDR, INDEX, TXQLEN, MAP */
+const IFREQ_READ = [
+  0x8910, 0x8913, 0x8915, 0x8917, 0x8919, 0x891b, 0x891d, 0x8921, 0x8927, 0x8933, 0x8942, 0x8970,
+];
+const IFREQ_SIZE = 40;
+const IFCONF_SIZE = 16;
+const LIST_MAX = 16 * 1024;
+
+const ifreq = new HostBuffer(IFREQ_SIZE);
+const ifconf = new HostBuffer(IFCONF_SIZE);
+const list = new HostBuffer(LIST_MAX);
+
+export function netIoctl(t: CallContext, hostFd: number, cmd: number, arg: number): number {
+  if (cmd === SIOCGIFCONF) return listInterfaces(t, hostFd, arg);
+  if (!IFREQ_READ.includes(cmd)) return -ENOTTY;
+  if (t.mem.copyIn(arg, ifreq.bytes, 0, IFREQ_SIZE) !== 0) return -EFAULT;
+  const r = hostIoctl(hostFd, cmd, ifreq.addr);
+  return r < 0 ? r : t.mem.copyOut(arg, ifreq.bytes, 0, IFREQ_SIZE);
+}
+
+/** struct ifconf { int ifc_len; char *ifc_buf }: a null buffer asks for the size. */
+function listInterfaces(t: CallContext, hostFd: number, arg: number): number {
+  if (t.mem.copyIn(arg, ifconf.bytes, 0, IFCONF_SIZE) !== 0) return -EFAULT;
+  const room = ifconf.i32[0]!;
+  const guestBuf = ifconf.u32[3]! * 0x100000000 + ifconf.u32[2]!;
+  if (guestBuf !== 0 && room < 0) return -EINVAL;
+  ifconf.i32[0] = guestBuf === 0 ? LIST_MAX : Math.min(room, LIST_MAX);
+  ifconf.u32[2] = list.addr >>> 0;
+  ifconf.u32[3] = Math.floor(list.addr / 0x100000000);
+  list.bytes.fill(0);
+  const r = hostIoctl(hostFd, SIOCGIFCONF, ifconf.addr);
+  if (r < 0) return r;
+  const n = Math.max(0, Math.min(ifconf.i32[0]!, LIST_MAX));
+  if (guestBuf !== 0 && t.mem.copyOut(guestBuf, list.bytes, 0, n) !== 0) return -EFAULT;
+  return t.mem.writeU32(arg, n);
+}
