@@ -108,7 +108,10 @@ export class SystrapContext implements Context {
   sleeping = false;
   sleepIdLo = 0;
   sleepIdHi = 0;
+  /** Where the thread was last seen, or has been put. See placement.ts. */
   cpu = -1;
+  loneCalls = 0;
+  placeIn = 0;
 
   constructor(platform: SystrapPlatform, space: SystrapSpace, index: number, base: number) {
     this.platform = platform;
@@ -268,7 +271,7 @@ export class SystrapContext implements Context {
       memory.storeNumber(at, order.nr);
       for (let k = 0; k < 6; k++) memory.storeNumber(at + 2 + 2 * k, order.args[k] ?? 0);
       memory.storeNumber(at + 14, order.nonce);
-      if (order.nr === 56) this.platform.expectClone(this, order.args[0]!, order.args[1]!);
+      if (order.nr === 56) this.platform.births.expectClone(this, order.args[0]!, order.args[1]!);
       else if (order.hostFd >= 0) this.platform.expectMap(this, i, order.args, order.hostFd);
     }
     this.batchLength = count;
@@ -314,7 +317,7 @@ export class SystrapContext implements Context {
     memory.storeRelaxed(base + SLOT_EVENT / 4, command);
     memory.storeRelaxed(base + SLOT_NR / 4, result | 0);
     memory.storeRelaxed(base + SLOT_NR / 4 + 1, Math.floor(result / 0x100000000) | 0);
-    if (this.phase === STOPPED) this.chunk.started();
+    if (this.phase === STOPPED) this.chunk.started(this);
     this.phase = command === COMMAND_REPORT ? ORDERING : RUNNING;
     const old = memory.exchange(base + SLOT_STATE / 4, STATE_GO);
     if (this.sleeping) {
@@ -359,7 +362,7 @@ export class SystrapContext implements Context {
   /** The guest thread has trapped: nothing of what it was told is outstanding any more. */
   stop(): void {
     this.phase = STOPPED;
-    this.chunk.running--;
+    this.chunk.stopped(this);
     this.regsValid = false;
     this.hasPrefetch = false;
     this.deadlineNs = Infinity;
@@ -407,19 +410,20 @@ export class SystrapContext implements Context {
   fork(done: (result: Context | number) => void): void {
     if (this.phase === GONE) return;
     this.flushRegs();
-    this.platform.fork(this, done);
+    this.platform.births.fork(this, done);
   }
 
   spawn(done: (result: Context | number) => void): void {
     if (this.phase === GONE) return;
     this.flushRegs();
-    this.platform.spawn(this, done);
+    this.platform.births.spawn(this, done);
   }
 
   /** Makes a copy of `parent` at the time of fork or spawn. */
   inherit(parent: SystrapContext): void {
     this.sysno = parent.sysno;
     this.args.set(parent.args);
+    this.cpu = parent.cpu;
   }
 
   interrupt(): void {
@@ -449,7 +453,7 @@ export class SystrapContext implements Context {
   /** The context is no more: nothing may refer to it. */
   release(): void {
     if (this.phase === GONE) return;
-    if (this.phase !== STOPPED) this.chunk.running--;
+    if (this.phase !== STOPPED) this.chunk.stopped(this);
     this.phase = GONE;
     this.deadlineNs = Infinity;
     this.clearQueues();

@@ -39,9 +39,15 @@ export class Chunk {
   running = 0;
 
   /** One more thread runs. */
-  started(): void {
+  started(ctx: SystrapContext): void {
     this.running++;
+    this.space.platform.placement.started(ctx);
     if (this.busyIndex < 0) this.setBusy(true);
+  }
+
+  stopped(ctx: SystrapContext): void {
+    this.running--;
+    this.space.platform.placement.stopped(ctx);
   }
 
   /** Enters the chunk into the list of those to be looked at, or removes it. */

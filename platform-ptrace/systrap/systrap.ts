@@ -3,7 +3,6 @@
  * waits there; the sentry reads slots through SharedMemory, answers by storing a command, and sleeps on the seccomp
  * listener. All guest processes are clones of the zygote and children of this process.
  */
-import { webcrypto } from 'node:crypto';
 import { EAGAIN } from '../../sentry/abi/errno.ts';
 import { HostBuffer } from '../../sentry/host/memory.ffi.ts';
 import * as host from '../../sentry/host/sys.ffi.ts';
@@ -20,10 +19,6 @@ import {
 } from '../ffi/process.ffi.ts';
 import { Gate } from '../gate.ts';
 import {
-  AREA_ADDR,
-  AREA_SIZE,
-  CLONE_FLAGS_PROCESS,
-  CLONE_FLAGS_THREAD,
   EVENT_INTERRUPT,
   EVENT_ORDER_FAILED,
   EVENT_ORDERS_DONE,
@@ -43,8 +38,10 @@ import {
   ZYGOTE_VVAR,
 } from '../stub-layout.ts';
 import type { Zygote } from '../zygote.ts';
+import { Births } from './births.ts';
 import { GONE, NR_MMAP, ORDERING, RUNNING, STOPPED, SystrapContext } from './context.ts';
 import { FrameLayout } from './frame.ts';
+import { Placement } from './placement.ts';
 import { PublishPages } from './publish.ts';
 import { SharedMemory } from './shared-memory.ts';
 import { type Chunk, SystrapSpace } from './space.ts';
@@ -52,12 +49,9 @@ import { ZygotePool } from './zygote-pool.ts';
 
 const SIGKILL = 9;
 const SIGSYS = 31;
-const NR_CLONE = 56;
 const NR_KILL_THREAD = 234; // tgkill
 const NR_EPOLL_CREATE1 = 291;
 const EPOLL_CLOEXEC = 0x80000;
-/** A new process's first call: its slot area (read and write, MAP_SHARED|MAP_FIXED). */
-const NEWBORN_MMAP = [AREA_ADDR, AREA_SIZE, 3, 0x11];
 /** Chunks the window has room for: at least as many processes. */
 const WINDOW_CHUNKS = 2040;
 /** How long a stub may take over an order (2 s, as design.md's "orders have deadlines" asks). */
@@ -76,14 +70,6 @@ export interface SystrapOptions {
   readonly stubSpin?: number;
 }
 
-interface PendingFork {
-  readonly child: SystrapContext;
-  readonly done: (result: Context | number) => void;
-  readonly nonce: number;
-  reported: boolean;
-  arrived: boolean;
-}
-
 export class SystrapPlatform implements Platform {
   readonly name = 'systrap';
   readonly minAddr = GUEST_MIN;
@@ -96,6 +82,8 @@ export class SystrapPlatform implements Platform {
   readonly publish: PublishPages;
   readonly frames: FrameLayout;
   readonly gate: Gate;
+  readonly births: Births;
+  readonly placement = new Placement();
   /** Chunks with threads that may have something to say. */
   readonly busyChunks: Chunk[] = [];
   /** A stub has been answered whose sleep notification is still to come. */
@@ -104,16 +92,11 @@ export class SystrapPlatform implements Platform {
   private readonly listener: number;
   private readonly deaths: number;
   private readonly reapedStatus = new HostBuffer(8);
-  private readonly threads = new Map<number, SystrapContext>();
+  readonly threads = new Map<number, SystrapContext>();
   /** By host process; the dead ones until they are reaped. */
-  private readonly spaces = new Map<number, SystrapSpace>();
-  /** Random numbers for newborns, not to be guessed by other guests. */
-  private readonly nonces = new Uint32Array(64);
-  private nonceCount = 0;
+  readonly spaces = new Map<number, SystrapSpace>();
   /** Contexts that owe a report, an arrival or an interrupt by their deadline. */
   private readonly timed = new Set<SystrapContext>();
-  private readonly forks = new Map<SystrapContext, PendingFork>();
-  private readonly spawning = new Map<SystrapContext, SystrapContext>();
   private readonly notified: SystrapContext[] = [];
   private events!: PlatformEvents;
   private readonly zygoteContext: SystrapContext;
@@ -123,8 +106,10 @@ export class SystrapPlatform implements Platform {
   private cpu = -1;
   private guestCpu = -1;
   private readonly sentrySpin: number;
+  private readonly stubSpin: number;
+  private stubsSpin = true;
   private stopping = false;
-  private readonly counters = { syscalls: 0, sleeps: 0, forks: 0, spawns: 0, interrupts: 0, kills: 0 };
+  readonly counters = { syscalls: 0, sleeps: 0, forks: 0, spawns: 0, interrupts: 0, kills: 0 };
 
   constructor(options: SystrapOptions) {
     const { zygote } = options;
@@ -132,11 +117,13 @@ export class SystrapPlatform implements Platform {
     this.sentrySpin = options.sentrySpin ?? 2000;
     this.deaths = host.hostSyscall(NR_EPOLL_CREATE1, EPOLL_CLOEXEC, 0, 0, 0, 0, 0);
     assert(this.deaths >= 0, 'epoll for process deaths');
+    this.births = new Births(this, this.deaths);
     this.memory = new SharedMemory(WINDOW_CHUNKS);
     this.gate = new Gate(zygote.listenerFd);
     this.gate.onSleep = (tid, idLo, idHi) => this.onSleep(tid, idLo, idHi);
     this.publish = new PublishPages(options.copyPlan);
-    this.publish.setSpin(options.stubSpin ?? 2000);
+    this.stubSpin = options.stubSpin ?? 2000;
+    this.publish.setSpin(this.stubSpin);
 
     const chunk = this.memory.mapChunk(zygote.areaFd, 0);
     assert(chunk >= 0, 'mapping of the zygote area');
@@ -189,123 +176,7 @@ export class SystrapPlatform implements Platform {
     else this.pool.take(done);
   }
 
-  // ---- fork and spawn -------------------------------------------------------------------------------------------------
-
-  fork(parent: SystrapContext, done: (result: Context | number) => void): void {
-    const areaFd = this.memory.createArea();
-    if (areaFd < 0) {
-      done(areaFd);
-      return;
-    }
-    const space = new SystrapSpace(this, areaFd, this.memory.takenChunk);
-    const child = space.newContext() as SystrapContext;
-    this.frames.copyFrame(parent, child);
-    child.inherit(parent);
-    const nonce = this.newNonce();
-    const pending: PendingFork = { child, done, nonce, reported: false, arrived: false };
-    this.forks.set(parent, pending);
-    this.gate.orderNewborn(nonce, {
-      args: NEWBORN_MMAP,
-      hostFd: areaFd,
-      arrived: (tid) => this.bindProcess(child, tid),
-      admitted: () => {
-        pending.arrived = true;
-        this.finishFork(parent, pending);
-      },
-    });
-    parent.orderClone(CLONE_FLAGS_PROCESS, 0, nonce);
-    parent.runOrders((result) => {
-      pending.reported = true;
-      if (result === 0) {
-        this.finishFork(parent, pending);
-        return;
-      }
-      this.gate.forgetNewborn(nonce);
-      this.forks.delete(parent);
-      space.destroy();
-      done(result);
-    });
-    this.counters.forks++;
-  }
-
-  private newNonce(): number {
-    if (this.nonceCount === 0) {
-      webcrypto.getRandomValues(this.nonces);
-      this.nonceCount = this.nonces.length;
-    }
-    return this.nonces[--this.nonceCount]!;
-  }
-
-  /** Process `tid` carries the space of `ctx` from now on, unless it is a thread or known already. */
-  private bindProcess(ctx: SystrapContext, tid: number): boolean {
-    const { space } = ctx;
-    if (this.threads.has(tid)) return false;
-    const pidfd = watchProcess(this.deaths, tid, tid);
-    if (pidfd < 0) return false;
-    space.pid = tid;
-    space.pidfd = pidfd;
-    ctx.tid = tid;
-    this.threads.set(tid, ctx);
-    this.spaces.set(tid, space);
-    return true;
-  }
-
-  private finishFork(parent: SystrapContext, pending: PendingFork): void {
-    if (!pending.reported) return;
-    if (!pending.arrived) {
-      this.setDeadline(parent); // Reported first: the child is still on its way.
-      return;
-    }
-    parent.deadlineNs = Infinity;
-    this.timed.delete(parent);
-    this.forks.delete(parent);
-    pending.done(pending.child);
-  }
-
-  spawn(parent: SystrapContext, done: (result: Context | number) => void): void {
-    const child = parent.space.newContext();
-    if (typeof child === 'number') {
-      done(child);
-      return;
-    }
-    this.frames.copyFrame(parent, child);
-    child.inherit(parent);
-    this.spawning.set(parent, child);
-    parent.orderClone(CLONE_FLAGS_THREAD, child.addr, 0);
-    parent.runOrders((result) => {
-      this.spawning.delete(parent);
-      if (result < 0) {
-        parent.space.dropContext(child);
-        done(result);
-        return;
-      }
-      const tid = this.memory.load(parent.base + SLOT_NR / 4);
-      if (child.tid === 0 && !this.learnThread(child, tid)) {
-        this.kill(parent.space, 'clone reported a thread that is not there');
-        return;
-      }
-      done(child);
-    });
-    this.counters.spawns++;
-  }
-
-  /** Takes `tid` for `ctx` if it is a thread of its process that nobody else has. */
-  private learnThread(ctx: SystrapContext, tid: number): boolean {
-    if (tid <= 0 || this.threads.has(tid)) return false;
-    if (host.hostSyscall(NR_KILL_THREAD, ctx.space.pid, tid, 0, 0, 0, 0) !== 0) return false;
-    ctx.tid = tid;
-    this.threads.set(tid, ctx);
-    return true;
-  }
-
-  /** Announces the clone in a batch of orders to the gate. */
-  expectClone(ctx: SystrapContext, flags: number, stackSlot: number): void {
-    const args =
-      flags === CLONE_FLAGS_THREAD
-        ? [flags, Math.floor((stackSlot + this.frames.offset - 256) / 16) * 16]
-        : [flags, 0];
-    this.gate.order(ctx.tid, { nr: NR_CLONE, args, hostFd: -1 });
-  }
+  // ---- orders ---------------------------------------------------------------------------------------------------------
 
   /** Announces the mapping of a file, order number `index` of a batch. */
   expectMap(ctx: SystrapContext, index: number, args: readonly number[], hostFd: number): void {
@@ -361,7 +232,12 @@ export class SystrapPlatform implements Platform {
   private spin(): boolean {
     if (this.busyChunks.length === 0) return false;
     if (this.owesWake) this.receive();
-    if (this.guestCpu === this.cpu || this.timed.size > 0 || this.gate.expecting) return this.scan();
+    const room = this.placement.roomToSpin;
+    if (room !== this.stubsSpin) {
+      this.stubsSpin = room;
+      this.publish.setSpin(room ? this.stubSpin : 0);
+    }
+    if (!room || this.guestCpu === this.cpu || this.timed.size > 0 || this.gate.expecting) return this.scan();
     const { busyChunks, memory } = this;
     for (let n = this.sentrySpin; n > 0; n--) {
       for (let i = 0; i < busyChunks.length; i++) {
@@ -415,9 +291,7 @@ export class SystrapPlatform implements Platform {
   private onSleep(tid: number, idLo: number, idHi: number): void {
     let ctx = this.threads.get(tid);
     if (ctx === undefined) {
-      for (const child of this.spawning.values()) {
-        if (child.tid === 0 && this.learnThread(child, tid)) ctx = child;
-      }
+      ctx = this.births.findNewThread(tid);
     }
     if (ctx === undefined) {
       this.gate.wake(idLo, idHi); // A thread that has been sent away, or one nobody knows.
@@ -451,6 +325,7 @@ export class SystrapPlatform implements Platform {
       return;
     }
     ctx.stop();
+    this.placement.observe(ctx, this.guestCpu, this.cpu);
     if (ctx.interruptWanted && kind !== EVENT_INTERRUPT) this.interruptOver(ctx);
     if (kind === EVENT_SYSCALL) {
       memory.loadWords(base + SLOT_ARGS / 4, ctx.args, 0, 12);
@@ -530,14 +405,18 @@ export class SystrapPlatform implements Platform {
 
   private interruptOver(ctx: SystrapContext): void {
     ctx.interruptWanted = false;
-    ctx.deadlineNs = Infinity;
-    this.timed.delete(ctx);
+    this.clearDeadline(ctx);
   }
 
   setDeadline(ctx: SystrapContext): void {
     ctx.deadlineNs = host.clockNs(CLOCK_MONOTONIC) + ORDER_DEADLINE_NS;
     if (this.timed.size === 0) this.lastPollNs = ctx.deadlineNs - ORDER_DEADLINE_NS;
     this.timed.add(ctx);
+  }
+
+  clearDeadline(ctx: SystrapContext): void {
+    ctx.deadlineNs = Infinity;
+    this.timed.delete(ctx);
   }
 
   private untilDeadline(timeoutNs: number): number {
@@ -560,7 +439,7 @@ export class SystrapPlatform implements Platform {
   }
 
   /** Ends a process that broke the protocol. */
-  private kill(space: SystrapSpace, reason: string): void {
+  kill(space: SystrapSpace, reason: string): void {
     this.counters.kills++;
     this.bury(space, SIGKILL, reason);
   }
@@ -606,13 +485,7 @@ export class SystrapPlatform implements Platform {
       ctx.sleeping = false;
       if (!ctx.space.dead) this.gate.wake(ctx.sleepIdLo, ctx.sleepIdHi);
     }
-    const fork = this.forks.get(ctx);
-    if (fork !== undefined) {
-      this.forks.delete(ctx);
-      this.gate.forgetNewborn(fork.nonce);
-      fork.child.space.destroy();
-    }
-    this.spawning.delete(ctx);
+    this.births.forget(ctx);
   }
 
   exitContext(ctx: SystrapContext): void {
@@ -650,6 +523,7 @@ export class SystrapPlatform implements Platform {
       refused: this.gate.refused,
       spaces: this.spaces.size,
       pooled: this.pool.size,
+      moves: this.placement.moves,
     };
   }
 

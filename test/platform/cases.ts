@@ -28,6 +28,7 @@ export function serveProcesses(h: Harness): { threads: Thread[] } {
     const t = h.newThread(ctx);
     const p = parent.task as Thread;
     t.reports = p.reports;
+    t.onFault = p.onFault;
     t.onSyscall = (c) => {
       base(c);
       wake();

@@ -1,0 +1,183 @@
+/**
+ * New guest processes and threads. A process: the parent's stub clones itself with the sentry's consent, and the child's
+ * first call asks for its own slot area, which is how the sentry learns its host pid. A thread: its creator's stub
+ * reports the host tid, which is believed if the host agrees that it belongs to that process.
+ */
+import { webcrypto } from 'node:crypto';
+import * as host from '../../sentry/host/sys.ffi.ts';
+import type { Context } from '../../sentry/platform/platform.ts';
+import { watchProcess } from '../ffi/process.ffi.ts';
+import { AREA_ADDR, AREA_SIZE, CLONE_FLAGS_PROCESS, CLONE_FLAGS_THREAD, SLOT_NR } from '../stub-layout.ts';
+import type { SystrapContext } from './context.ts';
+import { SystrapSpace } from './space.ts';
+import type { SystrapPlatform } from './systrap.ts';
+
+const NR_CLONE = 56;
+const NR_TGKILL = 234;
+/** A new process's first call: its slot area (read and write, MAP_SHARED|MAP_FIXED). */
+const NEWBORN_MMAP = [AREA_ADDR, AREA_SIZE, 3, 0x11];
+/** Where clone puts a thread's stack, below the frame in its slot (stub.c, clone_thread). */
+const THREAD_STACK_GAP = 256;
+
+type Done = (result: Context | number) => void;
+
+interface PendingFork {
+  readonly child: SystrapContext;
+  readonly done: Done;
+  readonly nonce: number;
+  reported: boolean;
+  arrived: boolean;
+}
+
+export class Births {
+  private readonly platform: SystrapPlatform;
+  private readonly deaths: number;
+  private readonly forks = new Map<SystrapContext, PendingFork>();
+  /** Children by creator. */
+  private readonly spawning = new Map<SystrapContext, SystrapContext>();
+  /** Random numbers for newborns, not to be guessed by other guests. */
+  private readonly nonces = new Uint32Array(64);
+  private nonceCount = 0;
+
+  constructor(platform: SystrapPlatform, deaths: number) {
+    this.platform = platform;
+    this.deaths = deaths;
+  }
+
+  fork(parent: SystrapContext, done: Done): void {
+    const { platform } = this;
+    const areaFd = platform.memory.createArea();
+    if (areaFd < 0) {
+      done(areaFd);
+      return;
+    }
+    const space = new SystrapSpace(platform, areaFd, platform.memory.takenChunk);
+    const child = space.newContext() as SystrapContext;
+    platform.frames.copyFrame(parent, child);
+    child.inherit(parent);
+    const pending: PendingFork = { child, done, nonce: this.newNonce(), reported: false, arrived: false };
+    this.forks.set(parent, pending);
+    platform.gate.orderNewborn(pending.nonce, {
+      args: NEWBORN_MMAP,
+      hostFd: areaFd,
+      arrived: (tid) => this.bindProcess(space, child, tid),
+      admitted: () => {
+        pending.arrived = true;
+        this.finishFork(parent, pending);
+      },
+    });
+    parent.orderClone(CLONE_FLAGS_PROCESS, 0, pending.nonce);
+    parent.runOrders((result) => {
+      pending.reported = true;
+      if (result === 0) {
+        this.finishFork(parent, pending);
+        return;
+      }
+      this.abandonFork(parent);
+      done(result);
+    });
+    platform.counters.forks++;
+  }
+
+  private newNonce(): number {
+    if (this.nonceCount === 0) {
+      webcrypto.getRandomValues(this.nonces);
+      this.nonceCount = this.nonces.length;
+    }
+    return this.nonces[--this.nonceCount]!;
+  }
+
+  /** Process `tid` carries `space` from now on, unless it is a thread or known already. */
+  private bindProcess(space: SystrapSpace, ctx: SystrapContext, tid: number): boolean {
+    if (this.platform.threads.has(tid)) return false;
+    const pidfd = watchProcess(this.deaths, tid, tid);
+    if (pidfd < 0) return false;
+    space.pid = tid;
+    space.pidfd = pidfd;
+    ctx.tid = tid;
+    this.platform.threads.set(tid, ctx);
+    this.platform.spaces.set(tid, space);
+    return true;
+  }
+
+  /** The parent goes on when it has reported *and* the child is there: either may be first. */
+  private finishFork(parent: SystrapContext, pending: PendingFork): void {
+    if (!pending.reported) return;
+    if (!pending.arrived) {
+      this.platform.setDeadline(parent);
+      return;
+    }
+    this.platform.clearDeadline(parent);
+    this.forks.delete(parent);
+    pending.done(pending.child);
+  }
+
+  private abandonFork(parent: SystrapContext): void {
+    const pending = this.forks.get(parent);
+    if (pending === undefined) return;
+    this.forks.delete(parent);
+    this.platform.gate.forgetNewborn(pending.nonce);
+    pending.child.space.destroy();
+  }
+
+  spawn(parent: SystrapContext, done: Done): void {
+    const { platform } = this;
+    const child = parent.space.newContext();
+    if (typeof child === 'number') {
+      done(child);
+      return;
+    }
+    platform.frames.copyFrame(parent, child);
+    child.inherit(parent);
+    this.spawning.set(parent, child);
+    parent.orderClone(CLONE_FLAGS_THREAD, child.addr, 0);
+    parent.runOrders((result) => {
+      this.spawning.delete(parent);
+      if (result < 0) {
+        parent.space.dropContext(child);
+        done(result);
+        return;
+      }
+      const tid = platform.memory.load(parent.base + SLOT_NR / 4);
+      if (child.tid === 0 && !this.learnThread(child, tid)) {
+        platform.kill(parent.space, 'clone reported a thread that is not there');
+        return;
+      }
+      done(child);
+    });
+    platform.counters.spawns++;
+  }
+
+  /** Finds the context of a thread that sleeps before its creator has reported it. */
+  findNewThread(tid: number): SystrapContext | undefined {
+    for (const child of this.spawning.values()) {
+      if (child.tid === 0 && this.learnThread(child, tid)) return child;
+    }
+    return undefined;
+  }
+
+  /** Takes `tid` for `ctx` if it is a thread of its process that nobody else has. */
+  private learnThread(ctx: SystrapContext, tid: number): boolean {
+    const { threads } = this.platform;
+    if (tid <= 0 || threads.has(tid)) return false;
+    if (host.hostSyscall(NR_TGKILL, ctx.space.pid, tid, 0, 0, 0, 0) !== 0) return false;
+    ctx.tid = tid;
+    threads.set(tid, ctx);
+    return true;
+  }
+
+  /** Announces the clone in a batch of orders to the gate. */
+  expectClone(ctx: SystrapContext, flags: number, childSlot: number): void {
+    const stack =
+      flags === CLONE_FLAGS_THREAD
+        ? Math.floor((childSlot + this.platform.frames.offset - THREAD_STACK_GAP) / 16) * 16
+        : 0;
+    this.platform.gate.order(ctx.tid, { nr: NR_CLONE, args: [flags, stack], hostFd: -1 });
+  }
+
+  /** `ctx` is gone: what it was to bring forth will not come. */
+  forget(ctx: SystrapContext): void {
+    this.abandonFork(ctx);
+    this.spawning.delete(ctx);
+  }
+}
