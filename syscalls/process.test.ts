@@ -163,7 +163,7 @@ test('the process ends with its last thread, not with its leader', () => {
   thread.syscall(NR.exit, 6);
   g.kernel.runReady();
   expect(ctx.syscall(NR.wait4, -1, ADDR, 0, 0)).toBe(pid);
-  expect(u32(ctx, ADDR)).toBe(5 << 8);
+  expect(u32(ctx, ADDR)).toBe(6 << 8);
 });
 
 test('orphans go to init, which may ignore SIGCHLD', () => {

@@ -42,7 +42,8 @@ export function exitTask(t: Task, status: number): void {
     t.stopPending = false;
     if (!g.exiting) countStop(g);
   }
-  if (!g.exiting && g.leader === t) g.exitStatus = status;
+  // Without exit_group the last thread's code is the process's (synchronize_group_exit).
+  if (!g.exiting) g.exitStatus = status;
   parentThreadGone(t);
   if (g.leader !== t) {
     t.pid.task = null;
