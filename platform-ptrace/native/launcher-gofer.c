@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/capability.h>
 #include <linux/mount.h>
 #include <poll.h>
@@ -27,7 +28,8 @@ void gofer_main(void) {
   die_with_parent();
   close_launcher_ends();
   if (!recv_msg(gofer_ctl[1], &m)) _exit(0); // the id maps are written
-  if (!privileged && (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)) die("cannot take the gofer's ids");
+  if (privileged ? setgroups(0, NULL) < 0 : setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+    die("cannot take the gofer's ids");
   setsid();
   if (chdir("/") < 0) die("chdir /");
   umask(0);
@@ -106,6 +108,45 @@ static void attach_proc(int root) {
   close(fs);
 }
 
+// Undoes mountinfo's escapes (\040 and the like) in place.
+static void unescape(char *s) {
+  char *to = s;
+  for (; *s; s++) {
+    if (s[0] == '\\' && s[1] && s[2] && s[3]) {
+      *to++ = (s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0');
+      s += 3;
+    } else {
+      *to++ = *s;
+    }
+  }
+  *to = 0;
+}
+
+// The host's procfs, sysfs and the like are no files to be served: uncovered where they are mounted inside a tree, or
+// covered where unmounting is not ours to do (mounts that a user namespace has inherited). Runs in the new root.
+static void remove_pseudo_file_systems(void) {
+  static const char *const types[] = {"proc",       "sysfs",    "devtmpfs", "devpts",     "cgroup",  "cgroup2",
+                                      "mqueue",     "debugfs",  "tracefs",  "securityfs", "bpf",     "pstore",
+                                      "configfs",   "fusectl",  "efivarfs", "binfmt_misc", "autofs", "hugetlbfs",
+                                      "rpc_pipefs", "selinuxfs"};
+  static char line[8192], point[4096], type[64];
+  FILE *mounts = fopen("/proc/self/mountinfo", "re");
+  if (mounts == NULL) die("cannot read the gofer's mounts");
+  while (fgets(line, sizeof line, mounts)) {
+    char *dash = strstr(line, " - ");
+    if (dash == NULL || sscanf(line, "%*s %*s %*s %*s %4095s", point) != 1 || sscanf(dash, " - %63s", type) != 1)
+      continue;
+    unescape(point);
+    if (point[1] < '0' || point[1] > '9' || strchr(point + 1, '/') == NULL) continue; // not inside an export
+    for (unsigned i = 0; i < sizeof types / sizeof *types; i++) {
+      if (strcmp(type, types[i]) != 0 || umount2(point, MNT_DETACH | UMOUNT_NOFOLLOW) == 0) continue;
+      // ENOENT, EINVAL too: it went with one above it.
+      if (access(point, F_OK) == 0) mount("none", point, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k");
+    }
+  }
+  fclose(mounts);
+}
+
 static void build_root(void) {
   int trees[MAX_EXPORTS];
   if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) die("cannot make mounts private");
@@ -115,6 +156,7 @@ static void build_root(void) {
   for (int i = 0; i < opt.nexports; i++) attach_tree(root, i, trees[i]);
   attach_proc(root);
   if (move_root_into_tmpfs(root) < 0) die("cannot change the gofer's root");
+  remove_pseudo_file_systems();
 }
 
 // Changes the root of G from outside, so that G itself never holds CAP_SYS_ADMIN. The process that mounts must be

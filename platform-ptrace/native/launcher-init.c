@@ -16,6 +16,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -93,6 +94,9 @@ static void serve(pid_t sentry, int tmpfs) {
     errno = 0;
     if (move_root_into_tmpfs(tmpfs) < 0) die("cannot change the sandbox's root");
     drop_caps(0);
+    static const int calls[] = {SYS_poll,  SYS_read,  SYS_recvfrom, SYS_sendto,     SYS_wait4,
+                                SYS_write, SYS_close, SYS_exit,     SYS_exit_group, SYS_restart_syscall};
+    lock_calls(calls, sizeof calls / sizeof *calls);
     if (!send_msg(init_ctl[1], MSG_PIVOT, 0)) _exit(0);
   }
 }

@@ -151,11 +151,20 @@ static void drain_sentry(void) {
     if (m.type == MSG_EXIT) exit_like(m.value);
 }
 
+// What is left to do is messages, waiting and killing.
+static void give_up_rights(void) {
+  static const int calls[] = {SYS_poll,       SYS_read,         SYS_recvfrom,       SYS_sendto, SYS_wait4,
+                              SYS_write,      SYS_close,        SYS_kill,           SYS_tgkill, SYS_getpid,
+                              SYS_gettid,     SYS_shutdown,     SYS_exit,           SYS_exit_group,
+                              SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_restart_syscall};
+  if (privileged) drop_caps(1u << CAP_KILL);
+  lock_calls(calls, sizeof calls / sizeof *calls);
+}
+
 static void start_when_ready(void) {
   if (started || !sentry_ready || !init_pivoted || !(gofer_pid == 0 || gofer_ready)) return;
   started = true;
-  // What is left to do is messages, waiting and killing.
-  if (privileged) drop_caps(1u << CAP_KILL);
+  give_up_rights();
   send_msg(sentry_ctl[0], MSG_GO, 0);
 }
 
@@ -298,5 +307,19 @@ int main(int argc, char **argv) {
   }
   send_msg(init_ctl[0], MSG_GO, 0);
   prctl(PR_SET_DUMPABLE, 0);
-  serve(sigfd);
+  // Nothing of the caller's stays open here but standard error and the log: whoever reads the container's output sees
+  // its end when the container closes it.
+  int null_fd, log_fd;
+  open_null_and_log(&null_fd, &log_fd);
+  struct place places[8] = {{null_fd, 0}, {null_fd, 1},          {2, 2},
+                            {sigfd, 3},   {sentry_ctl[0], 4}, {init_ctl[0], 5}};
+  int n = 6;
+  if (gofer_pid) places[n++] = (struct place){gofer_ctl[0], 6};
+  if (opt.log_fd >= 0) places[n++] = (struct place){opt.log_fd, 7};
+  place_fds(places, n);
+  sentry_ctl[0] = 4;
+  init_ctl[0] = 5;
+  if (gofer_pid) gofer_ctl[0] = 6;
+  if (opt.log_fd >= 0) opt.log_fd = 7;
+  serve(3);
 }

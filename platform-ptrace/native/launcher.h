@@ -111,6 +111,9 @@ pid_t clone_into(unsigned long flags);
 void exec_node(const char *const *args, int argc, const char *variable) __attribute__((noreturn));
 void open_null_and_log(int *null_fd, int *log_fd);
 
+// launcher-lock.c
+void lock_calls(const int *calls, int n); // from now on only these system calls, anything else kills
+
 // launcher-init.c, launcher-gofer.c, launcher-zygote.c
 void init_main(void) __attribute__((noreturn));
 void gofer_main(void) __attribute__((noreturn));
