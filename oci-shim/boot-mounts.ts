@@ -4,6 +4,8 @@ import { S_IFDIR, S_IFREG } from '../sentry/abi/stat.ts';
 import type { Credentials } from '../sentry/auth/credentials.ts';
 import { populateDev } from '../sentry/fsimpl/dev/populate.ts';
 import { GoferSuperBlock } from '../sentry/fsimpl/goferfs/super-block.ts';
+import { OverlaySuperBlock } from '../sentry/fsimpl/overlay/super-block.ts';
+import { defaultTmpfsSize, TmpfsSuperBlock } from '../sentry/fsimpl/tmpfs/super-block.ts';
 import type { GoferClient } from '../sentry/gofer-api/gofer-api.ts';
 import type { CallContext } from '../sentry/vfs/call-context.ts';
 import { FsContext } from '../sentry/vfs/call-context.ts';
@@ -63,7 +65,10 @@ function makeRoot(config: SandboxConfig, gofer: GoferClient): SuperBlock {
     ),
   );
   if (config.root.overlay === 'none') return layers[0]!;
-  return layers[0]!;
+  return new OverlaySuperBlock(
+    layers.map((sb) => sb.root),
+    new TmpfsSuperBlock({ size: defaultTmpfsSize(), mode: 0o755 }),
+  );
 }
 
 function mountOne(t: CallContext, m: MountConfig, config: SandboxConfig, gofer: GoferClient): void {
