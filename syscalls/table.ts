@@ -29,6 +29,8 @@ import { socketRows } from './socket.ts';
 import { rlimitRows } from './rlimit.ts';
 import { systemRows } from './system.ts';
 import { futexRows } from './futex.ts';
+import { timeRows } from './time.ts';
+import { timerRows } from './timers.ts';
 
 const rows: readonly SyscallRow[] = [
   ...archRows,
@@ -60,6 +62,8 @@ const rows: readonly SyscallRow[] = [
   ...rlimitRows,
   ...systemRows,
   ...futexRows,
+  ...timeRows,
+  ...timerRows,
 ];
 
 /** Rows by syscall number. */

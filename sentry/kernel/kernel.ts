@@ -17,6 +17,7 @@ import { ResourceLimits } from './limits.ts';
 import type { Namespaces } from './namespaces.ts';
 import { PidNamespace } from './pid-namespace.ts';
 import { checkSeccomp } from './seccomp.ts';
+import { timersAtExec, timersAtExit } from './process-timers.ts';
 import { sigInfoFault, sigInfoUser } from './sig-info.ts';
 import { SignalHandlers } from './signal-handlers.ts';
 import { UNBLOCKABLE_LO } from './sig-set.ts';
@@ -70,9 +71,9 @@ export class Kernel implements PlatformEvents {
   /** Run when a thread ends, before its files are closed. */
   readonly taskExitHooks: ((t: Task) => void)[] = [];
   /** Run at execve, before the old address space is left. */
-  readonly execHooks: ((t: Task) => void)[] = [];
+  readonly execHooks: ((t: Task) => void)[] = [(t) => timersAtExec(t.group)];
   /** Run when the last thread of a process has ended. */
-  readonly processExitHooks: ((g: ThreadGroup) => void)[] = [];
+  readonly processExitHooks: ((g: ThreadGroup) => void)[] = [timersAtExit];
   /** The sandbox's init has ended, with its wait status. */
   onExit: ((status: number) => void) | null = null;
   /** init has been stopped (true) or continued by job control. */

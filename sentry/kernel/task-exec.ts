@@ -5,6 +5,7 @@
 import { SIGCHLD } from '../abi/signal.ts';
 import type { MemoryManager } from '../mm/memory-manager.ts';
 import type { Context } from '../platform/platform.ts';
+import { chargeSpace } from './cpu-time.ts';
 import { resetAltStack } from './signal-frame.ts';
 import { signalWake } from './signal-send.ts';
 import { SYS_DETACHED, type SysResult } from './syscall-table.ts';
@@ -70,6 +71,7 @@ export function commitExec(t: Task, ctx: Context, mm: MemoryManager, comm: strin
   const g = t.group;
   t.kernel.releaseFutexes(t);
   for (const hook of t.kernel.execHooks) hook(t);
+  if (!t.ctxGone) chargeSpace(t);
   const oldCtx = t.ctx;
   const oldMm = t.mm;
   t.rebind(ctx, mm);

@@ -1,6 +1,7 @@
 /** The end of threads and processes (kernel/exit.c: do_exit, exit_notify, release_task, forget_original_parent). */
 import { SIGCHLD, SIGKILL } from '../abi/signal.ts';
 import { EPOLLIN } from '../waiter/wait-queue.ts';
+import { chargeGroupSpace, chargeSpace } from './cpu-time.ts';
 import { disassociateTty, killOrphanedProcessGroup } from './job-control.ts';
 import type { PidNamespace } from './pid-namespace.ts';
 import { sigInfoUser } from './sig-info.ts';
@@ -31,6 +32,7 @@ export function exitTask(t: Task, status: number): void {
   t.fs.unref();
   t.pending.flush(~0, ~0, (info) => freeSigInfo(t, info));
   if (!t.ctxGone) {
+    chargeSpace(t);
     t.ctxGone = true;
     t.ctx.exit();
   }
@@ -156,6 +158,7 @@ export function exitThreads(g: ThreadGroup): void {
     for (const t of g.tasks) t.kernel.releaseFutexes(t);
     const space = first.ctx.space;
     for (const t of g.tasks) t.ctxGone = true;
+    chargeGroupSpace(g, space);
     space.destroy();
     for (const t of [...g.tasks]) exitTask(t, g.exitStatus);
     return;

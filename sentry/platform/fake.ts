@@ -12,6 +12,7 @@ export class FakeSpace implements AddressSpace {
   readonly base: number;
   readonly bytes: Buffer;
   dead = false;
+  readonly pid = 0;
   readonly members = new Set<FakeContext>();
 
   constructor(base = 0x10000, size = 0x20000) {

@@ -60,6 +60,8 @@ export interface AddressSpace {
   /** Number of live contexts in this space. */
   readonly contexts: number;
   readonly dead: boolean;
+  /** Host process id, whose CPU clock is the guest's; 0 if there is none yet. */
+  readonly pid: number;
   /**
    * Copies guest memory into `dst[off..off+len)`. Returns bytes copied (page-granular short counts at a bad page) or −EFAULT
    * if none. Never for ranges the kernel's VMA table says are absent.

@@ -1,0 +1,209 @@
+/**
+ * Timers of a process: setitimer(2) and timer_create(2) (kernel/time/itimer.c, posix-timers.c). Wall and monotonic ones
+ * are armed in the kernel's queue; CPU time ones look at the CPU clock when it may have got there.
+ */
+import { SIGALRM, SIGPROF, SIGVTALRM, SI_TIMER } from '../abi/signal.ts';
+import { Timer } from '../time/timer-queue.ts';
+import { processUsage } from './cpu-time.ts';
+import { sigInfoKernel, sigInfoTimer, type SigInfo } from './sig-info.ts';
+import { sendGroupSignal, sendTaskSignal } from './signal-send.ts';
+import type { Task } from './task.ts';
+import type { ThreadGroup } from './thread-group.ts';
+
+export const ITIMER_REAL = 0;
+export const ITIMER_VIRTUAL = 1;
+export const ITIMER_PROF = 2;
+export const SIGEV_SIGNAL = 0;
+export const SIGEV_NONE = 1;
+export const SIGEV_THREAD_ID = 4;
+const SIGNALS = [SIGALRM, SIGVTALRM, SIGPROF];
+
+/** No timer of a guest fires more often: what is faster counts as overruns. */
+const MIN_INTERVAL_NS = 50_000;
+/** CPU time is looked at no more often than this. */
+const CPU_POLL_NS = 1_000_000;
+
+/** What a timer measures, in ns. */
+export type TimeSource = (g: ThreadGroup) => number;
+
+export const monotonicTime: TimeSource = (g) => g.kernel.clock.monotonicNs();
+export const userCpuTime: TimeSource = (g) => processUsage(g).utimeNs;
+export const cpuTime: TimeSource = (g) => {
+  const u = processUsage(g);
+  return u.utimeNs + u.stimeNs;
+};
+
+/** Time until a due moment and its repetition, on one source of time. */
+class Countdown {
+  readonly group: ThreadGroup;
+  readonly source: TimeSource;
+  /** Reading of the source at which it expires; Infinity: disarmed. */
+  expiry = Infinity;
+  interval = 0;
+  private readonly timer: Timer;
+  private readonly expired: (missed: number) => void;
+
+  constructor(group: ThreadGroup, source: TimeSource, expired: (missed: number) => void) {
+    this.group = group;
+    this.source = source;
+    this.expired = expired;
+    this.timer = new Timer(() => this.check());
+  }
+
+  /** `expiry` is a reading of the source. */
+  set(expiry: number, interval: number): void {
+    this.expiry = expiry;
+    this.interval = interval;
+    this.arm();
+  }
+
+  disarm(): void {
+    this.set(Infinity, 0);
+  }
+
+  /** Time left, 0 if disarmed; at least 1 ns while armed (0 would say disarmed). */
+  get remaining(): number {
+    return this.expiry === Infinity ? 0 : Math.max(1, this.expiry - this.source(this.group));
+  }
+
+  private arm(): void {
+    const { kernel } = this.group;
+    if (this.expiry === Infinity) {
+      kernel.timers.disarm(this.timer);
+      return;
+    }
+    if (this.source === monotonicTime) {
+      kernel.timers.arm(this.timer, this.expiry);
+      return;
+    }
+    // The CPU clock runs at most as fast as all threads together.
+    const left = (this.expiry - this.source(this.group)) / Math.max(1, this.group.tasks.size);
+    kernel.timers.arm(this.timer, kernel.clock.monotonicNs() + Math.max(left, CPU_POLL_NS));
+  }
+
+  private check(): void {
+    const now = this.source(this.group);
+    if (now < this.expiry) {
+      this.arm();
+      return;
+    }
+    let missed = 0;
+    if (this.interval === 0) this.expiry = Infinity;
+    else {
+      const step = Math.max(this.interval, MIN_INTERVAL_NS);
+      missed = Math.floor((now - this.expiry) / this.interval);
+      this.expiry = Math.max(this.expiry + (missed + 1) * this.interval, now + (step - this.interval));
+    }
+    this.arm();
+    this.expired(missed);
+  }
+}
+
+export class PosixTimer {
+  readonly id: number;
+  readonly clock: number;
+  readonly countdown: Countdown;
+  /** CLOCK_REALTIME and its like are kept on the monotonic clock; a settable wall clock does not exist here. */
+  private readonly group: ThreadGroup;
+  private readonly notify: number;
+  private readonly signo: number;
+  private readonly valueLo: number;
+  private readonly valueHi: number;
+  private readonly thread: Task | null;
+  /** Last signal sent; while it is queued, expirations count as overruns. */
+  private sent: SigInfo | null = null;
+  private overruns = 0;
+  /** timer_getoverrun(2): of the signal that was delivered last. */
+  lastOverrun = 0;
+
+  constructor(
+    group: ThreadGroup,
+    id: number,
+    clock: number,
+    source: TimeSource,
+    event: { notify: number; signo: number; valueLo: number; valueHi: number; thread: Task | null },
+  ) {
+    this.group = group;
+    this.id = id;
+    this.clock = clock;
+    this.notify = event.notify;
+    this.signo = event.signo;
+    this.valueLo = event.valueLo;
+    this.valueHi = event.valueHi;
+    this.thread = event.thread;
+    this.countdown = new Countdown(group, source, (missed) => this.expired(missed));
+  }
+
+  /** A new setting starts counting anew. */
+  resetOverrun(): void {
+    this.overruns = 0;
+    this.lastOverrun = 0;
+    if (this.sent !== null) this.sent.timer = null;
+    this.sent = null;
+  }
+
+  private expired(missed: number): void {
+    if (this.notify === SIGEV_NONE) return;
+    // A queued entry is accounted to a user until it is taken.
+    if (this.sent !== null && this.sent.accountedUid >= 0) {
+      this.overruns += missed + 1;
+      return;
+    }
+    const info = sigInfoTimer(this.signo, SI_TIMER, this.id, this.valueLo, this.valueHi);
+    this.overruns = missed;
+    info.timer = this;
+    this.sent = info;
+    if (this.thread !== null) sendTaskSignal(this.thread, info);
+    else sendGroupSignal(this.group, info);
+  }
+
+  onDequeue(info: SigInfo): void {
+    // DELAYTIMER_MAX
+    this.lastOverrun = Math.min(this.overruns, 0x7fffffff);
+    this.overruns = 0;
+    info.bytes.writeInt32LE(this.lastOverrun, 20);
+  }
+}
+
+export class ProcessTimers {
+  readonly itimers: readonly Countdown[];
+  readonly posix = new Map<number, PosixTimer>();
+  private nextId = 0;
+
+  constructor(g: ThreadGroup) {
+    const send = (which: number) => (): void => {
+      sendGroupSignal(g, sigInfoKernel(SIGNALS[which]!));
+    };
+    this.itimers = [monotonicTime, userCpuTime, cpuTime].map((s, i) => new Countdown(g, s, send(i)));
+  }
+
+  newId(): number {
+    while (this.posix.has(this.nextId)) this.nextId = (this.nextId + 1) % 0x7fffffff;
+    return this.nextId++;
+  }
+
+  /** exec: "POSIX timers are not preserved", interval timers are. */
+  deletePosix(): void {
+    for (const p of this.posix.values()) p.countdown.disarm();
+    this.posix.clear();
+  }
+
+  deleteAll(): void {
+    this.deletePosix();
+    for (const c of this.itimers) c.disarm();
+  }
+}
+
+/** The timers of a process, made at first use. */
+export function timersOf(g: ThreadGroup): ProcessTimers {
+  return (g.timers ??= new ProcessTimers(g)) as ProcessTimers;
+}
+
+/** "Timers created by timer_create are not preserved" by execve, interval timers are - execve(2) */
+export function timersAtExec(g: ThreadGroup): void {
+  if (g.timers !== null) timersOf(g).deletePosix();
+}
+
+export function timersAtExit(g: ThreadGroup): void {
+  if (g.timers !== null) timersOf(g).deleteAll();
+}

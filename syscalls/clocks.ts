@@ -1,0 +1,103 @@
+/** Clock numbers of syscalls: which clocks there are and what they read (kernel/time/posix-timers.c, posix-cpu-timers.c). */
+import { EINVAL } from '../sentry/abi/errno.ts';
+import { clockSec, hostSyscall, lastNsec } from '../sentry/host/sys.ffi.ts';
+import { HostBuffer } from '../sentry/host/memory.ffi.ts';
+import { cpuTime, monotonicTime, userCpuTime, type TimeSource } from '../sentry/kernel/process-timers.ts';
+import type { Task } from '../sentry/kernel/task.ts';
+import type { ThreadGroup } from '../sentry/kernel/thread-group.ts';
+import * as clock from '../sentry/time/clock.ts';
+
+const NS = 1_000_000_000;
+const CPUCLOCK_PROF = 0;
+const CPUCLOCK_VIRT = 1;
+const CPUCLOCK_SCHED = 2;
+const CPUCLOCK_PERTHREAD = 4;
+
+/** Result of readClock(). */
+export const reading = { sec: 0, nsec: 0 };
+
+/** The host's clock that a clock shows; −1: none. Alarm clocks read as what they are based on. */
+export function hostClock(id: number): number {
+  switch (id) {
+    case clock.CLOCK_REALTIME:
+    case clock.CLOCK_MONOTONIC:
+    case clock.CLOCK_MONOTONIC_RAW:
+    case clock.CLOCK_REALTIME_COARSE:
+    case clock.CLOCK_MONOTONIC_COARSE:
+    case clock.CLOCK_BOOTTIME:
+    case clock.CLOCK_TAI:
+      return id;
+    case clock.CLOCK_REALTIME_ALARM:
+      return clock.CLOCK_REALTIME;
+    case clock.CLOCK_BOOTTIME_ALARM:
+      return clock.CLOCK_BOOTTIME;
+    default:
+      return -1;
+  }
+}
+
+/** Process whose CPU time `id` shows, with the source, or −EINVAL. A thread's own time is not known: its process's stands for it. */
+export function cpuClock(t: Task, id: number): { group: ThreadGroup; source: TimeSource } | number {
+  if (id === clock.CLOCK_PROCESS_CPUTIME_ID || id === clock.CLOCK_THREAD_CPUTIME_ID)
+    return { group: t.group, source: cpuTime };
+  if (id >= 0) return -EINVAL;
+  const kind = id & 3;
+  if (kind > CPUCLOCK_SCHED) return -EINVAL;
+  const nr = ~(id >> 3);
+  const perThread = (id & CPUCLOCK_PERTHREAD) !== 0;
+  const found = nr === 0 ? t : t.pidNs.findTask(nr);
+  if (found === null || (perThread ? found.group !== t.group : found.tid !== found.tgid)) return -EINVAL;
+  return { group: found.group, source: kind === CPUCLOCK_VIRT ? userCpuTime : cpuTime };
+}
+
+/** Reads any clock into `reading`: 0 or −EINVAL. */
+export function readClock(t: Task, id: number): number {
+  const host = hostClock(id);
+  if (host >= 0) {
+    reading.sec = clockSec(host);
+    reading.nsec = lastNsec();
+    return 0;
+  }
+  const cpu = cpuClock(t, id);
+  if (typeof cpu === 'number') return cpu;
+  const ns = cpu.source(cpu.group);
+  reading.sec = Math.floor(ns / NS);
+  reading.nsec = Math.floor(ns - reading.sec * NS);
+  return 0;
+}
+
+/** Resolution of coarse clocks: a host tick. Asked at start, the call is not needed later. */
+const coarseRes = ((): number => {
+  const b = new HostBuffer(16);
+  const r = hostSyscall(229, clock.CLOCK_MONOTONIC_COARSE, b.addr, 0, 0, 0, 0);
+  return r < 0 || b.u32[0] !== 0 ? 4_000_000 : b.u32[2]!;
+})();
+
+/** clock_getres(2) in ns, or −EINVAL. */
+export function resolution(t: Task, id: number): number {
+  if (id === clock.CLOCK_REALTIME_COARSE || id === clock.CLOCK_MONOTONIC_COARSE) return coarseRes;
+  if (hostClock(id) >= 0) return 1;
+  const cpu = cpuClock(t, id);
+  if (typeof cpu === 'number') return cpu;
+  return id < 0 && (id & 3) !== CPUCLOCK_SCHED && (id & 3) >= CPUCLOCK_PROF ? 4_000_000 : 1;
+}
+
+/**
+ * A time of clock `id` as CLOCK_MONOTONIC ns. Of clocks with an epoch exact to 256 ns; CLOCK_BOOTTIME is ahead of the
+ * monotonic clock by the host's suspends.
+ */
+export function toMonotonic(t: Task, id: number, ns: number): number {
+  if (ns === Infinity) return Infinity;
+  const host = hostClock(id);
+  if (host === clock.CLOCK_MONOTONIC) return ns;
+  const now = clockSec(host) * NS + lastNsec();
+  return t.kernel.clock.monotonicNs() + (ns - now);
+}
+
+/** Source for timers on clock `id`, −EINVAL for none. */
+export function timerSource(t: Task, id: number): TimeSource | number {
+  if (hostClock(id) >= 0) return monotonicTime;
+  const cpu = cpuClock(t, id);
+  if (typeof cpu === 'number') return cpu;
+  return cpu.group === t.group ? cpu.source : -EINVAL;
+}

@@ -1,0 +1,303 @@
+/** Clocks and sleeping: clock_gettime(2), clock_nanosleep(2), times(2), getrusage(2) and their kin (kernel/time/). */
+import {
+  EFAULT,
+  EINVAL,
+  EOPNOTSUPP,
+  EPERM,
+  ERESTARTNOHAND,
+  ERESTART_RESTARTBLOCK,
+} from '../sentry/abi/errno.ts';
+import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
+import { processUsage } from '../sentry/kernel/cpu-time.ts';
+import {
+  inStruct,
+  int,
+  oneOf,
+  outStruct,
+  ptr,
+  type SysResult,
+  type SyscallRow,
+} from '../sentry/kernel/syscall-table.ts';
+import type { Task } from '../sentry/kernel/task.ts';
+import type { ResourceUsage } from '../sentry/kernel/thread-group.ts';
+import * as clock from '../sentry/time/clock.ts';
+import { scratch } from '../sentry/usermem/user-memory.ts';
+import { cpuClock, hostClock, readClock, reading, resolution, toMonotonic } from './clocks.ts';
+import { readTimespec, writeRemaining } from './wait-args.ts';
+
+const NS = 1_000_000_000;
+const TIMER_ABSTIME = 1;
+const RUSAGE_SELF = 0;
+const RUSAGE_CHILDREN = -1;
+const RUSAGE_THREAD = 1;
+const USER_HZ = 100;
+const { CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME, CLOCK_TAI } = clock;
+
+/** Two 64-bit fields at the start of scratch. */
+function putPair(sec: number, rest: number): void {
+  const { u32 } = scratch;
+  u32[0] = sec >>> 0;
+  u32[1] = Math.floor(sec / 0x100000000);
+  u32[2] = rest;
+  u32[3] = 0;
+}
+
+function sysClockGettime(t: Task, a: SyscallArgs): SysResult {
+  const r = readClock(t, a.int(0));
+  if (r !== 0) return r;
+  putPair(reading.sec, reading.nsec);
+  return t.mem.copyOut(a.addr(1), scratch.bytes, 0, 16);
+}
+
+function sysClockGetres(t: Task, a: SyscallArgs): SysResult {
+  const r = resolution(t, a.int(0));
+  if (r < 0 || a.addr(1) === 0) return Math.min(r, 0);
+  putPair(0, r);
+  return t.mem.copyOut(a.addr(1), scratch.bytes, 0, 16);
+}
+
+/** The clocks are the host's: nobody in here may set them, whatever its capabilities. */
+function sysClockSettime(t: Task, a: SyscallArgs): SysResult {
+  const id = a.int(0);
+  if (id !== CLOCK_REALTIME) return id < 0 && typeof cpuClock(t, id) !== 'number' ? -EPERM : -EINVAL;
+  const ns = readTimespec(t, a.addr(1) === 0 ? 1 : a.addr(1));
+  return ns < 0 ? ns : -EPERM;
+}
+
+function sysSettimeofday(t: Task, a: SyscallArgs): SysResult {
+  if (a.addr(0) !== 0) {
+    if (t.mem.copyIn(a.addr(0), scratch.bytes, 0, 16) !== 0) return -EFAULT;
+    const usec = scratch.u32[2]!;
+    if (scratch.u32[3] !== 0 || usec > 999_999) return -EINVAL;
+  }
+  return -EPERM;
+}
+
+function sysGettimeofday(t: Task, a: SyscallArgs): SysResult {
+  if (a.addr(0) !== 0) {
+    readClock(t, CLOCK_REALTIME);
+    putPair(reading.sec, Math.floor(reading.nsec / 1000));
+    if (t.mem.copyOut(a.addr(0), scratch.bytes, 0, 16) !== 0) return -EFAULT;
+  }
+  if (a.addr(1) === 0) return 0;
+  // The kernel's time zone is never set.
+  scratch.u32.fill(0, 0, 2);
+  return t.mem.copyOut(a.addr(1), scratch.bytes, 0, 8);
+}
+
+function sysTime(t: Task, a: SyscallArgs): SysResult {
+  const sec = t.kernel.clock.realtimeSec();
+  if (a.addr(0) !== 0 && t.mem.writeU64(a.addr(0), sec) !== 0) return -EFAULT;
+  return sec;
+}
+
+/** A sleep in progress. */
+interface Sleep {
+  readonly deadline: number;
+  /** Where the time left goes if it is interrupted; 0: nowhere, as for absolute sleeps. */
+  readonly remAddr: number;
+  readonly absolute: boolean;
+}
+
+function sleepOn(t: Task, s: Sleep): SysResult {
+  if (t.blockState !== null && t.timedOut) return 0;
+  if (s.deadline <= t.kernel.clock.monotonicNs()) return 0;
+  t.blockState = s;
+  return t.block(s.deadline, sleepInterrupted);
+}
+
+/** Relative sleeps go on with what is left after a stop; after a handler they end with EINTR. */
+function sleepInterrupted(t: Task): SysResult {
+  const s = t.blockState as Sleep;
+  if (s.absolute) return -ERESTARTNOHAND;
+  if (s.deadline <= t.kernel.clock.monotonicNs()) return 0;
+  writeRemaining(t, s.remAddr, s.deadline, 1);
+  t.restart = (task) => sleepOn(task, (task.blockState as Sleep | null) ?? s);
+  return -ERESTART_RESTARTBLOCK;
+}
+
+function sysNanosleep(t: Task, a: SyscallArgs): SysResult {
+  if (t.blockState !== null) return sleepOn(t, t.blockState as Sleep);
+  // Null is no timeout elsewhere; here it is a bad address.
+  if (a.addr(0) === 0) return -EFAULT;
+  const ns = readTimespec(t, a.addr(0));
+  if (ns < 0) return ns;
+  return sleepOn(t, { deadline: t.kernel.clock.deadlineIn(ns), remAddr: a.addr(1), absolute: false });
+}
+
+function sysClockNanosleep(t: Task, a: SyscallArgs): SysResult {
+  if (t.blockState !== null) return sleepOn(t, t.blockState as Sleep);
+  const id = a.int(0);
+  const refused = checkSleepClock(t, id);
+  if (refused !== 0) return refused;
+  if (a.addr(2) === 0) return -EFAULT;
+  const ns = readTimespec(t, a.addr(2));
+  if (ns < 0) return ns;
+  const absolute = (a.int(1) & TIMER_ABSTIME) !== 0;
+  const deadline = absolute ? toMonotonic(t, id, ns) : t.kernel.clock.deadlineIn(ns);
+  return sleepOn(t, { deadline, remAddr: absolute ? 0 : a.addr(3), absolute });
+}
+
+/** 0 if one can sleep on the clock, else Linux's answer; CPU clocks cannot be slept on here. */
+function checkSleepClock(t: Task, id: number): number {
+  if (id === CLOCK_REALTIME || id === CLOCK_MONOTONIC || id === CLOCK_BOOTTIME || id === CLOCK_TAI) return 0;
+  if (id === clock.CLOCK_REALTIME_ALARM || id === clock.CLOCK_BOOTTIME_ALARM) return 0;
+  if (hostClock(id) >= 0) return -EOPNOTSUPP;
+  if (id === clock.CLOCK_THREAD_CPUTIME_ID) return -EINVAL;
+  const cpu = cpuClock(t, id);
+  return typeof cpu === 'number' ? cpu : -EOPNOTSUPP;
+}
+
+const ticks = (ns: number): number => Math.floor(ns / (NS / USER_HZ));
+
+function sysTimes(t: Task, a: SyscallArgs): SysResult {
+  if (a.addr(0) !== 0) {
+    const self = processUsage(t.group);
+    const children = t.group.childrenUsage;
+    const fields = [self.utimeNs, self.stimeNs, children.utimeNs, children.stimeNs];
+    fields.forEach((ns, i) => {
+      scratch.u32[2 * i] = ticks(ns) >>> 0;
+      scratch.u32[2 * i + 1] = Math.floor(ticks(ns) / 0x100000000);
+    });
+    if (t.mem.copyOut(a.addr(0), scratch.bytes, 0, 32) !== 0) return -EFAULT;
+  }
+  // jiffies_64 starts five minutes before boot and wraps (INITIAL_JIFFIES); only differences mean something.
+  return ticks(t.kernel.clock.monotonicNs());
+}
+
+const RUSAGE_SIZE = 144;
+
+/** Fills the start of scratch with a struct rusage. Linux fills the first 16 fields the same way (kernel/sys.c getrusage()). */
+function putRusage(u: ResourceUsage): void {
+  const { u32, bytes } = scratch;
+  bytes.fill(0, 0, RUSAGE_SIZE);
+  const put = (field: number, v: number): void => {
+    u32[2 * field] = v >>> 0;
+    u32[2 * field + 1] = Math.floor(v / 0x100000000);
+  };
+  const time = (field: number, ns: number): void => {
+    put(field, Math.floor(ns / NS));
+    put(field + 1, Math.floor((ns % NS) / 1000));
+  };
+  time(0, u.utimeNs);
+  time(2, u.stimeNs);
+  put(4, u.maxRssKb);
+  put(8, u.minFaults);
+  put(9, u.majFaults);
+  put(16, u.voluntarySwitches);
+  put(17, u.involuntarySwitches);
+}
+
+function sysGetrusage(t: Task, a: SyscallArgs): SysResult {
+  const who = a.int(0);
+  if (who === RUSAGE_CHILDREN) putRusage(t.group.childrenUsage);
+  else if (who === RUSAGE_SELF || who === RUSAGE_THREAD) putRusage(processUsage(t.group));
+  else return -EINVAL;
+  return t.mem.copyOut(a.addr(1), scratch.bytes, 0, RUSAGE_SIZE);
+}
+
+const TIMEX_SIZE = 208;
+const STA_UNSYNC = 0x40;
+const TIME_ERROR = 5;
+
+function readTimex(t: Task, addr: number): SysResult {
+  const { bytes, u32 } = scratch;
+  if (t.mem.copyIn(addr, bytes, 0, TIMEX_SIZE) !== 0) return -EFAULT;
+  if (u32[0] !== 0) return -EPERM;
+  bytes.fill(0, 0, TIMEX_SIZE);
+  const put = (at: number, v: number): void => {
+    u32[at / 4] = v >>> 0;
+    u32[at / 4 + 1] = Math.floor(v / 0x100000000);
+  };
+  // Frequency 0, status unsynchronised, tick 10 ms; the time.
+  put(24, 16_000_000);
+  put(32, 16_000_000);
+  u32[10] = STA_UNSYNC;
+  put(56, 1);
+  put(64, 32_768_000);
+  put(72, t.kernel.clock.realtimeSec());
+  put(80, Math.floor(t.kernel.clock.realtimeNsec() / 1000));
+  put(88, 10_000);
+  return t.mem.copyOut(addr, bytes, 0, TIMEX_SIZE) !== 0 ? -EFAULT : TIME_ERROR;
+}
+
+function sysAdjtimex(t: Task, a: SyscallArgs): SysResult {
+  return readTimex(t, a.addr(0));
+}
+
+function sysClockAdjtime(t: Task, a: SyscallArgs): SysResult {
+  if (a.int(0) === CLOCK_REALTIME) return readTimex(t, a.addr(1));
+  return hostClock(a.int(0)) >= 0 ? -EOPNOTSUPP : -EINVAL;
+}
+
+const CLOCKS = {
+  CLOCK_REALTIME,
+  CLOCK_MONOTONIC,
+  CLOCK_PROCESS_CPUTIME_ID: clock.CLOCK_PROCESS_CPUTIME_ID,
+  CLOCK_THREAD_CPUTIME_ID: clock.CLOCK_THREAD_CPUTIME_ID,
+  CLOCK_MONOTONIC_RAW: clock.CLOCK_MONOTONIC_RAW,
+  CLOCK_REALTIME_COARSE: clock.CLOCK_REALTIME_COARSE,
+  CLOCK_MONOTONIC_COARSE: clock.CLOCK_MONOTONIC_COARSE,
+  CLOCK_BOOTTIME,
+};
+const clockId = oneOf(CLOCKS);
+const timespec = inStruct(16, 'timespec');
+const refused = 'the clocks are the host’s (EPERM)';
+const cpuNote = 'a thread’s CPU time is that of its process; time spent in this kernel is not counted';
+
+export const timeRows: readonly SyscallRow[] = [
+  { nr: 35, name: 'nanosleep', fn: sysNanosleep, args: [timespec, ptr], support: 'full' },
+  { nr: 96, name: 'gettimeofday', fn: sysGettimeofday, args: [outStruct(16), ptr], support: 'full' },
+  {
+    nr: 98,
+    name: 'getrusage',
+    fn: sysGetrusage,
+    args: [int, outStruct(RUSAGE_SIZE, 'rusage')],
+    support: 'partial',
+    note: `${cpuNote}; fault and switch counts are 0`,
+  },
+  { nr: 100, name: 'times', fn: sysTimes, args: [outStruct(32)], support: 'partial', note: cpuNote },
+  { nr: 159, name: 'adjtimex', fn: sysAdjtimex, args: [ptr], support: 'partial', note: 'reading only' },
+  {
+    nr: 164,
+    name: 'settimeofday',
+    fn: sysSettimeofday,
+    args: [ptr, ptr],
+    support: 'none',
+    note: refused,
+  },
+  { nr: 201, name: 'time', fn: sysTime, args: [ptr], support: 'full' },
+  {
+    nr: 227,
+    name: 'clock_settime',
+    fn: sysClockSettime,
+    args: [clockId, timespec],
+    support: 'none',
+    note: refused,
+  },
+  {
+    nr: 228,
+    name: 'clock_gettime',
+    fn: sysClockGettime,
+    args: [clockId, outStruct(16, 'timespec')],
+    support: 'partial',
+    note: cpuNote,
+  },
+  { nr: 229, name: 'clock_getres', fn: sysClockGetres, args: [clockId, outStruct(16)], support: 'full' },
+  {
+    nr: 230,
+    name: 'clock_nanosleep',
+    fn: sysClockNanosleep,
+    args: [clockId, int, timespec, ptr],
+    support: 'partial',
+    note: 'no sleeping on CPU clocks (EOPNOTSUPP)',
+  },
+  {
+    nr: 305,
+    name: 'clock_adjtime',
+    fn: sysClockAdjtime,
+    args: [clockId, ptr],
+    support: 'partial',
+    note: 'reading only',
+  },
+];
