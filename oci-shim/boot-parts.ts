@@ -22,8 +22,9 @@ export function registerParts(kernel: Kernel, env: { host: HostFacts }): void {
   kernel.cpuCount = env.host.cpus.length;
   registerMemDevices();
   registerDevpts();
-  registerProc({ kernel, host: env.host });
-  registerSysfs(env.host);
+  const proc = { kernel, host: env.host };
+  registerProc(proc);
+  registerSysfs(proc);
   registerMqueue();
   registerConsole();
   installTerminals();

@@ -151,6 +151,8 @@ function sysMqUnlink(t: Task, a: SyscallArgs): SysResult {
 
 class MqWait {
   readonly file: MqFile;
+  /** What is to be sent, copied when the call began. */
+  data: Buffer | null = null;
   readonly deadlineNs: number;
   readonly receiving: boolean;
 
@@ -214,20 +216,25 @@ function sysMqTimedsend(t: Task, a: SyscallArgs): SysResult {
   } else {
     f = w.file;
   }
-  if (len > f.queue.messageSize) return -EMSGSIZE;
+  let data = w === null ? null : w.data;
+  if (data === null) {
+    if (len > f.queue.messageSize) return -EMSGSIZE;
+    data = Buffer.alloc(len);
+    if (t.mem.copyIn(a.addr(1), data, 0, len) !== 0) return -EFAULT;
+  }
   if (!f.queue.isFull) {
-    const data = Buffer.alloc(len);
-    const r = t.mem.copyIn(a.addr(1), data, 0, len);
-    if (r === 0) f.queue.send(data, priority, t);
+    f.queue.send(data, priority, t);
     endWait(w);
-    return r;
+    return 0;
   }
   if (w === null && (f.flags & O_NONBLOCK) !== 0) return -EAGAIN;
   if (w !== null && t.timedOut) {
     endWait(w);
     return -ETIMEDOUT;
   }
-  return park(t, w ?? new MqWait(f, deadlineNs, false), EPOLLOUT);
+  const wait = w ?? new MqWait(f, deadlineNs, false);
+  wait.data = data;
+  return park(t, wait, EPOLLOUT);
 }
 
 function sysMqTimedreceive(t: Task, a: SyscallArgs): SysResult {

@@ -1,6 +1,6 @@
 /** Memory devices: null, zero, full, random, urandom (drivers/char/mem.c, drivers/char/random.c; null(4), random(4)). */
 import { randomFillSync } from 'node:crypto';
-import { EFAULT, EINVAL, ENOSPC, ENOTTY, EPERM } from '../../abi/errno.ts';
+import { EFAULT, EINVAL, ENOSPC, EPERM } from '../../abi/errno.ts';
 import { MEM_MAJOR } from '../../abi/device.ts';
 import { SEEK_CUR, SEEK_SET } from '../../abi/fcntl.ts';
 import { CAP_SYS_ADMIN } from '../../auth/capability.ts';
@@ -121,7 +121,7 @@ class RandomDevice extends FileDescription {
       case RNDRESEEDCRNG:
         return t.creds.has(CAP_SYS_ADMIN) ? 0 : -EPERM;
       default:
-        return -ENOTTY;
+        return -EINVAL;
     }
   }
 }

@@ -143,8 +143,8 @@ export class PtyMaster extends FileDescription {
   }
 
   private openPeer(t: Task, flags: number): number {
-    if ((flags & ~(O_ACCMODE | O_NOCTTY | O_NONBLOCK | O_CLOEXEC)) !== 0) return -EINVAL;
-    const f = this.ptyOwner.openPeer(t, this.pty, this.path!, flags & ~O_CLOEXEC);
+    const kept = flags & (O_ACCMODE | O_NOCTTY | O_NONBLOCK);
+    const f = this.ptyOwner.openPeer(t, this.pty, this.path!, kept);
     if (typeof f === 'number') return f;
     const fd = t.fdTable.install(f, (flags & O_CLOEXEC) !== 0, t.group.limits.openFiles);
     if (fd < 0) f.unref();

@@ -2,7 +2,7 @@
  * Generated directories: StaticDir with a fixed set of children, KernfsDir for names that come and go. Entry positions are
  * chosen by the directory, so that a reader who goes on after a change neither skips nor repeats what stayed.
  */
-import { EINVAL, EISDIR, ENOENT } from '../../abi/errno.ts';
+import { EACCES, EINVAL, EISDIR, ENOENT, EPERM } from '../../abi/errno.ts';
 import { SEEK_CUR, SEEK_SET } from '../../abi/fcntl.ts';
 import { DT_DIR, S_IFDIR, modeToDt } from '../../abi/stat.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
@@ -34,6 +34,31 @@ export abstract class KernfsDir extends Inode {
 
   /** Entries with position ≥ `from`, ascending. */
   abstract entries(t: CallContext, from: number): Iterable<KernfsEntry>;
+
+  /** Nothing can be made here. Unknown names in /proc fail in the look-up already. */
+  private get refusal(): number {
+    return this.sb.fsType === 'proc' ? -ENOENT : -EPERM;
+  }
+
+  override create(_name: string, _mode: number, _uid: number, _gid: number): Inode | number {
+    return this.sb.fsType === 'proc' ? -ENOENT : -EACCES;
+  }
+
+  override mkdir(): number {
+    return this.refusal;
+  }
+
+  override symlink(): number {
+    return this.refusal;
+  }
+
+  override mknod(): number {
+    return this.refusal;
+  }
+
+  override link(): number {
+    return this.refusal;
+  }
 
   override open(_t: CallContext, path: Path, flags: number): FileDescription | number {
     return new KernfsDirDescription(path, this, flags);

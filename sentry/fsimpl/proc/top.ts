@@ -1,16 +1,14 @@
 /** Files at the top of /proc (fs/proc/*.c; proc(5)): the machine as the sandbox has it, from the kernel's own state. */
 import { UTS_RELEASE, UTS_SYSNAME, UTS_VERSION } from '../../abi/utsname.ts';
 import type { Task } from '../../kernel/task.ts';
-import { residentTotal } from '../../mm/maps.ts';
-import type { MemoryManager } from '../../mm/memory-manager.ts';
 import { CLOCK_BOOTTIME } from '../../time/clock.ts';
 import { clockNs } from '../../host/sys.ffi.ts';
 import { fileSystemTypes } from '../../vfs/fs-types.ts';
 import type { StaticDir } from '../kernfs/dir.ts';
 import { KernfsFile } from '../kernfs/file.ts';
+import { memoryFigures } from './memory.ts';
 import type { ProcSuperBlock } from './super-block.ts';
 
-const KIB = 1024;
 const NS_PER_TICK = 1e7;
 
 export function addTopLevelFiles(sb: ProcSuperBlock, root: StaticDir): void {
@@ -76,36 +74,8 @@ function fileSystems(): string {
   return text;
 }
 
-/** Every address space once, however many processes share it. */
-function usedBytes(sb: ProcSuperBlock): number {
-  const seen = new Set<MemoryManager>();
-  let bytes = 0;
-  for (const g of sb.env.kernel.pidNs.groups()) {
-    for (const t of g.tasks) {
-      if (t.dead || seen.has(t.mm)) continue;
-      seen.add(t.mm);
-      bytes += residentTotal(t.mm);
-    }
-  }
-  return bytes;
-}
-
-export interface MemoryFigures {
-  readonly totalKb: number;
-  readonly freeKb: number;
-  readonly anonKb: number;
-  readonly sharedKb: number;
-}
-
-export function memoryFigures(sb: ProcSuperBlock): MemoryFigures {
-  const totalKb = Math.floor(sb.env.host.memTotal / KIB);
-  const anonKb = Math.min(totalKb, Math.floor(usedBytes(sb) / KIB));
-  const sharedKb = Math.min(totalKb - anonKb, Math.floor((sb.env.sharedBytes?.() ?? 0) / KIB));
-  return { totalKb, freeKb: totalKb - anonKb - sharedKb, anonKb, sharedKb };
-}
-
 function memInfo(sb: ProcSuperBlock): string {
-  const { totalKb, freeKb, anonKb, sharedKb } = memoryFigures(sb);
+  const { totalKb, freeKb, anonKb, sharedKb } = memoryFigures(sb.env);
   const rows: (readonly [string, number])[] = [
     ['MemTotal', totalKb],
     ['MemFree', freeKb],
@@ -254,7 +224,7 @@ function softIrqs(sb: ProcSuperBlock): string {
 const VMSTAT = ['pgpgin', 'pgpgout', 'pswpin', 'pswpout', 'pgfault', 'pgmajfault', 'oom_kill'];
 
 function vmStat(sb: ProcSuperBlock): string {
-  const { freeKb, anonKb, sharedKb } = memoryFigures(sb);
+  const { freeKb, anonKb, sharedKb } = memoryFigures(sb.env);
   const pages = (kb: number): number => Math.floor(kb / 4);
   let text =
     `nr_free_pages ${pages(freeKb)}\nnr_inactive_anon 0\nnr_active_anon ${pages(anonKb)}\n` +
@@ -265,7 +235,7 @@ function vmStat(sb: ProcSuperBlock): string {
 }
 
 function zoneInfo(sb: ProcSuperBlock): string {
-  const { totalKb, freeKb } = memoryFigures(sb);
+  const { totalKb, freeKb } = memoryFigures(sb.env);
   const pages = (kb: number): number => Math.floor(kb / 4);
   return (
     'Node 0, zone   Normal\n' +
@@ -276,7 +246,7 @@ function zoneInfo(sb: ProcSuperBlock): string {
 
 /** Free memory as blocks of the largest order. */
 function buddyInfo(sb: ProcSuperBlock): string {
-  const { freeKb } = memoryFigures(sb);
+  const { freeKb } = memoryFigures(sb.env);
   const orders = new Array<number>(11).fill(0);
   orders[10] = Math.floor(freeKb / 4096);
   return `Node 0, zone   Normal${orders.map((n) => ` ${String(n).padStart(6)}`).join('')} \n`;

@@ -8,29 +8,33 @@ import { KernfsLink } from '../kernfs/link.ts';
 import { KernfsSuperBlock } from '../kernfs/super-block.ts';
 import { registerFileSystem } from '../../vfs/fs-types.ts';
 import { cpuList, cpuMask } from '../proc/cpus.ts';
-import type { HostFacts } from '../proc/env.ts';
+import type { HostFacts, ProcEnv } from '../proc/env.ts';
+import { memoryFigures } from '../proc/memory.ts';
 import { parseCpuInfo, type CpuPlace } from './cpu-info.ts';
 
 const SYSFS_MAGIC = 0x62656572;
 /** st_size of every attribute. */
 const ATTRIBUTE_SIZE = 4096;
 
-type Node = string | { readonly [name: string]: Node };
+type Node = string | (() => string) | { readonly [name: string]: Node };
 
 export class SysfsSuperBlock extends KernfsSuperBlock {
   readonly fsType = 'sysfs';
   readonly magic = SYSFS_MAGIC;
   override readonly root: StaticDir;
 
-  constructor(host: HostFacts) {
+  /** `freeKb` tells how much memory is free. */
+  constructor(host: HostFacts, freeKb: () => number) {
     super();
     this.root = new StaticDir(this, 0o555);
-    this.addNodes(this.root, tree(host));
+    this.addNodes(this.root, tree(host, freeKb));
   }
 
   private addNodes(dir: StaticDir, nodes: { readonly [name: string]: Node }): void {
     for (const [name, node] of Object.entries(nodes)) {
-      if (typeof node !== 'string') {
+      if (typeof node === 'function') {
+        dir.add(name, new KernfsFile(this, 0o444, () => `${node()}\n`, { size: ATTRIBUTE_SIZE }));
+      } else if (typeof node !== 'string') {
         const child = new StaticDir(this, 0o755);
         this.addNodes(child, node);
         dir.add(name, child);
@@ -70,7 +74,7 @@ function cpuTree(place: CpuPlace, all: readonly CpuPlace[]): Node {
   };
 }
 
-function tree(host: HostFacts): { readonly [name: string]: Node } {
+function tree(host: HostFacts, freeKb: () => number): { readonly [name: string]: Node } {
   const places = parseCpuInfo(host.cpuInfo, host.cpus);
   const list = cpuList(host.cpus);
   const cpus: Record<string, Node> = Object.create(null) as Record<string, Node>;
@@ -107,7 +111,7 @@ function tree(host: HostFacts): { readonly [name: string]: Node } {
             cpulist: list,
             cpumap: cpuMask(host.cpus),
             distance: '10',
-            meminfo: `Node 0 MemTotal:       ${totalKb} kB`,
+            meminfo: () => nodeMemInfo(totalKb, freeKb()),
           },
           online: '0',
           possible: '0',
@@ -133,6 +137,12 @@ function tree(host: HostFacts): { readonly [name: string]: Node } {
     module: {},
     power: {},
   };
+}
+
+function nodeMemInfo(totalKb: number, freeKb: number): string {
+  const row = (name: string, kb: number): string =>
+    `Node 0 ${`${name}:`.padEnd(16)}${String(kb).padStart(8)} kB`;
+  return [row('MemTotal', totalKb), row('MemFree', freeKb), row('MemUsed', totalKb - freeKb)].join('\n');
 }
 
 function hasThreads(places: readonly CpuPlace[]): boolean {
@@ -173,6 +183,7 @@ const LOOPBACK: Node = {
   uevent: 'INTERFACE=lo\nIFINDEX=1',
 };
 
-export function registerSysfs(host: HostFacts): void {
-  registerFileSystem({ name: 'sysfs', nodev: true, mount: () => new SysfsSuperBlock(host) });
+export function registerSysfs(env: ProcEnv): void {
+  const free = (): number => memoryFigures(env).freeKb;
+  registerFileSystem({ name: 'sysfs', nodev: true, mount: () => new SysfsSuperBlock(env.host, free) });
 }

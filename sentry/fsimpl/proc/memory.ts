@@ -1,0 +1,34 @@
+/** Memory of the sandbox as a whole: what guests use of what there is. */
+import { residentTotal } from '../../mm/maps.ts';
+import type { MemoryManager } from '../../mm/memory-manager.ts';
+import type { ProcEnv } from './env.ts';
+
+const KIB = 1024;
+
+/** Every address space once, however many processes share it. */
+function usedBytes(env: ProcEnv): number {
+  const seen = new Set<MemoryManager>();
+  let bytes = 0;
+  for (const g of env.kernel.pidNs.groups()) {
+    for (const t of g.tasks) {
+      if (t.dead || seen.has(t.mm)) continue;
+      seen.add(t.mm);
+      bytes += residentTotal(t.mm);
+    }
+  }
+  return bytes;
+}
+
+export interface MemoryFigures {
+  readonly totalKb: number;
+  readonly freeKb: number;
+  readonly anonKb: number;
+  readonly sharedKb: number;
+}
+
+export function memoryFigures(env: ProcEnv): MemoryFigures {
+  const totalKb = Math.floor(env.host.memTotal / KIB);
+  const anonKb = Math.min(totalKb, Math.floor(usedBytes(env) / KIB));
+  const sharedKb = Math.min(totalKb - anonKb, Math.floor((env.sharedBytes?.() ?? 0) / KIB));
+  return { totalKb, freeKb: totalKb - anonKb - sharedKb, anonKb, sharedKb };
+}
