@@ -90,16 +90,24 @@ export class Gate {
     notifSend(this.listener, idLo, idHi, 0, 0); // ENOENT: the thread was killed meanwhile.
   }
 
-  /** Receives and answers what waits at the listener; returns the number of notifications, without blocking. */
-  dispatch(): number {
-    let total = 0;
-    for (;;) {
-      const count = notifReceive(this.listener, this.buffer.addr, BATCH);
-      if (count <= 0) return total;
-      total += count;
-      for (let i = 0; i < count; i++) this.dispatchOne((i * NOTIF_SIZE) >> 2);
-      if (count < BATCH) return total;
-    }
+  /**
+   * Receives and answers what waits at the listener, at most `max`; returns the number of notifications, without
+   * blocking.
+   */
+  dispatch(max = BATCH): number {
+    const count = notifReceive(this.listener, this.buffer.addr, max, 0);
+    this.dispatchReceived(count);
+    return count;
+  }
+
+  /** Room for 32 notifications, for whoever receives them in one go with waiting. */
+  get bufferAddr(): number {
+    return this.buffer.addr;
+  }
+
+  /** Answers `count` notifications that are in the buffer. */
+  dispatchReceived(count: number): void {
+    for (let i = 0; i < count; i++) this.dispatchOne((i * NOTIF_SIZE) >> 2);
   }
 
   private dispatchOne(at: number): void {

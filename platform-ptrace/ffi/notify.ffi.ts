@@ -4,12 +4,16 @@ import { shim } from '../../sentry/host/koffi.ffi.ts';
 /** sizeof(struct seccomp_notif) */
 export const NOTIF_SIZE = 80;
 
-/** Receives up to `max` waiting notifications to host address `out`, without blocking. Count or −errno. */
-export const notifReceive = shim.func('shim_notif_receive', 'int', ['int', 'int64', 'int']) as unknown as (
-  listener: number,
-  out: number,
-  max: number,
-) => number;
+/**
+ * Receives up to `max` waiting notifications to host address `out`, without blocking; `expected` of them are known to
+ * be there. Count or −errno.
+ */
+export const notifReceive = shim.func('shim_notif_receive', 'int', [
+  'int',
+  'int64',
+  'int',
+  'int',
+]) as unknown as (listener: number, out: number, max: number, expected: number) => number;
 
 export const notifSend = shim.func('shim_notif_send', 'int', [
   'int',

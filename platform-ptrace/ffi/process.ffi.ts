@@ -52,10 +52,17 @@ export const currentCpu = shim.func('shim_cpu', 'int', []) as unknown as () => n
 export const WAIT_LISTENER = 1;
 export const WAIT_DEATHS = 2;
 export const WAIT_WAKE = 4;
-/** Sleeps until a descriptor is readable; WAIT_ bits, and the CPU from bit 8. `timeoutNs` < 0: no limit. */
-export const waitForEvents = shim.func('shim_wait', 'int', ['int', 'int', 'int', 'double']) as unknown as (
-  listener: number,
-  deaths: number,
-  wakeFd: number,
-  timeoutNs: number,
-) => number;
+export const WAIT_COUNT_SHIFT = 3;
+export const WAIT_COUNT_MASK = 0x3f;
+export const WAIT_CPU_SHIFT = 16;
+/**
+ * Sleeps until a descriptor is readable and receives up to 32 notifications to host address `out`: WAIT_ bits, number
+ * received, CPU. `timeoutNs` < 0: no limit.
+ */
+export const waitForEvents = shim.func('shim_wait', 'int', [
+  'int',
+  'int',
+  'int',
+  'double',
+  'int64',
+]) as unknown as (listener: number, deaths: number, wakeFd: number, timeoutNs: number, out: number) => number;

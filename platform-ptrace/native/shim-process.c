@@ -69,8 +69,11 @@ int shim_reap(int32_t *status) {
 
 int shim_cpu(void) { return sched_getcpu(); }
 
-// Sleeps until one of three descriptors (−1: none) is readable. Bits 0 to 2 say which, bits 8 and up the CPU it woke on.
-int shim_wait(int listener, int deaths, int wake, double timeout_ns) {
+int shim_notif_receive(int listener, void *out, int max, int expected);
+
+// Sleeps until one of three descriptors (−1: none) is readable. Bits 0 to 2 say which; notifications are received into
+// `out`, up to 32 of them, bits 3 to 8 say how many; bits 16 and up are the CPU it woke on.
+int shim_wait(int listener, int deaths, int wake, double timeout_ns, void *out) {
   struct pollfd fds[3] = {{listener, POLLIN, 0}, {deaths, POLLIN, 0}, {wake, POLLIN, 0}};
   struct timespec ts, *limit = NULL;
   if (timeout_ns >= 0) {
@@ -82,5 +85,6 @@ int shim_wait(int listener, int deaths, int wake, double timeout_ns) {
   if (ppoll(fds, 3, limit, NULL) > 0)
     for (int i = 0; i < 3; i++)
       if (fds[i].revents != 0) bits |= 1 << i;
-  return bits | sched_getcpu() << 8;
+  int count = (bits & 1) != 0 ? shim_notif_receive(listener, out, 32, 1) : 0;
+  return bits | (count > 0 ? count : 0) << 3 | sched_getcpu() << 16;
 }

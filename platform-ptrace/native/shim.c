@@ -36,13 +36,15 @@ double shim_clock_ns(int clock) {
 
 // ---- seccomp notifications -----------------------------------------------------------------------------------------
 
-// Receives up to `max` waiting notifications (struct seccomp_notif, 80 bytes each) into `out`; never blocks. Count or −errno.
-int shim_notif_receive(int listener, void *out, int max) {
+// Receives up to `max` waiting notifications (struct seccomp_notif, 80 bytes each) into `out`; never blocks. The caller
+// knows already that `expected` of them are there (one that is killed before it is received still counts: ENOENT).
+// Count or −errno.
+int shim_notif_receive(int listener, void *out, int max, int expected) {
   int count = 0;
   while (count < max) {
     struct pollfd p = {.fd = listener, .events = POLLIN};
     // RECV would block on an empty queue.
-    if (poll(&p, 1, 0) <= 0 || (p.revents & POLLIN) == 0) break;
+    if (--expected < 0 && (poll(&p, 1, 0) <= 0 || (p.revents & POLLIN) == 0)) break;
     struct seccomp_notif *n = (struct seccomp_notif *)((char *)out + count * sizeof(struct seccomp_notif));
     memset(n, 0, sizeof *n);
     if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, n) == 0) {

@@ -325,7 +325,7 @@ export class SystrapContext implements Context {
       this.platform.gate.wake(this.sleepIdLo, this.sleepIdHi);
     } else if (old === STATE_SLEEPING) {
       // Its notification is on its way: it has to be received and answered.
-      this.platform.owesWake = true;
+      this.platform.owedWakes++;
     }
   }
 
@@ -393,6 +393,11 @@ export class SystrapContext implements Context {
     if (last) this.platform.memory.storeRelaxed(this.base + SLOT_COPYOUT_COUNT / 4, this.copyOuts);
     this.go(last ? this.finalCommand : COMMAND_REPORT, this.finalResult);
     return true;
+  }
+
+  /** Orders that the thread has been given, those of earlier batches among them. */
+  get orderCount(): number {
+    return this.batchStart + this.batchLength;
   }
 
   /** Index in the order queue of number `i` of the batch in the slot. */

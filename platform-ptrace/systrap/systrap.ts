@@ -12,7 +12,9 @@ import {
   currentCpu,
   reap,
   WAIT_DEATHS,
-  WAIT_LISTENER,
+  WAIT_COUNT_MASK,
+  WAIT_COUNT_SHIFT,
+  WAIT_CPU_SHIFT,
   WAIT_WAKE,
   waitForEvents,
   watchProcess,
@@ -86,8 +88,8 @@ export class SystrapPlatform implements Platform {
   readonly placement = new Placement();
   /** Chunks with threads that may have something to say. */
   readonly busyChunks: Chunk[] = [];
-  /** A stub has been answered whose sleep notification is still to come. */
-  owesWake = false;
+  /** Stubs that have been answered and whose sleep notifications are still to come. */
+  owedWakes = 0;
 
   private readonly listener: number;
   private readonly deaths: number;
@@ -146,7 +148,7 @@ export class SystrapPlatform implements Platform {
       const state = this.memory.load(stateWord);
       if (state === STATE_TRAPPED || state === STATE_SLEEPING) break;
       if (host.clockNs(CLOCK_MONOTONIC) > deadline) throw new Error('zygote: not ready');
-      waitForEvents(-1, -1, -1, 1e5);
+      waitForEvents(-1, -1, -1, 1e5, 0);
     }
     const state = this.memory.load(stateWord);
     const ctx = space.newContext();
@@ -195,7 +197,7 @@ export class SystrapPlatform implements Platform {
   poll(timeoutNs: number, wakeFd: number): boolean {
     if (this.scan()) {
       if (++this.polls % LOOK_EVERY !== 0) {
-        if (this.owesWake) this.receive();
+        if (this.owedWakes > 0) this.receiveOwed();
         return false;
       }
       return this.look(0, wakeFd);
@@ -231,7 +233,7 @@ export class SystrapPlatform implements Platform {
   /** Waits a little for a guest on another CPU. */
   private spin(): boolean {
     if (this.busyChunks.length === 0) return false;
-    if (this.owesWake) this.receive();
+    if (this.owedWakes > 0) this.receiveOwed();
     const room = this.placement.roomToSpin;
     if (room !== this.stubsSpin) {
       this.stubsSpin = room;
@@ -260,10 +262,14 @@ export class SystrapPlatform implements Platform {
       }
       this.counters.sleeps++;
     }
-    const ready = waitForEvents(this.listener, this.deaths, wakeFd, limit);
+    const ready = waitForEvents(this.listener, this.deaths, wakeFd, limit, this.gate.bufferAddr);
     if (sleeps) this.publish.setAsleep(false);
-    this.setCpu(ready >> 8);
-    if ((ready & WAIT_LISTENER) !== 0) this.receive();
+    this.setCpu(ready >> WAIT_CPU_SHIFT);
+    const count = (ready >> WAIT_COUNT_SHIFT) & WAIT_COUNT_MASK;
+    if (count > 0) {
+      this.gate.dispatchReceived(count);
+      this.answerSleepers();
+    }
     if ((ready & WAIT_DEATHS) !== 0) this.reapDead();
     if (this.timed.size > 0) this.checkDeadlines();
     return (ready & WAIT_WAKE) !== 0;
@@ -275,10 +281,15 @@ export class SystrapPlatform implements Platform {
     this.publish.setCpu(cpu);
   }
 
-  /** Takes notifications; sleepers that the kernel does not hold are sent back at once. */
-  private receive(): void {
-    this.owesWake = false;
-    this.gate.dispatch();
+  /** Takes the notifications of stubs that have their answer already, if they are there by now. */
+  private receiveOwed(): void {
+    const max = Math.min(this.owedWakes, 32);
+    this.owedWakes = 0;
+    if (this.gate.dispatch(max) > 0) this.answerSleepers();
+  }
+
+  /** Sleepers that the kernel does not hold are sent back at once. */
+  private answerSleepers(): void {
     this.scan();
     for (const ctx of this.notified) {
       if (!ctx.sleeping || ctx.phase === STOPPED) continue;
@@ -383,7 +394,7 @@ export class SystrapPlatform implements Platform {
     const at = ctx.base + SLOT_ARGS / 4;
     const index = ctx.queueIndex(this.memory.load(at));
     const errno = this.memory.load(at + 2);
-    if (!(index >= 0 && errno > 0 && errno < 4096)) {
+    if (!(index >= 0 && index < ctx.orderCount && errno > 0 && errno < 4096)) {
       this.kill(ctx.space, 'malformed report');
       return;
     }
@@ -511,7 +522,7 @@ export class SystrapPlatform implements Platform {
     for (const space of [...this.spaces.values()]) space.destroy();
     for (let i = 0; i < 50 && this.spaces.size > 0; i++) {
       this.gate.dispatch();
-      waitForEvents(-1, this.deaths, -1, 2e7);
+      waitForEvents(-1, this.deaths, -1, 2e7, 0);
       this.reapDead();
     }
   }

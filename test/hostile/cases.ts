@@ -48,6 +48,7 @@ function perform(h: Harness, act: number, param = 0): Thread {
     if (ctx.sysno === 2) ctx.resumeSyscall(arg(ctx, 0) === 0 ? act : param);
     else usual(ctx);
   };
+  t.onOrderFailed = (ctx) => ctx.exit();
   t.onFault = (ctx, signo) => {
     t.dead = { signo, reason: 'fault' };
     ctx.exit();

@@ -29,6 +29,7 @@ export function serveProcesses(h: Harness): { threads: Thread[] } {
     const p = parent.task as Thread;
     t.reports = p.reports;
     t.onFault = p.onFault;
+    t.onOrderFailed = p.onOrderFailed;
     t.onSyscall = (c) => {
       base(c);
       wake();
