@@ -268,6 +268,18 @@ describe('exclusive', () => {
   });
 });
 
+test('owners come from the gofer only: the sentry has other ids', () => {
+  fs.writeFileSync(join(dir, 'f'), 'hello');
+  start(true);
+  const f = open('f', O_RDWR);
+  const { uid } = stat('f');
+  stat('f').uid = 4711;
+  write(f, 'x');
+  expect(stat('f').uid).toBe(4711);
+  f.inode.uid = uid;
+  f.unref();
+});
+
 describe('shared', () => {
   test('changes of others are seen', () => {
     fs.writeFileSync(join(dir, 'f'), 'one');

@@ -124,10 +124,9 @@ export class GoferRegular extends GoferInode implements FdHolder {
     return 0;
   }
 
+  /** Not the owner: fstat(2) shows it as the sentry's user namespace maps it, which is "nobody" for all. */
   private applyStat(st: HostStat): void {
     this.mode = st.mode;
-    this.uid = st.uid;
-    this.gid = st.gid;
     this.nlink = st.nlink;
     this.size = st.size;
     this.blocks = st.blocks;
