@@ -1,5 +1,5 @@
 /** Directories of goferfs: look-ups, changes, and listings kept in exclusive caching. */
-import { EEXIST, EINVAL, ENOENT, EXDEV } from '../../abi/errno.ts';
+import { EEXIST, EINVAL, EISDIR, ENOENT, EXDEV } from '../../abi/errno.ts';
 import { SEEK_CUR, SEEK_SET } from '../../abi/fcntl.ts';
 import { DT_DIR, modeToDt } from '../../abi/stat.ts';
 import { GOFER_RDWR } from '../../gofer-api/gofer-api.ts';
@@ -251,6 +251,10 @@ class GoferDirFile extends FileDescription {
 
   override get pollable(): boolean {
     return false;
+  }
+
+  override read(): number {
+    return -EISDIR;
   }
 
   override getdents(_t: CallContext, emit: DirEmit): number {
