@@ -9,6 +9,7 @@ import type { SysResult } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import { IO_CHUNK, IO_MAX, ioBuffer } from '../sentry/usermem/io-buffer.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
+import { IN_ACCESS, IN_MODIFY, notifyFile, notifying } from '../sentry/vfs/fsnotify.ts';
 import {
   EPOLLERR,
   EPOLLHUP,
@@ -36,10 +37,24 @@ export class IoWait {
   readonly file: FileDescription;
   done = 0;
   deadlineNs: number;
+  /** Both files of a transfer between files, held too. */
+  input: FileDescription | null = null;
+  output: FileDescription | null = null;
 
   constructor(t: Task, file: FileDescription, timeoutNs: number) {
     this.file = file.ref();
     this.deadlineNs = timeoutNs === Infinity ? Infinity : t.kernel.clock.monotonicNs() + timeoutNs;
+  }
+
+  hold(input: FileDescription, output: FileDescription): void {
+    this.input = input.ref();
+    this.output = output.ref();
+  }
+
+  release(): void {
+    this.input?.unref();
+    this.output?.unref();
+    this.file.unref();
   }
 }
 
@@ -47,7 +62,7 @@ export class IoWait {
 function interrupted(t: Task): SysResult {
   const w = t.blockState as IoWait;
   const r = w.done > 0 ? w.done : w.deadlineNs === Infinity ? -ERESTARTSYS : -EINTR;
-  w.file.unref();
+  w.release();
   return r;
 }
 
@@ -76,7 +91,7 @@ function yieldIo(t: Task, f: FileDescription, w: IoWait | null, done: number): S
 
 /** Ends a transfer: drops what parking held. */
 export function endIo(w: IoWait | null, result: SysResult): SysResult {
-  w?.file.unref();
+  w?.release();
   return result;
 }
 
@@ -109,6 +124,25 @@ export function readVec(
   noWait: boolean,
   w: IoWait | null,
 ): SysResult {
+  const r = readLoop(t, f, pos, noWait, w);
+  if (r > 0 && notifying()) notifyFile(IN_ACCESS, f);
+  return r;
+}
+
+/** Writes the imported ranges; conventions as readVec. */
+export function writeVec(
+  t: Task,
+  f: FileDescription,
+  pos: number,
+  noWait: boolean,
+  w: IoWait | null,
+): SysResult {
+  const r = writeLoop(t, f, pos, noWait, w);
+  if (r > 0 && notifying()) notifyFile(IN_MODIFY, f);
+  return r;
+}
+
+function readLoop(t: Task, f: FileDescription, pos: number, noWait: boolean, w: IoWait | null): SysResult {
   const total = iovTotal();
   const chunk = f.messages ? IO_MAX : IO_CHUNK;
   const usePos = pos < 0 && f.usesPos;
@@ -157,14 +191,7 @@ function limitFileSize(t: Task, f: FileDescription, n: number, at: number): numb
   return Math.min(n, limit - start);
 }
 
-/** Writes the imported ranges; conventions as readVec. */
-export function writeVec(
-  t: Task,
-  f: FileDescription,
-  pos: number,
-  noWait: boolean,
-  w: IoWait | null,
-): SysResult {
+function writeLoop(t: Task, f: FileDescription, pos: number, noWait: boolean, w: IoWait | null): SysResult {
   const total = iovTotal();
   const chunk = f.messages ? IO_MAX : IO_CHUNK;
   if (f.messages && total > IO_MAX) return endIo(w, -EMSGSIZE);

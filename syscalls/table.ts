@@ -14,6 +14,7 @@ import { killRows } from './kill.ts';
 import { mmRows } from './mm.ts';
 import { mqueueRows } from './mqueue.ts';
 import { namespaceRows } from './namespaces.ts';
+import { inotifyRows } from './inotify.ts';
 import { pipeRows } from './pipe.ts';
 import { pollRows } from './poll.ts';
 import { prctlRows } from './prctl.ts';
@@ -26,6 +27,7 @@ import { waitRows } from './wait.ts';
 import { signalfdRows } from './signalfd.ts';
 import { socketMsgRows } from './socket-msg.ts';
 import { socketRows } from './socket.ts';
+import { spliceRows } from './splice.ts';
 import { rlimitRows } from './rlimit.ts';
 import { systemRows } from './system.ts';
 import { futexRows } from './futex.ts';
@@ -47,6 +49,7 @@ const rows: readonly SyscallRow[] = [
   ...mmRows,
   ...mqueueRows,
   ...namespaceRows,
+  ...inotifyRows,
   ...pipeRows,
   ...pollRows,
   ...prctlRows,
@@ -59,6 +62,7 @@ const rows: readonly SyscallRow[] = [
   ...signalfdRows,
   ...socketMsgRows,
   ...socketRows,
+  ...spliceRows,
   ...rlimitRows,
   ...systemRows,
   ...futexRows,

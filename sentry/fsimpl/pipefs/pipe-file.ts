@@ -64,6 +64,12 @@ export class PipeFile extends FileDescription {
       // A FIFO that no writer has opened yet reads as at its end, too.
       return this.ends.writers === 0 ? 0 : -EAGAIN;
     }
+    return this.take(buf, off, len);
+  }
+
+  /** Takes bytes out of a pipe that has some, or throws them away (buf null), and tells writers. */
+  take(buf: Uint8Array | null, off: number, len: number): number {
+    const pipe = this.ends.pipe;
     const wasFull = !pipe.writable;
     const n = pipe.read(buf, off, len);
     if (wasFull && pipe.writable) this.ends.wake(EPOLLOUT | EPOLLWRNORM);

@@ -64,11 +64,11 @@ export class Pipe {
     return this.segments === null ? 0 : this.segments.length;
   }
 
-  /** Takes bytes out; 0 if empty. A packet ends the read and what does not fit of it is dropped. */
-  read(dst: Uint8Array, off: number, len: number): number {
+  /** Takes bytes out (dst null: throws them away); 0 if empty. A packet ends the read and what does not fit of it is dropped. */
+  read(dst: Uint8Array | null, off: number, len: number): number {
     if (this.segments === null) {
       const n = Math.min(len, this.used);
-      this.copyTo(0, dst, off, n);
+      if (dst !== null) this.copyTo(0, dst, off, n);
       this.drop(n);
       return n;
     }
@@ -78,7 +78,7 @@ export class Pipe {
       const size = Math.abs(seg);
       if (seg < 0 && done > 0) break;
       const n = Math.min(size, len - done);
-      this.copyTo(0, dst, off + done, n);
+      if (dst !== null) this.copyTo(0, dst, off + done, n);
       done += n;
       if (seg < 0 || n === size) {
         this.drop(size);

@@ -1,0 +1,179 @@
+/** InotifyFile: watches on inodes and a queue of events (fs/notify/inotify, inotify(7)). */
+import { EAGAIN, EEXIST, EINVAL } from '../../abi/errno.ts';
+import { O_RDONLY } from '../../abi/fcntl.ts';
+import type { CallContext } from '../../vfs/call-context.ts';
+import { FileDescription } from '../../vfs/file-description.ts';
+import { IN_DELETE_SELF, IN_UNMOUNT, setNotifyListener } from '../../vfs/fsnotify.ts';
+import type { Inode } from '../../vfs/inode.ts';
+import { EPOLLIN, EPOLLRDNORM } from '../../waiter/wait-queue.ts';
+import { anonInode } from '../anon/anon-inode.ts';
+import { putU32 } from '../eventfd/eventfd.ts';
+
+export const IN_ALL_EVENTS = 0xfff;
+export const IN_Q_OVERFLOW = 0x4000;
+export const IN_IGNORED = 0x8000;
+export const IN_ONLYDIR = 0x01000000;
+export const IN_DONT_FOLLOW = 0x02000000;
+export const IN_EXCL_UNLINK = 0x04000000;
+export const IN_MASK_CREATE = 0x10000000;
+export const IN_MASK_ADD = 0x20000000;
+export const IN_ONESHOT = 0x80000000;
+/** fs.inotify.max_queued_events */
+const MAX_QUEUED = 16384;
+const FIONREAD = 0x541b;
+/** sizeof(struct inotify_event); names are padded to a multiple of it. */
+const EVENT_SIZE = 16;
+
+interface Watch {
+  readonly file: InotifyFile;
+  readonly wd: number;
+  readonly inode: Inode;
+  mask: number;
+  oneShot: boolean;
+}
+
+interface Event {
+  readonly wd: number;
+  readonly mask: number;
+  readonly cookie: number;
+  readonly name: string;
+}
+
+const watchesOf = (inode: Inode): Set<Watch> | null => inode.watches as Set<Watch> | null;
+let watchCount = 0;
+
+/** Tells watches of `inode` and of the directory `dir` what happened. */
+function onEvent(mask: number, inode: Inode | null, dir: Inode | null, name: string, cookie: number): void {
+  if (dir !== null && dir.watches !== null) {
+    for (const w of [...watchesOf(dir)!]) w.file.report(w, mask, cookie, name);
+  }
+  if (inode === null || inode.watches === null) return;
+  for (const w of [...watchesOf(inode)!]) {
+    w.file.report(w, mask, cookie, '');
+    if ((mask & (IN_DELETE_SELF | IN_UNMOUNT)) !== 0) w.file.removeWatch(w.wd);
+  }
+}
+
+export class InotifyFile extends FileDescription {
+  private readonly watches = new Map<number, Watch>();
+  private readonly byInode = new Map<Inode, Watch>();
+  private nextWd = 1;
+  private queue: Event[] = [];
+
+  constructor(flags: number) {
+    super(null, anonInode('inotify'), O_RDONLY | flags);
+  }
+
+  get size(): number {
+    return this.watches.size;
+  }
+
+  /** inotify_add_watch(2) on a resolved inode: the watch descriptor or −errno. */
+  addWatch(inode: Inode, flags: number): number {
+    const mask = flags & (IN_ALL_EVENTS | IN_EXCL_UNLINK);
+    const old = this.byInode.get(inode);
+    if (old !== undefined) {
+      if ((flags & IN_MASK_CREATE) !== 0) return -EEXIST;
+      old.mask = (flags & IN_MASK_ADD) !== 0 ? old.mask | mask : mask;
+      old.oneShot = (flags & IN_ONESHOT) !== 0;
+      return old.wd;
+    }
+    const oneShot = (flags & IN_ONESHOT) !== 0;
+    const w: Watch = { file: this, wd: this.nextWd++, inode: inode.hold(), mask, oneShot };
+    this.watches.set(w.wd, w);
+    this.byInode.set(inode, w);
+    if (inode.watches === null) inode.watches = new Set<Watch>();
+    watchesOf(inode)!.add(w);
+    if (watchCount++ === 0) setNotifyListener(onEvent);
+    return w.wd;
+  }
+
+  /** inotify_rm_watch(2), and what happens to a watch whose object is gone. */
+  removeWatch(wd: number): number {
+    const w = this.watches.get(wd);
+    if (w === undefined) return -EINVAL;
+    this.forget(w);
+    this.push({ wd, mask: IN_IGNORED, cookie: 0, name: '' });
+    return 0;
+  }
+
+  private forget(w: Watch): void {
+    this.watches.delete(w.wd);
+    this.byInode.delete(w.inode);
+    const set = watchesOf(w.inode);
+    set?.delete(w);
+    if (set !== null && set.size === 0) w.inode.watches = null;
+    if (--watchCount === 0) setNotifyListener(null);
+    w.inode.drop();
+  }
+
+  report(w: Watch, mask: number, cookie: number, name: string): void {
+    const wanted = w.mask | IN_UNMOUNT;
+    if ((mask & wanted & (IN_ALL_EVENTS | IN_UNMOUNT)) === 0 || !this.watches.has(w.wd)) return;
+    this.push({ wd: w.wd, mask: mask >>> 0, cookie, name });
+    if (w.oneShot) this.removeWatch(w.wd);
+  }
+
+  private push(e: Event): void {
+    const last = this.queue.at(-1);
+    if (last !== undefined && same(last, e)) return;
+    if (this.queue.length >= MAX_QUEUED) {
+      if (last!.mask !== IN_Q_OVERFLOW) this.queue.push({ wd: -1, mask: IN_Q_OVERFLOW, cookie: 0, name: '' });
+      return;
+    }
+    this.queue.push(e);
+    this.waiters.wake(EPOLLIN | EPOLLRDNORM);
+  }
+
+  override read(_t: CallContext, buf: Uint8Array, off: number, len: number): number {
+    let done = 0;
+    let taken = 0;
+    for (const e of this.queue) {
+      const size = eventSize(e);
+      if (done + size > len) break;
+      buf.fill(0, off + done, off + done + size);
+      putU32(buf, off + done, e.wd >>> 0);
+      putU32(buf, off + done + 4, e.mask);
+      putU32(buf, off + done + 8, e.cookie);
+      putU32(buf, off + done + 12, size - EVENT_SIZE);
+      for (let i = 0; i < e.name.length; i++) buf[off + done + EVENT_SIZE + i] = e.name.charCodeAt(i);
+      done += size;
+      taken++;
+    }
+    if (taken === 0) return this.queue.length > 0 ? -EINVAL : -EAGAIN;
+    this.queue.splice(0, taken);
+    return done;
+  }
+
+  override poll(): number {
+    return this.queue.length > 0 ? EPOLLIN | EPOLLRDNORM : 0;
+  }
+
+  override ioctl(t: CallContext, cmd: number, arg: number): number {
+    if (cmd !== FIONREAD) return super.ioctl(t, cmd, arg);
+    return t.mem.writeU32(
+      arg,
+      this.queue.reduce((n, e) => n + eventSize(e), 0),
+    );
+  }
+
+  override fdinfo(): string {
+    let out = '';
+    for (const w of this.watches.values()) {
+      out += `inotify wd:${w.wd.toString(16)} ino:${w.inode.ino.toString(16)} sdev:${w.inode.sb.dev.toString(16)} mask:${(w.mask >>> 0).toString(16)} ignored_mask:0\n`;
+    }
+    return out;
+  }
+
+  protected override release(): void {
+    for (const w of [...this.watches.values()]) this.forget(w);
+  }
+}
+
+function same(a: Event, b: Event): boolean {
+  return a.wd === b.wd && a.mask === b.mask && a.cookie === b.cookie && a.name === b.name;
+}
+
+function eventSize(e: Event): number {
+  return e.name === '' ? EVENT_SIZE : EVENT_SIZE + Math.ceil((e.name.length + 1) / EVENT_SIZE) * EVENT_SIZE;
+}

@@ -1,0 +1,71 @@
+/** inotify_init(2), inotify_add_watch(2), inotify_rm_watch(2) (fs/notify/inotify/inotify_user.c). */
+import { EBADF, EINVAL, ENOSPC } from '../sentry/abi/errno.ts';
+import { O_CLOEXEC, O_NONBLOCK, PATH_MAX } from '../sentry/abi/fcntl.ts';
+import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
+import * as I from '../sentry/fsimpl/inotify/inotify.ts';
+import {
+  fd,
+  flags,
+  hex,
+  int,
+  path,
+  type SysResult,
+  type SyscallRow,
+} from '../sentry/kernel/syscall-table.ts';
+import type { Task } from '../sentry/kernel/task.ts';
+import { inodePermission, MAY_READ } from '../sentry/vfs/permission.ts';
+import { LOOKUP_DIRECTORY, LOOKUP_FOLLOW, nd, walk } from '../sentry/vfs/walk.ts';
+import { installFd } from './fd-install.ts';
+import { fileAt } from './io.ts';
+
+/** fs.inotify.max_user_watches, here per instance */
+const MAX_WATCHES = 65536;
+
+function sysInotifyInit(t: Task): SysResult {
+  return installFd(t, new I.InotifyFile(0), false);
+}
+
+function sysInotifyInit1(t: Task, a: SyscallArgs): SysResult {
+  const f = a.uint(0);
+  if ((f & ~(O_CLOEXEC | O_NONBLOCK)) !== 0) return -EINVAL;
+  return installFd(t, new I.InotifyFile(f & O_NONBLOCK), (f & O_CLOEXEC) !== 0);
+}
+
+function sysInotifyAddWatch(t: Task, a: SyscallArgs): SysResult {
+  const mask = a.uint(2);
+  if ((mask & (I.IN_ALL_EVENTS | I.IN_ONESHOT | I.IN_EXCL_UNLINK)) === 0) return -EINVAL;
+  if ((mask & I.IN_MASK_ADD) !== 0 && (mask & I.IN_MASK_CREATE) !== 0) return -EINVAL;
+  const f = fileAt(t, a.int(0));
+  if (f === null) return -EBADF;
+  if (!(f instanceof I.InotifyFile)) return -EINVAL;
+  const name = t.mem.copyInString(a.addr(1), PATH_MAX);
+  if (typeof name === 'number') return name;
+  const lookup =
+    ((mask & I.IN_DONT_FOLLOW) === 0 ? LOOKUP_FOLLOW : 0) |
+    ((mask & I.IN_ONLYDIR) !== 0 ? LOOKUP_DIRECTORY : 0);
+  let r = walk(t, t.fs.cwd, name, lookup);
+  if (r < 0) return r;
+  const inode = nd.dentry.inode!;
+  r = inodePermission(t, inode, MAY_READ);
+  if (r < 0) return r;
+  return f.size >= MAX_WATCHES ? -ENOSPC : f.addWatch(inode, mask);
+}
+
+function sysInotifyRmWatch(t: Task, a: SyscallArgs): SysResult {
+  const f = fileAt(t, a.int(0));
+  if (f === null) return -EBADF;
+  return f instanceof I.InotifyFile ? f.removeWatch(a.int(1)) : -EINVAL;
+}
+
+export const inotifyRows: SyscallRow[] = [
+  { nr: 253, name: 'inotify_init', fn: sysInotifyInit, args: [], support: 'full' },
+  { nr: 254, name: 'inotify_add_watch', fn: sysInotifyAddWatch, args: [fd, path, hex], support: 'full' },
+  { nr: 255, name: 'inotify_rm_watch', fn: sysInotifyRmWatch, args: [fd, int], support: 'full' },
+  {
+    nr: 294,
+    name: 'inotify_init1',
+    fn: sysInotifyInit1,
+    args: [flags({ IN_NONBLOCK: O_NONBLOCK, IN_CLOEXEC: O_CLOEXEC })],
+    support: 'full',
+  },
+];

@@ -1,0 +1,300 @@
+/** Moving data between files without the caller's memory: sendfile(2), splice(2), tee(2), vmsplice(2), copy_file_range(2). */
+import { EAGAIN, EBADF, EFAULT, EINVAL, EISDIR, EPIPE, ESPIPE } from '../sentry/abi/errno.ts';
+import { O_APPEND } from '../sentry/abi/fcntl.ts';
+import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
+import { PipeFile } from '../sentry/fsimpl/pipefs/pipe-file.ts';
+import {
+  fd,
+  flags,
+  inBuf,
+  inoutStruct,
+  size,
+  uint,
+  type SysResult,
+  type SyscallRow,
+} from '../sentry/kernel/syscall-table.ts';
+import type { Task } from '../sentry/kernel/task.ts';
+import { IO_CHUNK, ioBuffer } from '../sentry/usermem/io-buffer.ts';
+import { scratch } from '../sentry/usermem/user-memory.ts';
+import type { FileDescription } from '../sentry/vfs/file-description.ts';
+import {
+  EPOLLERR,
+  EPOLLHUP,
+  EPOLLIN,
+  EPOLLOUT,
+  EPOLLRDNORM,
+  EPOLLWRNORM,
+} from '../sentry/waiter/wait-queue.ts';
+import { endIo, fileAt, nonBlocking, parkIo, readVec, writeVec, type IoWait } from './io.ts';
+import { raisePipe } from './io-signals.ts';
+import { importIovec, MAX_RW_COUNT, SSIZE_LIMIT } from './iovec.ts';
+
+const SPLICE_F_MOVE = 1;
+const SPLICE_F_NONBLOCK = 2;
+const SPLICE_F_MORE = 4;
+const SPLICE_F_GIFT = 8;
+const SPLICE_F_ALL = 15;
+const READ_EVENTS = EPOLLIN | EPOLLRDNORM | EPOLLERR | EPOLLHUP;
+const WRITE_EVENTS = EPOLLOUT | EPOLLWRNORM | EPOLLERR | EPOLLHUP;
+/** Bytes one run of a handler moves; then the others get their turn. */
+const RUN_BUDGET = 4 * 1024 * 1024;
+
+/** Reads the loff_t at `addr` (0: none, −1 is returned); other negative values are −errno. */
+function readOffset(t: Task, addr: number): number {
+  if (addr === 0) return -1;
+  if (t.mem.copyIn(addr, scratch.bytes, 0, 8) !== 0) return -EFAULT;
+  const off = scratch.i32[1]! * 0x100000000 + scratch.u32[0]!;
+  return off < 0 ? -EINVAL : off;
+}
+
+/** Writes to `out` what lies in the bounce buffer: bytes taken or −errno, with SIGPIPE. */
+function put(t: Task, out: FileDescription, n: number, pos: number): number {
+  const at = pos >= 0 ? pos : out.usesPos ? out.pos : -1;
+  const r = out.write(t, ioBuffer.bytes, 0, n, at);
+  if (r === -EPIPE) raisePipe(t);
+  if (r > 0 && pos < 0 && out.usesPos) out.pos += r;
+  return r;
+}
+
+/**
+ * Moves up to `count` bytes from a positioned file to `out`. `inPos` −1: the file's own position, which is advanced. Bytes
+ * moved from `done` on, or −errno if none.
+ */
+function moveFile(
+  t: Task,
+  input: FileDescription,
+  inPos: number,
+  out: FileDescription,
+  outPos: number,
+  count: number,
+  done: number,
+): number {
+  const start = done;
+  let at = done;
+  while (at < count && at - start < RUN_BUDGET) {
+    const pos = inPos >= 0 ? inPos + at : input.usesPos ? input.pos : -1;
+    const n = input.read(t, ioBuffer.bytes, 0, Math.min(count - at, IO_CHUNK), pos);
+    if (n <= 0) return at > start || n === 0 ? at : n;
+    const r = put(t, out, n, outPos >= 0 ? outPos + at : -1);
+    if (r < 0) {
+      // A file that keeps its position in the host has moved too far.
+      if (inPos < 0 && !input.usesPos) input.seek(t, -n, 1);
+      return at > start ? at : r;
+    }
+    if (inPos < 0 && input.usesPos) input.pos += r;
+    else if (inPos < 0 && r < n) input.seek(t, r - n, 1);
+    at += r;
+    if (r < n) return at;
+  }
+  return at;
+}
+
+function sysSendfile(t: Task, a: SyscallArgs): SysResult {
+  const w = t.blockState as IoWait | null;
+  const offAddr = a.addr(2);
+  const out = w === null ? fileAt(t, a.int(0)) : w.output;
+  const input = w === null ? fileAt(t, a.int(1)) : w.input;
+  if (out === null || input === null || !input.readable || !out.writable) return -EBADF;
+  // The guest's offset is written back at the end, so it still says where the transfer began.
+  const pos = readOffset(t, offAddr);
+  if (pos < -1) return endIo(w, pos);
+  if (w === null) {
+    if (offAddr !== 0 && !input.seekable) return -ESPIPE;
+    if (!input.seekable || input.inode.isDir) return -EINVAL;
+    if ((out.flags & O_APPEND) !== 0) return -EINVAL;
+  }
+  if (a.size(3) >= SSIZE_LIMIT) return endIo(w, -EINVAL);
+  const count = Math.min(a.size(3), MAX_RW_COUNT);
+  const before = w === null ? 0 : w.done;
+  let done = before;
+  while (done < count) {
+    const moved = moveFile(t, input, pos, out, -1, count, done);
+    if (moved === done) break;
+    if (moved > done) done = moved;
+    const again = moved >= 0 && done < count && done - before >= RUN_BUDGET;
+    if (again || (moved === -EAGAIN && !nonBlocking(out))) {
+      const r = parkIo(t, out, w, done, again ? 0 : WRITE_EVENTS, Infinity);
+      if (w === null) (t.blockState as IoWait).hold(input, out);
+      if (again) t.wake();
+      return r;
+    }
+    if (moved < 0) {
+      if (done === 0) return endIo(w, moved);
+      break;
+    }
+  }
+  if (done > 0 && offAddr !== 0 && t.mem.writeU64(offAddr, pos + done) !== 0) return endIo(w, -EFAULT);
+  return endIo(w, done);
+}
+
+const blocks = (f: FileDescription, noWait: boolean): boolean => !noWait && !nonBlocking(f);
+
+/** splice(2) from a pipe: the bytes leave it only when `out` has taken them. */
+function fromPipe(t: Task, input: PipeFile, out: FileDescription, outPos: number, len: number): number {
+  const { ends } = input;
+  let done = 0;
+  while (done < len) {
+    const n = ends.pipe.peek(0, ioBuffer.bytes, 0, Math.min(len - done, IO_CHUNK));
+    if (n === 0) {
+      if (done > 0 || ends.writers === 0) return done;
+      return -EAGAIN;
+    }
+    const r = put(t, out, n, outPos >= 0 ? outPos + done : -1);
+    if (r < 0) return done > 0 ? done : r;
+    input.take(null, 0, r);
+    done += r;
+    if (r < n) break;
+  }
+  return done;
+}
+
+/** splice(2) into a pipe: one read of what fits. */
+function toPipe(t: Task, input: FileDescription, inPos: number, out: PipeFile, len: number): number {
+  const { ends } = out;
+  if (ends.readers === 0) {
+    raisePipe(t);
+    return -EPIPE;
+  }
+  // A whole page has to be free: a smaller write would be refused as not atomic.
+  if (!ends.pipe.writable) return -EAGAIN;
+  const want = Math.min(len, ends.pipe.free, IO_CHUNK);
+  const at = inPos >= 0 ? inPos : input.usesPos ? input.pos : -1;
+  const n = input.read(t, ioBuffer.bytes, 0, want, at);
+  if (n <= 0) return n;
+  if (inPos < 0 && input.usesPos) input.pos += n;
+  return out.write(t, ioBuffer.bytes, 0, n);
+}
+
+function sysSplice(t: Task, a: SyscallArgs): SysResult {
+  const w = t.blockState as IoWait | null;
+  const f = a.uint(5);
+  const len = Math.min(a.size(4), MAX_RW_COUNT);
+  if (w === null && len === 0) return 0;
+  if ((f & ~SPLICE_F_ALL) !== 0) return -EINVAL;
+  const input = w === null ? fileAt(t, a.int(0)) : w.input;
+  const out = w === null ? fileAt(t, a.int(2)) : w.output;
+  if (input === null || out === null || !input.readable || !out.writable) return -EBADF;
+  const r = splice(t, a, input, out, len);
+  const noWait = (f & SPLICE_F_NONBLOCK) !== 0;
+  if (r !== -EAGAIN) return endIo(w, r);
+  // Wait for the side that is not ready: an empty pipe first.
+  const inReady = (input.poll() & READ_EVENTS) !== 0;
+  const side = inReady ? out : input;
+  if (!blocks(side, noWait)) return endIo(w, -EAGAIN);
+  const parked = parkIo(t, side, w, 0, inReady ? WRITE_EVENTS : READ_EVENTS, Infinity);
+  if (w === null) (t.blockState as IoWait).hold(input, out);
+  return parked;
+}
+
+function splice(t: Task, a: SyscallArgs, input: FileDescription, out: FileDescription, len: number): number {
+  const inAddr = a.addr(1);
+  const outAddr = a.addr(3);
+  const inPipe = input instanceof PipeFile;
+  const outPipe = out instanceof PipeFile;
+  if (!inPipe && !outPipe) return -EINVAL;
+  if ((inPipe && inAddr !== 0) || (outPipe && outAddr !== 0)) return -ESPIPE;
+  if (inPipe && outPipe && input.ends === out.ends) return -EINVAL;
+  if (inPipe) {
+    if (!outPipe && (out.flags & O_APPEND) !== 0) return -EINVAL;
+    if (outAddr !== 0 && !out.seekable) return -EINVAL;
+    const pos = readOffset(t, outAddr);
+    if (pos < -1) return pos;
+    const r = fromPipe(t, input, out, pos, len);
+    if (r > 0 && outAddr !== 0 && t.mem.writeU64(outAddr, pos + r) !== 0) return -EFAULT;
+    return r;
+  }
+  if (inAddr !== 0 && !input.seekable) return -EINVAL;
+  if (input.inode.isDir) return -EINVAL;
+  const pos = readOffset(t, inAddr);
+  if (pos < -1) return pos;
+  const r = toPipe(t, input, pos, out as PipeFile, len);
+  if (r > 0 && inAddr !== 0 && t.mem.writeU64(inAddr, pos + r) !== 0) return -EFAULT;
+  return r;
+}
+
+function sysTee(t: Task, a: SyscallArgs): SysResult {
+  const w = t.blockState as IoWait | null;
+  const f = a.uint(3);
+  if ((f & ~SPLICE_F_ALL) !== 0) return endIo(w, -EINVAL);
+  const len = Math.min(a.size(2), MAX_RW_COUNT);
+  if (len === 0) return endIo(w, 0);
+  const input = fileAt(t, a.int(0));
+  const out = fileAt(t, a.int(1));
+  if (input === null || out === null || !input.readable || !out.writable) return endIo(w, -EBADF);
+  if (!(input instanceof PipeFile) || !(out instanceof PipeFile) || input.ends === out.ends)
+    return endIo(w, -EINVAL);
+  if (out.ends.readers === 0) {
+    raisePipe(t);
+    return endIo(w, -EPIPE);
+  }
+  const empty = input.ends.pipe.used === 0;
+  if (empty && input.ends.writers === 0) return endIo(w, 0);
+  if (empty || !out.ends.pipe.writable) {
+    const side = empty ? input : out;
+    if (!blocks(side, (f & SPLICE_F_NONBLOCK) !== 0)) return endIo(w, -EAGAIN);
+    // The wait may change sides: it starts anew.
+    if (w !== null && w.file !== side) {
+      endIo(w, 0);
+      t.blockState = null;
+    }
+    return parkIo(t, side, t.blockState as IoWait | null, 0, empty ? READ_EVENTS : WRITE_EVENTS, Infinity);
+  }
+  const n = input.ends.pipe.peek(0, ioBuffer.bytes, 0, Math.min(len, out.ends.pipe.free, IO_CHUNK));
+  return endIo(w, out.write(t, ioBuffer.bytes, 0, n));
+}
+
+function sysVmsplice(t: Task, a: SyscallArgs): SysResult {
+  const w = t.blockState as IoWait | null;
+  if ((a.uint(3) & ~SPLICE_F_ALL) !== 0) return endIo(w, -EINVAL);
+  const f = w === null ? fileAt(t, a.int(0)) : w.file;
+  if (f === null || !(f instanceof PipeFile)) return -EBADF;
+  const r = importIovec(t, a.addr(1), a.size(2));
+  if (r < 0) return endIo(w, r);
+  const noWait = nonBlocking(f) || (a.uint(3) & SPLICE_F_NONBLOCK) !== 0;
+  return f.writable ? writeVec(t, f, -1, noWait, w) : readVec(t, f, -1, noWait, w);
+}
+
+function sysCopyFileRange(t: Task, a: SyscallArgs): SysResult {
+  if (a.uint(5) !== 0) return -EINVAL;
+  const input = fileAt(t, a.int(0));
+  const out = fileAt(t, a.int(2));
+  if (input === null || out === null || !input.readable || !out.writable) return -EBADF;
+  if (input.inode.isDir || out.inode.isDir) return -EISDIR;
+  if (!input.inode.isRegular || !out.inode.isRegular) return -EINVAL;
+  if ((out.flags & O_APPEND) !== 0) return -EBADF;
+  const inGiven = readOffset(t, a.addr(1));
+  if (inGiven < -1) return inGiven;
+  const outGiven = readOffset(t, a.addr(3));
+  if (outGiven < -1) return outGiven;
+  const len = Math.min(a.size(4), 16 * RUN_BUDGET);
+  const from = inGiven >= 0 ? inGiven : input.pos;
+  const to = outGiven >= 0 ? outGiven : out.pos;
+  if (input.inode === out.inode && from < to + len && to < from + len && len > 0) return -EINVAL;
+  let done = 0;
+  while (done < len) {
+    const r = moveFile(t, input, inGiven >= 0 ? from : -1, out, outGiven >= 0 ? to : -1, len, done);
+    if (r < 0) return done > 0 ? done : r;
+    if (r === done) break;
+    done = r;
+  }
+  if (a.addr(1) !== 0 && t.mem.writeU64(a.addr(1), from + done) !== 0) return -EFAULT;
+  if (a.addr(3) !== 0 && t.mem.writeU64(a.addr(3), to + done) !== 0) return -EFAULT;
+  return done;
+}
+
+const SPLICE = flags({ SPLICE_F_MOVE, SPLICE_F_NONBLOCK, SPLICE_F_MORE, SPLICE_F_GIFT });
+const off = inoutStruct(8);
+
+export const spliceRows: SyscallRow[] = [
+  { nr: 40, name: 'sendfile', fn: sysSendfile, args: [fd, fd, off, size], support: 'full' },
+  { nr: 275, name: 'splice', fn: sysSplice, args: [fd, off, fd, off, size, SPLICE], support: 'full' },
+  { nr: 276, name: 'tee', fn: sysTee, args: [fd, fd, size, SPLICE], support: 'full' },
+  { nr: 278, name: 'vmsplice', fn: sysVmsplice, args: [fd, inBuf(2, 16), size, SPLICE], support: 'full' },
+  {
+    nr: 326,
+    name: 'copy_file_range',
+    fn: sysCopyFileRange,
+    args: [fd, off, fd, off, size, uint],
+    support: 'full',
+  },
+];
