@@ -28,7 +28,7 @@ function load(spec: unknown) {
 test('a minimal bundle becomes a configuration', () => {
   const { config, exports } = load(good());
   expect(config.process).toMatchObject({ args: ['/bin/true'], cwd: '/', uid: 1, gid: 2, umask: 0o22 });
-  expect(exports).toEqual([{ path: join(dir, 'rootfs'), readOnly: false, exclusive: false }]);
+  expect(exports).toEqual([{ path: join(dir, 'rootfs'), readOnly: false, exclusive: true }]);
 });
 
 test('rlimits at 2^64-1 are unlimited', () => {

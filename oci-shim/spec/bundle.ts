@@ -50,8 +50,9 @@ export function loadBundle(id: string, dir: string, network: string, globals: Gl
       );
     }
   }
+  // The root is the container's own: what it caches nobody else changes. Volumes are looked at anew each time.
   const exports: Export[] = [
-    { path: realpathSync(rootPath), readOnly: root.boolean('readonly', false), exclusive: false },
+    { path: realpathSync(rootPath), readOnly: root.boolean('readonly', false), exclusive: true },
   ];
   const config: SandboxConfig = {
     id,
