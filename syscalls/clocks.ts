@@ -16,7 +16,7 @@ const CPUCLOCK_PERTHREAD = 4;
 /** Result of readClock(). */
 export const reading = { sec: 0, nsec: 0 };
 
-/** The host's clock that a clock shows; −1: none. Alarm clocks read as what they are based on. */
+/** The host's clock that a clock shows; −1: none. There are no alarm clocks, as on a machine without an RTC. */
 export function hostClock(id: number): number {
   switch (id) {
     case clock.CLOCK_REALTIME:
@@ -27,13 +27,14 @@ export function hostClock(id: number): number {
     case clock.CLOCK_BOOTTIME:
     case clock.CLOCK_TAI:
       return id;
-    case clock.CLOCK_REALTIME_ALARM:
-      return clock.CLOCK_REALTIME;
-    case clock.CLOCK_BOOTTIME_ALARM:
-      return clock.CLOCK_BOOTTIME;
     default:
       return -1;
   }
+}
+
+/** CLOCK_REALTIME_ALARM, CLOCK_BOOTTIME_ALARM: known, but there is no device behind them. */
+export function isAlarmClock(id: number): boolean {
+  return id === clock.CLOCK_REALTIME_ALARM || id === clock.CLOCK_BOOTTIME_ALARM;
 }
 
 /** Process whose CPU time `id` shows, with the source, or −EINVAL. A thread's own time is not known: its process's stands for it. */

@@ -22,7 +22,7 @@ import type { Task } from '../sentry/kernel/task.ts';
 import type { ResourceUsage } from '../sentry/kernel/thread-group.ts';
 import * as clock from '../sentry/time/clock.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
-import { cpuClock, hostClock, readClock, reading, resolution, toMonotonic } from './clocks.ts';
+import { cpuClock, hostClock, isAlarmClock, readClock, reading, resolution, toMonotonic } from './clocks.ts';
 import { readTimespec, writeRemaining } from './wait-args.ts';
 
 const NS = 1_000_000_000;
@@ -141,9 +141,7 @@ function sysClockNanosleep(t: Task, a: SyscallArgs): SysResult {
 /** 0 if one can sleep on the clock, else Linux's answer; CPU clocks cannot be slept on here. */
 function checkSleepClock(t: Task, id: number): number {
   if (id === CLOCK_REALTIME || id === CLOCK_MONOTONIC || id === CLOCK_BOOTTIME || id === CLOCK_TAI) return 0;
-  if (id === clock.CLOCK_REALTIME_ALARM || id === clock.CLOCK_BOOTTIME_ALARM) return 0;
-  if (hostClock(id) >= 0) return -EOPNOTSUPP;
-  if (id === clock.CLOCK_THREAD_CPUTIME_ID) return -EINVAL;
+  if (hostClock(id) >= 0 || isAlarmClock(id)) return -EOPNOTSUPP;
   const cpu = cpuClock(t, id);
   return typeof cpu === 'number' ? cpu : -EOPNOTSUPP;
 }

@@ -27,7 +27,7 @@ import {
 import type { Task } from '../sentry/kernel/task.ts';
 import * as clock from '../sentry/time/clock.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
-import { hostClock, timerSource, toMonotonic } from './clocks.ts';
+import { hostClock, isAlarmClock, timerSource, toMonotonic } from './clocks.ts';
 import { timespecNs } from './wait-args.ts';
 
 const NS = 1_000_000_000;
@@ -122,6 +122,7 @@ function readSigevent(t: Task, addr: number): SigEvent | number {
 
 function sysTimerCreate(t: Task, a: SyscallArgs): SysResult {
   const id = a.int(0);
+  if (isAlarmClock(id)) return -EOPNOTSUPP;
   const source = timerSource(t, id);
   if (typeof source === 'number') return source;
   const hostId = hostClock(id);
