@@ -6,6 +6,7 @@ import { registerMqueue } from '../sentry/fsimpl/mqueue/mqueue.ts';
 import { registerProc } from '../sentry/fsimpl/proc/super-block.ts';
 import { registerSysfs } from '../sentry/fsimpl/sysfs/sysfs.ts';
 import {
+  defaultTmpfsSize,
   parseTmpfsOptions,
   setTmpfsMemoryTotal,
   TmpfsSuperBlock,
@@ -35,7 +36,9 @@ export function registerParts(kernel: Kernel, env: { host: HostFacts }): void {
     nodev: true,
     mount: (_t, _source, _flags, data) => {
       const options = parseTmpfsOptions(data);
-      return typeof options === 'number' ? options : new TmpfsSuperBlock(options);
+      return typeof options === 'number'
+        ? options
+        : new TmpfsSuperBlock({ size: defaultTmpfsSize(), ...options });
     },
   });
 }

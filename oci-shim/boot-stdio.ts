@@ -23,6 +23,7 @@ export function openStdio(t: Task, fds: readonly number[]): void {
   });
   // As natively: the terminal is the controlling one, and the first process's group is in its foreground.
   hostTerminal()?.openedBy(t, true);
+  t.group.session.hasShellOutside = hostTerminal() !== null;
 }
 
 function openStream(t: Task, hostFd: number): FileDescription | number {

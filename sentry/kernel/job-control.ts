@@ -24,6 +24,8 @@ export class Session {
   leader: ThreadGroup | null = null;
   tty: ControllingTty | null = null;
   readonly groups = new Set<ProcessGroup>();
+  /** The sandbox is a job of a shell outside, which will continue it: a parent in the same session, so to speak. */
+  hasShellOutside = false;
 
   constructor(pid: Pid) {
     this.pid = pid;
@@ -77,7 +79,11 @@ export class ProcessGroup {
    */
   isOrphaned(ignored: ThreadGroup | null = null): boolean {
     for (const m of this.members) {
-      if (m === ignored || m.isZombie || m.parent === null) continue;
+      if (m === ignored || m.isZombie) continue;
+      if (m.parent === null) {
+        if (this.session.hasShellOutside) return false;
+        continue;
+      }
       if (m.parent.processGroup !== this && m.parent.processGroup.session === this.session) return false;
     }
     return true;

@@ -3,8 +3,8 @@
  * that a reader of several pieces sees one state. Writable files take a whole write at once, as sysctls and
  * kernfs attributes do.
  */
-import { EINVAL } from '../../abi/errno.ts';
-import { SEEK_CUR, SEEK_SET } from '../../abi/fcntl.ts';
+import { EACCES, EINVAL } from '../../abi/errno.ts';
+import { O_ACCMODE, O_RDONLY, SEEK_CUR, SEEK_SET } from '../../abi/fcntl.ts';
 import { S_IFREG } from '../../abi/stat.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
@@ -17,6 +17,11 @@ import type { KernfsSuperBlock } from './super-block.ts';
 export type Generate = (t: CallContext) => string | number;
 /** Takes what was written: bytes consumed or −errno. `pos` is the file position before the write. */
 export type Store = (t: CallContext, data: string, pos: number) => number;
+
+/** onOpen of files that nobody may open for writing, whatever the capabilities (proc_sys_permission, kernfs_fop_open). */
+export function refuseWriters(_t: CallContext, flags: number): number {
+  return (flags & O_ACCMODE) === O_RDONLY ? 0 : -EACCES;
+}
 
 /** What one write hands to Store at most (fs/kernfs/file.c uses a page as well). */
 const MAX_WRITE = 4096;

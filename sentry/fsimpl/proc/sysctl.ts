@@ -8,7 +8,7 @@ import { CAP_LAST_CAP, CAP_SYS_ADMIN } from '../../auth/capability.ts';
 import type { Task } from '../../kernel/task.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import { StaticDir } from '../kernfs/dir.ts';
-import { KernfsFile } from '../kernfs/file.ts';
+import { KernfsFile, refuseWriters } from '../kernfs/file.ts';
 import { parseBounded } from '../kernfs/parse.ts';
 import type { ProcSuperBlock } from './super-block.ts';
 import { randomUuid, BOOT_ID } from './uuid.ts';
@@ -289,7 +289,7 @@ function addNodes(sb: ProcSuperBlock, dir: StaticDir, nodes: { readonly [name: s
       dir.add(name, child);
     } else {
       const get = typeof node === 'function' ? node : (): string | number => node;
-      dir.add(name, new KernfsFile(sb, 0o444, (t) => `${get(t as Task)}\n`));
+      dir.add(name, new KernfsFile(sb, 0o444, (t) => `${get(t as Task)}\n`, { onOpen: refuseWriters }));
     }
   }
 }

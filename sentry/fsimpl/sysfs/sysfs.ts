@@ -3,7 +3,7 @@
  * node, transparent huge pages, the loopback device. Nothing in it can be changed.
  */
 import { StaticDir } from '../kernfs/dir.ts';
-import { KernfsFile } from '../kernfs/file.ts';
+import { KernfsFile, refuseWriters } from '../kernfs/file.ts';
 import { KernfsLink } from '../kernfs/link.ts';
 import { KernfsSuperBlock } from '../kernfs/super-block.ts';
 import { registerFileSystem } from '../../vfs/fs-types.ts';
@@ -15,6 +15,7 @@ import { parseCpuInfo, type CpuPlace } from './cpu-info.ts';
 const SYSFS_MAGIC = 0x62656572;
 /** st_size of every attribute. */
 const ATTRIBUTE_SIZE = 4096;
+const ATTRIBUTE = { size: ATTRIBUTE_SIZE, onOpen: refuseWriters };
 
 type Node = string | (() => string) | { readonly [name: string]: Node };
 
@@ -33,7 +34,7 @@ export class SysfsSuperBlock extends KernfsSuperBlock {
   private addNodes(dir: StaticDir, nodes: { readonly [name: string]: Node }): void {
     for (const [name, node] of Object.entries(nodes)) {
       if (typeof node === 'function') {
-        dir.add(name, new KernfsFile(this, 0o444, () => `${node()}\n`, { size: ATTRIBUTE_SIZE }));
+        dir.add(name, new KernfsFile(this, 0o444, () => `${node()}\n`, ATTRIBUTE));
       } else if (typeof node !== 'string') {
         const child = new StaticDir(this, 0o755);
         this.addNodes(child, node);
@@ -41,7 +42,7 @@ export class SysfsSuperBlock extends KernfsSuperBlock {
       } else if (node.startsWith('->')) {
         dir.add(name, new KernfsLink(this, () => node.slice(2)));
       } else {
-        dir.add(name, new KernfsFile(this, 0o444, () => `${node}\n`, { size: ATTRIBUTE_SIZE }));
+        dir.add(name, new KernfsFile(this, 0o444, () => `${node}\n`, ATTRIBUTE));
       }
     }
   }

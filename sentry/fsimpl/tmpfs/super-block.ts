@@ -86,7 +86,8 @@ export class TmpfsSuperBlock extends SuperBlock implements PageAccount {
   override options(): string {
     const o = this.given;
     let s = this.readOnly ? 'ro' : 'rw';
-    if (this.maxPages !== Infinity) s += `,size=${(this.maxPages * PAGE_SIZE) / 1024}k`;
+    const isDefault = this.maxPages === Math.floor(defaultTmpfsSize() / PAGE_SIZE);
+    if (this.maxPages !== Infinity && !isDefault) s += `,size=${(this.maxPages * PAGE_SIZE) / 1024}k`;
     if (this.maxInodes !== Infinity) s += `,nr_inodes=${this.maxInodes}`;
     if (o.mode !== undefined && o.mode !== 0o1777) s += `,mode=${o.mode.toString(8)}`;
     if (o.uid) s += `,uid=${o.uid}`;
