@@ -5,12 +5,7 @@ import type { HostFacts } from '../sentry/fsimpl/proc/env.ts';
 import { registerMqueue } from '../sentry/fsimpl/mqueue/mqueue.ts';
 import { registerProc } from '../sentry/fsimpl/proc/super-block.ts';
 import { registerSysfs } from '../sentry/fsimpl/sysfs/sysfs.ts';
-import {
-  defaultTmpfsSize,
-  parseTmpfsOptions,
-  setTmpfsMemoryTotal,
-  TmpfsSuperBlock,
-} from '../sentry/fsimpl/tmpfs/super-block.ts';
+import { mountTmpfs, setTmpfsMemoryTotal } from '../sentry/fsimpl/tmpfs/super-block.ts';
 import { registerConsole } from '../sentry/fsimpl/tty/host-tty.ts';
 import type { Kernel } from '../sentry/kernel/kernel.ts';
 import { installUnixPaths } from '../syscalls/unix-paths.ts';
@@ -34,11 +29,6 @@ export function registerParts(kernel: Kernel, env: { host: HostFacts }): void {
   registerFileSystem({
     name: 'tmpfs',
     nodev: true,
-    mount: (_t, _source, _flags, data) => {
-      const options = parseTmpfsOptions(data);
-      return typeof options === 'number'
-        ? options
-        : new TmpfsSuperBlock({ size: defaultTmpfsSize(), ...options });
-    },
+    mount: (_t, _source, _flags, data) => mountTmpfs(data),
   });
 }

@@ -201,6 +201,7 @@ function writeLoop(t: Task, f: FileDescription, pos: number, noWait: boolean, w:
   for (;;) {
     const at = usePos ? f.pos : pos >= 0 ? pos + done : -1;
     let n = iovCopyIn(t, done, ioBuffer.bytes, 0, Math.min(total - done, chunk));
+    const copied = n;
     if (n >= 0 && at >= 0) n = limitFileSize(t, f, n, at);
     if (n < 0) return endIo(w, done > 0 ? done : n);
     const r = f.write(t, ioBuffer.bytes, 0, n, at);
@@ -213,7 +214,8 @@ function writeLoop(t: Task, f: FileDescription, pos: number, noWait: boolean, w:
     }
     done += r;
     if (usePos) f.pos = (f.flags & O_APPEND) !== 0 ? f.inode.size : f.pos + r;
-    if (done >= total || r === 0 || (r < n && f.seekable)) return endIo(w, done);
+    // A write that RLIMIT_FSIZE cut short ends here; SIGXFSZ is for the next one.
+    if (done >= total || r === 0 || n < copied || (r < n && f.seekable)) return endIo(w, done);
     if (done >= budget) return yieldIo(t, f, w, done);
   }
 }

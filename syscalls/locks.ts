@@ -144,7 +144,11 @@ const LOCK_EX = 2;
 const LOCK_NB = 4;
 const LOCK_UN = 8;
 
+/** Mandatory locks are gone; asking for one does nothing. */
+const LOCK_MAND = 32;
+
 export function sysFlock(t: Task, a: SyscallArgs): SysResult {
+  if ((a.int(1) & LOCK_MAND) !== 0) return 0;
   const waiting = t.blockState as FileDescription | null;
   const f = waiting ?? t.fdTable.get(a.int(0));
   const op = a.int(1) & ~LOCK_NB;

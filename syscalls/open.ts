@@ -42,6 +42,7 @@ import type { FileDescription } from '../sentry/vfs/file-description.ts';
 import { vfsOpen } from '../sentry/vfs/open.ts';
 import { setFifoOpen } from '../sentry/vfs/special.ts';
 import {
+  LOOKUP_IN_ROOT,
   RESOLVE_BENEATH,
   RESOLVE_CACHED,
   RESOLVE_IN_ROOT,
@@ -104,7 +105,7 @@ function doOpen(
   if (checked < 0) return checked;
   const name = getname(t, nameAddr);
   if (typeof name === 'number') return name;
-  const start = startAt(t, dfd, name);
+  const start = (lookup & LOOKUP_IN_ROOT) !== 0 ? startAt(t, dfd, '') : startAt(t, dfd, name);
   if (typeof start === 'number') return start;
   return finishOpen(t, vfsOpen(t, start, name, how, mode, lookup), cloexec);
 }

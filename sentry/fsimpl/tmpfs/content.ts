@@ -15,7 +15,7 @@ import {
   pread,
   pwrite,
 } from '../../host/sys.ffi.ts';
-import { PAGE_SIZE, pageDown, pageUp } from '../../lib/addr.ts';
+import { PAGE_SIZE, pageDown, pageOffset, pageUp } from '../../lib/addr.ts';
 import { hostAddressOf } from '../../usermem/io-buffer.ts';
 
 /** Larger files live in a memfd. */
@@ -78,8 +78,21 @@ export class FileContent {
     return done;
   }
 
-  /** Writes at `pos`, growing the file: bytes written or −ENOSPC. */
+  /** Writes at `pos`, growing the file: bytes written, as many as there is room for, or −ENOSPC. */
   write(src: Uint8Array, off: number, len: number, pos: number): number {
+    const r = this.writeWhole(src, off, len, pos);
+    if (r !== -ENOSPC) return r;
+    let done = 0;
+    while (done < len) {
+      const step = Math.min(len - done, PAGE_SIZE - pageOffset(pos + done));
+      const n = this.writeWhole(src, off + done, step, pos + done);
+      if (n < 0) break;
+      done += n;
+    }
+    return done > 0 ? done : -ENOSPC;
+  }
+
+  private writeWhole(src: Uint8Array, off: number, len: number, pos: number): number {
     const end = pos + len;
     if (this.hostFd < 0) {
       if (end <= SMALL_MAX) return this.writeSmall(src, off, len, pos);

@@ -173,6 +173,17 @@ export function parseTmpfsOptions(data: string): TmpfsOptions | number {
   return o;
 }
 
+/** What mount(2) of a tmpfs makes: with Linux's default limits unless the data says otherwise. */
+export function mountTmpfs(data: string): TmpfsSuperBlock | number {
+  const options = parseTmpfsOptions(data);
+  if (typeof options === 'number') return options;
+  return new TmpfsSuperBlock({
+    size: defaultTmpfsSize(),
+    inodes: Math.floor(memoryTotal / 8192),
+    ...options,
+  });
+}
+
 /** Options without a meaning here: NUMA policy, huge pages, inode number width; SELinux labels that engines pass. */
 const IGNORED: ReadonlySet<string> = new Set([
   'huge',
