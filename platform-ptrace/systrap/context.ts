@@ -111,7 +111,7 @@ export class SystrapContext implements Context {
   /** Where the thread was last seen, or has been put. See placement.ts. */
   cpu = -1;
   loneCalls = 0;
-  placeIn = 0;
+  placeIn = 64;
 
   constructor(platform: SystrapPlatform, space: SystrapSpace, index: number, base: number) {
     this.platform = platform;

@@ -62,6 +62,8 @@ const ORDER_DEADLINE_NS = 2e9;
 const STALL_NS = 5e8;
 /** Every so many polls the descriptors are looked at even if slots keep the sentry busy. */
 const LOOK_EVERY = 64;
+/** Fruitless looks for a sleep notification before it is left to the next wait. */
+const OWED_MISSES = 8;
 const CLOCK_MONOTONIC = 1;
 
 export interface SystrapOptions {
@@ -90,6 +92,7 @@ export class SystrapPlatform implements Platform {
   readonly busyChunks: Chunk[] = [];
   /** Stubs that have been answered and whose sleep notifications are still to come. */
   owedWakes = 0;
+  private owedMisses = 0;
 
   private readonly listener: number;
   private readonly deaths: number;
@@ -266,6 +269,7 @@ export class SystrapPlatform implements Platform {
     if (sleeps) this.publish.setAsleep(false);
     this.setCpu(ready >> WAIT_CPU_SHIFT);
     const count = (ready >> WAIT_COUNT_SHIFT) & WAIT_COUNT_MASK;
+    this.owedWakes = 0;
     if (count > 0) {
       this.gate.dispatchReceived(count);
       this.answerSleepers();
@@ -283,9 +287,16 @@ export class SystrapPlatform implements Platform {
 
   /** Takes the notifications of stubs that have their answer already, if they are there by now. */
   private receiveOwed(): void {
-    const max = Math.min(this.owedWakes, 32);
-    this.owedWakes = 0;
-    if (this.gate.dispatch(max) > 0) this.answerSleepers();
+    const count = this.gate.dispatch(Math.min(this.owedWakes, 32));
+    if (count > 0) {
+      this.owedWakes -= count;
+      this.owedMisses = 0;
+      this.answerSleepers();
+    } else if (++this.owedMisses === OWED_MISSES) {
+      // A stub that says it sleeps and does not.
+      this.owedWakes = 0;
+      this.owedMisses = 0;
+    }
   }
 
   /** Sleepers that the kernel does not hold are sent back at once. */

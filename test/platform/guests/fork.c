@@ -1,7 +1,7 @@
 #include "guest.h"
 static volatile long value = 1;
 void start(void) {
-  for (int i = 0; i < 50; i++) {
+  for (int i = 0; i < 500; i++) {
     long pid = sys(T_FORK, 0, 0, 0, 0, 0, 0);
     if (pid == 0) {
       value += 100; // private copy
