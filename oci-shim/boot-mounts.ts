@@ -90,7 +90,8 @@ function makeSuperBlock(m: MountConfig, config: SandboxConfig, gofer: GoferClien
     throw new Error(`mount on ${m.destination}: file system type "${name}" is not known`);
   const sb = check(type.mount(null, m.source, m.flags, m.data), `cannot mount ${m.type} on ${m.destination}`);
   if (m.destination === '/dev' && name === 'tmpfs') {
-    const r = populateDev(sb.root, config.process.terminal || startedOnTerminal());
+    const hasTerminal = config.process.terminal || startedOnTerminal();
+    const r = populateDev(sb.root, hasTerminal ? config.process.uid : -1);
     if (r !== 0) throw new Error(`cannot fill /dev: ${errnoName(-r)}`);
   }
   return sb;

@@ -1,4 +1,5 @@
 /** Registers what the kernel leaves to others: drivers, file system types, hooks. */
+import { registerCgroup } from '../sentry/fsimpl/cgroup/cgroup.ts';
 import { registerMemDevices } from '../sentry/fsimpl/dev/mem.ts';
 import { registerDevpts } from '../sentry/fsimpl/devpts/devpts.ts';
 import type { HostFacts } from '../sentry/fsimpl/proc/env.ts';
@@ -21,6 +22,7 @@ export function registerParts(kernel: Kernel, env: { host: HostFacts }): void {
   const proc = { kernel, host: env.host };
   registerProc(proc);
   registerSysfs(proc);
+  registerCgroup(proc);
   registerMqueue();
   registerConsole();
   installTerminals();

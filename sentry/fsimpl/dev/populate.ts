@@ -32,15 +32,15 @@ const DIRS: readonly (readonly [string, number])[] = [
 
 const TTY_GID = 5;
 
-/** Fills `dev`; `console` adds /dev/console (there is a terminal). 0 or −errno. */
-export function populateDev(dev: Inode, console: boolean): number {
+/** Fills `dev`; `consoleUid` ≥ 0 adds a /dev/console of that user (there is a terminal). 0 or −errno. */
+export function populateDev(dev: Inode, consoleUid: number): number {
   for (const [name, perm, major, minor] of NODES) {
     const gid = name === 'tty' ? TTY_GID : 0;
     const r = dev.mknod(name, S_IFCHR | perm, makedev(major, minor), 0, gid);
     if (typeof r === 'number') return r;
   }
-  if (console) {
-    const r = dev.mknod('console', S_IFCHR | 0o620, makedev(TTYAUX_MAJOR, 1), 0, TTY_GID);
+  if (consoleUid >= 0) {
+    const r = dev.mknod('console', S_IFCHR | 0o620, makedev(TTYAUX_MAJOR, 1), consoleUid, TTY_GID);
     if (typeof r === 'number') return r;
   }
   for (const [name, target] of LINKS) {
