@@ -4,6 +4,8 @@
  */
 import { EAGAIN, EFAULT, EFBIG, EINTR, EMSGSIZE, EPIPE, ERESTARTSYS } from '../sentry/abi/errno.ts';
 import { O_APPEND, O_NONBLOCK, O_PATH } from '../sentry/abi/fcntl.ts';
+import { S_IFIFO, S_IFMT } from '../sentry/abi/stat.ts';
+import { pageDown } from '../sentry/lib/addr.ts';
 import { pread } from '../sentry/host/sys.ffi.ts';
 import type { SysResult } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
@@ -200,7 +202,11 @@ function writeLoop(t: Task, f: FileDescription, pos: number, noWait: boolean, w:
   const budget = done + RUN_BUDGET;
   for (;;) {
     const at = usePos ? f.pos : pos >= 0 ? pos + done : -1;
-    let n = iovCopyIn(t, done, ioBuffer.bytes, 0, Math.min(total - done, chunk));
+    const want = Math.min(total - done, chunk);
+    let n = iovCopyIn(t, done, ioBuffer.bytes, 0, want);
+    // A pipe takes whole pages up to a fault (pipe_write).
+    if (n < want && n > 0 && (f.inode.mode & S_IFMT) === S_IFIFO)
+      n = pageDown(n) === 0 ? -EFAULT : pageDown(n);
     const copied = n;
     if (n >= 0 && at >= 0) n = limitFileSize(t, f, n, at);
     if (n < 0) return endIo(w, done > 0 ? done : n);

@@ -74,6 +74,8 @@ function doPoll(t: Task, addr: number, nfds: number, timeoutNs: number, timeoutA
     if (revents !== 0) ready++;
   }
   const over = ready > 0 || t.timedOut || (t.blockState === null && timeoutNs === 0);
+  // A pending signal wins over a time that is up (do_sys_poll).
+  if (over && ready === 0 && t.interrupted) return -ERESTARTNOHAND;
   if (over) {
     const w = t.blockState as PollWait | null;
     if (bytes > 0 && t.mem.copyOut(addr, buf, 0, bytes) !== 0) return -EFAULT;
@@ -177,7 +179,9 @@ function doSelect(t: Task, a: SyscallArgs, timeoutNs: number, unitNs: number): S
   }
   const found = scanSets(t, n);
   if (found < 0) return found;
-  if (found > 0 || t.timedOut || (t.blockState === null && timeoutNs === 0)) {
+  const over = found > 0 || t.timedOut || (t.blockState === null && timeoutNs === 0);
+  if (over && found === 0 && t.interrupted) return -ERESTARTNOHAND;
+  if (over) {
     for (let s = 0; s < 3; s++) {
       const addr = a.addr(1 + s);
       if (addr !== 0 && t.mem.copyOut(addr, sets, (3 + s) * SET_BYTES, bytes) !== 0) return -EFAULT;

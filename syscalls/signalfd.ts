@@ -64,6 +64,11 @@ export class SignalFile extends FileDescription {
     return done > 0 ? done : -EAGAIN;
   }
 
+  /** noop_llseek() */
+  override seek(): number {
+    return this.pos;
+  }
+
   override poll(): number {
     if (this.group.pending.next(this.notLo, this.notHi) !== 0) return EPOLLIN | EPOLLRDNORM;
     for (const t of this.group.tasks) {

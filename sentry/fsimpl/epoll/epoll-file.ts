@@ -181,6 +181,11 @@ export class EpollFile extends FileDescription {
     return n;
   }
 
+  /** noop_llseek() */
+  override seek(): number {
+    return this.pos;
+  }
+
   /** Ready if any item on the list still is; the others are taken off. */
   override poll(): number {
     while (this.head !== null) {

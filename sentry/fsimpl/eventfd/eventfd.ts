@@ -62,6 +62,11 @@ export class EventFile extends FileDescription {
     return true;
   }
 
+  /** noop_llseek() */
+  override seek(): number {
+    return this.pos;
+  }
+
   override poll(): number {
     let events = 0;
     if (this.lo !== 0 || this.hi !== 0) events |= EPOLLIN;

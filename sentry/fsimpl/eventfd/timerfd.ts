@@ -76,6 +76,11 @@ export class TimerFile extends FileDescription {
     return 8;
   }
 
+  /** noop_llseek() */
+  override seek(): number {
+    return this.pos;
+  }
+
   override poll(): number {
     return this.expirations > 0 ? EPOLLIN : 0;
   }

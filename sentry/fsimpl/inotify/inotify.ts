@@ -145,6 +145,11 @@ export class InotifyFile extends FileDescription {
     return done;
   }
 
+  /** noop_llseek() */
+  override seek(): number {
+    return this.pos;
+  }
+
   override poll(): number {
     return this.queue.length > 0 ? EPOLLIN | EPOLLRDNORM : 0;
   }

@@ -36,28 +36,31 @@ export function unixAddress(name: UnixName): Uint8Array {
   return out;
 }
 
+/** Each socket type has names of its own (unix_abstract_hash). */
 const abstractNames = new Map<string, UnixSocket>();
+const key = (name: string, type: number): string => String.fromCharCode(type) + name;
 let nextAuto = 0;
 
-export function findAbstract(name: string): UnixSocket | undefined {
-  return abstractNames.get(name);
+export function findAbstract(name: string, type: number): UnixSocket | undefined {
+  return abstractNames.get(key(name, type));
 }
 
 export function claimAbstract(name: string, s: UnixSocket): number {
-  if (abstractNames.has(name)) return -EADDRINUSE;
-  abstractNames.set(name, s);
+  if (abstractNames.has(key(name, s.type))) return -EADDRINUSE;
+  abstractNames.set(key(name, s.type), s);
   return 0;
 }
 
 export function releaseAbstract(name: string, s: UnixSocket): void {
-  if (abstractNames.get(name) === s) abstractNames.delete(name);
+  const k = key(name, s.type);
+  if (abstractNames.get(k) === s) abstractNames.delete(k);
 }
 
 /** unix_autobind(): five hexadecimal digits. */
-export function autoName(): string | number {
+export function autoName(type: number): string | number {
   for (let tries = 0; tries < 0x100000; tries++) {
     const name = (nextAuto++ & 0xfffff).toString(16).padStart(5, '0');
-    if (!abstractNames.has(name)) return name;
+    if (!abstractNames.has(key(name, type))) return name;
   }
   return -ENOSPC;
 }

@@ -9,6 +9,7 @@ import {
   EISCONN,
   EMSGSIZE,
   ENODATA,
+  ENOENT,
   ENOPROTOOPT,
   ENOTCONN,
   EOPNOTSUPP,
@@ -106,7 +107,10 @@ export class UnixSocket extends Socket {
     const name = parseUnixAddress(addr);
     if (typeof name === 'number') return name;
     if (name.kind === 'none') return this.bound ? 0 : this.autobind();
-    if (this.bound) return -EINVAL;
+    if (this.bound) {
+      // A pathname is made before that is noticed (unix_bind_bsd).
+      return name.kind === 'path' && findSocketNode(t, name.name) !== -ENOENT ? -EADDRINUSE : -EINVAL;
+    }
     if (name.kind === 'abstract') {
       const r = claimAbstract(name.name, this);
       if (r < 0) return r;
@@ -122,7 +126,7 @@ export class UnixSocket extends Socket {
   }
 
   private autobind(): number {
-    const name = autoName();
+    const name = autoName(this.type);
     if (typeof name === 'number') return name;
     claimAbstract(name, this);
     this.name = { kind: 'abstract', name };
@@ -142,7 +146,7 @@ export class UnixSocket extends Socket {
     if (typeof name === 'number') return name;
     if (name.kind === 'none') return -EINVAL;
     let other: UnixSocket | undefined;
-    if (name.kind === 'abstract') other = findAbstract(name.name);
+    if (name.kind === 'abstract') other = findAbstract(name.name, this.type);
     else {
       const inode = findSocketNode(t, name.name);
       if (typeof inode === 'number') return inode;
@@ -387,6 +391,9 @@ export class UnixSocket extends Socket {
     if (m === undefined) {
       const e = this.options.takeError();
       if (e !== 0) return -e;
+      // A datagram socket that does not wait hears nothing of the end (__unix_dgram_recvmsg).
+      const noWait = (flags & S.MSG_DONTWAIT) !== 0 || (this.flags & S.SOCK_NONBLOCK) !== 0;
+      if (this.connectionless && noWait) return -EAGAIN;
       return (this.shut & S.RCV_SHUTDOWN) !== 0 ? 0 : -EAGAIN;
     }
     const n = Math.min(len, m.data.length);
