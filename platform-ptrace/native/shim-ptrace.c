@@ -58,6 +58,13 @@ int shim_ptrace_init(void) {
   return signal_fd < 0 ? -errno : 0;
 }
 
+// Lets a tracee that stands at a syscall go on with `result` as the syscall's, to its next one.
+long shim_ptrace_return(int tid, long result) {
+  enum { POKEUSER = 6, SYSEMU = 31, RAX = 80 };
+  syscall(SYS_ptrace, POKEUSER, tid, RAX, result);
+  return syscall(SYS_ptrace, SYSEMU, tid, 0, 0) < 0 ? -errno : 0;
+}
+
 // One turn of the platform's loop in one call. Reaps the next event of any tracee; sleeps until there is one, until
 // wakefd is readable, or until the timeout is over (0: no sleep, -1: no limit). Returns the tid, with its wait status
 // and, at a syscall stop, the syscall; 0: timeout; -1: wakefd is readable.

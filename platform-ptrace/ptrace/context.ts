@@ -37,10 +37,10 @@ import {
   PTRACE_GETREGS,
   PTRACE_INTERRUPT,
   PTRACE_PEEKUSER,
-  PTRACE_POKEUSER,
   PTRACE_SETREGS,
   PTRACE_SYSEMU,
   ptrace,
+  returnFromSyscall,
   waitFor,
 } from './ptrace.ffi.ts';
 import { PtraceSpace } from './space.ts';
@@ -88,6 +88,9 @@ export class PtraceContext implements Context {
   /** No event of this thread is reported any more. */
   isDead = false;
   interruptRequested = false;
+  /** Placement, see Placer: bound to the tracer's CPU, and stops since the last look. */
+  isPinned = true;
+  events = 0;
 
   readonly #platform: PtracePlatform;
   readonly #regs = new Regs();
@@ -279,13 +282,20 @@ export class PtraceContext implements Context {
       this.#regs.set(RAX, value);
       this.#loadRegs();
     } else {
-      ptrace(PTRACE_POKEUSER, this.tid, RAX_OFFSET, value);
+      this.#noteRunning();
+      returnFromSyscall(this.tid, value);
+      return;
     }
     this.#go();
   }
 
   resume(): void {
     if (!this.#ordersSucceed()) return;
+    // The host's registers differ from regs() at a syscall stop, see there.
+    if (this.sysno !== -1) {
+      this.regs();
+      this.#regsChanged = true;
+    }
     if (this.#regsChanged) this.#loadRegs();
     this.#go();
   }
@@ -307,17 +317,25 @@ export class PtraceContext implements Context {
   }
 
   #go(): void {
-    this.continueGuest();
+    this.#noteRunning();
+    ptrace(PTRACE_SYSEMU, this.tid, 0, 0);
+  }
+
+  #noteRunning(): void {
     this.stopped = false;
     this.sysno = -1;
     this.#hasFaulted = false;
-  }
-
-  /** Lets the guest run to its next syscall. −ESRCH, killed meanwhile, is reported by its exit. */
-  continueGuest(): void {
     this.#regsFetched = false;
     this.#regsChanged = false;
-    ptrace(PTRACE_SYSEMU, this.tid, 0, 0);
+    if (this.isPinned) this.#platform.pinnedRunning++;
+  }
+
+  /**
+   * Passes by a stop that is nobody's business. A thread that is to exit really makes its call, instead of having it
+   * emulated; the filter lets it make no other. −ESRCH, killed meanwhile, is reported by its exit.
+   */
+  passBy(): void {
+    ptrace(this.isDead ? PTRACE_CONT : PTRACE_SYSEMU, this.tid, 0, 0);
   }
 
   runOrders(done: (result: number) => void): void {
@@ -345,6 +363,7 @@ export class PtraceContext implements Context {
     child.#regs.copyFrom(this.#regs);
     child.#regsFetched = true;
     child.#regsChanged = true;
+    child.isPinned = this.isPinned; // affinity is inherited
     this.#platform.register(child);
     return child;
   }
@@ -365,6 +384,7 @@ export class PtraceContext implements Context {
     this.markDead();
     this.space.members.delete(this);
     transferRegs.set(RIP, STUB_BASE);
+    transferRegs.set(RBX, STUB_TRAP);
     transferRegs.set(RAX, NR_exit);
     transferRegs.set(ORIG_RAX, -1);
     transferRegs.set(CS, USER_CS);
@@ -377,7 +397,9 @@ export class PtraceContext implements Context {
 
   /** A new stop: what was known about the last one is void. */
   noteStop(): void {
+    if (!this.stopped && this.isPinned) this.#platform.pinnedRunning--;
     this.stopped = true;
+    this.events++;
     this.sysno = -1;
     this.#regsFetched = false;
     this.#regsChanged = false;
@@ -385,6 +407,7 @@ export class PtraceContext implements Context {
   }
 
   markDead(): void {
+    if (!this.isDead && !this.stopped && this.isPinned) this.#platform.pinnedRunning--;
     this.isDead = true;
     for (const order of this.#orders) if (order.hostFd >= 0) close(order.hostFd);
     this.#orders = [];

@@ -5,7 +5,7 @@
  */
 import { RAX } from '../../sentry/arch/regs.ts';
 import { HostBuffer } from '../../sentry/host/memory.ffi.ts';
-import { hostSyscall, pread } from '../../sentry/host/sys.ffi.ts';
+import { clockNs, hostSyscall, pread } from '../../sentry/host/sys.ffi.ts';
 import { fromLoHi } from '../../sentry/lib/addr.ts';
 import type { Context, Platform, PlatformEvents } from '../../sentry/platform/platform.ts';
 import { panic } from '../../sentry/lib/assert.ts';
@@ -23,6 +23,7 @@ import {
 } from '../stub-layout.ts';
 import type { Zygote } from '../zygote.ts';
 import { PtraceContext } from './context.ts';
+import { LOOK_INTERVAL_NS, Placer } from './placer.ts';
 import {
   event,
   initTracer,
@@ -41,9 +42,8 @@ import {
 } from './ptrace.ffi.ts';
 import { PtraceSpace } from './space.ts';
 
-const SYS_getcpu = 309;
-const SYS_sched_setaffinity = 203;
 const SYS_poll = 7;
+const CLOCK_MONOTONIC = 1;
 const SIGILL = 4;
 const SIGTRAP = 5;
 const SIGBUS = 7;
@@ -94,6 +94,10 @@ export class PtracePlatform implements Platform {
   readonly vdsoStart: number;
   readonly vdsoEnd: number;
 
+  /** Threads that run guest code bound to the tracer's CPU. */
+  pinnedRunning = 0;
+  #placer: Placer | null = null;
+  #placedAt = 0;
   readonly #gate: Gate;
   readonly #listenerFd: number;
   readonly #zygotePid: number;
@@ -132,7 +136,7 @@ export class PtracePlatform implements Platform {
     const options = PTRACE_O_TRACESYSGOOD + PTRACE_O_TRACEFORK + PTRACE_O_TRACECLONE + PTRACE_O_EXITKILL;
     const r = ptrace(PTRACE_SEIZE, pid, 0, options);
     if (r < 0) panic(`cannot trace the zygote: ${r}`);
-    this.#pin();
+    this.#placer = new Placer(pid);
     ptrace(PTRACE_INTERRUPT, pid, 0, 0);
     const status = waitFor(pid);
     if (status >> 16 !== PTRACE_EVENT_STOP) panic(`zygote: unexpected wait status ${status}`);
@@ -144,16 +148,6 @@ export class PtracePlatform implements Platform {
     this.#zygote.runOrders((r) => {
       if (r < 0) panic(`zygote: cannot unmap the slot area: ${r}`);
     });
-  }
-
-  #pin(): void {
-    const mask = new HostBuffer(128);
-    hostSyscall(SYS_getcpu, mask.addr, 0, 0, 0, 0, 0);
-    const cpu = mask.u32[0]!;
-    mask.bytes.fill(0);
-    mask.u32[cpu >> 5] = (1 << (cpu & 31)) >>> 0;
-    hostSyscall(SYS_sched_setaffinity, 0, mask.size, mask.addr, 0, 0, 0);
-    hostSyscall(SYS_sched_setaffinity, this.#zygotePid, mask.size, mask.addr, 0, 0, 0);
   }
 
   register(ctx: PtraceContext): void {
@@ -173,14 +167,23 @@ export class PtracePlatform implements Platform {
       for (const deliver of deferred) deliver();
       return false;
     }
-    const tid = waitForAny(wakeFd, timeoutNs);
+    const isBusy = this.pinnedRunning > 0 && this.#placer!.isActive;
+    const wait = isBusy && (timeoutNs < 0 || timeoutNs > LOOK_INTERVAL_NS) ? LOOK_INTERVAL_NS : timeoutNs;
+    const tid = waitForAny(wakeFd, wait);
+    if (tid > 0) this.#dispatch(tid, event.i32[0]!);
+    else if (tid === 0 && wait === LOOK_INTERVAL_NS) this.#place();
     if (tid <= 0) return tid < 0;
-    this.#dispatch(tid, event.i32[0]!);
     // A guest that never lets the loop sleep must not keep it from the rest of the world.
     this.#untilLook--;
     if (this.#untilLook > 0) return false;
     this.#untilLook = BATCH;
+    if (clockNs(CLOCK_MONOTONIC) - this.#placedAt >= LOOK_INTERVAL_NS) this.#place();
     return this.#isReadable(wakeFd);
+  }
+
+  #place(): void {
+    this.#placedAt = clockNs(CLOCK_MONOTONIC);
+    this.pinnedRunning = this.#placer!.look(this.#byTid.values());
   }
 
   #isReadable(fd: number, timeoutMs = 0): boolean {
@@ -220,11 +223,12 @@ export class PtracePlatform implements Platform {
       this.#byTid.delete(tid);
       if (ctx.isDead) return;
       this.#noteDeath(ctx);
+      if (ctx === this.#zygote) panic('the zygote has ended');
       this.#events!.onDeath(ctx, status & 0x7f, 'the host process has ended');
       return;
     }
     if (ctx.isDead) {
-      ctx.continueGuest(); // a stop on the way to its end
+      ctx.passBy(); // a stop on the way to its end
       return;
     }
     const signo = (status >> 8) & 0xff;
@@ -232,7 +236,7 @@ export class PtracePlatform implements Platform {
       this.#dispatchSyscall(ctx);
     } else if (status >> 16 === PTRACE_EVENT_STOP) {
       if (!ctx.interruptRequested) {
-        ctx.continueGuest(); // an interrupt that another event has overtaken
+        ctx.passBy(); // an interrupt that another event has overtaken
         return;
       }
       ctx.noteStop();
@@ -257,7 +261,7 @@ export class PtracePlatform implements Platform {
     const code = this.#siginfo.i32[2]!;
     // Only the CPU's faults count. Signals sent by anybody are not the guest's business: dropped.
     if (code <= 0) {
-      ctx.continueGuest();
+      ctx.passBy();
       return;
     }
     switch (signo) {
@@ -271,7 +275,7 @@ export class PtracePlatform implements Platform {
         this.#dispatchVsyscall(ctx);
         return;
       default:
-        ctx.continueGuest();
+        ctx.passBy();
         return;
     }
     this.#faults++;
@@ -337,6 +341,8 @@ export class PtracePlatform implements Platform {
       spacesMade: this.#spacesMade,
       spaces: spaces.size,
       threads: this.#byTid.size,
+      threadsBound: this.#placer?.bound ?? 0,
+      threadsFreed: this.#placer?.freed ?? 0,
     };
   }
 }

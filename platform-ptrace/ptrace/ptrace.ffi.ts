@@ -1,4 +1,5 @@
 /** ptrace(2), wait and remote memory access through shim.so. All of it must run on Node's main thread: the tracer. */
+import { EINTR } from '../../sentry/abi/errno.ts';
 import { HostBuffer } from '../../sentry/host/memory.ffi.ts';
 import { shim } from '../../sentry/host/koffi.ffi.ts';
 import { hi32, lo32 } from '../../sentry/lib/addr.ts';
@@ -22,6 +23,7 @@ const waitAny = shim.func('shim_ptrace_wait', 'int', ['int', 'double', 'int64'])
 const SYS_kill = 62;
 const SYS_wait4 = 61;
 const SYS_ptrace = 101;
+const SYS_sched_setaffinity = 203;
 const SYS_process_vm_readv = 310;
 const SYS_process_vm_writev = 311;
 const WAIT_ALL = 0x40000000; // __WALL
@@ -60,8 +62,21 @@ const statusBuffer = new HostBuffer(8);
 
 /** Wait status of the next event of one thread. Blocks; −errno if there is no such thread. */
 export function waitFor(tid: number): number {
-  const r = wait5(SYS_wait4, tid, statusBuffer.addr, WAIT_ALL, 0);
+  let r: number;
+  do r = wait5(SYS_wait4, tid, statusBuffer.addr, WAIT_ALL, 0);
+  while (r === -EINTR);
   return r < 0 ? r : statusBuffer.i32[0]!;
+}
+
+/** Lets a thread that stands at a syscall go on with `result`, to its next one: POKEUSER and SYSEMU in one call. */
+export const returnFromSyscall = shim.func('shim_ptrace_return', 'int64', ['int', 'int64']) as unknown as (
+  tid: number,
+  result: number,
+) => number;
+
+/** sched_setaffinity(2) of one thread to the CPUs in `mask`. 0 or −errno. */
+export function setAffinity(tid: number, mask: HostBuffer): number {
+  return sys3(SYS_sched_setaffinity, tid, mask.size, mask.addr);
 }
 
 /** struct shim_ptrace_event: status, then ptrace_syscall_info at 8. */
