@@ -469,6 +469,9 @@ __attribute__((used, noreturn)) HIDDEN void zygote_main(u64 *sp) {
     if (p[0] == 26) hwcap2 = p[1];      // AT_HWCAP2
   }
   if ((hwcap2 & 2) == 0) die(10); // no rdfsbase in user mode
+  u32 eax = 0x80000001, ebx, ecx, edx;
+  __asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "=c"(ecx), "=d"(edx));
+  if ((edx & 1u << 27) == 0) die(15); // no rdtscp
   // Frame, handler and a nested frame.
   if (2 * minsigstksz + 2048 > STACK_SIZE) die(11);
   // Descriptor 0 is the area of this process; nothing else.

@@ -4,6 +4,7 @@
  * reports the host tid, which is believed if the host agrees that it belongs to that process.
  */
 import { webcrypto } from 'node:crypto';
+import { EAGAIN } from '../../sentry/abi/errno.ts';
 import * as host from '../../sentry/host/sys.ffi.ts';
 import type { Context } from '../../sentry/platform/platform.ts';
 import { watchProcess } from '../ffi/process.ffi.ts';
@@ -48,7 +49,7 @@ export class Births {
     const { platform } = this;
     const areaFd = platform.memory.createArea();
     if (areaFd < 0) {
-      done(areaFd);
+      done(-EAGAIN); // Out of descriptors, memory or room in the window: fork(2)'s word for all of them.
       return;
     }
     const space = new SystrapSpace(platform, areaFd, platform.memory.takenChunk);

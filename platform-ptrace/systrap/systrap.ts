@@ -422,7 +422,8 @@ export class SystrapPlatform implements Platform {
   signalInterrupt(ctx: SystrapContext): void {
     this.counters.interrupts++;
     this.setDeadline(ctx);
-    host.hostSyscall(NR_KILL_THREAD, ctx.space.pid, ctx.tid, INTERRUPT_SIGNAL, 0, 0, 0);
+    const r = host.hostSyscall(NR_KILL_THREAD, ctx.space.pid, ctx.tid, INTERRUPT_SIGNAL, 0, 0, 0);
+    if (r < 0) ctx.deadlineNs = 0; // The thread has left by itself.
   }
 
   private interruptOver(ctx: SystrapContext): void {
@@ -431,6 +432,7 @@ export class SystrapPlatform implements Platform {
   }
 
   setDeadline(ctx: SystrapContext): void {
+    if (ctx === this.zygoteContext) return; // It runs no guest code; without it nothing could start any more.
     ctx.deadlineNs = host.clockNs(CLOCK_MONOTONIC) + ORDER_DEADLINE_NS;
     if (this.timed.size === 0) this.lastPollNs = ctx.deadlineNs - ORDER_DEADLINE_NS;
     this.timed.add(ctx);

@@ -21,6 +21,8 @@ export class ZygotePool {
   private cloning = false;
   private ready = false;
   private ended = false;
+  /** The last clone failed: no more of them until somebody needs one. */
+  private failed = false;
 
   constructor(zygote: SystrapContext, publishFd: number) {
     this.zygote = zygote;
@@ -53,7 +55,8 @@ export class ZygotePool {
 
   /** Starts to make a spare if one is missing. True if something was started. */
   refill(): boolean {
-    if (this.cloning || !this.ready || this.ended || this.spares.length >= SPARES) return false;
+    if (this.cloning || this.failed || !this.ready || this.ended || this.spares.length >= SPARES)
+      return false;
     this.clone();
     return true;
   }
@@ -63,6 +66,7 @@ export class ZygotePool {
     this.cloning = true;
     this.zygote.fork((result) => {
       this.cloning = false;
+      this.failed = typeof result === 'number';
       if (typeof result === 'object') {
         const next = this.waiting.shift();
         if (next !== undefined) next(result);
