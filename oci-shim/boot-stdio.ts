@@ -1,11 +1,14 @@
 /** The container's standard streams: descriptions over the donated host descriptors, and the terminal among them. */
 import { errnoName } from '../sentry/abi/errno.ts';
 import { O_RDWR } from '../sentry/abi/fcntl.ts';
+import { S_IFMT, S_IFSOCK } from '../sentry/abi/stat.ts';
 import { SIGCONT, SIGINT, SIGQUIT, SIGTSTP, SIGWINCH } from '../sentry/abi/signal.ts';
+import { fstat } from '../sentry/host/file-io.ffi.ts';
 import { openHostFd } from '../sentry/fsimpl/hostfd/host-file.ts';
 import { hostTerminal, isHostTerminal, openHostTerminal } from '../sentry/fsimpl/tty/host-tty.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
+import { DonatedSocket } from '../sentry/socket/unix/donated-socket.ts';
 import { LOOKUP_FOLLOW, nd, walk } from '../sentry/vfs/walk.ts';
 import { SENTRY_STDIO_FD } from '../platform-ptrace/confine/launcher-protocol.ts';
 
@@ -30,7 +33,9 @@ function openStream(t: Task, hostFd: number): FileDescription | number {
   if (isHostTerminal(hostFd) && walk(t, t.fs.root, '/dev/console', LOOKUP_FOLLOW) === 0) {
     return openHostTerminal(t, hostFd, nd.path(), O_RDWR);
   }
-  return openHostFd(hostFd);
+  const st = fstat(hostFd);
+  if (typeof st === 'number') return st;
+  return (st.mode & S_IFMT) === S_IFSOCK ? DonatedSocket.open(t, hostFd) : openHostFd(hostFd);
 }
 
 /** Signals that the host's terminal driver sends to its foreground group, and SIGCONT that undoes one of them. */
