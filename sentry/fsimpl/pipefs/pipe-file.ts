@@ -33,10 +33,11 @@ export class PipeFile extends FileDescription {
   /** writerOpens when this reader came while nobody was writing: no hang-up before a writer was there. */
   private readonly silentUntil: number;
 
-  constructor(path: Path | null, inode: Inode, flags: number, ends: PipeEnds) {
+  /** `isPipe`: not a FIFO; open(2) of such through /proc/self/fd never waits for the other side (fs/pipe.c fifo_open). */
+  constructor(path: Path | null, inode: Inode, flags: number, ends: PipeEnds, isPipe = false) {
     super(path, inode, flags);
     this.ends = ends;
-    const blocking = path !== null && (flags & O_NONBLOCK) === 0;
+    const blocking = path !== null && !isPipe && (flags & O_NONBLOCK) === 0;
     if (this.readable) {
       ends.readers++;
       ends.readerOpens++;
@@ -45,7 +46,7 @@ export class PipeFile extends FileDescription {
       ends.writers++;
       ends.writerOpens++;
     }
-    this.silentUntil = path !== null && ends.writers === 0 ? ends.writerOpens : -1;
+    this.silentUntil = path !== null && !isPipe && ends.writers === 0 ? ends.writerOpens : -1;
     this.awaitWriters = blocking && ends.writers === 0 ? ends.writerOpens : -1;
     this.awaitReaders = blocking && ends.readers === 0 ? ends.readerOpens : -1;
     ends.files.add(this);
@@ -129,7 +130,7 @@ export class PipeFile extends FileDescription {
 export function makePipe(t: CallContext | null, flags: number): [PipeFile, PipeFile] {
   const inode = pipeInode(t);
   const ends = fifoEnds(inode);
-  inode.opener = (path, openFlags) => new PipeFile(path, inode, openFlags, ends);
+  inode.opener = (path, openFlags) => new PipeFile(path, inode, openFlags, ends, true);
   return [
     new PipeFile(null, inode, O_RDONLY | flags, ends),
     new PipeFile(null, inode, O_WRONLY | flags, ends),
