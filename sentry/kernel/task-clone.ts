@@ -3,6 +3,7 @@ import { EAGAIN, EINVAL, ENOMEM, EPERM, ERESTARTNOINTR } from '../abi/errno.ts';
 import { SS_DISABLE } from '../abi/signal.ts';
 import { RSP } from '../arch/regs.ts';
 import { CAP_SYS_ADMIN, CAP_SYS_RESOURCE } from '../auth/capability.ts';
+import { HostBuffer } from '../host/memory.ffi.ts';
 import { TASK_SIZE } from '../lib/addr.ts';
 import type { MemoryManager } from '../mm/memory-manager.ts';
 import type { Context } from '../platform/platform.ts';
@@ -181,6 +182,18 @@ function copyAttributes(t: Task, c: Task, a: CloneArgs): void {
   if (has(a.flags, CLONE_CHILD_CLEARTID)) c.clearChildTid = a.childTid;
 }
 
+const word = new HostBuffer(8);
+
+/**
+ * Writes to the parent's memory before the child runs. Not by the parent's UserMemory, which may wait for its resume: a thread that
+ * is faster would have cleared its tid there already.
+ */
+function storeNow(mm: MemoryManager, addr: number, value: number): void {
+  if (mm.accessible(addr, 4, true) !== 4) return;
+  word.u32[0] = value;
+  mm.space.write(addr, word.bytes, 0, 4);
+}
+
 function finishClone(
   t: Task,
   a: CloneArgs,
@@ -212,8 +225,8 @@ function finishClone(
   if (has(f, CLONE_SETTLS)) ctx.setSegmentBase('fs', a.tls);
   const nr = pid.nrIn(t.pidNs);
   if (has(f, CLONE_CHILD_SETTID)) c.mem.writeU32(a.childTid, pid.nr);
-  if (has(f, CLONE_PARENT_SETTID)) t.mem.writeU32(a.parentTid, nr);
-  if (pidfd >= 0) t.mem.writeU32(a.pidfd, pidfd);
+  if (has(f, CLONE_PARENT_SETTID)) storeNow(t.mm, a.parentTid, nr);
+  if (pidfd >= 0) storeNow(t.mm, a.pidfd, pidfd);
 
   t.kernel.startTask(c);
   if (has(f, CLONE_VFORK)) {
