@@ -27,22 +27,6 @@ export const refusedRows: SyscallRow[] = [
     support: 'none',
     note: 'EPERM, as under Yama scope 3',
   },
-  {
-    nr: 310,
-    name: 'process_vm_readv',
-    fn: sysDenied,
-    args: [pid, ptr, uint, ptr, uint, uint],
-    support: 'none',
-    note: 'EPERM',
-  },
-  {
-    nr: 311,
-    name: 'process_vm_writev',
-    fn: sysDenied,
-    args: [pid, ptr, uint, ptr, uint, uint],
-    support: 'none',
-    note: 'EPERM',
-  },
   { nr: 312, name: 'kcmp', fn: sysAbsent, args: [pid, pid, int], support: 'none', note: 'ENOSYS' },
   {
     nr: 334,

@@ -33,6 +33,11 @@ import { systemRows } from './system.ts';
 import { futexRows } from './futex.ts';
 import { timeRows } from './time.ts';
 import { timerRows } from './timers.ts';
+import { memfdRows } from './memfd.ts';
+import { processVmRows } from './process-vm.ts';
+import { shmRows } from './shm.ts';
+import { semRows } from './sem.ts';
+import { msgRows } from './msg.ts';
 
 const rows: readonly SyscallRow[] = [
   ...archRows,
@@ -68,6 +73,11 @@ const rows: readonly SyscallRow[] = [
   ...futexRows,
   ...timeRows,
   ...timerRows,
+  ...memfdRows,
+  ...processVmRows,
+  ...shmRows,
+  ...semRows,
+  ...msgRows,
 ];
 
 /** Rows by syscall number. */

@@ -12,6 +12,7 @@ import { TimerQueue } from '../time/timer-queue.ts';
 import type { FsContext } from '../vfs/call-context.ts';
 import type { FdTable } from './fd-table.ts';
 import { futexExit } from './futex.ts';
+import { semExit } from './ipc/sem.ts';
 import { ProcessGroup, Session } from './job-control.ts';
 import { ResourceLimits } from './limits.ts';
 import type { Namespaces } from './namespaces.ts';
@@ -73,7 +74,7 @@ export class Kernel implements PlatformEvents {
   /** Run at execve, before the old address space is left. */
   readonly execHooks: ((t: Task) => void)[] = [(t) => timersAtExec(t.group)];
   /** Run when the last thread of a process has ended. */
-  readonly processExitHooks: ((g: ThreadGroup) => void)[] = [timersAtExit];
+  readonly processExitHooks: ((g: ThreadGroup) => void)[] = [timersAtExit, semExit];
   /** The sandbox's init has ended, with its wait status. */
   onExit: ((status: number) => void) | null = null;
   /** init has been stopped (true) or continued by job control. */

@@ -20,6 +20,8 @@ let sharedObjects = 0;
 
 export abstract class Backing {
   private refs = 1;
+  /** Called when a reference goes that is not the last (SysV segments count their mappings). */
+  onUnref: (() => void) | null = null;
 
   ref(): void {
     this.refs++;
@@ -27,6 +29,11 @@ export abstract class Backing {
 
   unref(): void {
     if (--this.refs === 0) this.release();
+    else this.onUnref?.();
+  }
+
+  get refCount(): number {
+    return this.refs;
   }
 
   protected abstract release(): void;

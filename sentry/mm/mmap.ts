@@ -98,10 +98,17 @@ export function mmap(mm: MemoryManager, o: Orders, r: MmapRequest, who: MemoryCa
   if (vmFlags < 0) return vmFlags;
   const isData = (r.prot & PROT_WRITE) !== 0 && (vmFlags & (VM_SHARED | VM_GROWSDOWN)) === 0;
   if (!mm.mayExpand(len - mappedBytes(mm, addr, len, flags), isData, who.limits)) return -ENOMEM;
-  const backing = makeBacking(r, len, (vmFlags & VM_SHARED) !== 0, (vmFlags & VM_MAYWRITE) !== 0);
+  const shared = (vmFlags & VM_SHARED) !== 0;
+  let mayWrite = (vmFlags & VM_MAYWRITE) !== 0;
+  let backing = makeBacking(r, len, shared, mayWrite);
+  if (backing === -EPERM && shared && mayWrite && (r.prot & PROT_WRITE) === 0) {
+    // A sealed memfd: read-only it may be mapped, but never become writable.
+    mayWrite = false;
+    backing = makeBacking(r, len, shared, false);
+  }
   if (typeof backing === 'number') return backing;
   const offset = backing instanceof FileBacking ? r.offset : 0;
-  const all = vmFlags | (locked ? VM_LOCKED : 0);
+  const all = (mayWrite ? vmFlags : vmFlags & ~VM_MAYWRITE) | (locked ? VM_LOCKED : 0);
   mapVma(mm, o, new Vma(addr, addr + len, r.prot & PROT_ALL, all, backing, offset), who.change);
   return addr;
 }

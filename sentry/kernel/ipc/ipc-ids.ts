@@ -1,0 +1,166 @@
+/** Identifiers, keys and permissions of System V IPC objects (ipc/util.c). */
+import { EACCES, EEXIST, EIDRM, EINVAL, ENOENT, ENOSPC, EPERM } from '../../abi/errno.ts';
+import { CAP_IPC_OWNER, CAP_SYS_ADMIN } from '../../auth/capability.ts';
+import type { Credentials } from '../../auth/credentials.ts';
+
+export const IPC_CREAT = 0o1000;
+export const IPC_EXCL = 0o2000;
+export const IPC_NOWAIT = 0o4000;
+export const IPC_PRIVATE = 0;
+export const IPC_RMID = 0;
+export const IPC_SET = 1;
+export const IPC_STAT = 2;
+export const IPC_INFO = 3;
+/** IPCMNI: index bits of an identifier; the rest is a sequence number, so that old identifiers stay invalid. */
+const IPCMNI = 32768;
+const SEQ_MAX = 0xffff;
+
+export interface IpcLimits {
+  /** Most objects of this kind. */
+  readonly max: number;
+}
+
+/** kern_ipc_perm and the identity of one object. */
+export class IpcObject {
+  id = -1;
+  readonly key: number;
+  uid: number;
+  gid: number;
+  readonly cuid: number;
+  readonly cgid: number;
+  mode: number;
+  seq = 0;
+  removed = false;
+  ctime = 0;
+
+  constructor(key: number, mode: number, creds: Credentials) {
+    this.key = key;
+    this.mode = mode & 0o777;
+    this.uid = this.cuid = creds.euid;
+    this.gid = this.cgid = creds.egid;
+  }
+
+  /** ipcperms(): `want` is 4 for reading, 2 for writing, 6 for both. */
+  permits(c: Credentials, want: number): boolean {
+    let granted = this.mode;
+    if (c.euid === this.cuid || c.euid === this.uid) granted >>>= 6;
+    else if (inGroup(c, this.cgid) || inGroup(c, this.gid)) granted >>>= 3;
+    return (want & ~granted & 7) === 0 || c.has(CAP_IPC_OWNER);
+  }
+
+  /** ipcctl_obtain_check(): owner, creator, or privileged. */
+  controls(c: Credentials): boolean {
+    return c.euid === this.cuid || c.euid === this.uid || c.has(CAP_SYS_ADMIN);
+  }
+
+  /** struct ipc64_perm at the start of `b`. */
+  putPerm(b: Buffer): void {
+    b.writeInt32LE(this.key, 0);
+    b.writeUInt32LE(this.uid, 4);
+    b.writeUInt32LE(this.gid, 8);
+    b.writeUInt32LE(this.cuid, 12);
+    b.writeUInt32LE(this.cgid, 16);
+    b.writeUInt32LE(this.mode, 20);
+    b.writeUInt16LE(this.seq, 24);
+  }
+
+  /** IPC_SET: owner and permission bits from a struct ipc64_perm. */
+  setPerm(b: Buffer): void {
+    this.uid = b.readUInt32LE(4);
+    this.gid = b.readUInt32LE(8);
+    this.mode = (this.mode & ~0o777) | (b.readUInt32LE(20) & 0o777);
+  }
+}
+
+function inGroup(c: Credentials, gid: number): boolean {
+  return c.egid === gid || c.groups.includes(gid);
+}
+
+export class IpcIds<T extends IpcObject> {
+  private readonly byIndex: (T | null)[] = [];
+  private readonly byKey = new Map<number, T>();
+  private readonly max: number;
+  private nextSeq = 0;
+  count = 0;
+
+  constructor(max: number) {
+    this.max = Math.min(max, IPCMNI);
+  }
+
+  /** ipcget(): an existing object for `key` or a new one by `create`; its id or −errno. `check` judges an existing one. */
+  get(
+    key: number,
+    flags: number,
+    creds: Credentials,
+    create: () => T | number,
+    check: (o: T) => number,
+  ): number {
+    const found = key === IPC_PRIVATE ? undefined : this.byKey.get(key);
+    if (found !== undefined) {
+      if ((flags & (IPC_CREAT | IPC_EXCL)) === (IPC_CREAT | IPC_EXCL)) return -EEXIST;
+      const bad = check(found);
+      if (bad !== 0) return bad;
+      const want = ((flags >>> 6) | (flags >>> 3) | flags) & 7;
+      return found.permits(creds, want) ? found.id : -EACCES;
+    }
+    if (key !== IPC_PRIVATE && (flags & IPC_CREAT) === 0) return -ENOENT;
+    if (this.count >= this.max) return -ENOSPC;
+    const made = create();
+    return typeof made === 'number' ? made : this.add(made);
+  }
+
+  private add(o: T): number {
+    let index = this.byIndex.indexOf(null);
+    if (index < 0) index = this.byIndex.length;
+    o.seq = this.nextSeq;
+    this.nextSeq = (this.nextSeq + 1) % SEQ_MAX;
+    o.id = o.seq * IPCMNI + index;
+    this.byIndex[index] = o;
+    if (o.key !== IPC_PRIVATE) this.byKey.set(o.key, o);
+    this.count++;
+    return o.id;
+  }
+
+  /** The object, −EINVAL for an unknown identifier, −EIDRM for one of the past. */
+  find(id: number): T | number {
+    if (id < 0) return -EINVAL;
+    const o = this.byIndex[id % IPCMNI] ?? null;
+    if (o === null) return -EINVAL;
+    return o.id === id ? o : -EIDRM;
+  }
+
+  /** SHM_STAT and its like name objects by index. */
+  atIndex(index: number): T | number {
+    return this.byIndex[index] ?? -EINVAL;
+  }
+
+  /** Highest used index, 0 if none. */
+  get highest(): number {
+    for (let i = this.byIndex.length - 1; i > 0; i--) if (this.byIndex[i] !== null) return i;
+    return 0;
+  }
+
+  /** For RMID and SET: the object if the caller may control it. */
+  owned(id: number, creds: Credentials): T | number {
+    const o = this.find(id);
+    if (typeof o === 'number') return o;
+    return o.controls(creds) ? o : -EPERM;
+  }
+
+  /** Takes the key away: nobody finds it any more, those who have it go on (a segment marked for destruction). */
+  hide(o: T): void {
+    if (this.byKey.get(o.key) === o) this.byKey.delete(o.key);
+  }
+
+  remove(o: T): void {
+    if (o.removed) return;
+    o.removed = true;
+    this.hide(o);
+    this.byIndex[o.id % IPCMNI] = null;
+    this.count--;
+  }
+
+  all(): T[] {
+    return this.byIndex.filter((o): o is T => o !== null);
+  }
+}

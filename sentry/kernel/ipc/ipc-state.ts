@@ -1,0 +1,21 @@
+/** The System V tables of an IPC namespace. */
+import type { IpcNamespace } from '../namespaces.ts';
+import { MsgTable } from './msg.ts';
+import { SemTable } from './sem.ts';
+import { ShmTable } from './shm.ts';
+
+export interface SysvTables {
+  readonly shm: ShmTable;
+  readonly sem: SemTable;
+  readonly msg: MsgTable;
+}
+
+const tables = new WeakMap<IpcNamespace, SysvTables>();
+
+/** The tables of a namespace, made at first use. */
+export function sysvTables(ns: IpcNamespace): SysvTables {
+  let t = tables.get(ns);
+  if (t === undefined)
+    tables.set(ns, (t = { shm: new ShmTable(), sem: new SemTable(), msg: new MsgTable() }));
+  return t;
+}

@@ -1,0 +1,62 @@
+/** System V message queues (ipc/msg.c). */
+import type { Credentials } from '../../auth/credentials.ts';
+import { WaitQueue } from '../../waiter/wait-queue.ts';
+import { IpcIds, IpcObject } from './ipc-ids.ts';
+
+export const MSGMNI = 32000;
+export const MSGMAX = 8192;
+export const MSGMNB = 16384;
+
+export interface Message {
+  /** A long: exact within ±2^53, which is enough to compare. */
+  readonly type: number;
+  readonly typeLo: number;
+  readonly typeHi: number;
+  readonly text: Buffer;
+}
+
+export class MsgQueue extends IpcObject {
+  readonly messages: Message[] = [];
+  bytes = 0;
+  maxBytes = MSGMNB;
+  stime = 0;
+  rtime = 0;
+  lspid = 0;
+  lrpid = 0;
+  readonly readers = new WaitQueue();
+  readonly writers = new WaitQueue();
+
+  constructor(key: number, mode: number, creds: Credentials) {
+    super(key, mode, creds);
+  }
+
+  hasRoom(len: number): boolean {
+    return this.bytes + len <= this.maxBytes && this.messages.length + 1 <= this.maxBytes;
+  }
+
+  /**
+   * Index of the message that msgrcv's `type` asks for: 0 the first, > 0 the first of that type (with `except`: of another),
+   * < 0 the first of the lowest type not above −type. −1: none.
+   */
+  findMessage(type: number, except: boolean): number {
+    if (type === 0) return this.messages.length > 0 ? 0 : -1;
+    if (type > 0) return this.messages.findIndex((m) => (m.type === type) !== except);
+    let best = -1;
+    this.messages.forEach((m, i) => {
+      if (m.type <= -type && (best < 0 || m.type < this.messages[best]!.type)) best = i;
+    });
+    return best;
+  }
+}
+
+export class MsgTable extends IpcIds<MsgQueue> {
+  constructor() {
+    super(MSGMNI);
+  }
+
+  destroy(q: MsgQueue): void {
+    this.remove(q);
+    q.readers.wake(1);
+    q.writers.wake(1);
+  }
+}

@@ -1,0 +1,237 @@
+/** semget(2), semop(2), semtimedop(2), semctl(2) (ipc/sem.c). */
+import { E2BIG, EACCES, EAGAIN, EFAULT, EIDRM, EINTR, EINVAL, ENOSPC, ERANGE } from '../sentry/abi/errno.ts';
+import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
+import { IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT } from '../sentry/kernel/ipc/ipc-ids.ts';
+import { sysvTables } from '../sentry/kernel/ipc/ipc-state.ts';
+import {
+  SEMMNI,
+  SEMMNS,
+  SEMMSL,
+  SEMOPM,
+  SEMVMX,
+  SemSet,
+  checkOps,
+  type SemOp,
+  type SemTable,
+  type SemWait,
+} from '../sentry/kernel/ipc/sem.ts';
+import {
+  hex,
+  int,
+  octal,
+  ptr,
+  size,
+  type SysResult,
+  type SyscallRow,
+} from '../sentry/kernel/syscall-table.ts';
+import type { Task } from '../sentry/kernel/task.ts';
+import { EPOLLIN } from '../sentry/waiter/wait-queue.ts';
+import { deadlineIn, readTimespec } from './wait-args.ts';
+
+const GETPID = 11;
+const GETVAL = 12;
+const GETALL = 13;
+const GETNCNT = 14;
+const GETZCNT = 15;
+const SETVAL = 16;
+const SETALL = 17;
+const SEM_STAT = 18;
+const SEM_INFO = 19;
+const SEM_STAT_ANY = 20;
+const SEMID_DS_SIZE = 104;
+/** Values of all sets of a namespace together: they live in the kernel's heap. */
+const SEMS_MAX = 4_000_000;
+
+const tableOf = (t: Task): SemTable => sysvTables(t.ns.ipc).sem;
+
+function sysSemget(t: Task, a: SyscallArgs): SysResult {
+  const key = a.int(0);
+  const nsems = a.int(1);
+  const flags = a.int(2);
+  const table = tableOf(t);
+  if (nsems < 0 || nsems > SEMMSL) return -EINVAL;
+  const create = (): SemSet | number => {
+    if (nsems === 0) return -EINVAL;
+    if (table.used + nsems > SEMS_MAX) return -ENOSPC;
+    table.used += nsems;
+    const s = new SemSet(key, flags, t.creds, nsems);
+    s.ctime = t.nowSec;
+    return s;
+  };
+  return table.get(key, flags, t.creds, create, (s) => (nsems > s.values.length ? -EINVAL : 0));
+}
+
+function sysSemop(t: Task, a: SyscallArgs): SysResult {
+  if (t.blockState !== null) return retry(t, t.blockState as SemWait);
+  return semop(t, a, Infinity);
+}
+
+function sysSemtimedop(t: Task, a: SyscallArgs): SysResult {
+  if (t.blockState !== null) return retry(t, t.blockState as SemWait);
+  const ns = readTimespec(t, a.addr(3));
+  if (ns < 0) return ns;
+  return semop(t, a, deadlineIn(t, ns));
+}
+
+function semop(t: Task, a: SyscallArgs, deadline: number): SysResult {
+  const count = a.size(2);
+  if (count < 1) return -EINVAL;
+  if (count > SEMOPM) return -E2BIG;
+  const raw = Buffer.alloc(count * 6);
+  if (t.mem.copyIn(a.addr(1), raw, 0, raw.length) !== 0) return -EFAULT;
+  const ops: SemOp[] = [];
+  for (let i = 0; i < raw.length; i += 6)
+    ops.push({ num: raw.readUInt16LE(i), op: raw.readInt16LE(i + 2), flags: raw.readUInt16LE(i + 4) });
+  const set = tableOf(t).find(a.int(0));
+  if (typeof set === 'number') return set;
+  const bad = checkOps(set, ops);
+  if (bad !== 0) return bad;
+  if (!set.permits(t.creds, ops.some((o) => o.op !== 0) ? 2 : 4)) return -EACCES;
+  return retry(t, { task: t, set, ops, deadline, blockedOn: null });
+}
+
+function retry(t: Task, w: SemWait): SysResult {
+  const { set } = w;
+  if (set.removed) return -EIDRM;
+  const r = set.perform(t, w.ops);
+  if (typeof r === 'number') {
+    set.waiting.delete(w);
+    if (r === 0) {
+      set.otime = t.nowSec;
+      if (w.ops.some((o) => o.op !== 0)) set.wakeAll();
+    }
+    return r;
+  }
+  if (t.timedOut) {
+    set.waiting.delete(w);
+    return -EAGAIN;
+  }
+  w.blockedOn = r;
+  set.waiting.add(w);
+  t.blockState = w;
+  t.waitOn(set.waiters, EPOLLIN);
+  return t.block(w.deadline, interrupted);
+}
+
+/** "semop() is never automatically restarted after being interrupted by a signal handler" - semop(2) */
+function interrupted(t: Task): SysResult {
+  const w = t.blockState as SemWait;
+  w.set.waiting.delete(w);
+  return -EINTR;
+}
+
+function sysSemctl(t: Task, a: SyscallArgs): SysResult {
+  const id = a.int(0);
+  const cmd = a.int(2);
+  const table = tableOf(t);
+  switch (cmd) {
+    case IPC_RMID: {
+      const s = table.owned(id, t.creds);
+      if (typeof s === 'number') return s;
+      table.destroy(s);
+      return 0;
+    }
+    case IPC_SET: {
+      const b = Buffer.alloc(SEMID_DS_SIZE);
+      if (t.mem.copyIn(a.addr(3), b, 0, b.length) !== 0) return -EFAULT;
+      const s = table.owned(id, t.creds);
+      if (typeof s === 'number') return s;
+      s.setPerm(b);
+      s.ctime = t.nowSec;
+      return 0;
+    }
+    case IPC_STAT:
+      return stat(t, a.addr(3), table.find(id), true, false);
+    case SEM_STAT:
+      return stat(t, a.addr(3), table.atIndex(id), true, true);
+    case SEM_STAT_ANY:
+      return stat(t, a.addr(3), table.atIndex(id), false, true);
+    case IPC_INFO:
+    case SEM_INFO:
+      return info(t, a.addr(3), table, cmd === SEM_INFO);
+    default:
+      return control(t, a, table.find(id), cmd);
+  }
+}
+
+/** Commands on the values of a set. */
+function control(t: Task, a: SyscallArgs, s: SemSet | number, cmd: number): SysResult {
+  const writes = cmd === SETVAL || cmd === SETALL;
+  if (cmd < GETPID || cmd > SETALL) return -EINVAL;
+  if (typeof s === 'number') return s;
+  const num = a.int(1);
+  const all = cmd === GETALL || cmd === SETALL;
+  if (!all && (num < 0 || num >= s.values.length)) return -EINVAL;
+  if (!s.permits(t.creds, writes ? 2 : 4)) return -EACCES;
+  switch (cmd) {
+    case GETPID:
+      return s.pids[num]!;
+    case GETVAL:
+      return s.values[num]!;
+    case GETNCNT:
+    case GETZCNT:
+      return s.countWaiting(num, cmd === GETZCNT);
+    case SETVAL: {
+      const v = a.int(3);
+      if (v < 0 || v > SEMVMX) return -ERANGE;
+      return setValues(t, s, [v], num);
+    }
+    case GETALL:
+      return getAll(t, s, a.addr(3));
+    default: {
+      const raw = Buffer.alloc(s.values.length * 2);
+      if (t.mem.copyIn(a.addr(3), raw, 0, raw.length) !== 0) return -EFAULT;
+      const values: number[] = [];
+      for (let i = 0; i < raw.length; i += 2) values.push(raw.readUInt16LE(i));
+      return values.some((v) => v > SEMVMX) ? -ERANGE : setValues(t, s, values, 0);
+    }
+  }
+}
+
+function setValues(t: Task, s: SemSet, values: readonly number[], first: number): SysResult {
+  values.forEach((v, i) => {
+    s.values[first + i] = v;
+    s.pids[first + i] = t.tgid;
+    s.clearUndo(first + i);
+  });
+  s.ctime = t.nowSec;
+  s.wakeAll();
+  return 0;
+}
+
+function getAll(t: Task, s: SemSet, addr: number): SysResult {
+  const raw = Buffer.alloc(s.values.length * 2);
+  s.values.forEach((v, i) => raw.writeUInt16LE(v, i * 2));
+  return t.mem.copyOut(addr, raw, 0, raw.length);
+}
+
+function stat(t: Task, addr: number, s: SemSet | number, checked: boolean, byIndex: boolean): SysResult {
+  if (typeof s === 'number') return s;
+  if (checked && !s.permits(t.creds, 4)) return -EACCES;
+  const b = Buffer.alloc(SEMID_DS_SIZE);
+  s.putPerm(b);
+  b.writeUIntLE(s.otime, 48, 6);
+  b.writeUIntLE(s.ctime, 64, 6);
+  b.writeUInt32LE(s.values.length, 80);
+  if (t.mem.copyOut(addr, b, 0, b.length) !== 0) return -EFAULT;
+  return byIndex ? s.id : 0;
+}
+
+/** struct seminfo. */
+function info(t: Task, addr: number, table: SemTable, use: boolean): SysResult {
+  const b = Buffer.alloc(40);
+  const fields = [SEMMNS, SEMMNI, SEMMNS, SEMMNS, SEMMSL, SEMOPM, SEMOPM, 20, SEMVMX, SEMVMX];
+  if (use) {
+    fields[7] = table.count;
+    fields[9] = table.used;
+  }
+  fields.forEach((v, i) => b.writeInt32LE(v, i * 4));
+  return t.mem.copyOut(addr, b, 0, b.length) !== 0 ? -EFAULT : table.highest;
+}
+
+export const semRows: readonly SyscallRow[] = [
+  { nr: 64, name: 'semget', fn: sysSemget, args: [hex, int, octal], support: 'full' },
+  { nr: 65, name: 'semop', fn: sysSemop, args: [int, ptr, size], support: 'full' },
+  { nr: 66, name: 'semctl', fn: sysSemctl, args: [int, int, int, hex], support: 'full' },
+  { nr: 220, name: 'semtimedop', fn: sysSemtimedop, args: [int, ptr, size, ptr], support: 'full' },
+];
