@@ -37,6 +37,7 @@ import type { Mount } from '../sentry/vfs/mount.ts';
 import { truncateInode } from '../sentry/vfs/open.ts';
 import { MAY_WRITE, inodePermission, ownerOrCapable } from '../sentry/vfs/permission.ts';
 import { currentTime } from '../sentry/vfs/times.ts';
+import { treeChanged } from '../sentry/vfs/walk-cache.ts';
 import { LOOKUP_FOLLOW, nd } from '../sentry/vfs/walk.ts';
 import { raiseFileSize } from './io-signals.ts';
 import { resolveAt, target, walkAt } from './path.ts';
@@ -44,6 +45,7 @@ import { resolveAt, target, walkAt } from './path.ts';
 /** notify_change() with the event it causes. */
 function change(inode: Inode, attr: AttrChange): number {
   const r = inode.setAttr(attr);
+  if (inode.isDir) treeChanged();
   if (r === 0) notifySelf(IN_ATTRIB, inode);
   return r;
 }

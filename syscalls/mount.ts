@@ -19,6 +19,7 @@ import {
   pivotRoot,
   subtree,
 } from '../sentry/vfs/mount-namespace.ts';
+import { treeChanged } from '../sentry/vfs/walk-cache.ts';
 import { LOOKUP_DIRECTORY, LOOKUP_FOLLOW, nd } from '../sentry/vfs/walk.ts';
 import { walkAt } from './path.ts';
 
@@ -94,6 +95,7 @@ function remount(t: Task, at: Path, f: number, data: string): SysResult {
   }
   mount.flags = mountFlags(f | atime);
   mount.ns!.event++;
+  treeChanged();
   return 0;
 }
 

@@ -7,6 +7,7 @@
  */
 import type { Inode } from './inode.ts';
 import type { Mount } from './mount.ts';
+import { treeChanged } from './walk-cache.ts';
 
 /** Upper bound of cached dentries; a full cache of them and their inodes is about 30 MiB of heap. */
 export const DENTRY_CACHE_MAX = 65536;
@@ -77,6 +78,7 @@ export class Dentry {
 
   /** The name was removed (d_delete): negative if nobody uses the dentry, otherwise dropped. */
   markDeleted(): void {
+    this.shapes();
     if (this.refs === 0 && this.mounted === 0 && (this.children === null || this.children.size === 0)) {
       const inode = this.inode;
       this.inode = null;
@@ -90,6 +92,7 @@ export class Dentry {
   drop(): void {
     if (this.parent?.children?.get(this.name) === this) this.parent.children.delete(this.name);
     if (this.unhashed) return;
+    this.shapes();
     this.unhashed = true;
     if (this.slot >= 0) cacheRemove(this);
     if (this.children !== null) this.dropUnusedChildren();
@@ -109,6 +112,12 @@ export class Dentry {
     }
   }
 
+  /** Names that lead through here change their meaning: directories and symbolic links. */
+  shapes(): void {
+    const { inode } = this;
+    if (inode !== null && (inode.isDir || inode.isSymlink)) treeChanged();
+  }
+
   private forgetInode(): void {
     const inode = this.inode;
     if (inode === null || this.gone) return;
@@ -125,6 +134,7 @@ export class Dentry {
 
 /** d_move(): `d` gets another name; what had that name is dropped. */
 export function moveDentry(d: Dentry, parent: Dentry, name: string): void {
+  d.shapes();
   parent.children?.get(name)?.drop();
   d.parent!.children!.delete(d.name);
   d.name = name;
@@ -133,6 +143,7 @@ export function moveDentry(d: Dentry, parent: Dentry, name: string): void {
 
 /** d_exchange() */
 export function exchangeDentries(a: Dentry, b: Dentry): void {
+  treeChanged();
   const { parent, name } = a;
   a.parent!.children!.delete(a.name);
   b.parent!.children!.delete(b.name);

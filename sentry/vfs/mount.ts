@@ -2,6 +2,7 @@
 import type { Dentry } from './dentry.ts';
 import type { MountNamespace } from './mount-namespace.ts';
 import type { SuperBlock } from './super-block.ts';
+import { treeChanged } from './walk-cache.ts';
 
 export const MS_RDONLY = 1;
 export const MS_NOSUID = 2;
@@ -62,6 +63,7 @@ export class Mount {
 
   /** Hangs this mount on `d` of `parent` (attach_mnt). */
   attach(parent: Mount, d: Dentry, ns: MountNamespace | null): void {
+    treeChanged();
     this.parent = parent;
     this.mountpoint = d.hold();
     d.mounted++;
@@ -73,6 +75,7 @@ export class Mount {
   detach(): void {
     const d = this.mountpoint;
     if (d === null) return;
+    treeChanged();
     const siblings = this.parent!.children;
     siblings.splice(siblings.indexOf(this), 1);
     d.mounted--;

@@ -11,6 +11,7 @@ import { Dentry, type Path } from './dentry.ts';
 import type { Inode } from './inode.ts';
 import { MS_NOSYMFOLLOW, type Mount } from './mount.ts';
 import { maySearch } from './permission.ts';
+import { CACHED_NAME_MAX, cachedWalk, entryToFill, treeGeneration } from './walk-cache.ts';
 
 /** Follow a symbolic link in the last component. */
 export const LOOKUP_FOLLOW = 0x1;
@@ -48,6 +49,19 @@ class NameiData {
   root: Path = null as unknown as Path;
   links = 0;
 
+  // For the walk cache.
+  cacheable = false;
+  /** Some directory passed is not open to everybody. */
+  restricted = false;
+  /** The last dentry that was looked up; null after "..", which leads away from it. */
+  leaf: Dentry | null = null;
+
+  forgetNotes(): void {
+    this.cacheable = true;
+    this.restricted = false;
+    this.leaf = null;
+  }
+
   /** A copy of the result that outlives the next walk. */
   path(): Path {
     return { mount: this.mount, dentry: this.dentry };
@@ -62,6 +76,78 @@ export const nd = new NameiData();
  */
 export function walk(t: CallContext, start: Path, name: string, flags: number): number {
   if (name.length === 0) return -ENOENT;
+  if ((flags & ~(LOOKUP_FOLLOW | LOOKUP_DIRECTORY)) === 0 && name.length <= CACHED_NAME_MAX) {
+    return walkCached(t, start, name, flags);
+  }
+  if (flags === LOOKUP_PARENT && name.length <= CACHED_NAME_MAX) return walkParent(t, start, name);
+  return walkSlow(t, start, name, flags);
+}
+
+function walkCached(t: CallContext, start: Path, name: string, flags: number): number {
+  const from = name.charCodeAt(0) === SLASH ? t.fs.root : start;
+  const { root } = t.fs;
+  const follow = (flags & LOOKUP_FOLLOW) !== 0;
+  const e = cachedWalk(name, follow);
+  if (
+    e !== undefined &&
+    e.start === from.dentry &&
+    e.startMount === from.mount &&
+    e.root === root.dentry &&
+    e.rootMount === root.mount &&
+    (e.creds === null || e.creds === t.creds)
+  ) {
+    if (e.leafInode === null) return -ENOENT;
+    nd.mount = e.mount!;
+    nd.dentry = e.dentry!;
+    nd.lastType = LAST_NORM;
+    nd.trailingSlash = false;
+    if ((flags & LOOKUP_DIRECTORY) === 0) return 0;
+    return (e.dentry!.inode!.mode & S_IFMT) === S_IFDIR ? 0 : -ENOTDIR;
+  }
+  nd.forgetNotes();
+  const r = walkSlow(t, start, name, flags);
+  const { leaf } = nd;
+  if (nd.cacheable && leaf !== null && (r === 0 || (r === -ENOENT && leaf.inode === null))) {
+    remember(t, name, follow, from, leaf);
+  }
+  return r;
+}
+
+/** Notes where `name` led: `nd` is the result unless `leaf` is negative. */
+function remember(t: CallContext, name: string, follow: boolean, from: Path, leaf: Dentry): void {
+  if (leaf.unhashed || nd.trailingSlash) return;
+  const e = entryToFill(name, follow);
+  e.generation = treeGeneration();
+  e.rootMount = t.fs.root.mount;
+  e.root = t.fs.root.dentry;
+  e.startMount = from.mount;
+  e.start = from.dentry;
+  e.leaf = leaf;
+  e.leafParent = leaf.parent;
+  e.leafName = leaf.name;
+  e.leafInode = leaf.inode;
+  e.creds = nd.restricted ? t.creds : null;
+  e.mount = nd.mount;
+  e.dentry = nd.dentry;
+}
+
+/** LOOKUP_PARENT: the directory part is a name of its own. */
+function walkParent(t: CallContext, start: Path, name: string): number {
+  const cut = name.lastIndexOf('/');
+  if (cut <= 0 || cut === name.length - 1 || name.charCodeAt(cut - 1) === SLASH) {
+    return walkSlow(t, start, name, LOOKUP_PARENT);
+  }
+  const r = walkCached(t, start, name.slice(0, cut), LOOKUP_FOLLOW | LOOKUP_DIRECTORY);
+  if (r !== 0) return r;
+  nd.root = t.fs.root;
+  nd.links = 0;
+  nd.trailingSlash = false;
+  nd.lastType = componentType(name, cut + 1, name.length);
+  nd.last = name.slice(cut + 1);
+  return maySearch(t, nd.dentry.inode!);
+}
+
+function walkSlow(t: CallContext, start: Path, name: string, flags: number): number {
   nd.root = (flags & LOOKUP_SCOPED) !== 0 ? start : t.fs.root;
   nd.links = 0;
   nd.mount = start.mount;
@@ -117,6 +203,7 @@ function walkFrom(t: CallContext, name: string, flags: number): number {
     const dir = nd.dentry.inode!;
     const access = maySearch(t, dir);
     if (access !== 0) return access;
+    if ((dir.mode & 0o111) !== 0o111) nd.restricted = true;
     let j = name.indexOf('/', i);
     let next = len;
     if (j < 0) j = len;
@@ -136,7 +223,12 @@ function walkFrom(t: CallContext, name: string, flags: number): number {
     }
     if (type === LAST_NORM) {
       const d = lookupDentry(t, nd.dentry, name.slice(i, j));
-      if (typeof d === 'number') return d;
+      if (typeof d === 'number') {
+        nd.leaf = null;
+        return d;
+      }
+      nd.leaf = d;
+      if (d.volatile) nd.cacheable = false;
       const inode = d.inode;
       if (inode === null) return -ENOENT;
       const format = inode.mode & S_IFMT;
@@ -152,6 +244,7 @@ function walkFrom(t: CallContext, name: string, flags: number): number {
           if (i === len) {
             nd.lastType = LAST_ROOT;
             nd.trailingSlash = false;
+            nd.leaf = null;
             return 0;
           }
           continue;
@@ -164,6 +257,7 @@ function walkFrom(t: CallContext, name: string, flags: number): number {
         }
       }
     } else if (type === LAST_DOTDOT) {
+      nd.leaf = null;
       const r = followDotDot(flags);
       if (r !== 0) return r;
     }
@@ -217,6 +311,7 @@ function pickLink(t: CallContext, link: Dentry, flags: number): string | number 
   const inode = link.inode!;
   const magic = inode.followMagic(t);
   if (magic !== null) {
+    nd.cacheable = false;
     if ((flags & LOOKUP_NO_MAGICLINKS) !== 0) return -ELOOP;
     if (typeof magic === 'number') return magic;
     if ((flags & LOOKUP_SCOPED) !== 0) return -EXDEV;
