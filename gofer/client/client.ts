@@ -15,7 +15,7 @@ import { GOFER_WALK_MAX } from '../../sentry/gofer-api/gofer-api.ts';
 import { clamp53, getAttr } from '../protocol/attr.ts';
 import * as layout from '../protocol/layout.ts';
 import { MessageReader, MessageWriter, isValidName } from '../protocol/message.ts';
-import { regularFileAccess } from '../protocol/socket.ffi.ts';
+import { isNotFile, regularFileAccess } from '../protocol/socket.ffi.ts';
 import type { Channel } from './channel.ts';
 
 const S_IFREG = 0o100000;
@@ -310,6 +310,24 @@ export class RemoteGofer implements GoferClient {
     w.u32(id);
     const r = this.putXattrName(name);
     return r < 0 ? r : this.callForStatus();
+  }
+
+  openEvents(): number {
+    this.begin(layout.OP_EVENTS);
+    const r = this.call(true);
+    const fd = this.channel.donatedFd;
+    this.channel.donatedFd = -1;
+    if (r >= 0 && this.reader.done() && fd >= 0 && isNotFile(fd)) return fd;
+    if (fd >= 0) close(fd);
+    return r < 0 ? r : this.violation('events');
+  }
+
+  watch(dir: number): number {
+    this.begin(layout.OP_WATCH).u32(dir);
+    const r = this.call();
+    if (r < 0) return r;
+    const watch = this.reader.i32();
+    return this.reader.done() && watch >= 0 ? watch : this.violation('watch');
   }
 
   forget(id: number): void {

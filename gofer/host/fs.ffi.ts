@@ -8,7 +8,7 @@ import { hostSyscall as sys } from '../../sentry/host/sys.ffi.ts';
 import { STATX_BASIC_STATS, STATX_BTIME, STATX_MNT_ID, STATX_SIZE } from '../protocol/attr.ts';
 
 const SYS_close = 3;
-const SYS_dup3 = 292;
+const SYS_fcntl = 72;
 const SYS_fsync = 74;
 const SYS_fdatasync = 75;
 const SYS_ftruncate = 77;
@@ -28,7 +28,10 @@ const SYS_linkat = 265;
 const SYS_symlinkat = 266;
 const SYS_readlinkat = 267;
 const SYS_fchmodat = 268;
+const SYS_inotify_add_watch = 254;
+const SYS_inotify_rm_watch = 255;
 const SYS_utimensat = 280;
+const SYS_inotify_init1 = 294;
 const SYS_renameat2 = 316;
 const SYS_statx = 332;
 const SYS_openat2 = 437;
@@ -103,8 +106,10 @@ export function closeFd(fd: number): void {
   sys(SYS_close, fd, 0, 0, 0, 0, 0);
 }
 
-export function dupTo(fd: number, to: number): number {
-  return sys(SYS_dup3, fd, to, O_CLOEXEC, 0, 0, 0);
+/** A second descriptor for the same open file. */
+export function dupFd(fd: number): number {
+  const F_DUPFD_CLOEXEC = 1030;
+  return sys(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 0, 0, 0, 0);
 }
 
 const STATX_MASK = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID;
@@ -221,6 +226,33 @@ export function listxattrFd(fd: number): number {
 
 export function removexattrFd(fd: number, name: string): number {
   return sys(SYS_fremovexattr, fd, cstr(pathA, name), 0, 0, 0, 0);
+}
+
+/** Everything that changes a directory's names or the attributes of what is in it, inotify(7). */
+const WATCH_MASK =
+  0x2 | // IN_MODIFY
+  0x4 | // IN_ATTRIB
+  0x8 | // IN_CLOSE_WRITE: after writes through a mapping
+  0x40 | // IN_MOVED_FROM
+  0x80 | // IN_MOVED_TO
+  0x100 | // IN_CREATE
+  0x200 | // IN_DELETE
+  0x400 | // IN_DELETE_SELF
+  0x800 | // IN_MOVE_SELF
+  0x01000000; // IN_ONLYDIR
+
+/** A new nonblocking inotify descriptor. */
+export function inotifyOpen(): number {
+  return sys(SYS_inotify_init1, O_NONBLOCK | O_CLOEXEC, 0, 0, 0, 0, 0);
+}
+
+/** Watches the directory of O_PATH descriptor `fd`, whose path in the gofer's procfs is used. */
+export function inotifyWatch(inotify: number, fd: number): number {
+  return sys(SYS_inotify_add_watch, inotify, cstr(pathA, `/proc/self/fd/${fd}`), WATCH_MASK, 0, 0, 0);
+}
+
+export function inotifyUnwatch(inotify: number, watch: number): void {
+  sys(SYS_inotify_rm_watch, inotify, watch, 0, 0, 0, 0);
 }
 
 /** Soft limit of open files. */

@@ -45,7 +45,9 @@ export const OP_SETXATTR = 19;
 export const OP_LISTXATTR = 20;
 export const OP_REMOVEXATTR = 21;
 export const OP_FORGET = 22;
-export const OP_MAX = 22;
+export const OP_EVENTS = 23;
+export const OP_WATCH = 24;
+export const OP_MAX = 24;
 
 export const MOUNT_READONLY = 1;
 

@@ -135,3 +135,9 @@ export function regularFileAccess(fd: number): number {
   const flags = hostSyscall(SYS_fcntl, fd, F_GETFL, 0, 0, 0, 0);
   return flags < 0 || (flags & O_PATH) !== 0 ? -1 : flags & 3;
 }
+
+/** True for anonymous inodes such as inotify's: fstat shows no type. */
+export function isNotFile(fd: number): boolean {
+  if (hostSyscall(SYS_fstat, fd, statBuffer.addr, 0, 0, 0, 0) < 0) return false;
+  return (statBuffer.view.getUint32(24, true) & 0o170000) === 0;
+}

@@ -42,6 +42,10 @@ export class ServerContext {
   /** Descriptor that goes out with the reply and is closed then; −1 if none. */
   donate = -1;
   stream: DirStream | null = null;
+  /** inotify descriptor, −1 until the sentry asks for it. */
+  inotify = -1;
+  /** How many inodes share a watch. */
+  readonly watchUsers = new Map<number, number>();
 
   constructor(
     table: InodeTable,

@@ -92,11 +92,15 @@ export interface ServerInode {
   pinned: boolean;
   /** Root of a host mount that is not served: looks like an empty directory (or a file that cannot be opened). */
   readonly sealed: boolean;
+  /** inotify watch descriptor, or −1. */
+  watch: number;
   newer: ServerInode | null;
   older: ServerInode | null;
 }
 
 export class InodeTable {
+  /** Ends the watch of an inode that is forgotten. */
+  onUnwatch: (watch: number) => void = () => undefined;
   private readonly byId = new Map<number, ServerInode>();
   private readonly byKey = new Map<string, ServerInode>();
   private nextId = 1;
@@ -196,6 +200,7 @@ export class InodeTable {
       fd: -1,
       pinned: false,
       sealed,
+      watch: -1,
       newer: null,
       older: null,
     };
@@ -268,6 +273,8 @@ export class InodeTable {
       closeFd(node.fd);
       node.fd = -1;
     }
+    if (node.watch >= 0) this.onUnwatch(node.watch);
+    node.watch = -1;
     // Children may still be reached through it, by name.
     node.pinned = false;
     return true;

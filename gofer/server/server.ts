@@ -8,6 +8,7 @@ import type { InodeTable, ServerMount } from './inode-table.ts';
 import * as lookup from './lookup.ts';
 import * as modify from './modify.ts';
 import { readdir } from './readdir.ts';
+import * as watch from './watch.ts';
 import * as xattr from './xattr.ts';
 
 type Handler = (ctx: ServerContext) => number;
@@ -34,6 +35,8 @@ const handlers = new Map<number, Handler>([
   [layout.OP_LISTXATTR, xattr.listxattr],
   [layout.OP_REMOVEXATTR, xattr.removexattr],
   [layout.OP_FORGET, lookup.forget],
+  [layout.OP_EVENTS, watch.events],
+  [layout.OP_WATCH, watch.watch],
 ]);
 
 export class GoferServer {

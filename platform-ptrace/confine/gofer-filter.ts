@@ -21,6 +21,7 @@ export function goferRows(pid: number): Row[] {
       why: 'files, FIFOs and sockets; never devices',
     },
     { calls: 'fchmod fchmodat fchown fchownat utimensat ftruncate fallocate', why: 'attributes' },
+    { calls: 'inotify_init1 inotify_add_watch inotify_rm_watch', why: 'changes that others make' },
     { calls: 'fgetxattr fsetxattr flistxattr fremovexattr', why: 'extended attributes' },
     {
       calls: 'pread64 pwrite64 preadv pwritev preadv2 pwritev2 fdatasync sync_file_range copy_file_range',

@@ -149,6 +149,13 @@ export interface GoferClient {
   setxattr(id: number, name: string, value: string, flags: number): number;
   listxattr(id: number): string[] | number;
   removexattr(id: number, name: string): number;
+  /**
+   * Descriptor on which changes in watched directories can be read (inotify(7), nonblocking); the caller's. One for all
+   * mounts. −errno if the host cannot tell.
+   */
+  openEvents(): number;
+  /** Watches a directory until its id is forgotten. Watch descriptor of its events, or −errno: ask each time. */
+  watch(dir: number): number;
   /** The sentry needs `id` no longer. Sent in batches. */
   forget(id: number): void;
   close(): void;

@@ -104,6 +104,30 @@ describe.skipIf(!usable)('volumes', () => {
     expect(fs.existsSync(join(root, 'ro'))).toBe(false);
   });
 
+  test('what the host changes is seen at once', async () => {
+    const v = join(top, 'v');
+    fs.mkdirSync(v);
+    fs.writeFileSync(join(v, 'data'), 'old\n');
+    const script =
+      'cat /mnt/data; ls /mnt; while ! test -e /mnt/go; do :; done; cat /mnt/data; ls /mnt; stat -c %a /mnt/data';
+    const flags = ['--root', makeRoot('root'), '--volume', `${v}:/mnt`];
+    const child = spawn(runscTs, ['do', ...flags, '--', '/bin/sh', '-c', script]);
+    let stdout = '';
+    const first = new Promise<void>((resolve) => {
+      child.stdout.on('data', (d: Buffer) => {
+        stdout += d.toString();
+        if (stdout.includes('data\n')) resolve();
+      });
+    });
+    await first;
+    fs.writeFileSync(join(v, 'new'), 'new content\n');
+    fs.chmodSync(join(v, 'new'), 0o640);
+    fs.renameSync(join(v, 'new'), join(v, 'data'));
+    fs.writeFileSync(join(v, 'go'), '');
+    await new Promise((resolve) => child.on('close', resolve));
+    expect(stdout).toBe('old\ndata\nnew content\ndata\ngo\n640\n');
+  });
+
   test('symbolic links of a volume lead to guest files, never to host files', () => {
     const root = makeRoot('root');
     fs.writeFileSync(join(root, 'etc/secret'), 'of the guest\n');

@@ -9,6 +9,7 @@ import type { Path } from '../../vfs/dentry.ts';
 import { FileDescription, type DirEmit } from '../../vfs/file-description.ts';
 import type { Inode } from '../../vfs/inode.ts';
 import { currentTime } from '../../vfs/times.ts';
+import { IN_ATTRIB, IN_NAMES, type WatchedDir } from './host-watcher.ts';
 import { GoferInode } from './inode.ts';
 import { GoferRegular } from './regular.ts';
 
@@ -21,13 +22,29 @@ const LISTING_MAX = 20_000;
 const found: GoferAttr[] = [];
 let tmpfiles = 0;
 
-export class GoferDir extends GoferInode {
-  /** All names, in exclusive caching once they were read; null if not known. */
+/** Look-ups after which a shared directory is watched. */
+const USES_BEFORE_WATCH = 2;
+/** Names of a watched directory that are kept. */
+const KNOWN_MAX = 8192;
+const UNTRIED = -1;
+const NO_WATCH = -2;
+
+export class GoferDir extends GoferInode implements WatchedDir {
+  /** Shared caching: inotify watch, UNTRIED or NO_WATCH. */
+  private watch = UNTRIED;
+  private uses = 0;
+  /** Names looked up since the watch began; null: known to be absent. */
+  private readonly known = new Map<string, GoferInode | null>();
+  /** All names, once they were read and if changes are heard of; null if not known. */
   private listing: Map<string, GoferDirent> | null = null;
   private counted = 0;
   private misses = 0;
 
   override lookup(name: string, _t: CallContext | null): Inode | number {
+    if (!this.gofer.exclusive) {
+      const known = this.lookupKnown(name);
+      if (known !== undefined) return known ?? -ENOENT;
+    }
     if (this.listing !== null) {
       const entry = this.listing.get(name);
       if (entry === undefined) return -ENOENT;
@@ -35,22 +52,95 @@ export class GoferDir extends GoferInode {
         // Attributes of a listing count once: from now on the inode knows better.
         const listed = this.gofer.inodeForListed(entry.attr, this, name);
         entry.attr = null;
-        if (listed !== null) return listed;
+        if (listed !== null) {
+          this.learn(name, listed);
+          return listed;
+        }
       }
     }
     const id = this.goferId();
     if (id < 0) return id;
     found.length = 0;
     const r = this.gofer.client.walk(id, [name], found);
-    if (r < 0) {
-      if (r === -ENOENT) this.missed();
-      return r;
+    if (r === -ENOENT) {
+      this.learn(name, null);
+      this.missed();
     }
-    return this.gofer.inodeFor(found[0], this, name);
+    if (r < 0) return r;
+    const inode = this.gofer.inodeFor(found[0], this, name);
+    this.learn(name, inode);
+    return inode;
+  }
+
+  /** What is known of a name in a watched directory: an inode, null if it is absent, undefined if nothing. */
+  private lookupKnown(name: string): GoferInode | null | undefined {
+    if (this.watch === UNTRIED && ++this.uses >= USES_BEFORE_WATCH) this.startWatch();
+    if (this.watch < 0) return undefined;
+    this.gofer.watcher!.poll();
+    const inode = this.known.get(name);
+    return inode?.suspect === true ? undefined : inode;
+  }
+
+  private learn(name: string, inode: GoferInode | null): void {
+    if (this.watch < 0) return;
+    if (this.known.size >= KNOWN_MAX) this.known.clear();
+    this.known.set(name, inode);
+  }
+
+  private startWatch(): void {
+    const id = this.goferId();
+    const watch = id < 0 ? id : this.gofer.watcher!.watch(this, id);
+    this.watch = watch < 0 ? NO_WATCH : watch;
+    // What was known before may have changed unheard.
+    if (watch >= 0) this.stale = true;
+  }
+
+  /** True if events would tell of changes to `inode`. */
+  covers(inode: GoferInode): boolean {
+    return this.watch >= 0 && this.known.get(inode.name) === inode;
+  }
+
+  protected override isWatched(): boolean {
+    return this.watch >= 0;
+  }
+
+  /** `inode` is not used any more. */
+  forgetKnown(inode: GoferInode): void {
+    if (this.known.get(inode.name) === inode) this.known.delete(inode.name);
+  }
+
+  hostChanged(mask: number, name: string): void {
+    if (name === '') {
+      this.changedByOthers((mask & IN_ATTRIB) !== 0);
+      return;
+    }
+    const inode = this.known.get(name);
+    if ((mask & IN_NAMES) !== 0) {
+      this.stale = true;
+      this.known.delete(name);
+      this.dropListing();
+    } else {
+      const entry = this.listing?.get(name);
+      if (entry !== undefined) entry.attr = null;
+    }
+    if (inode !== undefined && inode !== null) inode.changedByOthers((mask & (IN_ATTRIB | IN_NAMES)) !== 0);
+  }
+
+  distrust(watchGone: boolean): void {
+    if (watchGone) this.watch = NO_WATCH;
+    for (const inode of this.known.values()) inode?.changedByOthers(true);
+    this.known.clear();
+    this.dropListing();
+    this.changedByOthers(true);
+  }
+
+  /** True if the directory cannot change unheard. */
+  private get trusted(): boolean {
+    return this.gofer.exclusive || this.watch >= 0;
   }
 
   private missed(): void {
-    if (!this.gofer.exclusive || this.listing !== null) return;
+    if (!this.trusted || this.listing !== null) return;
     if (++this.misses < MISSES_BEFORE_LISTING) return;
     this.misses = 0;
     this.readListing(false);
@@ -60,8 +150,8 @@ export class GoferDir extends GoferInode {
   readListing(withAttrs: boolean): GoferDirent[] | number {
     const id = this.goferId();
     if (id < 0) return id;
-    const entries = this.gofer.client.readdir(id, withAttrs && this.gofer.exclusive);
-    if (typeof entries === 'number' || !this.gofer.exclusive) return entries;
+    const entries = this.gofer.client.readdir(id, withAttrs && this.trusted);
+    if (typeof entries === 'number' || !this.trusted) return entries;
     this.dropListing();
     if (entries.length > LISTING_MAX) return entries;
     const map = new Map<string, GoferDirent>();
@@ -74,6 +164,10 @@ export class GoferDir extends GoferInode {
 
   /** The kept listing as an array, or a new one. */
   entries(): GoferDirent[] | number {
+    if (!this.gofer.exclusive) {
+      if (this.watch === UNTRIED) this.startWatch();
+      this.gofer.watcher!.poll();
+    }
     return this.listing !== null ? Array.from(this.listing.values()) : this.readListing(true);
   }
 
@@ -86,11 +180,13 @@ export class GoferDir extends GoferInode {
   /** A name has come to exist here. */
   private added(name: string, inode: GoferInode): void {
     this.listing?.set(name, { name, type: modeToDt(inode.mode), ino: inode.ino, attr: null });
+    this.learn(name, inode);
     this.invalidate();
   }
 
   private removed(name: string): void {
     this.listing?.delete(name);
+    this.known.delete(name);
     this.invalidate();
   }
 
@@ -230,6 +326,9 @@ export class GoferDir extends GoferInode {
 
   override evict(): void {
     this.dropListing();
+    this.known.clear();
+    if (this.watch >= 0) this.gofer.watcher!.unwatch(this, this.watch);
+    this.watch = UNTRIED;
     super.evict();
   }
 }

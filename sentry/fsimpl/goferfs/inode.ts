@@ -25,6 +25,8 @@ export abstract class GoferInode extends Inode {
   name: string;
   /** Attributes fields may be out of date. */
   protected stale = false;
+  /** Others may have changed owner or permissions: what a look-up gives has to be right about them. */
+  suspect = false;
   /** Shared caching: the attributes came with a look-up that nobody has used yet. */
   protected fresh = true;
   /** Identity, and the gofer's id: 0 until it is needed. */
@@ -65,6 +67,7 @@ export abstract class GoferInode extends Inode {
     if (attr.hasBtime) this.btime = { sec: attr.btimeSec, nsec: attr.btimeNsec };
     if (attr.id !== 0) this.id = attr.id;
     this.stale = false;
+    this.suspect = false;
     this.fresh = true;
   }
 
@@ -101,9 +104,23 @@ export abstract class GoferInode extends Inode {
     this.fresh = false;
   }
 
+  /** Shared caching: a change by others would be heard of. */
+  protected isWatched(): boolean {
+    return this.nlink === 1 && this.parent !== null && this.parent.covers(this);
+  }
+
+  /** `suspect`: owner and permissions, else size and times only. */
+  changedByOthers(suspect: boolean): void {
+    this.stale = true;
+    if (suspect) this.suspect = true;
+  }
+
   override refresh(): number {
     if (this.gofer.exclusive) {
       if (!this.stale) return 0;
+    } else if (this.isWatched()) {
+      this.gofer.watcher!.poll();
+      if (!this.stale && this.isWatched()) return 0;
     } else if (this.fresh && !this.stale) {
       this.fresh = false;
       return 0;
@@ -205,6 +222,7 @@ export abstract class GoferInode extends Inode {
 
   override evict(): void {
     if (this.gofer.root === this) return;
+    this.parent?.forgetKnown(this);
     this.gofer.forget(this, this.first);
     if (this.id === 0) return;
     this.gofer.client.forget(this.id);

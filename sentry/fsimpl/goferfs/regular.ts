@@ -117,7 +117,7 @@ export class GoferRegular extends GoferInode implements FdHolder {
 
   protected override fetch(): number {
     const fd = this.anyFd;
-    if (fd < 0) return super.fetch();
+    if (fd < 0 || this.suspect) return super.fetch();
     const st = fstat(fd);
     if (typeof st === 'number') return st;
     this.applyStat(st);

@@ -2,8 +2,8 @@
  * goferfs: host files as the sentry's file system. One super block per mount of the gofer.
  *
  * Two ways of caching. *exclusive*: nobody else changes the tree, so attributes, names, absent names and listings are
- * kept until this sandbox changes them. *shared*: others may, so each look-up of a name asks the gofer, and attributes
- * are fetched for each stat. In both, an open file's data goes through the donated host fd, which all opens of an inode
+ * kept until this sandbox changes them. *shared*: others may. A directory that is used is watched (host-watcher.ts), and
+ * what is cached of it counts until an event says otherwise; without a watch each look-up of a name asks the gofer. In both, an open file's data goes through the donated host fd, which all opens of an inode
  * share, and the attributes of a file with a host fd come from fstat(2) on it.
  */
 import { EIO } from '../../abi/errno.ts';
@@ -13,6 +13,7 @@ import type { Inode } from '../../vfs/inode.ts';
 import { SuperBlock, type StatFs } from '../../vfs/super-block.ts';
 import { GoferDir } from './directory.ts';
 import { HostFdCache } from './host-fd-cache.ts';
+import { HostWatcher } from './host-watcher.ts';
 import { GoferInode, GoferLink } from './inode.ts';
 import { GoferRegular } from './regular.ts';
 
@@ -25,6 +26,8 @@ export class GoferSuperBlock extends SuperBlock {
   readonly client: GoferClient;
   readonly exclusive: boolean;
   readonly fds = new HostFdCache();
+  /** Tells of changes by others; null in exclusive caching. */
+  readonly watcher: HostWatcher | null;
   private rootInode: GoferInode | null = null;
   private readonly inodes = new Map<number | string, GoferInode>();
   private rootDevMajor = 0;
@@ -37,6 +40,7 @@ export class GoferSuperBlock extends SuperBlock {
     this.client = client;
     this.exclusive = exclusive;
     this.revalidates = !exclusive;
+    this.watcher = exclusive ? null : HostWatcher.of(client);
   }
 
   /** Mounts export `index` of the gofer. */

@@ -1,0 +1,132 @@
+/**
+ * Changes that others make in shared trees, as inotify events (inotify(7)) of the directories that are watched. An event is
+ * queued before the change's system call returns: after `poll` what is cached of a watched directory is as good as new.
+ */
+import { EAGAIN, ENOSPC } from '../../abi/errno.ts';
+import type { GoferClient } from '../../gofer-api/gofer-api.ts';
+import { HostBuffer } from '../../host/memory.ffi.ts';
+import { read } from '../../host/sys.ffi.ts';
+
+export const IN_ATTRIB = 0x4;
+export const IN_MOVED_FROM = 0x40;
+export const IN_MOVED_TO = 0x80;
+export const IN_CREATE = 0x100;
+export const IN_DELETE = 0x200;
+export const IN_DELETE_SELF = 0x400;
+export const IN_UNMOUNT = 0x2000;
+export const IN_Q_OVERFLOW = 0x4000;
+export const IN_IGNORED = 0x8000;
+/** Events about a name, not about what it leads to. */
+export const IN_NAMES = IN_MOVED_FROM | IN_MOVED_TO | IN_CREATE | IN_DELETE;
+
+export interface WatchedDir {
+  /** Something happened to `name` in the directory, or to itself ('' ). */
+  hostChanged(mask: number, name: string): void;
+  /** Events were lost or the watch is gone. */
+  distrust(watchGone: boolean): void;
+}
+
+/** Watches count against a limit that all programs of a host user share (fs.inotify.max_user_watches). */
+const WATCHES_MAX = 2048;
+const EVENT_SIZE = 16;
+
+const buffer = new HostBuffer(16 * 1024);
+const watchers = new WeakMap<GoferClient, HostWatcher>();
+
+export class HostWatcher {
+  private readonly client: GoferClient;
+  private readonly fd: number;
+  private readonly dirs = new Map<number, WatchedDir[]>();
+  private count = 0;
+
+  private constructor(client: GoferClient) {
+    this.client = client;
+    this.fd = client.openEvents();
+  }
+
+  /** The watcher of a gofer, one for all its mounts. */
+  static of(client: GoferClient): HostWatcher {
+    let watcher = watchers.get(client);
+    if (watcher === undefined) {
+      watcher = new HostWatcher(client);
+      watchers.set(client, watcher);
+    }
+    return watcher;
+  }
+
+  /** Watches directory `id`: the watch, or −errno. */
+  watch(dir: WatchedDir, id: number): number {
+    if (this.fd < 0) return this.fd;
+    if (this.count >= WATCHES_MAX) return -ENOSPC;
+    const watch = this.client.watch(id);
+    if (watch < 0) return watch;
+    const same = this.dirs.get(watch);
+    if (same === undefined) this.dirs.set(watch, [dir]);
+    else same.push(dir);
+    this.count++;
+    return watch;
+  }
+
+  /** `dir` is not interested any more; the gofer ends the watch when the directory's id is forgotten. */
+  unwatch(dir: WatchedDir, watch: number): void {
+    const same = this.dirs.get(watch);
+    const at = same?.indexOf(dir) ?? -1;
+    if (same === undefined || at < 0) return;
+    this.count--;
+    if (same.length === 1) this.dirs.delete(watch);
+    else same.splice(at, 1);
+  }
+
+  /** Takes in what has happened. */
+  poll(): void {
+    if (this.fd < 0) return;
+    for (;;) {
+      const n = read(this.fd, buffer.addr, buffer.size);
+      if (n === -EAGAIN) return;
+      if (n <= 0) {
+        this.distrustAll();
+        return;
+      }
+      this.takeEvents(n);
+      // A buffer that was not filled was all there was.
+      if (n < buffer.size - 512) return;
+    }
+  }
+
+  private takeEvents(length: number): void {
+    let at = 0;
+    while (at + EVENT_SIZE <= length) {
+      const watch = buffer.view.getInt32(at, true);
+      const mask = buffer.view.getUint32(at + 4, true);
+      const nameLength = buffer.view.getUint32(at + 12, true);
+      const nameAt = at + EVENT_SIZE;
+      at = nameAt + nameLength;
+      if ((mask & IN_Q_OVERFLOW) !== 0) {
+        this.distrustAll();
+        continue;
+      }
+      const dirs = this.dirs.get(watch);
+      if (dirs === undefined) continue;
+      // The name is padded with NUL bytes.
+      let end = nameAt;
+      while (end < at && buffer.bytes[end] !== 0) end++;
+      const name = buffer.bytes.toString('latin1', nameAt, end);
+      this.deliver(dirs, watch, mask, name);
+    }
+  }
+
+  private deliver(dirs: readonly WatchedDir[], watch: number, mask: number, name: string): void {
+    const gone = (mask & (IN_IGNORED | IN_UNMOUNT | IN_DELETE_SELF)) !== 0;
+    for (const dir of gone ? [...dirs] : dirs) {
+      if (!gone) dir.hostChanged(mask, name);
+      else {
+        this.unwatch(dir, watch);
+        dir.distrust(true);
+      }
+    }
+  }
+
+  private distrustAll(): void {
+    for (const dirs of this.dirs.values()) for (const dir of dirs) dir.distrust(false);
+  }
+}
