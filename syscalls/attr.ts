@@ -31,7 +31,14 @@ import {
 import type { Task } from '../sentry/kernel/task.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import { prepareChmod, prepareChown } from '../sentry/vfs/attr.ts';
-import { IN_ATTRIB, IN_MODIFY, notifyDentry, notifyFile, notifySelf } from '../sentry/vfs/fsnotify.ts';
+import {
+  IN_ATTRIB,
+  IN_MODIFY,
+  notifyDentry,
+  notifyFile,
+  notifying,
+  notifySelf,
+} from '../sentry/vfs/fsnotify.ts';
 import type { AttrChange, Inode, Timestamp } from '../sentry/vfs/inode.ts';
 import type { Mount } from '../sentry/vfs/mount.ts';
 import { truncateInode } from '../sentry/vfs/open.ts';
@@ -42,11 +49,13 @@ import { LOOKUP_FOLLOW, nd } from '../sentry/vfs/walk.ts';
 import { raiseFileSize } from './io-signals.ts';
 import { resolveAt, target, walkAt } from './path.ts';
 
-/** notify_change() with the event it causes. */
+/** notify_change() with the event it causes: told to the directory too if the object was found by name just now. */
 function change(inode: Inode, attr: AttrChange): number {
   const r = inode.setAttr(attr);
   if (inode.isDir) treeChanged();
-  if (r === 0) notifySelf(IN_ATTRIB, inode);
+  if (r !== 0 || !notifying()) return r;
+  if (nd.dentry?.inode === inode) notifyDentry(IN_ATTRIB, nd.dentry);
+  else notifySelf(IN_ATTRIB, inode);
   return r;
 }
 

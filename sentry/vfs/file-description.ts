@@ -8,6 +8,7 @@ import { O_ACCMODE, O_PATH, O_RDONLY, O_RDWR, O_WRONLY } from '../abi/fcntl.ts';
 import { EPOLLIN, EPOLLOUT, EPOLLRDNORM, EPOLLWRNORM, WaitQueue } from '../waiter/wait-queue.ts';
 import type { CallContext } from './call-context.ts';
 import { holdPath, putPath, type Path } from './dentry.ts';
+import { IN_CLOSE_NOWRITE, IN_CLOSE_WRITE, notifyFile } from './fsnotify.ts';
 import type { Inode } from './inode.ts';
 import { removeFileLocks } from './locks.ts';
 
@@ -71,6 +72,7 @@ export abstract class FileDescription {
   /** Drops a reference; the last one releases the file. */
   unref(): void {
     if (--this.refs > 0) return;
+    if (this.path !== null) notifyFile(this.writable ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE, this);
     if (this.releaseHooks !== null) for (const hook of this.releaseHooks) hook();
     this.release();
     if (this.inode.locks !== null) removeFileLocks(this.inode, this);

@@ -161,8 +161,9 @@ export function vfsUnlink(t: CallContext, start: Path, name: string): number {
 
 function notifyRemoved(dir: Inode, name: string, inode: Inode): void {
   if (!notifying()) return;
-  if (inode.nlink > 0 && !inode.isDir) notifySelf(IN_ATTRIB, inode);
-  else notifySelf(IN_DELETE_SELF, inode);
+  // The link count has changed; then, with the last name, the object itself is gone.
+  if (!inode.isDir) notifySelf(IN_ATTRIB, inode);
+  if (inode.nlink === 0 || inode.isDir) notifySelf(IN_DELETE_SELF, inode);
   notifyName(IN_DELETE, dir, name, inode.isDir);
 }
 

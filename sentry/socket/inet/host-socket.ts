@@ -49,6 +49,8 @@ export class HostSocket extends Socket {
   readonly hostFd: number;
   private watched = false;
   private lingerSec = 0;
+  /** Where a connect in progress goes. */
+  private target: Uint8Array | null = null;
   /** For SO_RCVTIMEO and SO_SNDTIMEO, which are ours: the host socket never waits. */
   private readonly options = new SocketOptions();
 
@@ -95,6 +97,7 @@ export class HostSocket extends Socket {
     const ok = checkAddress(addr);
     if (ok < 0) return ok;
     this.watch();
+    this.target = addr;
     const r = net.connect(this.hostFd, addr);
     // A blocking connect that a signal interrupted goes on when it is called again.
     return r === -EALREADY && (this.flags & S.SOCK_NONBLOCK) === 0 ? -EINPROGRESS : r;
@@ -103,8 +106,8 @@ export class HostSocket extends Socket {
   override finishConnect(): number {
     const ready = pollNow(this.hostFd, W.EPOLLOUT);
     if (ready === 0) return -EINPROGRESS;
-    const r = net.getsockopt(this.hostFd, S.SOL_SOCKET, S.SO_ERROR, word.bytes, 4);
-    return r < 0 ? r : 0 - word.i32[0]!;
+    // Asking again tells the outcome and lets the host socket leave its connecting state.
+    return this.target === null ? 0 : net.connect(this.hostFd, this.target);
   }
 
   override accept(t: CallContext, flags: number): Socket | number {

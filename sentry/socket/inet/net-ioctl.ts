@@ -1,6 +1,8 @@
 /** Interface queries by ioctl (netdevice(7)): an allow-list of struct ifreq calls that only read. */
 import { EFAULT, EINVAL, ENOTTY } from '../../abi/errno.ts';
 import { ioctl as hostIoctl } from '../../host/file-io.ffi.ts';
+import { AF_INET, SOCK_DGRAM } from '../../abi/socket.ts';
+import { socket } from '../../host/net.ffi.ts';
 import { HostBuffer } from '../../host/memory.ffi.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 
@@ -16,6 +18,15 @@ const LIST_MAX = 16 * 1024;
 const ifreq = new HostBuffer(IFREQ_SIZE);
 const ifconf = new HostBuffer(IFCONF_SIZE);
 const list = new HostBuffer(LIST_MAX);
+
+let askFd = -1;
+
+/** The same for a socket that is not the host's: any internet socket may be asked. */
+export function netIoctlAny(t: CallContext, cmd: number, arg: number): number {
+  if (cmd !== SIOCGIFCONF && !IFREQ_READ.includes(cmd)) return -ENOTTY;
+  if (askFd < 0) askFd = socket(AF_INET, SOCK_DGRAM, 0);
+  return askFd < 0 ? -ENOTTY : netIoctl(t, askFd, cmd, arg);
+}
 
 export function netIoctl(t: CallContext, hostFd: number, cmd: number, arg: number): number {
   if (cmd === SIOCGIFCONF) return listInterfaces(t, hostFd, arg);

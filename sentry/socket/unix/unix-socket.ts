@@ -23,6 +23,7 @@ import type { CallContext } from '../../vfs/call-context.ts';
 import type { FileDescription } from '../../vfs/file-description.ts';
 import type { Inode } from '../../vfs/inode.ts';
 import * as W from '../../waiter/wait-queue.ts';
+import { netIoctlAny } from '../inet/net-ioctl.ts';
 import { SocketOptions } from '../options.ts';
 import { Socket, type RecvInfo, type SendInfo, type UCred } from '../socket.ts';
 import {
@@ -511,7 +512,7 @@ export class UnixSocket extends Socket {
 
   override ioctl(t: CallContext, cmd: number, arg: number): number {
     if (cmd === S.SIOCOUTQ) return t.mem.writeU32(arg, this.charged);
-    if (cmd !== S.SIOCINQ) return super.ioctl(t, cmd, arg);
+    if (cmd !== S.SIOCINQ) return netIoctlAny(t, cmd, arg);
     if (this.state === 'listening') return -EINVAL;
     const first = this.queue.at(0);
     return t.mem.writeU32(arg, this.stream ? this.queuedBytes : first === undefined ? 0 : first.data.length);
