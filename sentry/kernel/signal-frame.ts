@@ -102,6 +102,7 @@ export function setupSignalFrame(t: Task, sig: number, info: SigInfo): number {
   const entering = h.wantsAltStack(sig) && altStackState(t, sp) === 0;
   if (entering) sp = t.altStackSp + t.altStackSize;
   const fpSize = t.ctx.getFpState(fpBuffer);
+  usualFpSize = fpSize;
   const fpAddr = alignDown(sp - fpSize, 64);
   const frame = alignDown(fpAddr - FRAME_SIZE, 16) - 8;
   if ((nested || entering) && frame <= t.altStackSp) return -EFAULT;
@@ -136,35 +137,50 @@ export function setupSignalFrame(t: Task, sig: number, info: SigInfo): number {
   return 0;
 }
 
+/** What rt_sigreturn reads at once: the frame, and the FP image that the kernel puts right behind it. */
+const image = Buffer.alloc(FRAME_SIZE + 64 + FPSTATE_MAX);
+const imageView = new DataView(image.buffer, image.byteOffset, image.length);
+/** Size of the FP image of the last frame made: a guess for the next one read. */
+let usualFpSize = FXSAVE_SIZE;
+
 /** rt_sigreturn(2): false if the frame is not readable or its FP image is malformed (SIGSEGV). */
 export function restoreSignalFrame(t: Task): boolean {
   const regs = t.ctx.regs();
-  const frame = regs.get(RSP) - 8;
-  if (t.mem.copyIn(frame + FRAME_UC, buffer, FRAME_UC, UCONTEXT_SIZE) !== 0) return false;
-  const maskLo = view.getUint32(FRAME_UC + UC_SIGMASK, true);
-  const maskHi = view.getUint32(FRAME_UC + UC_SIGMASK + 4, true);
-  const fpAddr = getU64(view, FRAME_UC + UC_MCONTEXT + SC_FPSTATE);
-  if (!restoreFpState(t, fpAddr)) return false;
+  const uc = regs.get(RSP) - 8 + FRAME_UC;
+  const got = t.mem.copyInPartial(uc, image, 0, FRAME_SIZE + 64 + usualFpSize);
+  if (got < UCONTEXT_SIZE) return false;
+  const maskLo = imageView.getUint32(UC_SIGMASK, true);
+  const maskHi = imageView.getUint32(UC_SIGMASK + 4, true);
+  if (!restoreFpState(t, getU64(imageView, UC_MCONTEXT + SC_FPSTATE), uc, got)) return false;
   t.kernel.setSigMask(t, maskLo, maskHi);
-  getSigcontext(view, FRAME_UC + UC_MCONTEXT, regs);
+  getSigcontext(imageView, UC_MCONTEXT, regs);
   t.ctx.regsChanged();
-  const at = FRAME_UC + UC_STACK;
-  setAltStack(t, getU64(view, at), view.getUint32(at + 8, true), getU64(view, at + 16), regs.get(RSP));
+  const sp = getU64(imageView, UC_STACK);
+  const flags = imageView.getUint32(UC_STACK + 8, true);
+  setAltStack(t, sp, flags, getU64(imageView, UC_STACK + 16), regs.get(RSP));
   return true;
 }
 
-/** fpu__restore_sig(): a null pointer resets, a missing magic number leaves the legacy FXSAVE part. */
-function restoreFpState(t: Task, addr: number): boolean {
+/**
+ * fpu__restore_sig(): a null pointer resets, a missing magic number leaves the legacy FXSAVE part. `got` bytes from `from` on lie
+ * in `image` already.
+ */
+function restoreFpState(t: Task, addr: number, from: number, got: number): boolean {
   if (addr === 0) {
     t.ctx.resetFpState();
     return true;
   }
-  if (t.mem.copyIn(addr, fpBuffer, 0, FXSAVE_SIZE) !== 0) return false;
+  const inside = addr - from;
+  const have = inside >= 0 && inside < got ? got - inside : 0;
+  if (have > 0) fpBuffer.set(image.subarray(inside, Math.min(got, inside + FPSTATE_MAX)), 0);
+  if (have < FXSAVE_SIZE && t.mem.copyIn(addr, fpBuffer, 0, FXSAVE_SIZE) !== 0) return false;
   let size = FXSAVE_SIZE;
   if (fpView.getUint32(FP_SW_RESERVED, true) === FP_XSTATE_MAGIC1) {
     const extended = fpView.getUint32(FP_SW_RESERVED + 4, true);
     if (extended > FXSAVE_SIZE && extended <= FPSTATE_MAX) {
-      if (t.mem.copyIn(addr + FXSAVE_SIZE, fpBuffer, FXSAVE_SIZE, extended - FXSAVE_SIZE) !== 0) return false;
+      const known = Math.max(FXSAVE_SIZE, have);
+      if (extended > known && t.mem.copyIn(addr + known, fpBuffer, known, extended - known) !== 0)
+        return false;
       size = extended;
     }
   }
