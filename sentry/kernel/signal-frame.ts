@@ -37,6 +37,7 @@ import type { Task } from './task.ts';
 /** Largest fpstate image taken: XSAVE with AVX-512 is below 3 KiB, AMX is never given out. */
 const FPSTATE_MAX = 16 * 1024;
 const RED_ZONE = 128;
+const XSAVE_HEADER_SIZE = 64;
 
 const buffer = Buffer.alloc(FRAME_SIZE);
 const view = new DataView(buffer.buffer, buffer.byteOffset, FRAME_SIZE);
@@ -149,15 +150,15 @@ export function restoreSignalFrame(t: Task): boolean {
   const uc = regs.get(RSP) - 8 + FRAME_UC;
   const got = t.mem.copyInPartial(uc, image, 0, FRAME_SIZE + 64 + usualFpSize);
   if (got < UCONTEXT_SIZE) return false;
-  const maskLo = imageView.getUint32(UC_SIGMASK, true);
-  const maskHi = imageView.getUint32(UC_SIGMASK + 4, true);
-  if (!restoreFpState(t, getU64(imageView, UC_MCONTEXT + SC_FPSTATE), uc, got)) return false;
+  image.copy(buffer, FRAME_UC, 0, UCONTEXT_SIZE);
+  const maskLo = view.getUint32(FRAME_UC + UC_SIGMASK, true);
+  const maskHi = view.getUint32(FRAME_UC + UC_SIGMASK + 4, true);
+  if (!restoreFpState(t, getU64(view, FRAME_UC + UC_MCONTEXT + SC_FPSTATE), uc, got)) return false;
   t.kernel.setSigMask(t, maskLo, maskHi);
-  getSigcontext(imageView, UC_MCONTEXT, regs);
+  getSigcontext(view, FRAME_UC + UC_MCONTEXT, regs);
   t.ctx.regsChanged();
-  const sp = getU64(imageView, UC_STACK);
-  const flags = imageView.getUint32(UC_STACK + 8, true);
-  setAltStack(t, sp, flags, getU64(imageView, UC_STACK + 16), regs.get(RSP));
+  const at = FRAME_UC + UC_STACK;
+  setAltStack(t, getU64(view, at), view.getUint32(at + 8, true), getU64(view, at + 16), regs.get(RSP));
   return true;
 }
 
@@ -174,15 +175,25 @@ function restoreFpState(t: Task, addr: number, from: number, got: number): boole
   const have = inside >= 0 && inside < got ? got - inside : 0;
   if (have > 0) fpBuffer.set(image.subarray(inside, Math.min(got, inside + FPSTATE_MAX)), 0);
   if (have < FXSAVE_SIZE && t.mem.copyIn(addr, fpBuffer, 0, FXSAVE_SIZE) !== 0) return false;
-  let size = FXSAVE_SIZE;
-  if (fpView.getUint32(FP_SW_RESERVED, true) === FP_XSTATE_MAGIC1) {
-    const extended = fpView.getUint32(FP_SW_RESERVED + 4, true);
-    if (extended > FXSAVE_SIZE && extended <= FPSTATE_MAX) {
-      const known = Math.max(FXSAVE_SIZE, have);
-      if (extended > known && t.mem.copyIn(addr + known, fpBuffer, known, extended - known) !== 0)
-        return false;
-      size = extended;
-    }
+  const extended = fpView.getUint32(FP_SW_RESERVED + 4, true);
+  const known = Math.max(FXSAVE_SIZE, have);
+  if (
+    fpView.getUint32(FP_SW_RESERVED, true) !== FP_XSTATE_MAGIC1 ||
+    extended <= FXSAVE_SIZE + XSAVE_HEADER_SIZE ||
+    extended > FPSTATE_MAX
+  ) {
+    return restoreLegacyFpState(t);
   }
-  return t.ctx.setFpState(fpBuffer, size);
+  if (extended > known && t.mem.copyIn(addr + known, fpBuffer, known, extended - known) !== 0) return false;
+  return t.ctx.setFpState(fpBuffer, extended) || restoreLegacyFpState(t);
+}
+
+/** The FXSAVE part of `fpBuffer` alone, everything else in its initial state (check_xstate_in_sigframe's setfx). */
+function restoreLegacyFpState(t: Task): boolean {
+  const size = t.ctx.getFpState(image);
+  fpBuffer.copy(image, 0, 0, FP_SW_RESERVED);
+  // XSTATE_BV: x87 and SSE.
+  imageView.setUint32(FXSAVE_SIZE, 3, true);
+  imageView.setUint32(FXSAVE_SIZE + 4, 0, true);
+  return t.ctx.setFpState(image, size);
 }
