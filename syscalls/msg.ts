@@ -13,6 +13,7 @@ import {
 } from '../sentry/abi/errno.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CAP_SYS_RESOURCE } from '../sentry/auth/capability.ts';
+import { sysvipcTables } from '../sentry/fsimpl/proc/sysvipc.ts';
 import { IPC_INFO, IPC_NOWAIT, IPC_RMID, IPC_SET, IPC_STAT } from '../sentry/kernel/ipc/ipc-ids.ts';
 import { sysvTables } from '../sentry/kernel/ipc/ipc-state.ts';
 import { MSGMAX, MSGMNB, MSGMNI, MsgQueue, type Message, type MsgTable } from '../sentry/kernel/ipc/msg.ts';
@@ -214,6 +215,17 @@ function info(t: Task, addr: number, table: MsgTable, use: boolean): SysResult {
   b.writeUInt16LE(0xffff, 28);
   return t.mem.copyOut(addr, b, 0, b.length) !== 0 ? -EFAULT : table.highest;
 }
+
+/** A line of /proc/sysvipc/msg (sysvipc_msg_proc_show). */
+function procLine(q: MsgQueue): string {
+  const n = (v: number, width: number): string => String(v).padStart(width);
+  return (
+    `${n(q.key, 10)} ${n(q.id, 10)}  ${q.mode.toString(8).padStart(4)}  ${n(q.bytes, 10)} ` +
+    `${n(q.messages.length, 10)} ${n(q.lspid, 5)} ${n(q.lrpid, 5)} ${n(q.uid, 5)} ${n(q.gid, 5)} ` +
+    `${n(q.cuid, 5)} ${n(q.cgid, 5)} ${n(q.stime, 10)} ${n(q.rtime, 10)} ${n(q.ctime, 10)}\n`
+  );
+}
+sysvipcTables.msg = (t): string => tableOf(t).all().map(procLine).join('');
 
 export const msgRows: readonly SyscallRow[] = [
   { nr: 68, name: 'msgget', fn: sysMsgget, args: [hex, octal], support: 'full' },

@@ -1,6 +1,7 @@
 /** semget(2), semop(2), semtimedop(2), semctl(2) (ipc/sem.c). */
 import { E2BIG, EACCES, EAGAIN, EFAULT, EIDRM, EINTR, EINVAL, ENOSPC, ERANGE } from '../sentry/abi/errno.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
+import { sysvipcTables } from '../sentry/fsimpl/proc/sysvipc.ts';
 import { IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT } from '../sentry/kernel/ipc/ipc-ids.ts';
 import { sysvTables } from '../sentry/kernel/ipc/ipc-state.ts';
 import {
@@ -228,6 +229,16 @@ function info(t: Task, addr: number, table: SemTable, use: boolean): SysResult {
   fields.forEach((v, i) => b.writeInt32LE(v, i * 4));
   return t.mem.copyOut(addr, b, 0, b.length) !== 0 ? -EFAULT : table.highest;
 }
+
+/** A line of /proc/sysvipc/sem (sysvipc_sem_proc_show). */
+function procLine(s: SemSet): string {
+  const n = (v: number, width: number): string => String(v).padStart(width);
+  return (
+    `${n(s.key, 10)} ${n(s.id, 10)}  ${s.mode.toString(8).padStart(4)} ${n(s.values.length, 10)} ` +
+    `${n(s.uid, 5)} ${n(s.gid, 5)} ${n(s.cuid, 5)} ${n(s.cgid, 5)} ${n(s.otime, 10)} ${n(s.ctime, 10)}\n`
+  );
+}
+sysvipcTables.sem = (t): string => tableOf(t).all().map(procLine).join('');
 
 export const semRows: readonly SyscallRow[] = [
   { nr: 64, name: 'semget', fn: sysSemget, args: [hex, int, octal], support: 'full' },

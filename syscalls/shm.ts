@@ -3,6 +3,7 @@ import { EACCES, EFAULT, EINVAL, ENOMEM, ENOSPC, EPERM } from '../sentry/abi/err
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from '../sentry/abi/mman.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CAP_IPC_LOCK } from '../sentry/auth/capability.ts';
+import { sysvipcTables } from '../sentry/fsimpl/proc/sysvipc.ts';
 import { IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT } from '../sentry/kernel/ipc/ipc-ids.ts';
 import { sysvTables } from '../sentry/kernel/ipc/ipc-state.ts';
 import {
@@ -222,6 +223,18 @@ function info(t: Task, addr: number, table: ShmTable, use: boolean): SysResult {
   }
   return t.mem.copyOut(addr, b, 0, b.length) !== 0 ? -EFAULT : table.highest;
 }
+
+/** A line of /proc/sysvipc/shm (sysvipc_shm_proc_show). */
+function procLine(s: ShmSegment): string {
+  const n = (v: number, width: number): string => String(v).padStart(width);
+  return (
+    `${n(s.key, 10)} ${n(s.id, 10)}  ${s.mode.toString(8).padStart(4)} ${n(s.size, 21)} ` +
+    `${n(s.cpid, 5)} ${n(s.lpid, 5)}  ${n(s.attached, 5)} ${n(s.uid, 5)} ${n(s.gid, 5)} ` +
+    `${n(s.cuid, 5)} ${n(s.cgid, 5)} ${n(s.atime, 10)} ${n(s.dtime, 10)} ${n(s.ctime, 10)} ` +
+    `${n(s.memory.size, 21)} ${n(0, 21)}\n`
+  );
+}
+sysvipcTables.shm = (t): string => tableOf(t).all().map(procLine).join('');
 
 export const shmRows: readonly SyscallRow[] = [
   { nr: 29, name: 'shmget', fn: sysShmget, args: [hex, size, octal], support: 'full' },

@@ -35,7 +35,7 @@ const TIMER_ABSTIME = 1;
 const SIGEV_THREAD = 2;
 const SIGEVENT_SIZE = 64;
 /** Timers of one process; Linux bounds them by RLIMIT_SIGPENDING, and so do we besides. */
-const MAX_TIMERS = 16384;
+const MAX_TIMERS = 4096;
 
 /** Writes a duration at byte `at` of scratch in seconds and units of `unitNs`. */
 function putDuration(at: number, ns: number, unitNs: number): void {

@@ -20,6 +20,9 @@ const SIGNALS = [SIGALRM, SIGVTALRM, SIGPROF];
 
 /** No timer of a guest fires more often: what is faster counts as overruns. */
 const MIN_INTERVAL_NS = 50_000;
+/** How often it is checked whether a queued timer signal was discarded (the process may have chosen to ignore it). */
+const WATCH_MIN_NS = 100_000_000;
+const WATCH_MAX_NS = 1_600_000_000;
 /** CPU time is looked at no more often than this. */
 const CPU_POLL_NS = 1_000_000;
 
@@ -41,9 +44,10 @@ class Countdown {
   expiry = Infinity;
   interval = 0;
   private readonly timer: Timer;
-  private readonly expired: (missed: number) => void;
+  /** Told how many expirations came at once before this one; true: stand still until release(). */
+  private readonly expired: (missed: number) => boolean;
 
-  constructor(group: ThreadGroup, source: TimeSource, expired: (missed: number) => void) {
+  constructor(group: ThreadGroup, source: TimeSource, expired: (missed: number) => boolean) {
     this.group = group;
     this.source = source;
     this.expired = expired;
@@ -63,7 +67,11 @@ class Countdown {
 
   /** Time left, 0 if disarmed; at least 1 ns while armed (0 would say disarmed). */
   get remaining(): number {
-    return this.expiry === Infinity ? 0 : Math.max(1, this.expiry - this.source(this.group));
+    if (this.expiry === Infinity) return 0;
+    const left = this.expiry - this.source(this.group);
+    // Standing still: time until it would have expired next.
+    if (left <= 0 && this.interval > 0) return Math.max(1, this.interval + (left % this.interval));
+    return Math.max(1, left);
   }
 
   private arm(): void {
@@ -87,15 +95,28 @@ class Countdown {
       this.arm();
       return;
     }
-    let missed = 0;
+    const missed = this.interval === 0 ? 0 : Math.floor((now - this.expiry) / this.interval);
+    this.forward(now, missed + 1);
+    if (!this.expired(missed)) this.arm();
+  }
+
+  /** hrtimer_forward(): `steps` intervals on. */
+  private forward(now: number, steps: number): void {
     if (this.interval === 0) this.expiry = Infinity;
     else {
       const step = Math.max(this.interval, MIN_INTERVAL_NS);
-      missed = Math.floor((now - this.expiry) / this.interval);
-      this.expiry = Math.max(this.expiry + (missed + 1) * this.interval, now + (step - this.interval));
+      this.expiry = Math.max(this.expiry + steps * this.interval, now + (step - this.interval));
     }
+  }
+
+  /** Goes on after standing still: how many expirations were passed over. */
+  release(): number {
+    if (this.expiry === Infinity) return 0;
+    const now = this.source(this.group);
+    const missed = now < this.expiry ? 0 : Math.floor((now - this.expiry) / this.interval) + 1;
+    if (missed > 0) this.forward(now, missed);
     this.arm();
-    this.expired(missed);
+    return missed;
   }
 }
 
@@ -103,16 +124,18 @@ export class PosixTimer {
   readonly id: number;
   readonly clock: number;
   readonly countdown: Countdown;
-  /** CLOCK_REALTIME and its like are kept on the monotonic clock; a settable wall clock does not exist here. */
   private readonly group: ThreadGroup;
   private readonly notify: number;
   private readonly signo: number;
   private readonly valueLo: number;
   private readonly valueHi: number;
   private readonly thread: Task | null;
-  /** Last signal sent; while it is queued, expirations count as overruns. */
+  /** Signal that is queued: as in Linux the timer stands still until it is taken, then the overruns are counted. */
   private sent: SigInfo | null = null;
   private overruns = 0;
+  /** Looks whether a queued signal was thrown away, in ever longer steps. */
+  private readonly watch = new Timer(() => this.checkSent());
+  private watchNs = 0;
   /** timer_getoverrun(2): of the signal that was delivered last. */
   lastOverrun = 0;
 
@@ -140,27 +163,48 @@ export class PosixTimer {
     this.lastOverrun = 0;
     if (this.sent !== null) this.sent.timer = null;
     this.sent = null;
+    this.group.kernel.timers.disarm(this.watch);
   }
 
-  private expired(missed: number): void {
-    if (this.notify === SIGEV_NONE) return;
-    // A queued entry is accounted to a user until it is taken.
-    if (this.sent !== null && this.sent.accountedUid >= 0) {
-      this.overruns += missed + 1;
-      return;
-    }
+  private expired(missed: number): boolean {
+    if (this.notify === SIGEV_NONE) return false;
     const info = sigInfoTimer(this.signo, SI_TIMER, this.id, this.valueLo, this.valueHi);
     this.overruns = missed;
     info.timer = this;
     this.sent = info;
     if (this.thread !== null) sendTaskSignal(this.thread, info);
     else sendGroupSignal(this.group, info);
+    // A queued entry is accounted to a user until it is taken; ignored ones were never queued.
+    if (info.accountedUid < 0) {
+      this.sent = null;
+      return false;
+    }
+    this.watchNs = WATCH_MIN_NS;
+    this.armWatch();
+    return true;
+  }
+
+  private armWatch(): void {
+    const { kernel } = this.group;
+    kernel.timers.arm(this.watch, kernel.clock.monotonicNs() + this.watchNs);
+  }
+
+  private checkSent(): void {
+    if (this.sent === null) return;
+    if (this.sent.accountedUid >= 0) {
+      this.watchNs = Math.min(this.watchNs * 2, WATCH_MAX_NS);
+      this.armWatch();
+      return;
+    }
+    this.sent = null;
+    this.countdown.release();
   }
 
   onDequeue(info: SigInfo): void {
+    this.sent = null;
+    this.group.kernel.timers.disarm(this.watch);
     // DELAYTIMER_MAX
-    this.lastOverrun = Math.min(this.overruns, 0x7fffffff);
-    this.overruns = 0;
+    this.lastOverrun = Math.min(this.overruns + this.countdown.release(), 0x7fffffff);
     info.bytes.writeInt32LE(this.lastOverrun, 20);
   }
 }
@@ -171,8 +215,9 @@ export class ProcessTimers {
   private nextId = 0;
 
   constructor(g: ThreadGroup) {
-    const send = (which: number) => (): void => {
+    const send = (which: number) => (): boolean => {
       sendGroupSignal(g, sigInfoKernel(SIGNALS[which]!));
+      return false;
     };
     this.itimers = [monotonicTime, userCpuTime, cpuTime].map((s, i) => new Countdown(g, s, send(i)));
   }
@@ -184,7 +229,10 @@ export class ProcessTimers {
 
   /** exec: "POSIX timers are not preserved", interval timers are. */
   deletePosix(): void {
-    for (const p of this.posix.values()) p.countdown.disarm();
+    for (const p of this.posix.values()) {
+      p.countdown.disarm();
+      p.resetOverrun();
+    }
     this.posix.clear();
   }
 
