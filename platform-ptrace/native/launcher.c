@@ -239,7 +239,9 @@ static void on_signals(int sigfd) {
   struct signalfd_siginfo info;
   while (read(sigfd, &info, sizeof info) == sizeof info) {
     int signo = info.ssi_signo;
+    bool ends = signo == SIGINT || signo == SIGTERM || signo == SIGHUP || signo == SIGQUIT;
     if (signo == SIGCHLD) on_child();
+    else if (ends && !started) exit_like(signo); // there is nobody yet to deliver it to
     else if (sentry_ctl[0] >= 0) send_msg(sentry_ctl[0], MSG_SIGNAL, signo);
   }
 }

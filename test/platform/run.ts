@@ -4,6 +4,7 @@ import { SystrapPlatform } from '../../platform-ptrace/systrap/systrap.ts';
 import { parseZygote } from '../../platform-ptrace/zygote.ts';
 import type { Platform } from '../../sentry/platform/platform.ts';
 import { cases, copyPlan } from './cases.ts';
+import { deathCases } from './death-cases.ts';
 import { Harness } from './harness.ts';
 import { hostileCases } from '../hostile/cases.ts';
 
@@ -24,7 +25,7 @@ function makePlatform(name: string): Platform {
 const [name, testCase] = process.argv.slice(2);
 const platform = makePlatform(name!);
 try {
-  const run = cases[testCase!] ?? hostileCases[testCase!];
+  const run = cases[testCase!] ?? deathCases[testCase!] ?? hostileCases[testCase!];
   if (run === undefined) throw new Error(`no case ${testCase}`);
   run(new Harness(platform));
   console.log('ok', JSON.stringify(platform.stats()));
