@@ -89,7 +89,8 @@ export function fstat(fd: number): HostStat | number {
   if (r < 0) return r;
   const v = statBuf.view;
   const u64 = (o: number): number => v.getUint32(o + 4, true) * 0x100000000 + v.getUint32(o, true);
-  const time = (o: number): { sec: number; nsec: number } => ({ sec: u64(o), nsec: u64(o + 8) });
+  const i64 = (o: number): number => v.getInt32(o + 4, true) * 0x100000000 + v.getUint32(o, true);
+  const time = (o: number): { sec: number; nsec: number } => ({ sec: i64(o), nsec: u64(o + 8) });
   return {
     ino: u64(8),
     nlink: u64(16),

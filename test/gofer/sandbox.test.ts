@@ -83,7 +83,27 @@ describe.skipIf(!usable)('a written-through root', () => {
   });
 });
 
+const python = run('python3', ['-c', 'import sys; print(sys.executable)']).stdout.trim();
+
 describe.skipIf(!usable)('volumes', () => {
+  test.skipIf(python === '').each(platforms)('%s: file calls do what they do natively', (platform) => {
+    // Not in /tmp: that may be a file system without all calls.
+    const at = fs.mkdtempSync('/var/tmp/gofer-volume-');
+    try {
+      for (const d of ['native', 'guest']) fs.mkdirSync(join(at, d));
+      const script = join(import.meta.dirname, 'file-calls.py');
+      const native = run(python, [script, join(at, 'native')]);
+      const flags = ['--volume', `${join(at, 'guest')}:${join(at, 'native')}`];
+      const guest = sandbox(platform, [python, script, join(at, 'native')], { flags });
+      expect(guest.stderr).toBe(native.stderr);
+      expect(guest.stdout).toBe(native.stdout);
+      expect(guest.status).toBe(0);
+      expect(fs.readdirSync(join(at, 'guest'))).toEqual([]);
+    } finally {
+      execFileSync('rm', ['-rf', at]);
+    }
+  });
+
   test('read-only ones refuse writes, single files work, changes of the host are seen', () => {
     const root = makeRoot('root');
     const ro = join(top, 'ro');
