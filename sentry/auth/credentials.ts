@@ -4,12 +4,21 @@
  */
 import { CapSet } from './capability.ts';
 
+/** The maps as /proc shows them, null until written, and what /proc/PID/setgroups says. */
+export interface IdMaps {
+  uid: string | null;
+  gid: string | null;
+  projid: string | null;
+  setgroups: boolean;
+}
+
 /** A user namespace inside the sandbox. Ids below are those of this namespace's own view. */
 export class UserNamespace {
   readonly parent: UserNamespace | null;
   /** euid of the creator, in the parent namespace. */
   readonly owner: number;
   readonly level: number;
+  readonly maps: IdMaps = { uid: null, gid: null, projid: null, setgroups: true };
 
   constructor(parent: UserNamespace | null, owner: number) {
     this.parent = parent;

@@ -13,6 +13,7 @@ import { FIRST_ENTRY, KernfsDir, StaticDir, type KernfsEntry } from '../kernfs/d
 import { parseInteger, strip } from '../kernfs/parse.ts';
 import { mayAccess } from './access.ts';
 import { FdDir, FdInfoDir, fileName } from './fd-dir.ts';
+import { idMapText, setgroupsText, storeIdMap, storeSetgroups } from './id-map.ts';
 import { MountsFile } from './mounts.ts';
 import { PidFile, PidLink, refreshOwner, type PidFileOptions, type SubjectText } from './nodes.ts';
 import { NsDir } from './ns.ts';
@@ -120,7 +121,6 @@ function storeTimerSlack(s: Subject, data: string, writer: Task): number {
   return data.length;
 }
 
-const ROOT_MAP = '         0          0 4294967295\n';
 const hex8 = (n: number): string => `${n.toString(16).padStart(8, '0')}\n`;
 
 const ENTRIES: readonly PidEntry[] = [
@@ -243,26 +243,10 @@ const ENTRIES: readonly PidEntry[] = [
     0o400,
     peek((_t, _r, s) => ioText(s)),
   ),
-  file(
-    'uid_map',
-    0o644,
-    about(() => ROOT_MAP),
-  ),
-  file(
-    'gid_map',
-    0o644,
-    about(() => ROOT_MAP),
-  ),
-  file(
-    'projid_map',
-    0o644,
-    about(() => ROOT_MAP),
-  ),
-  file(
-    'setgroups',
-    0o644,
-    about(() => 'allow\n'),
-  ),
+  file('uid_map', 0o644, idMapText('uid'), { store: storeIdMap('uid') }),
+  file('gid_map', 0o644, idMapText('gid'), { store: storeIdMap('gid') }),
+  file('projid_map', 0o644, idMapText('projid'), { store: storeIdMap('projid') }),
+  file('setgroups', 0o644, setgroupsText, { store: storeSetgroups }),
   file(
     'timers',
     0o444,
