@@ -8,6 +8,7 @@ import { registerProc } from '../sentry/fsimpl/proc/super-block.ts';
 import { registerSysfs } from '../sentry/fsimpl/sysfs/sysfs.ts';
 import { mountTmpfs, setTmpfsMemoryTotal } from '../sentry/fsimpl/tmpfs/super-block.ts';
 import { registerConsole } from '../sentry/fsimpl/tty/host-tty.ts';
+import { processUsage } from '../sentry/kernel/cpu-time.ts';
 import type { Kernel } from '../sentry/kernel/kernel.ts';
 import { installUnixPaths } from '../syscalls/unix-paths.ts';
 import { registerFileSystem } from '../sentry/vfs/fs-types.ts';
@@ -19,7 +20,7 @@ export function registerParts(kernel: Kernel, env: { host: HostFacts }): void {
   kernel.cpuCount = env.host.cpus.length;
   registerMemDevices();
   registerDevpts();
-  const proc = { kernel, host: env.host };
+  const proc = { kernel, host: env.host, processUsage };
   registerProc(proc);
   registerSysfs(proc);
   registerCgroup(proc);

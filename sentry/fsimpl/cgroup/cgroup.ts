@@ -14,6 +14,7 @@ import { KernfsSuperBlock } from '../kernfs/super-block.ts';
 import { cpuList } from '../proc/cpus.ts';
 import type { ProcEnv } from '../proc/env.ts';
 import { memoryFigures } from '../proc/memory.ts';
+import { sandboxUsage } from '../proc/usage.ts';
 
 const CGROUP2_SUPER_MAGIC = 0x63677270;
 const PID_MAX = 4194304;
@@ -97,16 +98,7 @@ export class CgroupSuperBlock extends KernfsSuperBlock {
   }
 
   private cpuStat(): string {
-    let user = 0;
-    let system = 0;
-    for (const g of this.env.kernel.pidNs.groups()) {
-      for (const o of g.tasks) {
-        user += o.usage.utimeNs;
-        system += o.usage.stimeNs;
-      }
-      user += g.usage.utimeNs + g.childrenUsage.utimeNs;
-      system += g.usage.stimeNs + g.childrenUsage.stimeNs;
-    }
+    const { utimeNs: user, stimeNs: system } = sandboxUsage(this.env);
     const us = (ns: number): number => Math.floor(ns / 1000);
     return (
       `usage_usec ${us(user + system)}\nuser_usec ${us(user)}\nsystem_usec ${us(system)}\n` +

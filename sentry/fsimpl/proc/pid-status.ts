@@ -9,6 +9,7 @@ import { mayAccess } from './access.ts';
 import { cpuList, cpuMask } from './cpus.ts';
 import { escapedComm, stateOf } from './pid-text.ts';
 import type { Subject } from './subject.ts';
+import { usageOf } from './usage.ts';
 
 const NSIG = 64;
 const USER_HZ = 100;
@@ -131,19 +132,8 @@ export function statText(s: Subject, reader: Task): string | number {
   const session = g.session;
   const tty = session.tty;
   const { ignored, caught } = handlerSets(g);
-  const usage = { utimeNs: 0, stimeNs: 0, minFaults: 0, majFaults: 0 };
-  const add = (u: typeof usage): void => {
-    usage.utimeNs += u.utimeNs;
-    usage.stimeNs += u.stimeNs;
-    usage.minFaults += u.minFaults;
-    usage.majFaults += u.majFaults;
-  };
-  if (s.isThread) {
-    add(t.usage);
-  } else {
-    add(g.usage);
-    for (const other of g.tasks) add(other.usage);
-  }
+  // The host counts by address space: the time of one thread among several is not known.
+  const usage = s.isThread && g.tasks.size > 1 ? t.usage : usageOf(s.env, g);
   const children = g.childrenUsage;
   const rt = t.schedPriority;
   // "(explained above) … for a real-time policy -2 to -100, otherwise 20 + nice" - proc_pid_stat(5)

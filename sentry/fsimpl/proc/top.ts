@@ -8,6 +8,7 @@ import type { StaticDir } from '../kernfs/dir.ts';
 import { KernfsFile } from '../kernfs/file.ts';
 import { memoryFigures } from './memory.ts';
 import type { ProcSuperBlock } from './super-block.ts';
+import { sandboxUsage } from './usage.ts';
 
 const NS_PER_TICK = 1e7;
 
@@ -139,22 +140,13 @@ interface CpuTimes {
 }
 
 function cpuTimes(sb: ProcSuperBlock): CpuTimes {
-  const sum: CpuTimes = { user: 0, system: 0, running: 0, processes: 0 };
+  const { utimeNs, stimeNs } = sandboxUsage(sb.env);
+  const sum: CpuTimes = { user: utimeNs, system: stimeNs, running: 0, processes: 0 };
   for (const g of sb.env.kernel.pidNs.groups()) {
-    sum.user += g.usage.utimeNs;
-    sum.system += g.usage.stimeNs;
     for (const t of g.tasks) {
-      sum.user += t.usage.utimeNs;
-      sum.system += t.usage.stimeNs;
       if (!t.dead) sum.processes++;
       if (!t.dead && !t.blocked && !g.stopped) sum.running++;
     }
-  }
-  // What has been waited for is counted with its parent's children.
-  const init = sb.env.kernel.pidNs.reaper;
-  if (init !== null) {
-    sum.user += init.childrenUsage.utimeNs;
-    sum.system += init.childrenUsage.stimeNs;
   }
   return sum;
 }
