@@ -212,7 +212,7 @@ export const mmRows: readonly SyscallRow[] = [
     fn: sysMmap,
     args: [hex, size, flags(PROT_NAMES), flags(MAP_NAMES), fd, off],
     support: 'partial',
-    note: 'no huge page pools, MAP_SYNC or MAP_DROPPABLE; MAP_POPULATE does not fault pages in',
+    note: 'no huge page pools, MAP_SYNC or MAP_DROPPABLE; MAP_POPULATE does not fault pages in; MAP_GROWSDOWN mappings grow by accesses of the program, not of system calls',
   },
   { nr: 10, name: 'mprotect', fn: sysMprotect, args: [hex, size, flags(PROT_NAMES)], support: 'full' },
   { nr: 11, name: 'munmap', fn: sysMunmap, args: [hex, size], support: 'full' },

@@ -136,7 +136,7 @@ test('the stack grows by access within its reserve and by fault below it', () =>
   expect(mm.accessible(top - 20 * PAGE, 20 * PAGE, true)).toBe(20 * PAGE);
   expect(mm.accessible(top - 65 * PAGE, PAGE, true)).toBe(0);
   expect(mm.handleFault(orders, top - 65 * PAGE, 6, who().limits)).toBe(true);
-  expect(log).toEqual([`mmap ${h(top - 65 * PAGE)}+2d000 3`]);
+  expect(log).toEqual([`mmap ${h(top - 65 * PAGE)}+1000 3`]);
   expect(mm.handleFault(orders, top - 5000 * PAGE, 6, who().limits)).toBe(false);
 });
 

@@ -252,6 +252,11 @@ export class MemoryManager implements AccessMap {
     if (v.end - start > limits.stack || start < this.minAddr) return null;
     if (below !== undefined && below.prot !== 0 && start - below.end < STACK_GUARD_GAP) return null;
     if (this.totalBytes + (v.start - start) > limits.addressSpace) return null;
+    if (this.stackReserve !== 0 && this.stackReserve > start) {
+      // The host has that part already, and the guest has used it.
+      if (this.stackReserve < v.start) this.extendDown(v, this.stackReserve);
+      this.stackReserve = 0;
+    }
     o.mmap(start, v.start - start, hostProt(v.prot), MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     this.extendDown(v, start);
     return v;
