@@ -176,7 +176,7 @@ openssl s_server -accept 127.0.0.1:44330 -key a -cert c -quiet -www >/dev/null 2
 redis-server --port 7379 --dir . --save '' --appendonly yes --daemonize no > log 2>&1 & for i in $(seq 1 50); do redis-cli -p 7379 ping 2>/dev/null | grep -q PONG && break; sleep 0.1; done
 redis-cli -p 7379 set a 1; redis-cli -p 7379 incr a; redis-cli -p 7379 lpush l x y z; redis-cli -p 7379 lrange l 0 -1; redis-cli -p 7379 bgsave; sleep 0.5; ls dump.rdb
 redis-benchmark -p 7379 -n 2000 -c 10 -q -t set,get,lpush 2>/dev/null | tr '\\r' '\\n' | grep -c 'requests per second.*p50'
-redis-cli -p 7379 dbsize; redis-cli -p 7379 shutdown nosave; wait; tail -1 log | grep -c 'bye bye'`,
+redis-cli -p 7379 dbsize; redis-cli -p 7379 shutdown nosave; wait; grep -c 'bye bye' log`,
   },
   {
     name: 'nginx with curl',

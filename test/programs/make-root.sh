@@ -26,7 +26,11 @@ cp -r /etc/apt/sources.list.d /etc/apt/apt.conf.d "$dir.tmp/etc/apt/" 2>/dev/nul
 printf '#!/bin/sh\nexit 101\n' > "$dir.tmp/usr/sbin/policy-rc.d"
 chmod +x "$dir.tmp/usr/sbin/policy-rc.d"
 mkdir -p "$dir.tmp/usr/share/man/man1"
-chroot "$dir.tmp" sh -c "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(echo $packages)" >>"$dir.log" 2>&1 ||
+rm -f "$dir.tmp/etc/apt/sources.list"
+# Java's packages want /proc while they are configured; the mounts end with their namespace.
+unshare --mount --pid --fork sh -c 'mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && exec chroot "$0" sh -c "$1"' "$dir.tmp" \
+  "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(echo $packages)" \
+  >>"$dir.log" 2>&1 ||
   { tail -20 "$dir.log" >&2; exit 1; }
 chroot "$dir.tmp" apt-get clean
 rm -rf "$dir"

@@ -29,6 +29,8 @@ for (const c of cases.filter((c) => c.slow !== true)) {
           const r = run('/bin/bash', ['-c', c.script], { cwd: dir, env, timeoutMs });
           rmSync(dir, { recursive: true, force: true });
           native = { stdout: r.stdout, status: r.status };
+          expect(native.status, `native: ${r.stderr.slice(-2000)}`).toBe(0);
+          expect(native.stdout.length).toBeGreaterThan(0);
         }
         const script = `mkdir -p /tmp/w && cd /tmp/w\n${c.script}`;
         const r = sandbox(platform, ['/bin/bash', '-c', script], { cwd: '/', env, timeoutMs: 3 * timeoutMs });
