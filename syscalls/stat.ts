@@ -10,6 +10,7 @@ import {
 import { S_IFBLK, S_IFCHR, S_IFIFO, S_IFMT, S_IFSOCK } from '../sentry/abi/stat.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CapSet } from '../sentry/auth/capability.ts';
+import type { Credentials } from '../sentry/auth/credentials.ts';
 import {
   fd,
   flags,
@@ -80,20 +81,24 @@ export function sysStatx(t: Task, a: SyscallArgs): SysResult {
   return copyOutStatx(t, a.addr(4), inode, mount, mount !== null && mount.root.inode === inode);
 }
 
-/** access_override_creds(): the check is made for the real ids. */
+/** access_override_creds(): credentials with the real ids, the same object if nothing differs. */
+function realCreds(own: Credentials): Credentials {
+  const fixup = (own.securebits & SECBIT_NO_SETUID_FIXUP) === 0;
+  const effective = !fixup ? own.effective : own.uid === 0 ? own.permitted : CapSet.EMPTY;
+  if (own.fsuid === own.uid && own.fsgid === own.gid && own.effective.equals(effective)) return own;
+  const real = own.clone();
+  real.fsuid = own.uid;
+  real.fsgid = own.gid;
+  real.effective = effective;
+  return real;
+}
+
+/** access(2) checks for the real ids. */
 function faccess(t: Task, dfd: number, addr: number, mode: number, at: number): SysResult {
   if ((mode & ~7) !== 0) return -EINVAL;
   if ((at & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) !== 0) return -EINVAL;
   const own = t.creds;
-  if ((at & AT_EACCESS) === 0) {
-    const real = own.clone();
-    real.fsuid = own.uid;
-    real.fsgid = own.gid;
-    if ((own.securebits & SECBIT_NO_SETUID_FIXUP) === 0) {
-      real.effective = own.uid === 0 ? own.permitted : CapSet.EMPTY;
-    }
-    t.creds = real;
-  }
+  if ((at & AT_EACCESS) === 0) t.creds = realCreds(own);
   let r = resolveAt(t, dfd, addr, at);
   if (r === 0) r = accessTarget(t, target.inode, target.mount, mode);
   t.creds = own;

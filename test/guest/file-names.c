@@ -1,6 +1,7 @@
 // mkdir, rmdir, link, symlink, unlink, rename, renameat2, mknod, getdents, getcwd, chdir, chroot.
 #pragma GCC diagnostic ignored "-Wunused-result"
 #pragma GCC diagnostic ignored "-Wnonnull"
+#pragma GCC diagnostic ignored "-Wstringop-overflow"
 #pragma GCC diagnostic ignored "-Wstringop-overread"
 #include "guest.h"
 #include <dirent.h>
