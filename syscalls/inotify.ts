@@ -1,5 +1,5 @@
 /** inotify_init(2), inotify_add_watch(2), inotify_rm_watch(2) (fs/notify/inotify/inotify_user.c). */
-import { EBADF, EINVAL, ENOSPC } from '../sentry/abi/errno.ts';
+import { EBADF, EINVAL, EMFILE } from '../sentry/abi/errno.ts';
 import { O_CLOEXEC, O_NONBLOCK, PATH_MAX } from '../sentry/abi/fcntl.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import * as I from '../sentry/fsimpl/inotify/inotify.ts';
@@ -18,16 +18,14 @@ import { LOOKUP_DIRECTORY, LOOKUP_FOLLOW, nd, walk } from '../sentry/vfs/walk.ts
 import { installFd } from './fd-install.ts';
 import { fileAt } from './io.ts';
 
-/** fs.inotify.max_user_watches, here per instance */
-const MAX_WATCHES = 65536;
-
 function sysInotifyInit(t: Task): SysResult {
-  return installFd(t, new I.InotifyFile(0), false);
+  return I.mayMakeInotify() ? installFd(t, new I.InotifyFile(0), false) : -EMFILE;
 }
 
 function sysInotifyInit1(t: Task, a: SyscallArgs): SysResult {
   const f = a.uint(0);
   if ((f & ~(O_CLOEXEC | O_NONBLOCK)) !== 0) return -EINVAL;
+  if (!I.mayMakeInotify()) return -EMFILE;
   return installFd(t, new I.InotifyFile(f & O_NONBLOCK), (f & O_CLOEXEC) !== 0);
 }
 
@@ -48,7 +46,7 @@ function sysInotifyAddWatch(t: Task, a: SyscallArgs): SysResult {
   const inode = nd.dentry.inode!;
   r = inodePermission(t, inode, MAY_READ);
   if (r < 0) return r;
-  return f.size >= MAX_WATCHES ? -ENOSPC : f.addWatch(inode, mask);
+  return f.addWatch(inode, mask);
 }
 
 function sysInotifyRmWatch(t: Task, a: SyscallArgs): SysResult {

@@ -24,7 +24,7 @@ import { iovAccessible, iovBase, iovCopyIn, iovCopyOut, iovSingle, iovTotal } fr
 import { raisePipe, raiseFileSize } from './io-signals.ts';
 
 /** Bytes one run of a handler moves at most; then the others get their turn. */
-const RUN_BUDGET = 8 * 1024 * 1024;
+const RUN_BUDGET = 1024 * 1024;
 const READ_EVENTS = EPOLLIN | EPOLLRDNORM | EPOLLERR | EPOLLHUP;
 const WRITE_EVENTS = EPOLLOUT | EPOLLWRNORM | EPOLLERR | EPOLLHUP;
 

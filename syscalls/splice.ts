@@ -37,7 +37,7 @@ const SPLICE_F_ALL = 15;
 const READ_EVENTS = EPOLLIN | EPOLLRDNORM | EPOLLERR | EPOLLHUP;
 const WRITE_EVENTS = EPOLLOUT | EPOLLWRNORM | EPOLLERR | EPOLLHUP;
 /** Bytes one run of a handler moves; then the others get their turn. */
-const RUN_BUDGET = 4 * 1024 * 1024;
+const RUN_BUDGET = 1024 * 1024;
 
 /** Reads the loff_t at `addr` (0: none, −1 is returned); other negative values are −errno. */
 function readOffset(t: Task, addr: number): number {
@@ -266,7 +266,7 @@ function sysCopyFileRange(t: Task, a: SyscallArgs): SysResult {
   if (inGiven < -1) return inGiven;
   const outGiven = readOffset(t, a.addr(3));
   if (outGiven < -1) return outGiven;
-  const len = Math.min(a.size(4), 16 * RUN_BUDGET);
+  const len = Math.min(a.size(4), 4 * RUN_BUDGET);
   const from = inGiven >= 0 ? inGiven : input.pos;
   const to = outGiven >= 0 ? outGiven : out.pos;
   if (input.inode === out.inode && from < to + len && to < from + len && len > 0) return -EINVAL;

@@ -2,7 +2,7 @@
  * EpollFile: an epoll instance (fs/eventpoll.c). Items hang on the wait queues of their files; what fires goes to the
  * ready list, and epoll_wait asks the files again, so that a ready list entry is a hint, never an answer.
  */
-import { EEXIST, EINVAL, ELOOP, ENOENT, EPERM } from '../../abi/errno.ts';
+import { EEXIST, EINVAL, ELOOP, ENOENT, ENOSPC, EPERM } from '../../abi/errno.ts';
 import { O_RDWR } from '../../abi/fcntl.ts';
 import { FileDescription } from '../../vfs/file-description.ts';
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDNORM, WaitEntry } from '../../waiter/wait-queue.ts';
@@ -15,6 +15,9 @@ export const EPOLLONESHOT = 1 << 30;
 export const EPOLLET = 1 << 31;
 const PRIVATE_BITS = EPOLLWAKEUP | EPOLLONESHOT | EPOLLET | EPOLLEXCLUSIVE;
 const EXCLUSIVE_OK = EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE;
+/** fs.epoll.max_user_watches, here for the whole sandbox */
+const MAX_WATCHES = 262144;
+let watches = 0;
 /** EP_MAX_NESTS */
 const MAX_NESTS = 4;
 
@@ -75,11 +78,13 @@ export class EpollFile extends FileDescription {
       if (file instanceof EpollFile || (events & ~EXCLUSIVE_OK) !== 0) return -EINVAL;
     }
     if (this.find(fd, file) !== null) return -EEXIST;
+    if (watches >= MAX_WATCHES) return -ENOSPC;
     if (file instanceof EpollFile) {
       if (file.reaches(this, 0) || this.depthAbove(0) + 1 + file.depthBelow(0) > MAX_NESTS) return -ELOOP;
       file.parents.add(this);
     }
     const item = new EpollItem(this, fd, file);
+    watches++;
     item.sameFd = this.items.get(fd) ?? null;
     this.items.set(fd, item);
     (file.releaseHooks ??= new Set()).add(item.onRelease);
@@ -120,6 +125,7 @@ export class EpollFile extends FileDescription {
 
   /** Takes an item out: EPOLL_CTL_DEL, or its file is gone. */
   drop(item: EpollItem): void {
+    watches--;
     item.entry.remove();
     item.file.releaseHooks?.delete(item.onRelease);
     this.unready(item);
@@ -240,6 +246,7 @@ export class EpollFile extends FileDescription {
   protected override release(): void {
     for (const first of [...this.items.values()]) {
       for (let item: EpollItem | null = first; item !== null; item = item.sameFd) {
+        watches--;
         item.entry.remove();
         item.file.releaseHooks?.delete(item.onRelease);
         if (item.file instanceof EpollFile) item.file.parents.delete(this);

@@ -3,7 +3,7 @@
  * processes outside, so its flags stay as they are: I/O asks for no waiting per call (RWF_NOWAIT, MSG_DONTWAIT) or, where a
  * file has no such mode (ttys), happens only when poll(2) says that it will not wait.
  */
-import { EAGAIN, EBADF, EINVAL, EOPNOTSUPP, EPIPE, ESPIPE } from '../../abi/errno.ts';
+import { EAGAIN, EBADF, EINVAL, ENXIO, EOPNOTSUPP, EPIPE, ESPIPE } from '../../abi/errno.ts';
 import { O_ACCMODE, O_APPEND } from '../../abi/fcntl.ts';
 import { S_IFMT, S_IFREG, S_IFSOCK } from '../../abi/stat.ts';
 import {
@@ -91,14 +91,24 @@ export abstract class HostFile extends FileDescription {
   }
 }
 
-/** A regular file: the position is the host's, so that it is shared as the caller of the sandbox expects. */
+/**
+ * A regular file. The position of a donated one is the host's, so that it is shared as the caller of the sandbox expects;
+ * one that was opened again (/dev/stdout) has a position of its own.
+ */
 export class HostRegular extends HostFile {
+  private readonly ownPos: boolean;
+
+  constructor(path: Path | null, inode: HostInode, flags: number, hostFd: number, ownPos: boolean) {
+    super(path, inode, flags, hostFd);
+    this.ownPos = ownPos;
+  }
+
   override get seekable(): boolean {
     return true;
   }
 
   override get usesPos(): boolean {
-    return false;
+    return this.ownPos;
   }
 
   override get pollable(): boolean {
@@ -113,17 +123,38 @@ export class HostRegular extends HostFile {
 
   override write(_t: CallContext, buf: Uint8Array, off: number, len: number, pos: number): number {
     // F_SETFL cannot reach the host's flags: append by position.
-    if (pos < 0 && (this.flags & O_APPEND) !== 0) lseek(this.hostFd, 0, 2);
-    return this.transfer(buf, off, len, true, (addr, n) =>
-      pos < 0 ? write(this.hostFd, addr, n) : pwrite(this.hostFd, addr, n, pos),
+    let at = pos;
+    if ((this.flags & O_APPEND) !== 0) {
+      if (pos < 0) lseek(this.hostFd, 0, 2);
+      else if (this.inode.refresh() === 0) at = this.inode.size;
+    }
+    const r = this.transfer(buf, off, len, true, (addr, n) =>
+      at < 0 ? write(this.hostFd, addr, n) : pwrite(this.hostFd, addr, n, at),
     );
+    if (r > 0) this.inode.size = Math.max(this.inode.size, at + r);
+    return r;
   }
 
   override seek(_t: CallContext, offset: number, whence: number): number {
     if (whence < 0 || whence > 4) return -EINVAL;
+    if (this.ownPos) return this.seekOwn(offset, whence);
     const r = lseek(this.hostFd, offset, whence);
     if (r >= 0) this.pos = r;
     return r;
+  }
+
+  private seekOwn(offset: number, whence: number): number {
+    this.inode.refresh();
+    const { size } = this.inode;
+    let to = offset + (whence === 1 ? this.pos : whence === 2 ? size : 0);
+    if (whence >= 3) {
+      // No holes are known: data up to the end.
+      if (offset < 0 || offset >= size) return -ENXIO;
+      to = whence === 3 ? offset : size;
+    }
+    if (to < 0) return -EINVAL;
+    this.pos = to;
+    return to;
   }
 
   override truncate(_t: CallContext, size: number): number {
@@ -223,21 +254,21 @@ function hostFlags(hostFd: number): number {
 }
 
 /** FileDescription over `hostFd`, which it owns from now on; −errno if the fd is none. */
-export function openHostFd(hostFd: number, path: Path | null = null): HostFile | number {
+export function openHostFd(hostFd: number, path: Path | null = null, again = false): HostFile | number {
   const flags = hostFlags(hostFd);
   if (flags < 0) return -EBADF;
   const inode = hostInode(hostFd);
   if (typeof inode === 'number') return inode;
   const file =
     (inode.mode & S_IFMT) === S_IFREG
-      ? new HostRegular(path, inode, flags, hostFd)
+      ? new HostRegular(path, inode, flags, hostFd, again)
       : new HostStream(path, inode, flags, hostFd);
   inode.reopen = (at, wanted) => {
     const copy = dup(hostFd);
     if (copy < 0) return copy;
-    const again = openHostFd(copy, at);
-    if (typeof again !== 'number') again.flags = (wanted & ~O_ACCMODE) | (again.flags & O_ACCMODE);
-    return again;
+    const opened = openHostFd(copy, at, true);
+    if (typeof opened !== 'number') opened.flags = (wanted & ~O_ACCMODE) | (opened.flags & O_ACCMODE);
+    return opened;
   };
   return file;
 }

@@ -1,10 +1,12 @@
 /** Inode of a host fd that was handed to the sandbox (container stdio): attributes are the host's, refreshed by fstat. */
 import { fstat } from '../../host/file-io.ffi.ts';
-import { S_IFCHR, S_IFIFO, S_IFMT, S_IFSOCK } from '../../abi/stat.ts';
+import { ftruncate } from '../../host/sys.ffi.ts';
+import { EINVAL } from '../../abi/errno.ts';
+import { S_IFCHR, S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK } from '../../abi/stat.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import type { FileDescription } from '../../vfs/file-description.ts';
-import { Inode } from '../../vfs/inode.ts';
+import { Inode, type AttrChange } from '../../vfs/inode.ts';
 import { SuperBlock, type StatFs } from '../../vfs/super-block.ts';
 
 class HostSuperBlock extends SuperBlock {
@@ -35,6 +37,9 @@ export class HostInode extends Inode {
   /** Opens the object again through /proc/self/fd/N: shares the host fd. Set by the file that owns it. */
   reopen: ((path: Path | null, flags: number) => FileDescription | number) | null = null;
 
+  /** What the guest has changed: kept here, the host's object stays as it is. */
+  private readonly changed: AttrChange = {};
+
   constructor(sb: SuperBlock, hostFd: number, ino: number, mode: number) {
     super(sb, ino, mode, 0, 0);
     this.hostFd = hostFd;
@@ -55,7 +60,23 @@ export class HostInode extends Inode {
     this.atime = st.atime;
     this.mtime = st.mtime;
     this.ctime = st.ctime;
+    const { mode, uid, gid } = this.changed;
+    if (mode !== undefined) this.mode = (this.mode & S_IFMT) | (mode & 0o7777);
+    if (uid !== undefined) this.uid = uid;
+    if (gid !== undefined) this.gid = gid;
     return 0;
+  }
+
+  /** Truncation reaches the file; owner and mode are a fiction of the sandbox, times are not kept. */
+  override setAttr(change: AttrChange): number {
+    if (change.size !== undefined) {
+      const r = (this.mode & S_IFMT) === S_IFREG ? ftruncate(this.hostFd, change.size) : -EINVAL;
+      if (r < 0) return r;
+    }
+    if (change.mode !== undefined) this.changed.mode = change.mode;
+    if (change.uid !== undefined) this.changed.uid = change.uid;
+    if (change.gid !== undefined) this.changed.gid = change.gid;
+    return this.refresh();
   }
 
   override get anonName(): string {

@@ -1,5 +1,5 @@
 /** InotifyFile: watches on inodes and a queue of events (fs/notify/inotify, inotify(7)). */
-import { EAGAIN, EEXIST, EINVAL } from '../../abi/errno.ts';
+import { EAGAIN, EEXIST, EINVAL, ENOSPC } from '../../abi/errno.ts';
 import { O_RDONLY } from '../../abi/fcntl.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import { FileDescription } from '../../vfs/file-description.ts';
@@ -41,6 +41,15 @@ interface Event {
 
 const watchesOf = (inode: Inode): Set<Watch> | null => inode.watches as Set<Watch> | null;
 let watchCount = 0;
+let instances = 0;
+/** fs.inotify.max_user_watches and max_user_instances, here for the whole sandbox */
+const MAX_WATCHES = 65536;
+const MAX_INSTANCES = 128;
+
+/** False: EMFILE. */
+export function mayMakeInotify(): boolean {
+  return instances < MAX_INSTANCES;
+}
 
 /** Tells watches of `inode` and of the directory `dir` what happened. */
 function onEvent(mask: number, inode: Inode | null, dir: Inode | null, name: string, cookie: number): void {
@@ -62,10 +71,7 @@ export class InotifyFile extends FileDescription {
 
   constructor(flags: number) {
     super(null, anonInode('inotify'), O_RDONLY | flags);
-  }
-
-  get size(): number {
-    return this.watches.size;
+    instances++;
   }
 
   /** inotify_add_watch(2) on a resolved inode: the watch descriptor or −errno. */
@@ -78,6 +84,7 @@ export class InotifyFile extends FileDescription {
       old.oneShot = (flags & IN_ONESHOT) !== 0;
       return old.wd;
     }
+    if (watchCount >= MAX_WATCHES) return -ENOSPC;
     const oneShot = (flags & IN_ONESHOT) !== 0;
     const w: Watch = { file: this, wd: this.nextWd++, inode: inode.hold(), mask, oneShot };
     this.watches.set(w.wd, w);
@@ -171,6 +178,7 @@ export class InotifyFile extends FileDescription {
   }
 
   protected override release(): void {
+    instances--;
     for (const w of [...this.watches.values()]) this.forget(w);
   }
 }

@@ -122,7 +122,9 @@ export class PipeFile extends FileDescription {
     ends.files.delete(this);
     if (this.readable && --ends.readers === 0) ends.wake(EPOLLOUT | EPOLLWRNORM | EPOLLERR);
     if (this.writable && --ends.writers === 0) ends.wake(EPOLLIN | EPOLLRDNORM | EPOLLHUP);
-    if (ends.files.size === 0) fifos.delete(this.inode);
+    if (ends.files.size > 0) return;
+    ends.pipe.release();
+    fifos.delete(this.inode);
   }
 }
 

@@ -12,15 +12,32 @@ export const PIPE_DEF_SIZE = 65536;
 /** /proc/sys/fs/pipe-max-size */
 export const PIPE_MAX_SIZE = 1048576;
 const RING_START = 4096;
+/** fs.pipe-user-pages-soft in bytes, here for the whole sandbox: beyond it pipes are born small and may not grow. */
+const SOFT_LIMIT = 64 * 1024 * 1024;
+/** PIPE_MIN_DEF_BUFFERS pages */
+const SMALL_SIZE = 8192;
+let reserved = 0;
 
 export class Pipe {
   private ring = new Uint8Array(0);
   private head = 0;
   /** Bytes held. */
   used = 0;
-  capacity = PIPE_DEF_SIZE;
+  capacity: number;
   /** Lengths in order: > 0 stream bytes, < 0 one packet. null: all of it is stream. */
   private segments: number[] | null = null;
+
+  constructor() {
+    this.capacity = reserved + PIPE_DEF_SIZE > SOFT_LIMIT ? SMALL_SIZE : PIPE_DEF_SIZE;
+    reserved += this.capacity;
+  }
+
+  /** The last end is closed. */
+  release(): void {
+    reserved -= this.capacity;
+    this.capacity = 0;
+    this.ring = new Uint8Array(0);
+  }
 
   /** Room for a writer. */
   get free(): number {
@@ -105,7 +122,10 @@ export class Pipe {
     let rounded = PIPE_BUF;
     while (rounded < size) rounded *= 2;
     if (rounded > this.capacity && rounded > PIPE_MAX_SIZE && !privileged) return -EPERM;
+    if (rounded > this.capacity && reserved + rounded - this.capacity > SOFT_LIMIT && !privileged)
+      return -EPERM;
     if (this.used > rounded) return -EBUSY;
+    reserved += rounded - this.capacity;
     this.capacity = rounded;
     if (this.ring.length > rounded) this.resize(rounded);
     return rounded;

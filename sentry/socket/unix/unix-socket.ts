@@ -9,6 +9,7 @@ import {
   EISCONN,
   EMSGSIZE,
   ENODATA,
+  ENOBUFS,
   ENOENT,
   ENOPROTOOPT,
   ENOTCONN,
@@ -42,6 +43,9 @@ import { MESSAGE_OVERHEAD, MessageQueue, UnixMessage } from './message.ts';
 
 /** net.unix.max_dgram_qlen */
 const MAX_DGRAM_QLEN = 512;
+/** Bytes of unread messages in the whole sandbox. */
+const QUEUED_MAX = 256 * 1024 * 1024;
+let queuedTotal = 0;
 const NO_CREDS: UCred = { pid: 0, uid: 65534, gid: 65534 };
 const WRITE_EVENTS = W.EPOLLOUT | W.EPOLLWRNORM | W.EPOLLWRBAND;
 const READ_EVENTS = W.EPOLLIN | W.EPOLLRDNORM;
@@ -292,6 +296,7 @@ export class UnixSocket extends Socket {
     if (len > this.options.sndbuf - 32) return -EMSGSIZE;
     if ((this.shut & S.SEND_SHUTDOWN) !== 0 || (other.shut & S.RCV_SHUTDOWN) !== 0) return -EPIPE;
     if (this.charged >= this.options.sndbuf) return -EAGAIN;
+    if (queuedTotal >= QUEUED_MAX) return -ENOBUFS;
     if (other.peer !== this && other.queue.length > MAX_DGRAM_QLEN) {
       other.blockedSenders.add(this);
       return -EAGAIN;
@@ -317,6 +322,7 @@ export class UnixSocket extends Socket {
     if (len === 0) return 0;
     const room = this.options.sndbuf - this.charged;
     if (room <= 0) return -EAGAIN;
+    if (queuedTotal >= QUEUED_MAX) return -ENOBUFS;
     const n = Math.min(len, Math.max(room, 4096));
     this.deliver(t, other, buf, off, n, info);
     return n;
@@ -344,6 +350,7 @@ export class UnixSocket extends Socket {
     const from = this.bound ? unixAddress(this.name) : null;
     const m = new UnixMessage(data, fds, creds, from, this.uncharge);
     this.charged += m.truesize;
+    queuedTotal += m.truesize;
     other.queue.push(m);
     other.queuedBytes += len;
     other.waiters.wake(READ_EVENTS);
@@ -352,6 +359,7 @@ export class UnixSocket extends Socket {
 
   private readonly uncharge = (bytes: number): void => {
     this.charged -= bytes;
+    queuedTotal -= bytes;
     if (!this.released && this.charged * 4 <= this.options.sndbuf) this.waiters.wake(WRITE_EVENTS);
   };
 
