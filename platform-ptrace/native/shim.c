@@ -80,10 +80,12 @@ int shim_notif_sync_wake_up(int listener) {
 
 // Entry of this process's auxiliary vector, 0 if absent: what the CPU and the host kernel offer guests too.
 uint64_t shim_getauxval(int type) {
-  unsigned a = 0, b, c, d = 0;
+  static unsigned hwcap;
   if (type != AT_HWCAP) return getauxval((unsigned long)type);
-  // glibc keeps flags of its own there; the kernel's value is CPUID 1's EDX.
-  return __get_cpuid(1, &a, &b, &c, &d) ? d : 0;
+  // glibc keeps flags of its own there; the kernel's value is CPUID 1's EDX. In a virtual machine CPUID is slow.
+  unsigned a = 0, b, c;
+  if (hwcap == 0 && !__get_cpuid(1, &a, &b, &c, &hwcap)) return 0;
+  return hwcap;
 }
 
 // Clock reading in two parts, because nanoseconds since the epoch do not fit a double: seconds, and behind it the rest of
