@@ -65,19 +65,45 @@ long shim_ptrace_return(int tid, long result) {
   return syscall(SYS_ptrace, SYSEMU, tid, 0, 0) < 0 ? -errno : 0;
 }
 
+// Takes the next event of any tracee if there is one. Its tid, with its wait status and, at a syscall stop, the syscall.
+static int take_event(struct shim_ptrace_event *event) {
+  enum { WAIT_ALL = 0x40000000, GET_SYSCALL_INFO = 0x420e };
+  for (;;) {
+    int tid = wait4(-1, &event->status, WNOHANG | WAIT_ALL, NULL);
+    if (tid <= 0) return 0;
+    if (!WIFSTOPPED(event->status) || event->status >> 8 != (SIGTRAP | 0x80) ||
+        syscall(SYS_ptrace, GET_SYSCALL_INFO, tid, sizeof event->syscall_info, event->syscall_info) >= 0)
+      return tid;
+    // Killed meanwhile: its end is the next event.
+  }
+}
+
+// wait4 reports the first tracee of a list that has something, so busy ones would starve those behind them. Every few
+// turns, therefore, all events there are get taken at once and are handled before the next wait4.
+enum { FAIR_EVERY = 4, QUEUE_MAX = 64 };
+static struct {
+  int tid;
+  struct shim_ptrace_event event;
+} queue[QUEUE_MAX];
+static int queue_head, queue_len, turns;
+
+static int next_event(struct shim_ptrace_event *event) {
+  if (queue_head == queue_len && ++turns % FAIR_EVERY == 0) {
+    queue_head = queue_len = 0;
+    while (queue_len < QUEUE_MAX && (queue[queue_len].tid = take_event(&queue[queue_len].event)) > 0) queue_len++;
+  }
+  if (queue_head == queue_len) return take_event(event);
+  *event = queue[queue_head].event;
+  return queue[queue_head++].tid;
+}
+
 // One turn of the platform's loop in one call. Reaps the next event of any tracee; sleeps until there is one, until
 // wakefd is readable, or until the timeout is over (0: no sleep, -1: no limit). Returns the tid, with its wait status
 // and, at a syscall stop, the syscall; 0: timeout; -1: wakefd is readable.
 long shim_ptrace_wait(int wakefd, double timeout_ns, struct shim_ptrace_event *event) {
-  enum { WAIT_ALL = 0x40000000, GET_SYSCALL_INFO = 0x420e };
   for (;;) {
-    int tid = wait4(-1, &event->status, WNOHANG | WAIT_ALL, NULL);
-    if (tid > 0) {
-      if (WIFSTOPPED(event->status) && event->status >> 8 == (SIGTRAP | 0x80) &&
-          syscall(SYS_ptrace, GET_SYSCALL_INFO, tid, sizeof event->syscall_info, event->syscall_info) < 0)
-        continue; // killed meanwhile: its end is the next event
-      return tid;
-    }
+    int tid = next_event(event);
+    if (tid > 0) return tid;
     if (timeout_ns == 0) return 0;
     struct pollfd fds[2] = {{signal_fd, POLLIN, 0}, {wakefd, POLLIN, 0}};
     struct timespec limit = {timeout_ns / 1e9, 0};

@@ -29,6 +29,7 @@ import {
   initTracer,
   kill,
   ptrace,
+  PTRACE_CONT,
   PTRACE_EVENT_STOP,
   PTRACE_GETSIGINFO,
   PTRACE_INTERRUPT,
@@ -37,6 +38,7 @@ import {
   PTRACE_O_TRACEFORK,
   PTRACE_O_TRACESYSGOOD,
   PTRACE_SEIZE,
+  pollFor,
   waitFor,
   waitForAny,
 } from './ptrace.ffi.ts';
@@ -202,12 +204,18 @@ export class PtracePlatform implements Platform {
       hasProceeded = true;
     };
     this.#gate.order(tid, { nr, args, hostFd, proceeded });
-    while (!hasProceeded) {
-      if (!this.#isReadable(this.#listenerFd, GATE_DEADLINE_MS)) {
+    for (let ms = 0; !hasProceeded; ms++) {
+      if (this.#isReadable(this.#listenerFd, 1)) {
+        this.#gate.dispatch();
+        continue;
+      }
+      // It may stand at an interrupt that was asked for before it stopped for something else.
+      const status = pollFor(tid);
+      if ((status & 0xff) === 0x7f) ptrace(PTRACE_CONT, tid, 0, 0);
+      if (status < 0 || ms === GATE_DEADLINE_MS) {
         this.#gate.forget(tid);
         return false;
       }
-      this.#gate.dispatch();
     }
     return true;
   }

@@ -58,6 +58,7 @@ export function kill(pid: number, signo: number): number {
   return sys3(SYS_kill, pid, signo, 0);
 }
 
+const WNOHANG = 1;
 const statusBuffer = new HostBuffer(8);
 
 /** Wait status of the next event of one thread. Blocks; −errno if there is no such thread. */
@@ -66,6 +67,12 @@ export function waitFor(tid: number): number {
   do r = wait5(SYS_wait4, tid, statusBuffer.addr, WAIT_ALL, 0);
   while (r === -EINTR);
   return r < 0 ? r : statusBuffer.i32[0]!;
+}
+
+/** The same without waiting: 0 if nothing has happened. */
+export function pollFor(tid: number): number {
+  const r = wait5(SYS_wait4, tid, statusBuffer.addr, WAIT_ALL + WNOHANG, 0);
+  return r <= 0 ? r : statusBuffer.i32[0]!;
 }
 
 /** Lets a thread that stands at a syscall go on with `result`, to its next one: POKEUSER and SYSEMU in one call. */

@@ -289,6 +289,58 @@ export const cases: Record<string, (h: Harness) => void> = {
     expectEqual(t.reports, [0x1f80, 0x37f, 4, 30, 0x3333], 'values');
   },
 
+  'a storm of calls, mappings, processes, threads and interrupts': (h) => {
+    const { threads } = serveProcesses(h);
+    const inner = h.extra;
+    const fd = memfdWith([1234, 1]);
+    const buf = Buffer.alloc(64);
+    let next = 0x600000;
+    h.extra = (ctx) => {
+      switch (ctx.sysno) {
+        case 2: {
+          const n = ctx.prefetched(arg(ctx, 0), buf, 0, 64);
+          return ctx.resumeSyscall(n === 0 || buf.toString('latin1', 0, n) === '/a/path\0' ? 7 : -1);
+        }
+        case 481: {
+          const at = next;
+          next += 0x1000;
+          if (next >= 0x8000000) next = 0x600000;
+          ctx.mmap(at, 4096, 1, arg(ctx, 0) === 1 ? 1 : 2, fd, 0);
+          return ctx.resumeSyscall(at);
+        }
+        case 485:
+          ctx.munmap(arg(ctx, 0), 4096);
+          return ctx.resumeSyscall(0);
+        case 490:
+          buf.writeUInt32LE(0xdeadbeef);
+          if (!ctx.copyOut(arg(ctx, 0), buf, 0, 4) && ctx.space.write(arg(ctx, 0), buf, 0, 4) !== 4)
+            return ctx.resumeSyscall(-14);
+          return ctx.resumeSyscall(7);
+        default:
+          return inner(ctx);
+      }
+    };
+    const t = h.start('storm');
+    threads.push(t);
+    let seed = 12345;
+    h.run(
+      () => {
+        seed = (Math.imul(seed, 1103515245) + 12345) >>> 0;
+        const victim = threads[(seed >>> 8) % threads.length]!;
+        if (seed % 64 < 16 && victim.exited === null && victim.dead === null) victim.ctx.interrupt();
+        return (
+          threads.some((x) => x.exited !== null && x.exited !== 0) ||
+          threads.every((x) => x.exited !== null || x.dead !== null)
+        );
+      },
+      100_000,
+      'the end of the storm',
+    );
+    for (const x of threads) expectEqual([x.exited, x.dead], [0, null], 'exit status');
+    expectEqual(t.reports.length, 6, 'processes');
+    close(fd);
+  },
+
   'segment bases are set and read': (h) => {
     const t = h.load('segments');
     h.extra = (ctx) => {

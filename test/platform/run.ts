@@ -30,7 +30,7 @@ try {
   run(new Harness(platform));
   console.log('ok', JSON.stringify(platform.stats()));
 } catch (e) {
-  console.log('failed', e instanceof Error ? e.stack : e);
+  console.log('failed', e instanceof Error ? e.stack : e, JSON.stringify(platform.stats()));
   process.exitCode = 1;
 } finally {
   platform.shutdown();
