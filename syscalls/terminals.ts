@@ -14,6 +14,7 @@ export function installTerminals(): void {
     setControllingTty,
     disassociate: disassociateTty,
     hangupLeader: (session) => {
+      session.oldForeground = session.tty?.foreground ?? null;
       if (session.leader === null) return;
       sendGroupSignal(session.leader, sigInfoKernel(SIGHUP));
       sendGroupSignal(session.leader, sigInfoKernel(SIGCONT));

@@ -26,6 +26,8 @@ export class Session {
   readonly groups = new Set<ProcessGroup>();
   /** The sandbox is a job of a shell outside, which will continue it: a parent in the same session, so to speak. */
   hasShellOutside = false;
+  /** Foreground group of a terminal that hung up. */
+  oldForeground: ProcessGroup | null = null;
 
   constructor(pid: Pid) {
     this.pid = pid;
@@ -108,7 +110,16 @@ export function killOrphanedProcessGroup(g: ThreadGroup, parent: ThreadGroup | n
 /** The session leader exits or gives the terminal up: the foreground group gets SIGHUP (and SIGCONT), the session loses its tty. */
 export function disassociateTty(session: Session, exiting: boolean): void {
   const tty = session.tty;
-  if (tty === null) return;
+  if (tty === null) {
+    // The terminal hung up before: what was in its foreground hears of it now (signal_struct tty_old_pgrp).
+    const old = session.oldForeground;
+    session.oldForeground = null;
+    if (exiting && old !== null) {
+      sendProcessGroupSignal(old, sigInfoKernel(SIGHUP));
+      sendProcessGroupSignal(old, sigInfoKernel(SIGCONT));
+    }
+    return;
+  }
   const foreground = tty.foreground;
   tty.session = null;
   tty.foreground = null;
@@ -126,6 +137,7 @@ export function setControllingTty(t: Task, tty: ControllingTty): void {
   tty.session = session;
   tty.foreground = t.group.processGroup;
   session.tty = tty;
+  session.oldForeground = null;
 }
 
 /**
