@@ -2,7 +2,7 @@
 import { EAGAIN, EINTR } from '../../sentry/abi/errno.ts';
 import { HostBuffer } from '../../sentry/host/memory.ffi.ts';
 import { hostSyscall } from '../../sentry/host/sys.ffi.ts';
-import { MSG_GO, MSG_READY, MSG_SIZE } from './launcher-protocol.ts';
+import { MSG_GO, MSG_PING, MSG_PONG, MSG_READY, MSG_SIZE } from './launcher-protocol.ts';
 
 const SYS_sendto = 44;
 const SYS_recvfrom = 45;
@@ -30,7 +30,7 @@ export class ControlChannel {
     return hostSyscall(SYS_sendto, this.fd, this.#buffer.addr, MSG_SIZE, MSG_NOSIGNAL, 0, 0) === MSG_SIZE;
   }
 
-  /** Type of the next message, its value in `value`; NOTHING if none is queued (only without `wait`), or CLOSED. */
+  /** Answers pings by itself. Type of the next message, its value in `value`; NOTHING if none is queued (only without `wait`), or CLOSED. */
   receive(wait = false): number {
     for (;;) {
       const flags = wait ? 0 : MSG_DONTWAIT;
@@ -38,8 +38,10 @@ export class ControlChannel {
       if (n === -EINTR) continue;
       if (n === -EAGAIN) return NOTHING;
       if (n !== MSG_SIZE) return CLOSED;
+      const type = this.#buffer.i32[0]!;
       this.value = this.#buffer.i32[1]!;
-      return this.#buffer.i32[0]!;
+      if (type !== MSG_PING) return type;
+      this.send(MSG_PONG, this.value);
     }
   }
 

@@ -7,8 +7,10 @@
 export const MSG_READY = 1;
 export const MSG_EXIT = 2;
 export const MSG_STOPPED = 3;
+export const MSG_PONG = 4;
 export const MSG_GO = 16;
 export const MSG_SIGNAL = 17;
+export const MSG_PING = 18;
 export const MSG_SIZE = 8;
 
 export const SENTRY_CONTROL_FD = 3;

@@ -26,6 +26,8 @@ int sentry_ctl[2], gofer_ctl[2] = {-1, -1}, gofer_link[2] = {-1, -1}, init_ctl[2
 int node_fd, dist_fd;
 
 static pid_t init_pid, gofer_pid;
+enum { PING_INTERVAL_MS = 5000, PINGS_MAX = 4, END_DEADLINE_MS = 10000 };
+static int pings_unanswered;
 static bool sentry_ready, gofer_ready, init_pivoted, started;
 
 static const char *value_of(const char *arg, const char *key) {
@@ -105,13 +107,30 @@ static bool has_sys_admin(void) {
   return data[0].effective >> CAP_SYS_ADMIN & 1;
 }
 
+// One line for the caller and for the log.
+static void say(const char *text) {
+  char line[200];
+  int n = snprintf(line, sizeof line, "runsc-ts: %s\n", text);
+  if (opt.log_fd >= 0 && write(opt.log_fd, line, n) < 0) opt.log_fd = -1;
+  if (write(2, line, n) < 0) n = 0;
+}
+
 // Ends everything that is left. Both are killed before either is waited for; a PID namespace's init is only reaped
-// when no process of the namespace is left.
+// when no process of the namespace is left. One that is stuck in the host kernel is not waited for without end.
 static void end_sandbox(void) {
-  if (init_pid > 0) kill(init_pid, SIGKILL);
-  if (gofer_pid > 0) kill(gofer_pid, SIGKILL);
-  if (init_pid > 0) waitpid(init_pid, NULL, 0);
-  if (gofer_pid > 0) waitpid(gofer_pid, NULL, 0);
+  pid_t *const pids[] = {&init_pid, &gofer_pid};
+  for (int i = 0; i < 2; i++)
+    if (*pids[i] > 0) kill(*pids[i], SIGKILL);
+  for (int waited_ms = 0; init_pid > 0 || gofer_pid > 0; waited_ms++) {
+    for (int i = 0; i < 2; i++)
+      if (*pids[i] > 0 && waitpid(*pids[i], NULL, WNOHANG) != 0) *pids[i] = 0;
+    if (init_pid <= 0 && gofer_pid <= 0) return;
+    if (waited_ms > END_DEADLINE_MS) {
+      say("processes of the sandbox do not end");
+      return;
+    }
+    poll(NULL, 0, 1);
+  }
 }
 
 // Ends as the container did, so that whoever waits for the launcher sees the same wait status.
@@ -136,10 +155,9 @@ static void fail(const char *who, int status) {
   char how[40] = "";
   if (WIFSIGNALED(status)) snprintf(how, sizeof how, " (killed by signal %d)", WTERMSIG(status));
   else if (WIFEXITED(status)) snprintf(how, sizeof how, " (exit status %d)", WEXITSTATUS(status));
-  char line[160];
-  int n = snprintf(line, sizeof line, "runsc-ts: %s ended unexpectedly%s, the sandbox is gone\n", who, how);
-  if (opt.log_fd >= 0 && write(opt.log_fd, line, n) < 0) n = n + 0;
-  if (write(2, line, n) < 0) n = 0;
+  char text[160];
+  snprintf(text, sizeof text, "%s ended unexpectedly%s, the sandbox is gone", who, how);
+  say(text);
   end_sandbox();
   _exit(EXIT_SENTRY_BUG);
 }
@@ -176,6 +194,7 @@ static void on_sentry_message(void) {
     sentry_ctl[0] = -1; // I reports how it ended
     return;
   }
+  pings_unanswered = 0; // whatever it says, it is there
   if (m.type == MSG_EXIT) exit_like(m.value);
   if (m.type == MSG_STOPPED) raise(SIGSTOP);
   if (m.type == MSG_READY && !sentry_ready) {
@@ -246,12 +265,26 @@ static void on_signals(int sigfd) {
   }
 }
 
+// Counted in intervals of L's own time, so that a freezer's or a debugger's pause of the whole sandbox counts as one.
+static void ping(void) {
+  if (!started || sentry_ctl[0] < 0) return;
+  if (pings_unanswered++ < PINGS_MAX) {
+    send_msg(sentry_ctl[0], MSG_PING, 0);
+    return;
+  }
+  say("the sentry does not answer any more, the sandbox is ended");
+  end_sandbox();
+  _exit(EXIT_SENTRY_BUG);
+}
+
 static void serve(int sigfd) __attribute__((noreturn));
 static void serve(int sigfd) {
   for (;;) {
     struct pollfd fds[4] = {
         {sentry_ctl[0], POLLIN, 0}, {gofer_ctl[0], POLLIN, 0}, {init_ctl[0], POLLIN, 0}, {sigfd, POLLIN, 0}};
-    if (poll(fds, 4, -1) < 0) {
+    int ready = poll(fds, 4, PING_INTERVAL_MS);
+    if (ready == 0) ping();
+    if (ready < 0) {
       if (errno == EINTR) continue;
       die("poll");
     }

@@ -14,6 +14,7 @@
 // End: MSG_EXIT carries the container's wait status; L kills what is left and ends in exactly that way. If S, G or I
 // end without it, L says so in one line and exits with EXIT_SENTRY_BUG. If L is killed, I and G die of PDEATHSIG and of
 // the closed sockets, and the PID namespaces take everything else along.
+// A sentry that does not answer pings for 20 seconds (stuck in the host kernel, or in a loop of its own) is a dead one.
 #ifndef LAUNCHER_H
 #define LAUNCHER_H
 
@@ -26,8 +27,10 @@ enum {
   MSG_READY = 1,    // S, G → L: everything is loaded, the host's file system is not needed any more
   MSG_EXIT = 2,     // S → L: the container has ended; value: wait status
   MSG_STOPPED = 3,  // S → L: job control has stopped the container's first process; value: signal
+  MSG_PONG = 4,     // S → L: answer to MSG_PING
   MSG_GO = 16,      // L → S, G: the root is pivoted
   MSG_SIGNAL = 17,  // L → S: deliver signal `value` to the container's first process
+  MSG_PING = 18,    // L → S: are you there
   // Between L and I:
   MSG_PIVOT = 32,   // L → I: change the root; answered by the same message
   MSG_DIED = 33,    // I → L: S has ended; value: wait status

@@ -57,3 +57,15 @@ test('an export that does not exist is named', async () => {
   expect(await launched.ended).toBe(EXIT_CANNOT_START);
   expect(launched.stderr).toBe('runsc-ts: cannot export /does/not/exist: No such file or directory\n');
 });
+
+test('a sentry that does not answer is ended', async () => {
+  const launched = launch({ crash: 'hang' });
+  expect(await launched.ended).toBe(EXIT_SENTRY_BUG);
+  expect(launched.stderr).toContain('runsc-ts: the sentry does not answer any more, the sandbox is ended\n');
+});
+
+test('what the sentry must not do is named', async () => {
+  const launched = launch({ platform: 'systrap', crash: 'forbidden' });
+  expect(await launched.ended).toBe(EXIT_SENTRY_BUG);
+  expect(launched.stderr).toContain("runsc-ts: system call 300 is not in this process's allow-list\n");
+});
