@@ -34,7 +34,7 @@ export abstract class GoferInode extends Inode {
   private id: number;
 
   constructor(sb: GoferSuperBlock, attr: GoferAttr, parent: GoferDir | null, name: string) {
-    super(sb, attr.ino, attr.mode, attr.uid, attr.gid);
+    super(sb, sb.inoOf(attr), attr.mode, attr.uid, attr.gid);
     this.gofer = sb;
     this.parent = parent;
     this.name = name;
@@ -90,7 +90,7 @@ export abstract class GoferInode extends Inode {
     const r = this.gofer.client.walk(dir, [this.name], found);
     if (r < 0) return r === -ENOENT ? -ESTALE : r;
     const attr = found[0];
-    if (attr.ino !== this.ino || !this.isSame(attr)) {
+    if (attr.ino !== this.first.ino || !this.isSame(attr)) {
       this.gofer.client.forget(attr.id);
       return -ESTALE;
     }
@@ -138,7 +138,7 @@ export abstract class GoferInode extends Inode {
     }
     const attr = this.gofer.client.getattr(this.id);
     if (typeof attr === 'number') return attr;
-    if (attr.ino !== this.ino) return -EIO;
+    if (attr.ino !== this.first.ino) return -EIO;
     this.apply(attr);
     this.fresh = false;
     return 0;

@@ -20,6 +20,9 @@ import { GoferRegular } from './regular.ts';
 /** Directory entries kept in listings of one super block; beyond it all listings are dropped. */
 const LISTED_MAX = 200_000;
 
+/** Distance between the inode numbers of host devices under one export. */
+const DEVICE_INO = 2 ** 36;
+
 export class GoferSuperBlock extends SuperBlock {
   readonly fsType = 'gofer';
   override readonly revalidates: boolean;
@@ -32,6 +35,8 @@ export class GoferSuperBlock extends SuperBlock {
   private readonly inodes = new Map<number | string, GoferInode>();
   private rootDevMajor = 0;
   private rootDevMinor = 0;
+  /** Host devices met besides the root's. */
+  private readonly devices: number[] = [];
   private readonly listed = new Set<GoferDir>();
   private listedEntries = 0;
 
@@ -106,6 +111,19 @@ export class GoferSuperBlock extends SuperBlock {
   private keyOf(a: GoferAttr): number | string {
     if (a.devMajor === this.rootDevMajor && a.devMinor === this.rootDevMinor) return a.ino;
     return `${a.devMajor}:${a.devMinor}:${a.ino}`;
+  }
+
+  /**
+   * Inode number that the guest sees. An export may span host file systems (the roots of several have number 2): each but
+   * the first has a range of its own, or find(1) would take a mount point for its ancestor.
+   */
+  inoOf(a: GoferAttr): number {
+    if (a.devMajor === this.rootDevMajor && a.devMinor === this.rootDevMinor) return a.ino;
+    if (a.ino >= DEVICE_INO) return a.ino;
+    const device = a.devMajor * 0x100000 + a.devMinor;
+    let n = this.devices.indexOf(device);
+    if (n < 0) n = this.devices.push(device) - 1;
+    return a.ino + (n + 1) * DEVICE_INO;
   }
 
   /** The VFS knows `inode` no more. */

@@ -165,7 +165,7 @@ describe('overlay', () => {
         for (const { text, run } of ops) expect([text, run(b)]).toEqual([text, run(a)]);
         expect(dump(b)).toEqual(dump(a));
       }),
-      { numRuns: 400 },
+      { numRuns: 150 },
     );
   });
 
