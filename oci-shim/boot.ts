@@ -60,6 +60,7 @@ export function boot(env: BootEnv): Kernel {
   const { config, platform } = env;
   const kernel = new Kernel(platform, makeSyscallTable());
   kernel.report = env.log;
+  if (config.pidsLimit > 0) kernel.tasksMax = config.pidsLimit;
   registerParts(kernel, env);
   const creds = initialCredentials(config.process);
   const mounts = mountAll(config, env.gofer, creds);

@@ -61,6 +61,8 @@ export interface SandboxConfig {
   maskedPaths: string[];
   readonlyPaths: string[];
   sysctl: Record<string, string>;
+  /** Most tasks at a time; 0: the kernel's default. */
+  pidsLimit: number;
   network: 'none' | 'host';
   /** null: off, []: all calls, else names. */
   strace: string[] | null;

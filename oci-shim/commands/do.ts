@@ -2,6 +2,7 @@
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
 import { Command } from 'commander';
+import { TASKS_MAX_DEFAULT } from '../../sentry/kernel/tasks-max.ts';
 import { CAP_LAST_CAP } from '../../sentry/auth/capability.ts';
 import { MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY } from '../../sentry/vfs/mount.ts';
 import type { GlobalOptions } from '../global-options.ts';
@@ -20,6 +21,7 @@ interface DoOptions {
   forceOverlay: string;
   memoryOverlay?: boolean;
   network: string;
+  pidsLimit: string;
   hostname?: string;
 }
 
@@ -42,6 +44,7 @@ export function doCommand(globals: () => GlobalOptions): Command {
     .option('--memory-overlay', 'keep writes to the root in memory (the default)')
     .option('--force-overlay <bool>', '"false": write through to the root instead of to memory', 'true')
     .option('--network <mode>', '"none": own loopback only; "host": sockets of the host’s network', 'none')
+    .option('--pids-limit <n>', 'most processes and threads at a time', String(TASKS_MAX_DEFAULT))
     .option('--hostname <name>', 'host name in the sandbox')
     .argument('[command...]', 'program and its arguments (default with --image: the image’s)')
     .passThroughOptions()
@@ -96,12 +99,21 @@ async function runDo(args: string[], options: DoOptions, globals: GlobalOptions)
     maskedPaths: [],
     readonlyPaths: [],
     sysctl: {},
+    pidsLimit: integerOption('--pids-limit', options.pidsLimit, 1, 32768),
     network: options.network,
     strace: globals.strace,
     debugLogFd: -1,
     exclusiveExports: exports.map((e) => e.exclusive),
   };
   launch(config, exports, globals);
+}
+
+function integerOption(name: string, value: string, min: number, max: number): number {
+  const n = Number(value);
+  if (!/^\d+$/.test(value) || n < min || n > max) {
+    throw new UserError(`${name} ${value}: must be a number from ${min} to ${max}`);
+  }
+  return n;
 }
 
 function rootDir(options: DoOptions): string {

@@ -65,6 +65,7 @@ export function loadBundle(id: string, dir: string, network: string, globals: Gl
     maskedPaths: linux.strings('maskedPaths'),
     readonlyPaths: linux.strings('readonlyPaths'),
     sysctl: linux.stringMap('sysctl'),
+    pidsLimit: pidsLimit(linux.optionalObject('resources')),
     network,
     strace: globals.strace,
     debugLogFd: -1,
@@ -72,6 +73,16 @@ export function loadBundle(id: string, dir: string, network: string, globals: Gl
   };
   config.exclusiveExports = exports.map((e) => e.exclusive);
   return { config, exports };
+}
+
+/**
+ * `resources`: the pids limit is enforced by the kernel of the sandbox. The others belong to the host's cgroups, which `run`
+ * does not make: they are refused rather than ignored. Device rules are what the sandbox does anyway: no host device.
+ */
+function pidsLimit(resources: Field | null): number {
+  if (resources === null) return 0;
+  resources.only(['pids', 'devices']);
+  return Math.max(0, resources.optionalObject('pids')?.integer('limit', 0, -1, 1 << 22) ?? 0);
 }
 
 function readConfig(bundle: string): unknown {

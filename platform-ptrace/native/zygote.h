@@ -44,6 +44,9 @@ static int zygote_spawn(int stub_fd, struct zygote *z) {
   if (pid == 0) {
     static char *argv[] = {(char *)"guest", NULL};
     static char *envp[] = {NULL};
+    // If memory runs out, guests go first.
+    int oom = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (oom >= 0 && write(oom, "500", 3) != 3) {} // a stricter value is in force
     // The same layout in every zygote: [vdso] and [vvar] above the stub.
     personality(ADDR_NO_RANDOMIZE);
     int stub = fcntl(stub_fd, F_DUPFD_CLOEXEC, 3);

@@ -14,6 +14,7 @@ import type { FdTable } from './fd-table.ts';
 import { futexExit } from './futex.ts';
 import { semExit } from './ipc/sem.ts';
 import { ProcessGroup, Session } from './job-control.ts';
+import { TASKS_MAX_DEFAULT } from './tasks-max.ts';
 import { ResourceLimits } from './limits.ts';
 import type { Namespaces } from './namespaces.ts';
 import { PidNamespace } from './pid-namespace.ts';
@@ -63,6 +64,8 @@ export class Kernel implements PlatformEvents {
   cpuCount = 1;
   /** Queued signals per real user (RLIMIT_SIGPENDING). */
   readonly pendingByUid = new Map<number, number>();
+  /** Most tasks at a time in the whole sandbox (pids cgroup's pids.max). */
+  tasksMax = TASKS_MAX_DEFAULT;
   /** Tasks per real user (RLIMIT_NPROC). */
   readonly tasksByUid = new Map<number, number>();
 

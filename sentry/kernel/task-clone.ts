@@ -99,7 +99,7 @@ function checkCount(t: Task): number {
   if (n >= t.group.limits.cur(RLIMIT_NPROC) && c.uid !== 0) {
     if (!c.has(CAP_SYS_RESOURCE) && !c.has(CAP_SYS_ADMIN)) return -EAGAIN;
   }
-  return t.kernel.pidNs.count >= t.kernel.pidNs.pidMax ? -EAGAIN : 0;
+  return t.kernel.pidNs.count >= t.kernel.tasksMax ? -EAGAIN : 0;
 }
 
 /** clone(2) and its kin. SYS_DETACHED: the platform is making the thread, the caller is resumed when it exists. */
