@@ -11,11 +11,12 @@ const window = Buffer.alloc(32 * 1024);
 let windowStart = 0;
 let windowEnd = 0;
 
+const page = Buffer.alloc(4096);
+
 /** The list at `addr`, or −EFAULT, −E2BIG. A null pointer is an empty list (Linux allows it). */
 export function readStrings(t: Task, addr: number): string[] | number {
   const list: string[] = [];
   if (addr === 0) return list;
-  const page = Buffer.alloc(4096);
   let at = addr;
   let bytes = 0;
   windowEnd = 0;

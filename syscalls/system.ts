@@ -1,5 +1,4 @@
 /** Facts about the machine and small services: sysinfo, getrandom, syslog. Linux: kernel/sys.c, drivers/char/random.c. */
-import { randomFillSync } from 'node:crypto';
 import { totalmem } from 'node:os';
 import { EFAULT, EINVAL, EPERM } from '../sentry/abi/errno.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
@@ -16,6 +15,7 @@ import {
 } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import { clockNs } from '../sentry/host/sys.ffi.ts';
+import { fillRandom } from '../sentry/lib/random.ts';
 import { CLOCK_BOOTTIME } from '../sentry/time/clock.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 
@@ -38,7 +38,7 @@ function sysGetrandom(t: Task, a: SyscallArgs): SysResult {
   // "Requests of up to 256 bytes will always return as many bytes as requested"; larger ones end at a signal.
   while (done < len && !(done >= 256 && t.interrupted)) {
     const n = Math.min(len - done, pool.length);
-    randomFillSync(pool, 0, n);
+    fillRandom(pool, 0, n);
     const copied = t.mem.copyOutPartial(addr + done, pool, 0, n);
     if (copied < 0) return done > 0 ? done : -EFAULT;
     done += copied;

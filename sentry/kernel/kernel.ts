@@ -327,7 +327,8 @@ export class Kernel implements PlatformEvents {
   onDeath(ctx: Context, signo: number, reason: string): void {
     const t = ctx.task as Task | null;
     if (t === null || t.state === TASK_DEAD) return;
-    t.ctxGone = true;
+    // An exec in progress has a context that is not the task's yet.
+    if (ctx === t.ctx) t.ctxGone = true;
     if (reason !== '') this.report(`pid ${t.tgid} (${t.comm}): ${reason}`);
     groupExit(t.group, signo > 0 ? signo : SIGKILL);
     exitTask(t, t.group.exitStatus);

@@ -2,11 +2,11 @@
  * Builds the address space of a program in a fresh host space: segments, heap, stack, vDSO (fs/binfmt_elf.c
  * load_elf_binary()). Queues orders on the new context; the caller runs them and then writes `writes`.
  */
-import { randomFillSync } from 'node:crypto';
 import { ENOEXEC, ENOMEM } from '../abi/errno.ts';
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from '../abi/mman.ts';
 import { auxVector } from '../host/sys.ffi.ts';
 import { PAGE_SIZE, TASK_SIZE, pageDown, pageOffset, pageUp } from '../lib/addr.ts';
+import { random48 } from '../lib/random.ts';
 import { FileBacking } from '../mm/backing.ts';
 import {
   MemoryManager,
@@ -88,10 +88,7 @@ function abandon(mm: MemoryManager, errno: number): number {
 
 /** A page-aligned random number below `range`. */
 function randomPages(range: number, randomize: boolean): number {
-  if (!randomize) return 0;
-  const b = Buffer.alloc(6);
-  randomFillSync(b);
-  return pageDown(b.readUIntLE(0, 6) % range);
+  return randomize ? pageDown(random48() % range) : 0;
 }
 
 function makeMemory(o: LoadOptions): MemoryManager {
@@ -130,6 +127,8 @@ function interpreterBias(mm: MemoryManager, image: ElfImage): number {
   return at < 0 ? -ENOMEM : at - low;
 }
 
+/** Less than a page is zeroed behind a segment. */
+const ZEROS = new Uint8Array(PAGE_SIZE);
 const unused: PendingChange = { kind: 'none', start: 0, value: 0 };
 
 function mapSegments(
@@ -170,7 +169,7 @@ function mapSegment(
     mapVma(mm, o, new Vma(start, anonStart, s.prot, flags, backing, backing === null ? 0 : offset), unused);
     const tail = Math.min(anonStart, s.vaddr + bias + s.memsz) - fileEnd;
     if (tail > 0 && (s.prot & PROT_WRITE) !== 0)
-      writes.push({ addr: fileEnd, bytes: new Uint8Array(anonStart - fileEnd) });
+      writes.push({ addr: fileEnd, bytes: ZEROS.subarray(0, anonStart - fileEnd) });
   }
   if (memEnd > anonStart) mapVma(mm, o, new Vma(anonStart, memEnd, s.prot, flags, null, 0), unused);
   return 0;

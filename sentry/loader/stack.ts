@@ -1,6 +1,6 @@
 /** The initial stack of a program: strings, auxiliary vector, pointers (fs/exec.c, binfmt_elf.c create_elf_tables()). */
-import { randomFillSync } from 'node:crypto';
 import { E2BIG } from '../abi/errno.ts';
+import { fillRandom } from '../lib/random.ts';
 
 /** MAX_ARG_STRLEN: 32 pages, the NUL included. */
 export const MAX_ARG_STRLEN = 131072;
@@ -72,7 +72,7 @@ export function buildStack(r: StackRequest): StackImage {
   const envStart = execfn - envBytes;
   const argStart = envStart - argBytes;
   const random = Buffer.alloc(18);
-  randomFillSync(random);
+  fillRandom(random, 0, random.length);
   // arch_align_stack(): up to 8 KiB of random displacement.
   const displaced = argStart - (random.readUInt16LE(16) % 8192);
   const platform = displaced - (displaced % 16) - 16;
