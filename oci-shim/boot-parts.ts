@@ -11,6 +11,7 @@ import { registerConsole } from '../sentry/fsimpl/tty/host-tty.ts';
 import { processUsage } from '../sentry/kernel/cpu-time.ts';
 import type { Kernel } from '../sentry/kernel/kernel.ts';
 import { installUnixPaths } from '../syscalls/unix-paths.ts';
+import { installSocketTables } from '../sentry/socket/proc-net.ts';
 import { registerFileSystem } from '../sentry/vfs/fs-types.ts';
 import { installTerminals } from '../syscalls/terminals.ts';
 
@@ -27,6 +28,7 @@ export function registerParts(kernel: Kernel, env: { host: HostFacts }): void {
   registerMqueue();
   registerConsole();
   installTerminals();
+  installSocketTables(kernel);
   installUnixPaths();
   setTmpfsMemoryTotal(env.host.memTotal);
   registerFileSystem({

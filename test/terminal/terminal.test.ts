@@ -91,6 +91,12 @@ describe.each(platforms)('on %s', (platform) => {
     expect(screen).toContain('echoctl');
   });
 
+  test('nothing can be typed into the host terminal', async () => {
+    const perl = `for (0x5412, 0x541c, 0x5423) { $c = "x\\0\\0\\0"; print ioctl(STDIN, $_, $c) ? "done" : "refused", " " }`;
+    const { screen } = await onTerminal(`${run} perl -e '${perl}'`, []);
+    expect(screen).toBe('refused refused refused ');
+  });
+
   test('programs make terminals of their own', async () => {
     const { screen, status } = await onTerminal(`${run} script -qec "tty; stty size; exit 5" /dev/null`, []);
     expect(screen).toBe('/dev/pts/0\n24 80\n');
