@@ -38,6 +38,14 @@ static void bring_up_loopback(void) {
   set_sysctl("/proc/sys/net/ipv4/ping_group_range", "0 0");
 }
 
+// Of the own network namespace; failure costs the guest that feature only.
+static void set_net_sysctl(const char *path, const char *value) {
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  if (write(fd, value, strlen(value)) < 0) errno = 0;
+  close(fd);
+}
+
 static void sentry_main(void) __attribute__((noreturn));
 static void sentry_main(void) {
   int null_fd, log_fd;
@@ -123,7 +131,12 @@ void init_main(void) {
   die_with_parent();
   setsid();
   if (chdir("/") < 0) die("chdir /");
-  if (!opt.host_network) bring_up_loopback();
+  if (!opt.host_network) {
+    bring_up_loopback();
+    // The sentry has no capability here; which guest may use which port is its own decision.
+    set_net_sysctl("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
+    set_net_sysctl("/proc/sys/net/ipv4/ping_group_range", "0 0");
+  }
   int tmpfs = make_tmpfs();
   pid_t sentry = fork();
   if (sentry < 0) die("fork");
