@@ -19,6 +19,7 @@ const NR_TGKILL = 234;
 const NEWBORN_MMAP = [AREA_ADDR, AREA_SIZE, 3, 0x11];
 /** Where clone puts a thread's stack, below the frame in its slot (stub.c, clone_thread). */
 const THREAD_STACK_GAP = 256;
+const DEPARTING_MAX = 128;
 
 type Done = (result: Context | number) => void;
 
@@ -36,6 +37,10 @@ export class Births {
   private readonly forks = new Map<SystrapContext, PendingFork>();
   /** Children by creator. */
   private readonly spawning = new Map<SystrapContext, SystrapContext>();
+  /** Sleeping threads that may be one of several newborns: tid → notification. */
+  private readonly unnamed = new Map<number, readonly [number, number]>();
+  /** Threads on their way out, with their processes; some may be gone already. */
+  private readonly departing = new Map<number, number>();
   /** Random numbers for newborns, not to be guessed by other guests. */
   private readonly nonces = new Uint32Array(64);
   private nonceCount = 0;
@@ -144,26 +149,66 @@ export class Births {
         platform.kill(parent.space, 'clone reported a thread that is not there');
         return;
       }
+      this.claimSleeper(child);
       done(child);
     });
     platform.counters.spawns++;
   }
 
-  /** Finds the context of a thread that sleeps before its creator has reported it. */
-  findNewThread(tid: number): SystrapContext | undefined {
+  /**
+   * The context of a thread that sleeps before its creator has reported it. With several births in its process it cannot
+   * be told yet whose it is: null, and its sleep is remembered until the report names it.
+   */
+  findNewThread(tid: number, idLo: number, idHi: number): SystrapContext | null | undefined {
+    if (this.departing.has(tid)) return undefined;
+    let found: SystrapContext | undefined;
     for (const child of this.spawning.values()) {
-      if (child.tid === 0 && this.learnThread(child, tid)) return child;
+      if (child.tid !== 0 || !this.isThreadOf(child, tid)) continue;
+      if (found !== undefined) {
+        this.unnamed.set(tid, [idLo, idHi]);
+        return null;
+      }
+      found = child;
     }
-    return undefined;
+    return found !== undefined && this.learnThread(found, tid) ? found : undefined;
+  }
+
+  /** A thread has been named by its creator: it may be asleep already. When no births are left, whoever else slept goes back. */
+  private claimSleeper(ctx: SystrapContext): void {
+    if (this.unnamed.size === 0) return;
+    const own = this.unnamed.get(ctx.tid);
+    if (own !== undefined) {
+      this.unnamed.delete(ctx.tid);
+      ctx.sleeping = true;
+      ctx.sleepIdLo = own[0];
+      ctx.sleepIdHi = own[1];
+    }
+    if (this.spawning.size > 0) return;
+    for (const [lo, hi] of this.unnamed.values()) this.platform.gate.wake(lo, hi);
+    this.unnamed.clear();
+  }
+
+  /** A thread has been told to exit: until it is gone it must not be taken for a newborn of its process. */
+  departs(ctx: SystrapContext): void {
+    this.departing.set(ctx.tid, ctx.space.pid);
+    if (this.departing.size < DEPARTING_MAX) return;
+    for (const [tid, pid] of this.departing) {
+      if (host.hostSyscall(NR_TGKILL, pid, tid, 0, 0, 0, 0) !== 0) this.departing.delete(tid);
+    }
+  }
+
+  private isThreadOf(ctx: SystrapContext, tid: number): boolean {
+    return host.hostSyscall(NR_TGKILL, ctx.space.pid, tid, 0, 0, 0, 0) === 0;
   }
 
   /** Takes `tid` for `ctx` if it is a thread of its process that nobody else has. */
   private learnThread(ctx: SystrapContext, tid: number): boolean {
     const { threads } = this.platform;
     if (tid <= 0 || threads.has(tid)) return false;
-    if (host.hostSyscall(NR_TGKILL, ctx.space.pid, tid, 0, 0, 0, 0) !== 0) return false;
+    if (!this.isThreadOf(ctx, tid)) return false;
     ctx.tid = tid;
     threads.set(tid, ctx);
+    this.departing.delete(tid);
     return true;
   }
 

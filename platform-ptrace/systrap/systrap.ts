@@ -311,10 +311,8 @@ export class SystrapPlatform implements Platform {
   }
 
   private onSleep(tid: number, idLo: number, idHi: number): void {
-    let ctx = this.threads.get(tid);
-    if (ctx === undefined) {
-      ctx = this.births.findNewThread(tid);
-    }
+    const ctx = this.threads.get(tid) ?? this.births.findNewThread(tid, idLo, idHi);
+    if (ctx === null) return; // Newborn: answered when its creator has named it.
     if (ctx === undefined) {
       this.gate.wake(idLo, idHi); // A thread that has been sent away, or one nobody knows.
       return;
@@ -523,6 +521,7 @@ export class SystrapPlatform implements Platform {
     if (ctx.tid === space.pid) {
       space.park(ctx);
     } else {
+      this.births.departs(ctx);
       ctx.leave();
       space.removeContext(ctx);
     }
