@@ -45,6 +45,11 @@ export function importRange(addr: number, len: number): number {
   return 0;
 }
 
+/** The range of read(2) and write(2), which check all of it before they cut it (vfs_read). 0 or −errno. */
+export function importBuffer(addr: number, len: number): number {
+  return addr + len > TASK_SIZE ? -EFAULT : importRange(addr, len);
+}
+
 /** import_iovec(): `n` struct iovec at `addr`. 0 or −errno. */
 export function importIovec(t: Task, addr: number, n: number): number {
   if (n < 0 || n > UIO_MAXIOV) return -EINVAL;

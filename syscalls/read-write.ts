@@ -16,7 +16,7 @@ import {
 import type { Task } from '../sentry/kernel/task.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
 import { endIo, fileAt, nonBlocking, readVec, writeVec, type IoWait } from './io.ts';
-import { importIovec, importRange } from './iovec.ts';
+import { importIovec, importBuffer } from './iovec.ts';
 
 // preadv2(2) flags (include/uapi/linux/fs.h).
 const RWF_HIPRI = 0x1;
@@ -44,7 +44,7 @@ function writable(t: Task, fdnum: number): FileDescription | null {
 function sysRead(t: Task, a: SyscallArgs): SysResult {
   const f = readable(t, a.int(0));
   if (f === null) return -EBADF;
-  const r = importRange(a.addr(1), a.size(2));
+  const r = importBuffer(a.addr(1), a.size(2));
   if (r < 0) return endIo(t.blockState as IoWait | null, r);
   return readVec(t, f, -1, nonBlocking(f), t.blockState as IoWait | null);
 }
@@ -52,7 +52,7 @@ function sysRead(t: Task, a: SyscallArgs): SysResult {
 function sysWrite(t: Task, a: SyscallArgs): SysResult {
   const f = writable(t, a.int(0));
   if (f === null) return -EBADF;
-  const r = importRange(a.addr(1), a.size(2));
+  const r = importBuffer(a.addr(1), a.size(2));
   if (r < 0) return endIo(t.blockState as IoWait | null, r);
   return writeVec(t, f, -1, nonBlocking(f), t.blockState as IoWait | null);
 }
@@ -86,7 +86,7 @@ function positioned(t: Task, fdnum: number, pos: number, write: boolean): FileDe
 function sysPread64(t: Task, a: SyscallArgs): SysResult {
   const f = positioned(t, a.int(0), a.long(3), false);
   if (typeof f === 'number') return f;
-  const r = importRange(a.addr(1), a.size(2));
+  const r = importBuffer(a.addr(1), a.size(2));
   if (r < 0) return endIo(t.blockState as IoWait | null, r);
   return readVec(t, f, a.long(3), nonBlocking(f), t.blockState as IoWait | null);
 }
@@ -94,7 +94,7 @@ function sysPread64(t: Task, a: SyscallArgs): SysResult {
 function sysPwrite64(t: Task, a: SyscallArgs): SysResult {
   const f = positioned(t, a.int(0), a.long(3), true);
   if (typeof f === 'number') return f;
-  const r = importRange(a.addr(1), a.size(2));
+  const r = importBuffer(a.addr(1), a.size(2));
   if (r < 0) return endIo(t.blockState as IoWait | null, r);
   return writeVec(t, f, a.long(3), nonBlocking(f), t.blockState as IoWait | null);
 }

@@ -32,15 +32,17 @@ interface Registration {
 
 export class HostPoller {
   readonly epollFd: number;
+  /** Edges of writability, apart: an edge reports everything that is ready, so reading and writing may not share one. */
+  private writeFd = -1;
   private readonly events = new HostBuffer(MAX_EVENTS * EVENT_SIZE);
+  private readonly writeEvents = new HostBuffer(MAX_EVENTS * EVENT_SIZE);
   private readonly one = new HostBuffer(EVENT_SIZE);
   private readonly byFd = new Map<number, Registration>();
   private readonly byId = new Map<number, HostReady>();
   private nextId = 1;
 
   constructor() {
-    this.epollFd = hostSyscall(NR_epoll_create1, EPOLL_CLOEXEC, 0, 0, 0, 0, 0);
-    if (this.epollFd < 0) throw new Error(`epoll_create1: errno ${-this.epollFd}`);
+    this.epollFd = newEpoll();
   }
 
   /** Starts to watch `fd`: 0, or −errno (−EPERM: the file is always ready). */
@@ -58,6 +60,21 @@ export class HostPoller {
     return reg === undefined ? -2 : this.ctl(EPOLL_CTL_MOD, fd, events, reg.id);
   }
 
+  /**
+   * Watches `fd` for edges: `events` among EPOLLIN, PRI, RDHUP, and EPOLLOUT, each reported when it comes about and not along
+   * with the other.
+   */
+  addEdges(fd: number, events: number, onReady: HostReady): number {
+    if (this.writeFd < 0) {
+      this.writeFd = newEpoll();
+      this.add(this.writeFd, HOST_EPOLLIN, () => this.deliver(this.writeFd));
+    }
+    const r = this.add(fd, (events & ~HOST_EPOLLOUT) | HOST_EPOLLET, onReady);
+    if (r < 0) return r;
+    const { id } = this.byFd.get(fd)!;
+    return this.ctl(EPOLL_CTL_ADD, fd, HOST_EPOLLOUT | HOST_EPOLLET, id, this.writeFd);
+  }
+
   /** Before the fd is closed. */
   remove(fd: number): void {
     const reg = this.byFd.get(fd);
@@ -65,18 +82,25 @@ export class HostPoller {
     this.byFd.delete(fd);
     this.byId.delete(reg.id);
     this.ctl(EPOLL_CTL_DEL, fd, 0, 0);
+    if (this.writeFd >= 0) this.ctl(EPOLL_CTL_DEL, fd, 0, 0, this.writeFd);
   }
 
   /** Delivers what is ready now without waiting; returns the number of events. */
   run(): number {
+    return this.deliver(this.epollFd);
+  }
+
+  private deliver(epollFd: number): number {
+    // Callbacks may run the poller of writability: the events have to be its own.
+    const events = epollFd === this.writeFd ? this.writeEvents : this.events;
     let total = 0;
     for (;;) {
-      const n = hostSyscall(NR_epoll_wait, this.epollFd, this.events.addr, MAX_EVENTS, 0, 0, 0);
+      const n = hostSyscall(NR_epoll_wait, epollFd, events.addr, MAX_EVENTS, 0, 0, 0);
       if (n <= 0) return total;
       for (let i = 0; i < n; i++) {
         const at = i * EVENT_SIZE;
-        const onReady = this.byId.get(this.events.view.getUint32(at + 4, true));
-        if (onReady !== undefined) onReady(this.events.view.getUint32(at, true));
+        const onReady = this.byId.get(events.view.getUint32(at + 4, true));
+        if (onReady !== undefined) onReady(events.view.getUint32(at, true));
       }
       total += n;
       // Level-triggered registrations stay ready: one round, unless the buffer was full.
@@ -84,12 +108,18 @@ export class HostPoller {
     }
   }
 
-  private ctl(op: number, fd: number, events: number, id: number): number {
+  private ctl(op: number, fd: number, events: number, id: number, epollFd = this.epollFd): number {
     this.one.view.setUint32(0, events >>> 0, true);
     this.one.view.setUint32(4, id, true);
     this.one.view.setUint32(8, 0, true);
-    return hostSyscall(NR_epoll_ctl, this.epollFd, op, fd, this.one.addr, 0, 0);
+    return hostSyscall(NR_epoll_ctl, epollFd, op, fd, this.one.addr, 0, 0);
   }
+}
+
+function newEpoll(): number {
+  const fd = hostSyscall(NR_epoll_create1, EPOLL_CLOEXEC, 0, 0, 0, 0, 0);
+  if (fd < 0) throw new Error(`epoll_create1: errno ${-fd}`);
+  return fd;
 }
 
 let instance: HostPoller | null = null;

@@ -18,7 +18,6 @@ import {
 } from '../../host/file-io.ffi.ts';
 import { HostBuffer } from '../../host/memory.ffi.ts';
 import {
-  HOST_EPOLLET,
   HOST_EPOLLIN,
   HOST_EPOLLOUT,
   HOST_EPOLLPRI,
@@ -186,8 +185,8 @@ export class HostStream extends HostFile {
   /** Registers with the poller at the first time somebody may wait; edges reach `waiters`. */
   protected watchHost(): void {
     if (this.watch >= 0) return;
-    const mask = HOST_EPOLLIN | HOST_EPOLLOUT | HOST_EPOLLPRI | HOST_EPOLLRDHUP | HOST_EPOLLET;
-    const r = hostPoller().add(this.hostFd, mask, (events) => this.onHostReady(events));
+    const mask = HOST_EPOLLIN | HOST_EPOLLOUT | HOST_EPOLLPRI | HOST_EPOLLRDHUP;
+    const r = hostPoller().addEdges(this.hostFd, mask, (events) => this.onHostReady(events));
     this.watch = r < 0 ? 1 : 0;
   }
 

@@ -17,7 +17,7 @@ import * as S from '../../abi/socket.ts';
 import { ioctl as hostIoctl, pollNow } from '../../host/file-io.ffi.ts';
 import { HostBuffer } from '../../host/memory.ffi.ts';
 import * as net from '../../host/net.ffi.ts';
-import { HOST_EPOLLET, hostPoller } from '../../host/poller.ffi.ts';
+import { hostPoller } from '../../host/poller.ffi.ts';
 import { close } from '../../host/sys.ffi.ts';
 import { hostAddressOf } from '../../usermem/io-buffer.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
@@ -70,7 +70,7 @@ export class HostSocket extends Socket {
   private watch(): void {
     if (this.watched) return;
     this.watched = true;
-    hostPoller().add(this.hostFd, WATCHED | HOST_EPOLLET, (events) => {
+    hostPoller().addEdges(this.hostFd, WATCHED, (events) => {
       let e = events & (WATCHED | W.EPOLLERR | W.EPOLLHUP);
       if ((e & W.EPOLLIN) !== 0) e |= W.EPOLLRDNORM;
       if ((e & W.EPOLLOUT) !== 0) e |= W.EPOLLWRNORM;
