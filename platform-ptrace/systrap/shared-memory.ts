@@ -18,30 +18,49 @@ const MAP_SHARED = 0x01;
 const MAP_FIXED = 0x10;
 const IDLE_FLAGS = 0x4022; // MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
 const CHUNK_WORDS = CHUNK_SIZE / 4;
+/**
+ * Chunks in the view to begin with, enough for most sandboxes: V8 collects garbage when it is shown tens of MiB
+ * of outside memory at once, which would cost every start of a sandbox some milliseconds.
+ */
+const FIRST_CHUNKS = 24;
 /** Below this many bytes a loop is cheaper than a temporary subarray. */
 const LOOP_COPY_MAX = 48;
 
 export class SharedMemory {
   private readonly addr: number;
-  private readonly i32: Int32Array;
-  private readonly u8: Uint8Array;
+  private readonly chunks: number;
+  private i32!: Int32Array;
+  private u8!: Uint8Array;
+  private viewed = 0;
   private readonly freeChunks: number[] = [];
 
   /** Room for `chunks` chunks. */
   constructor(chunks: number) {
     const size = chunks * CHUNK_SIZE;
     assert(size < 0x80000000, 'byte offsets into the window fit 31 bits');
+    this.chunks = chunks;
     this.addr = host.mmap(0, size, PROT_READ, IDLE_FLAGS, -1, 0);
     assert(this.addr > 0, 'address space for the slot window');
-    const buffer = viewHostMemory(this.addr, size);
+    this.view(Math.min(chunks, FIRST_CHUNKS));
+  }
+
+  /** Makes the first `chunks` chunks accessible. */
+  private view(chunks: number): void {
+    const buffer = viewHostMemory(this.addr, chunks * CHUNK_SIZE);
     this.i32 = new Int32Array(buffer);
     this.u8 = new Uint8Array(buffer);
-    for (let i = chunks - 1; i >= 0; i--) this.freeChunks.push(i * CHUNK_WORDS);
+    for (let i = chunks - 1; i >= this.viewed; i--) this.freeChunks.push(i * CHUNK_WORDS);
+    this.viewed = chunks;
+  }
+
+  private takeChunk(): number | undefined {
+    if (this.freeChunks.length === 0 && this.viewed < this.chunks) this.view(this.chunks);
+    return this.freeChunks.pop();
   }
 
   /** Creates an area and maps its first chunk. Returns the descriptor or −errno; the chunk is at `takenChunk`. */
   createArea(): number {
-    const chunk = this.freeChunks.pop();
+    const chunk = this.takeChunk();
     if (chunk === undefined) return -ENOMEM;
     const fd = areaCreate(this.addr + chunk * 4, CHUNK_SIZE, AREA_SIZE);
     if (fd < 0) this.freeChunks.push(chunk);
@@ -54,7 +73,7 @@ export class SharedMemory {
 
   /** Maps chunk number `index` of an area. Word index or −errno. */
   mapChunk(areaFd: number, index: number): number {
-    const chunk = this.freeChunks.pop();
+    const chunk = this.takeChunk();
     if (chunk === undefined) return -ENOMEM;
     const r = host.mmap(
       this.addr + chunk * 4,

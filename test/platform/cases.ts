@@ -131,6 +131,23 @@ export const cases: Record<string, (h: Harness) => void> = {
     expectEqual(t.reports, [16000], 'count');
   },
 
+  'more processes than are commonly there': (h) => {
+    const { threads } = serveProcesses(h);
+    const inner = h.extra;
+    const held: Context[] = [];
+    h.extra = (ctx) => {
+      if (ctx.sysno === 484 && held.length < 150) held.push(ctx);
+      else if (ctx.sysno === 484) ctx.resumeSyscall(1);
+      else inner(ctx);
+    };
+    const t = h.start('many');
+    expectEqual(h.finish(t, 60_000), 0, 'exit status');
+    h.run(() => held.length === 150, 60_000, 'all processes');
+    for (const ctx of held) ctx.resumeSyscall(1);
+    h.run(() => threads.every((x) => x.exited === 0), 60_000, 'their ends');
+    expectEqual(threads.length, 150, 'processes');
+  },
+
   'more threads than one chunk of slots holds': (h) => {
     serveProcesses(h);
     const t = h.start('crowd');
