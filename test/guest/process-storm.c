@@ -16,6 +16,7 @@ static void *busy(void *arg) {
     for (volatile int i = 0; i < 20000; i++) {}
     getppid();
   }
+  return NULL;
 }
 
 static void *forker(void *arg) {
@@ -38,6 +39,7 @@ static void *threader(void *arg) {
     pthread_t t;
     if (pthread_create(&t, NULL, nothing, NULL) == 0) pthread_join(t, NULL);
   }
+  return NULL;
 }
 
 static void *sleeper(void *arg) {
@@ -46,14 +48,12 @@ static void *sleeper(void *arg) {
     struct timespec ts = {0, 500000};
     nanosleep(&ts, NULL);
   }
+  return NULL;
 }
 
 static void victim(int round) {
   void *(*bodies[])(void *) = {busy, forker, threader, sleeper};
-  struct sigaction sa = {.sa_handler = handler, .sa_flags = round & 1 ? SA_RESTART : 0};
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  sigaction(SIGUSR1, &sa, NULL);
-  sigaction(SIGRTMIN, &sa, NULL);
   for (int i = 0; i < 4; i++) {
     pthread_t t;
     pthread_create(&t, NULL, bodies[i], NULL);
@@ -67,10 +67,14 @@ static void victim(int round) {
 
 int main(void) {
   for (int round = 0; round < 15; round++) {
+    // Inherited, so that no signal comes too early.
+    struct sigaction sa = {.sa_handler = handler, .sa_flags = round & 1 ? SA_RESTART : 0};
+    sigaction(SIGUSR1, &sa, NULL);
+    sigaction(SIGRTMIN, &sa, NULL);
     pid_t p = fork();
     if (p == 0) victim(round);
     for (int i = 0; i < 40; i++) {
-      static const int sigs[] = {SIGUSR1, SIGRTMIN, SIGSTOP, SIGCONT, SIGCONT};
+      const int sigs[] = {SIGUSR1, SIGRTMIN, SIGSTOP, SIGCONT, SIGCONT};
       // A program fresh from exec has no handlers.
       kill(p, sigs[round % 5 == 4 ? 2 + rand() % 3 : rand() % 5]);
       if (rand() % 3 == 0) sleep_ms(rand() % 3);
