@@ -201,7 +201,7 @@ describe.each([
     for (const fd of readdirSync(`/proc/${box.sentry}/fd`)) {
       const target = readlinkSync(`/proc/${box.sentry}/fd/${fd}`);
       const known =
-        /^(socket:|pipe:|\/memfd:|anon_inode:(\[(eventfd|eventpoll|pidfd|timerfd|signalfd)\]|seccomp))/;
+        /^(socket:|pipe:|\/memfd:|anon_inode:(\[(eventfd|eventpoll|pidfd|timerfd|signalfd)\]|inotify|seccomp))/;
       if (known.test(target) || target === '/dev/null' || target === readlinkSync('/proc/self/fd/2'))
         continue;
       const donated = statSync(`/proc/${box.sentry}/fd/${fd}`);
