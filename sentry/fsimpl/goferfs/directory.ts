@@ -17,7 +17,7 @@ const RENAME_EXCHANGE = 2;
 /** After so many absent names the whole directory is listed, so that further ones need no message. */
 const MISSES_BEFORE_LISTING = 3;
 /** Longer listings are not kept. */
-const LISTING_MAX = 20_000;
+const LISTING_MAX = 32_768;
 
 const found: GoferAttr[] = [];
 let tmpfiles = 0;
@@ -25,7 +25,7 @@ let tmpfiles = 0;
 /** Look-ups after which a shared directory is watched. */
 const USES_BEFORE_WATCH = 2;
 /** Names of a watched directory that are kept. */
-const KNOWN_MAX = 8192;
+const KNOWN_MAX = 32_768;
 const UNTRIED = -1;
 const NO_WATCH = -2;
 
@@ -83,7 +83,14 @@ export class GoferDir extends GoferInode implements WatchedDir {
 
   private learn(name: string, inode: GoferInode | null): void {
     if (this.watch < 0) return;
-    if (this.known.size >= KNOWN_MAX) this.known.clear();
+    if (inode === null) this.gofer.watcher!.countAbsent();
+    if (this.known.size >= KNOWN_MAX) {
+      // A Map keeps insertion order: the oldest goes.
+      for (const oldest of this.known.keys()) {
+        this.known.delete(oldest);
+        break;
+      }
+    }
     this.known.set(name, inode);
   }
 
@@ -153,7 +160,11 @@ export class GoferDir extends GoferInode implements WatchedDir {
     const entries = this.gofer.client.readdir(id, withAttrs && this.trusted);
     if (typeof entries === 'number' || !this.trusted) return entries;
     this.dropListing();
-    if (entries.length > LISTING_MAX) return entries;
+    if (entries.length > LISTING_MAX) {
+      // Nor read again because of absent names.
+      this.misses = -Infinity;
+      return entries;
+    }
     const map = new Map<string, GoferDirent>();
     for (const e of entries) map.set(e.name, e);
     this.listing = map;

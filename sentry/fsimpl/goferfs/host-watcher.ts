@@ -28,6 +28,8 @@ export interface WatchedDir {
 
 /** Watches count against a limit that all programs of a host user share (fs.inotify.max_user_watches). */
 const WATCHES_MAX = 2048;
+/** A guest can ask for any number of names that are not there. */
+const ABSENT_MAX = 65536;
 const EVENT_SIZE = 16;
 
 const buffer = new HostBuffer(16 * 1024);
@@ -38,6 +40,7 @@ export class HostWatcher {
   private readonly fd: number;
   private readonly dirs = new Map<number, WatchedDir[]>();
   private count = 0;
+  private absent = 0;
 
   private constructor(client: GoferClient) {
     this.client = client;
@@ -75,6 +78,12 @@ export class HostWatcher {
     this.count--;
     if (same.length === 1) this.dirs.delete(watch);
     else same.splice(at, 1);
+  }
+
+  /** A watched directory remembers one more absent name. Too many of them, and everything is forgotten. */
+  countAbsent(): void {
+    if (++this.absent <= ABSENT_MAX) return;
+    this.distrustAll();
   }
 
   /** Takes in what has happened. */
@@ -127,6 +136,7 @@ export class HostWatcher {
   }
 
   private distrustAll(): void {
+    this.absent = 0;
     for (const dirs of this.dirs.values()) for (const dir of dirs) dir.distrust(false);
   }
 }

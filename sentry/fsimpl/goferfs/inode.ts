@@ -29,8 +29,11 @@ export abstract class GoferInode extends Inode {
   suspect = false;
   /** Shared caching: the attributes came with a look-up that nobody has used yet. */
   protected fresh = true;
-  /** Identity, and the gofer's id: 0 until it is needed. */
-  private readonly first: GoferAttr;
+  /** Identity: host device and inode number, and the birth time that tells a new file from an old one of this number. */
+  private readonly key: number | string;
+  private readonly birthSec: number;
+  private readonly birthNsec: number;
+  /** The gofer's id: 0 until it is needed. */
   private id: number;
 
   constructor(sb: GoferSuperBlock, attr: GoferAttr, parent: GoferDir | null, name: string) {
@@ -38,17 +41,18 @@ export abstract class GoferInode extends Inode {
     this.gofer = sb;
     this.parent = parent;
     this.name = name;
-    this.first = attr;
+    this.key = sb.keyOf(attr);
+    this.birthSec = attr.btimeSec;
+    this.birthNsec = attr.btimeNsec;
     this.id = attr.id;
     this.apply(attr);
   }
 
   isSame(attr: GoferAttr): boolean {
-    const { first } = this;
     return (
       (this.mode & S_IFMT) === (attr.mode & S_IFMT) &&
-      first.btimeSec === attr.btimeSec &&
-      first.btimeNsec === attr.btimeNsec
+      this.birthSec === attr.btimeSec &&
+      this.birthNsec === attr.btimeNsec
     );
   }
 
@@ -64,7 +68,7 @@ export abstract class GoferInode extends Inode {
     this.atime = { sec: attr.atimeSec, nsec: attr.atimeNsec };
     this.mtime = { sec: attr.mtimeSec, nsec: attr.mtimeNsec };
     this.ctime = { sec: attr.ctimeSec, nsec: attr.ctimeNsec };
-    if (attr.hasBtime) this.btime = { sec: attr.btimeSec, nsec: attr.btimeNsec };
+    if (attr.hasBtime && this.btime === null) this.btime = { sec: attr.btimeSec, nsec: attr.btimeNsec };
     if (attr.id !== 0) this.id = attr.id;
     this.stale = false;
     this.suspect = false;
@@ -90,7 +94,7 @@ export abstract class GoferInode extends Inode {
     const r = this.gofer.client.walk(dir, [this.name], found);
     if (r < 0) return r === -ENOENT ? -ESTALE : r;
     const attr = found[0];
-    if (attr.ino !== this.first.ino || !this.isSame(attr)) {
+    if (this.gofer.keyOf(attr) !== this.key || !this.isSame(attr)) {
       this.gofer.client.forget(attr.id);
       return -ESTALE;
     }
@@ -138,7 +142,7 @@ export abstract class GoferInode extends Inode {
     }
     const attr = this.gofer.client.getattr(this.id);
     if (typeof attr === 'number') return attr;
-    if (attr.ino !== this.first.ino) return -EIO;
+    if (this.gofer.keyOf(attr) !== this.key) return -EIO;
     this.apply(attr);
     this.fresh = false;
     return 0;
@@ -223,7 +227,7 @@ export abstract class GoferInode extends Inode {
   override evict(): void {
     if (this.gofer.root === this) return;
     this.parent?.forgetKnown(this);
-    this.gofer.forget(this, this.first);
+    this.gofer.forget(this, this.key);
     if (this.id === 0) return;
     this.gofer.client.forget(this.id);
     this.id = 0;

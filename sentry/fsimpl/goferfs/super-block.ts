@@ -18,7 +18,7 @@ import { GoferInode, GoferLink } from './inode.ts';
 import { GoferRegular } from './regular.ts';
 
 /** Directory entries kept in listings of one super block; beyond it all listings are dropped. */
-const LISTED_MAX = 200_000;
+const LISTED_MAX = 50_000;
 
 /** Distance between the inode numbers of host devices under one export. */
 const DEVICE_INO = 2 ** 36;
@@ -108,7 +108,8 @@ export class GoferSuperBlock extends SuperBlock {
     }
   }
 
-  private keyOf(a: GoferAttr): number | string {
+  /** What identifies an inode of the host: its number, with the device where that is another one. */
+  keyOf(a: GoferAttr): number | string {
     if (a.devMajor === this.rootDevMajor && a.devMinor === this.rootDevMinor) return a.ino;
     return `${a.devMajor}:${a.devMinor}:${a.ino}`;
   }
@@ -127,8 +128,7 @@ export class GoferSuperBlock extends SuperBlock {
   }
 
   /** The VFS knows `inode` no more. */
-  forget(inode: GoferInode, attr: GoferAttr): void {
-    const key = this.keyOf(attr);
+  forget(inode: GoferInode, key: number | string): void {
     if (this.inodes.get(key) === inode) this.inodes.delete(key);
   }
 
