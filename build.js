@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Builds dist/: the executable runsc-ts, the bundles of sentry and gofer, and the native parts, side by side.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   copyFileSync,
@@ -91,23 +91,59 @@ const common = {
   external: ['@koromix/koffi-linux-x64'],
   logLevel: 'warning',
 };
-for (const [entry, outfile] of [
-  ['oci-shim/sentry-main.ts', 'sentry.cjs'],
-  ['gofer/main.ts', 'gofer.cjs'],
-]) {
-  if (existsSync(`${root}/${entry}`))
-    await build({ ...common, entryPoints: [entry], outfile: `dist/${outfile}` });
+/**
+ * Runs NAME.js beside itself with V8's code cache NAME.cache: at start most of the time is compilation. A cache that this
+ * version of Node does not accept is ignored.
+ */
+function loader(name) {
+  return `'use strict';
+const { readFileSync } = require('node:fs');
+const { Script } = require('node:vm');
+const file = require('node:path').join(__dirname, '${name}.js');
+const source = readFileSync(file, 'latin1');
+let cachedData;
+try {
+  cachedData = readFileSync(file.slice(0, -2) + 'cache');
+} catch {
+  // Compiled without.
 }
-const docs = await build({ ...common, entryPoints: ['syscalls/docs.ts'], write: false });
-const docsFile = `${dist}/.docs.cjs`;
-writeFileSync(docsFile, docs.outputFiles[0].contents);
-writeFileSync(`${dist}/syscalls.json`, JSON.stringify(require(docsFile).syscallDocs()));
-rmSync(docsFile);
-if (existsSync(`${root}/oci-shim/cli.ts`)) {
-  const banner = { js: `#!/usr/bin/env node\n${common.banner.js}` };
-  await build({ ...common, banner, entryPoints: ['oci-shim/cli.ts'], outfile: 'dist/runsc-ts.cjs' });
-  // No extension: node takes it as CommonJS, because dist/package.json says so.
-  renameSync(`${dist}/runsc-ts.cjs`, `${dist}/runsc-ts`);
-  chmodSync(`${dist}/runsc-ts`, 0o755);
+const script = new Script('(function (exports, require, module, __filename, __dirname) {' + source + '\\n})', { filename: file, cachedData });
+script.runInThisContext()(exports, require, module, file, __dirname);
+`;
+}
+
+/** Compiles dist/NAME.js once, running it with `args`, and keeps what V8 made of it. */
+function writeCodeCache(name, args) {
+  const program = `
+const { readFileSync, writeFileSync } = require('node:fs');
+const file = process.argv[1];
+const wrapped = '(function (exports, require, module, __filename, __dirname) {' + readFileSync(file, 'latin1') + '\\n})';
+const script = new (require('node:vm').Script)(wrapped, { filename: file });
+process.on('exit', () => writeFileSync(file.slice(0, -2) + 'cache', script.createCachedData()));
+const m = { exports: {} };
+script.runInThisContext()(m.exports, require('node:module').createRequire(file), m, file, require('node:path').dirname(file));
+`;
+  rmSync(`${dist}/${name}.cache`, { force: true });
+  spawnSync(process.execPath, ['-e', program, `${dist}/${name}.js`, ...args], {
+    stdio: 'ignore',
+    timeout: 60_000,
+  });
+}
+
+await build({ ...common, entryPoints: ['syscalls/docs.ts'], outfile: 'dist/.docs.cjs' });
+writeFileSync(`${dist}/syscalls.json`, JSON.stringify(require(`${dist}/.docs.cjs`).syscallDocs()));
+rmSync(`${dist}/.docs.cjs`);
+for (const [entry, name, target, args] of [
+  ['oci-shim/sentry-main.ts', 'sentry', 'sentry.cjs', []],
+  ['gofer/main.ts', 'gofer', 'gofer.cjs', []],
+  ['oci-shim/cli.ts', 'cli', 'runsc-ts', ['--version']],
+]) {
+  await build({ ...common, entryPoints: [entry], outfile: `dist/${name}.js` });
+  writeCodeCache(name, args);
+  const shebang = target === 'runsc-ts' ? '#!/usr/bin/env node\n' : '';
+  // No extension: node takes runsc-ts as CommonJS, because dist/package.json says so.
+  writeFileSync(`${dist}/.${target}.tmp`, shebang + loader(name));
+  chmodSync(`${dist}/.${target}.tmp`, 0o755);
+  renameSync(`${dist}/.${target}.tmp`, `${dist}/${target}`);
 }
 writeFileSync(`${dist}/package.json`, '{ "type": "commonjs" }\n');
