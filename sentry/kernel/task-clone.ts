@@ -143,6 +143,8 @@ function newThreadGroup(t: Task, a: CloneArgs, pid: Pid): ThreadGroup {
   const child = new ThreadGroup(t.kernel, pid, handlers, g.processGroup, g.limits.clone());
   child.exitSignal = a.exitSignal;
   child.oomScoreAdj = g.oomScoreAdj;
+  child.oomScoreAdjMin = g.oomScoreAdjMin;
+  child.coredumpFilter = g.coredumpFilter;
   if (has(a.flags, CLONE_PARENT)) {
     child.parent = g.parent;
     child.parentTask = g.parentTask;

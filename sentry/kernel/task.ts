@@ -199,6 +199,11 @@ export class Task implements CallContext {
     return this.state === TASK_BLOCKED;
   }
 
+  /** Waits for its vfork child, which no signal ends. */
+  get inVfork(): boolean {
+    return this.state === TASK_VFORK;
+  }
+
   get fileSizeLimit(): number {
     return this.group.limits.fileSize;
   }

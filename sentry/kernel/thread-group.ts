@@ -95,6 +95,10 @@ export class ThreadGroup {
   /** execve(2) has been called since fork: setpgid by the parent is refused. */
   didExec = false;
   oomScoreAdj = 0;
+  /** What it may be lowered to without CAP_SYS_RESOURCE. */
+  oomScoreAdjMin = 0;
+  /** /proc/PID/coredump_filter: kept for those who ask, there are no core files. */
+  coredumpFilter = 0x33;
   /** Interval and POSIX timers, owned by the time syscalls. */
   timers: unknown = null;
 

@@ -195,7 +195,7 @@ export abstract class Inode {
     return -EPERM;
   }
 
-  /** Permission check beyond mode bits (e.g. /proc/PID): 0 to go on with mode bits, or −EACCES. */
+  /** Permission check beyond mode bits (e.g. /proc/PID): 0 to go on with mode bits, 1: granted, or −EACCES. */
   permission(_t: CallContext, _mask: number): number {
     return 0;
   }

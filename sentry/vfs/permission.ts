@@ -41,13 +41,14 @@ export function inodePermission(t: CallContext, inode: Inode, mask: number): num
     if (type === S_IFREG || type === S_IFDIR || type === S_IFLNK) return -EROFS;
   }
   const special = inode.permission(t, mask);
-  return special !== 0 ? special : modePermission(t.creds, inode, mask);
+  if (special !== 0) return special > 0 ? 0 : special;
+  return modePermission(t.creds, inode, mask);
 }
 
 /** Permission to look up names in a directory; the common case needs no credentials. */
 export function maySearch(t: CallContext, dir: Inode): number {
   const special = dir.permission(t, MAY_EXEC);
-  if (special !== 0) return special;
+  if (special !== 0) return special > 0 ? 0 : special;
   return (dir.mode & 0o111) === 0o111 ? 0 : modePermission(t.creds, dir, MAY_EXEC);
 }
 

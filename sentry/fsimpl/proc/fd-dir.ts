@@ -106,6 +106,11 @@ abstract class FdEntries extends KernfsDir {
     return 0;
   }
 
+  /** A process may always look at its own, even when it is not dumpable (proc_fd_permission). */
+  override permission(t: CallContext): number {
+    return (t as Task).group === this.subject.group ? 1 : 0;
+  }
+
   protected inoOf(fd: number): number {
     let ino = this.inos.get(fd);
     if (ino === undefined) {

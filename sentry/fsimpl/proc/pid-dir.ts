@@ -106,8 +106,19 @@ function storeOomScoreAdj(s: Subject, data: string, writer: Task): number {
   if (Number.isNaN(value) || value < -1000 || value > 1000) return -EINVAL;
   const g = s.group;
   if (g === null) return -ESRCH;
-  if (value < g.oomScoreAdj && !writer.creds.has(CAP_SYS_RESOURCE)) return -EACCES;
+  const privileged = writer.creds.has(CAP_SYS_RESOURCE);
+  if (value < g.oomScoreAdjMin && !privileged) return -EACCES;
+  if (privileged) g.oomScoreAdjMin = value;
   g.oomScoreAdj = value;
+  return data.length;
+}
+
+function storeCoredumpFilter(s: Subject, data: string): number {
+  const value = parseInteger(strip(data), 0);
+  if (Number.isNaN(value) || value < 0) return -EINVAL;
+  const g = s.group;
+  if (g === null) return -ESRCH;
+  g.coredumpFilter = value % 512;
   return data.length;
 }
 
@@ -193,7 +204,7 @@ const ENTRIES: readonly PidEntry[] = [
   file(
     'wchan',
     0o444,
-    about((t) => (t.blocked ? '1' : '0')),
+    about(() => '0'),
   ),
   file(
     'schedstat',
@@ -234,8 +245,8 @@ const ENTRIES: readonly PidEntry[] = [
   file(
     'coredump_filter',
     0o644,
-    about(() => '00000033\n'),
-    {},
+    about((t) => hex8(t.group.coredumpFilter)),
+    { store: storeCoredumpFilter },
     'process',
   ),
   file(

@@ -50,6 +50,7 @@ export function escapedComm(t: Task): string {
 export function stateOf(t: Task): string {
   if (t.dead) return 'Z (zombie)';
   if (t.group.stopped) return 'T (stopped)';
+  if (t.inVfork) return 'D (disk sleep)';
   return t.blocked ? 'S (sleeping)' : 'R (running)';
 }
 
