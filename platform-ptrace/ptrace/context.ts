@@ -201,20 +201,24 @@ export class PtraceContext implements Context {
     if (orders.length === 0) return 0;
     this.#orders = [];
     let result = 0;
+    let hasFile = false;
     for (let i = 0; i < orders.length; i++) {
       const { nr, args, hostFd } = orders[i]!;
       if (result < 0) {
         if (hostFd >= 0) close(hostFd);
         continue;
       }
-      const isGated = hostFd >= 0;
-      const r = this.#inject(nr, args, isGated, hostFd);
-      if (isGated) this.#inject(NR_close, [GATE_FD], false, -1);
+      const isGated = nr === NR_mmap && args[4] === GATE_FD;
+      // The duplicate could not be made: hostFd is the error.
+      const r = isGated && hostFd < 0 ? hostFd : this.#inject(nr, args, isGated, hostFd);
+      hasFile ||= isGated;
       if (r < 0) {
         result = r;
         this.#failedOrder = i;
       }
     }
+    // Each file replaces the one before it; the guest itself makes no host call that could reach the last.
+    if (hasFile) this.#inject(NR_close, [GATE_FD], false, -1);
     return result;
   }
   #failedOrder = 0;
