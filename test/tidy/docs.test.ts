@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { VERSION } from '../../oci-shim/version.ts';
+import { allowListsMarkdown } from '../../platform-ptrace/confine/docs.ts';
 import { syscallsMarkdown } from '../../syscalls/docs.ts';
 import { makeSyscallTable } from '../../syscalls/table.ts';
 import { SYSCALL_NAMES } from '../../sentry/abi/syscall-names.ts';
@@ -12,6 +13,10 @@ const text = (file: string): string => readFileSync(join(root, file), 'utf8');
 
 test('SYSCALLS.md is what the table says (npm run docs)', () => {
   expect(text('SYSCALLS.md')).toBe(syscallsMarkdown());
+});
+
+test('docs/allow-lists.md is what the filters say (npm run docs)', () => {
+  expect(text('docs/allow-lists.md')).toBe(allowListsMarkdown());
 });
 
 test('every row of the table has its number and name from Linux, and a note where something is missing', () => {
