@@ -29,6 +29,13 @@ let used = 0;
 let room = 0;
 let tooSmall = false;
 
+/** Names are short: a loop is cheaper than a call out of JavaScript. Zeros up to the next entry. */
+function putName(name: string, at: number, end: number): void {
+  const { bytes } = dents;
+  for (let i = 0; i < name.length; i++) bytes[at + i] = name.charCodeAt(i);
+  for (let i = at + name.length; i < end; i++) bytes[i] = 0;
+}
+
 /** struct linux_dirent64: ino, off, reclen, type, name. */
 const emit64: DirEmit = (name, ino, type, off) => {
   const reclen = (19 + name.length + 1 + 7) & ~7;
@@ -45,8 +52,7 @@ const emit64: DirEmit = (name, ino, type, off) => {
   bytes[used + 16] = reclen & 0xff;
   bytes[used + 17] = reclen >> 8;
   bytes[used + 18] = type;
-  const end = used + 19 + bytes.write(name, used + 19, 'latin1');
-  bytes.fill(0, end, used + reclen);
+  putName(name, used + 19, used + reclen);
   used += reclen;
   return true;
 };
@@ -66,8 +72,7 @@ const emit32: DirEmit = (name, ino, type, off) => {
   u32[w + 3] = hi32(off);
   bytes[used + 16] = reclen & 0xff;
   bytes[used + 17] = reclen >> 8;
-  const end = used + 18 + bytes.write(name, used + 18, 'latin1');
-  bytes.fill(0, end, used + reclen);
+  putName(name, used + 18, used + reclen);
   bytes[used + reclen - 1] = type;
   used += reclen;
   return true;

@@ -26,7 +26,7 @@ export function mergedEntries(t: CallContext | null, dir: OverlayDir): MergedEnt
   const { sb, upper, lowers } = dir;
   if (upper !== null) {
     for (const [name, { node }] of (upper as TmpfsDir).entryIterator()) {
-      seen.add(name);
+      if (lowers.length > 0) seen.add(name);
       const type = modeToDt(node.mode);
       if (type !== DT_CHR || node.rdev !== 0) entries.push({ name, ino: sb.inoOfUpper(node), type });
     }
