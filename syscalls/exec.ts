@@ -126,6 +126,12 @@ function populate(t: Task, ctx: Context, program: Program, ids: ExecCreds, name:
     t.kernel.endDetached(t, loaded);
     return;
   }
+  if (ctx.dataSize > 0 && queueAll(ctx, loaded)) {
+    // Everything goes along with the first resume; what fails there ends the process (begin_new_exec is past).
+    finishInterp(program);
+    deThread(t, () => switchTo(t, ctx, loaded, ids, name));
+    return;
+  }
   ctx.runOrders((result) => {
     const failed = result < 0 ? result : writeAll(ctx, loaded);
     finishInterp(program);
@@ -144,6 +150,11 @@ function finishInterp(program: Program): void {
   if (program.interp !== null) closeExec(program.interp.file);
   // The memory manager has a reference of the executable and keeps writers out by itself.
   closeExec(program.file);
+}
+
+/** Queues the writes behind the orders where the platform can take them. */
+function queueAll(ctx: Context, loaded: LoadedProgram): boolean {
+  return loaded.writes.every((w) => ctx.copyOut(w.addr, w.bytes, 0, w.bytes.length));
 }
 
 function writeAll(ctx: Context, loaded: LoadedProgram): number {
@@ -167,6 +178,7 @@ function switchTo(t: Task, ctx: Context, loaded: LoadedProgram, ids: ExecCreds, 
   ctx.resetFpState();
   ctx.setSegmentBase('fs', 0);
   ctx.setSegmentBase('gs', 0);
+  t.memoryChange.kind = 'exec';
   t.creds = ids.creds;
   if (ids.idsChanged) t.pdeathSignal = 0;
   loaded.mm.dumpable = ids.secure ? 0 : 1;

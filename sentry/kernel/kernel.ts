@@ -320,6 +320,7 @@ export class Kernel implements PlatformEvents {
   onOrderFailed(ctx: Context, _index: number, errno: number): void {
     const t = ctx.task as Task;
     t.state = TASK_KERNEL;
+    if (t.memoryChange.kind === 'exec') groupExit(t.group, SIGKILL);
     finishSyscall(t, t.mm.rollback(t.memoryChange, errno));
   }
 

@@ -50,7 +50,8 @@ export interface MemoryLimits {
 
 /** What an order that may fail on the host has changed, so that it can be taken back. */
 export interface PendingChange {
-  kind: 'none' | 'map' | 'brk';
+  /** 'exec': the image itself, without which there is nothing to go back to. */
+  kind: 'none' | 'map' | 'brk' | 'exec';
   start: number;
   /** Length of a mapping, or the old break. */
   value: number;

@@ -166,6 +166,7 @@ static void *churn(void *arg) {
     p[0] = p[len - 1] = (char)i;
     mprotect(p, PG, PROT_READ);
     if (p[0] != (char)i) return (void *)2;
+    mprotect(p, len, PROT_READ | PROT_WRITE);
     if (rand_r(&seed) % 2) p = mremap(p, len, len + PG, MREMAP_MAYMOVE), len += PG;
     if (p == MAP_FAILED || p[0] != (char)i) return (void *)3;
     munmap(p, len);
