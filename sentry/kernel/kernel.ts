@@ -203,6 +203,7 @@ export class Kernel implements PlatformEvents {
 
   onSyscall(ctx: Context): void {
     const t = ctx.task as Task;
+    if (t.mm.hasLimbo) t.mm.settle(ctx);
     t.state = TASK_KERNEL;
     t.sysno = ctx.sysno;
     t.row = this.table[ctx.sysno] ?? null;
@@ -270,6 +271,7 @@ export class Kernel implements PlatformEvents {
 
   onFault(ctx: Context, signo: number, code: number, addr: number, trapNo: number, errorCode: number): void {
     const t = ctx.task as Task;
+    if (t.mm.hasLimbo) t.mm.settle(ctx);
     t.state = TASK_KERNEL;
     if (t.killed) {
       exitTask(t, t.group.exitStatus);
@@ -314,11 +316,13 @@ export class Kernel implements PlatformEvents {
 
   onInterrupt(ctx: Context): void {
     const t = ctx.task as Task;
+    if (t.mm.hasLimbo) t.mm.settle(ctx);
     exitToUser(t, 0, false);
   }
 
   onOrderFailed(ctx: Context, _index: number, errno: number): void {
     const t = ctx.task as Task;
+    if (t.mm.hasLimbo) t.mm.settle(ctx);
     t.state = TASK_KERNEL;
     if (t.memoryChange.kind === 'exec') groupExit(t.group, SIGKILL);
     finishSyscall(t, t.mm.rollback(t.memoryChange, errno));

@@ -189,3 +189,15 @@ test('what is mapped counts against the limits', () => {
   expect(mprotect(mm, orders, 0x5000, PAGE, 3, w.limits)).toBe(-ENOMEM);
   expect(EACCES).toBe(13);
 });
+
+test('what another thread is unmapping is not given out before that has happened', () => {
+  const a = map({ len: 2 * PAGE });
+  mm.ref();
+  const other = { ...orders };
+  munmap(mm, other, a, 2 * PAGE);
+  expect(map({ len: PAGE })).toBe(a - PAGE);
+  expect(map({ len: PAGE, addr: a })).toBe(a - 2 * PAGE);
+  expect(mm.isFree(a, a + PAGE)).toBe(false);
+  mm.settle(other);
+  expect(map({ len: 2 * PAGE })).toBe(a);
+});

@@ -118,6 +118,11 @@ export class MemoryManager implements AccessMap {
   /** VmPeak */
   peakBytes = 0;
 
+  /**
+   * Ranges whose unmapping was ordered on a context that has not been heard of since. Orders of several threads reach the
+   * host in any order, so nothing new may be put there until the unmapping has certainly happened.
+   */
+  private limbo: { start: number; end: number; by: Orders }[] = [];
   private users = 1;
   private lastFault = -1;
   private faultRepeats = 0;
@@ -342,9 +347,9 @@ export class MemoryManager implements AccessMap {
       const at = Math.max(pageUp(hint), this.minAddr);
       if (this.inBounds(at, len) && this.hintIsFree(at, at + len)) return at;
     }
-    let at = this.table.gapBelow(len, this.minAddr, this.mmapBase, align);
-    if (at < 0 && align > PAGE_SIZE) at = this.table.gapBelow(len, this.minAddr, this.mmapBase, PAGE_SIZE);
-    return at >= 0 ? at : this.table.gapAbove(len, this.mmapBase, this.stackFloor());
+    let at = this.settledGapBelow(len, this.mmapBase, align);
+    if (at < 0 && align > PAGE_SIZE) at = this.settledGapBelow(len, this.mmapBase, PAGE_SIZE);
+    return at >= 0 ? at : this.settledGapAbove(len, this.mmapBase, this.stackFloor());
   }
 
   /** MAP_32BIT: bottom-up in the second GiB (arch/x86/kernel/sys_x86_64.c find_start_end). */
@@ -352,10 +357,11 @@ export class MemoryManager implements AccessMap {
     const at = pageUp(hint);
     if (hint !== 0 && this.inBounds(at, len) && at + len <= 0x80000000 && this.hintIsFree(at, at + len))
       return at;
-    return this.table.gapAbove(len, 0x40000000, 0x80000000);
+    return this.settledGapAbove(len, 0x40000000, 0x80000000);
   }
 
   private hintIsFree(start: number, end: number): boolean {
+    if (this.limboIn(start, end) !== null) return false;
     const v = this.table.at(this.table.indexAt(start));
     if (v === undefined) return true;
     const gap = (v.flags & VM_GROWSDOWN) !== 0 ? STACK_GUARD_GAP : 0;
@@ -364,6 +370,54 @@ export class MemoryManager implements AccessMap {
 
   private stackFloor(): number {
     return this.stackReserve !== 0 ? this.stackReserve - STACK_GUARD_GAP : this.maxAddr;
+  }
+
+  // Ranges that the host is about to unmap.
+
+  /** True while some unmapping may not have happened yet. */
+  get hasLimbo(): boolean {
+    return this.limbo.length > 0;
+  }
+
+  /** [start, end) is being unmapped by an order on `o`. A single thread's own orders keep their order. */
+  enterLimbo(o: Orders, start: number, end: number): void {
+    if (this.users > 1) this.limbo.push({ start, end, by: o });
+  }
+
+  /** The context has stopped again: what it was ordered has happened. */
+  settle(o: Orders): void {
+    this.limbo = this.limbo.filter((r) => r.by !== o);
+  }
+
+  /** True if nothing is mapped in [start, end) and nothing is about to be unmapped there. */
+  isFree(start: number, end: number): boolean {
+    return this.table.isFree(start, end) && this.limboIn(start, end) === null;
+  }
+
+  private limboIn(start: number, end: number): { start: number; end: number } | null {
+    for (const r of this.limbo) if (r.start < end && r.end > start) return r;
+    return null;
+  }
+
+  /** The highest free range below `high` that no unmapping is under way in. */
+  private settledGapBelow(len: number, high: number, align: number): number {
+    let top = high;
+    for (;;) {
+      const at = this.table.gapBelow(len, this.minAddr, top, align);
+      const busy = at < 0 ? null : this.limboIn(at, at + len);
+      if (busy === null) return at;
+      top = Math.min(busy.start, at + len - PAGE_SIZE);
+    }
+  }
+
+  private settledGapAbove(len: number, low: number, high: number): number {
+    let bottom = low;
+    for (;;) {
+      const at = this.table.gapAbove(len, bottom, high);
+      const busy = at < 0 ? null : this.limboIn(at, at + len);
+      if (busy === null) return at;
+      bottom = busy.end;
+    }
   }
 
   // Limits (may_expand_vm).

@@ -204,7 +204,9 @@ export function munmap(mm: MemoryManager, o: Orders, addr: number, length: numbe
   const stop = Math.min(end, mm.maxAddr);
   mm.cutReserves(o, start, stop);
   mm.removeVmas(start, stop);
-  if (stop > start) o.munmap(start, stop - start);
+  if (stop <= start) return 0;
+  o.munmap(start, stop - start);
+  mm.enterLimbo(o, start, stop);
   return 0;
 }
 
@@ -297,7 +299,7 @@ export function brk(mm: MemoryManager, o: Orders, wanted: number, who: MemoryCal
 
 function growBrk(mm: MemoryManager, o: Orders, oldEnd: number, newEnd: number, who: MemoryCaller): boolean {
   // Linux wants a page of distance to the next mapping (find_vma_intersection(oldbrk, newbrk + PAGE_SIZE)).
-  if (!mm.table.isFree(oldEnd, newEnd + PAGE_SIZE)) return false;
+  if (!mm.isFree(oldEnd, newEnd + PAGE_SIZE)) return false;
   if (!mm.inBounds(oldEnd, newEnd - oldEnd) || !mm.mayExpand(newEnd - oldEnd, true, who.limits)) return false;
   if (mm.lockFuture && !who.canLock && mm.lockedBytes + newEnd - oldEnd > who.limits.memlock) return false;
   if (mm.table.size >= MAX_MAP_COUNT) return false;

@@ -38,7 +38,7 @@ export function mremap(mm: MemoryManager, o: Orders, r: MremapRequest, who: Memo
 
   if (!fixed && (r.flags & MREMAP_DONTUNMAP) === 0 && oldLen > 0 && r.addr + oldLen === v.end) {
     const end = r.addr + newLen;
-    if (mm.inBounds(v.end, end - v.end) && mm.table.isFree(v.end, end)) {
+    if (mm.inBounds(v.end, end - v.end) && mm.isFree(v.end, end)) {
       growInPlace(mm, o, v, r.addr, oldLen, newLen, who);
       return r.addr;
     }
@@ -118,6 +118,7 @@ function move(mm: MemoryManager, o: Orders, r: MremapRequest, who: MemoryCaller)
     mm.changeVmas(addr, addr + oldLen, (v) => (v.flags &= ~VM_LOCKED));
   } else {
     mm.removeVmas(addr, addr + oldLen);
+    mm.enterLimbo(o, addr, addr + oldLen);
   }
   mm.addVma(moved);
 }
