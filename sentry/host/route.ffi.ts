@@ -8,8 +8,13 @@ const NLMSG_ERROR = 2;
 const NLMSG_DONE = 3;
 const NLM_F_MULTI = 2;
 const HDR = 16;
-/** The kernel's dump chunks are at most 32 KiB (netlink_dump). */
 const CHUNK = 64 * 1024;
+/**
+ * The kernel makes the pieces of a dump as large as the largest buffer it has seen (netlink_recvmsg): a small one, so
+ * that guests with a page to receive into get whole messages.
+ */
+const USUAL = 4096;
+const MSG_PEEK_TRUNC = 0x22;
 const MAX_CHUNKS = 256;
 
 const request = new HostBuffer(4096);
@@ -29,7 +34,7 @@ export function openRouteSocket(): void {
 export function routeQuery(message: Uint8Array): Buffer[] | null {
   if (fd < 0 || message.length > request.size) return null;
   reply ??= new HostBuffer(CHUNK);
-  while (recv(fd, reply.addr, CHUNK, 0) > 0);
+  while (recv(fd, reply.addr, USUAL, 0) > 0);
   request.bytes.set(message);
   const mine = seq++;
   request.u32[2] = mine;
@@ -37,7 +42,9 @@ export function routeQuery(message: Uint8Array): Buffer[] | null {
   if (send(fd, request.addr, message.length, 0, null) < 0) return null;
   const out: Buffer[] = [];
   for (let i = 0; i < MAX_CHUNKS; i++) {
-    const n = recv(fd, reply.addr, CHUNK, 0);
+    const size = recv(fd, reply.addr, USUAL, MSG_PEEK_TRUNC);
+    if (size < 0) break;
+    const n = recv(fd, reply.addr, Math.min(Math.max(size, USUAL), CHUNK), 0);
     if (n < HDR) break;
     if (reply.u32[2] !== mine) continue;
     const chunk = Buffer.from(reply.bytes.subarray(0, n));
