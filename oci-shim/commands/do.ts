@@ -166,6 +166,8 @@ export function standardMounts(): MountConfig[] {
     mount('/dev', 'devtmpfs', MS_NOSUID, 'mode=755'),
     mount('/dev/pts', 'devpts', MS_NOSUID | MS_NOEXEC, 'gid=5,mode=620,ptmxmode=666'),
     mount('/dev/shm', 'tmpfs', MS_NOSUID | MS_NODEV, 'mode=1777'),
+    mount('/dev/mqueue', 'mqueue', MS_NOSUID | MS_NODEV | MS_NOEXEC),
+    mount('/sys/fs/cgroup', 'cgroup', MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY),
   ];
 }
 

@@ -17,7 +17,7 @@ export function addTopLevelFiles(sb: ProcSuperBlock, root: StaticDir): void {
     root.add(name, new KernfsFile(sb, perm, (t) => text(t as Task)));
   };
   add('buddyinfo', () => buddyInfo(sb));
-  add('cgroups', () => '#subsys_name\thierarchy\tnum_cgroups\tenabled\n');
+  add('cgroups', () => CGROUPS);
   add('cmdline', () => 'runsc-ts\n');
   add('consoles', () => '');
   add('cpuinfo', () => cpuInfo(sb));
@@ -45,6 +45,10 @@ export function addTopLevelFiles(sb: ProcSuperBlock, root: StaticDir): void {
   add('vmstat', () => vmStat(sb));
   add('zoneinfo', () => zoneInfo(sb));
 }
+
+/** Hierarchy 0: the unified one (fsimpl/cgroup). JVMs decide by it. */
+const CGROUPS = `#subsys_name\thierarchy\tnum_cgroups\tenabled
+${['cpuset', 'cpu', 'cpuacct', 'blkio', 'memory', 'devices', 'freezer', 'pids'].map((c) => `${c}\t0\t1\t1\n`).join('')}`;
 
 const DEVICES = `Character devices:
   1 mem

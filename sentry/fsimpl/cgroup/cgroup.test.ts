@@ -1,0 +1,54 @@
+import { expect, test } from 'vitest';
+import { EACCES, EINVAL } from '../../abi/errno.ts';
+import type { Kernel } from '../../kernel/kernel.ts';
+import type { CallContext } from '../../vfs/call-context.ts';
+import { Dentry } from '../../vfs/dentry.ts';
+import type { FileDescription } from '../../vfs/file-description.ts';
+import type { Inode } from '../../vfs/inode.ts';
+import { makeMount } from '../../vfs/mount-namespace.ts';
+import { CgroupSuperBlock } from './cgroup.ts';
+
+const mm = { table: { size: 0 } };
+const usage = { utimeNs: 0, stimeNs: 0, minFaults: 0, majFaults: 0 };
+const group = {
+  pid: { nrIn: () => 1 },
+  isZombie: false,
+  usage: { ...usage, utimeNs: 5_000_000 },
+  childrenUsage: { ...usage, stimeNs: 2_000_000 },
+  tasks: new Set([{ dead: false, mm, usage, pid: { nrIn: () => 1 } }]),
+};
+const pidNs = { groups: () => [group], find: (nr: number) => (nr === 1 ? {} : null) };
+const t = { pidNs } as unknown as CallContext;
+const kernel = { pidNs } as unknown as Kernel;
+const sb = new CgroupSuperBlock({ kernel, host: { cpuInfo: '', cpus: [0, 1, 3], memTotal: 2 ** 30 } });
+
+function open(name: string, flags = 0): FileDescription | number {
+  const node = sb.root.lookup(name, t) as Inode;
+  return node.open(t, { mount: makeMount(sb, 0, 'cgroup'), dentry: new Dentry(name, null, node) }, flags);
+}
+
+function cat(name: string): string {
+  const buf = Buffer.alloc(4096);
+  return buf.toString('latin1', 0, (open(name) as FileDescription).read(t, buf, 0, 4096, 0));
+}
+
+test('what run-time libraries size themselves by', () => {
+  expect(cat('cpuset.cpus.effective')).toBe('0-1,3\n');
+  expect(cat('cpu.max')).toBe('max 100000\n');
+  expect(cat('memory.max')).toBe('max\n');
+  expect(cat('memory.current')).toBe('0\n');
+  expect(cat('pids.current')).toBe('1\n');
+  expect(cat('cpu.stat').split('\n').slice(0, 3)).toEqual([
+    'usage_usec 7000',
+    'user_usec 5000',
+    'system_usec 2000',
+  ]);
+});
+
+test('limits cannot be written; a process can only be moved to where it is', () => {
+  expect(open('memory.max', 1)).toBe(-EACCES);
+  const procs = open('cgroup.procs', 2) as FileDescription;
+  expect(procs.write(t, Buffer.from('1\n'), 0, 2, 0)).toBe(2);
+  expect(procs.write(t, Buffer.from('7\n'), 0, 2, 0)).toBe(-EINVAL);
+  expect(cat('cgroup.procs')).toBe('1\n');
+});
