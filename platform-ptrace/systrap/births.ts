@@ -113,7 +113,7 @@ export class Births {
       this.platform.setDeadline(parent);
       return;
     }
-    this.platform.clearDeadline(parent);
+    this.platform.deadlines.clear(parent);
     this.forks.delete(parent);
     pending.done(pending.child);
   }

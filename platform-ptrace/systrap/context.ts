@@ -101,7 +101,6 @@ export class SystrapContext implements Context {
   private slotDirty = true;
   /** Receives the outcome of ORDERING. */
   reported: ((result: number) => void) | null = null;
-  deadlineNs = Infinity;
   interruptWanted = false;
 
   /** An unanswered sleep notification. */
@@ -365,7 +364,6 @@ export class SystrapContext implements Context {
     this.chunk.stopped(this);
     this.regsValid = false;
     this.hasPrefetch = false;
-    this.deadlineNs = Infinity;
     if (this.slotDirty) {
       this.platform.gate.forget(this.tid);
       this.space.releaseGateFd(this);
@@ -460,7 +458,6 @@ export class SystrapContext implements Context {
     if (this.phase === GONE) return;
     if (this.phase !== STOPPED) this.chunk.stopped(this);
     this.phase = GONE;
-    this.deadlineNs = Infinity;
     this.clearQueues();
     this.reported = null;
     this.platform.forgetThread(this);

@@ -42,6 +42,7 @@ import {
 import type { Zygote } from '../zygote.ts';
 import { Births } from './births.ts';
 import { GONE, NR_MMAP, ORDERING, RUNNING, STOPPED, SystrapContext } from './context.ts';
+import { Deadlines } from './deadlines.ts';
 import { FrameLayout } from './frame.ts';
 import { Placement } from './placement.ts';
 import { PublishPages } from './publish.ts';
@@ -56,10 +57,8 @@ const NR_EPOLL_CREATE1 = 291;
 const EPOLL_CLOEXEC = 0x80000;
 /** Chunks the window has room for: at least as many processes. */
 const WINDOW_CHUNKS = 2040;
-/** How long a stub may take over an order (2 s, as design.md's "orders have deadlines" asks). */
-const ORDER_DEADLINE_NS = 2e9;
-/** A sentry that has not run for this long was stopped itself; deadlines start anew. */
-const STALL_NS = 5e8;
+/** How long the zygote may take to get to its first trap. */
+const ZYGOTE_DEADLINE_NS = 5e9;
 /** Every so many polls the descriptors are looked at even if slots keep the sentry busy. */
 const LOOK_EVERY = 64;
 /** Fruitless looks for a sleep notification before it is left to the next wait. */
@@ -100,14 +99,12 @@ export class SystrapPlatform implements Platform {
   readonly threads = new Map<number, SystrapContext>();
   /** By host process; the dead ones until they are reaped. */
   readonly spaces = new Map<number, SystrapSpace>();
-  /** Contexts that owe a report, an arrival or an interrupt by their deadline. */
-  private readonly timed = new Set<SystrapContext>();
+  readonly deadlines = new Deadlines();
   private readonly notified: SystrapContext[] = [];
   private events!: PlatformEvents;
   private readonly zygoteContext: SystrapContext;
   private readonly pool: ZygotePool;
   private polls = 0;
-  private lastPollNs = 0;
   private cpu = -1;
   private guestCpu = -1;
   private readonly sentrySpin: number;
@@ -145,7 +142,7 @@ export class SystrapPlatform implements Platform {
   /** The zygote's one thread is in its first trap or on the way there. */
   private adoptZygote(space: SystrapSpace, pid: number): SystrapContext {
     const base = space.chunkOf(0).base;
-    const deadline = host.clockNs(CLOCK_MONOTONIC) + ORDER_DEADLINE_NS;
+    const deadline = host.clockNs(CLOCK_MONOTONIC) + ZYGOTE_DEADLINE_NS;
     const stateWord = base + (0x8000 + SLOT_STATE) / 4;
     for (;;) {
       const state = this.memory.load(stateWord);
@@ -242,7 +239,7 @@ export class SystrapPlatform implements Platform {
       this.stubsSpin = room;
       this.publish.setSpin(room ? this.stubSpin : 0);
     }
-    if (!room || this.guestCpu === this.cpu || this.timed.size > 0 || this.gate.expecting) return this.scan();
+    if (!room || this.guestCpu === this.cpu || this.deadlines.any || this.gate.expecting) return this.scan();
     const { busyChunks, memory } = this;
     for (let n = this.sentrySpin; n > 0; n--) {
       for (let i = 0; i < busyChunks.length; i++) {
@@ -257,7 +254,7 @@ export class SystrapPlatform implements Platform {
     const sleeps = timeoutNs !== 0;
     let limit = timeoutNs;
     if (sleeps) {
-      if (this.timed.size > 0) limit = this.untilDeadline(timeoutNs);
+      if (this.deadlines.any) limit = this.deadlines.limit(timeoutNs);
       this.publish.setAsleep(true);
       if (this.scan()) {
         this.publish.setAsleep(false);
@@ -275,7 +272,8 @@ export class SystrapPlatform implements Platform {
       this.answerSleepers();
     }
     if ((ready & WAIT_DEATHS) !== 0) this.reapDead();
-    if (this.timed.size > 0) this.checkDeadlines();
+    if (this.deadlines.any)
+      this.deadlines.check((ctx) => this.kill(ctx.space, 'no answer within the deadline'));
     return (ready & WAIT_WAKE) !== 0;
   }
 
@@ -396,7 +394,7 @@ export class SystrapPlatform implements Platform {
       const { reported } = ctx;
       ctx.reported = null;
       ctx.stop();
-      this.timed.delete(ctx);
+      this.deadlines.clear(ctx);
       reported!(0);
       return;
     }
@@ -410,7 +408,7 @@ export class SystrapPlatform implements Platform {
     const { reported } = ctx;
     ctx.reported = null;
     ctx.stop();
-    this.timed.delete(ctx);
+    this.deadlines.clear(ctx);
     if (reported !== null) reported(-errno);
     else this.events.onOrderFailed(ctx, index, errno);
   }
@@ -421,43 +419,17 @@ export class SystrapPlatform implements Platform {
     this.counters.interrupts++;
     this.setDeadline(ctx);
     const r = host.hostSyscall(NR_KILL_THREAD, ctx.space.pid, ctx.tid, INTERRUPT_SIGNAL, 0, 0, 0);
-    if (r < 0) ctx.deadlineNs = 0; // The thread has left by itself.
+    if (r < 0) this.deadlines.expire(ctx); // The thread has left by itself.
   }
 
   private interruptOver(ctx: SystrapContext): void {
     ctx.interruptWanted = false;
-    this.clearDeadline(ctx);
+    this.deadlines.clear(ctx);
   }
 
   setDeadline(ctx: SystrapContext): void {
-    if (ctx === this.zygoteContext) return; // It runs no guest code; without it nothing could start any more.
-    ctx.deadlineNs = host.clockNs(CLOCK_MONOTONIC) + ORDER_DEADLINE_NS;
-    if (this.timed.size === 0) this.lastPollNs = ctx.deadlineNs - ORDER_DEADLINE_NS;
-    this.timed.add(ctx);
-  }
-
-  clearDeadline(ctx: SystrapContext): void {
-    ctx.deadlineNs = Infinity;
-    this.timed.delete(ctx);
-  }
-
-  private untilDeadline(timeoutNs: number): number {
-    let first = Infinity;
-    for (const ctx of this.timed) if (ctx.deadlineNs < first) first = ctx.deadlineNs;
-    if (first === Infinity) return timeoutNs;
-    const left = Math.max(first - host.clockNs(CLOCK_MONOTONIC), 0) + 1e6;
-    return timeoutNs < 0 ? left : Math.min(left, timeoutNs);
-  }
-
-  private checkDeadlines(): void {
-    const now = host.clockNs(CLOCK_MONOTONIC);
-    const stalled = now - this.lastPollNs > ORDER_DEADLINE_NS + STALL_NS;
-    this.lastPollNs = now;
-    for (const ctx of this.timed) {
-      if (ctx.deadlineNs === Infinity) this.timed.delete(ctx);
-      else if (stalled) ctx.deadlineNs = now + ORDER_DEADLINE_NS;
-      else if (now >= ctx.deadlineNs) this.kill(ctx.space, 'no answer within the deadline');
-    }
+    // The zygote runs no guest code, and without it nothing could start any more.
+    if (ctx !== this.zygoteContext) this.deadlines.set(ctx);
   }
 
   /** Ends a process that broke the protocol. */
@@ -502,7 +474,7 @@ export class SystrapPlatform implements Platform {
       this.threads.delete(ctx.tid);
       this.gate.forget(ctx.tid);
     }
-    this.timed.delete(ctx);
+    this.deadlines.clear(ctx);
     if (ctx.sleeping) {
       ctx.sleeping = false;
       if (!ctx.space.dead) this.gate.wake(ctx.sleepIdLo, ctx.sleepIdHi);
