@@ -6,9 +6,24 @@ import { hostileCases } from './cases.ts';
 
 beforeAll(buildGuests);
 
-for (const platform of ['systrap']) {
+/**
+ * What these guests try from the stub's instruction is, on ptrace, a system call of the guest like any other: it reaches
+ * the sentry, and the host's kernel never sees it. Their expectations are about the filter.
+ */
+const ABOUT_THE_FILTER = [
+  'group 1: every unlisted call from the stub dies of SIGSYS',
+  'group 3: rogue clones and mappings get EPERM',
+  'group 5: all threads leave by themselves',
+  'group 6: a thread that blocks everything and spins is killed',
+  'group 7: the area is unmapped',
+];
+
+for (const platform of ['systrap', 'ptrace']) {
+  const names = Object.keys(hostileCases).filter(
+    (n) => platform === 'systrap' || !ABOUT_THE_FILTER.includes(n),
+  );
   describe(`hostile guests under ${platform}`, () => {
-    test.each(Object.keys(hostileCases))('%s', async (name) => {
+    test.each(names)('%s', async (name) => {
       expect(await runCase(platform, name)).toMatch(/^ok /m);
     });
   });
