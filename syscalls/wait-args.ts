@@ -36,7 +36,7 @@ export function readTimeval(t: Task, addr: number): number {
 
 /** Writes the time left until `deadlineNs` to the guest: `unitNs` 1 for timespec, 1000 for timeval. Errors do not matter. */
 export function writeRemaining(t: Task, addr: number, deadlineNs: number, unitNs: number): void {
-  if (addr === 0 || deadlineNs === Infinity) return;
+  if (addr === 0 || deadlineNs === Infinity || t.killed) return;
   const left = Math.max(0, deadlineNs - t.kernel.clock.monotonicNs());
   const sec = Math.floor(left / NS);
   scratch.u32[0] = sec >>> 0;

@@ -22,7 +22,10 @@ export function exitTask(t: Task, status: number): void {
   if (t.state === TASK_DEAD) return;
   const g = t.group;
   const k = t.kernel;
-  t.cancelWait();
+  // A call that was waiting gives back what it holds (files, places in queues); its result is nobody's.
+  t.killed = true;
+  if (t.blocked) t.interruptWait();
+  else t.cancelWait();
   t.blockState = null;
   k.releaseFutexes(t);
   t.state = TASK_DEAD;
