@@ -3,6 +3,7 @@
  */
 import { EAGAIN, ENOSYS, ESRCH } from '../abi/errno.ts';
 import { SIGKILL, SIGSEGV, SI_USER } from '../abi/signal.ts';
+import { SYSCALL_NAMES } from '../abi/syscall-names.ts';
 import { RIP, RSP } from '../arch/regs.ts';
 import type { Credentials } from '../auth/credentials.ts';
 import type { MemoryManager } from '../mm/memory-manager.ts';
@@ -236,7 +237,7 @@ export class Kernel implements PlatformEvents {
   }
 
   private countUnimplemented(sysno: number, row: SyscallRow | null): void {
-    const name = row === null ? `syscall_${sysno}` : row.name;
+    const name = row?.name ?? SYSCALL_NAMES.get(sysno) ?? `syscall_${sysno}`;
     if (this.unimplemented.size < 1024) this.unimplemented.set(name, (this.unimplemented.get(name) ?? 0) + 1);
   }
 
