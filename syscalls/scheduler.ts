@@ -146,7 +146,8 @@ function sysSchedGetaffinity(t: Task, a: SyscallArgs): SysResult {
   const len = a.uint(1);
   const all = allCpus(t);
   if (len * 8 < t.kernel.cpuCount || len % 8 !== 0) return -EINVAL;
-  const o = find(t, a.int(0));
+  // Unlike the policy calls, a negative pid is merely nobody's.
+  const o = a.int(0) < 0 ? -ESRCH : find(t, a.int(0));
   if (typeof o === 'number') return o;
   const n = Math.min(len, all.length);
   return t.mem.copyOut(a.addr(2), o.affinity ?? all, 0, n) !== 0 ? -EFAULT : n;

@@ -3,7 +3,7 @@
  * Owners are compared by identity: a descriptor table (files_struct) for POSIX locks, an open file for the others. All
  * functions answer at once; waiting is the syscall layer's: register on `waiters`, try again, park.
  */
-import { EAGAIN, EDEADLK } from '../abi/errno.ts';
+import { EAGAIN, EDEADLK, ENOLCK } from '../abi/errno.ts';
 import { F_RDLCK, F_UNLCK, F_WRLCK } from '../abi/fcntl.ts';
 import { EPOLLIN, WaitQueue } from '../waiter/wait-queue.ts';
 import type { Inode } from './inode.ts';
@@ -50,7 +50,12 @@ export function findConflict(
   return null;
 }
 
-/** Sets or clears (F_UNLCK) a lock of one owner over a range: 0, or −EAGAIN if another owner's lock is in the way. */
+/** Record locks on one file and in the whole sandbox: each costs heap, and a change of them looks at all of the file's. */
+const RECORDS_PER_FILE = 8192;
+const RECORDS_MAX = 131_072;
+let recordsInUse = 0;
+
+/** Sets or clears (F_UNLCK) a lock of one owner over a range: 0, −EAGAIN if another owner's is in the way, −ENOLCK. */
 export function setRecordLock(locks: FileLocks, want: RecordLock): number {
   const { owner, type, start, end } = want;
   if (type !== F_UNLCK && findConflict(locks, owner, type, start, end) !== null) return -EAGAIN;
@@ -72,6 +77,9 @@ export function setRecordLock(locks: FileLocks, want: RecordLock): number {
     }
   }
   if (type !== F_UNLCK) kept.push({ ...want, start: from, end: to });
+  const more = kept.length - locks.records.length;
+  if (more > 0 && (kept.length > RECORDS_PER_FILE || recordsInUse + more > RECORDS_MAX)) return -ENOLCK;
+  recordsInUse += more;
   kept.sort((a, b) => a.start - b.start);
   locks.records = kept;
   if (weakened) locks.waiters.wake(EPOLLIN);
@@ -82,7 +90,9 @@ export function setRecordLock(locks: FileLocks, want: RecordLock): number {
 export function removePosixLocks(inode: Inode, owner: object): void {
   const locks = inode.locks;
   if (locks === null || !locks.records.some((l) => l.owner === owner)) return;
+  const before = locks.records.length;
   locks.records = locks.records.filter((l) => l.owner !== owner);
+  recordsInUse -= before - locks.records.length;
   locks.waiters.wake(EPOLLIN);
 }
 

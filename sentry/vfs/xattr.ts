@@ -10,6 +10,10 @@ export const XATTR_LIST_MAX = 65536;
 /** What the attributes of one inode may take together. Linux leaves it to the file system; ours is held in the heap. */
 const TOTAL_MAX = 256 * 1024;
 
+/** All attributes kept in the heap together. */
+const HEAP_MAX = 64 * 1024 * 1024;
+let heapInUse = 0;
+
 export class SimpleXattrs {
   private readonly values = new Map<string, Uint8Array>();
   private bytes = 0;
@@ -23,8 +27,9 @@ export class SimpleXattrs {
     if (old !== undefined && (flags & XATTR_CREATE) !== 0) return -EEXIST;
     if (old === undefined && (flags & XATTR_REPLACE) !== 0) return -ENODATA;
     const grown = value.length + (old === undefined ? name.length + 64 : -old.length);
-    if (this.bytes + grown > TOTAL_MAX) return -ENOSPC;
+    if (this.bytes + grown > TOTAL_MAX || heapInUse + grown > HEAP_MAX) return -ENOSPC;
     this.bytes += grown;
+    heapInUse += grown;
     this.values.set(name, value);
     return 0;
   }
@@ -32,7 +37,9 @@ export class SimpleXattrs {
   remove(name: string): number {
     const old = this.values.get(name);
     if (old === undefined) return -ENODATA;
-    this.bytes -= old.length + name.length + 64;
+    const freed = old.length + name.length + 64;
+    this.bytes -= freed;
+    heapInUse -= freed;
     this.values.delete(name);
     return 0;
   }
@@ -41,7 +48,10 @@ export class SimpleXattrs {
     return [...this.values.keys()];
   }
 
-  has(name: string): boolean {
-    return this.values.has(name);
+  /** The inode is gone. */
+  clear(): void {
+    heapInUse -= this.bytes;
+    this.bytes = 0;
+    this.values.clear();
   }
 }

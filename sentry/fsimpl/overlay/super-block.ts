@@ -161,10 +161,21 @@ export class OverlaySuperBlock extends SuperBlock {
     this.lost.set(ino, this.lostNames(ino) + 1);
   }
 
+  /** What the topmost layer holds is used, what the upper one has room for is free. */
   override statfs(): StatFs | number {
     const up = this.upperSb.statfs();
-    const below = up.blocks === 0 ? this.layers[0]?.statfs() : undefined;
-    return { ...(typeof below === 'object' ? below : up), type: OVERLAYFS_MAGIC };
+    const below = this.layers[0]?.statfs();
+    if (below === undefined || typeof below === 'number') return { ...up, type: OVERLAYFS_MAGIC };
+    if (up.blocks === 0) return { ...below, type: OVERLAYFS_MAGIC };
+    const used = Math.ceil(((below.blocks - below.bfree) * below.bsize) / up.bsize);
+    const limited = up.files > 0;
+    return {
+      ...up,
+      type: OVERLAYFS_MAGIC,
+      blocks: up.blocks + used,
+      files: limited ? up.files + below.files - below.ffree : below.files,
+      ffree: limited ? up.ffree : below.ffree,
+    };
   }
 
   override options(): string {

@@ -96,7 +96,10 @@ export class TmpfsDir extends TmpfsInode {
   }
 
   override symlink(name: string, target: string, uid: number, gid: number): TmpfsSymlink | number {
-    return this.add(name, () => new TmpfsSymlink(this.sb, target, uid, gid));
+    if (!this.sb.chargeTarget(target.length)) return -ENOSPC;
+    const made = this.add(name, () => new TmpfsSymlink(this.sb, target, uid, gid));
+    if (typeof made === 'number') this.sb.unchargeTarget(target.length);
+    return made;
   }
 
   override mknod(name: string, mode: number, rdev: number, uid: number, gid: number): TmpfsInode | number {

@@ -73,6 +73,7 @@ export class TmpfsInode extends Inode {
     if (this.nlink > 0 || this.freed) return;
     this.freed = true;
     this.sb.unchargeInode();
+    this.xattrs?.clear();
     this.freeContent();
     this.stacked?.release();
   }
@@ -90,6 +91,10 @@ export class TmpfsSymlink extends TmpfsInode {
     super(sb, S_IFLNK | 0o777, uid, gid);
     this.target = target;
     this.size = target.length;
+  }
+
+  protected override freeContent(): void {
+    this.sb.unchargeTarget(this.size);
   }
 
   override readlink(): string {

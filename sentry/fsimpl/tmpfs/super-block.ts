@@ -10,7 +10,11 @@ export const TMPFS_MAGIC = 0x01021994;
 /** Inodes of all tmpfs together: they are held in the sentry's heap, about 1 KiB each. */
 const INODES_MAX = 500_000;
 
+/** Targets of symbolic links are strings of the heap as well. */
+const TARGETS_MAX = 128 * 1024 * 1024;
+
 let inodesInUse = 0;
+let targetsInUse = 0;
 
 export interface TmpfsOptions {
   /** Bytes; Infinity for no limit. */
@@ -65,6 +69,17 @@ export class TmpfsSuperBlock extends SuperBlock implements PageAccount {
   unchargeInode(): void {
     this.inodes--;
     inodesInUse--;
+  }
+
+  /** Room for a symbolic link's target. */
+  chargeTarget(len: number): boolean {
+    if (targetsInUse + len > TARGETS_MAX) return false;
+    targetsInUse += len;
+    return true;
+  }
+
+  unchargeTarget(len: number): void {
+    targetsInUse -= len;
   }
 
   override statfs(): StatFs {
