@@ -48,7 +48,8 @@ function sysIoctl(t: Task, a: SyscallArgs): SysResult {
       return setFlag(t, f, FASYNC, arg);
     case FIOQSIZE:
       if (!f.inode.isRegular && !f.inode.isDir && !f.inode.isSymlink) return -ENOTTY;
-      return t.mem.writeU64(arg, f.inode.size);
+      // "size" of what is allocated, not of what is written (inode_get_bytes).
+      return t.mem.writeU64(arg, f.inode.blocks * 512);
     case FIGETBSZ: {
       const st = f.inode.sb.statfs();
       return typeof st === 'number' ? st : t.mem.writeU32(arg, st.bsize);

@@ -1,0 +1,65 @@
+// ioctls that every file understands.
+#include "guest.h"
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <termios.h>
+
+#define FIOQSIZE_ 0x5460
+#define FIGETBSZ_ 2
+
+static void common(const char *name, int fd) {
+  int n = -1, on = 1, off = 0;
+  say("== %s", name);
+  ret("FIOCLEX", ioctl(fd, FIOCLEX));
+  say("close on exec %d", fcntl(fd, F_GETFD));
+  ret("FIONCLEX", ioctl(fd, FIONCLEX));
+  say("close on exec %d", fcntl(fd, F_GETFD));
+  ret("FIONBIO on", ioctl(fd, FIONBIO, &on));
+  say("nonblocking %d", (fcntl(fd, F_GETFL) & O_NONBLOCK) != 0);
+  ret("FIONBIO off", ioctl(fd, FIONBIO, &off));
+  say("nonblocking %d", (fcntl(fd, F_GETFL) & O_NONBLOCK) != 0);
+  ret("FIONBIO bad", ioctl(fd, FIONBIO, BAD_PTR));
+  long r = ioctl(fd, FIONREAD, &n);
+  ret("FIONREAD", r);
+  if (r == 0) say("readable %d", n);
+  ret("TCGETS", ioctl(fd, TCGETS, &n) == -1 && errno == ENOTTY ? -1 : 0);
+  ret("unknown", ioctl(fd, 0x12345678, 0) == -1 ? -1 : 0);
+  ret("TIOCGWINSZ bad", ioctl(fd, TIOCGWINSZ, BAD_PTR) == -1 ? -1 : 0);
+}
+
+int main(void) {
+  int p[2], s[2];
+  pipe(p);
+  write(p[1], "abc", 3);
+  common("pipe", p[0]);
+  socketpair(AF_UNIX, SOCK_STREAM, 0, s);
+  write(s[1], "abcde", 5);
+  common("socket", s[0]);
+  char name[] = "/tmp/guest-ioctl-XXXXXX";
+  int f = mkstemp(name);
+  unlink(name);
+  write(f, "0123456789", 10);
+  lseek(f, 4, SEEK_SET);
+  common("file", f);
+  long long size = -1;
+  ret("FIOQSIZE", ioctl(f, FIOQSIZE_, &size));
+  is("allocated size", size >= 0);
+  int bs = 0;
+  ret("FIGETBSZ", ioctl(f, FIGETBSZ_, &bs));
+  is("block size", bs >= 512);
+  lseek(f, 20, SEEK_SET);
+  int n;
+  ioctl(f, FIONREAD, &n);
+  say("behind the end %d", n);
+  int d = open("/", O_RDONLY);
+  common("directory", d);
+  int e = eventfd(3, 0);
+  common("eventfd", e);
+  int o = open("/", O_PATH);
+  ret("O_PATH FIOCLEX", ioctl(o, FIOCLEX));
+  ret("O_PATH FIONREAD", ioctl(o, FIONREAD, &n));
+  ret("closed", ioctl(99, FIONREAD, &n));
+  ret("negative", ioctl(-1, FIOCLEX));
+  return 0;
+}

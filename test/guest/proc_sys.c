@@ -1,0 +1,122 @@
+// /proc/sys, /proc/net and /sys: reading and refusing.
+#include "guest.h"
+#include <dirent.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/utsname.h>
+
+static char buf[65536];
+
+static long slurp(const char *path) {
+  int fd = open(path, O_RDONLY);
+  if (fd < 0) {
+    say("%s: %s", path, strerrorname_np(errno));
+    return -1;
+  }
+  long n = 0, r;
+  while ((r = read(fd, buf + n, sizeof buf - 1 - n)) > 0) n += r;
+  buf[n] = 0;
+  close(fd);
+  return n;
+}
+
+static void number(const char *path, long low, long high) {
+  slurp(path);
+  char *end;
+  long v = strtol(buf, &end, 10);
+  say("%s %s, one line %d", path, v >= low && v <= high ? "in range" : "OUT OF RANGE", *end == '\n' && end[1] == 0);
+}
+
+static int lines(void) {
+  int n = 0;
+  for (char *p = buf; *p; p++) n += *p == '\n';
+  return n;
+}
+
+int main(void) {
+  struct utsname u;
+  uname(&u);
+  slurp("/proc/sys/kernel/hostname");
+  strtok(buf, "\n");
+  is("hostname", strcmp(buf, u.nodename) == 0);
+  slurp("/proc/sys/kernel/osrelease");
+  strtok(buf, "\n");
+  is("osrelease", strcmp(buf, u.release) == 0);
+  slurp("/proc/sys/kernel/version");
+  strtok(buf, "\n");
+  is("version", strcmp(buf, u.version) == 0);
+  number("/proc/sys/kernel/pid_max", 301, 4194304);
+  number("/proc/sys/kernel/threads-max", 20, 100000000);
+  number("/proc/sys/kernel/cap_last_cap", 37, 63);
+  number("/proc/sys/kernel/ngroups_max", 65536, 65536);
+  number("/proc/sys/kernel/overflowuid", 65534, 65534);
+  number("/proc/sys/kernel/randomize_va_space", 0, 2);
+  number("/proc/sys/vm/max_map_count", 1000, 100000000);
+  number("/proc/sys/vm/overcommit_memory", 0, 2);
+  number("/proc/sys/vm/mmap_min_addr", 0, 65536);
+  number("/proc/sys/fs/nr_open", 1024, 2147483647);
+  number("/proc/sys/fs/pipe-max-size", 4096, 2147483647);
+  number("/proc/sys/fs/mqueue/msg_max", 1, 65536);
+  number("/proc/sys/net/core/somaxconn", 1, 65536);
+  slurp("/proc/sys/kernel/random/boot_id");
+  char boot[64];
+  snprintf(boot, sizeof boot, "%.63s", buf);
+  slurp("/proc/sys/kernel/random/boot_id");
+  is("boot_id stays", strcmp(boot, buf) == 0 && strlen(buf) == 37);
+  slurp("/proc/sys/kernel/random/uuid");
+  snprintf(boot, sizeof boot, "%.63s", buf);
+  slurp("/proc/sys/kernel/random/uuid");
+  is("uuid changes", strcmp(boot, buf) != 0);
+  ret("missing", open("/proc/sys/kernel/no-such", O_RDONLY));
+  ret("create", open("/proc/sys/kernel/new", O_CREAT | O_RDWR, 0600));
+  ret("read-only value", open("/proc/sys/kernel/osrelease", O_WRONLY));
+
+  cpu_set_t set;
+  sched_getaffinity(0, sizeof set, &set);
+  slurp("/proc/cpuinfo");
+  int cpus = 0;
+  for (char *p = buf; (p = strstr(p, "processor\t:")); p++) cpus++;
+  is("cpuinfo has every processor", cpus >= CPU_COUNT(&set));
+  is("sysconf", sysconf(_SC_NPROCESSORS_ONLN) >= CPU_COUNT(&set) && sysconf(_SC_NPROCESSORS_CONF) >= CPU_COUNT(&set));
+  slurp("/proc/stat");
+  is("stat", strncmp(buf, "cpu  ", 5) == 0 && strstr(buf, "\nbtime ") && strstr(buf, "\ncpu0 "));
+  slurp("/sys/devices/system/cpu/online");
+  is("online", buf[0] >= '0' && buf[0] <= '9');
+  struct stat st;
+  ret("topology", stat("/sys/devices/system/cpu/cpu0/topology/core_id", &st));
+  say("attribute size %ld mode %o", (long)st.st_size, st.st_mode & 0777);
+  is("attributes refuse writers", open("/sys/devices/system/cpu/online", O_WRONLY) == -1);
+  slurp("/sys/class/net/lo/operstate");
+  printf("lo %s", buf);
+  slurp("/sys/class/net/lo/address");
+  printf("lo %s", buf);
+
+  int before, s = socket(AF_UNIX, SOCK_STREAM, 0);
+  slurp("/proc/net/unix");
+  before = lines();
+  struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = "/tmp/guest-proc-sys.sock"};
+  unlink(a.sun_path);
+  ret("bind", bind(s, (struct sockaddr *)&a, sizeof a));
+  ret("listen", listen(s, 1));
+  slurp("/proc/net/unix");
+  is("unix socket listed", lines() >= before && strstr(buf, "/tmp/guest-proc-sys.sock") != NULL);
+  char *line = strstr(buf, "/tmp/guest-proc-sys.sock");
+  if (line) {
+    while (line > buf && line[-1] != '\n') line--;
+    say("flags and state %.*s", 25, strchr(line, ' ') + 10);
+  }
+  unlink(a.sun_path);
+  slurp("/proc/net/tcp");
+  is("tcp heading", strncmp(buf, "  sl  local_address", 19) == 0);
+  slurp("/proc/sysvipc/shm");
+  is("shm heading", strstr(buf, "shmid") != NULL);
+  slurp("/proc/swaps");
+  is("swaps heading", strncmp(buf, "Filename", 8) == 0);
+  DIR *d = opendir("/proc/self/task");
+  int tasks = 0;
+  for (struct dirent *e; (e = readdir(d));) tasks += e->d_name[0] != '.';
+  closedir(d);
+  say("threads %d", tasks);
+  return 0;
+}
