@@ -88,8 +88,7 @@ function send(t: Task, w: MsgWait, flags: number): SysResult {
     t.waitOn(q.writers, EPOLLOUT | EPOLLIN);
     return t.block(Infinity, -ERESTARTNOHAND);
   }
-  q.messages.push(m);
-  q.bytes += m.text.length;
+  q.add(m);
   q.lspid = t.tgid;
   q.stime = t.nowSec;
   q.readers.wake(EPOLLIN);
@@ -123,8 +122,7 @@ function sysMsgrcv(t: Task, a: SyscallArgs): SysResult {
   }
   const m = q.messages[i]!;
   if (m.text.length > len && (flags & MSG_NOERROR) === 0) return -E2BIG;
-  q.messages.splice(i, 1);
-  q.bytes -= m.text.length;
+  q.take(i);
   q.lrpid = t.tgid;
   q.rtime = t.nowSec;
   q.writers.wake(EPOLLOUT);

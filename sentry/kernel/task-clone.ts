@@ -106,6 +106,7 @@ function checkCount(t: Task): number {
 export function cloneTask(t: Task, a: CloneArgs): SysResult {
   const bad = checkFlags(t, a) || checkCount(t);
   if (bad !== 0) return bad;
+  if (!has(a.flags, CLONE_VM) && !t.mm.mayFork) return -ENOMEM;
   // A signal first: the child would inherit half of its effects.
   if (t.work && (t.killed || hasDeliverable(t))) return -ERESTARTNOINTR;
   const made = a.makeNamespaces === null ? { ns: t.ns, fs: null, creds: null } : a.makeNamespaces(t, a.flags);

@@ -37,7 +37,9 @@ const PF_INSTR = 16;
 const MAX_FAULT_REPEATS = 16;
 
 /** vm.max_map_count */
-export const MAX_MAP_COUNT = 65530;
+const MAX_MAP_COUNT = 65530;
+/** The same for the whole sandbox: about 150 MiB of the kernel's heap. */
+const MAX_TOTAL_MAP_COUNT = 1_000_000;
 
 /** The limits that memory calls look at; ResourceLimits of the calling process provides them. */
 export interface MemoryLimits {
@@ -421,6 +423,16 @@ export class MemoryManager implements AccessMap {
   }
 
   // Limits (may_expand_vm).
+
+  /** Whether `count` further VMAs may be made. */
+  mayAddVmas(count: number): boolean {
+    return this.table.size + count <= MAX_MAP_COUNT && VmaTable.live + count <= MAX_TOTAL_MAP_COUNT;
+  }
+
+  /** Whether a copy of the table may be made (fork). */
+  get mayFork(): boolean {
+    return VmaTable.live + this.table.size <= MAX_TOTAL_MAP_COUNT;
+  }
 
   /** Whether `bytes` more may be mapped; `data`: private writable memory. */
   mayExpand(bytes: number, data: boolean, limits: MemoryLimits): boolean {

@@ -36,7 +36,6 @@ import type { FileDescription } from '../vfs/file-description.ts';
 import { MS_NOEXEC } from '../vfs/mount.ts';
 import { FileBacking, SharedMemory, type Backing } from './backing.ts';
 import {
-  MAX_MAP_COUNT,
   hostProt,
   mayFlags,
   orderMap,
@@ -87,7 +86,7 @@ export function mmap(mm: MemoryManager, o: Orders, r: MmapRequest, who: MemoryCa
   const len = pageUp(r.len);
   if (r.len > TASK_SIZE) return -ENOMEM;
   if (r.offset < 0 || r.offset + len > MAX_OFFSET) return -EOVERFLOW;
-  if (mm.table.size >= MAX_MAP_COUNT) return -ENOMEM;
+  if (!mm.mayAddVmas(1)) return -ENOMEM;
   const flags = (r.flags & MAP_FIXED_NOREPLACE) !== 0 ? r.flags | MAP_FIXED : r.flags;
   const addr = chooseAddress(mm, r.addr, len, flags, r.file === null);
   if (addr < 0) return addr;
@@ -198,7 +197,7 @@ export function munmap(mm: MemoryManager, o: Orders, addr: number, length: numbe
   const end = addr + pageUp(length);
   if (end === addr) return -EINVAL;
   if (mm.table.isFree(addr, end)) return 0;
-  if (mm.table.splitsBy(addr, end) > 0 && mm.table.size >= MAX_MAP_COUNT) return -ENOMEM;
+  if (mm.table.splitsBy(addr, end) > 0 && !mm.mayAddVmas(1)) return -ENOMEM;
   // What the table has not is the platform's or a reserve: orders name mapped ranges only.
   const start = Math.max(addr, mm.minAddr);
   const stop = Math.min(end, mm.maxAddr);
@@ -270,7 +269,7 @@ function protectable(
       if (mm.dataBytes + newData > limits.data) return [at, -ENOMEM];
     }
     // A split at either edge adds a VMA.
-    if (mm.table.size + 2 > MAX_MAP_COUNT && (v.start < start || v.end > end)) return [at, -ENOMEM];
+    if (!mm.mayAddVmas(2) && (v.start < start || v.end > end)) return [at, -ENOMEM];
     at = v.end;
   }
   return [end, 0];
@@ -302,7 +301,7 @@ function growBrk(mm: MemoryManager, o: Orders, oldEnd: number, newEnd: number, w
   if (!mm.isFree(oldEnd, newEnd + PAGE_SIZE)) return false;
   if (!mm.inBounds(oldEnd, newEnd - oldEnd) || !mm.mayExpand(newEnd - oldEnd, true, who.limits)) return false;
   if (mm.lockFuture && !who.canLock && mm.lockedBytes + newEnd - oldEnd > who.limits.memlock) return false;
-  if (mm.table.size >= MAX_MAP_COUNT) return false;
+  if (!mm.mayAddVmas(1)) return false;
   if (newEnd > mm.brkReserveEnd) {
     const from = Math.max(oldEnd, mm.brkReserveEnd);
     const heap = newEnd - mm.layout.startBrk;

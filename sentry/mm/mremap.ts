@@ -3,7 +3,7 @@ import { EAGAIN, EFAULT, EINVAL, ENOMEM } from '../abi/errno.ts';
 import { MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from '../abi/mman.ts';
 import { PAGE_SIZE, TASK_SIZE, isPageAligned, pageUp } from '../lib/addr.ts';
 import type { Orders } from '../platform/platform.ts';
-import { MAX_MAP_COUNT, orderMap, type MemoryManager } from './memory-manager.ts';
+import { orderMap, type MemoryManager } from './memory-manager.ts';
 import { munmap, type MemoryCaller } from './mmap.ts';
 import { VM_LOCKED, VM_SPECIAL, Vma } from './vma.ts';
 
@@ -44,7 +44,7 @@ export function mremap(mm: MemoryManager, o: Orders, r: MremapRequest, who: Memo
     }
   }
   if ((r.flags & MREMAP_MAYMOVE) === 0) return -ENOMEM;
-  if (mm.table.size + 3 > MAX_MAP_COUNT) return -ENOMEM;
+  if (!mm.mayAddVmas(3)) return -ENOMEM;
   const to = fixed ? r.newAddr : mm.findFree(0, newLen, PAGE_SIZE);
   if (to < 0 || !mm.inBounds(to, newLen)) return -ENOMEM;
   move(mm, o, { ...r, oldLen, newLen, newAddr: to }, who);

@@ -7,6 +7,9 @@ import { VM_GROWSDOWN, VM_SPECIAL, type Vma } from './vma.ts';
 /** stack_guard_gap: what unmapped-area searches leave free below a growing stack. */
 export const STACK_GUARD_GAP = 256 * 4096;
 
+/** VMAs of all address spaces: they live in the kernel's heap, about 150 bytes each. */
+let live = 0;
+
 export class VmaTable {
   private list: Vma[] = [];
   /** The one found last: accesses cluster. */
@@ -14,6 +17,11 @@ export class VmaTable {
 
   get size(): number {
     return this.list.length;
+  }
+
+  /** VMAs of all tables together. */
+  static get live(): number {
+    return live;
   }
 
   at(i: number): Vma | undefined {
@@ -63,6 +71,7 @@ export class VmaTable {
   insert(v: Vma): Vma {
     const i = this.indexAt(v.start);
     this.list.splice(i, 0, v);
+    live++;
     this.mergeAt(i);
     return i > 0 && this.list[i - 1]!.end > v.start ? this.list[i - 1]! : this.list[i]!;
   }
@@ -72,6 +81,7 @@ export class VmaTable {
     const first = this.splitAt(start);
     const past = this.splitAt(end);
     this.last = null;
+    live -= past - first;
     return first === past ? NONE : this.list.splice(first, past - first);
   }
 
@@ -123,6 +133,7 @@ export class VmaTable {
   /** Takes all out. */
   clear(): Vma[] {
     const all = this.list;
+    live -= all.length;
     this.list = [];
     this.last = null;
     return all;
@@ -136,6 +147,7 @@ export class VmaTable {
     const upper = v.slice(addr, v.end);
     v.end = addr;
     this.list.splice(i + 1, 0, upper);
+    live++;
     return i + 1;
   }
 
@@ -153,6 +165,7 @@ export class VmaTable {
     b.backing?.unref();
     if (this.last === b) this.last = null;
     this.list.splice(i, 1);
+    live--;
   }
 }
 

@@ -7,6 +7,10 @@ export const MSGMNI = 32000;
 export const MSGMAX = 8192;
 export const MSGMNB = 16384;
 
+/** Text of all messages of a sandbox: it lives in the kernel's memory. */
+const TOTAL_BYTES_MAX = 64 * 1024 * 1024;
+let totalBytes = 0;
+
 export interface Message {
   /** A long: exact within ±2^53, which is enough to compare. */
   readonly type: number;
@@ -31,7 +35,21 @@ export class MsgQueue extends IpcObject {
   }
 
   hasRoom(len: number): boolean {
+    if (totalBytes + len > TOTAL_BYTES_MAX) return false;
     return this.bytes + len <= this.maxBytes && this.messages.length + 1 <= this.maxBytes;
+  }
+
+  add(m: Message): void {
+    this.messages.push(m);
+    this.bytes += m.text.length;
+    totalBytes += m.text.length;
+  }
+
+  take(i: number): Message {
+    const m = this.messages.splice(i, 1)[0]!;
+    this.bytes -= m.text.length;
+    totalBytes -= m.text.length;
+    return m;
   }
 
   /**
@@ -56,6 +74,7 @@ export class MsgTable extends IpcIds<MsgQueue> {
 
   destroy(q: MsgQueue): void {
     this.remove(q);
+    while (q.messages.length > 0) q.take(q.messages.length - 1);
     q.readers.wake(1);
     q.writers.wake(1);
   }

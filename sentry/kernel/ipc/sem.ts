@@ -1,5 +1,5 @@
 /** System V semaphores (ipc/sem.c). */
-import { EAGAIN, EFBIG, ERANGE } from '../../abi/errno.ts';
+import { EAGAIN, EFBIG, ENOSPC, ERANGE } from '../../abi/errno.ts';
 import type { Credentials } from '../../auth/credentials.ts';
 import { EPOLLIN, WaitQueue } from '../../waiter/wait-queue.ts';
 import type { Task } from '../task.ts';
@@ -12,6 +12,10 @@ export const SEMMNS = 1024000000;
 export const SEMOPM = 500;
 export const SEMVMX = 32767;
 export const SEM_UNDO = 0x1000;
+
+/** Adjustments of all processes for all sets: 4 bytes each in the kernel's heap. */
+const UNDO_MAX = 4_000_000;
+let undoEntries = 0;
 
 export interface SemOp {
   readonly num: number;
@@ -62,7 +66,9 @@ export class SemSet extends IpcObject {
    */
   perform(t: Task, ops: readonly SemOp[]): SemOp | number {
     const before = this.values.slice();
-    const adj = ops.some((o) => (o.flags & SEM_UNDO) !== 0) ? this.undoOf(t.group).slice() : null;
+    const undoes = ops.some((o) => (o.flags & SEM_UNDO) !== 0);
+    if (undoes && !this.undo.has(t.group) && undoEntries + before.length > UNDO_MAX) return -ENOSPC;
+    const adj = undoes ? this.undoOf(t.group).slice() : null;
     for (const o of ops) {
       const value = this.values[o.num]!;
       const result = value + o.op;
@@ -91,6 +97,7 @@ export class SemSet extends IpcObject {
     let a = this.undo.get(g);
     if (a === undefined) {
       this.undo.set(g, (a = new Int32Array(this.values.length)));
+      undoEntries += a.length;
       let sets = undoSets.get(g);
       if (sets === undefined) undoSets.set(g, (sets = new Set()));
       sets.add(this);
@@ -113,7 +120,9 @@ export function semExit(g: ThreadGroup): void {
   for (const set of sets) {
     const adj = set.undo.get(g);
     set.undo.delete(g);
-    if (adj === undefined || set.removed) continue;
+    if (adj === undefined) continue;
+    undoEntries -= adj.length;
+    if (set.removed) continue;
     adj.forEach((a, i) => {
       if (a === 0) return;
       set.values[i] = Math.min(Math.max(set.values[i]! + a, 0), SEMVMX);
