@@ -1,6 +1,6 @@
 /** Processes, waiting and signals through the syscall table, on the fake platform. */
 import { beforeEach, expect, test } from 'vitest';
-import { EAGAIN, ECHILD, EINTR, EINVAL, EPERM, ESRCH } from '../sentry/abi/errno.ts';
+import { EAGAIN, ECHILD, EINTR, EINVAL, ENOSYS, EPERM, ESRCH } from '../sentry/abi/errno.ts';
 import {
   SA_NODEFER,
   SA_RESTART,
@@ -8,6 +8,7 @@ import {
   SA_SIGINFO,
   SIGCHLD,
   SIGCONT,
+  SIGHUP,
   SIGKILL,
   SIGSEGV,
   SIGSTOP,
@@ -18,7 +19,7 @@ import {
 } from '../sentry/abi/signal.ts';
 import { WCONTINUED, WNOHANG, WUNTRACED } from '../sentry/abi/wait.ts';
 import { R15, RAX, RDI, RDX, RIP, RSI, RSP } from '../sentry/arch/regs.ts';
-import { TmpfsSuperBlock, parseTmpfsOptions } from '../sentry/fsimpl/tmpfs/super-block.ts';
+import { TmpfsSuperBlock, parseTmpfsOptions, type TmpfsOptions } from '../sentry/fsimpl/tmpfs/super-block.ts';
 import { ctxOf, testGuest, type TestGuest } from '../sentry/kernel/testing/guest.ts';
 import type { FakeContext } from '../sentry/platform/fake.ts';
 import { makeSyscallTable } from './table.ts';
@@ -342,4 +343,52 @@ test("init's end is the sandbox's", () => {
   g.kernel.runReady();
   expect(ended).toBe(9 << 8);
   expect(child.space.dead).toBe(true);
+});
+
+test('an exception in a handler costs the guest process, not the sandbox', () => {
+  const reports: string[] = [];
+  const table = makeSyscallTable();
+  table[500] = {
+    nr: 500,
+    name: 'broken',
+    fn: () => {
+      throw new Error('bug');
+    },
+    args: [],
+    support: 'full',
+  };
+  g = testGuest(table, new TmpfsSuperBlock(parseTmpfsOptions('') as TmpfsOptions));
+  g.kernel.report = (line) => reports.push(line);
+  ctx = g.ctx;
+  const { tid, child } = fork(ctx);
+  child.syscall(500);
+  g.kernel.runReady();
+  expect(reports[0]).toContain('broken: Error: bug');
+  expect(ctx.syscall(NR.wait4, -1, ADDR, 0, 0)).toBe(tid);
+  expect(u32(ctx, ADDR)).toBe(SIGKILL);
+});
+
+test('calls without a row answer ENOSYS and are counted by name', () => {
+  expect(ctx.syscall(250)).toBe(-ENOSYS);
+  expect(ctx.syscall(505)).toBe(-ENOSYS);
+  expect([...g.kernel.unimplemented]).toEqual([
+    ['keyctl', 1],
+    ['syscall_505', 1],
+  ]);
+});
+
+test('orphaned groups with stopped members get SIGHUP and SIGCONT', () => {
+  const { child: shell } = fork(ctx);
+  expect(shell.syscall(NR.setsid)).toBeGreaterThan(0);
+  const { tid, child: job } = fork(shell);
+  shell.syscall(NR.setpgid, tid, tid);
+  setAction(job, SIGHUP, HANDLER, 0);
+  ctx.syscall(NR.kill, tid, SIGSTOP);
+  g.kernel.turn(0, -1);
+  expect(g.kernel.pidNs.findGroup(tid)!.stopped).toBe(true);
+  shell.syscall(NR.exit_group, 0);
+  g.kernel.turn(0, -1);
+  expect(g.kernel.pidNs.findGroup(tid)!.stopped).toBe(false);
+  expect(job.registers.get(RIP)).toBe(HANDLER);
+  expect(job.syscall(NR.getppid)).toBe(1);
 });
