@@ -9,6 +9,7 @@ static char self[4096];
 static void *spin(void *a) {
   volatile long *n = a;
   for (;;) ++*n;
+  return 0;
 }
 static void *sleeper(void *a) {
   (void)a;
