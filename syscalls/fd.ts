@@ -17,6 +17,7 @@ import {
 import type { Task } from '../sentry/kernel/task.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
+import { F_OWNER_PGRP, F_OWNER_PID, F_OWNER_TID, ownerOf, setAsync, setOwner } from './async-io.ts';
 import { ownerOrCapable } from '../sentry/vfs/permission.ts';
 import { fcntlLock, resumeLock } from './locks.ts';
 import { fcntlFile } from './fcntl-hooks.ts';
@@ -78,27 +79,13 @@ export function sysDup3(t: Task, a: SyscallArgs): SysResult {
   return dupTo(t, a.int(0), a.int(1), how !== 0);
 }
 
-const SETFL_MASK = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME | FASYNC;
+const SETFL_MASK = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME;
 
-function setFlags(t: Task, f: FileDescription, arg: number): SysResult {
+function setFlags(t: Task, f: FileDescription, fd: number, arg: number): SysResult {
   if ((arg & O_NOATIME) !== 0 && (f.flags & O_NOATIME) === 0 && !ownerOrCapable(t, f.inode)) return -EPERM;
   f.flags = (f.flags & ~SETFL_MASK) | (arg & SETFL_MASK);
+  setAsync(f, fd, (arg & FASYNC) !== 0);
   return 0;
-}
-
-/** F_SETOWN and F_SETSIG: whom SIGIO is for. `pid` < 0: a process group. */
-export interface FileOwner {
-  type: number;
-  pid: number;
-  signo: number;
-}
-
-const F_OWNER_TID = 0;
-const F_OWNER_PID = 1;
-const F_OWNER_PGRP = 2;
-
-function ownerOf(f: FileDescription): FileOwner {
-  return (f.owner ??= { type: F_OWNER_PID, pid: 0, signo: 0 }) as FileOwner;
 }
 
 function fcntlOwner(t: Task, f: FileDescription, cmd: number, a: SyscallArgs): SysResult {
@@ -107,8 +94,7 @@ function fcntlOwner(t: Task, f: FileDescription, cmd: number, a: SyscallArgs): S
     case F.F_SETOWN: {
       const who = a.int(2);
       if (who === -0x80000000) return -EINVAL;
-      o.type = who < 0 ? F_OWNER_PGRP : F_OWNER_PID;
-      o.pid = Math.abs(who);
+      setOwner(t, f, who < 0 ? F_OWNER_PGRP : F_OWNER_PID, Math.abs(who));
       return 0;
     }
     case F.F_GETOWN:
@@ -124,8 +110,7 @@ function fcntlOwner(t: Task, f: FileDescription, cmd: number, a: SyscallArgs): S
       const type = scratch.i32[0]!;
       if (type < F_OWNER_TID || type > F_OWNER_PGRP) return -EINVAL;
       if (scratch.i32[1]! < 0) return -ESRCH;
-      o.type = type;
-      o.pid = scratch.i32[1]!;
+      setOwner(t, f, type, scratch.i32[1]!);
       return 0;
     }
     default:
@@ -170,7 +155,7 @@ export function sysFcntl(t: Task, a: SyscallArgs): SysResult {
     case F.F_GETFL:
       return f.flags;
     case F.F_SETFL:
-      return setFlags(t, f, a.int(2));
+      return setFlags(t, f, a.int(0), a.int(2));
     case F.F_GETLK:
     case F.F_SETLK:
     case F.F_SETLKW:
@@ -231,7 +216,7 @@ export const fdRows: SyscallRow[] = [
     fn: sysFcntl,
     args: [fd, fcntlCmd, hex],
     support: 'partial',
-    note: 'no leases, no dnotify, no SIGIO delivery',
+    note: 'no leases, no dnotify',
   },
   { nr: 95, name: 'umask', fn: sysUmask, args: [octal], support: 'full' },
   { nr: 292, name: 'dup3', fn: sysDup3, args: [fd, fd, flags({ O_CLOEXEC })], support: 'full' },

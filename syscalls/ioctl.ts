@@ -1,6 +1,7 @@
 /** ioctl(2): what every file understands, then the file's own (fs/ioctl.c do_vfs_ioctl). */
+import { setAsync } from './async-io.ts';
 import { EBADF, EFAULT, EOPNOTSUPP, ENOTTY } from '../sentry/abi/errno.ts';
-import { FASYNC, O_NONBLOCK } from '../sentry/abi/fcntl.ts';
+import { O_NONBLOCK } from '../sentry/abi/fcntl.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { fd, hex, ptr, type SysResult, type SyscallRow } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
@@ -43,9 +44,11 @@ function sysIoctl(t: Task, a: SyscallArgs): SysResult {
     case FIONBIO:
       return setFlag(t, f, O_NONBLOCK, arg);
     case FIOASYNC:
-      // Signals for I/O are set up by fcntl(F_SETFL) alone; files without fasync refuse.
+      // Files without fasync refuse.
       if (f.inode.isRegular || f.inode.isDir) return -ENOTTY;
-      return setFlag(t, f, FASYNC, arg);
+      if (t.mem.readU32(arg) !== 0) return -EFAULT;
+      setAsync(f, fdnum, scratch.u32[0] !== 0);
+      return 0;
     case FIOQSIZE:
       if (!f.inode.isRegular && !f.inode.isDir && !f.inode.isSymlink) return -ENOTTY;
       // "size" of what is allocated, not of what is written (inode_get_bytes).

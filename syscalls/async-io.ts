@@ -1,0 +1,111 @@
+/** Signal-driven I/O: O_ASYNC, F_SETOWN, F_SETSIG (fs/fcntl.c send_sigio, fcntl(2)). */
+import { FASYNC } from '../sentry/abi/fcntl.ts';
+import { SIGIO, SIGURG } from '../sentry/abi/signal.ts';
+import { CAP_KILL } from '../sentry/auth/capability.ts';
+import type { Credentials } from '../sentry/auth/credentials.ts';
+import type { PidNamespace } from '../sentry/kernel/pid-namespace.ts';
+import { sigInfoKernel, sigInfoPoll, type SigInfo } from '../sentry/kernel/sig-info.ts';
+import { sendGroupSignal, sendTaskSignal } from '../sentry/kernel/signal-send.ts';
+import type { Task } from '../sentry/kernel/task.ts';
+import type { ThreadGroup } from '../sentry/kernel/thread-group.ts';
+import { Socket } from '../sentry/socket/socket.ts';
+import type { FileDescription } from '../sentry/vfs/file-description.ts';
+import * as W from '../sentry/waiter/wait-queue.ts';
+
+export const F_OWNER_TID = 0;
+export const F_OWNER_PID = 1;
+export const F_OWNER_PGRP = 2;
+
+// si_code and si_band of SIGIO (include/uapi/asm-generic/siginfo.h).
+const POLL_IN = 1;
+const POLL_OUT = 2;
+const BAND_IN = W.EPOLLIN | W.EPOLLRDNORM;
+const BAND_OUT = W.EPOLLOUT | W.EPOLLWRNORM | W.EPOLLWRBAND;
+
+/** f_owner: whom signals for a file are for. */
+export class FileOwner {
+  type = F_OWNER_PID;
+  pid = 0;
+  signo = 0;
+  /** Where `pid` counts, and whose permission to signal is used: those of the F_SETOWN call. */
+  ns: PidNamespace | null = null;
+  creds: Credentials | null = null;
+  /** Registration while O_ASYNC is set, and the descriptor it was set by (si_fd). */
+  entry: W.WaitEntry | null = null;
+  fd = -1;
+}
+
+export function ownerOf(f: FileDescription): FileOwner {
+  return (f.owner ??= new FileOwner()) as FileOwner;
+}
+
+export function setOwner(t: Task, f: FileDescription, type: number, pid: number): void {
+  const o = ownerOf(f);
+  o.type = type;
+  o.pid = pid;
+  o.ns = t.pidNs;
+  o.creds = t.creds;
+}
+
+/** O_ASYNC is switched. Files that are always ready have no events to tell. */
+export function setAsync(f: FileDescription, fd: number, on: boolean): void {
+  const had = (f.flags & FASYNC) !== 0;
+  if (on) f.flags |= FASYNC;
+  else f.flags &= ~FASYNC;
+  if (had === on || !f.pollable) return;
+  const o = ownerOf(f);
+  if (!on) {
+    o.entry?.remove();
+    o.entry = null;
+    return;
+  }
+  o.fd = fd;
+  o.entry = new W.WaitEntry((events) => tell(f, o, events));
+  f.waiters.add(o.entry, W.EPOLLIN | W.EPOLLOUT | W.EPOLLPRI | W.EPOLLRDHUP);
+  // Files of the host are watched from their first poll on.
+  f.poll();
+}
+
+function tell(f: FileDescription, o: FileOwner, events: number): void {
+  if (o.pid === 0 || o.ns === null) return;
+  if ((events & W.EPOLLPRI) !== 0) send(o, () => sigInfoKernel(SIGURG));
+  const readable = (events & (W.EPOLLIN | W.EPOLLHUP | W.EPOLLRDHUP)) !== 0 && f.readable;
+  // Sockets report room only after they had none; which of their events that is they do not say.
+  const writable = (events & W.EPOLLOUT) !== 0 && f.writable && !(f instanceof Socket);
+  if (!readable && !writable) return;
+  send(o, () => {
+    if (o.signo === 0) return sigInfoKernel(SIGIO);
+    return sigInfoPoll(o.signo, readable ? POLL_IN : POLL_OUT, readable ? BAND_IN : BAND_OUT, o.fd);
+  });
+}
+
+function send(o: FileOwner, make: () => SigInfo): void {
+  const ns = o.ns!;
+  if (o.type === F_OWNER_PGRP) {
+    for (const g of [...(ns.findProcessGroup(o.pid)?.members ?? [])]) {
+      if (permitted(o, g)) sendGroupSignal(g, make());
+    }
+    return;
+  }
+  const task = ns.findTask(o.pid);
+  if (o.type === F_OWNER_TID) {
+    if (task !== null && permitted(o, task.group)) sendTaskSignal(task, make());
+    return;
+  }
+  const group = ns.findGroup(o.pid);
+  if (group !== null && permitted(o, group)) sendGroupSignal(group, make());
+}
+
+/** sigio_perm() */
+function permitted(o: FileOwner, g: ThreadGroup): boolean {
+  const c = o.creds!;
+  const to = g.leader.creds;
+  return (
+    c.euid === 0 ||
+    c.has(CAP_KILL) ||
+    c.euid === to.suid ||
+    c.euid === to.uid ||
+    c.uid === to.suid ||
+    c.uid === to.uid
+  );
+}
