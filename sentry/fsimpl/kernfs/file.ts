@@ -60,6 +60,19 @@ export class KernfsFile extends Inode {
   }
 }
 
+/**
+ * Contents that open files keep, oldest first. A guest may have thousands of large ones open, so together they are bounded:
+ * who has lost its content makes it anew, as if the file had been read from the start.
+ */
+const held = new Set<KernfsFileDescription>();
+let heldBytes = 0;
+let heldMax = 32 * 1024 * 1024;
+
+/** For tests: another bound. */
+export function setHeldContentLimit(bytes: number): void {
+  heldMax = bytes;
+}
+
 export class KernfsFileDescription extends FileDescription {
   private readonly file: KernfsFile;
   private content: Buffer | null = null;
@@ -77,15 +90,38 @@ export class KernfsFileDescription extends FileDescription {
     return true;
   }
 
+  protected override release(): void {
+    this.dropContent();
+  }
+
+  private dropContent(): void {
+    if (this.content === null) return;
+    heldBytes -= this.content.length;
+    held.delete(this);
+    this.content = null;
+  }
+
+  private keepContent(content: Buffer): void {
+    this.dropContent();
+    this.content = content;
+    held.add(this);
+    heldBytes += content.length;
+    for (const oldest of held) {
+      if (heldBytes <= heldMax || oldest === this) break;
+      oldest.dropContent();
+    }
+  }
+
   override read(t: CallContext, buf: Uint8Array, off: number, len: number, pos: number): number {
     if (pos === 0 || this.content === null) {
       const made = this.file.generate(t);
       if (typeof made === 'number') return made;
-      this.content = Buffer.from(made, 'latin1');
+      this.keepContent(Buffer.from(made, 'latin1'));
     }
-    if (pos >= this.content.length) return 0;
-    const end = Math.min(this.content.length, pos + len);
-    buf.set(this.content.subarray(pos, end), off);
+    const content = this.content!;
+    if (pos >= content.length) return 0;
+    const end = Math.min(content.length, pos + len);
+    buf.set(content.subarray(pos, end), off);
     return end - pos;
   }
 

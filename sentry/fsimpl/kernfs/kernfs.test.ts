@@ -5,7 +5,7 @@ import { Dentry, type Path } from '../../vfs/dentry.ts';
 import type { FileDescription } from '../../vfs/file-description.ts';
 import { Mount } from '../../vfs/mount.ts';
 import { StaticDir } from './dir.ts';
-import { KernfsFile } from './file.ts';
+import { KernfsFile, setHeldContentLimit } from './file.ts';
 import { KernfsSuperBlock } from './super-block.ts';
 
 class TestSb extends KernfsSuperBlock {
@@ -35,6 +35,27 @@ test('a reader of several pieces sees one state; position 0 makes it anew', () =
   expect(f.read(t, buf, 0, 50, 8)).toBe(0);
   f.read(t, buf, 0, 50, 0);
   expect(buf.toString('latin1', 0, 8)).toBe('value 1\n');
+});
+
+test('contents of many open files stay within a bound', () => {
+  setHeldContentLimit(250);
+  const sb = new TestSb();
+  let made = 0;
+  const text = (): string => {
+    made++;
+    return 'x'.repeat(100);
+  };
+  sb.root.add('big', new KernfsFile(sb, 0o444, text));
+  const files = [0, 1, 2, 3].map(() => open(sb, 'big'));
+  const buf = Buffer.alloc(200);
+  for (const f of files) expect(f.read(t, buf, 0, 50, 0)).toBe(50);
+  expect(made).toBe(4);
+  expect(files[3]!.read(t, buf, 0, 100, 50)).toBe(50);
+  expect(made).toBe(4);
+  expect(files[0]!.read(t, buf, 0, 100, 50)).toBe(50);
+  expect(made).toBe(5);
+  for (const f of files) f.unref();
+  setHeldContentLimit(32 * 1024 * 1024);
 });
 
 test('writes go to the store function; files without one refuse', () => {
