@@ -22,10 +22,36 @@ const NAME_COLUMN = 73;
 /** d_path() of a mapped file, as the reader of /proc sees it, with " (deleted)". */
 export type FileName = (file: FileDescription) => string;
 
+/** A piece of a file that is made as it is read: where to go on, −1 at the end. */
+export interface MapsPart {
+  readonly text: string;
+  readonly next: number;
+}
+
+/** Mappings per part: a hostile address space has 65 530. */
+const PART_VMAS = 64;
+
+function part(mm: MemoryManager, from: number, render: (v: Vma) => string): MapsPart {
+  let text = '';
+  const first = mm.table.indexAt(from);
+  const last = Math.min(mm.table.size, first + PART_VMAS);
+  for (let i = first; i < last; i++) text += render(mm.table.at(i)!);
+  return { text, next: last < mm.table.size ? mm.table.at(last - 1)!.end : -1 };
+}
+
+/** Part of /proc/PID/maps: the mappings that end behind `from`. */
+export function mapsPart(mm: MemoryManager, from: number, fileName: FileName): MapsPart {
+  return part(mm, from, (v) => mapsLine(mm, v, fileName));
+}
+
 /** /proc/PID/maps. */
 export function mapsText(mm: MemoryManager, fileName: FileName): string {
   let text = '';
-  for (let i = 0; i < mm.table.size; i++) text += mapsLine(mm, mm.table.at(i)!, fileName);
+  for (let from = 0; from >= 0;) {
+    const p = mapsPart(mm, from, fileName);
+    text += p.text;
+    from = p.next;
+  }
   return text;
 }
 
@@ -64,17 +90,14 @@ const hex = (n: number, width: number): string => n.toString(16).padStart(width,
 const kb = (bytes: number): string => String(bytes / 1024).padStart(8);
 
 /**
- * /proc/PID/smaps. The host does not tell what is resident: writable private memory counts as resident and dirty, the
+ * Part of /proc/PID/smaps. The host does not tell what is resident: writable private memory counts as resident and dirty, the
  * rest as not resident.
  */
-export function smapsText(mm: MemoryManager, fileName: FileName): string {
-  let text = '';
-  for (let i = 0; i < mm.table.size; i++) {
-    const v = mm.table.at(i)!;
+export function smapsPart(mm: MemoryManager, from: number, fileName: FileName): MapsPart {
+  return part(mm, from, (v) => {
     const rss = residentBytes(v);
-    text += mapsLine(mm, v, fileName) + smapsBody(v.length, rss, v) + `VmFlags: ${vmFlags(v)}\n`;
-  }
-  return text;
+    return mapsLine(mm, v, fileName) + smapsBody(v.length, rss, v) + `VmFlags: ${vmFlags(v)}\n`;
+  });
 }
 
 /** /proc/PID/smaps_rollup. */

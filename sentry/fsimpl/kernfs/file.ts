@@ -15,6 +15,12 @@ import type { KernfsSuperBlock } from './super-block.ts';
 
 /** Byte string content, or −errno. `t` reads, which is not always who opened. */
 export type Generate = (t: CallContext) => string | number;
+/** A piece of a long file that is made as it is read; `next` ≥ 0 is where to go on, −1 means the end. */
+export interface Part {
+  readonly text: string;
+  readonly next: number;
+}
+export type GeneratePart = (t: CallContext, from: number) => Part | number;
 /** Takes what was written: bytes consumed or −errno. `pos` is the file position before the write. */
 export type Store = (t: CallContext, data: string, pos: number) => number;
 
@@ -30,6 +36,8 @@ export interface KernfsFileOptions {
   uid?: number;
   gid?: number;
   store?: Store;
+  /** Instead of a whole content: long files, made piece by piece from 0 on. */
+  parts?: GeneratePart;
   /** st_size: 0 in /proc, 4096 in sysfs. */
   size?: number;
   /** Decides at open(2): 0 or −errno. */
@@ -39,12 +47,14 @@ export interface KernfsFileOptions {
 export class KernfsFile extends Inode {
   readonly generate: Generate;
   readonly store: Store | null;
+  readonly parts: GeneratePart | null;
   private readonly onOpen: ((t: CallContext, flags: number) => number) | null;
 
   constructor(sb: KernfsSuperBlock, perm: number, generate: Generate, options: KernfsFileOptions = {}) {
     super(sb, sb.nextIno(), S_IFREG | perm, options.uid ?? 0, options.gid ?? 0);
     this.generate = generate;
     this.store = options.store ?? null;
+    this.parts = options.parts ?? null;
     this.onOpen = options.onOpen ?? null;
     this.size = options.size ?? 0;
     this.atime = this.mtime = this.ctime = now();
@@ -59,6 +69,8 @@ export class KernfsFile extends Inode {
     return applyAttr(this, change);
   }
 }
+
+const NOTHING = Buffer.alloc(0);
 
 /**
  * Contents that open files keep, oldest first. A guest may have thousands of large ones open, so together they are bounded:
@@ -76,6 +88,10 @@ export function setHeldContentLimit(bytes: number): void {
 export class KernfsFileDescription extends FileDescription {
   private readonly file: KernfsFile;
   private content: Buffer | null = null;
+  // Files in parts: the part at hand, its place in the file, and where the next one begins.
+  private part = NOTHING;
+  private partStart = 0;
+  private nextPart = 0;
 
   constructor(path: Path, file: KernfsFile, flags: number) {
     super(path, file, flags);
@@ -113,6 +129,7 @@ export class KernfsFileDescription extends FileDescription {
   }
 
   override read(t: CallContext, buf: Uint8Array, off: number, len: number, pos: number): number {
+    if (this.file.parts !== null) return this.readParts(this.file.parts, t, buf, off, len, pos);
     if (pos === 0 || this.content === null) {
       const made = this.file.generate(t);
       if (typeof made === 'number') return made;
@@ -123,6 +140,38 @@ export class KernfsFileDescription extends FileDescription {
     const end = Math.min(content.length, pos + len);
     buf.set(content.subarray(pos, end), off);
     return end - pos;
+  }
+
+  private readParts(
+    parts: GeneratePart,
+    t: CallContext,
+    buf: Uint8Array,
+    off: number,
+    len: number,
+    pos: number,
+  ): number {
+    if (pos === 0 || pos < this.partStart) {
+      this.part = NOTHING;
+      this.partStart = 0;
+      this.nextPart = 0;
+    }
+    let done = 0;
+    while (done < len) {
+      const at = pos + done - this.partStart;
+      if (at < this.part.length) {
+        const n = Math.min(len - done, this.part.length - at);
+        buf.set(this.part.subarray(at, at + n), off + done);
+        done += n;
+        continue;
+      }
+      if (this.nextPart < 0) break;
+      const made = parts(t, this.nextPart);
+      if (typeof made === 'number') return done > 0 ? done : made;
+      this.partStart += this.part.length;
+      this.part = Buffer.from(made.text, 'latin1');
+      this.nextPart = made.next;
+    }
+    return done;
   }
 
   override write(t: CallContext, buf: Uint8Array, off: number, len: number, pos: number): number {

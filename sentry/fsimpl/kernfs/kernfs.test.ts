@@ -58,6 +58,29 @@ test('contents of many open files stay within a bound', () => {
   setHeldContentLimit(32 * 1024 * 1024);
 });
 
+test('a file in parts reads as one text, from any position', () => {
+  const sb = new TestSb();
+  const parts = (_t: CallContext, from: number): { text: string; next: number } => ({
+    text: `part ${from}\n`,
+    next: from < 4 ? from + 1 : -1,
+  });
+  sb.root.add('parts', new KernfsFile(sb, 0o444, () => '', { parts }));
+  const whole = 'part 0\npart 1\npart 2\npart 3\npart 4\n';
+  const f = open(sb, 'parts');
+  const buf = Buffer.alloc(100);
+  for (const step of [1, 3, 7, 10, 100]) {
+    let text = '';
+    for (let n = 1; n > 0;) {
+      n = f.read(t, buf, 0, step, text.length);
+      text += buf.toString('latin1', 0, n);
+    }
+    expect(text).toBe(whole);
+  }
+  expect(f.read(t, buf, 0, 5, 9)).toBe(5);
+  expect(buf.toString('latin1', 0, 5)).toBe(whole.slice(9, 14));
+  expect(f.read(t, buf, 0, 5, 1e15)).toBe(0);
+});
+
 test('writes go to the store function; files without one refuse', () => {
   const sb = new TestSb();
   let got = '';

@@ -7,7 +7,7 @@ import type { Path } from '../../vfs/dentry.ts';
 import { Inode, type AttrChange } from '../../vfs/inode.ts';
 import { pathName } from '../../vfs/path-name.ts';
 import { now, procSetAttr } from '../kernfs/attr.ts';
-import { KernfsFile, type Store } from '../kernfs/file.ts';
+import { KernfsFile, type Part, type Store } from '../kernfs/file.ts';
 import type { KernfsSuperBlock } from '../kernfs/super-block.ts';
 import { mayAccess } from './access.ts';
 import type { Subject } from './subject.ts';
@@ -28,6 +28,8 @@ export type SubjectStore = (s: Subject, data: string, writer: Task) => number;
 
 export interface PidFileOptions {
   store?: SubjectStore;
+  /** Made piece by piece instead (kernfs/file.ts GeneratePart). */
+  parts?: (s: Subject, reader: Task, from: number) => Part | number;
   /** ptrace access is needed to open it. */
   guarded?: boolean;
 }
@@ -45,10 +47,11 @@ export class PidFile extends KernfsFile {
   private readonly subject: Subject;
 
   constructor(sb: KernfsSuperBlock, s: Subject, perm: number, text: SubjectText, o: PidFileOptions = {}) {
-    const store = o.store;
+    const { store, parts } = o;
     const kernfsStore: Store | null = store === undefined ? null : (t, data) => store(s, data, t as Task);
     super(sb, perm, (t) => text(s, t as Task), {
       ...(kernfsStore === null ? {} : { store: kernfsStore }),
+      ...(parts === undefined ? {} : { parts: (t, from) => parts(s, t as Task, from) }),
       ...(o.guarded === true ? { onOpen: guard(s) } : {}),
     });
     this.subject = s;

@@ -3,7 +3,14 @@ import { EACCES, EINVAL, ENOENT, EPERM, ESRCH } from '../../abi/errno.ts';
 import { DT_DIR, DT_LNK, DT_REG } from '../../abi/stat.ts';
 import { CAP_SYS_NICE, CAP_SYS_RESOURCE } from '../../auth/capability.ts';
 import type { Task } from '../../kernel/task.ts';
-import { mapsText, smapsRollupText, smapsText, statmText } from '../../mm/maps.ts';
+import {
+  mapsPart,
+  smapsPart,
+  smapsRollupText,
+  statmText,
+  type FileName,
+  type MapsPart,
+} from '../../mm/maps.ts';
 import type { MemoryManager } from '../../mm/memory-manager.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
@@ -75,6 +82,17 @@ const nameFor =
   (reader: Task) =>
   (f: FileDescription): string =>
     fileName(f, reader.fs.root);
+
+/** maps and smaps of whatever address space the process has at the moment. */
+function mappings(
+  make: (mm: MemoryManager, from: number, name: FileName) => MapsPart,
+): (s: Subject, reader: Task, from: number) => MapsPart | number {
+  return (s, reader, from) => {
+    const mm = s.mm;
+    if (mm === null) return s.task === null ? -ESRCH : { text: '', next: -1 };
+    return make(mm, from, nameFor(reader));
+  };
+}
 
 class MemNode extends PidFile {
   private readonly about: Subject;
@@ -170,12 +188,7 @@ const ENTRIES: readonly PidEntry[] = [
   file('statm', 0o444, (s) =>
     s.task === null ? -ESRCH : s.mm === null ? '0 0 0 0 0 0 0\n' : statmText(s.mm),
   ),
-  file(
-    'maps',
-    0o444,
-    withMm((mm, r) => mapsText(mm, nameFor(r))),
-    { guarded: true },
-  ),
+  file('maps', 0o444, () => '', { guarded: true, parts: mappings(mapsPart) }),
   { name: 'mem', type: DT_REG, where: 'both', make: (sb, s) => new MemNode(sb, s) },
   link('cwd', (t) => t.fs.cwd),
   link('root', (t) => t.fs.root),
@@ -188,12 +201,7 @@ const ENTRIES: readonly PidEntry[] = [
     where: 'process',
     make: (sb, s) => new MountsFile(sb, s, 'mountstats'),
   },
-  file(
-    'smaps',
-    0o444,
-    withMm((mm, r) => smapsText(mm, nameFor(r))),
-    { guarded: true },
-  ),
+  file('smaps', 0o444, () => '', { guarded: true, parts: mappings(smapsPart) }),
   file(
     'smaps_rollup',
     0o444,
