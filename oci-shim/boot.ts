@@ -125,6 +125,7 @@ function startInit(
     },
   });
   if (typeof t === 'number') throw new BootError(`cannot make the first process: ${errnoName(-t)}`, 125);
+  t.group.unkillable = env.config.initUnkillable;
   t.noNewPrivs = p.noNewPrivileges;
   t.group.oomScoreAdj = p.oomScoreAdj;
   changeDirectory(t, p.cwd);

@@ -61,6 +61,8 @@ export interface SandboxConfig {
   maskedPaths: string[];
   readonlyPaths: string[];
   sysctl: Record<string, string>;
+  /** Signals without a handler do nothing to the first process, as to any container's init; `do` runs it as natively. */
+  initUnkillable: boolean;
   /** Most tasks at a time; 0: the kernel's default. */
   pidsLimit: number;
   network: 'none' | 'host';

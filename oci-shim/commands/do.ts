@@ -99,6 +99,7 @@ async function runDo(args: string[], options: DoOptions, globals: GlobalOptions)
     maskedPaths: [],
     readonlyPaths: [],
     sysctl: {},
+    initUnkillable: false,
     pidsLimit: integerOption('--pids-limit', options.pidsLimit, 1, 32768),
     network: options.network,
     strace: globals.strace,

@@ -65,6 +65,7 @@ export function loadBundle(id: string, dir: string, network: string, globals: Gl
     maskedPaths: linux.strings('maskedPaths'),
     readonlyPaths: linux.strings('readonlyPaths'),
     sysctl: linux.stringMap('sysctl'),
+    initUnkillable: true,
     pidsLimit: pidsLimit(linux.optionalObject('resources')),
     network,
     strace: globals.strace,

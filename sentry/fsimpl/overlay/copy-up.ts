@@ -62,7 +62,7 @@ function copyData(lower: Inode, up: TmpfsRegular): number {
   const f = lower.open(KERNEL, NO_PATH, O_RDONLY);
   if (typeof f === 'number') return f;
   let pos = 0;
-  let r = 0;
+  let r: number;
   for (;;) {
     const n = f.read(KERNEL, ioBuffer.bytes, 0, IO_CHUNK, pos);
     if (n <= 0) {

@@ -74,8 +74,10 @@ export class OverlayInode extends Inode {
 
   /** Directories of the path that have no upper yet, topmost first, then this. */
   private notInUpper(): OverlayInode[] {
-    const chain: OverlayInode[] = [];
-    for (let at: OverlayInode | null = this; at !== null && at.upper === null; at = at.parent) chain.push(at);
+    if (this.upper !== null) return [];
+    const chain: OverlayInode[] = [this];
+    // Not by recursion: a guest chooses how deep directories are.
+    for (let at = this.parent; at !== null && at.upper === null; at = at.parent) chain.push(at);
     return chain.reverse();
   }
 
