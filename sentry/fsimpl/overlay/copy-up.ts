@@ -57,6 +57,8 @@ function makeUpper(node: OverlayInode, lower: Inode, dir: TmpfsDir | null): Tmpf
   }
 }
 
+const ZEROS = Buffer.alloc(IO_CHUNK);
+
 function copyData(lower: Inode, up: TmpfsRegular): number {
   if (lower.size === 0 && lower.refresh() === 0 && lower.size === 0) return 0;
   const f = lower.open(KERNEL, NO_PATH, O_RDONLY);
@@ -69,7 +71,9 @@ function copyData(lower: Inode, up: TmpfsRegular): number {
       r = n;
       break;
     }
-    const w = up.content.write(ioBuffer.bytes, 0, n, pos);
+    // Holes stay holes: at this grain, and without asking the lower file system where they are.
+    const hole = n === IO_CHUNK && ioBuffer.bytes.compare(ZEROS, 0, n, 0, n) === 0;
+    const w = hole ? n : up.content.write(ioBuffer.bytes, 0, n, pos);
     if (w < n) {
       r = w < 0 ? w : -ENOSPC;
       break;
@@ -77,6 +81,7 @@ function copyData(lower: Inode, up: TmpfsRegular): number {
     pos += n;
   }
   f.unref();
+  if (r === 0 && up.content.size < pos) r = up.content.truncate(pos);
   up.size = up.content.size;
   return r;
 }

@@ -196,6 +196,29 @@ describe('overlay', () => {
     f.unref();
   });
 
+  test('holes stay holes', () => {
+    const lower = new TmpfsSuperBlock();
+    const f = lower.root.create('sparse', 0o644, 0, 0) as TmpfsRegular;
+    f.content.write(Buffer.from('start'), 0, 5, 0);
+    f.content.truncate(10_000_000);
+    f.content.write(Buffer.from('middle'), 0, 6, 5_000_000);
+    f.size = f.content.size;
+    const t = new TestContext(new OverlaySuperBlock([lower.root], new TmpfsSuperBlock()));
+    expect(write(t, 'sparse', O_WRONLY, 'S')).toBe(1);
+    expect(walk(t, t.fs.cwd, 'sparse', 0)).toBe(0);
+    const inode = nd.dentry.inode!;
+    inode.refresh();
+    expect(inode.size).toBe(10_000_000);
+    expect(inode.blocks).toBeLessThan(1000);
+    const g = open(t, 'sparse', O_RDONLY) as FileDescription;
+    const buf = Buffer.alloc(6);
+    g.read(t, buf, 0, 6, 5_000_000);
+    expect(buf.toString()).toBe('middle');
+    g.read(t, buf, 0, 6, 0);
+    expect(buf.toString()).toBe('Start\0');
+    g.unref();
+  });
+
   test('image layers: whiteout files and opaque directories', () => {
     const bottom = new TmpfsSuperBlock();
     fill(bottom.root);
