@@ -39,7 +39,7 @@ int main(int argc, char **argv) {
   is("thread-self", strcmp(link, want) == 0);
   n = readlink("/proc/self/exe", link, sizeof link);
   link[n] = 0;
-  is("exe", strstr(link, "proc_self") != NULL);
+  is("exe", strstr(link, "proc-self") != NULL);
   struct stat a, b;
   is("exe is the program", stat("/proc/self/exe", &a) == 0 && stat(link, &b) == 0 && a.st_ino == b.st_ino);
   getcwd(buf, sizeof buf);
@@ -83,7 +83,7 @@ int main(int argc, char **argv) {
   slurp("/proc/self/maps");
   is("maps stack", has("[stack]"));
   is("maps heap and vdso", has("[heap]") && has("[vdso]"));
-  is("maps program", has("proc_self"));
+  is("maps program", has("proc-self"));
   void *m = mmap(NULL, 3 * 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   mprotect((char *)m + 4096, 4096, PROT_READ | PROT_WRITE);
   slurp("/proc/self/maps");
