@@ -11,7 +11,11 @@ const reports = join(root, 'node_modules/.cache/reports');
 const sum = { passed: 0, failed: 0, skipped: 0 };
 
 const run = (command, args, env = {}) =>
-  spawnSync(command, args, { cwd: root, stdio: 'inherit', env: { ...(process.stdout.isTTY ? {} : { NO_COLOR: '1' }), ...process.env, ...env } }).status === 0;
+  spawnSync(command, args, {
+    cwd: root,
+    stdio: 'inherit',
+    env: { ...(process.stdout.isTTY ? {} : { NO_COLOR: '1' }), ...process.env, ...env },
+  }).status === 0;
 
 /** A step without tests of its own counts as one. */
 function step(name, command, args) {
