@@ -344,6 +344,8 @@ export class SystrapPlatform implements Platform {
     }
     ctx.stop();
     this.placement.observe(ctx, this.guestCpu, this.cpu);
+    // Where it goes on: a sentry that sleeps now instead of spinning would be woken on the guest's new CPU.
+    this.guestCpu = ctx.cpu;
     if (ctx.interruptWanted && kind !== EVENT_INTERRUPT) this.interruptOver(ctx);
     if (kind === EVENT_SYSCALL) {
       memory.loadWords(base + SLOT_ARGS / 4, ctx.args, 0, 12);
