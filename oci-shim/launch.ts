@@ -37,7 +37,7 @@ export function launch(config: SandboxConfig, exports: readonly Export[], global
     logFd: logFd >= 0 ? logFd : 2,
     sentryConfigFd: jsonFd(config),
     goferConfigFd: jsonFd(goferConfig),
-    sentryArgs: [...NODE_ARGS, '--max-semi-space-size=16', SENTRY_PROGRAM],
+    sentryArgs: [...NODE_ARGS, '--always-sparkplug', '--max-semi-space-size=16', SENTRY_PROGRAM],
     goferArgs: [...NODE_ARGS, '--max-old-space-size=256', GOFER_PROGRAM],
     exports: exports.map((e) => ({ path: e.path, readOnly: e.readOnly })),
   });
