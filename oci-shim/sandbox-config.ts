@@ -68,8 +68,8 @@ export interface SandboxConfig {
   network: 'none' | 'host';
   /** null: off, []: all calls, else names. */
   strace: string[] | null;
-  /** fd (in the sentry) of the debug log, −1 if none. */
-  debugLogFd: number;
+  /** The log was asked for (`--debug-log`): what only matters to whoever looks closer is said, too. */
+  debugLog: boolean;
   /** Export index → true if only this sandbox changes the tree (attributes may be cached). */
   exclusiveExports: boolean[];
 }

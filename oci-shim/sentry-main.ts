@@ -96,7 +96,7 @@ function main(): void {
   hostPoller().add(gofer.pollFd, 0, () => gofer.checkAlive());
 
   const finish = (status: number): void => {
-    reportUnimplemented(kernel);
+    if (config.debugLog) reportUnimplemented(kernel);
     platform.shutdown();
     control.send(MSG_EXIT, status);
     process.exit(0);
@@ -140,7 +140,8 @@ function installStrace(kernel: Kernel, calls: string[]): void {
   kernel.trace = {
     enter(t: Task): void {
       const call = strace.enter(t);
-      if (call !== null) open.set(t, call);
+      if (call === null) open.delete(t);
+      else open.set(t, call);
     },
     exit(t: Task, result: SysResult): void {
       const call = open.get(t);
@@ -152,7 +153,7 @@ function installStrace(kernel: Kernel, calls: string[]): void {
 
 /** What programs asked for in vain, by name: for whoever wonders why one does not run. */
 function reportUnimplemented(kernel: Kernel): void {
-  if (kernel.unimplemented.size === 0 || process.env['RUNSC_TS_LOG'] === undefined) return;
+  if (kernel.unimplemented.size === 0) return;
   const list = [...kernel.unimplemented].map(([name, n]) => `${name} ×${n}`).join(', ');
   say(`system calls that are not implemented: ${list}`);
 }

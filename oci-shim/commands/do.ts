@@ -103,7 +103,7 @@ async function runDo(args: string[], options: DoOptions, globals: GlobalOptions)
     pidsLimit: integerOption('--pids-limit', options.pidsLimit, 1, 32768),
     network: options.network,
     strace: globals.strace,
-    debugLogFd: -1,
+    debugLog: globals.debugLog !== null,
     exclusiveExports: exports.map((e) => e.exclusive),
   };
   launch(config, exports, globals);

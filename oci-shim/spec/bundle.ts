@@ -69,7 +69,7 @@ export function loadBundle(id: string, dir: string, network: string, globals: Gl
     pidsLimit: pidsLimit(linux.optionalObject('resources')),
     network,
     strace: globals.strace,
-    debugLogFd: -1,
+    debugLog: globals.debugLog !== null,
     exclusiveExports: [],
   };
   config.exclusiveExports = exports.map((e) => e.exclusive);

@@ -224,7 +224,10 @@ export class Kernel implements PlatformEvents {
   invoke(t: Task): SysResult {
     const row = t.row;
     if (row === null || row.support === 'none') this.countUnimplemented(t.sysno, row);
-    if (row === null) return -ENOSYS;
+    if (row === null) {
+      if (this.trace !== null) this.trace.exit(t, -ENOSYS);
+      return -ENOSYS;
+    }
     try {
       const r = row.fn(t, t.args);
       if (this.trace !== null) this.trace.exit(t, r);

@@ -1,0 +1,48 @@
+// What users see of the command line: exit codes, messages, the log.
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { platforms, run, runscTs, sandbox } from '../lib/sandbox.ts';
+
+const platform = platforms[0]!;
+
+test.each([
+  [['sh', '-c', 'exit 42'], 42, ''],
+  [['nosuchprogram'], 127, 'runsc-ts: exec: "nosuchprogram": executable file not found in $PATH\n'],
+  [['/nosuch/program'], 127, 'runsc-ts: exec: "/nosuch/program": no such file or directory\n'],
+  [['/etc/passwd'], 126, 'runsc-ts: exec: "/etc/passwd": permission denied\n'],
+])('%j ends with %i', (command, status, stderr) => {
+  const r = sandbox(platform, command, { cwd: '/' });
+  expect({ status: r.status, stderr: r.stderr }).toEqual({ status, stderr });
+});
+
+test.each([
+  [['--platform', 'kvm', 'do', '--', 'ls'], /--platform kvm: must be "systrap" or "ptrace"/],
+  [['--strace=opne', 'do', '--', 'ls'], /"opne" is not an x86-64 system call/],
+  [['do', '--network', 'bridge', '--', 'ls'], /--network bridge: must be "none" or "host"/],
+  [['do', '--root', '/nosuch', '--', 'ls'], /--root \/nosuch: no such directory/],
+  [['run', '--bundle', '/nosuch', 'x'], /cannot read \/nosuch\/config.json: ENOENT/],
+  [['run', '--bundle', '/tmp', 'a/b'], /container id "a\/b"/],
+])('%j is refused in one line', (args, message) => {
+  const r = run(runscTs, args);
+  expect(r.status).toBe(1);
+  expect(r.stderr).toMatch(message);
+  expect(r.stderr.trim().split('\n').length).toBe(1);
+});
+
+test('the log names calls that are not implemented, and has the strace', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'log-'));
+  const log = join(dir, 'log');
+  const script = 'import ctypes; ctypes.CDLL(None).syscall(425, 1, 0)';
+  const r = sandbox(platform, ['python3', '-c', script], {
+    cwd: '/',
+    global: ['--debug-log', log, '--strace=execve,io_uring_setup'],
+  });
+  const text = readFileSync(log, 'utf8');
+  rmSync(dir, { recursive: true });
+  expect(r).toMatchObject({ status: 0, stdout: '', stderr: '' });
+  expect(text).toMatch(/not implemented: .*io_uring_setup ×1/);
+  expect(text).toMatch(/execve\(/);
+  expect(text.match(/io_uring_setup\(.*/g)).toEqual(['io_uring_setup() = -1 ENOSYS']);
+});
