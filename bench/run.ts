@@ -6,7 +6,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildMicro, makeBundle, micro } from './lib/bundle.ts';
-import { formatTable, ratio, svgChart, type Row } from './lib/report.ts';
+import { formatHead, formatRow, ratio, svgChart, type Row } from './lib/report.ts';
 import { runtimes, type Runtime } from './lib/runtimes.ts';
 import { workloads } from './workload/workloads.ts';
 
@@ -117,36 +117,43 @@ const columns = runtimes().filter((rt) => columnsOnly === null || columnsOnly.in
 const names = columns.map((c) => c.name);
 const wanted = (name: string): boolean => only === null || only.test(name);
 const microRows: Row[] = [];
-for (const name of spawnSync(micro, { encoding: 'utf8' }).stdout.trim().split('\n').filter(wanted)) {
+const others: Row[] = [];
+
+/** Measures one case in every column. A run takes long: each row is shown and kept as soon as it is there. */
+async function measure(
+  rows: Row[],
+  name: string,
+  unit: string,
+  of: (rt: Runtime) => number | null | Promise<number | null>,
+): Promise<void> {
+  if (!wanted(name)) return;
   const values: Record<string, number | null> = {};
   for (const rt of columns) {
     progress(`${name} ${rt.name}`);
-    values[rt.name] = microCase(rt, name);
+    values[rt.name] = await of(rt);
   }
-  microRows.push({ name, unit: 'ns', values });
+  progress('');
+  const row = { name, unit, values };
+  rows.push(row);
+  console.log(formatRow(row, names));
+  writeFileSync(
+    join(results, 'results.json'),
+    JSON.stringify({ columns: names, micro: microRows, others }, null, 2),
+  );
 }
-const others: Row[] = [];
-if (wanted('start')) {
-  const values: Record<string, number | null> = {};
-  for (const rt of columns) values[rt.name] = startCase(rt);
-  others.push({ name: 'start: run true', unit: 's', values });
+
+console.log(formatHead(names));
+for (const name of spawnSync(micro, { encoding: 'utf8' }).stdout.trim().split('\n')) {
+  await measure(microRows, name, 'ns', (rt) => microCase(rt, name));
 }
-if (wanted('memory')) {
-  const values: Record<string, number | null> = {};
-  for (const rt of columns) values[rt.name] = await memoryCase(rt);
-  others.push({ name: 'memory: idle Pss', unit: 'MiB', values });
-}
-for (const w of workloads.filter((w) => wanted(w.name))) {
-  const values: Record<string, number | null> = {};
-  for (const rt of columns) {
-    progress(`${w.name} ${rt.name}`);
+await measure(others, 'start: run true', 's', startCase);
+await measure(others, 'memory: idle Pss', 'MiB', memoryCase);
+for (const w of workloads) {
+  await measure(others, w.name, 's', (rt) => {
     const command = rt.do(w.command());
-    values[rt.name] = command === null ? null : wall(command, quick ? 1 : 3, w.scratch);
-  }
-  others.push({ name: w.name, unit: 's', values });
+    return command === null ? null : wall(command, quick ? 1 : 3, w.scratch);
+  });
 }
-progress('');
-console.log(formatTable([...microRows, ...others], names));
 console.log('');
 for (const [a, b] of [
   ['runsc-ts-systrap', 'runsc-systrap'],
@@ -156,8 +163,4 @@ for (const [a, b] of [
   const r = ratio(microRows, a, b);
   if (r !== null) console.log(`micro cases, geometric mean ${a} / ${b}: ${r.toFixed(2)}`);
 }
-writeFileSync(
-  join(results, 'results.json'),
-  JSON.stringify({ columns: names, micro: microRows, others }, null, 2),
-);
 writeFileSync(join(results, 'micro.svg'), svgChart(microRows, 'runsc-ts-systrap', 'runsc-systrap'));

@@ -7,17 +7,19 @@ export interface Row {
   readonly values: Readonly<Record<string, number | null>>;
 }
 
-export function formatTable(rows: readonly Row[], columns: readonly string[]): string {
-  const cell = (r: Row, c: string): string => {
-    const v = r.values[c];
-    return v === null || v === undefined ? '–' : formatValue(v, r.unit);
-  };
-  const width = Math.max(...rows.map((r) => r.name.length), 4);
-  const head = `${'case'.padEnd(width)} ${columns.map((c) => c.padStart(17)).join('')}`;
-  const body = rows.map(
-    (r) => `${r.name.padEnd(width)} ${columns.map((c) => cell(r, c).padStart(17)).join('')}`,
-  );
-  return [head, ...body].join('\n');
+const NAME_WIDTH = 20;
+const CELL_WIDTH = 17;
+
+export function formatHead(columns: readonly string[]): string {
+  return 'case'.padEnd(NAME_WIDTH) + columns.map((c) => c.padStart(CELL_WIDTH)).join('');
+}
+
+export function formatRow(row: Row, columns: readonly string[]): string {
+  const cells = columns.map((c) => {
+    const v = row.values[c];
+    return (v === null || v === undefined ? '–' : formatValue(v, row.unit)).padStart(CELL_WIDTH);
+  });
+  return row.name.padEnd(NAME_WIDTH) + cells.join('');
 }
 
 function formatValue(v: number, unit: string): string {
