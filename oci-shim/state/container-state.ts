@@ -1,0 +1,61 @@
+/** What is known of a container between two calls of the CLI: the contents of its state.json. */
+import { isAlive, type HostProcess } from './host-process.ts';
+
+export type Status = 'creating' | 'created' | 'running' | 'paused' | 'stopped';
+
+export interface ContainerState {
+  /** Of this file's layout. */
+  readonly version: 1;
+  readonly ociVersion: string;
+  readonly id: string;
+  /** Absolute. */
+  readonly bundle: string;
+  /** Absolute path of the root file system. */
+  readonly rootfs: string;
+  readonly annotations: Record<string, string>;
+  /** RFC 3339. */
+  readonly created: string;
+  /** Name of the user who created it. */
+  readonly owner: string;
+  /** Id of the container whose stub holds the sandbox: its own, or that of the pod's first one. */
+  readonly sandbox: string;
+  /** The init stub: its end is the container's. pid 0 until it is started. */
+  stub: HostProcess;
+  /** How far the CLI has brought it; whether it still runs is the stub's to say. */
+  phase: 'creating' | 'created' | 'running';
+  paused: boolean;
+  /** Host pids of exec stubs that were started, the dead among them. */
+  execs: HostProcess[];
+  /** `hooks` of config.json, for start and delete: the bundle may be gone by then. */
+  readonly hooks: unknown;
+  /** What the cgroup module needs to find its groups again. */
+  cgroup: unknown;
+}
+
+export function statusOf(s: ContainerState): Status {
+  if (s.stub.pid === 0) return 'creating';
+  if (!isAlive(s.stub)) return 'stopped';
+  if (s.phase !== 'running') return s.phase;
+  return s.paused ? 'paused' : 'running';
+}
+
+/** The state of the runtime-spec (runtime.md, "State"), as hooks get it. */
+export interface OciState {
+  ociVersion: string;
+  id: string;
+  status: Status;
+  pid?: number;
+  bundle: string;
+  annotations?: Record<string, string>;
+}
+
+export function ociState(s: ContainerState, status: Status = statusOf(s)): OciState {
+  return {
+    ociVersion: s.ociVersion,
+    id: s.id,
+    status,
+    ...(status === 'stopped' ? {} : { pid: s.stub.pid }),
+    bundle: s.bundle,
+    ...(Object.keys(s.annotations).length === 0 ? {} : { annotations: s.annotations }),
+  };
+}

@@ -1,0 +1,159 @@
+/**
+ * STATEDIR/ID/ for each container: state.json (replaced atomically), lock, and the sandbox's control socket. A directory
+ * that is there is a container; its lock is held by whoever changes it.
+ */
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { UserError } from '../user-error.ts';
+import { statusOf, type ContainerState } from './container-state.ts';
+import { FileLock } from './lock.ts';
+
+const ID_PATTERN = /^[\w+.-]+$/;
+const ID_MAX = 1024;
+
+export function checkId(id: string): void {
+  if (!ID_PATTERN.test(id) || id === '.' || id === '..' || id.length > ID_MAX) {
+    throw new UserError(`invalid container ID format: ${JSON.stringify(id)}`);
+  }
+}
+
+/** runc's words, by which engines know that there is nothing to delete. */
+export class NoSuchContainer extends UserError {
+  constructor() {
+    super('container does not exist');
+  }
+}
+
+export class StateDir {
+  readonly root: string;
+
+  constructor(root: string) {
+    this.root = root;
+  }
+
+  pathOf(id: string): string {
+    return join(this.root, id);
+  }
+
+  /** Makes the directory of a new container and takes its lock. Preconditions: checkId(id). */
+  create(id: string): LockedContainer {
+    const dir = this.pathOf(id);
+    mkdirSync(this.root, { recursive: true, mode: 0o711 });
+    try {
+      mkdirSync(dir, { mode: 0o700 });
+    } catch (e) {
+      if ((e as NodeJS.ErrnoException).code !== 'EEXIST') throw e;
+      this.removeLeftover(id);
+      mkdirSync(dir, { mode: 0o700 });
+    }
+    writeFileSync(join(dir, 'lock'), '', { mode: 0o600 });
+    const lock = FileLock.take(join(dir, 'lock'));
+    if (lock === null) throw new UserError(`${dir} was removed by somebody else`);
+    return new LockedContainer(dir, lock);
+  }
+
+  /** A create that was killed leaves a directory whose stub, if there ever was one, is dead. */
+  private removeLeftover(id: string): void {
+    const exists = (): never => {
+      throw new UserError(`container with given ID already exists: ${id}`);
+    };
+    const dir = this.pathOf(id);
+    const lock = FileLock.take(join(dir, 'lock'));
+    const state = readState(dir);
+    if (state !== null && (state.phase !== 'creating' || statusOf(state) !== 'stopped')) exists();
+    rmSync(dir, { recursive: true, force: true });
+    lock?.release();
+  }
+
+  load(id: string): ContainerState {
+    checkId(id);
+    const state = readState(this.pathOf(id));
+    if (state === null) throw new NoSuchContainer();
+    return state;
+  }
+
+  /** Loads a container and keeps others from changing it until `release`. */
+  lock(id: string): LockedContainer {
+    checkId(id);
+    const dir = this.pathOf(id);
+    const lock = FileLock.take(join(dir, 'lock'));
+    if (lock === null) throw new NoSuchContainer();
+    const state = readState(dir);
+    if (state === null) {
+      lock.release();
+      throw new NoSuchContainer();
+    }
+    return new LockedContainer(dir, lock, state);
+  }
+
+  /** Runs `f` with the locked container. */
+  withLock<T>(id: string, f: (c: LockedContainer) => T): T {
+    const c = this.lock(id);
+    try {
+      return f(c);
+    } finally {
+      c.release();
+    }
+  }
+
+  /** All containers, by id. Those that vanish meanwhile are left out. */
+  list(): ContainerState[] {
+    let names: string[];
+    try {
+      names = readdirSync(this.root).sort();
+    } catch {
+      return [];
+    }
+    return names.map((n) => readState(join(this.root, n))).filter((s) => s !== null);
+  }
+}
+
+export class LockedContainer {
+  readonly dir: string;
+  private readonly lock: FileLock;
+  private current: ContainerState | null;
+
+  constructor(dir: string, lock: FileLock, state: ContainerState | null = null) {
+    this.dir = dir;
+    this.lock = lock;
+    this.current = state;
+  }
+
+  get state(): ContainerState {
+    if (this.current === null) throw new Error(`${this.dir} has no state yet`);
+    return this.current;
+  }
+
+  /** Replaces state.json in one step. */
+  save(state: ContainerState): void {
+    this.current = state;
+    writeAtomically(join(this.dir, 'state.json'), JSON.stringify(state));
+  }
+
+  /** Frees the id. */
+  remove(): void {
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+
+  release(): void {
+    this.lock.release();
+  }
+}
+
+export function writeAtomically(path: string, text: string): void {
+  const tmp = `${path}.${process.pid}.tmp`;
+  writeFileSync(tmp, text, { mode: 0o600 });
+  renameSync(tmp, path);
+}
+
+function readState(dir: string): ContainerState | null {
+  let text: string;
+  try {
+    text = readFileSync(join(dir, 'state.json'), 'utf8');
+  } catch {
+    return null;
+  }
+  const state = JSON.parse(text) as ContainerState;
+  if (state.version !== 1) throw new UserError(`${dir}/state.json is of another version of runsc-ts`);
+  return state;
+}
