@@ -90,7 +90,7 @@ export function sendFrame(fd: number, type: number, payload: string): void {
   frame.u32[0] = body.length;
   frame.u32[1] = type;
   frame.bytes.set(body, FRAME_HEADER);
-  for (let at = 0; at < frame.size; ) {
+  for (let at = 0; at < frame.size;) {
     const r = hostSyscall(SYS_sendto, fd, frame.addr + at, frame.size - at, MSG_NOSIGNAL, 0, 0);
     if (r === -EINTR) continue;
     if (r <= 0) throw new SandboxGone();
@@ -111,7 +111,7 @@ export function receiveFrame(fd: number, type: number): string {
 function receiveBytes(fd: number, n: number): Buffer {
   const all = Buffer.alloc(n);
   const chunk = new HostBuffer(Math.min(CHUNK, Math.max(n, 1)));
-  for (let at = 0; at < n; ) {
+  for (let at = 0; at < n;) {
     const r = hostSyscall(SYS_recvfrom, fd, chunk.addr, Math.min(chunk.size, n - at), 0, 0, 0);
     if (r === -EINTR) continue;
     if (r === 0) throw new SandboxGone();
