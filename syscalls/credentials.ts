@@ -61,11 +61,6 @@ function commit(t: Task, n: Credentials): SysResult {
   return 0;
 }
 
-function commitUid(t: Task, n: Credentials): SysResult {
-  fixCapsAfterSetuid(n, t.creds);
-  return commit(t, n);
-}
-
 function sysGetuid(t: Task): SysResult {
   return t.creds.uid;
 }
@@ -82,99 +77,83 @@ function sysGetegid(t: Task): SysResult {
   return t.creds.egid;
 }
 
-function sysSetuid(t: Task, a: SyscallArgs): SysResult {
+/** The ids of one kind: the calls on users and on groups differ in nothing else. */
+interface IdKind {
+  readonly real: 'uid' | 'gid';
+  readonly effective: 'euid' | 'egid';
+  readonly saved: 'suid' | 'sgid';
+  readonly fs: 'fsuid' | 'fsgid';
+  readonly capability: number;
+}
+
+const USER: IdKind = { real: 'uid', effective: 'euid', saved: 'suid', fs: 'fsuid', capability: CAP_SETUID };
+const GROUP: IdKind = { real: 'gid', effective: 'egid', saved: 'sgid', fs: 'fsgid', capability: CAP_SETGID };
+
+function commitIds(t: Task, n: Credentials, k: IdKind): SysResult {
+  if (k === USER) fixCapsAfterSetuid(n, t.creds);
+  return commit(t, n);
+}
+
+/** setuid(2), setgid(2). */
+function setId(t: Task, a: SyscallArgs, k: IdKind): SysResult {
   const id = a.uint(0);
   if (id === NO_ID) return -EINVAL;
   const o = t.creds;
   const n = o.clone();
-  if (o.has(CAP_SETUID)) {
-    n.uid = id;
-    n.suid = id;
-  } else if (id !== o.uid && id !== o.suid) return -EPERM;
-  n.euid = id;
-  n.fsuid = id;
-  return commitUid(t, n);
+  if (o.has(k.capability)) {
+    n[k.real] = id;
+    n[k.saved] = id;
+  } else if (id !== o[k.real] && id !== o[k.saved]) return -EPERM;
+  n[k.effective] = id;
+  n[k.fs] = id;
+  return commitIds(t, n, k);
 }
 
-function sysSetreuid(t: Task, a: SyscallArgs): SysResult {
-  const ruid = a.uint(0);
-  const euid = a.uint(1);
+/** setreuid(2), setregid(2). */
+function setReId(t: Task, a: SyscallArgs, k: IdKind): SysResult {
+  const real = a.uint(0);
+  const effective = a.uint(1);
   const o = t.creds;
   const n = o.clone();
-  const may = o.has(CAP_SETUID);
-  if (ruid !== NO_ID) {
-    if (ruid !== o.uid && ruid !== o.euid && !may) return -EPERM;
-    n.uid = ruid;
+  const may = o.has(k.capability);
+  if (real !== NO_ID) {
+    if (real !== o[k.real] && real !== o[k.effective] && !may) return -EPERM;
+    n[k.real] = real;
   }
-  if (euid !== NO_ID) {
-    if (euid !== o.uid && euid !== o.euid && euid !== o.suid && !may) return -EPERM;
-    n.euid = euid;
+  if (effective !== NO_ID) {
+    if (!may && !isOwn(o, k, effective)) return -EPERM;
+    n[k.effective] = effective;
   }
-  if (ruid !== NO_ID || (euid !== NO_ID && euid !== o.uid)) n.suid = n.euid;
-  n.fsuid = n.euid;
-  return commitUid(t, n);
+  if (real !== NO_ID || (effective !== NO_ID && effective !== o[k.real])) n[k.saved] = n[k.effective];
+  n[k.fs] = n[k.effective];
+  return commitIds(t, n, k);
 }
 
-function sysSetresuid(t: Task, a: SyscallArgs): SysResult {
-  const o = t.creds;
-  const ids = [a.uint(0), a.uint(1), a.uint(2)];
-  if (!o.has(CAP_SETUID)) {
-    for (const id of ids) if (id !== NO_ID && id !== o.uid && id !== o.euid && id !== o.suid) return -EPERM;
-  }
-  const n = o.clone();
-  if (ids[0] !== NO_ID) n.uid = ids[0]!;
-  if (ids[1] !== NO_ID) n.euid = ids[1]!;
-  if (ids[2] !== NO_ID) n.suid = ids[2]!;
-  n.fsuid = n.euid;
-  return commitUid(t, n);
-}
-
-function sysSetgid(t: Task, a: SyscallArgs): SysResult {
-  const id = a.uint(0);
-  if (id === NO_ID) return -EINVAL;
-  const o = t.creds;
-  const n = o.clone();
-  if (o.has(CAP_SETGID)) {
-    n.gid = id;
-    n.sgid = id;
-  } else if (id !== o.gid && id !== o.sgid) return -EPERM;
-  n.egid = id;
-  n.fsgid = id;
-  return commit(t, n);
-}
-
-function sysSetregid(t: Task, a: SyscallArgs): SysResult {
-  const rgid = a.uint(0);
-  const egid = a.uint(1);
-  const o = t.creds;
-  const n = o.clone();
-  const may = o.has(CAP_SETGID);
-  if (rgid !== NO_ID) {
-    if (rgid !== o.gid && rgid !== o.egid && !may) return -EPERM;
-    n.gid = rgid;
-  }
-  if (egid !== NO_ID) {
-    if (egid !== o.gid && egid !== o.egid && egid !== o.sgid && !may) return -EPERM;
-    n.egid = egid;
-  }
-  if (rgid !== NO_ID || (egid !== NO_ID && egid !== o.gid)) n.sgid = n.egid;
-  n.fsgid = n.egid;
-  return commit(t, n);
-}
-
-function sysSetresgid(t: Task, a: SyscallArgs): SysResult {
+/** setresuid(2), setresgid(2). */
+function setResId(t: Task, a: SyscallArgs, k: IdKind): SysResult {
   const o = t.creds;
   const ids = [a.uint(0), a.uint(1), a.uint(2)];
-  if (!o.has(CAP_SETGID)) {
-    for (const id of ids) if (id !== NO_ID && id !== o.gid && id !== o.egid && id !== o.sgid) return -EPERM;
+  if (!o.has(k.capability)) {
+    for (const id of ids) if (id !== NO_ID && !isOwn(o, k, id)) return -EPERM;
   }
   const n = o.clone();
-  if (ids[0] !== NO_ID) n.gid = ids[0]!;
-  if (ids[1] !== NO_ID) n.egid = ids[1]!;
-  if (ids[2] !== NO_ID) n.sgid = ids[2]!;
-  n.fsgid = n.egid;
-  return commit(t, n);
+  if (ids[0] !== NO_ID) n[k.real] = ids[0]!;
+  if (ids[1] !== NO_ID) n[k.effective] = ids[1]!;
+  if (ids[2] !== NO_ID) n[k.saved] = ids[2]!;
+  n[k.fs] = n[k.effective];
+  return commitIds(t, n, k);
 }
+
+function isOwn(o: Credentials, k: IdKind, id: number): boolean {
+  return id === o[k.real] || id === o[k.effective] || id === o[k.saved];
+}
+
+const sysSetuid = (t: Task, a: SyscallArgs): SysResult => setId(t, a, USER);
+const sysSetgid = (t: Task, a: SyscallArgs): SysResult => setId(t, a, GROUP);
+const sysSetreuid = (t: Task, a: SyscallArgs): SysResult => setReId(t, a, USER);
+const sysSetregid = (t: Task, a: SyscallArgs): SysResult => setReId(t, a, GROUP);
+const sysSetresuid = (t: Task, a: SyscallArgs): SysResult => setResId(t, a, USER);
+const sysSetresgid = (t: Task, a: SyscallArgs): SysResult => setResId(t, a, GROUP);
 
 function writeThree(t: Task, a: SyscallArgs, x: number, y: number, z: number): SysResult {
   if (t.mem.writeU32(a.addr(0), x) !== 0) return -EFAULT;
@@ -190,32 +169,25 @@ function sysGetresgid(t: Task, a: SyscallArgs): SysResult {
   return writeThree(t, a, t.creds.gid, t.creds.egid, t.creds.sgid);
 }
 
-/** setfsuid(2): returns the old value whether it worked or not. */
-function sysSetfsuid(t: Task, a: SyscallArgs): SysResult {
+/** setfsuid(2), setfsgid(2): return the old value whether they worked or not. */
+function setFsId(t: Task, a: SyscallArgs, k: IdKind): SysResult {
   const id = a.uint(0);
   const o = t.creds;
-  const may = id === o.uid || id === o.euid || id === o.suid || id === o.fsuid || o.has(CAP_SETUID);
-  if (id === NO_ID || !may || id === o.fsuid) return o.fsuid;
+  const old = o[k.fs];
+  const may = id === old || isOwn(o, k, id) || o.has(k.capability);
+  if (id === NO_ID || !may || id === old) return old;
   const n = o.clone();
-  n.fsuid = id;
-  if ((o.securebits & SECBIT_NO_SETUID_FIXUP) === 0) {
-    if (o.fsuid === 0 && id !== 0) n.effective = n.effective.without(FS_CAPS);
-    if (o.fsuid !== 0 && id === 0) n.effective = n.effective.or(FS_CAPS.and(n.permitted));
+  n[k.fs] = id;
+  if (k === USER && (o.securebits & SECBIT_NO_SETUID_FIXUP) === 0) {
+    if (old === 0 && id !== 0) n.effective = n.effective.without(FS_CAPS);
+    if (old !== 0 && id === 0) n.effective = n.effective.or(FS_CAPS.and(n.permitted));
   }
   commit(t, n);
-  return o.fsuid;
+  return old;
 }
 
-function sysSetfsgid(t: Task, a: SyscallArgs): SysResult {
-  const id = a.uint(0);
-  const o = t.creds;
-  const may = id === o.gid || id === o.egid || id === o.sgid || id === o.fsgid || o.has(CAP_SETGID);
-  if (id === NO_ID || !may || id === o.fsgid) return o.fsgid;
-  const n = o.clone();
-  n.fsgid = id;
-  commit(t, n);
-  return o.fsgid;
-}
+const sysSetfsuid = (t: Task, a: SyscallArgs): SysResult => setFsId(t, a, USER);
+const sysSetfsgid = (t: Task, a: SyscallArgs): SysResult => setFsId(t, a, GROUP);
 
 function sysGetgroups(t: Task, a: SyscallArgs): SysResult {
   const room = a.int(0);

@@ -36,45 +36,45 @@ function putName(name: string, at: number, end: number): void {
   for (let i = at + name.length; i < end; i++) bytes[i] = 0;
 }
 
-/** struct linux_dirent64: ino, off, reclen, type, name. */
-const emit64: DirEmit = (name, ino, type, off) => {
-  const reclen = (19 + name.length + 1 + 7) & ~7;
+/**
+ * Begins a record with what both layouts begin with: ino, off, reclen. Returns the record's place, or −1 if the buffer
+ * is full.
+ */
+function putRecord(ino: number, off: number, reclen: number): number {
   if (used + reclen > room) {
     tooSmall = used === 0;
-    return false;
+    return -1;
   }
-  const w = used >> 2;
+  const at = used;
+  const w = at >> 2;
   const { u32, bytes } = dents;
   u32[w] = lo32(ino);
   u32[w + 1] = hi32(ino);
   u32[w + 2] = lo32(off);
   u32[w + 3] = hi32(off);
-  bytes[used + 16] = reclen & 0xff;
-  bytes[used + 17] = reclen >> 8;
-  bytes[used + 18] = type;
-  putName(name, used + 19, used + reclen);
+  bytes[at + 16] = reclen & 0xff;
+  bytes[at + 17] = reclen >> 8;
   used += reclen;
+  return at;
+}
+
+/** struct linux_dirent64: ino, off, reclen, type, name. */
+const emit64: DirEmit = (name, ino, type, off) => {
+  const reclen = (19 + name.length + 1 + 7) & ~7;
+  const at = putRecord(ino, off, reclen);
+  if (at < 0) return false;
+  dents.bytes[at + 18] = type;
+  putName(name, at + 19, at + reclen);
   return true;
 };
 
 /** struct linux_dirent: ino, off, reclen, name, and the type in the record's last byte. */
 const emit32: DirEmit = (name, ino, type, off) => {
   const reclen = (18 + name.length + 2 + 7) & ~7;
-  if (used + reclen > room) {
-    tooSmall = used === 0;
-    return false;
-  }
-  const w = used >> 2;
-  const { u32, bytes } = dents;
-  u32[w] = lo32(ino);
-  u32[w + 1] = hi32(ino);
-  u32[w + 2] = lo32(off);
-  u32[w + 3] = hi32(off);
-  bytes[used + 16] = reclen & 0xff;
-  bytes[used + 17] = reclen >> 8;
-  putName(name, used + 18, used + reclen);
-  bytes[used + reclen - 1] = type;
-  used += reclen;
+  const at = putRecord(ino, off, reclen);
+  if (at < 0) return false;
+  putName(name, at + 18, at + reclen);
+  dents.bytes[at + reclen - 1] = type;
   return true;
 };
 
