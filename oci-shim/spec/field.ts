@@ -37,6 +37,10 @@ export class Field {
     }
   }
 
+  keys(): string[] {
+    return Object.keys(this.value);
+  }
+
   has(key: string): boolean {
     return this.value[key] !== undefined && this.value[key] !== null;
   }

@@ -1,0 +1,328 @@
+/**
+ * The host's control groups of one container. Under version 1 every mounted hierarchy has a group at the container's path, as
+ * runc makes them, because engines read their figures there. Memory and processes are special: sentry and gofer are
+ * programs of ours, not of the user's, and a small limit would hit them first. They are in a group `PATH.sentry` beside the
+ * container's, so that limits, figures and out-of-memory events at the path are those of the guests. Under version 2 a process
+ * is in one group only: there the limits are raised by an allowance for sentry and gofer.
+ */
+import { existsSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs';
+import { UserError } from '../user-error.ts';
+import { CgroupError, codeOf, readCgroupFile, readProcs, writeCgroupFile } from './file.ts';
+import { systemdRuns, type CgroupHost } from './host.ts';
+import { directoryIn, type CgroupPlace, type Scope } from './path.ts';
+import type { Resources } from './resources.ts';
+import type { Allowance, Setting } from './settings.ts';
+import { fillCpuset, settingsV1, writeBandwidthV1, writeMemoryV1, writeSettingV1 } from './v1.ts';
+import { startScope } from './systemd.ts';
+import { checkUsageV2, controllersOf, enableControllers, settingsV2, writeSettingV2 } from './v2.ts';
+
+/** What has to be remembered of a container's groups, as JSON. */
+export interface CgroupState {
+  version: 1 | 2;
+  /** Hierarchy → the container's directory. */
+  paths: Record<string, string>;
+  /** Hierarchy → directory of sentry and gofer, where it is another one. */
+  sentryPaths: Record<string, string>;
+  /** Unit of systemd that the groups belong to; it is started around the first process. */
+  scope?: Scope;
+}
+
+export interface CgroupHandle {
+  readonly state: CgroupState;
+  /** Puts a process into the container's groups; its future children follow. */
+  join(pid: number): void;
+  /** The same for a process that becomes sentry or gofer. */
+  joinSentry(pid: number): void;
+  /** Files that a process writes "0" to in order to leave the sentry's groups for the container's. */
+  guestProcsFiles(): string[];
+  /** Sets limits; returns what could not be set for lack of permission. */
+  apply(resources: Resources): string[];
+  freeze(): void;
+  thaw(): void;
+  /** Processes in the container's groups, without the sentry's own where those are apart. */
+  procs(): number[];
+  /** Kills what is left and removes the groups. Throws if they cannot be removed. */
+  remove(): void;
+}
+
+/** Controllers whose figures would be spoilt by the sandbox's own processes. */
+const APART = ['memory', 'pids'];
+const SENTRY_SUFFIX = '.sentry';
+
+/** Sentry, gofer and launcher under version 2. */
+const ALLOWANCE_V2: Allowance = { memory: 256 * 1024 * 1024, pids: 64 };
+/** The launcher and prepared address spaces of the platform under version 1; a large limit has room for them. */
+const PIDS_ALLOWANCE_V1 = 32;
+const PIDS_LARGE = 256;
+/** What sentry and gofer may use beyond the container's limit, whose tmpfs files are theirs as far as the host knows. */
+const SENTRY_MEMORY = 1024 * 1024 * 1024;
+
+const FREEZE_TRIES = 1000;
+const REMOVE_DEADLINE_MS = 5000;
+
+const NO_PERMISSION: ReadonlySet<string> = new Set(['EACCES', 'EPERM', 'EROFS']);
+
+function sleep(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
+
+/** Makes the container's groups. `warnings` gets what was left out for lack of permission. */
+export function createCgroup(
+  host: CgroupHost,
+  place: CgroupPlace,
+  resources: Resources,
+  warnings: string[],
+): CgroupHandle {
+  const state: CgroupState = { version: host.version, paths: {}, sentryPaths: {} };
+  if (place.scope !== null && systemdRuns()) state.scope = place.scope;
+  const group = new Cgroup(state);
+  try {
+    for (const [name, h] of host.hierarchies) {
+      try {
+        state.paths[name] = makeGroup(host, name, h.mount, directoryIn(host, h, place.path));
+        if (host.version === 1 && APART.includes(name)) {
+          const sentry = `${state.paths[name]}${SENTRY_SUFFIX}`;
+          mkdirSync(sentry, { recursive: true });
+          state.sentryPaths[name] = sentry;
+        }
+      } catch (e) {
+        delete state.paths[name];
+        if (!NO_PERMISSION.has(codeOf(e))) throw e;
+        warnings.push(`no cgroup in ${h.mount}: ${codeOf(e)}`);
+      }
+    }
+    warnings.push(...group.apply(resources));
+  } catch (e) {
+    group.remove();
+    throw asUserError(e);
+  }
+  return group;
+}
+
+export function openCgroup(state: CgroupState): CgroupHandle {
+  return new Cgroup(state);
+}
+
+function makeGroup(host: CgroupHost, name: string, mount: string, dir: string): string {
+  if (host.version === 1 && name !== 'cpuset') {
+    mkdirSync(dir, { recursive: true });
+    return dir;
+  }
+  let at = mount;
+  for (const part of dir.slice(mount.length).split('/').filter(Boolean)) {
+    if (host.version === 2) enableControllers(at);
+    at = `${at}/${part}`;
+    mkdirSync(at, { recursive: true });
+  }
+  if (name === 'cpuset') fillCpuset(dir, mount);
+  return dir;
+}
+
+function asUserError(e: unknown): unknown {
+  return e instanceof CgroupError || (e as NodeJS.ErrnoException).syscall === 'mkdir'
+    ? new UserError(`cgroup: ${(e as Error).message}`)
+    : e;
+}
+
+class Cgroup implements CgroupHandle {
+  readonly state: CgroupState;
+
+  constructor(state: CgroupState) {
+    this.state = state;
+  }
+
+  join(pid: number): void {
+    if (this.state.scope !== undefined) startScope(this.state.scope, pid);
+    for (const dir of new Set(Object.values(this.state.paths))) addProcess(dir, pid);
+  }
+
+  joinSentry(pid: number): void {
+    if (this.state.scope !== undefined) startScope(this.state.scope, pid);
+    const { paths, sentryPaths } = this.state;
+    for (const dir of new Set(Object.keys(paths).map((name) => sentryPaths[name] ?? paths[name]!)))
+      addProcess(dir, pid);
+  }
+
+  guestProcsFiles(): string[] {
+    return Object.keys(this.state.sentryPaths).map((name) => `${this.state.paths[name]!}/cgroup.procs`);
+  }
+
+  apply(resources: Resources): string[] {
+    return this.state.version === 1 ? this.applyV1(resources) : this.applyV2(resources);
+  }
+
+  private applyV1(r: Resources): string[] {
+    if (Object.keys(r.unified).length > 0) {
+      throw new UserError(
+        `config.json: linux.resources.unified ${JSON.stringify(r.unified)}: this machine has cgroups of version 1`,
+      );
+    }
+    const warnings: string[] = [];
+    const { paths, sentryPaths } = this.state;
+    const { limit: pids = 0 } = r.pids;
+    const allowance: Allowance = { memory: 0, pids: pids >= PIDS_LARGE ? 0 : PIDS_ALLOWANCE_V1 };
+    const attempt = (field: string, controller: string, write: (dir: string) => void): void => {
+      const dir = paths[controller];
+      if (dir === undefined) missing(field, controller);
+      guarded(warnings, field, () => write(dir));
+    };
+    if (r.memory.limit !== undefined || r.memory.swap !== undefined) {
+      attempt('memory.limit', 'memory', (dir) => {
+        writeMemoryV1(dir, r, allowance);
+        const sentry = sentryPaths['memory'];
+        const { limit } = r.memory;
+        if (sentry === undefined || limit === undefined) return;
+        writeMemoryV1(sentry, { ...r, memory: { limit } }, { memory: SENTRY_MEMORY, pids: 0 });
+      });
+    }
+    const { quota, period, burst } = r.cpu;
+    if (quota !== undefined || period !== undefined || burst !== undefined) {
+      attempt('cpu.quota', 'cpu', (dir) => writeBandwidthV1(dir, r));
+    }
+    for (const s of settingsV1(r, allowance)) attempt(s.field, s.controller, (dir) => writeSettingV1(dir, s));
+    return warnings;
+  }
+
+  private applyV2(r: Resources): string[] {
+    const warnings: string[] = [];
+    const dir = this.state.paths['unified'];
+    const settings = settingsV2(r, ALLOWANCE_V2);
+    if (dir === undefined) {
+      // The reason was said when the group could not be made.
+      return settings.map((s) => `linux.resources.${s.field}: not in force, there is no cgroup`);
+    }
+    checkUsageV2(dir, r, ALLOWANCE_V2);
+    const present = controllersOf(dir);
+    const isInForce = (s: Setting): boolean => s.controller === 'cgroup' || present.includes(s.controller);
+    for (const s of settings) {
+      if (!isInForce(s)) missing(s.field, s.controller);
+      guarded(warnings, s.field, () => writeSettingV2(dir, s));
+    }
+    return warnings;
+  }
+
+  freeze(): void {
+    this.setFrozen(true);
+  }
+
+  thaw(): void {
+    this.setFrozen(false);
+  }
+
+  private setFrozen(frozen: boolean): void {
+    const dir = this.state.version === 1 ? this.state.paths['freezer'] : this.state.paths['unified'];
+    if (dir === undefined) throw new UserError('cannot freeze the container: it has no freezer cgroup');
+    for (let i = 0; i < FREEZE_TRIES; i++) {
+      if (this.state.version === 2) {
+        if (i === 0) writeCgroupFile(dir, 'cgroup.freeze', frozen ? '1' : '0');
+        if ((readCgroupFile(dir, 'cgroup.events') ?? '').includes(`frozen ${frozen ? 1 : 0}`)) return;
+      } else {
+        const wanted = frozen ? 'FROZEN' : 'THAWED';
+        // A fork can slip through: thawed and frozen again, it is caught.
+        if (frozen && i > 0 && i % 50 === 0) writeCgroupFile(dir, 'freezer.state', 'THAWED');
+        writeCgroupFile(dir, 'freezer.state', wanted);
+        if (readCgroupFile(dir, 'freezer.state')?.trim() === wanted) return;
+      }
+      sleep(1);
+    }
+    if (frozen) this.setFrozen(false);
+    throw new UserError(`cannot ${frozen ? 'freeze' : 'thaw'} the container: its processes do not follow`);
+  }
+
+  procs(): number[] {
+    const { paths } = this.state;
+    const dir = paths['pids'] ?? paths['memory'] ?? paths['unified'] ?? Object.values(paths)[0];
+    return dir === undefined ? [] : allProcs(dir);
+  }
+
+  remove(): void {
+    const { paths, sentryPaths } = this.state;
+    const dirs = [...new Set([...Object.values(paths), ...Object.values(sentryPaths)])].filter((d) =>
+      existsSync(d),
+    );
+    const deadline = Date.now() + REMOVE_DEADLINE_MS;
+    for (let pause = 1; ; pause = Math.min(pause * 2, 100)) {
+      const left = dirs.filter((d) => !removeTree(d));
+      if (left.length === 0) return;
+      if (Date.now() > deadline) {
+        throw new UserError(`cannot remove the cgroup ${left[0]!}: it is still in use`);
+      }
+      this.killAll(left);
+      sleep(pause);
+    }
+  }
+
+  private killAll(dirs: readonly string[]): void {
+    if (this.isFrozen()) this.thaw();
+    for (const pid of new Set(dirs.flatMap(allProcs))) {
+      try {
+        if (pid !== process.pid && pid > 0) process.kill(pid, 'SIGKILL');
+      } catch {
+        continue; // gone
+      }
+    }
+  }
+
+  private isFrozen(): boolean {
+    const { freezer, unified } = this.state.paths;
+    if (this.state.version === 2)
+      return unified !== undefined && readCgroupFile(unified, 'cgroup.freeze')?.trim() === '1';
+    return (
+      freezer !== undefined && (readCgroupFile(freezer, 'freezer.state') ?? 'THAWED').trim() !== 'THAWED'
+    );
+  }
+}
+
+function addProcess(dir: string, pid: number): void {
+  for (let tries = 5; ; tries--) {
+    try {
+      return writeCgroupFile(dir, 'cgroup.procs', String(pid));
+    } catch (e) {
+      // A task that is just being forked or a group whose CPUs are being set: runc tries again, too.
+      if (codeOf(e) !== 'EINVAL' || tries === 0) throw asUserError(e);
+      sleep(30);
+    }
+  }
+}
+
+function missing(field: string, controller: string): never {
+  throw new UserError(
+    `config.json: linux.resources.${field}: there is no cgroup controller "${controller}" for it`,
+  );
+}
+
+/** A limit that may not be set is a warning: an ordinary user's sandbox runs without. */
+function guarded(warnings: string[], field: string, write: () => void): void {
+  try {
+    write();
+  } catch (e) {
+    if (!(e instanceof CgroupError)) throw e;
+    if (!NO_PERMISSION.has(e.code))
+      throw new UserError(`config.json: linux.resources.${field}: ${e.message}`);
+    warnings.push(`linux.resources.${field}: not in force: ${e.message}`);
+  }
+}
+
+const children = (dir: string): string[] =>
+  readdirSync(dir, { withFileTypes: true })
+    .filter((e) => e.isDirectory())
+    .map((e) => `${dir}/${e.name}`);
+
+function allProcs(dir: string): number[] {
+  try {
+    return [...readProcs(dir), ...children(dir).flatMap(allProcs)];
+  } catch {
+    return [];
+  }
+}
+
+/** Removes a group with the groups below it: true if it is gone. */
+function removeTree(dir: string): boolean {
+  try {
+    for (const child of children(dir)) removeTree(child);
+    rmdirSync(dir);
+    return true;
+  } catch (e) {
+    return codeOf(e) === 'ENOENT';
+  }
+}
