@@ -34,17 +34,20 @@ function cc(output, sources, flags) {
   renameSync(tmp, `${dist}/${output}`);
 }
 
+/** A module of the sources, for use here. */
+async function load(path) {
+  const { outputFiles } = await build({
+    entryPoints: [`${root}/${path}`],
+    bundle: true,
+    write: false,
+    format: 'esm',
+    platform: 'node',
+  });
+  return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].text).toString('base64')}`);
+}
+
 // Headers that the native parts share with TypeScript.
-const { outputFiles } = await build({
-  entryPoints: [`${root}/platform-ptrace/seccomp/native-headers.ts`],
-  bundle: true,
-  write: false,
-  format: 'esm',
-  platform: 'node',
-});
-const headers = await import(
-  `data:text/javascript;base64,${Buffer.from(outputFiles[0].text).toString('base64')}`
-);
+const headers = await load('platform-ptrace/seccomp/native-headers.ts');
 writeFileSync(`${dist}/stub-layout.h`, headers.layoutHeader());
 writeFileSync(`${dist}/guest-filter.h`, headers.filterHeader());
 
@@ -112,8 +115,8 @@ script.runInThisContext()(exports, require, module, file, __dirname);
 `;
 }
 
-/** Compiles dist/NAME.js once, running it with `args`, and keeps what V8 made of it. */
-function writeCodeCache(name, args) {
+/** Compiles dist/NAME.js once, running it with `args`, and keeps what V8 made of it under the given flags. */
+function writeCodeCache(name, v8Args, args) {
   const program = `
 const { readFileSync, writeFileSync } = require('node:fs');
 const file = process.argv[1];
@@ -124,7 +127,7 @@ const m = { exports: {} };
 script.runInThisContext()(m.exports, require('node:module').createRequire(file), m, file, require('node:path').dirname(file));
 `;
   rmSync(`${dist}/${name}.cache`, { force: true });
-  spawnSync(process.execPath, ['-e', program, `${dist}/${name}.js`, ...args], {
+  spawnSync(process.execPath, [...v8Args, '-e', program, `${dist}/${name}.js`, ...args], {
     stdio: 'ignore',
     timeout: 60_000,
   });
@@ -133,13 +136,14 @@ script.runInThisContext()(m.exports, require('node:module').createRequire(file),
 await build({ ...common, entryPoints: ['syscalls/docs.ts'], outfile: 'dist/.docs.cjs' });
 writeFileSync(`${dist}/syscalls.json`, JSON.stringify(require(`${dist}/.docs.cjs`).syscallDocs()));
 rmSync(`${dist}/.docs.cjs`);
-for (const [entry, name, target, args] of [
-  ['oci-shim/sentry-main.ts', 'sentry', 'sentry.cjs', []],
-  ['gofer/main.ts', 'gofer', 'gofer.cjs', []],
-  ['oci-shim/cli.ts', 'cli', 'runsc-ts', ['--version']],
+const { SENTRY_V8_ARGS, GOFER_V8_ARGS } = await load('platform-ptrace/confine/launcher-protocol.ts');
+for (const [entry, name, target, v8Args, args] of [
+  ['oci-shim/sentry-main.ts', 'sentry', 'sentry.cjs', SENTRY_V8_ARGS, []],
+  ['gofer/main.ts', 'gofer', 'gofer.cjs', GOFER_V8_ARGS, []],
+  ['oci-shim/cli.ts', 'cli', 'runsc-ts', [], ['--version']],
 ]) {
   await build({ ...common, entryPoints: [entry], outfile: `dist/${name}.js` });
-  writeCodeCache(name, args);
+  writeCodeCache(name, v8Args, args);
   const shebang = target === 'runsc-ts' ? '#!/usr/bin/env node\n' : '';
   // No extension: node takes runsc-ts as CommonJS, because dist/package.json says so.
   writeFileSync(`${dist}/.${target}.tmp`, shebang + loader(name));

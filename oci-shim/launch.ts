@@ -5,7 +5,13 @@ import { dirname, join } from 'node:path';
 import { errnoName } from '../sentry/abi/errno.ts';
 import { nativeDir } from '../sentry/host/koffi.ffi.ts';
 import { becomeLauncher } from '../platform-ptrace/confine/become-launcher.ts';
-import { GOFER_PROGRAM, NODE_ARGS, SENTRY_PROGRAM } from '../platform-ptrace/confine/launcher-protocol.ts';
+import {
+  GOFER_PROGRAM,
+  GOFER_V8_ARGS,
+  NODE_ARGS,
+  SENTRY_PROGRAM,
+  SENTRY_V8_ARGS,
+} from '../platform-ptrace/confine/launcher-protocol.ts';
 import { openDebugLog, type GlobalOptions } from './global-options.ts';
 import type { GoferConfig, SandboxConfig } from './sandbox-config.ts';
 import { UserError } from './user-error.ts';
@@ -37,8 +43,8 @@ export function launch(config: SandboxConfig, exports: readonly Export[], global
     logFd: logFd >= 0 ? logFd : 2,
     sentryConfigFd: jsonFd(config),
     goferConfigFd: jsonFd(goferConfig),
-    sentryArgs: [...NODE_ARGS, '--always-sparkplug', '--max-semi-space-size=16', SENTRY_PROGRAM],
-    goferArgs: [...NODE_ARGS, '--max-old-space-size=256', GOFER_PROGRAM],
+    sentryArgs: [...NODE_ARGS, ...SENTRY_V8_ARGS, SENTRY_PROGRAM],
+    goferArgs: [...NODE_ARGS, ...GOFER_V8_ARGS, GOFER_PROGRAM],
     exports: exports.map((e) => ({ path: e.path, readOnly: e.readOnly })),
   });
   throw new UserError(`cannot start ${join(dirname(nativeDir), 'launcher')}: ${errnoName(-r)}`, 125);

@@ -65,6 +65,10 @@ export const NODE_ARGS: readonly string[] = [
   '--no-warnings',
 ];
 
+/** V8's flags of the two programs. build.js compiles their code caches under the same: V8 refuses others. */
+export const SENTRY_V8_ARGS: readonly string[] = ['--always-sparkplug', '--max-semi-space-size=16'];
+export const GOFER_V8_ARGS: readonly string[] = ['--max-old-space-size=256'];
+
 /** argv of the launcher, argv[0] included. */
 export function launcherArgv(o: LauncherOptions): string[] {
   const argv = ['runsc-ts', `node=${o.node}`, `dist=${o.dist}`];

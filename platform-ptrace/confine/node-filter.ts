@@ -51,7 +51,10 @@ export function nodeRows(pid: number): Row[] {
     { calls: 'clock_gettime clock_getres clock_nanosleep nanosleep sched_yield', why: 'time and waiting' },
     { calls: 'rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack restart_syscall', why: 'signals' },
     { calls: 'getpid gettid getppid uname getrusage sched_getaffinity getcpu', why: 'facts about itself' },
-    { calls: 'set_robust_list rseq', why: "a thread that Node started and that runs for the first time only now" },
+    {
+      calls: 'set_robust_list rseq',
+      why: 'a thread that Node started and that runs for the first time only now',
+    },
     { calls: 'getrandom', why: 'hash seeds; guest randomness' },
     { calls: 'exit exit_group', why: 'the end' },
     { calls: 'shutdown fsync', why: 'Node at exit' },
