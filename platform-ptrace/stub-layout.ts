@@ -13,6 +13,10 @@ export const STUB_BASE = 0x7fff00000000;
 export const SYSCALL_RETURN_IP = 0x7fff00000002;
 /** An int3: a tracer has a thread make a call at STUB_BASE with this address in rbx, and gets it back here. */
 export const STUB_TRAP = 0x7fff00000004;
+/** `lock cmpxchg %esi, (%rdi)` and a jump to rbx. */
+export const STUB_CMPXCHG = 0x7fff00000008;
+/** In place of a system call's number in an order: compare-and-swap of a word of the guest's. */
+export const ORDER_CMPXCHG = 0x10000;
 /** Read-only pages that all address spaces share (a sealed memfd). */
 export const PUBLISH_ADDR = 0x7fff08000000;
 export const PUBLISH_SIZE = 0x8000;

@@ -32,9 +32,11 @@ import {
   type SyscallRow,
 } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
-import { TASK_SIZE } from '../sentry/lib/addr.ts';
 import { CLOCK_MONOTONIC, CLOCK_REALTIME } from '../sentry/time/clock.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
+import { absoluteDeadline, checkAddress } from './futex-args.ts';
+import { futexCmpRequeuePi, futexLockPi, futexUnlockPi, futexWaitRequeuePi } from './futex-pi.ts';
+import { futexWakeOp } from './futex-wake-op.ts';
 import { readTimespec } from './wait-args.ts';
 
 const FUTEX_WAIT = 0;
@@ -43,7 +45,12 @@ const FUTEX_REQUEUE = 3;
 const FUTEX_CMP_REQUEUE = 4;
 const FUTEX_WAIT_BITSET = 9;
 const FUTEX_WAKE_BITSET = 10;
+const FUTEX_WAKE_OP = 5;
+const FUTEX_LOCK_PI = 6;
+const FUTEX_UNLOCK_PI = 7;
+const FUTEX_TRYLOCK_PI = 8;
 const FUTEX_WAIT_REQUEUE_PI = 11;
+const FUTEX_CMP_REQUEUE_PI = 12;
 const FUTEX_LOCK_PI2 = 13;
 const FUTEX_PRIVATE_FLAG = 128;
 const FUTEX_CLOCK_REALTIME = 256;
@@ -63,17 +70,20 @@ const OPS = {
   FUTEX_WAKE,
   FUTEX_REQUEUE,
   FUTEX_CMP_REQUEUE,
+  FUTEX_WAKE_OP,
+  FUTEX_LOCK_PI,
+  FUTEX_UNLOCK_PI,
+  FUTEX_TRYLOCK_PI,
   FUTEX_WAIT_BITSET,
   FUTEX_WAKE_BITSET,
+  FUTEX_WAIT_REQUEUE_PI,
+  FUTEX_CMP_REQUEUE_PI,
+  FUTEX_LOCK_PI2,
+  FUTEX_LOCK_PI_PRIVATE: FUTEX_LOCK_PI | FUTEX_PRIVATE_FLAG,
+  FUTEX_UNLOCK_PI_PRIVATE: FUTEX_UNLOCK_PI | FUTEX_PRIVATE_FLAG,
 };
 
-/** 0, or what is wrong with a futex address: -EINVAL, -EFAULT. */
-function checkAddress(addr: number): number {
-  if (addr % 4 !== 0) return -EINVAL;
-  return addr > TASK_SIZE - 4 ? -EFAULT : 0;
-}
-
-/** futex(2). WAKE_OP needs an atomic operation on guest memory, PI futexes an owner the kernel knows: ENOSYS. */
+/** futex(2). */
 function sysFutex(t: Task, a: SyscallArgs): SysResult {
   const op = a.int(1);
   const cmd = op & FUTEX_CMD_MASK;
@@ -87,12 +97,25 @@ function sysFutex(t: Task, a: SyscallArgs): SysResult {
     case FUTEX_WAIT_BITSET:
       return futexWaitCall(t, a, cmd === FUTEX_WAIT, shared, realtime);
     case FUTEX_WAKE:
-      return futexWake(t, addr, shared, a.int(2), FUTEX_BITSET_MATCH_ANY);
+      return wakeWord(t, addr, shared, a.int(2), FUTEX_BITSET_MATCH_ANY);
     case FUTEX_WAKE_BITSET:
-      return futexWake(t, addr, shared, a.int(2), a.uint(5));
+      return wakeWord(t, addr, shared, a.int(2), a.uint(5));
     case FUTEX_REQUEUE:
     case FUTEX_CMP_REQUEUE:
       return futexRequeue(t, a, shared, cmd === FUTEX_CMP_REQUEUE);
+    case FUTEX_WAKE_OP:
+      return futexWakeOp(t, a, shared);
+    case FUTEX_LOCK_PI:
+    case FUTEX_LOCK_PI2:
+      return futexLockPi(t, a, shared, realtime || cmd === FUTEX_LOCK_PI, false);
+    case FUTEX_TRYLOCK_PI:
+      return futexLockPi(t, a, shared, false, true);
+    case FUTEX_UNLOCK_PI:
+      return futexUnlockPi(t, a, shared);
+    case FUTEX_WAIT_REQUEUE_PI:
+      return futexWaitRequeuePi(t, a, shared, realtime);
+    case FUTEX_CMP_REQUEUE_PI:
+      return futexCmpRequeuePi(t, a, shared);
     default:
       return -ENOSYS;
   }
@@ -106,13 +129,13 @@ function futexWaitCall(
   realtime: boolean,
 ): SysResult {
   const waiting = t.blockState as FutexWaiter | null;
-  if (waiting !== null) return waitEnded(t, waiting) ?? t.block(waiting.deadlineNs, interrupted);
+  if (waiting !== null) return continueWait(t, waiting);
   let timeout = Infinity;
   if (a.addr(3) !== 0) {
     timeout = readTimespec(t, a.addr(3));
     if (timeout < 0) return timeout;
   }
-  const deadline = relative ? t.kernel.clock.deadlineIn(timeout) : absolute(t, timeout, realtime);
+  const deadline = relative ? t.kernel.clock.deadlineIn(timeout) : absoluteDeadline(t, timeout, realtime);
   return futexWait(t, {
     addr: a.addr(0),
     shared,
@@ -122,7 +145,7 @@ function futexWaitCall(
   });
 }
 
-interface WaitRequest {
+export interface WaitRequest {
   readonly addr: number;
   readonly shared: boolean;
   readonly value: number;
@@ -131,13 +154,8 @@ interface WaitRequest {
   readonly deadline: number;
 }
 
-/** An absolute time of either clock as a deadline on the monotonic one. */
-function absolute(t: Task, ns: number, realtime: boolean): number {
-  return realtime ? t.kernel.clock.monotonicOf(ns) : ns;
-}
-
 /** Registers, then looks at the word, so that a wake-up in between is not lost. */
-function futexWait(t: Task, r: WaitRequest): SysResult {
+export function futexWait(t: Task, r: WaitRequest): SysResult {
   if (r.bitset === 0) return -EINVAL;
   const bad = checkAddress(r.addr);
   if (bad !== 0) return bad;
@@ -159,8 +177,12 @@ function futexWait(t: Task, r: WaitRequest): SysResult {
 /** futex_wait_restart(): the same wait with what is left of its time. */
 function restartWait(t: Task, r: WaitRequest): SysResult {
   const waiting = t.blockState as FutexWaiter | null;
-  if (waiting !== null) return waitEnded(t, waiting) ?? t.block(waiting.deadlineNs, interrupted);
-  return futexWait(t, r);
+  return waiting === null ? futexWait(t, r) : continueWait(t, waiting);
+}
+
+/** A waiting call runs again. */
+export function continueWait(t: Task, w: FutexWaiter): SysResult {
+  return waitEnded(t, w) ?? t.block(w.deadlineNs, interrupted);
 }
 
 /** The result if the wait is over, null if it goes on. */
@@ -178,7 +200,8 @@ function interrupted(t: Task): SysResult {
   return w.deadlineNs === Infinity ? -ERESTARTSYS : -ERESTART_RESTARTBLOCK;
 }
 
-function futexWake(t: Task, addr: number, shared: boolean, count: number, bitset: number): SysResult {
+/** FUTEX_WAKE and FUTEX_WAKE_BITSET. */
+export function wakeWord(t: Task, addr: number, shared: boolean, count: number, bitset: number): SysResult {
   if (bitset === 0) return -EINVAL;
   const bad = checkAddress(addr);
   if (bad !== 0) return bad;
@@ -203,7 +226,9 @@ function futexRequeue(t: Task, a: SyscallArgs, shared: boolean, compare: boolean
     if (now !== a.uint(5)) return -EAGAIN;
   }
   const woken = count === 0 ? 0 : wakeQueue(from, count, FUTEX_BITSET_MATCH_ANY);
-  return woken + requeue(from, to, move);
+  if (woken < 0) return woken;
+  const moved = requeue(from, to, move);
+  return moved < 0 ? moved : woken + moved;
 }
 
 /** State of a futex_waitv in progress. */
@@ -247,7 +272,7 @@ function startVector(t: Task, a: SyscallArgs): WaitVector | number {
     if (clock !== CLOCK_MONOTONIC && clock !== CLOCK_REALTIME) return -EINVAL;
     const ns = readTimespec(t, a.addr(3));
     if (ns < 0) return ns;
-    deadline = absolute(t, ns, clock === CLOCK_REALTIME);
+    deadline = absoluteDeadline(t, ns, clock === CLOCK_REALTIME);
   }
   const list = Buffer.alloc(count * 24);
   if (t.mem.copyIn(a.addr(0), list, 0, list.length) !== 0) return -EFAULT;
@@ -306,7 +331,7 @@ export const futexRows: readonly SyscallRow[] = [
     fn: sysFutex,
     args: [ptr, oneOf(OPS), uint, ptr, ptr, uint],
     support: 'partial',
-    note: 'no WAKE_OP and no priority inheritance (ENOSYS)',
+    note: 'owners of PI futexes are not boosted, as the host schedules',
   },
   { nr: 273, name: 'set_robust_list', fn: sysSetRobustList, args: [ptr, size], support: 'full' },
   { nr: 274, name: 'get_robust_list', fn: sysGetRobustList, args: [pid, ptr, ptr], support: 'full' },

@@ -31,8 +31,10 @@ import { spliceRows } from './splice.ts';
 import { rlimitRows } from './rlimit.ts';
 import { systemRows } from './system.ts';
 import { futexRows } from './futex.ts';
+import { futex2Rows } from './futex2.ts';
 import { timeRows } from './time.ts';
 import { timerRows } from './timers.ts';
+import { membarrierRows } from './membarrier.ts';
 import { memfdRows } from './memfd.ts';
 import { processVmRows } from './process-vm.ts';
 import { shmRows } from './shm.ts';
@@ -71,8 +73,10 @@ const rows: readonly SyscallRow[] = [
   ...rlimitRows,
   ...systemRows,
   ...futexRows,
+  ...futex2Rows,
   ...timeRows,
   ...timerRows,
+  ...membarrierRows,
   ...memfdRows,
   ...processVmRows,
   ...shmRows,

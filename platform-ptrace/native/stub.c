@@ -48,6 +48,9 @@ __asm__(".section .site,\"ax\",@progbits\n"
         "  syscall\n"
         "  jmp *%rbx\n"
         "  int3\n" // STUB_TRAP: where rbx leads when a tracer has set the registers
+        ".balign 8\n"
+        "  lock cmpxchg %esi, (%rdi)\n" // STUB_CMPXCHG
+        "  jmp *%rbx\n"
         ".text\n");
 
 static inline long syscall6(long nr, u64 a, u64 b, u64 c, u64 d, u64 e, u64 f) {
@@ -76,9 +79,10 @@ NORETURN static inline void die(int status) {
 // address is on the stack there.
 long stub_copy(void *dst, const void *src, u64 n) HIDDEN;              // 0 or −EFAULT
 long stub_copy_string(void *dst, const void *src, u64 max) HIDDEN;     // length with NUL, 0 without one, or −EFAULT
+long stub_swap(void *word, u32 expected, u32 value) HIDDEN;            // what was there, or −EFAULT
 extern const char stub_copy_begin[] HIDDEN, stub_copy_end[] HIDDEN, stub_copy_fault[] HIDDEN;
 __asm__(".text\n"
-        ".globl stub_copy, stub_copy_string, stub_copy_begin, stub_copy_end, stub_copy_fault\n"
+        ".globl stub_copy, stub_copy_string, stub_swap, stub_copy_begin, stub_copy_end, stub_copy_fault\n"
         "stub_copy_begin:\n"
         "stub_copy:\n"
         "  mov %rdx, %rcx\n"
@@ -111,6 +115,10 @@ __asm__(".text\n"
         "  mov %rcx, %rax\n"
         "  ret\n"
         "5: xor %eax, %eax\n"
+        "  ret\n"
+        "stub_swap:\n"
+        "  mov %esi, %eax\n"
+        "  lock cmpxchg %edx, (%rdi)\n"
         "  ret\n"
         "stub_copy_end:\n"
         "stub_copy_fault:\n"
@@ -232,6 +240,10 @@ static long run_order(const struct order *o) {
   if (o->nr == NR_clone)
     return o->args[0] == CLONE_FLAGS_THREAD ? clone_thread(o->args[1]) : clone_process(o->nonce);
   long r;
+  if (o->nr == ORDER_CMPXCHG) {
+    r = stub_swap((void *)o->args[0], (u32)o->args[1], (u32)o->args[2]);
+    return r < 0 ? r : (u32)r == (u32)o->args[1] ? 0 : -EAGAIN;
+  }
   for (;;) {
     r = syscall6((long)o->nr, o->args[0], o->args[1], o->args[2], o->args[3], o->args[4], o->args[5]);
     // The mapping descriptor is in use by another thread of this process.

@@ -3,7 +3,7 @@
  * the call at the stub's syscall instruction, it runs to the trap behind it, and the guest's registers are put back
  * at the next resume. That takes microseconds, and the guest has no part in it, so it is waited for.
  */
-import { EFAULT, ESRCH } from '../../sentry/abi/errno.ts';
+import { EAGAIN, EFAULT, ESRCH } from '../../sentry/abi/errno.ts';
 import {
   CS,
   EFLAGS,
@@ -26,7 +26,15 @@ import {
 import { HostBuffer } from '../../sentry/host/memory.ffi.ts';
 import { close, dup } from '../../sentry/host/sys.ffi.ts';
 import type { AddressSpace, Context } from '../../sentry/platform/platform.ts';
-import { CLONE_FLAGS_PROCESS, CLONE_FLAGS_THREAD, GATE_FD, STUB_BASE, STUB_TRAP } from '../stub-layout.ts';
+import {
+  CLONE_FLAGS_PROCESS,
+  CLONE_FLAGS_THREAD,
+  GATE_FD,
+  ORDER_CMPXCHG,
+  STUB_BASE,
+  STUB_CMPXCHG,
+  STUB_TRAP,
+} from '../stub-layout.ts';
 import { getFpState, resetFpState, setFpState } from './fp-state.ts';
 import type { PtracePlatform } from './platform.ts';
 import {
@@ -53,6 +61,9 @@ const NR_mremap = 25;
 const NR_madvise = 28;
 const NR_clone = 56;
 const NR_exit = 60;
+const NR_membarrier = 324;
+const SIGSEGV = 11;
+const SIGBUS = 7;
 const MAP_FIXED = 0x10;
 const MAP_ANONYMOUS = 0x20;
 const MREMAP_MAYMOVE = 1;
@@ -195,6 +206,14 @@ export class PtraceContext implements Context {
     this.#orders.push({ nr: NR_madvise, args: [addr, len, advice], hostFd: -1 });
   }
 
+  membarrier(command: number): void {
+    this.#orders.push({ nr: NR_membarrier, args: [command, 0, 0], hostFd: -1 });
+  }
+
+  compareExchange(addr: number, expected: number, value: number): void {
+    this.#orders.push({ nr: ORDER_CMPXCHG, args: [addr, value, expected], hostFd: -1 });
+  }
+
   /** Executes the queue. 0, or −errno of the first that failed, whose index is left in `#failedOrder`. */
   #runQueue(): number {
     const orders = this.#orders;
@@ -235,9 +254,10 @@ export class PtraceContext implements Context {
     transferRegs.copyFrom(this.regs());
     this.#regsChanged = true;
     const r = transferRegs;
-    r.set(RIP, STUB_BASE);
+    const isSwap = nr === ORDER_CMPXCHG;
+    r.set(RIP, isSwap ? STUB_CMPXCHG : STUB_BASE);
     r.set(RBX, STUB_TRAP);
-    r.set(RAX, nr);
+    r.set(RAX, isSwap ? args[2]! : nr);
     r.set(ORIG_RAX, -1); // no syscall restart
     r.set(CS, USER_CS);
     r.set(SS, USER_DS);
@@ -255,11 +275,15 @@ export class PtraceContext implements Context {
     if (isGated && !this.#platform.admit(this.tid, nr, args, hostFd)) this.#platform.killSpace(this.space);
     if (!this.#waitForTrap()) return -ESRCH;
     ptrace(PTRACE_PEEKUSER, this.tid, RAX_OFFSET, word.addr);
+    if (isSwap) return this.#swapFaulted ? -EFAULT : word.u32[0]! === args[2]! ? 0 : -EAGAIN;
     return word.i32[1]! * 0x100000000 + word.u32[0]!;
   }
 
+  #swapFaulted = false;
+
   /** Waits for the trap behind the injected call, passing by other stops. False: the thread has died. */
   #waitForTrap(): boolean {
+    this.#swapFaulted = false;
     for (;;) {
       const status = waitFor(this.tid);
       if (status < 0 || (status & 0xff) !== 0x7f) {
@@ -269,6 +293,11 @@ export class PtraceContext implements Context {
       const signo = (status >> 8) & 0xff;
       const ptraceEvent = status >> 16;
       if (ptraceEvent === 0 && signo === SIGTRAP) return true;
+      if (ptraceEvent === 0 && (signo === SIGSEGV || signo === SIGBUS)) {
+        // Of all that is injected only the compare-and-swap touches the guest's memory itself.
+        this.#swapFaulted = true;
+        return true;
+      }
       if (ptraceEvent === PTRACE_EVENT_FORK || ptraceEvent === PTRACE_EVENT_CLONE) {
         ptrace(PTRACE_GETEVENTMSG, this.tid, 0, word.addr);
         this.#childTid = word.i32[0]!;

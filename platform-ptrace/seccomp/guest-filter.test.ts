@@ -56,6 +56,7 @@ const GOOD: readonly { nr: number; args: readonly Arg[]; action: string; checked
   { nr: 56, args: [0x50f00, 0], action: 'notify', checked: [0] },
   { nr: 158, args: [0x1002, [0, 5]], action: 'allow', checked: [0] },
   { nr: 158, args: [0x1001, 0], action: 'allow', checked: [0] },
+  ...[8, 16, 32, 64].map((cmd) => ({ nr: 324, args: [cmd, 0], action: 'allow', checked: [0, 1] })),
   { nr: 3, args: [1], action: 'allow', checked: [0] },
   { nr: 3, args: [0], action: 'allow', checked: [0] },
 ];
@@ -84,6 +85,8 @@ function otherwiseGood(nr: number, args: readonly Arg[]): boolean {
       return hi(0) === 0 && [0x8011, 0x50f00].includes(lo(0));
     case 158:
       return hi(0) === 0 && [0x1001, 0x1002].includes(lo(0));
+    case 324:
+      return hi(0) === 0 && hi(1) === 0 && [8, 16, 32, 64].includes(lo(0)) && lo(1) === 0;
     case 3:
       return hi(0) === 0 && lo(0) <= 1;
     default:

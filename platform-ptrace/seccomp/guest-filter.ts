@@ -58,6 +58,8 @@ const MAP_PLACING = 0x10 | 0x100000 | 0x4000; // FIXED | FIXED_NOREPLACE | NORES
 const not = (mask: number): number => ~mask >>> 0;
 
 const FUTEX_PRIVATE_OPS = [128, 129, 131, 132, 133, 137, 138, 393];
+/** Barriers of the own process's threads and their registration; the ones that reach further are slow for the whole host. */
+const MEMBARRIER_COMMANDS = [8, 16, 32, 64];
 const MADVISE_ADVICE = [0, 1, 2, 4, 8, 10, 11, 14, 15, 16, 17, 18, 19];
 
 export const GUEST_FILTER: readonly FilterRow[] = [
@@ -126,6 +128,19 @@ export const GUEST_FILTER: readonly FilterRow[] = [
     nr: 158,
     name: 'arch_prctl',
     when: [{ tests: [{ arg: 0, is: [0x1001, 0x1002] }], action: 'allow' }], // ARCH_SET_GS, ARCH_SET_FS
+  },
+  {
+    nr: 324,
+    name: 'membarrier',
+    when: [
+      {
+        tests: [
+          { arg: 0, is: MEMBARRIER_COMMANDS },
+          { arg: 1, is: [0] },
+        ],
+        action: 'allow',
+      },
+    ],
   },
   { nr: 3, name: 'close', when: [{ tests: [{ arg: 0, is: [0, 1] }], action: 'allow' }] },
 ];

@@ -16,6 +16,7 @@ import {
   COPYOUTS_MAX,
   DATA_SIZE,
   GATE_FD,
+  ORDER_CMPXCHG,
   ORDER_SIZE,
   ORDERS_MAX,
   PREFETCH_SIZE,
@@ -45,6 +46,7 @@ const NR_MUNMAP = 11;
 const NR_MREMAP = 25;
 const NR_MADVISE = 28;
 const NR_ARCH_PRCTL = 158;
+const NR_MEMBARRIER = 324;
 const ARCH_SET_GS = 0x1001;
 const ARCH_SET_FS = 0x1002;
 const MAP_FIXED = 0x10;
@@ -254,6 +256,14 @@ export class SystrapContext implements Context {
 
   madvise(addr: number, len: number, advice: number): void {
     this.order(NR_MADVISE, [addr, len, advice], -1);
+  }
+
+  membarrier(command: number): void {
+    this.order(NR_MEMBARRIER, [command, 0, 0], -1);
+  }
+
+  compareExchange(addr: number, expected: number, value: number): void {
+    this.order(ORDER_CMPXCHG, [addr, expected, value], -1);
   }
 
   orderClone(flags: number, stackSlot: number, nonce: number): void {

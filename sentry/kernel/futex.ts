@@ -3,15 +3,16 @@
  * shared, by the mapped object and the offset in it. Waiting tasks are parked as usual; a wake-up marks the waiter, so
  * that its handler sees it when it runs again.
  */
-import { EFAULT } from '../abi/errno.ts';
+import { EFAULT, EINVAL } from '../abi/errno.ts';
 import type { MemoryManager } from '../mm/memory-manager.ts';
 import { HostBuffer } from '../host/memory.ffi.ts';
+import type { PiState } from './futex-pi.ts';
 import type { Task } from './task.ts';
 
 export const FUTEX_BITSET_MATCH_ANY = 0xffffffff;
-const FUTEX_WAITERS = 0x80000000;
-const FUTEX_OWNER_DIED = 0x40000000;
-const FUTEX_TID_MASK = 0x3fffffff;
+export const FUTEX_WAITERS = 0x80000000;
+export const FUTEX_OWNER_DIED = 0x40000000;
+export const FUTEX_TID_MASK = 0x3fffffff;
 /** ROBUST_LIST_LIMIT */
 const ROBUST_LIST_LIMIT = 2048;
 
@@ -23,6 +24,8 @@ export class FutexQueue {
   readonly table: FutexTable;
   readonly at: number;
   readonly waiters: FutexWaiter[] = [];
+  /** The owner, while somebody waits for this word as a lock. */
+  pi: PiState | null = null;
 
   constructor(table: FutexTable, at: number) {
     this.table = table;
@@ -48,6 +51,11 @@ export class FutexWaiter {
     this.bitset = bitset;
     this.state = state ?? this;
     this.index = index;
+  }
+
+  /** Waits by one of the PI operations: not for plain wake-ups. */
+  get isPi(): boolean {
+    return false;
   }
 
   enqueue(q: FutexQueue): void {
@@ -90,7 +98,7 @@ export function futexQueue(mm: MemoryManager, addr: number, shared: boolean): Fu
   return table.get(at) ?? new FutexQueue(table, at);
 }
 
-/** Wakes up to `count` waiters that share a bit with `bitset`, in order of arrival. How many. */
+/** Wakes up to `count` waiters that share a bit with `bitset`, in order of arrival. How many; −EINVAL for PI waiters. */
 export function wakeQueue(q: FutexQueue, count: number, bitset: number): number {
   let woken = 0;
   for (let i = 0; i < q.waiters.length && woken < count;) {
@@ -99,6 +107,7 @@ export function wakeQueue(q: FutexQueue, count: number, bitset: number): number 
       i++;
       continue;
     }
+    if (w.isPi && w.live) return -EINVAL;
     w.remove();
     if (!w.live) continue;
     w.woken = true;
@@ -108,12 +117,13 @@ export function wakeQueue(q: FutexQueue, count: number, bitset: number): number 
   return woken;
 }
 
-/** Moves up to `count` waiters to another word. How many. */
+/** Moves up to `count` waiters to another word. How many; −EINVAL for PI waiters. */
 export function requeue(from: FutexQueue, to: FutexQueue, count: number): number {
   if (from === to) return Math.min(count, from.waiters.length);
   let moved = 0;
   while (moved < count && from.waiters.length > 0) {
     const w = from.waiters[0]!;
+    if (w.isPi && w.live) return -EINVAL;
     w.remove();
     if (!w.live) continue;
     // The first to arrive may have made `to` known meanwhile.
@@ -128,10 +138,19 @@ const word = new HostBuffer(24);
 /** The uint32 at `addr` as it is now, straight from guest memory (nothing prefetched), or −EFAULT. */
 export function loadWord(mm: MemoryManager, addr: number): number {
   if (mm.accessible(addr, 4, false) !== 4) return -EFAULT;
-  return mm.space.read(addr, word.bytes, 0, 4) === 4 ? word.u32[0]! : -EFAULT;
+  // Eight bytes at once: a shorter copy may go byte by byte, and show half of a change.
+  const second = addr % 8 === 4;
+  const n = mm.space.read(second ? addr - 4 : addr, word.bytes, 0, 8);
+  return n === 8 ? word.u32[second ? 1 : 0]! : -EFAULT;
 }
 
-function storeWord(mm: MemoryManager, addr: number, value: number): boolean {
+export function storeByte(mm: MemoryManager, addr: number, value: number): boolean {
+  if (mm.accessible(addr, 1, true) !== 1) return false;
+  word.bytes[0] = value;
+  return mm.space.write(addr, word.bytes, 0, 1) === 1;
+}
+
+export function storeWord(mm: MemoryManager, addr: number, value: number): boolean {
   if (mm.accessible(addr, 4, true) !== 4) return false;
   word.u32[0] = value;
   return mm.space.write(addr, word.bytes, 0, 4) === 4;

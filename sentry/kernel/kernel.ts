@@ -13,6 +13,7 @@ import { TimerQueue } from '../time/timer-queue.ts';
 import type { FsContext } from '../vfs/call-context.ts';
 import type { FdTable } from './fd-table.ts';
 import { futexExit } from './futex.ts';
+import { releasePiLocks } from './futex-pi.ts';
 import { semExit } from './ipc/sem.ts';
 import { ProcessGroup, Session } from './job-control.ts';
 import { TASKS_MAX_DEFAULT } from './tasks-max.ts';
@@ -369,6 +370,7 @@ export class Kernel implements PlatformEvents {
     if (t.futexesReleased) return;
     t.futexesReleased = true;
     if (this.futexExit !== null) this.futexExit(t);
+    releasePiLocks(t);
   }
 
   /** 0x80 if a core file would have been written. There are none in a sandbox. */

@@ -18,6 +18,7 @@ import { UserMemory } from '../usermem/user-memory.ts';
 import type { CallContext, FsContext } from '../vfs/call-context.ts';
 import { WaitEntry, type WaitQueue } from '../waiter/wait-queue.ts';
 import type { FdTable } from './fd-table.ts';
+import type { PiState, PiWaiter } from './futex-pi.ts';
 import type { Kernel } from './kernel.ts';
 import type { Namespaces } from './namespaces.ts';
 import type { Pid, PidNamespace } from './pid-namespace.ts';
@@ -115,6 +116,9 @@ export class Task implements CallContext {
   /** Head of the robust futex list, 0 if none. */
   robustList = 0;
   futexesReleased = false;
+  /** Locks with waiters that it holds, and the lock it waits for (PI futexes). */
+  piOwned: Set<PiState> | null = null;
+  piBlockedOn: PiWaiter | null = null;
   pdeathSignal = 0;
   /** Parent to release when this vfork child execs or exits. */
   vforkParent: Task | null = null;

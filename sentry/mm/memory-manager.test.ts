@@ -29,6 +29,8 @@ const orders: Orders = {
   munmap: (a, l) => void log.push(`munmap ${h(a)}+${h(l)}`),
   mprotect: (a, l, p) => void log.push(`mprotect ${h(a)}+${h(l)} ${p}`),
   mremap: (a, l, n, to) => void log.push(`mremap ${h(a)}+${h(l)} ${h(to)}+${h(n)}`),
+  membarrier: (c) => void log.push(`membarrier ${c}`),
+  compareExchange: (a) => void log.push(`swap ${h(a)}`),
   madvise: (a, l, x) => void log.push(`madvise ${h(a)}+${h(l)} ${x}`),
 };
 const who = (): MemoryCaller => ({

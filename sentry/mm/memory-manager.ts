@@ -107,6 +107,8 @@ export class MemoryManager implements AccessMap {
   exeFile: FileDescription | null = null;
   /** PR_SET_DUMPABLE */
   dumpable = 1;
+  /** MEMBARRIER_CMD_REGISTER_* that were called. */
+  membarriers = 0;
   /** mlockall(MCL_FUTURE) */
   lockFuture = false;
 
@@ -178,6 +180,7 @@ export class MemoryManager implements AccessMap {
     mm.stackReserve = this.stackReserve;
     mm.setExeFile(this.exeFile);
     mm.dumpable = this.dumpable;
+    mm.membarriers = this.membarriers;
     for (let i = 0; i < this.table.size; i++) {
       const v = this.table.at(i)!;
       if ((v.flags & VM_DONTCOPY) !== 0) continue;

@@ -159,6 +159,15 @@ export class FakeContext implements Context {
     this.orders.push(`madvise ${a.join(' ')}`);
   }
 
+  membarrier(command: number): void {
+    this.orders.push(`membarrier ${command}`);
+  }
+
+  compareExchange(addr: number, expected: number, value: number): void {
+    const at = addr - this.space.base;
+    if (this.space.bytes.readUInt32LE(at) === expected) this.space.bytes.writeUInt32LE(value, at);
+  }
+
   resumeSyscall(value: number): void {
     this.registers.set(RAX, value);
     this.returns.push(value);

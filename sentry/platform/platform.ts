@@ -85,6 +85,10 @@ export interface Orders {
   /** mremap(2) with MREMAP_MAYMOVE|MREMAP_FIXED when newAddr ≠ oldAddr, else in place. */
   mremap(oldAddr: number, oldLen: number, newLen: number, newAddr: number): void;
   madvise(addr: number, len: number, advice: number): void;
+  /** membarrier(2) of the host, by the guest's thread: the other threads of its process go through a barrier. */
+  membarrier(command: number): void;
+  /** Compare-and-swap of the aligned uint32 at `addr`, atomic for guest threads. Fails with EAGAIN if it is not `expected`. */
+  compareExchange(addr: number, expected: number, value: number): void;
 }
 
 export interface Context extends Orders {

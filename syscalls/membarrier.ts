@@ -1,0 +1,76 @@
+/**
+ * membarrier(2) (kernel/sched/membarrier.c). The barriers are the host's: the calling thread asks for them itself, as it is one
+ * of the host's processes whose threads are meant. Barriers of other processes (GLOBAL) are not offered, as on a kernel with
+ * nohz_full CPUs.
+ */
+import { EINVAL, EPERM } from '../sentry/abi/errno.ts';
+import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
+import {
+  int,
+  oneOf,
+  SYS_DETACHED,
+  uint,
+  type SysResult,
+  type SyscallRow,
+} from '../sentry/kernel/syscall-table.ts';
+import { TASK_DETACHED, type Task } from '../sentry/kernel/task.ts';
+
+const MEMBARRIER_CMD_QUERY = 0;
+const MEMBARRIER_CMD_PRIVATE_EXPEDITED = 8;
+const MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED = 16;
+const MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE = 32;
+const MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE = 64;
+const MEMBARRIER_CMD_GET_REGISTRATIONS = 512;
+
+const COMMANDS = {
+  MEMBARRIER_CMD_QUERY,
+  MEMBARRIER_CMD_PRIVATE_EXPEDITED,
+  MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED,
+  MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE,
+  MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE,
+  MEMBARRIER_CMD_GET_REGISTRATIONS,
+};
+const SUPPORTED = Object.values(COMMANDS).reduce((all, c) => all | c, 0);
+
+function sysMembarrier(t: Task, a: SyscallArgs): SysResult {
+  const command = a.int(0);
+  if (a.uint(1) !== 0) return -EINVAL;
+  switch (command) {
+    case MEMBARRIER_CMD_QUERY:
+      return SUPPORTED;
+    case MEMBARRIER_CMD_GET_REGISTRATIONS:
+      return t.mm.membarriers;
+    case MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED:
+    case MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE:
+      return (t.mm.membarriers & command) !== 0 ? 0 : askHost(t, command, true);
+    case MEMBARRIER_CMD_PRIVATE_EXPEDITED:
+    case MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE:
+      // "EPERM: The current process was not registered prior to using private expedited commands."
+      if ((t.mm.membarriers & (command * 2)) === 0) return -EPERM;
+      return t.mm.userCount === 1 ? 0 : askHost(t, command, false);
+    default:
+      return -EINVAL;
+  }
+}
+
+function askHost(t: Task, command: number, isRegistration: boolean): SysResult {
+  t.state = TASK_DETACHED;
+  t.ctx.membarrier(command);
+  t.ctx.runOrders((r) => {
+    if (r === 0 && isRegistration) t.mm.membarriers |= command;
+    // The host of all platforms has these commands (4.16); one that refuses them says so.
+    t.kernel.endDetached(t, r);
+  });
+  return SYS_DETACHED;
+}
+
+export const membarrierRows: readonly SyscallRow[] = [
+  {
+    nr: 324,
+    name: 'membarrier',
+    fn: sysMembarrier,
+    args: [oneOf(COMMANDS), uint, int],
+    support: 'partial',
+    note: 'barriers of the own process; no GLOBAL ones and none for rseq',
+  },
+];
