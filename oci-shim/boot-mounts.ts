@@ -6,6 +6,8 @@ import { populateDev } from '../sentry/fsimpl/dev/populate.ts';
 import { GoferSuperBlock } from '../sentry/fsimpl/goferfs/super-block.ts';
 import { OverlaySuperBlock } from '../sentry/fsimpl/overlay/super-block.ts';
 import { defaultTmpfsSize, TmpfsSuperBlock } from '../sentry/fsimpl/tmpfs/super-block.ts';
+import type { IpcNamespace } from '../sentry/kernel/namespaces.ts';
+import type { PidNamespace } from '../sentry/kernel/pid-namespace.ts';
 import type { GoferClient } from '../sentry/gofer-api/gofer-api.ts';
 import type { CallContext } from '../sentry/vfs/call-context.ts';
 import { FsContext } from '../sentry/vfs/call-context.ts';
@@ -16,18 +18,19 @@ import { MS_RDONLY, type Mount } from '../sentry/vfs/mount.ts';
 import { vfsMkdir, vfsMknod } from '../sentry/vfs/namei.ts';
 import type { SuperBlock } from '../sentry/vfs/super-block.ts';
 import { LOOKUP_FOLLOW, nd, walk } from '../sentry/vfs/walk.ts';
-import { startedOnTerminal } from './boot-stdio.ts';
 import type { MountConfig, SandboxConfig } from './sandbox-config.ts';
 
 const latin1 = (s: string): string => Buffer.from(s, 'utf8').toString('latin1');
 
-/** Who mounts: the kernel itself, with every right. */
-function kernelContext(creds: Credentials, root: Path): CallContext {
+/** Who mounts: the kernel itself, with every right, for the container's namespaces (file systems ask the task for them). */
+function kernelContext({ creds, pidNs, ipc }: MountEnv, root: Path): CallContext {
   const own = creds.clone();
   own.fsuid = 0;
   own.fsgid = 0;
   own.effective = own.bounding.or(own.permitted);
-  return {
+  const t: CallContext & { pidNs: PidNamespace; ns: { ipc: IpcNamespace } } = {
+    pidNs,
+    ns: { ipc },
     creds: own,
     // Nothing here reads guest memory.
     mem: null as never,
@@ -37,16 +40,28 @@ function kernelContext(creds: Credentials, root: Path): CallContext {
     nowSec: 0,
     nowNsec: 0,
   };
+  return t;
 }
 
-export function mountAll(config: SandboxConfig, gofer: GoferClient, creds: Credentials): MountNamespace {
+export interface MountEnv {
+  readonly config: SandboxConfig;
+  readonly gofer: GoferClient;
+  readonly creds: Credentials;
+  /** A standard stream is a terminal: there is a /dev/console. */
+  readonly hasTerminal: boolean;
+  readonly pidNs: PidNamespace;
+  readonly ipc: IpcNamespace;
+}
+
+export function mountAll(env: MountEnv): MountNamespace {
+  const { config, gofer } = env;
   const rootSb = makeRoot(config, gofer);
   const flags = config.root.readOnly ? MS_RDONLY : 0;
   // Mount points that are missing are made before the root becomes read-only.
   const root = makeMount(rootSb, 0, config.root.overlay === 'memory' ? 'overlay' : 'rootfs');
   const ns = new MountNamespace(root);
-  const t = kernelContext(creds, { mount: root, dentry: root.root });
-  for (const m of config.mounts) mountOne(t, m, config, gofer);
+  const t = kernelContext(env, { mount: root, dentry: root.root });
+  for (const m of config.mounts) mountOne(t, m, env);
   for (const path of config.readonlyPaths) remountReadOnly(t, path);
   root.flags |= flags;
   return ns;
@@ -71,15 +86,16 @@ function makeRoot(config: SandboxConfig, gofer: GoferClient): SuperBlock {
   );
 }
 
-function mountOne(t: CallContext, m: MountConfig, config: SandboxConfig, gofer: GoferClient): void {
-  const sb = makeSuperBlock(m, config, gofer);
+function mountOne(t: CallContext, m: MountConfig, env: MountEnv): void {
+  const sb = makeSuperBlock(t, m, env);
   const at = mountPoint(t, latin1(m.destination), !sb.root.isDir);
   const mount: Mount = makeMount(sb, m.flags, latin1(m.source));
   const r = attachMount(mount, at);
   if (r !== 0) throw new Error(`cannot mount ${m.type} on ${m.destination}: ${errnoName(-r)}`);
 }
 
-function makeSuperBlock(m: MountConfig, config: SandboxConfig, gofer: GoferClient): SuperBlock {
+function makeSuperBlock(t: CallContext, m: MountConfig, env: MountEnv): SuperBlock {
+  const { config, gofer } = env;
   if (m.type === 'bind') {
     const exclusive = config.exclusiveExports[m.exportIndex] ?? false;
     return check(GoferSuperBlock.attach(gofer, m.exportIndex, exclusive), `cannot attach ${m.source}`);
@@ -88,10 +104,9 @@ function makeSuperBlock(m: MountConfig, config: SandboxConfig, gofer: GoferClien
   const type = fileSystemType(name);
   if (type === undefined)
     throw new Error(`mount on ${m.destination}: file system type "${name}" is not known`);
-  const sb = check(type.mount(null, m.source, m.flags, m.data), `cannot mount ${m.type} on ${m.destination}`);
+  const sb = check(type.mount(t, m.source, m.flags, m.data), `cannot mount ${m.type} on ${m.destination}`);
   if (m.destination === '/dev' && name === 'tmpfs') {
-    const hasTerminal = config.process.terminal || startedOnTerminal();
-    const r = populateDev(sb.root, hasTerminal ? config.process.uid : -1);
+    const r = populateDev(sb.root, config.process.terminal || env.hasTerminal ? config.process.uid : -1);
     if (r !== 0) throw new Error(`cannot fill /dev: ${errnoName(-r)}`);
   }
   return sb;

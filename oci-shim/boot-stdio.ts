@@ -1,47 +1,96 @@
-/** The container's standard streams: descriptions over the donated host descriptors, and the terminal among them. */
+/** The standard streams of a process that came from outside: descriptions over donated host descriptors, a terminal among them. */
 import { errnoName } from '../sentry/abi/errno.ts';
 import { O_RDWR } from '../sentry/abi/fcntl.ts';
 import { S_IFMT, S_IFSOCK } from '../sentry/abi/stat.ts';
 import { SIGCONT, SIGINT, SIGQUIT, SIGTSTP, SIGWINCH } from '../sentry/abi/signal.ts';
 import { fstat } from '../sentry/host/file-io.ffi.ts';
+import { close, dup } from '../sentry/host/sys.ffi.ts';
+import { DevptsSuperBlock } from '../sentry/fsimpl/devpts/devpts.ts';
 import { openHostFd } from '../sentry/fsimpl/hostfd/host-file.ts';
-import { hostTerminal, isHostTerminal, openHostTerminal } from '../sentry/fsimpl/tty/host-tty.ts';
+import { HostTty, isHostTerminal, openHostTerminal } from '../sentry/fsimpl/tty/host-tty.ts';
 import type { Task } from '../sentry/kernel/task.ts';
+import type { Path } from '../sentry/vfs/dentry.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
 import { DonatedSocket } from '../sentry/socket/unix/donated-socket.ts';
 import { LOOKUP_FOLLOW, nd, walk } from '../sentry/vfs/walk.ts';
-import { SENTRY_STDIO_FD } from '../platform-ptrace/confine/launcher-protocol.ts';
 
-/** True if a standard stream is a terminal: the container then has a /dev/console. */
-export function startedOnTerminal(): boolean {
-  return [0, 1, 2].some((i) => isHostTerminal(SENTRY_STDIO_FD + i));
+export interface StdioTerminal {
+  readonly tty: HostTty;
+  readonly path: Path;
+  /** When the process has ended: whoever reads the other side sees the end of it once no file is open any more. */
+  readonly release: () => void;
 }
 
-/** Installs `fds` as descriptors 0, 1, 2. Those that name the same open file on the host stay separate descriptions. */
-export function openStdio(t: Task, fds: readonly number[]): void {
+export const hasTerminal = (fds: readonly number[]): boolean => fds.some(isHostTerminal);
+
+/**
+ * Installs `fds` as descriptors 0, 1, 2; they are taken over. Those that name the same open file on the host stay separate
+ * descriptions. `isNew`: a terminal among them was made for this process, nobody else uses it. Returns that terminal.
+ */
+export function openStdio(t: Task, fds: readonly number[], isNew: boolean): StdioTerminal | null {
+  let terminal: StdioTerminal | null = null;
   fds.forEach((hostFd, fd) => {
-    const file = openStream(t, hostFd);
+    if (terminal === null && isHostTerminal(hostFd)) terminal = makeTerminal(t, hostFd, isNew);
+    const file = openStream(t, hostFd, terminal);
     if (typeof file === 'number') throw new Error(`standard stream ${fd}: ${errnoName(-file)}`);
     t.fdTable.replace(t, fd, file, false);
   });
-  // As natively: the terminal is the controlling one, and the first process's group is in its foreground.
-  hostTerminal()?.openedBy(t, true);
-  t.group.session.hasShellOutside = hostTerminal() !== null;
+  const made = terminal as StdioTerminal | null;
+  const tty = made?.tty ?? null;
+  // As natively: the terminal is the controlling one, and the process's group is in its foreground.
+  tty?.openedBy(t, true);
+  // A shell of the user's continues what it has stopped; an engine does not.
+  t.group.session.hasShellOutside = tty !== null && !isNew;
+  return made;
 }
 
-function openStream(t: Task, hostFd: number): FileDescription | number {
-  if (isHostTerminal(hostFd) && walk(t, t.fs.root, '/dev/console', LOOKUP_FOLLOW) === 0) {
-    return openHostTerminal(t, hostFd, nd.path(), O_RDWR);
+/** A new one is the container's /dev/pts/N, the user's own is its /dev/console. null: the container has neither. */
+function makeTerminal(t: Task, hostFd: number, isNew: boolean): StdioTerminal | null {
+  const keep = dup(hostFd);
+  if (keep < 0) return null;
+  if (isNew && walk(t, t.fs.root, '/dev/pts', LOOKUP_FOLLOW) === 0) {
+    const at = nd.path();
+    const sb = at.dentry.inode!.sb;
+    if (sb instanceof DevptsSuperBlock && at.dentry === at.mount.root) {
+      const made: HostTty[] = [];
+      const path = sb.adopt(t, at, (index) => (made[0] = new HostTty(keep, index)));
+      if (typeof path !== 'number') {
+        path.dentry.inode!.uid = t.creds.uid;
+        const tty = made[0]!;
+        const index = Number(path.dentry.name);
+        const release = (): void => {
+          sb.remove({ index });
+          tty.release();
+        };
+        return { tty, path, release };
+      }
+    }
+  }
+  if (walk(t, t.fs.root, '/dev/console', LOOKUP_FOLLOW) !== 0) {
+    close(keep);
+    return null;
+  }
+  const tty = new HostTty(keep, -1);
+  return { tty, path: nd.path(), release: () => tty.release() };
+}
+
+function openStream(t: Task, hostFd: number, terminal: StdioTerminal | null): FileDescription | number {
+  if (terminal !== null && isHostTerminal(hostFd)) {
+    return openHostTerminal(terminal.tty, hostFd, terminal.path, O_RDWR);
   }
   const st = fstat(hostFd);
   if (typeof st === 'number') return st;
-  return (st.mode & S_IFMT) === S_IFSOCK ? DonatedSocket.open(t, hostFd) : openHostFd(hostFd);
+  if ((st.mode & S_IFMT) === S_IFSOCK) return DonatedSocket.open(t, hostFd);
+  const file = openHostFd(hostFd);
+  // Engines make the streams as root; the user of the process may open them again (/dev/stderr), as under runc.
+  if (typeof file !== 'number') file.inode.setAttr({ uid: t.creds.uid });
+  return file;
 }
 
 /** Signals that the host's terminal driver sends to its foreground group, and SIGCONT that undoes one of them. */
 const FROM_TERMINAL = [SIGINT, SIGQUIT, SIGTSTP, SIGWINCH, SIGCONT];
 
-/** Hands a signal that came from the host to the foreground group. False: it is for the first process. */
-export function signalFromTerminal(signo: number): boolean {
-  return FROM_TERMINAL.includes(signo) && (hostTerminal()?.signalFromHost(signo) ?? false);
+/** Hands a signal that came from the host to the foreground group. False: it is for the process itself. */
+export function signalFromTerminal(tty: HostTty | null, signo: number): boolean {
+  return tty !== null && FROM_TERMINAL.includes(signo) && tty.signalFromHost(signo);
 }

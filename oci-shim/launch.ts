@@ -39,7 +39,7 @@ export function launch(config: SandboxConfig, exports: readonly Export[], global
     dist: nativeDir,
     uid: SANDBOX_UID,
     gid: SANDBOX_GID,
-    hostNetwork: config.network === 'host',
+    ...(config.network === 'host' ? { network: 'host' as const } : {}),
     logFd: logFd >= 0 ? logFd : 2,
     sentryConfigFd: jsonFd(config),
     goferConfigFd: jsonFd(goferConfig),

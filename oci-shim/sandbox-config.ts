@@ -66,6 +66,8 @@ export interface SandboxConfig {
   /** Most tasks at a time; 0: the kernel's default. */
   pidsLimit: number;
   network: 'none' | 'host';
+  /** An engine manages it: the first donated descriptor is the control socket, and the program waits for `start`. */
+  managed: boolean;
   /** null: off, []: all calls, else names. */
   strace: string[] | null;
   /** The log was asked for (`--debug-log`): what only matters to whoever looks closer is said, too. */

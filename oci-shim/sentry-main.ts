@@ -7,11 +7,14 @@ import { availableParallelism, totalmem } from 'node:os';
 import { CLOSED, ControlChannel, NOTHING } from '../platform-ptrace/confine/control-channel.ts';
 import { lockSentry } from '../platform-ptrace/confine/lockdown.ts';
 import {
+  MSG_CREATED,
   MSG_EXIT,
+  MSG_FAILED,
   MSG_SIGNAL,
   MSG_STOPPED,
   SENTRY_CONFIG_FD,
   SENTRY_CONTROL_FD,
+  SENTRY_EXTRA_FD,
   SENTRY_GOFER_FD,
   SENTRY_STDIO_FD,
 } from '../platform-ptrace/confine/launcher-protocol.ts';
@@ -24,16 +27,17 @@ import { HOST_EPOLLIN, hostPoller } from '../sentry/host/poller.ffi.ts';
 import { close } from '../sentry/host/sys.ffi.ts';
 import { registerSocketFamilies } from '../sentry/socket/register.ts';
 import type { Kernel } from '../sentry/kernel/kernel.ts';
-import { SI_USER } from '../sentry/abi/signal.ts';
-import { sigInfoUser } from '../sentry/kernel/sig-info.ts';
-import { sendGroupSignal } from '../sentry/kernel/signal-send.ts';
 import type { SysResult } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import type { Platform } from '../sentry/platform/platform.ts';
 import { Strace } from '../sentry/strace/strace.ts';
 import { copyPlan } from '../syscalls/copy-plan.ts';
 import { signalFromTerminal } from './boot-stdio.ts';
-import { boot, BootError } from './boot.ts';
+import { BootError } from './boot-error.ts';
+import { bootKernel, createContainer, ownNamespaces } from './boot.ts';
+import { serveControl } from './control/server.ts';
+import type { SandboxContainer } from './sandbox/container.ts';
+import { Requests } from './sandbox/requests.ts';
 import type { HostFacts } from './boot-parts.ts';
 import type { SandboxConfig } from './sandbox-config.ts';
 
@@ -68,29 +72,46 @@ function main(): void {
   lockSentry(config.platform);
 
   let ended: number | null = null;
-  const kernel = boot({
-    config,
-    platform,
-    gofer,
-    host,
-    stdioFds: [0, 1, 2].map((i) => SENTRY_STDIO_FD + i),
-    log: say,
-    onFailure: (e) => {
-      say(e instanceof BootError ? e.message : `cannot start the container: ${e.stack ?? String(e)}`);
-      ended = exitStatus(e instanceof BootError ? e.exitCode : 125);
-    },
-  });
+  const kernel = bootKernel({ config, platform, host, log: say });
+  const requests = new Requests(kernel);
+  platform.start(kernel);
   if (config.strace !== null) installStrace(kernel, config.strace);
-  kernel.onInitStop = (stopped) => {
-    if (stopped) control.send(MSG_STOPPED, kernel.pidNs.reaper?.stopSignal ?? 0);
+  const env = {
+    config,
+    gofer,
+    stdioFds: [0, 1, 2].map((i) => SENTRY_STDIO_FD + i),
+    ...ownNamespaces(config, kernel.pidNs),
   };
-  kernel.onExit = (status) => {
-    ended = status;
+  let root: SandboxContainer | null = null;
+  createContainer(kernel, env, (c) => {
+    if (c instanceof Error) {
+      const text = c instanceof BootError ? c.message : `cannot start the container: ${c.stack ?? String(c)}`;
+      const exitCode = c instanceof BootError ? c.exitCode : 125;
+      if (config.managed) control.sendText(MSG_FAILED, exitCode, c instanceof BootError ? text : c.message);
+      else say(text);
+      ended = exitStatus(exitCode);
+      return;
+    }
+    root = c;
+    c.endListeners.push((status) => (ended = status));
+    if (!config.managed) {
+      c.init.start();
+      return;
+    }
+    requests.add(c);
+    serveControl(SENTRY_EXTRA_FD, requests.handle);
+    control.send(MSG_CREATED, 0);
+  });
+  kernel.onInitStop = (stopped) => {
+    if (stopped && !config.managed) control.send(MSG_STOPPED, kernel.pidNs.reaper?.stopSignal ?? 0);
   };
   hostPoller().add(control.fd, HOST_EPOLLIN, () => {
     const type = control.receive();
-    if (type === MSG_SIGNAL) signalInit(kernel, control.value);
-    else if (type === CLOSED) ended = exitStatus(137);
+    if (type === MSG_SIGNAL) {
+      if (root !== null && !signalFromTerminal(root.init.terminal?.tty ?? null, control.value)) {
+        root.signal(control.value);
+      }
+    } else if (type === CLOSED) ended = exitStatus(137);
     else if (type !== NOTHING) say(`unknown message ${type} from the launcher`);
   });
   hostPoller().add(gofer.pollFd, 0, () => gofer.checkAlive());
@@ -116,13 +137,6 @@ function main(): void {
     setImmediate(loop);
   };
   loop();
-}
-
-/** A signal from outside the PID namespace. */
-function signalInit(kernel: Kernel, signo: number): void {
-  if (signalFromTerminal(signo)) return;
-  const init = kernel.pidNs.reaper;
-  if (init !== null) sendGroupSignal(init, sigInfoUser(signo, SI_USER, 0, 0), true);
 }
 
 function makePlatform(name: SandboxConfig['platform']): Platform {

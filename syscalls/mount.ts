@@ -193,7 +193,7 @@ export function sysPivotRoot(t: Task, a: SyscallArgs): SysResult {
   r = pivotRoot(old.mount, to.mount, putOld);
   if (r !== 0) return r;
   // chroot_fs_refs(): whoever has the old root or works in it moves to the new one.
-  for (const group of t.kernel.pidNs.groups()) {
+  for (const group of t.kernel.allGroups()) {
     for (const task of group.tasks) {
       const { fs } = task;
       if (fs.root.mount === old.mount && fs.root.dentry === old.dentry) fs.setRoot(to);

@@ -102,6 +102,7 @@ async function runDo(args: string[], options: DoOptions, globals: GlobalOptions)
     initUnkillable: false,
     pidsLimit: integerOption('--pids-limit', options.pidsLimit, 1, 32768),
     network: options.network,
+    managed: false,
     strace: globals.strace,
     debugLog: globals.debugLog !== null,
     exclusiveExports: exports.map((e) => e.exclusive),

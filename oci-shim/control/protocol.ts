@@ -1,29 +1,27 @@
 /**
- * The control protocol between the CLI and stubs (outside) and the sentry, on the stream socket `control.sock` of the
- * sandbox's state directory. Frames: u32 length of the payload, u32 type, payload; little-endian. One request per
- * connection; its first byte may carry descriptors. launcher.h has the numbers for the native stubs.
+ * The control protocol between the CLI and stubs (outside) and the sentry, on the socket `control.sock` of the sandbox's
+ * state directory (SOCK_SEQPACKET). A message is the launcher's struct msg {i32 type, i32 value}, maybe with text.
+ *
+ * A connection starts with one MSG_REQUEST, which carries a memfd with the request as JSON and the descriptors it is about.
+ * The sentry answers with one MSG_REPLY. After `exec` and `member` the connection is the process's or the container's: the
+ * stub sends MSG_SIGNAL, and its end kills the process; the sentry sends MSG_EXIT.
  */
 
-export const FRAME_HEADER = 8;
-/** A process.json with arguments and environment of any size Linux takes. */
-export const FRAME_MAX = 4 << 20;
-/** Descriptors that may come along with a request. */
-export const DONATED_MAX = 16;
-
-/** A request as JSON: `ControlRequest`. */
-export const FRAME_REQUEST = 64;
-/** The answer as JSON: `ControlReply`. */
-export const FRAME_REPLY = 65;
-/** i32: deliver this signal to the process of the connection (exec and member stubs). */
-export const FRAME_SIGNAL = 66;
-/** i32: the process of the connection has ended with this wait status. */
-export const FRAME_EXIT = 67;
+/** value: bytes of JSON in the first descriptor. */
+export const MSG_REQUEST = 64;
+/** Text: ControlReply as JSON. */
+export const MSG_REPLY = 65;
 
 export const CONTROL_VERSION = 1;
 export const CONTROL_SOCKET = 'control.sock';
+/** A process.json with arguments and environment of any size Linux takes. */
+export const REQUEST_MAX = 8 << 20;
+export const REPLY_MAX = 60 * 1024;
+/** Descriptors that come along with a request, the memfd included. */
+export const REQUEST_FDS_MAX = 8;
 
 export interface ControlRequest {
-  readonly v: typeof CONTROL_VERSION;
+  readonly v: number;
   readonly op: string;
   /** Container the request is about. */
   readonly id: string;

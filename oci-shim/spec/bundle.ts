@@ -68,6 +68,7 @@ export function loadBundle(id: string, dir: string, network: string, globals: Gl
     initUnkillable: true,
     pidsLimit: pidsLimit(linux.optionalObject('resources')),
     network,
+    managed: false,
     strace: globals.strace,
     debugLog: globals.debugLog !== null,
     exclusiveExports: [],

@@ -2,7 +2,7 @@
 import { EAGAIN, EINTR } from '../../sentry/abi/errno.ts';
 import { HostBuffer } from '../../sentry/host/memory.ffi.ts';
 import { hostSyscall } from '../../sentry/host/sys.ffi.ts';
-import { MSG_GO, MSG_PING, MSG_PONG, MSG_READY, MSG_SIZE } from './launcher-protocol.ts';
+import { MAX_TEXT, MSG_GO, MSG_PING, MSG_PONG, MSG_READY, MSG_SIZE } from './launcher-protocol.ts';
 
 const SYS_sendto = 44;
 const SYS_recvfrom = 45;
@@ -28,6 +28,16 @@ export class ControlChannel {
     this.#buffer.i32[0] = type;
     this.#buffer.i32[1] = value;
     return hostSyscall(SYS_sendto, this.fd, this.#buffer.addr, MSG_SIZE, MSG_NOSIGNAL, 0, 0) === MSG_SIZE;
+  }
+
+  /** A message with text behind it (at most MAX_TEXT bytes). */
+  sendText(type: number, value: number, text: string): void {
+    const body = Buffer.from(text).subarray(0, MAX_TEXT);
+    const message = new HostBuffer(MSG_SIZE + body.length);
+    message.i32[0] = type;
+    message.i32[1] = value;
+    message.bytes.set(body, MSG_SIZE);
+    hostSyscall(SYS_sendto, this.fd, message.addr, message.size, MSG_NOSIGNAL, 0, 0);
   }
 
   /** Answers pings by itself. Type of the next message, its value in `value`; NOTHING if none is queued (only without `wait`), or CLOSED. */

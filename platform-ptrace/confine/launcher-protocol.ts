@@ -8,10 +8,17 @@ export const MSG_READY = 1;
 export const MSG_EXIT = 2;
 export const MSG_STOPPED = 3;
 export const MSG_PONG = 4;
+export const MSG_CREATED = 5;
+export const MSG_FAILED = 6;
 export const MSG_GO = 16;
 export const MSG_SIGNAL = 17;
 export const MSG_PING = 18;
+export const MSG_PLACED = 24;
+export const MSG_HOOKED = 25;
+export const MSG_COMMIT = 26;
 export const MSG_SIZE = 8;
+/** Most text behind MSG_FAILED. */
+export const MAX_TEXT = 4096;
 
 export const SENTRY_CONTROL_FD = 3;
 export const SENTRY_GOFER_FD = 4;
@@ -41,14 +48,23 @@ export interface LauncherOptions {
   /** Host ids of the sandbox when started by root; default 65534. */
   readonly uid?: number;
   readonly gid?: number;
-  readonly hostNetwork?: boolean;
+  /** host: the caller's network namespace; new: one that the launcher makes and stays in; a descriptor: that one. */
+  readonly network?: 'host' | 'new' | number;
+  /** Standard input becomes the controlling terminal; the launcher has to be the leader of a session. */
+  readonly terminal?: boolean;
+  /** Socket to the CLI: the launcher is made for an engine's `create`. */
+  readonly createFd?: number;
+  /** Connection to the control socket of a sandbox: no sandbox of its own is made. */
+  readonly joinFd?: number;
+  /** With joinFd and a gofer: the gofer's end of its socket to the sentry. */
+  readonly goferLinkFd?: number;
   /** Descriptors of this process, open without FD_CLOEXEC. */
   readonly logFd?: number;
   readonly sentryConfigFd?: number;
   readonly goferConfigFd?: number;
   readonly donatedFds?: readonly number[];
   /** Node's options, then `SENTRY_PROGRAM` or another program, then its arguments. */
-  readonly sentryArgs: readonly string[];
+  readonly sentryArgs?: readonly string[];
   readonly goferArgs?: readonly string[];
   /** Trees the gofer serves: /0, /1, … in its root. */
   readonly exports?: readonly { readonly path: string; readonly readOnly: boolean }[];
@@ -78,12 +94,17 @@ export function launcherArgv(o: LauncherOptions): string[] {
   add('stub', o.zygote === false ? 0 : 1);
   add('uid', o.uid);
   add('gid', o.gid);
-  if (o.hostNetwork) add('net', 'host');
+  if (typeof o.network === 'number') add('netns', o.network);
+  else add('net', o.network);
+  if (o.terminal === true) add('terminal', 1);
+  add('create', o.createFd);
+  add('join', o.joinFd);
+  add('gofer-link', o.goferLinkFd);
   add('log', o.logFd);
   add('sentry-config', o.sentryConfigFd);
   add('gofer-config', o.goferConfigFd);
   for (const fd of o.donatedFds ?? []) add('donate', fd);
-  for (const arg of o.sentryArgs) add('sentry-arg', arg);
+  for (const arg of o.sentryArgs ?? []) add('sentry-arg', arg);
   for (const arg of o.goferArgs ?? []) add('gofer-arg', arg);
   for (const e of o.exports ?? []) add('export', `${e.readOnly ? 'ro' : 'rw'}:${e.path}`);
   return argv;

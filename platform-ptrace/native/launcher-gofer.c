@@ -50,6 +50,7 @@ void gofer_main(void) {
       {node_fd, NODE},
   };
   place_fds(places, 8);
+  opt.create_fd = -1;
   node_fd = NODE;
   fcntl(node_fd, F_SETFD, FD_CLOEXEC);
   opt.log_fd = -1;

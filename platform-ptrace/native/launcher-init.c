@@ -6,45 +6,17 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
-#include <net/if.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-static void set_sysctl(const char *path, const char *value) {
-  int fd = open(path, O_WRONLY | O_CLOEXEC);
-  if (fd < 0) return;
-  if (write(fd, value, strlen(value)) < 0) {} // ignored: see the caller
-  close(fd);
-}
-
-static void bring_up_loopback(void) {
-  struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
-  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0) die("cannot bring up the loopback interface");
-  close(fd);
-  // The sentry opens guests' sockets without any capability: in this namespace every port and echo socket is theirs.
-  // Where /proc/sys cannot be written, low ports stay refused.
-  set_sysctl("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
-  set_sysctl("/proc/sys/net/ipv4/ping_group_range", "0 0");
-}
-
-// Of the own network namespace; failure costs the guest that feature only.
-static void set_net_sysctl(const char *path, const char *value) {
-  int fd = open(path, O_WRONLY | O_CLOEXEC);
-  if (fd < 0) return;
-  if (write(fd, value, strlen(value)) < 0) errno = 0;
-  close(fd);
-}
 
 static void sentry_main(void) __attribute__((noreturn));
 static void sentry_main(void) {
@@ -78,6 +50,7 @@ static void sentry_main(void) {
   int node = node_fd;
   places[n++] = (struct place){node, SENTRY_EXTRA_FD + opt.ndonated};
   place_fds(places, n);
+  opt.create_fd = -1;
   node_fd = SENTRY_EXTRA_FD + opt.ndonated;
   fcntl(node_fd, F_SETFD, FD_CLOEXEC);
   char variable[64];
@@ -131,12 +104,7 @@ void init_main(void) {
   die_with_parent();
   setsid();
   if (chdir("/") < 0) die("chdir /");
-  if (!opt.host_network) {
-    bring_up_loopback();
-    // The sentry has no capability here; which guest may use which port is its own decision.
-    set_net_sysctl("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
-    set_net_sysctl("/proc/sys/net/ipv4/ping_group_range", "0 0");
-  }
+  if (!opt.host_network) bring_up_loopback();
   int tmpfs = make_tmpfs();
   pid_t sentry = fork();
   if (sentry < 0) die("fork");
@@ -146,7 +114,7 @@ void init_main(void) {
   open_null_and_log(&null_fd, &log_fd);
   struct place places[] = {{null_fd, 0}, {null_fd, 1}, {log_fd, 2}, {init_ctl[1], 3}, {tmpfs, 4}};
   place_fds(places, 5);
-  opt.log_fd = -1;
+  opt.log_fd = opt.create_fd = -1;
   init_ctl[1] = 3;
   prctl(PR_SET_DUMPABLE, 0);
   serve(sentry, 4);

@@ -30,6 +30,10 @@ void die(const char *fmt, ...) {
   va_end(ap);
   if (n > (int)sizeof line - 100) n = sizeof line - 100;
   if (error) n += snprintf(line + n, sizeof line - n, ": %s", strerror(error));
+  if (opt.create_fd >= 0) {
+    line[n] = 0;
+    send_text(opt.create_fd, MSG_FAILED, EXIT_CANNOT_START, line + strlen("runsc-ts: "));
+  }
   line[n++] = '\n';
   if (write(opt.log_fd >= 0 ? opt.log_fd : 2, line, n) < 0) _exit(EXIT_CANNOT_START);
   if (opt.log_fd >= 0 && write(2, line, n) < 0) _exit(EXIT_CANNOT_START);
@@ -39,6 +43,16 @@ void die(const char *fmt, ...) {
 bool send_msg(int fd, int type, int value) {
   struct msg m = {type, value};
   return send(fd, &m, sizeof m, MSG_NOSIGNAL) == sizeof m;
+}
+
+void send_text(int fd, int type, int value, const char *text) {
+  struct {
+    struct msg head;
+    char text[MAX_TEXT];
+  } m = {{type, value}, ""};
+  size_t n = strnlen(text, MAX_TEXT);
+  memcpy(m.text, text, n);
+  if (send(fd, &m, sizeof m.head + n, MSG_NOSIGNAL) < 0) return; // the CLI is gone
 }
 
 int recv_msg(int fd, struct msg *m) {

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -20,15 +21,16 @@
 #include <unistd.h>
 
 struct options opt = {
-    .uid = 65534, .gid = 65534, .log_fd = -1, .sentry_config_fd = -1, .gofer_config_fd = -1};
+    .uid = 65534, .gid = 65534, .log_fd = -1, .sentry_config_fd = -1, .gofer_config_fd = -1,
+    .network_fd = -1, .create_fd = -1, .join_fd = -1, .gofer_link_fd = -1};
 bool privileged;
-int sentry_ctl[2], gofer_ctl[2] = {-1, -1}, gofer_link[2] = {-1, -1}, init_ctl[2];
+int sentry_ctl[2] = {-1, -1}, gofer_ctl[2] = {-1, -1}, gofer_link[2] = {-1, -1}, init_ctl[2] = {-1, -1};
 int node_fd, dist_fd;
 
 static pid_t init_pid, gofer_pid;
 enum { PING_INTERVAL_MS = 5000, PINGS_MAX = 4, END_DEADLINE_MS = 10000 };
 static int pings_unanswered;
-static bool sentry_ready, gofer_ready, init_pivoted, started;
+static bool sentry_ready, gofer_loaded, gofer_ready, init_pivoted, hooked, started;
 
 static const char *value_of(const char *arg, const char *key) {
   size_t n = strlen(key);
@@ -55,7 +57,14 @@ static void parse(int argc, char **argv) {
     else if ((v = value_of(argv[i], "stub"))) opt.has_stub = strcmp(v, "1") == 0;
     else if ((v = value_of(argv[i], "uid"))) opt.uid = number(v);
     else if ((v = value_of(argv[i], "gid"))) opt.gid = number(v);
-    else if ((v = value_of(argv[i], "net"))) opt.host_network = strcmp(v, "host") == 0;
+    else if ((v = value_of(argv[i], "net"))) {
+      opt.host_network = strcmp(v, "host") == 0;
+      opt.new_network = strcmp(v, "new") == 0;
+    } else if ((v = value_of(argv[i], "netns"))) opt.network_fd = number(v);
+    else if ((v = value_of(argv[i], "terminal"))) opt.terminal = strcmp(v, "1") == 0;
+    else if ((v = value_of(argv[i], "create"))) opt.create_fd = number(v);
+    else if ((v = value_of(argv[i], "join"))) opt.join_fd = number(v);
+    else if ((v = value_of(argv[i], "gofer-link"))) opt.gofer_link_fd = number(v);
     else if ((v = value_of(argv[i], "log"))) opt.log_fd = number(v);
     else if ((v = value_of(argv[i], "sentry-config"))) opt.sentry_config_fd = number(v);
     else if ((v = value_of(argv[i], "gofer-config"))) opt.gofer_config_fd = number(v);
@@ -73,8 +82,8 @@ static void parse(int argc, char **argv) {
 }
 
 void close_launcher_ends(void) {
-  close(sentry_ctl[0]);
-  close(init_ctl[0]);
+  if (sentry_ctl[0] >= 0) close(sentry_ctl[0]);
+  if (init_ctl[0] >= 0) close(init_ctl[0]);
   if (gofer_ctl[0] >= 0) close(gofer_ctl[0]);
 }
 
@@ -109,6 +118,7 @@ static bool has_sys_admin(void) {
 
 // One line for the caller and for the log.
 static void say(const char *text) {
+  if (opt.create_fd >= 0) send_text(opt.create_fd, MSG_FAILED, EXIT_SENTRY_BUG, text);
   char line[200];
   int n = snprintf(line, sizeof line, "runsc-ts: %s\n", text);
   if (opt.log_fd >= 0 && write(opt.log_fd, line, n) < 0) opt.log_fd = -1;
@@ -180,21 +190,47 @@ static void give_up_rights(void) {
 }
 
 static void start_when_ready(void) {
-  if (started || !sentry_ready || !init_pivoted || !(gofer_pid == 0 || gofer_ready)) return;
+  if (gofer_loaded && !gofer_ready && hooked) {
+    // Hooks may have put something into the trees.
+    pivot_gofer(gofer_pid);
+    gofer_ready = true;
+    send_msg(gofer_ctl[0], MSG_GO, 0); // at once: the sentry may ask it something before it is ready itself
+  }
+  if (started || !hooked || !sentry_ready || !init_pivoted || !(gofer_pid == 0 || gofer_ready)) return;
   started = true;
   give_up_rights();
-  send_msg(sentry_ctl[0], MSG_GO, 0);
+  if (opt.join_fd < 0) send_msg(sentry_ctl[0], MSG_GO, 0);
+  else if (opt.create_fd >= 0) send_msg(opt.create_fd, MSG_READY, 0);
+}
+
+// The sandbox that this stub's process was in is gone, and with it the process.
+static void lost_sandbox(void) __attribute__((noreturn));
+static void lost_sandbox(void) {
+  end_sandbox();
+  _exit(128 + SIGKILL);
 }
 
 static void on_sentry_message(void) {
-  struct msg m;
-  if (!recv_msg(sentry_ctl[0], &m)) {
+  struct {
+    struct msg head;
+    char text[MAX_TEXT + 1];
+  } in;
+  ssize_t n = recv(sentry_ctl[0], &in, sizeof in - 1, 0);
+  if (n < 0 && errno == EINTR) return;
+  if (n <= 0) {
+    if (opt.join_fd >= 0) lost_sandbox();
     shutdown(sentry_ctl[0], SHUT_RDWR);
     close(sentry_ctl[0]);
     sentry_ctl[0] = -1; // I reports how it ended
     return;
   }
+  if (n < (ssize_t)sizeof in.head) return; // malformed: the peer is not trusted, its message does not exist
+  struct msg m = in.head;
   pings_unanswered = 0; // whatever it says, it is there
+  if ((m.type == MSG_CREATED || m.type == MSG_FAILED) && opt.create_fd >= 0) {
+    ((char *)&in)[n] = 0;
+    send_text(opt.create_fd, m.type, m.value, in.text);
+  }
   if (m.type == MSG_EXIT) exit_like(m.value);
   if (m.type == MSG_STOPPED) raise(SIGSTOP);
   if (m.type == MSG_READY && !sentry_ready) {
@@ -210,11 +246,25 @@ static void on_gofer_message(void) {
     gofer_ctl[0] = -1; // SIGCHLD follows
     return;
   }
-  if (m.type != MSG_READY || gofer_ready) return;
-  pivot_gofer(gofer_pid);
-  gofer_ready = true;
-  send_msg(gofer_ctl[0], MSG_GO, 0); // at once: the sentry may ask it something before it is ready itself
+  if (m.type != MSG_READY) return;
+  gofer_loaded = true;
   start_when_ready();
+}
+
+static void on_cli_message(void) {
+  struct msg m;
+  if (!recv_msg(opt.create_fd, &m)) {
+    end_sandbox();
+    _exit(EXIT_CANNOT_START);
+  }
+  if (m.type == MSG_HOOKED) {
+    hooked = true;
+    start_when_ready();
+  }
+  if (m.type == MSG_COMMIT) {
+    close(opt.create_fd);
+    opt.create_fd = -1;
+  }
 }
 
 static void on_init_message(void) {
@@ -280,9 +330,11 @@ static void ping(void) {
 static void serve(int sigfd) __attribute__((noreturn));
 static void serve(int sigfd) {
   for (;;) {
-    struct pollfd fds[4] = {
-        {sentry_ctl[0], POLLIN, 0}, {gofer_ctl[0], POLLIN, 0}, {init_ctl[0], POLLIN, 0}, {sigfd, POLLIN, 0}};
-    int ready = poll(fds, 4, PING_INTERVAL_MS);
+    // The connection of a stub that joins is the CLI's until it commits.
+    int sentry = opt.join_fd >= 0 && opt.create_fd >= 0 ? -1 : sentry_ctl[0];
+    struct pollfd fds[5] = {{sentry, POLLIN, 0},      {gofer_ctl[0], POLLIN, 0}, {init_ctl[0], POLLIN, 0},
+                            {sigfd, POLLIN, 0}, {opt.create_fd, POLLIN, 0}};
+    int ready = poll(fds, 5, PING_INTERVAL_MS);
     if (ready == 0) ping();
     if (ready < 0) {
       if (errno == EINTR) continue;
@@ -292,6 +344,7 @@ static void serve(int sigfd) {
     if (fds[1].revents) on_gofer_message();
     if (fds[2].revents) on_init_message();
     if (fds[3].revents) on_signals(sigfd);
+    if (fds[4].revents) on_cli_message();
   }
 }
 
@@ -316,45 +369,57 @@ int main(int argc, char **argv) {
   if (node_fd < 0) die("cannot open %s", opt.node);
   dist_fd = open(opt.dist, O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (dist_fd < 0) die("cannot open %s", opt.dist);
-  make_pair(sentry_ctl);
-  make_pair(init_ctl);
-  if (opt.gofer_config_fd >= 0) {
+  struct msg m;
+  if (opt.create_fd >= 0 && (!recv_msg(opt.create_fd, &m) || m.type != MSG_GO)) _exit(EXIT_CANNOT_START);
+  enter_network();
+  if (opt.terminal && ioctl(0, TIOCSCTTY, 0) < 0) die("cannot take the terminal");
+  if (opt.create_fd >= 0) send_msg(opt.create_fd, MSG_PLACED, 0);
+  hooked = opt.create_fd < 0;
+  bool joins = opt.join_fd >= 0, has_gofer = opt.gofer_config_fd >= 0;
+  if (joins) {
+    sentry_ctl[0] = opt.join_fd;
+    gofer_link[1] = opt.gofer_link_fd;
+    sentry_ready = init_pivoted = true;
+  } else {
+    make_pair(sentry_ctl);
+    make_pair(init_ctl);
+  }
+  if (has_gofer) {
     make_pair(gofer_ctl);
-    make_pair(gofer_link);
+    if (!joins) make_pair(gofer_link);
   }
   unsigned long user = privileged ? 0 : CLONE_NEWUSER;
-  if (opt.gofer_config_fd >= 0) {
+  if (has_gofer) {
     gofer_pid = clone_into(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | user);
     if (gofer_pid == 0) gofer_main();
-  }
-  unsigned long net = opt.host_network ? 0 : CLONE_NEWNET;
-  init_pid = clone_into(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | net);
-  if (init_pid == 0) init_main();
-  if (gofer_pid && user) write_id_maps(gofer_pid);
-  write_id_maps(init_pid);
-  close(sentry_ctl[1]);
-  close(init_ctl[1]);
-  if (gofer_pid) {
+    if (user) write_id_maps(gofer_pid);
     close(gofer_ctl[1]);
-    close(gofer_link[0]);
-    close(gofer_link[1]);
     send_msg(gofer_ctl[0], MSG_GO, 0);
   }
-  send_msg(init_ctl[0], MSG_GO, 0);
+  if (!joins) {
+    unsigned long net = opt.host_network ? 0 : CLONE_NEWNET;
+    init_pid = clone_into(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | net);
+    if (init_pid == 0) init_main();
+    write_id_maps(init_pid);
+    close(sentry_ctl[1]);
+    close(init_ctl[1]);
+    if (has_gofer) close(gofer_link[0]);
+    send_msg(init_ctl[0], MSG_GO, 0);
+  }
+  if (has_gofer) close(gofer_link[1]);
   prctl(PR_SET_DUMPABLE, 0);
   // Nothing of the caller's stays open here but standard error and the log: whoever reads the container's output sees
   // its end when the container closes it.
   int null_fd, log_fd;
   open_null_and_log(&null_fd, &log_fd);
-  struct place places[8] = {{null_fd, 0}, {null_fd, 1},          {2, 2},
-                            {sigfd, 3},   {sentry_ctl[0], 4}, {init_ctl[0], 5}};
-  int n = 6;
-  if (gofer_pid) places[n++] = (struct place){gofer_ctl[0], 6};
-  if (opt.log_fd >= 0) places[n++] = (struct place){opt.log_fd, 7};
+  struct place places[9] = {{null_fd, 0}, {null_fd, 1}, {2, 2}, {sigfd, 3}};
+  int n = 4;
+  int *const kept[] = {&sentry_ctl[0], &init_ctl[0], &gofer_ctl[0], &opt.log_fd, &opt.create_fd};
+  for (int i = 0; i < 5; i++)
+    if (*kept[i] >= 0) places[n] = (struct place){*kept[i], n}, n++;
   place_fds(places, n);
-  sentry_ctl[0] = 4;
-  init_ctl[0] = 5;
-  if (gofer_pid) gofer_ctl[0] = 6;
-  if (opt.log_fd >= 0) opt.log_fd = 7;
+  for (int i = 0, at = 4; i < 5; i++)
+    if (*kept[i] >= 0) *kept[i] = at++;
+  start_when_ready(); // a stub without a gofer waits for nobody
   serve(3);
 }

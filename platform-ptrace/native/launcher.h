@@ -15,6 +15,14 @@
 // end without it, L says so in one line and exits with EXIT_SENTRY_BUG. If L is killed, I and G die of PDEATHSIG and of
 // the closed sockets, and the PID namespaces take everything else along.
 // A sentry that does not answer pings for 20 seconds (stuck in the host kernel, or in a loop of its own) is a dead one.
+//
+// For an engine's `create`, L is the container's stub: a child of the CLI, in a session of its own, which stays when the
+// CLI ends. Over the socket `create=FD` the CLI first gets to place L (cgroup) and lets it go on; then L has its network
+// namespace and the CLI runs the hooks; once the sentry has built the container, the CLI writes state and pid file and
+// commits. If the CLI ends before, L takes everything down: a create that failed leaves nothing.
+//
+// With `join=FD`, a connection to the control socket of a sandbox that is already there, L is the stub of one more
+// process in it (`exec`) or, with a gofer, of one more container (a pod's): it has neither I nor S.
 #ifndef LAUNCHER_H
 #define LAUNCHER_H
 
@@ -28,9 +36,15 @@ enum {
   MSG_EXIT = 2,     // S → L: the container has ended; value: wait status
   MSG_STOPPED = 3,  // S → L: job control has stopped the container's first process; value: signal
   MSG_PONG = 4,     // S → L: answer to MSG_PING
+  MSG_CREATED = 5,  // S → L → CLI: the container is there, its program found; it waits for `start`
+  MSG_FAILED = 6,   // S → L → CLI, L → CLI: it cannot be made; value: exit status, followed by text
   MSG_GO = 16,      // L → S, G: the root is pivoted
   MSG_SIGNAL = 17,  // L → S: deliver signal `value` to the container's first process
   MSG_PING = 18,    // L → S: are you there
+  // Between the CLI and L:
+  MSG_PLACED = 24,  // L → CLI: in its namespaces
+  MSG_HOOKED = 25,  // CLI → L: the hooks have run (MSG_GO before: L is where it shall be)
+  MSG_COMMIT = 26,  // CLI → L: state and pid file are written, the stub stands on its own
   // Between L and I:
   MSG_PIVOT = 32,   // L → I: change the root; answered by the same message
   MSG_DIED = 33,    // I → L: S has ended; value: wait status
@@ -63,6 +77,7 @@ enum {
 
 enum { EXIT_SENTRY_BUG = 128 + 6, EXIT_CANNOT_START = 125 };
 
+#define MAX_TEXT 4096 // behind MSG_FAILED
 #define MAX_ARGS 64
 #define MAX_EXPORTS 128
 #define MAX_DONATED 64
@@ -75,6 +90,12 @@ struct options {
   uid_t uid;                         // uid=N gid=N: host ids of S and I when started by root
   gid_t gid;
   bool host_network;                 // net=host: stay in the caller's network namespace (default: empty one)
+  bool new_network;                  // net=new: L itself moves to an empty network namespace, and I stays in it
+  int network_fd;                    // netns=FD: L moves to this network namespace, and I stays in it
+  bool terminal;                     // terminal=1: standard input becomes the controlling terminal
+  int create_fd;                     // create=FD: socket to the CLI
+  int join_fd;                       // join=FD: connection to a sandbox's control socket
+  int gofer_link_fd;                 // gofer-link=FD: with join=, the gofer's end of its socket to the sentry
   int log_fd;                        // log=FD
   int sentry_config_fd;              // sentry-config=FD
   int gofer_config_fd;               // gofer-config=FD; none: no gofer
@@ -101,6 +122,7 @@ void close_launcher_ends(void); // in I and G
 void die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 bool send_msg(int fd, int type, int value);
 int recv_msg(int fd, struct msg *m); // 1 message, 0 end of file
+void send_text(int fd, int type, int value, const char *text);
 struct place {
   int from, to;
 };
@@ -113,6 +135,10 @@ int make_tmpfs(void);                   // a tmpfs attached on top of "/", its O
 pid_t clone_into(unsigned long flags);
 void exec_node(const char *const *args, int argc, const char *variable) __attribute__((noreturn));
 void open_null_and_log(int *null_fd, int *log_fd);
+
+// launcher-network.c
+void bring_up_loopback(void);
+void enter_network(void);
 
 // launcher-lock.c
 void lock_calls(const int *calls, int n); // from now on only these system calls, anything else kills

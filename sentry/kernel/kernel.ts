@@ -1,7 +1,7 @@
 /**
  * Kernel: one per sandbox. Owns tasks, timers and the run queue, receives the platform's events and dispatches syscalls.
  */
-import { EAGAIN, ENOSYS, ESRCH } from '../abi/errno.ts';
+import { EAGAIN, ENOMEM, ENOSYS, ESRCH } from '../abi/errno.ts';
 import { SIGKILL, SIGSEGV, SI_USER } from '../abi/signal.ts';
 import { SYSCALL_NAMES } from '../abi/syscall-names.ts';
 import { RIP, RSP } from '../arch/regs.ts';
@@ -11,6 +11,7 @@ import type { Context, Platform, PlatformEvents } from '../platform/platform.ts'
 import { Clock } from '../time/clock.ts';
 import { TimerQueue } from '../time/timer-queue.ts';
 import type { FsContext } from '../vfs/call-context.ts';
+import type { Container } from './container.ts';
 import type { FdTable } from './fd-table.ts';
 import { futexExit } from './futex.ts';
 import { releasePiLocks } from './futex-pi.ts';
@@ -32,6 +33,7 @@ import {
   TASK_BLOCKED,
   TASK_DEAD,
   TASK_DETHREAD,
+  TASK_FROZEN,
   TASK_KERNEL,
   TASK_STOPPED,
   TASK_VFORK,
@@ -49,6 +51,8 @@ export interface ProcessInit {
   creds: Credentials;
   ns: Namespaces;
   limits?: ResourceLimits;
+  /** The container that the process and its descendants belong to. */
+  container?: Container;
 }
 
 export class Kernel implements PlatformEvents {
@@ -56,6 +60,8 @@ export class Kernel implements PlatformEvents {
   readonly clock = new Clock();
   readonly timers = new TimerQueue();
   readonly pidNs = new PidNamespace(null);
+  /** Of every container: namespaces without a common ancestor, their processes do not see each other. */
+  readonly rootPidNamespaces = new Set([this.pidNs]);
   /** Rows by number; null where there is none. */
   readonly table: readonly (SyscallRow | null)[];
   private runQueue: Task[] = [];
@@ -94,31 +100,34 @@ export class Kernel implements PlatformEvents {
     this.table = table;
   }
 
-  /** Makes the sandbox's init: first process, leader of a session of its own. */
+  /** Makes a container's init: first process of its PID namespace, leader of a session of its own. */
   createInit(init: ProcessInit): Task | number {
     const t = this.createProcess(init);
     if (typeof t === 'number') return t;
-    this.pidNs.reaper = t.group;
+    t.pidNs.reaper = t.group;
     return t;
   }
 
   /** A process without a parent inside, in a session of its own: init, or what an engine's `exec` brings in. */
   createProcess(init: ProcessInit): Task | number {
-    const pid = this.pidNs.alloc();
+    const pidNs = init.ns.pidForChildren;
+    if (pidNs.dying) return -ENOMEM;
+    const pid = pidNs.alloc();
     if (typeof pid === 'number') return -EAGAIN;
     // The process exists before its session does: the leader is set at the end.
     const session = new Session(pid);
     const pgrp = new ProcessGroup(pid, session);
     const group = new ThreadGroup(this, pid, new SignalHandlers(), pgrp, init.limits ?? new ResourceLimits());
     session.leader = group;
-    if (this.pidNs.reaper !== null) {
-      group.parent = this.pidNs.reaper;
-      group.parentTask = this.pidNs.reaper.leader;
-      this.pidNs.reaper.children.add(group);
-    }
+    group.container = init.container ?? null;
     const t = new Task(this, { ...init, pid, group });
     group.leader = t;
     return t;
+  }
+
+  /** All processes of the sandbox, zombies included. */
+  *allGroups(): Iterable<ThreadGroup> {
+    for (const ns of this.rootPidNamespaces) yield* ns.groups();
   }
 
   /** Puts a woken task on the run queue; it runs from runReady, never from here. */
@@ -183,6 +192,9 @@ export class Kernel implements PlatformEvents {
         return;
       case TASK_STOPPED:
         if (t.killed || t.group.stopSignal === 0) exitToUser(t, t.stopResult, t.stopInSyscall);
+        return;
+      case TASK_FROZEN:
+        exitToUser(t, t.stopResult, t.stopInSyscall);
         return;
       case TASK_VFORK:
         if (!t.vforkDone) return;

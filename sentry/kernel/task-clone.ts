@@ -99,7 +99,9 @@ function checkCount(t: Task): number {
   if (n >= t.group.limits.cur(RLIMIT_NPROC) && c.uid !== 0) {
     if (!c.has(CAP_SYS_RESOURCE) && !c.has(CAP_SYS_ADMIN)) return -EAGAIN;
   }
-  return t.kernel.pidNs.count >= t.kernel.tasksMax ? -EAGAIN : 0;
+  const box = t.group.container;
+  const full = box === null ? t.kernel.pidNs.count >= t.kernel.tasksMax : box.pidNs.count >= box.tasksMax;
+  return full ? -EAGAIN : 0;
 }
 
 /** clone(2) and its kin. SYS_DETACHED: the platform is making the thread, the caller is resumed when it exists. */
@@ -142,6 +144,7 @@ function newThreadGroup(t: Task, a: CloneArgs, pid: Pid): ThreadGroup {
   const handlers = has(a.flags, CLONE_SIGHAND) ? g.handlers.ref() : g.handlers.clone();
   if (a.clearSighand) handlers.flushForExec();
   const child = new ThreadGroup(t.kernel, pid, handlers, g.processGroup, g.limits.clone());
+  child.container = g.container;
   child.exitSignal = a.exitSignal;
   child.oomScoreAdj = g.oomScoreAdj;
   child.oomScoreAdjMin = g.oomScoreAdjMin;

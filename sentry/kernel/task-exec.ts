@@ -13,6 +13,7 @@ import {
   TASK_BLOCKED,
   TASK_DEAD,
   TASK_DETHREAD,
+  TASK_FROZEN,
   TASK_RUNNING,
   TASK_STOPPED,
   TASK_VFORK,
@@ -42,7 +43,13 @@ export function deThread(t: Task, done: (t: Task) => void): SysResult {
     o.killed = true;
     o.work = true;
     if (o.state === TASK_RUNNING) signalWake(o, true);
-    else if (o.state === TASK_BLOCKED || o.state === TASK_STOPPED || o.state === TASK_VFORK) exitTask(o, 0);
+    else if (
+      o.state === TASK_BLOCKED ||
+      o.state === TASK_STOPPED ||
+      o.state === TASK_FROZEN ||
+      o.state === TASK_VFORK
+    )
+      exitTask(o, 0);
     // Others are on their way through the kernel and see `killed`.
   }
   return SYS_DETACHED;

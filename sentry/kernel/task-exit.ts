@@ -101,7 +101,8 @@ function endProcess(g: ThreadGroup): void {
   const parent = g.parent;
   if (reap) reapProcess(g);
   parent?.childWaiters.wake(CHILD_EVENT);
-  if (ns.reaper === g && ns.parent === null) k.initEnded(g.exitStatus);
+  g.onEnd?.(g.exitStatus);
+  if (k.pidNs.reaper === g) k.initEnded(g.exitStatus);
 }
 
 /** init of a PID namespace has ended: so does everything in it (zap_pid_ns_processes). */

@@ -10,7 +10,15 @@ import { setupSignalFrame } from './signal-frame.ts';
 import { defaultDumpsCore, defaultIgnored, defaultStops, kernelOnly } from './signal-handlers.ts';
 import { countStop, forceSignal, freeSigInfo, groupExit, stopGroup } from './signal-send.ts';
 import { SYS_BLOCKED, SYS_DETACHED, SYS_RESUME_REGS, type SysResult } from './syscall-table.ts';
-import { TASK_DEAD, TASK_DETACHED, TASK_KERNEL, TASK_RUNNING, TASK_STOPPED, type Task } from './task.ts';
+import {
+  TASK_DEAD,
+  TASK_DETACHED,
+  TASK_FROZEN,
+  TASK_KERNEL,
+  TASK_RUNNING,
+  TASK_STOPPED,
+  type Task,
+} from './task.ts';
 import { exitTask } from './task-exit.ts';
 
 const NR_RESTART_SYSCALL = 219;
@@ -38,8 +46,12 @@ export function finishSyscall(t: Task, result: SysResult): void {
 /** Is the reason for `work` one that ends a wait? */
 function mustInterrupt(t: Task): boolean {
   if (t.killed || t.stopPending || hasDeliverable(t)) return true;
-  t.work = false;
+  t.work = frozen(t);
   return false;
+}
+
+function frozen(t: Task): boolean {
+  return t.group.container?.frozen === true;
 }
 
 export function hasDeliverable(t: Task): boolean {
@@ -50,7 +62,7 @@ export function hasDeliverable(t: Task): boolean {
 
 /** recalc_sigpending() */
 export function recalcWork(t: Task): void {
-  t.work = t.killed || t.stopPending || hasDeliverable(t);
+  t.work = t.killed || t.stopPending || hasDeliverable(t) || frozen(t);
 }
 
 /** Own signals come before the process's (dequeue_signal). */
@@ -89,6 +101,12 @@ export function exitToUser(t: Task, result: number, inSyscall: boolean): void {
       t.stopResult = result;
       t.stopInSyscall = inSyscall;
       countStop(t.group);
+      return;
+    }
+    if (frozen(t)) {
+      t.state = TASK_FROZEN;
+      t.stopResult = result;
+      t.stopInSyscall = inSyscall;
       return;
     }
     // Only an interrupted call leaves the temporary mask to the handler.

@@ -48,6 +48,8 @@ export const TASK_DEAD = 5;
 export const TASK_VFORK = 6;
 /** Waits for its sibling threads to leave (exec). */
 export const TASK_DETHREAD = 7;
+/** Kept from returning to guest code by its container's freezer. */
+export const TASK_FROZEN = 8;
 
 export interface TaskInit {
   pid: Pid;
@@ -106,7 +108,7 @@ export class Task implements CallContext {
   readonly fault = { trapNo: 0, errorCode: 0, cr2: 0 };
   /** Has yet to take part in the group stop. */
   stopPending = false;
-  /** Result of the interrupted syscall while stopped, and whether there is one. */
+  /** Result of the interrupted syscall while stopped or frozen, and whether there is one. */
   stopResult = 0;
   stopInSyscall = false;
 

@@ -1,6 +1,7 @@
 /** ThreadGroup: a process (signal_struct, and what its threads share). Lives until its parent has waited for it. */
 import { SA_NOCLDWAIT, SIGCHLD, SIG_IGN } from '../abi/signal.ts';
 import { WaitQueue } from '../waiter/wait-queue.ts';
+import type { Container } from './container.ts';
 import type { Pid } from './pid-namespace.ts';
 import type { ProcessGroup, Session } from './job-control.ts';
 import type { Kernel } from './kernel.ts';
@@ -72,6 +73,9 @@ export class ThreadGroup {
   /** The thread that executes a program while the others leave (exec's de-threading), and what it does then. */
   execTask: Task | null = null;
   execDone: ((t: Task) => void) | null = null;
+  container: Container | null = null;
+  /** Called once, with the wait status, when the process has ended. */
+  onEnd: ((status: number) => void) | null = null;
   /** init of a PID namespace: signals without a handler do nothing (SIGNAL_UNKILLABLE). */
   unkillable = false;
 

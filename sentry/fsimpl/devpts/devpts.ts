@@ -34,12 +34,13 @@ export interface DevptsOptions {
 }
 
 class PtsInode extends Inode {
-  readonly pty: Pty | null;
+  /** null: ptmx */
+  readonly tty: Tty | null;
 
-  constructor(sb: DevptsSuperBlock, ino: number, perm: number, rdev: number, pty: Pty | null) {
+  constructor(sb: DevptsSuperBlock, ino: number, perm: number, rdev: number, tty: Tty | null) {
     super(sb, ino, S_IFCHR | perm, 0, 0);
     this.rdev = rdev;
-    this.pty = pty;
+    this.tty = tty;
     this.atime = this.mtime = this.ctime = now();
   }
 
@@ -48,7 +49,7 @@ class PtsInode extends Inode {
   }
 
   override open(t: CallContext, path: Path, flags: number): FileDescription | number {
-    return this.pty === null ? openPtmx(t, path, this, flags) : openSlave(t, path, this, flags);
+    return this.tty === null ? openPtmx(t, path, this, flags) : openSlave(t, path, this, flags);
   }
 }
 
@@ -102,18 +103,36 @@ export class DevptsSuperBlock extends KernfsSuperBlock implements PtyOwner {
 
   /** A new pair, locked, with the lowest free number; −ENOSPC if there are too many. */
   create(t: CallContext): Pty | number {
-    let index = 0;
-    while (this.root.slaves.has(index)) index++;
-    if (index >= this.opts.max) return -ENOSPC;
+    const index = this.freeIndex();
+    if (index < 0) return index;
     const pty = new Pty(index);
-    const inode = new PtsInode(this, index + 3, this.opts.mode, makedev(UNIX98_PTY_SLAVE_MAJOR, index), pty);
-    inode.uid = this.opts.uid ?? t.creds.fsuid;
-    inode.gid = this.opts.gid ?? t.creds.fsgid;
-    this.root.slaves.set(index, inode);
+    this.add(t, index, pty);
     return pty;
   }
 
-  remove(pty: Pty): void {
+  private freeIndex(): number {
+    let index = 0;
+    while (this.root.slaves.has(index)) index++;
+    return index >= this.opts.max ? -ENOSPC : index;
+  }
+
+  private add(t: CallContext, index: number, tty: Tty): PtsInode {
+    const inode = new PtsInode(this, index + 3, this.opts.mode, makedev(UNIX98_PTY_SLAVE_MAJOR, index), tty);
+    inode.uid = this.opts.uid ?? t.creds.fsuid;
+    inode.gid = this.opts.gid ?? t.creds.fsgid;
+    this.root.slaves.set(index, inode);
+    return inode;
+  }
+
+  /** A terminal from outside as one of this instance: `make` gets its number. The node's path below `at`, or −ENOSPC. */
+  adopt(t: CallContext, at: Path, make: (index: number) => Tty): Path | number {
+    const index = this.freeIndex();
+    if (index < 0) return index;
+    const inode = this.add(t, index, make(index));
+    return { mount: at.mount, dentry: new Dentry(String(index), at.dentry, inode) };
+  }
+
+  remove(pty: { readonly index: number }): void {
     this.root.slaves.delete(pty.index);
   }
 
@@ -145,10 +164,10 @@ function openPtmx(t: CallContext, path: Path, inode: Inode, flags: number): File
 }
 
 function openSlave(t: CallContext, path: Path, inode: Inode, flags: number): FileDescription | number {
-  if (!(inode instanceof PtsInode) || inode.pty === null) return -EIO;
-  const f = inode.pty.openFile(t, path, inode, flags);
+  if (!(inode instanceof PtsInode) || inode.tty === null) return -EIO;
+  const f = inode.tty.openFile(t, path, inode, flags);
   if (typeof f !== 'number' && (flags & (O_NOCTTY | O_PATH)) === 0) {
-    inode.pty.openedBy(t as Task, f.readable);
+    inode.tty.openedBy(t as Task, f.readable);
   }
   return f;
 }

@@ -268,7 +268,7 @@ function tree(sb: ProcSuperBlock): { readonly [name: string]: Node } {
 
 function openFiles(sb: ProcSuperBlock): number {
   let n = 0;
-  for (const g of sb.env.kernel.pidNs.groups()) if (!g.leader.dead) n += g.leader.fdTable.fds().length;
+  for (const g of sb.env.kernel.allGroups()) if (!g.leader.dead) n += g.leader.fdTable.fds().length;
   return n;
 }
 

@@ -1,16 +1,17 @@
 /**
- * HostTty: the terminal that the sandbox was started on, as its /dev/console. Modes, editing and echo are the host's line
- * discipline; sessions and job control are the sandbox's own. To the host the sandbox is one job of the user's shell:
- * signals of the keyboard reach its launcher, which hands them to the foreground group here.
+ * HostTty: a terminal that a process was started on from outside: the user's, as the container's /dev/console, or a pty
+ * that was made for an engine, as one of the container's /dev/pts. Modes, editing and echo are the host's line discipline;
+ * sessions and job control are the sandbox's own. To the host the sandbox is one job: signals of the keyboard reach the
+ * stub (launcher), which hands them to the foreground group here.
  */
 import { EINVAL, EIO, ENOTTY } from '../../abi/errno.ts';
-import { TTYAUX_MAJOR, makedev } from '../../abi/device.ts';
+import { TTYAUX_MAJOR, UNIX98_PTY_SLAVE_MAJOR, makedev } from '../../abi/device.ts';
 import { O_NOCTTY, O_PATH } from '../../abi/fcntl.ts';
 import { SIGTTIN, SIGTTOU, SIGWINCH } from '../../abi/signal.ts';
 import * as T from '../../abi/termios.ts';
 import { ioctl as hostIoctl } from '../../host/file-io.ffi.ts';
 import { HostBuffer } from '../../host/memory.ffi.ts';
-import { dup } from '../../host/sys.ffi.ts';
+import { close, dup } from '../../host/sys.ffi.ts';
 import type { Task } from '../../kernel/task.ts';
 import { scratch } from '../../usermem/user-memory.ts';
 import type { WaitQueue } from '../../waiter/wait-queue.ts';
@@ -32,13 +33,13 @@ export class HostTty extends Tty {
   private readonly hostFd: number;
   readonly modes = new Termios();
 
-  constructor(hostFd: number) {
-    super(CONSOLE_RDEV);
-    this.hostFd = hostFd;
-  }
+  readonly name: string;
 
-  override get name(): string {
-    return 'console';
+  /** `ptsIndex` < 0: it is known as /dev/console only. */
+  constructor(hostFd: number, ptsIndex: number) {
+    super(ptsIndex < 0 ? CONSOLE_RDEV : makedev(UNIX98_PTY_SLAVE_MAJOR, ptsIndex));
+    this.hostFd = hostFd;
+    this.name = ptsIndex < 0 ? 'console' : `pts/${ptsIndex}`;
   }
 
   override openFile(_t: CallContext, path: Path, inode: Inode, flags: number): FileDescription | number {
@@ -46,6 +47,11 @@ export class HostTty extends Tty {
     if (fd < 0) return fd;
     const host = openHostFd(fd);
     return typeof host === 'number' ? host : new HostTtyFile(this, host, path, inode, flags);
+  }
+
+  /** Closes the descriptor of its own; open files have theirs. */
+  release(): void {
+    close(this.hostFd);
   }
 
   /** Reads the host's modes into `modes`: 0 or −errno. */
@@ -222,44 +228,29 @@ class HostTtyFile extends FileDescription {
   }
 }
 
-let terminal: HostTty | null = null;
-
-/** The terminal of the sandbox, null if it was started without one. */
-export function hostTerminal(): HostTty | null {
-  return terminal;
-}
-
 /** True if the host fd is a terminal. */
 export function isHostTerminal(hostFd: number): boolean {
   return hostIoctl(hostFd, T.TCGETS, hostStruct.addr) === 0;
 }
 
-/**
- * A standard stream over a host terminal: `path` is the sandbox's /dev/console, so that ttyname(3) finds it. Takes the host
- * fd over. The streams of one sandbox are one terminal.
- */
+/** A standard stream on `tty`, over a host fd that names the same terminal and is taken over. `path` is what ttyname(3) finds. */
 export function openHostTerminal(
-  t: CallContext,
+  tty: HostTty,
   hostFd: number,
   path: Path,
   flags: number,
 ): FileDescription | number {
-  if (terminal === null) {
-    terminal = new HostTty(hostFd);
-    return terminal.openFile(t, path, path.dentry.inode!, flags);
-  }
   const host = openHostFd(hostFd);
-  return typeof host === 'number' ? host : new HostTtyFile(terminal, host, path, path.dentry.inode!, flags);
+  return typeof host === 'number' ? host : new HostTtyFile(tty, host, path, path.dentry.inode!, flags);
 }
 
 /** /dev/console */
 export function registerConsole(): void {
   registerCharDevice(TTYAUX_MAJOR, 1, (t, path, inode, flags) => {
-    if (terminal === null) return -EIO;
-    const f = terminal.openFile(t, path, inode, flags);
-    if (typeof f !== 'number' && (flags & (O_NOCTTY | O_PATH)) === 0) {
-      terminal.openedBy(t as Task, f.readable);
-    }
+    const tty = (t as Task).group.container?.console;
+    if (!(tty instanceof HostTty)) return -EIO;
+    const f = tty.openFile(t, path, inode, flags);
+    if (typeof f !== 'number' && (flags & (O_NOCTTY | O_PATH)) === 0) tty.openedBy(t as Task, f.readable);
     return f;
   });
 }
