@@ -6,7 +6,7 @@
 #include <sys/un.h>
 #include <sys/utsname.h>
 
-static char buf[65536];
+static char buf[1 << 20];
 
 static long slurp(const char *path) {
   int fd = open(path, O_RDONLY);
@@ -113,6 +113,11 @@ int main(void) {
   is("shm heading", strstr(buf, "shmid") != NULL);
   slurp("/proc/swaps");
   is("swaps heading", strncmp(buf, "Filename", 8) == 0);
+  // Kernels need not have it.
+  int config = open("/proc/config.gz", O_RDONLY);
+  fstat(config, &st);
+  is("config.gz is gzip of the size told",
+     config < 0 || (slurp("/proc/config.gz") == st.st_size && st.st_size > 100 && memcmp(buf, "\x1f\x8b", 2) == 0));
   DIR *d = opendir("/proc/self/task");
   int tasks = 0;
   for (struct dirent *e; (e = readdir(d));) tasks += e->d_name[0] != '.';

@@ -6,6 +6,7 @@ import { clockNs } from '../../host/sys.ffi.ts';
 import { fileSystemTypes } from '../../vfs/fs-types.ts';
 import type { StaticDir } from '../kernfs/dir.ts';
 import { KernfsFile } from '../kernfs/file.ts';
+import { configGz } from './config-gz.ts';
 import { memoryFigures } from './memory.ts';
 import type { ProcSuperBlock } from './super-block.ts';
 import { sandboxUsage } from './usage.ts';
@@ -19,6 +20,7 @@ export function addTopLevelFiles(sb: ProcSuperBlock, root: StaticDir): void {
   add('buddyinfo', () => buddyInfo(sb));
   add('cgroups', () => CGROUPS);
   add('cmdline', () => 'runsc-ts\n');
+  root.add('config.gz', new KernfsFile(sb, 0o444, configGz, { size: configGz().length }));
   add('consoles', () => '');
   add('cpuinfo', () => cpuInfo(sb));
   add('crypto', () => '');

@@ -1,0 +1,43 @@
+/**
+ * /proc/config.gz (kernel/configs.c): the build options of the Linux that this kernel behaves like. Programs and test suites
+ * read it to learn what they may ask for, so an option stands here exactly if its calls work in the sandbox.
+ */
+import { gzipSync } from 'node:zlib';
+import { UTS_RELEASE } from '../../abi/utsname.ts';
+
+const ENABLED = [
+  '64BIT', 'X86_64', 'X86', 'MMU', 'SMP', 'MULTIUSER', 'POSIX_TIMERS', 'HIGH_RES_TIMERS', 'PRINTK', 'FUTEX', 'EPOLL', 'SIGNALFD',
+  'TIMERFD', 'EVENTFD', 'SHMEM', 'ADVISE_SYSCALLS', 'SYSVIPC', 'SYSVIPC_SYSCTL', 'POSIX_MQUEUE', 'POSIX_MQUEUE_SYSCTL',
+  'CROSS_MEMORY_ATTACH', 'IKCONFIG', 'IKCONFIG_PROC', 'CGROUPS', 'CGROUP_PIDS', 'CPUSETS', 'MEMCG', 'NAMESPACES',
+  'UTS_NS', 'IPC_NS', 'PID_NS', 'NET_NS', 'USER_NS', 'SECCOMP', 'SECCOMP_FILTER', 'BINFMT_ELF', 'BINFMT_SCRIPT', 'NET', 'PACKET',
+  'UNIX', 'INET', 'IPV6', 'TTY', 'UNIX98_PTYS', 'DEVTMPFS', 'FILE_LOCKING', 'FSNOTIFY', 'INOTIFY_USER', 'OVERLAY_FS', 'PROC_FS',
+  'PROC_SYSCTL', 'PROC_PAGE_MONITOR', 'SYSFS', 'TMPFS', 'TMPFS_XATTR', 'TMPFS_POSIX_ACL', 'MEMFD_CREATE', 'BASE_FULL',
+  'HZ_100',
+]; // prettier-ignore
+
+const ABSENT = [
+  'AIO', 'IO_URING', 'MEMBARRIER', 'RSEQ', 'TIME_NS', 'USERFAULTFD', 'CHECKPOINT_RESTORE', 'KCMP', 'DNOTIFY', 'FANOTIFY', 'SWAP',
+  'NUMA', 'MIGRATION', 'HUGETLBFS', 'TRANSPARENT_HUGEPAGE', 'KSM', 'BPF_SYSCALL', 'MODULES', 'KEYS', 'SECURITY_LANDLOCK', 'QUOTA',
+  'BSD_PROCESS_ACCT', 'BLOCK', 'BLK_DEV_LOOP', 'BLK_DEV_RAM', 'MEMORY_FAILURE', 'MODIFY_LDT_SYSCALL', 'IA32_EMULATION', 'X86_X32_ABI',
+  'PERF_EVENTS', 'KEXEC', 'PREEMPT_RT', 'TRACING', 'TLS', 'FS_VERITY', 'USELIB',
+]; // prettier-ignore
+
+const HZ = 100;
+
+let packed: string | null = null;
+
+/** The compressed file as a byte string. */
+export function configGz(): string {
+  if (packed === null) {
+    const lines = [
+      '#',
+      `# Linux/x86 ${UTS_RELEASE} Kernel Configuration`,
+      '#',
+      ...ENABLED.map((o) => `CONFIG_${o}=y`),
+      `CONFIG_HZ=${HZ}`,
+      ...ABSENT.map((o) => `# CONFIG_${o} is not set`),
+    ];
+    packed = gzipSync(`${lines.join('\n')}\n`).toString('latin1');
+  }
+  return packed;
+}
