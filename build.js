@@ -91,7 +91,6 @@ const common = {
   absWorkingDir: root,
   define: { 'import.meta.url': '__bundle_url' },
   banner: { js: "const __bundle_url = require('node:url').pathToFileURL(__filename).href;" },
-  external: ['@koromix/koffi-linux-x64'],
   logLevel: 'warning',
 };
 /**

@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { EINTR } from '../sentry/abi/errno.ts';
 import { HostBuffer } from '../sentry/host/memory.ffi.ts';
+import { runProgram } from '../sentry/host/program.ts';
 import { write } from '../sentry/host/sys.ffi.ts';
 import { closeFd, openFileLimit } from './host/fs.ffi.ts';
 import { ControlChannel } from '../platform-ptrace/confine/control-channel.ts';
@@ -78,10 +79,12 @@ function warmUp(): void {
   }
 }
 
-try {
-  main();
-  process.exit(0);
-} catch (e) {
-  say(e instanceof Error ? e.message : String(e));
-  process.exit(1);
-}
+runProgram(() => {
+  try {
+    main();
+    process.exit(0);
+  } catch (e) {
+    say(e instanceof Error ? e.message : String(e));
+    process.exit(1);
+  }
+});

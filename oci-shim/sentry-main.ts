@@ -24,6 +24,7 @@ import { parseZygote } from '../platform-ptrace/zygote.ts';
 import { SocketChannel } from '../gofer/client/channel.ts';
 import { RemoteGofer } from '../gofer/client/client.ts';
 import { HOST_EPOLLIN, hostPoller } from '../sentry/host/poller.ffi.ts';
+import { runProgram } from '../sentry/host/program.ts';
 import { close } from '../sentry/host/sys.ffi.ts';
 import { registerSocketFamilies } from '../sentry/socket/register.ts';
 import type { Kernel } from '../sentry/kernel/kernel.ts';
@@ -172,9 +173,11 @@ function reportUnimplemented(kernel: Kernel): void {
   say(`system calls that are not implemented: ${list}`);
 }
 
-try {
-  main();
-} catch (e) {
-  say(`cannot start the sandbox: ${(e as Error).stack ?? String(e)}`);
-  process.exit(125);
-}
+runProgram(() => {
+  try {
+    main();
+  } catch (e) {
+    say(`cannot start the sandbox: ${(e as Error).stack ?? String(e)}`);
+    process.exit(125);
+  }
+});

@@ -1,6 +1,7 @@
 /** Clock numbers of syscalls: which clocks there are and what they read (kernel/time/posix-timers.c, posix-cpu-timers.c). */
 import { EINVAL } from '../sentry/abi/errno.ts';
 import { clockSec, hostSyscall, lastNsec } from '../sentry/host/sys.ffi.ts';
+import { atStart } from '../sentry/host/at-start.ts';
 import { HostBuffer } from '../sentry/host/memory.ffi.ts';
 import { cpuTime, monotonicTime, userCpuTime, type TimeSource } from '../sentry/kernel/process-timers.ts';
 import type { Task } from '../sentry/kernel/task.ts';
@@ -68,11 +69,12 @@ export function readClock(t: Task, id: number): number {
 }
 
 /** Resolution of coarse clocks: a host tick. Asked at start, the call is not needed later. */
-const coarseRes = ((): number => {
+let coarseRes: number;
+atStart(() => {
   const b = new HostBuffer(16);
   const r = hostSyscall(229, clock.CLOCK_MONOTONIC_COARSE, b.addr, 0, 0, 0, 0);
-  return r < 0 || b.u32[0] !== 0 ? 4_000_000 : b.u32[2]!;
-})();
+  coarseRes = r < 0 || b.u32[0] !== 0 ? 4_000_000 : b.u32[2]!;
+});
 
 /** clock_getres(2) in ns, or −EINVAL. */
 export function resolution(t: Task, id: number): number {

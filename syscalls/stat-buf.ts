@@ -1,6 +1,7 @@
 /** struct stat, statx and statfs as the guest sees them (arch/x86/include/uapi/asm/stat.h, include/uapi/linux/stat.h). */
 import { major, minor } from '../sentry/abi/device.ts';
 import type { Task } from '../sentry/kernel/task.ts';
+import { atStart } from '../sentry/host/at-start.ts';
 import { hi32 } from '../sentry/lib/addr.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import type { Inode, Timestamp } from '../sentry/vfs/inode.ts';
@@ -11,7 +12,10 @@ export const STAT_SIZE = 144;
 export const STATX_SIZE = 256;
 export const STATFS_SIZE = 120;
 
-const u32 = scratch.u32;
+let u32: Uint32Array;
+atStart(() => {
+  u32 = scratch.u32;
+});
 
 function put64(i: number, value: number): void {
   u32[i] = value >>> 0;

@@ -1,5 +1,6 @@
 /** Installing a seccomp filter on all threads, with a handler that names the call which did not pass. */
-import { shim } from '../../sentry/host/koffi.ffi.ts';
+import { atStart } from '../../sentry/host/at-start.ts';
+import { nativeFunction } from '../../sentry/host/koffi.ffi.ts';
 import { HostBuffer } from '../../sentry/host/memory.ffi.ts';
 import { hostSyscall } from '../../sentry/host/sys.ffi.ts';
 import type { BpfInstruction } from '../seccomp/bpf.ts';
@@ -10,7 +11,7 @@ const PR_SET_DUMPABLE = 4;
 const SECCOMP_SET_MODE_FILTER = 1;
 const SECCOMP_FILTER_FLAG_TSYNC = 1;
 
-const reportForbidden = shim.func('shim_report_forbidden_calls', 'int', []) as unknown as () => number;
+let reportForbidden: () => number;
 
 /** Nobody may ptrace this process or read its /proc entries. 0 or −errno. */
 export function clearDumpable(): number {
@@ -33,3 +34,7 @@ export function installFilter(program: readonly BpfInstruction[]): number {
   fprog.view.setBigUint64(8, BigInt(code.addr), true);
   return hostSyscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, fprog.addr, 0, 0, 0);
 }
+
+atStart(() => {
+  reportForbidden = nativeFunction('shim_report_forbidden_calls', 'int', []);
+});

@@ -1,53 +1,28 @@
 /** Host processes that carry guest address spaces: their memory, signals, death, and the sentry's sleep. */
-import { shim } from '../../sentry/host/koffi.ffi.ts';
+import { atStart } from '../../sentry/host/at-start.ts';
+import { nativeFunction } from '../../sentry/host/koffi.ffi.ts';
 
 /** Memfd of `size` bytes, sealed against resizing, its first `len` bytes mapped over host address `addr`. fd or −errno. */
-export const areaCreate = shim.func('shim_area_create', 'int', ['int64', 'int64', 'int64']) as unknown as (
-  addr: number,
-  len: number,
-  size: number,
-) => number;
+export let areaCreate: (addr: number, len: number, size: number) => number;
 
 type VmCopy = (pid: number, addr: number, buf: Uint8Array, off: number, len: number) => number;
 /** process_vm_readv/writev(2) of one range; `off` and `len` must lie in `buf`. Bytes or −errno. */
-export const vmRead = shim.func('shim_vm_read', 'int64', [
-  'int',
-  'int64',
-  'void *',
-  'int64',
-  'int64',
-]) as unknown as VmCopy;
-export const vmWrite = shim.func('shim_vm_write', 'int64', [
-  'int',
-  'int64',
-  'void *',
-  'int64',
-  'int64',
-]) as unknown as VmCopy;
+export let vmRead: VmCopy;
+export let vmWrite: VmCopy;
 
 /** pidfd of child `pid`, whose death `epfd` will report with `data`; or −errno. */
-export const watchProcess = shim.func('shim_watch_process', 'int', ['int', 'int', 'uint32']) as unknown as (
-  epfd: number,
-  pid: number,
-  data: number,
-) => number;
+export let watchProcess: (epfd: number, pid: number, data: number) => number;
 
 /** `data` of dead processes to host address `out`. Count or −errno. */
-export const deadProcesses = shim.func('shim_dead_processes', 'int', ['int', 'int64', 'int']) as unknown as (
-  epfd: number,
-  out: number,
-  max: number,
-) => number;
+export let deadProcesses: (epfd: number, out: number, max: number) => number;
 
-export const killProcess = shim.func('shim_kill_process', 'int', ['int']) as unknown as (
-  pidfd: number,
-) => number;
+export let killProcess: (pidfd: number) => number;
 
 /** Reaps a dead child: its pid, and its wait status as an int at host address `status`; 0 if there is none. */
-export const reap = shim.func('shim_reap', 'int', ['int64']) as unknown as (status: number) => number;
+export let reap: (status: number) => number;
 
 /** CPU this thread runs on. */
-export const currentCpu = shim.func('shim_cpu', 'int', []) as unknown as () => number;
+export let currentCpu: () => number;
 
 export const WAIT_LISTENER = 1;
 export const WAIT_DEATHS = 2;
@@ -59,10 +34,22 @@ export const WAIT_CPU_SHIFT = 16;
  * Sleeps until a descriptor is readable and receives up to 32 notifications to host address `out`: WAIT_ bits, number
  * received, CPU. `timeoutNs` < 0: no limit.
  */
-export const waitForEvents = shim.func('shim_wait', 'int', [
-  'int',
-  'int',
-  'int',
-  'double',
-  'int64',
-]) as unknown as (listener: number, deaths: number, wakeFd: number, timeoutNs: number, out: number) => number;
+export let waitForEvents: (
+  listener: number,
+  deaths: number,
+  wakeFd: number,
+  timeoutNs: number,
+  out: number,
+) => number;
+
+atStart(() => {
+  areaCreate = nativeFunction('shim_area_create', 'int', ['int64', 'int64', 'int64']);
+  vmRead = nativeFunction('shim_vm_read', 'int64', ['int', 'int64', 'void *', 'int64', 'int64']);
+  vmWrite = nativeFunction('shim_vm_write', 'int64', ['int', 'int64', 'void *', 'int64', 'int64']);
+  watchProcess = nativeFunction('shim_watch_process', 'int', ['int', 'int', 'uint32']);
+  deadProcesses = nativeFunction('shim_dead_processes', 'int', ['int', 'int64', 'int']);
+  killProcess = nativeFunction('shim_kill_process', 'int', ['int']);
+  reap = nativeFunction('shim_reap', 'int', ['int64']);
+  currentCpu = nativeFunction('shim_cpu', 'int', []);
+  waitForEvents = nativeFunction('shim_wait', 'int', ['int', 'int', 'int', 'double', 'int64']);
+});

@@ -1,24 +1,17 @@
 /** ptrace(2), wait and remote memory access through shim.so. All of it must run on Node's main thread: the tracer. */
 import { EINTR } from '../../sentry/abi/errno.ts';
 import { HostBuffer } from '../../sentry/host/memory.ffi.ts';
-import { shim } from '../../sentry/host/koffi.ffi.ts';
+import { atStart } from '../../sentry/host/at-start.ts';
+import { nativeFunction } from '../../sentry/host/koffi.ffi.ts';
 import { hi32, lo32 } from '../../sentry/lib/addr.ts';
 
 type Fn = (...args: number[]) => number;
 
-const ptrace4 = shim.func('shim_syscall', 'int', ['int', 'int', 'int', 'int64', 'int64']) as unknown as Fn;
-const sys3 = shim.func('shim_syscall', 'int', ['int', 'int', 'int', 'int64']) as unknown as Fn;
-const wait5 = shim.func('shim_syscall', 'int', ['int', 'int', 'int64', 'int', 'int64']) as unknown as Fn;
-const vm7 = shim.func('shim_syscall', 'int64', [
-  'int',
-  'int',
-  'int64',
-  'int',
-  'int64',
-  'int',
-  'int',
-]) as unknown as Fn;
-const waitAny = shim.func('shim_ptrace_wait', 'int', ['int', 'double', 'int64']) as unknown as Fn;
+let ptrace4: Fn;
+let sys3: Fn;
+let wait5: Fn;
+let vm7: Fn;
+let waitAny: Fn;
 
 const SYS_kill = 62;
 const SYS_wait4 = 61;
@@ -76,10 +69,7 @@ export function pollFor(tid: number): number {
 }
 
 /** Lets a thread that stands at a syscall go on with `result`, to its next one: POKEUSER and SYSEMU in one call. */
-export const returnFromSyscall = shim.func('shim_ptrace_return', 'int64', ['int', 'int64']) as unknown as (
-  tid: number,
-  result: number,
-) => number;
+export let returnFromSyscall: (tid: number, result: number) => number;
 
 /** sched_setaffinity(2) of one thread to the CPUs in `mask`. 0 or −errno. */
 export function setAffinity(tid: number, mask: HostBuffer): number {
@@ -90,7 +80,7 @@ export function setAffinity(tid: number, mask: HostBuffer): number {
 export const event = new HostBuffer(96);
 
 /** Makes this thread the tracer. 0 or −errno. */
-export const initTracer = shim.func('shim_ptrace_init', 'int', []) as unknown as () => number;
+export let initTracer: () => number;
 
 /** tid of the next event (details in `event`), 0 after the timeout, −1 when wakeFd is readable. */
 export function waitForAny(wakeFd: number, timeoutNs: number): number {
@@ -120,3 +110,13 @@ export function processVmRead(tid: number, local: number, remote: number, len: n
 export function processVmWrite(tid: number, local: number, remote: number, len: number): number {
   return transfer(SYS_process_vm_writev, tid, local, remote, len);
 }
+
+atStart(() => {
+  ptrace4 = nativeFunction('shim_syscall', 'int', ['int', 'int', 'int', 'int64', 'int64']);
+  sys3 = nativeFunction('shim_syscall', 'int', ['int', 'int', 'int', 'int64']);
+  wait5 = nativeFunction('shim_syscall', 'int', ['int', 'int', 'int64', 'int', 'int64']);
+  vm7 = nativeFunction('shim_syscall', 'int64', ['int', 'int', 'int64', 'int', 'int64', 'int', 'int']);
+  waitAny = nativeFunction('shim_ptrace_wait', 'int', ['int', 'double', 'int64']);
+  returnFromSyscall = nativeFunction('shim_ptrace_return', 'int64', ['int', 'int64']);
+  initTracer = nativeFunction('shim_ptrace_init', 'int', []);
+});

@@ -2,25 +2,27 @@
  * Host memory with a known address. The only place where the address of a JS buffer becomes a number that is
  * handed to the host kernel; whoever adds an offset to `addr` checks it against `size` first.
  */
+import { atStart } from './at-start.ts';
 import { koffi } from './koffi.ffi.ts';
+
+// Before the start (see at-start.ts): the same types, so that the shape of a buffer does not change.
+const NO_BYTES = Buffer.from(new ArrayBuffer(0));
+const NO_VIEW = new DataView(NO_BYTES.buffer);
+const NO_U32 = new Uint32Array(0);
+const NO_I32 = new Int32Array(0);
 
 /** A buffer outside the V8 heap that never moves, with the views a caller needs made once. */
 export class HostBuffer {
   readonly size: number;
-  readonly addr: number;
-  readonly bytes: Buffer;
-  readonly view: DataView;
-  readonly u32: Uint32Array;
-  readonly i32: Int32Array;
+  readonly addr: number = NaN;
+  readonly bytes: Buffer = NO_BYTES;
+  readonly view: DataView = NO_VIEW;
+  readonly u32: Uint32Array = NO_U32;
+  readonly i32: Int32Array = NO_I32;
 
   constructor(size: number) {
-    const ab = new ArrayBuffer((size + 7) & ~7);
     this.size = size;
-    this.bytes = Buffer.from(ab, 0, size);
-    this.view = new DataView(ab);
-    this.u32 = new Uint32Array(ab);
-    this.i32 = new Int32Array(ab);
-    this.addr = Number(koffi.address(ab));
+    atStart(() => allocate(this));
   }
 
   /** Host address of byte `offset`; the range [offset, offset+len) must lie inside. */
@@ -30,6 +32,15 @@ export class HostBuffer {
     }
     return this.addr + offset;
   }
+}
+
+function allocate(b: { -readonly [K in keyof HostBuffer]: HostBuffer[K] }): void {
+  const ab = new ArrayBuffer((b.size + 7) & ~7);
+  b.bytes = Buffer.from(ab, 0, b.size);
+  b.view = new DataView(ab);
+  b.u32 = new Uint32Array(ab);
+  b.i32 = new Int32Array(ab);
+  b.addr = Number(koffi.address(ab));
 }
 
 /** Views host memory at `addr` (a mapping this process made). The view must not outlive the mapping. */

@@ -2,29 +2,32 @@
  * Host system calls as plain functions. Each returns the kernel's value or −errno. Numbers cross as they are, so
  * buffers are named by address (HostBuffer.at) and never allocated here.
  */
-import { shim } from './koffi.ffi.ts';
+import { atStart } from './at-start.ts';
+import { nativeFunction } from './koffi.ffi.ts';
 import { HostBuffer } from './memory.ffi.ts';
 
 type Sys = (nr: number, ...args: number[]) => number;
 
 /** Raw host syscall with up to six numbers. Results above 2^53 do not occur for the calls used here. */
-const sys6 = shim.func('shim_syscall', 'int64', Array(7).fill('int64')) as unknown as (
-  nr: number,
-  a: number,
-  b: number,
-  c: number,
-  d: number,
-  e: number,
-  f: number,
-) => number;
+let sys6: (nr: number, a: number, b: number, c: number, d: number, e: number, f: number) => number;
 // koffi converts per declared argument: shorter prototypes are measurably cheaper.
-const sys2 = shim.func('shim_syscall', 'int', ['int', 'int', 'int64']) as unknown as Sys;
-const sys4 = shim.func('shim_syscall', 'int64', ['int', 'int', 'int64', 'int64', 'int64']) as unknown as Sys;
-const clockNsFn = shim.func('shim_clock_ns', 'double', ['int']) as unknown as (clock: number) => number;
+let sys2: Sys;
+let sys4: Sys;
+let clockNsFn: (clock: number) => number;
 
-const clockSecFn = shim.func('shim_clock_sec', 'double', ['int']) as unknown as (clock: number) => number;
-const lastNsecFn = shim.func('shim_last_nsec', 'double', []) as unknown as () => number;
-const getauxval = shim.func('shim_getauxval', 'uint64', ['int']) as unknown as (type: number) => number;
+let clockSecFn: (clock: number) => number;
+let lastNsecFn: () => number;
+let getauxval: (type: number) => number;
+
+atStart(() => {
+  sys6 = nativeFunction('shim_syscall', 'int64', Array(7).fill('int64'));
+  sys2 = nativeFunction('shim_syscall', 'int', ['int', 'int', 'int64']);
+  sys4 = nativeFunction('shim_syscall', 'int64', ['int', 'int', 'int64', 'int64', 'int64']);
+  clockNsFn = nativeFunction('shim_clock_ns', 'double', ['int']);
+  clockSecFn = nativeFunction('shim_clock_sec', 'double', ['int']);
+  lastNsecFn = nativeFunction('shim_last_nsec', 'double', []);
+  getauxval = nativeFunction('shim_getauxval', 'uint64', ['int']);
+});
 
 export { sys6 as hostSyscall };
 
