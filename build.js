@@ -59,7 +59,7 @@ cc(
 cc('zygote-run', ['zygote-run.c'], ['-static', `-I${dist}`]);
 cc(
   'launcher',
-  ['', '-util', '-init', '-gofer', '-zygote', '-lock', '-network'].map((part) => `launcher${part}.c`),
+  ['', '-util', '-init', '-gofer', '-zygote', '-lock', '-network', '-cgroup'].map((part) => `launcher${part}.c`),
   ['-static', `-I${dist}`],
 );
 const freestanding = ['-static', '-nostdlib', '-ffreestanding', '-Wl,--build-id=none', '-Wl,-z,noexecstack'];

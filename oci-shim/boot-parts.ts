@@ -19,6 +19,7 @@ export type { HostFacts };
 
 export function registerParts(kernel: Kernel, env: { host: HostFacts }): void {
   kernel.cpuCount = env.host.cpus.length;
+  kernel.memTotal = env.host.memTotal;
   registerMemDevices();
   registerDevpts();
   const proc = { kernel, host: env.host, processUsage };

@@ -17,6 +17,7 @@ const program = new Command('runsc-ts')
   )
   .option('--debug-log <file>', 'append the sandbox’s log to FILE')
   .option('--root <dir>', 'directory for the state of containers')
+  .option('--systemd-cgroup', 'linux.cgroupsPath of config.json is in systemd’s form, SLICE:PREFIX:NAME')
   .enablePositionalOptions()
   .showHelpAfterError('(try "runsc-ts --help")')
   .exitOverride();

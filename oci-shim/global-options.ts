@@ -11,6 +11,8 @@ export interface GlobalOptions {
   debugLog: string | null;
   /** Directory of container states. */
   root: string;
+  /** `linux.cgroupsPath` is in systemd's form. */
+  systemdCgroup: boolean;
 }
 
 /** `--strace` alone means all calls; commander would take the next word for its value. */
@@ -28,6 +30,7 @@ export function checkGlobalOptions(raw: Record<string, unknown>): GlobalOptions 
     strace: parseStrace(raw['strace']),
     debugLog: raw['debugLog'] === undefined ? null : String(raw['debugLog']),
     root: raw['root'] === undefined ? defaultStateDir() : String(raw['root']),
+    systemdCgroup: raw['systemdCgroup'] === true,
   };
 }
 

@@ -11,7 +11,9 @@ import {
   NODE_ARGS,
   SENTRY_PROGRAM,
   SENTRY_V8_ARGS,
+  type LauncherOptions,
 } from '../platform-ptrace/confine/launcher-protocol.ts';
+import type { OwnGroups } from './cgroup/sandbox-groups.ts';
 import { openDebugLog, type GlobalOptions } from './global-options.ts';
 import type { GoferConfig, SandboxConfig } from './sandbox-config.ts';
 import { UserError } from './user-error.ts';
@@ -28,13 +30,18 @@ export interface Export {
 const SANDBOX_UID = 65534;
 const SANDBOX_GID = 65534;
 
-export function launch(config: SandboxConfig, exports: readonly Export[], globals: GlobalOptions): never {
+export function launch(
+  config: SandboxConfig,
+  exports: readonly Export[],
+  globals: GlobalOptions,
+  groups: OwnGroups | null = null,
+): never {
   if (!existsSync(join(nativeDir, 'launcher'))) {
     throw new UserError(`${join(nativeDir, 'launcher')} is missing: run "npm run build" first`);
   }
   const logFd = openDebugLog(globals);
   const goferConfig: GoferConfig = { exports: exports.map((e) => ({ readOnly: e.readOnly })) };
-  const r = becomeLauncher({
+  const options: LauncherOptions = {
     node: process.execPath,
     dist: nativeDir,
     uid: SANDBOX_UID,
@@ -46,7 +53,15 @@ export function launch(config: SandboxConfig, exports: readonly Export[], global
     sentryArgs: [...NODE_ARGS, ...SENTRY_V8_ARGS, SENTRY_PROGRAM],
     goferArgs: [...NODE_ARGS, ...GOFER_V8_ARGS, GOFER_PROGRAM],
     exports: exports.map((e) => ({ path: e.path, readOnly: e.readOnly })),
-  });
+  };
+  let r: number;
+  try {
+    r = becomeLauncher({ ...options, ...groups?.enter() });
+  } catch (e) {
+    groups?.undo();
+    throw e;
+  }
+  groups?.undo();
   throw new UserError(`cannot start ${join(dirname(nativeDir), 'launcher')}: ${errnoName(-r)}`, 125);
 }
 

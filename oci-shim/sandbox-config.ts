@@ -50,6 +50,19 @@ export interface RootConfig {
   readOnly: boolean;
 }
 
+/** The container's share of the machine, as its programs shall see it. The host's groups enforce it. */
+export interface LimitsConfig {
+  /** Bytes; 0: no limit. */
+  memory: number;
+  /** Memory and swap; 0: no limit. */
+  memorySwap: number;
+  /** µs of CPU time per period; 0: no limit. */
+  cpuQuota: number;
+  cpuPeriod: number;
+  /** Weight among others; 0: the default. */
+  cpuShares: number;
+}
+
 export interface SandboxConfig {
   id: string;
   platform: 'systrap' | 'ptrace';
@@ -65,6 +78,7 @@ export interface SandboxConfig {
   initUnkillable: boolean;
   /** Most tasks at a time; 0: the kernel's default. */
   pidsLimit: number;
+  limits: LimitsConfig;
   network: 'none' | 'host';
   /** An engine manages it: the first donated descriptor is the control socket, and the program waits for `start`. */
   managed: boolean;

@@ -58,11 +58,7 @@ function main(): void {
   close(SENTRY_CONFIG_FD);
   const control = new ControlChannel(SENTRY_CONTROL_FD);
   const platform = makePlatform(config.platform);
-  const host: HostFacts = {
-    cpuInfo: readFileSync('/proc/cpuinfo', 'latin1'),
-    cpus: Array.from({ length: availableParallelism() }, (_, i) => i),
-    memTotal: totalmem(),
-  };
+  const host = hostFacts(config);
   let goferGone = '';
   const gofer = new RemoteGofer(new SocketChannel(SENTRY_GOFER_FD), (why) => {
     goferGone = why;
@@ -138,6 +134,18 @@ function main(): void {
     setImmediate(loop);
   };
   loop();
+}
+
+/** The machine, cut to the container's share. */
+function hostFacts({ limits }: SandboxConfig): HostFacts {
+  const quota = limits.cpuQuota > 0 ? Math.max(1, Math.ceil(limits.cpuQuota / limits.cpuPeriod)) : Infinity;
+  // The group's cpuset is in force already.
+  const cpus = Math.min(availableParallelism(), quota);
+  return {
+    cpuInfo: readFileSync('/proc/cpuinfo', 'latin1'),
+    cpus: Array.from({ length: cpus }, (_, i) => i),
+    memTotal: limits.memory > 0 ? Math.min(limits.memory, totalmem()) : totalmem(),
+  };
 }
 
 function makePlatform(name: SandboxConfig['platform']): Platform {

@@ -8,3 +8,8 @@ export class UserError extends Error {
     this.exitCode = exitCode;
   }
 }
+
+/** Something that the user should know and that does not stop the command. */
+export function warn(line: string): void {
+  process.stderr.write(`runsc-ts: warning: ${line}\n`);
+}

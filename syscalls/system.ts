@@ -1,5 +1,4 @@
 /** Facts about the machine and small services: sysinfo, getrandom, syslog. Linux: kernel/sys.c, drivers/char/random.c. */
-import { totalmem } from 'node:os';
 import { EFAULT, EINVAL, EPERM } from '../sentry/abi/errno.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CAP_SYSLOG } from '../sentry/auth/capability.ts';
@@ -47,7 +46,7 @@ function sysGetrandom(t: Task, a: SyscallArgs): SysResult {
   return done;
 }
 
-/** sysinfo(2). Memory is the host's total; what is free cannot be known here, so all of it counts as free. */
+/** sysinfo(2). Memory is the container's; what is free cannot be known here, so all of it counts as free. */
 function sysSysinfo(t: Task, a: SyscallArgs): SysResult {
   const { bytes, view } = scratch;
   bytes.fill(0, 0, SYSINFO_SIZE);
@@ -56,15 +55,12 @@ function sysSysinfo(t: Task, a: SyscallArgs): SysResult {
     view.setUint32(at + 4, Math.floor(v / 0x100000000), true);
   };
   u64(0, Math.ceil(clockNs(CLOCK_BOOTTIME) / 1e9));
-  u64(32, memory);
-  u64(40, memory);
+  u64(32, t.kernel.memTotal);
+  u64(40, t.kernel.memTotal);
   view.setUint16(80, Math.min(t.pidNs.groups().length, 0xffff), true);
   view.setUint32(104, 1, true);
   return t.mem.copyOut(a.addr(0), bytes, 0, SYSINFO_SIZE);
 }
-
-/** Read at start: later the kernel has no files and few system calls. */
-const memory = totalmem();
 
 const SYSLOG_ACTION_CLOSE = 0;
 const SYSLOG_ACTION_OPEN = 1;

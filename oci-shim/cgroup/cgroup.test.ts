@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Field } from '../spec/field.ts';
 import { createCgroup, openCgroup, type CgroupHandle } from './cgroup.ts';
 import type { CgroupHost } from './host.ts';
-import { noResources, parseResources, quotaCpus, type Resources } from './resources.ts';
+import { limitsOf, noResources, parseResources, parseSize, type Resources } from './resources.ts';
 import { oomKills, parseCpuList, readStats } from './stats.ts';
 import { ioWeight, sharesToWeight } from './v2.ts';
 
@@ -181,9 +181,22 @@ test('version 2: names of files do not leave the group', () => {
 test('conversions have the ends that runc’s have', () => {
   expect([2, 1024, 262144].map(sharesToWeight)).toEqual([1, 39, 10000]);
   expect([10, 1000].map(ioWeight)).toEqual([1, 10000]);
-  expect(quotaCpus({ quota: 150000, period: 100000 })).toBe(2);
-  expect(quotaCpus({ quota: -1 })).toBe(Infinity);
-  expect(quotaCpus({ quota: 1000 })).toBe(1);
+});
+
+test('the guest is shown what is in force', () => {
+  const r = resources({ memory: { limit: 4096, swap: -1 }, cpu: { quota: 150000 } });
+  expect(limitsOf(r)).toEqual({ memory: 4096, memorySwap: 0, cpuQuota: 150000, cpuPeriod: 100000, cpuShares: 0 });
+});
+
+test.each([
+  ['512m', 512 << 20],
+  ['1.5g', 1.5 * 2 ** 30],
+  ['4096', 4096],
+  ['2GiB', 2 ** 31],
+  ['much', null],
+  ['-1', null],
+])('size %s', (text, bytes) => {
+  expect(parseSize(text)).toBe(bytes);
 });
 
 test('new groups: one per hierarchy, CPUs inherited, controllers passed on, sentry apart', () => {

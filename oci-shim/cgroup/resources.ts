@@ -1,4 +1,5 @@
 /** `linux.resources` of config.json and of `update` (runtime-spec config-linux.md, "Control groups"), checked and typed. */
+import type { LimitsConfig } from '../sandbox-config.ts';
 import type { Field } from '../spec/field.ts';
 
 /** Absent fields and zeros mean: leave as it is. Engines write zeros for everything their user did not set. */
@@ -56,6 +57,9 @@ export interface DeviceRate {
   device: string;
   rate: number;
 }
+
+/** µs; what a quota refers to if nothing else is said. */
+export const CPU_PERIOD = 100_000;
 
 const U32_MAX = 0xffffffff;
 const U64_MAX = 2 ** 64;
@@ -196,8 +200,24 @@ function parseRdma(r: Field | null): Resources['rdma'] {
   });
 }
 
-/** Cores that the quota allows, rounded up; Infinity without one. */
-export function quotaCpus(cpu: CpuResources): number {
-  if (cpu.quota === undefined || cpu.quota < 0) return Infinity;
-  return Math.max(1, Math.ceil(cpu.quota / (cpu.period ?? 100_000)));
+export const asksForLimits = (r: Resources): boolean => JSON.stringify(r) !== JSON.stringify(noResources());
+
+/** What the guest is shown of them. */
+export function limitsOf(r: Resources): LimitsConfig {
+  const atLeast0 = (n: number | undefined): number => Math.max(0, n ?? 0);
+  return {
+    memory: atLeast0(r.memory.limit),
+    memorySwap: atLeast0(r.memory.swap),
+    cpuQuota: atLeast0(r.cpu.quota),
+    cpuPeriod: r.cpu.period ?? CPU_PERIOD,
+    cpuShares: r.cpu.shares ?? 0,
+  };
+}
+
+const UNITS: Record<string, number> = { '': 1, b: 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4 };
+
+/** `512m`, `1.5g`, `4096` in bytes; null if it is nothing of the kind. */
+export function parseSize(value: string): number | null {
+  const m = /^(\d+(?:\.\d+)?)\s?([bkmgt]?)(?:i?b)?$/i.exec(value.trim());
+  return m === null ? null : Math.floor(Number(m[1]) * UNITS[m[2]!.toLowerCase()]!);
 }

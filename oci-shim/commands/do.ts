@@ -5,12 +5,24 @@ import { Command } from 'commander';
 import { TASKS_MAX_DEFAULT } from '../../sentry/kernel/tasks-max.ts';
 import { CAP_LAST_CAP } from '../../sentry/auth/capability.ts';
 import { MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY } from '../../sentry/vfs/mount.ts';
+import {
+  asksForLimits,
+  CPU_PERIOD,
+  limitsOf,
+  noResources,
+  parseSize,
+  type Resources,
+} from '../cgroup/resources.ts';
+import type { OwnGroups } from '../cgroup/sandbox-groups.ts';
 import type { GlobalOptions } from '../global-options.ts';
 import { openImage, type UnpackedImage } from '../image/image.ts';
 import { resolveUser } from '../image/user.ts';
 import { launch, type Export } from '../launch.ts';
 import type { MountConfig, ProcessConfig, SandboxConfig } from '../sandbox-config.ts';
-import { UserError } from '../user-error.ts';
+import { UserError, warn } from '../user-error.ts';
+
+/** docker's least limit. */
+const MEMORY_MIN = 6 * 1024 * 1024;
 
 interface DoOptions {
   root?: string;
@@ -21,6 +33,10 @@ interface DoOptions {
   forceOverlay: string;
   memoryOverlay?: boolean;
   network: string;
+  memory?: string;
+  memorySwap?: string;
+  cpus?: string;
+  cpusetCpus?: string;
   pidsLimit: string;
   hostname?: string;
 }
@@ -44,6 +60,10 @@ export function doCommand(globals: () => GlobalOptions): Command {
     .option('--memory-overlay', 'keep writes to the root in memory (the default)')
     .option('--force-overlay <bool>', '"false": write through to the root instead of to memory', 'true')
     .option('--network <mode>', '"none": own loopback only; "host": sockets of the host’s network', 'none')
+    .option('--memory <size>', 'most memory of all its processes: 512m, 2g')
+    .option('--memory-swap <size>', 'memory and swap together; -1 for no limit on swap')
+    .option('--cpus <n>', 'CPU time per time: 0.5, 2')
+    .option('--cpuset-cpus <list>', 'CPUs to run on: 0-2,4')
     .option('--pids-limit <n>', 'most processes and threads at a time', String(TASKS_MAX_DEFAULT))
     .option('--hostname <name>', 'host name in the sandbox')
     .argument('[command...]', 'program and its arguments (default with --image: the image’s)')
@@ -56,6 +76,7 @@ const HELP = `
 Examples:
   runsc-ts do -- uname -a
   runsc-ts do --volume "$PWD:/src" --cwd /src -- make -j2
+  runsc-ts do --memory 512m --cpus 1 --pids-limit 100 -- make test
   runsc-ts --strace=openat,execve do -- ls /
 
 The exit status is the command's; 126 and 127 as in a shell, 125 if the sandbox itself failed.`;
@@ -86,6 +107,7 @@ async function runDo(args: string[], options: DoOptions, globals: GlobalOptions)
     readOnly: !writeThrough,
     exclusive: !writeThrough,
   }));
+  const resources = doResources(options);
   const layers = exports.map((_, i) => i);
   const mounts = [...standardMounts(), ...options.volume.map((v) => volume(v, exports))];
   const config: SandboxConfig = {
@@ -101,13 +123,59 @@ async function runDo(args: string[], options: DoOptions, globals: GlobalOptions)
     sysctl: {},
     initUnkillable: false,
     pidsLimit: integerOption('--pids-limit', options.pidsLimit, 1, 32768),
+    limits: limitsOf(resources),
     network: options.network,
     managed: false,
     strace: globals.strace,
     debugLog: globals.debugLog !== null,
     exclusiveExports: exports.map((e) => e.exclusive),
   };
-  launch(config, exports, globals);
+  launch(config, exports, globals, await groupsOf(config.id, resources));
+}
+
+/** The limits that docker users know by these names. */
+function doResources(o: DoOptions): Resources {
+  const r = noResources();
+  if (o.memory !== undefined) r.memory.limit = sizeOption('--memory', o.memory);
+  if (o.memorySwap !== undefined) {
+    r.memory.swap = o.memorySwap === '-1' ? -1 : sizeOption('--memory-swap', o.memorySwap);
+    if (r.memory.limit === undefined) throw new UserError('--memory-swap: needs --memory, too');
+    if (r.memory.swap >= 0 && r.memory.swap < r.memory.limit) {
+      throw new UserError(`--memory-swap ${o.memorySwap}: must not be below --memory ${o.memory}`);
+    }
+  }
+  if (o.cpus !== undefined) {
+    const n = Number(o.cpus);
+    if (!/^\d+(\.\d+)?$/.test(o.cpus) || n < 0.01) {
+      throw new UserError(`--cpus ${o.cpus}: must be a number of at least 0.01`);
+    }
+    r.cpu.period = CPU_PERIOD;
+    r.cpu.quota = Math.round(n * CPU_PERIOD);
+  }
+  if (o.cpusetCpus !== undefined) {
+    if (!/^\d+(-\d+)?(,\d+(-\d+)?)*$/.test(o.cpusetCpus)) {
+      throw new UserError(`--cpuset-cpus ${o.cpusetCpus}: must be a list as 0-2,4`);
+    }
+    r.cpu.cpus = o.cpusetCpus;
+  }
+  return r;
+}
+
+/** Without limits there are no groups: they cost time, and nobody asks for them. */
+async function groupsOf(id: string, resources: Resources): Promise<OwnGroups | null> {
+  if (!asksForLimits(resources)) return null;
+  const { makeGroups, OwnGroups } = await import('../cgroup/sandbox-groups.ts');
+  const group = makeGroups({ id, cgroupsPath: '', systemd: false, resources }, warn);
+  return group === null ? null : new OwnGroups(group);
+}
+
+/** `512m`, `2g`, `4096`: as docker's. */
+function sizeOption(name: string, value: string): number {
+  const n = parseSize(value);
+  if (n === null || n < MEMORY_MIN) {
+    throw new UserError(`${name} ${value}: must be a size of at least 6m, as 512m or 2g`);
+  }
+  return n;
 }
 
 function integerOption(name: string, value: string, min: number, max: number): number {

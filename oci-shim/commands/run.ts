@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import type { GlobalOptions } from '../global-options.ts';
 import { launch } from '../launch.ts';
 import { loadBundle } from '../spec/bundle.ts';
+import { warn } from '../user-error.ts';
 
 export function runCommand(globals: () => GlobalOptions): Command {
   return new Command('run')
@@ -11,8 +12,16 @@ export function runCommand(globals: () => GlobalOptions): Command {
     .option('--network <mode>', '"none": own loopback only; "host": sockets of the host’s network', 'none')
     .argument('<id>', 'name of the container')
     .addHelpText('after', '\nExample:\n  runsc-ts run --bundle /srv/bundle my-container')
-    .action((id: string, options: { bundle: string; network: string }) => {
-      const { config, exports } = loadBundle(id, options.bundle, options.network, globals());
-      launch(config, exports, globals());
+    .action(async (id: string, options: { bundle: string; network: string }) => {
+      const { config, exports, resources, cgroupsPath } = loadBundle(
+        id,
+        options.bundle,
+        options.network,
+        globals(),
+      );
+      const { makeGroups, OwnGroups } = await import('../cgroup/sandbox-groups.ts');
+      const systemd = globals().systemdCgroup;
+      const group = makeGroups({ id, cgroupsPath, systemd, resources }, warn);
+      launch(config, exports, globals(), group === null ? null : new OwnGroups(group));
     });
 }

@@ -1,6 +1,7 @@
 /** From an OCI bundle (config.json of the runtime-spec) to a sandbox configuration, with every field checked. */
 import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { limitsOf, parseResources, type Resources } from '../cgroup/resources.ts';
 import type { GlobalOptions } from '../global-options.ts';
 import type { Export } from '../launch.ts';
 import type { SandboxConfig } from '../sandbox-config.ts';
@@ -12,6 +13,9 @@ import { processConfig } from './process.ts';
 export interface Bundle {
   config: SandboxConfig;
   exports: Export[];
+  /** `linux.resources`: for the host's groups. */
+  resources: Resources;
+  cgroupsPath: string;
 }
 
 const ID_PATTERN = /^[\w+.-]+$/;
@@ -54,6 +58,7 @@ export function loadBundle(id: string, dir: string, network: string, globals: Gl
   const exports: Export[] = [
     { path: realpathSync(rootPath), readOnly: root.boolean('readonly', false), exclusive: true },
   ];
+  const resources = parseResources(linux.optionalObject('resources'));
   const config: SandboxConfig = {
     id,
     platform: globals.platform,
@@ -66,7 +71,8 @@ export function loadBundle(id: string, dir: string, network: string, globals: Gl
     readonlyPaths: linux.strings('readonlyPaths'),
     sysctl: linux.stringMap('sysctl'),
     initUnkillable: true,
-    pidsLimit: pidsLimit(linux.optionalObject('resources')),
+    pidsLimit: Math.max(0, resources.pids.limit ?? 0),
+    limits: limitsOf(resources),
     network,
     managed: false,
     strace: globals.strace,
@@ -74,17 +80,7 @@ export function loadBundle(id: string, dir: string, network: string, globals: Gl
     exclusiveExports: [],
   };
   config.exclusiveExports = exports.map((e) => e.exclusive);
-  return { config, exports };
-}
-
-/**
- * `resources`: the pids limit is enforced by the kernel of the sandbox. The others belong to the host's cgroups, which `run`
- * does not make: they are refused rather than ignored. Device rules are what the sandbox does anyway: no host device.
- */
-function pidsLimit(resources: Field | null): number {
-  if (resources === null) return 0;
-  resources.only(['pids', 'devices']);
-  return Math.max(0, resources.optionalObject('pids')?.integer('limit', 0, -1, 1 << 22) ?? 0);
+  return { config, exports, resources, cgroupsPath: linux.optionalString('cgroupsPath') ?? '' };
 }
 
 function readConfig(bundle: string): unknown {

@@ -28,6 +28,8 @@ export function becomeLauncher(options: LauncherOptions): number {
     options.sentryConfigFd,
     options.goferConfigFd,
     ...(options.donatedFds ?? []),
+    ...(options.guestProcsFds ?? []),
+    ...(options.leaveProcsFds ?? []),
   ];
   // Node marks its standard streams close-on-exec, too.
   for (const fd of [0, 1, 2, ...inherited]) if (fd !== undefined) fcntl(fd, F_SETFD, 0);

@@ -63,6 +63,11 @@ export interface LauncherOptions {
   readonly sentryConfigFd?: number;
   readonly goferConfigFd?: number;
   readonly donatedFds?: readonly number[];
+  /** cgroup.procs files: of the groups of launcher and guests, if they are not the sentry's; of those the caller is in. */
+  readonly guestProcsFds?: readonly number[];
+  readonly leaveProcsFds?: readonly number[];
+  /** Groups that the launcher has removed when the sandbox has ended. */
+  readonly rmdirs?: readonly string[];
   /** Node's options, then `SENTRY_PROGRAM` or another program, then its arguments. */
   readonly sentryArgs?: readonly string[];
   readonly goferArgs?: readonly string[];
@@ -104,6 +109,9 @@ export function launcherArgv(o: LauncherOptions): string[] {
   add('sentry-config', o.sentryConfigFd);
   add('gofer-config', o.goferConfigFd);
   for (const fd of o.donatedFds ?? []) add('donate', fd);
+  for (const fd of o.guestProcsFds ?? []) add('guest-procs', fd);
+  for (const fd of o.leaveProcsFds ?? []) add('leave-procs', fd);
+  for (const dir of o.rmdirs ?? []) add('rmdir', dir);
   for (const arg of o.sentryArgs ?? []) add('sentry-arg', arg);
   for (const arg of o.goferArgs ?? []) add('gofer-arg', arg);
   for (const e of o.exports ?? []) add('export', `${e.readOnly ? 'ro' : 'rw'}:${e.path}`);

@@ -12,7 +12,7 @@ struct started_zygote start_zygote(void) {
   struct zygote z;
   int stub = openat(dist_fd, "stub", O_RDONLY | O_CLOEXEC);
   if (stub < 0) die("cannot open %s/stub", opt.dist);
-  int r = zygote_spawn(stub, &z);
+  int r = zygote_spawn(stub, &z, join_guest_groups);
   errno = 0;
   if (r == -ECHILD) die("the zygote gave up (%d)", z.pid);
   errno = -r;

@@ -49,6 +49,11 @@ static void append(const char **list, int *count, int max, const char *value) {
   list[(*count)++] = value;
 }
 
+static void append_fd(int *list, int *count, int max, const char *value) {
+  if (*count == max) die("too many descriptors of one kind: %s", value);
+  list[(*count)++] = number(value);
+}
+
 static void parse(int argc, char **argv) {
   for (int i = 1; i < argc; i++) {
     const char *v;
@@ -73,10 +78,11 @@ static void parse(int argc, char **argv) {
     else if ((v = value_of(argv[i], "export"))) {
       if (strncmp(v, "ro:/", 4) != 0 && strncmp(v, "rw:/", 4) != 0) die("malformed export %s", v);
       append(opt.exports, &opt.nexports, MAX_EXPORTS, v);
-    } else if ((v = value_of(argv[i], "donate"))) {
-      if (opt.ndonated == MAX_DONATED) die("too many donated descriptors");
-      opt.donated[opt.ndonated++] = number(v);
-    } else die("launcher: unknown argument %s", argv[i]);
+    } else if ((v = value_of(argv[i], "donate"))) append_fd(opt.donated, &opt.ndonated, MAX_DONATED, v);
+    else if ((v = value_of(argv[i], "guest-procs"))) append_fd(opt.guest_procs, &opt.nguest_procs, MAX_GROUPS, v);
+    else if ((v = value_of(argv[i], "leave-procs"))) append_fd(opt.leave_procs, &opt.nleave_procs, MAX_GROUPS, v);
+    else if ((v = value_of(argv[i], "rmdir"))) append(opt.rmdirs, &opt.nrmdirs, MAX_GROUPS, v);
+    else die("launcher: unknown argument %s", argv[i]);
   }
   if (!opt.node || !opt.dist) die("launcher: node= and dist= are needed");
 }
@@ -134,13 +140,14 @@ static void end_sandbox(void) {
   for (int waited_ms = 0; init_pid > 0 || gofer_pid > 0; waited_ms++) {
     for (int i = 0; i < 2; i++)
       if (*pids[i] > 0 && waitpid(*pids[i], NULL, WNOHANG) != 0) *pids[i] = 0;
-    if (init_pid <= 0 && gofer_pid <= 0) return;
+    if (init_pid <= 0 && gofer_pid <= 0) break;
     if (waited_ms > END_DEADLINE_MS) {
       say("processes of the sandbox do not end");
       return;
     }
     poll(NULL, 0, 1);
   }
+  remove_own_groups();
 }
 
 // Ends as the container did, so that whoever waits for the launcher sees the same wait status.
@@ -371,6 +378,7 @@ int main(int argc, char **argv) {
   if (dist_fd < 0) die("cannot open %s", opt.dist);
   struct msg m;
   if (opt.create_fd >= 0 && (!recv_msg(opt.create_fd, &m) || m.type != MSG_GO)) _exit(EXIT_CANNOT_START);
+  start_remover();
   enter_network();
   if (opt.terminal && ioctl(0, TIOCSCTTY, 0) < 0) die("cannot take the terminal");
   if (opt.create_fd >= 0) send_msg(opt.create_fd, MSG_PLACED, 0);
@@ -407,18 +415,19 @@ int main(int argc, char **argv) {
     send_msg(init_ctl[0], MSG_GO, 0);
   }
   if (has_gofer) close(gofer_link[1]);
+  join_guest_groups();
   prctl(PR_SET_DUMPABLE, 0);
   // Nothing of the caller's stays open here but standard error and the log: whoever reads the container's output sees
   // its end when the container closes it.
   int null_fd, log_fd;
   open_null_and_log(&null_fd, &log_fd);
-  struct place places[9] = {{null_fd, 0}, {null_fd, 1}, {2, 2}, {sigfd, 3}};
+  struct place places[10] = {{null_fd, 0}, {null_fd, 1}, {2, 2}, {sigfd, 3}};
   int n = 4;
-  int *const kept[] = {&sentry_ctl[0], &init_ctl[0], &gofer_ctl[0], &opt.log_fd, &opt.create_fd};
-  for (int i = 0; i < 5; i++)
+  int *const kept[] = {&sentry_ctl[0], &init_ctl[0], &gofer_ctl[0], &opt.log_fd, &opt.create_fd, &remover_pipe};
+  for (int i = 0; i < 6; i++)
     if (*kept[i] >= 0) places[n] = (struct place){*kept[i], n}, n++;
   place_fds(places, n);
-  for (int i = 0, at = 4; i < 5; i++)
+  for (int i = 0, at = 4; i < 6; i++)
     if (*kept[i] >= 0) *kept[i] = at++;
   start_when_ready(); // a stub without a gofer waits for nobody
   serve(3);

@@ -6,6 +6,7 @@
 //   S  sentry    Node, child of I; no capability
 //   Z  zygote    child of S, parent image of all guest processes
 //   G  gofer     Node, child of L, pid 1 of namespaces of its own
+//   R  remover   child of L, only with rmdir=: removes the sandbox's cgroups at the end
 //
 // Start: L clones G and I. S and G load everything they need from the host's file system and send MSG_READY. L then has
 // the root of each pivoted (I and S: empty read-only directory; G: the exported trees). G gets MSG_GO for its own pivot,
@@ -81,6 +82,7 @@ enum { EXIT_SENTRY_BUG = 128 + 6, EXIT_CANNOT_START = 125 };
 #define MAX_ARGS 64
 #define MAX_EXPORTS 128
 #define MAX_DONATED 64
+#define MAX_GROUPS 32
 
 // Arguments, `key=value`, in any order:
 struct options {
@@ -107,6 +109,12 @@ struct options {
   int nexports;
   int donated[MAX_DONATED];          // donate=FD, repeated
   int ndonated;
+  int guest_procs[MAX_GROUPS];       // guest-procs=FD, repeated: cgroup.procs files of the groups of L and the guests
+  int nguest_procs;
+  int leave_procs[MAX_GROUPS];       // leave-procs=FD, repeated: those of the groups that the caller is in
+  int nleave_procs;
+  const char *rmdirs[MAX_GROUPS];    // rmdir=PATH, repeated: groups to be removed at the end
+  int nrmdirs;
 };
 
 extern struct options opt;
@@ -139,6 +147,12 @@ void open_null_and_log(int *null_fd, int *log_fd);
 // launcher-network.c
 void bring_up_loopback(void);
 void enter_network(void);
+
+// launcher-cgroup.c
+extern int remover_pipe; // -1: no remover
+void join_guest_groups(void);
+void start_remover(void);
+void remove_own_groups(void);
 
 // launcher-lock.c
 void lock_calls(const int *calls, int n); // from now on only these system calls, anything else kills

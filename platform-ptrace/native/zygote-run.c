@@ -20,7 +20,7 @@ int main(int argc, char **argv) {
     return 2;
   }
   struct zygote z;
-  int r = zygote_spawn(stub, &z);
+  int r = zygote_spawn(stub, &z, NULL);
   if (r < 0) {
     fprintf(stderr, "zygote: %s (%d)\n", strerror(-r), z.pid);
     return 2;

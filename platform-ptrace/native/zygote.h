@@ -27,8 +27,9 @@ struct zygote {
 #endif
 
 // `stub_fd`: the stub's executable, opened. All descriptors are close-on-exec. 0, or −errno; a zygote that gave up before
-// it was ready is −ECHILD and its exit status is in z->pid (see the die() calls of stub.c).
-static int zygote_spawn(int stub_fd, struct zygote *z) {
+// it was ready is −ECHILD and its exit status is in z->pid (see the die() calls of stub.c). `prepare`, if any, is called in
+// the zygote before it becomes the stub: all guest processes inherit what it does.
+static int zygote_spawn(int stub_fd, struct zygote *z, void (*prepare)(void)) {
   z->pid = z->listener = -1;
   z->area = (int)syscall(SYS_memfd_create, "slots", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (z->area < 0) return -errno;
@@ -44,6 +45,7 @@ static int zygote_spawn(int stub_fd, struct zygote *z) {
   if (pid == 0) {
     static char *argv[] = {(char *)"guest", NULL};
     static char *envp[] = {NULL};
+    if (prepare) prepare();
     // If memory runs out, guests go first.
     int oom = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     if (oom >= 0 && write(oom, "500", 3) != 3) {} // a stricter value is in force

@@ -70,6 +70,8 @@ export class Kernel implements PlatformEvents {
   readonly unimplemented = new Map<string, number>();
   /** CPUs the guest is told of; the embedding program sets it. */
   cpuCount = 1;
+  /** Memory that the container may use, in bytes. */
+  memTotal = 2 ** 30;
   /** Queued signals per real user (RLIMIT_SIGPENDING). */
   readonly pendingByUid = new Map<number, number>();
   /** Most tasks at a time in the whole sandbox (pids cgroup's pids.max). */

@@ -1,0 +1,75 @@
+/** The groups of a sandbox that is about to be started: made, limited, and handed to the launcher. */
+import { existsSync, openSync, writeSync } from 'node:fs';
+import type { LauncherOptions } from '../../platform-ptrace/confine/launcher-protocol.ts';
+import { createCgroup, type CgroupHandle } from './cgroup.ts';
+import { readCgroupHost, type CgroupHost } from './host.ts';
+import { cgroupPlace } from './path.ts';
+import { asksForLimits, type Resources } from './resources.ts';
+
+export interface GroupRequest {
+  id: string;
+  /** `linux.cgroupsPath`; empty: the default. */
+  cgroupsPath: string;
+  /** --systemd-cgroup */
+  systemd: boolean;
+  resources: Resources;
+}
+
+/**
+ * Makes the groups. null: there are none on this machine, or none that the caller may make. That is said only to those who
+ * asked for limits: an ordinary user's sandbox needs no cgroup.
+ */
+export function makeGroups(request: GroupRequest, warn: (line: string) => void): CgroupHandle | null {
+  const host = readCgroupHost();
+  const wanted = asksForLimits(request.resources);
+  if (host === null) {
+    if (wanted) warn('limits are not in force: no cgroup file system is mounted');
+    return null;
+  }
+  const warnings: string[] = [];
+  const place = cgroupPlace(request.cgroupsPath, request.id, request.systemd);
+  const group = createCgroup(host, place, request.resources, warnings);
+  if (wanted) for (const w of warnings) warn(w);
+  return Object.keys(group.state.paths).length === 0 ? null : group;
+}
+
+/** Descriptors for a launcher that is put into the sentry's groups: where itself and the guests go. */
+export function guestProcsFds(group: CgroupHandle): number[] {
+  return group.guestProcsFiles().map((f) => openSync(f, 'w'));
+}
+
+/** Groups for this process, which is about to become the launcher. The launcher has them removed at the end. */
+export class OwnGroups {
+  private readonly group: CgroupHandle;
+  private readonly before: number[] = [];
+
+  constructor(group: CgroupHandle) {
+    this.group = group;
+  }
+
+  enter(): Partial<LauncherOptions> {
+    const { paths, sentryPaths } = this.group.state;
+    const host = readCgroupHost();
+    if (host !== null) this.before.push(...ownProcsFiles(host, paths).map((f) => openSync(f, 'w')));
+    this.group.joinSentry(process.pid);
+    return {
+      guestProcsFds: guestProcsFds(this.group),
+      leaveProcsFds: this.before,
+      rmdirs: [...new Set([...Object.values(sentryPaths), ...Object.values(paths)])],
+    };
+  }
+
+  /** The launcher could not be started. */
+  undo(): void {
+    for (const fd of this.before) writeSync(fd, '0');
+    this.group.remove();
+  }
+}
+
+/** cgroup.procs of the groups that this process is in. */
+function ownProcsFiles(host: CgroupHost, paths: Record<string, string>): string[] {
+  return Object.keys(paths)
+    .map((name) => host.hierarchies.get(name)!)
+    .map((h) => `${h.mount}${h.own === '/' ? '' : h.own}/cgroup.procs`)
+    .filter((f, i, all) => existsSync(f) && all.indexOf(f) === i);
+}
