@@ -95,7 +95,7 @@ export function createContainer(
     pidForChildren: env.pidNs,
   };
   kernel.rootPidNamespaces.add(env.pidNs);
-  const box = new Container(config.id, env.pidNs, limit);
+  const box = new Container(config.id, env.pidNs, limit, config.limits);
   const container = new SandboxContainer(kernel, config, box, root, ns);
   container.makeInit({ creds, stdioFds: env.stdioFds }, env.pidNs.reaper !== null, done);
 }

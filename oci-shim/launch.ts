@@ -41,6 +41,8 @@ export function launch(
   }
   const logFd = openDebugLog(globals);
   const goferConfig: GoferConfig = { exports: exports.map((e) => ({ readOnly: e.readOnly })) };
+  const figures = groups?.figures() ?? { names: [], fds: [] };
+  config.figures = figures.names;
   const options: LauncherOptions = {
     node: process.execPath,
     dist: nativeDir,
@@ -50,6 +52,7 @@ export function launch(
     logFd: logFd >= 0 ? logFd : 2,
     sentryConfigFd: jsonFd(config),
     goferConfigFd: jsonFd(goferConfig),
+    donatedFds: figures.fds,
     sentryArgs: [...NODE_ARGS, ...SENTRY_V8_ARGS, SENTRY_PROGRAM],
     goferArgs: [...NODE_ARGS, ...GOFER_V8_ARGS, GOFER_PROGRAM],
     exports: exports.map((e) => ({ path: e.path, readOnly: e.readOnly })),

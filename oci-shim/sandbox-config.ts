@@ -2,6 +2,7 @@
  * What the CLI tells the sentry and the gofer about one sandbox, as JSON. The CLI has checked it against the user's
  * input; the sentry trusts the CLI. Exports of the gofer are named by index.
  */
+import type { ContainerLimits } from '../sentry/kernel/container.ts';
 
 export interface ProcessConfig {
   args: string[];
@@ -50,19 +51,6 @@ export interface RootConfig {
   readOnly: boolean;
 }
 
-/** The container's share of the machine, as its programs shall see it. The host's groups enforce it. */
-export interface LimitsConfig {
-  /** Bytes; 0: no limit. */
-  memory: number;
-  /** Memory and swap; 0: no limit. */
-  memorySwap: number;
-  /** µs of CPU time per period; 0: no limit. */
-  cpuQuota: number;
-  cpuPeriod: number;
-  /** Weight among others; 0: the default. */
-  cpuShares: number;
-}
-
 export interface SandboxConfig {
   id: string;
   platform: 'systrap' | 'ptrace';
@@ -78,7 +66,9 @@ export interface SandboxConfig {
   initUnkillable: boolean;
   /** Most tasks at a time; 0: the kernel's default. */
   pidsLimit: number;
-  limits: LimitsConfig;
+  limits: ContainerLimits;
+  /** Names of figures of the host's groups: each is a donated descriptor, in this order (sandbox/group-figures.ts). */
+  figures?: string[];
   network: 'none' | 'host';
   /** An engine manages it: the first donated descriptor is the control socket, and the program waits for `start`. */
   managed: boolean;

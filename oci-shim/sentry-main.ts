@@ -38,6 +38,7 @@ import { BootError } from './boot-error.ts';
 import { bootKernel, createContainer, ownNamespaces } from './boot.ts';
 import { serveControl } from './control/server.ts';
 import type { SandboxContainer } from './sandbox/container.ts';
+import { openFigures } from './sandbox/group-figures.ts';
 import { Requests } from './sandbox/requests.ts';
 import type { HostFacts } from './boot-parts.ts';
 import type { SandboxConfig } from './sandbox-config.ts';
@@ -90,6 +91,8 @@ function main(): void {
       return;
     }
     root = c;
+    // Behind the control socket, if there is one.
+    c.box.figures = openFigures(config.figures ?? [], SENTRY_EXTRA_FD + (config.managed ? 1 : 0));
     c.endListeners.push((status) => (ended = status));
     if (!config.managed) {
       c.init.start();

@@ -185,7 +185,13 @@ test('conversions have the ends that runc’s have', () => {
 
 test('the guest is shown what is in force', () => {
   const r = resources({ memory: { limit: 4096, swap: -1 }, cpu: { quota: 150000 } });
-  expect(limitsOf(r)).toEqual({ memory: 4096, memorySwap: 0, cpuQuota: 150000, cpuPeriod: 100000, cpuShares: 0 });
+  expect(limitsOf(r)).toEqual({
+    memory: 4096,
+    memorySwap: 0,
+    cpuQuota: 150000,
+    cpuPeriod: 100000,
+    cpuShares: 0,
+  });
 });
 
 test.each([

@@ -1,5 +1,5 @@
 /** `linux.resources` of config.json and of `update` (runtime-spec config-linux.md, "Control groups"), checked and typed. */
-import type { LimitsConfig } from '../sandbox-config.ts';
+import type { ContainerLimits } from '../../sentry/kernel/container.ts';
 import type { Field } from '../spec/field.ts';
 
 /** Absent fields and zeros mean: leave as it is. Engines write zeros for everything their user did not set. */
@@ -203,7 +203,7 @@ function parseRdma(r: Field | null): Resources['rdma'] {
 export const asksForLimits = (r: Resources): boolean => JSON.stringify(r) !== JSON.stringify(noResources());
 
 /** What the guest is shown of them. */
-export function limitsOf(r: Resources): LimitsConfig {
+export function limitsOf(r: Resources): ContainerLimits {
   const atLeast0 = (n: number | undefined): number => Math.max(0, n ?? 0);
   return {
     memory: atLeast0(r.memory.limit),

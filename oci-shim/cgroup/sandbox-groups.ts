@@ -6,6 +6,21 @@ import { readCgroupHost, type CgroupHost } from './host.ts';
 import { cgroupPlace } from './path.ts';
 import { asksForLimits, type Resources } from './resources.ts';
 
+/** What is in the file, the controller, the file. */
+const FIGURES_V1 = [
+  ['usage', 'memory', 'memory.usage_in_bytes'],
+  ['peak', 'memory', 'memory.max_usage_in_bytes'],
+  ['hits', 'memory', 'memory.failcnt'],
+  ['events', 'memory', 'memory.oom_control'],
+  ['cpu', 'cpu', 'cpu.stat'],
+] as const;
+const FIGURES_V2 = [
+  ['usage', 'unified', 'memory.current'],
+  ['peak', 'unified', 'memory.peak'],
+  ['events', 'unified', 'memory.events'],
+  ['cpu', 'unified', 'cpu.stat'],
+] as const;
+
 export interface GroupRequest {
   id: string;
   /** `linux.cgroupsPath`; empty: the default. */
@@ -38,6 +53,23 @@ export function guestProcsFds(group: CgroupHandle): number[] {
   return group.guestProcsFiles().map((f) => openSync(f, 'w'));
 }
 
+/**
+ * Figures of the groups that the sentry shows to guests, as descriptors open for reading: it has no files. `names` are for
+ * sandbox/group-figures.ts.
+ */
+export function figureFds(group: CgroupHandle): { names: string[]; fds: number[] } {
+  const { paths } = group.state;
+  const names: string[] = [];
+  const fds: number[] = [];
+  for (const [name, controller, file] of group.state.version === 1 ? FIGURES_V1 : FIGURES_V2) {
+    const path = `${paths[controller] ?? ''}/${file}`;
+    if (paths[controller] === undefined || !existsSync(path)) continue;
+    names.push(name);
+    fds.push(openSync(path, 'r'));
+  }
+  return { names, fds };
+}
+
 /** Groups for this process, which is about to become the launcher. The launcher has them removed at the end. */
 export class OwnGroups {
   private readonly group: CgroupHandle;
@@ -45,6 +77,11 @@ export class OwnGroups {
 
   constructor(group: CgroupHandle) {
     this.group = group;
+  }
+
+  /** Before the configuration is written: it gets the names of the figures. */
+  figures(): { names: string[]; fds: number[] } {
+    return figureFds(this.group);
   }
 
   enter(): Partial<LauncherOptions> {

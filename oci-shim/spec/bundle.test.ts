@@ -5,7 +5,13 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { GlobalOptions } from '../global-options.ts';
 import { loadBundle } from './bundle.ts';
 
-const globals: GlobalOptions = { platform: 'systrap', strace: null, debugLog: null, root: '/run/x', systemdCgroup: false };
+const globals: GlobalOptions = {
+  platform: 'systrap',
+  strace: null,
+  debugLog: null,
+  root: '/run/x',
+  systemdCgroup: false,
+};
 let dir: string;
 
 beforeEach(() => {

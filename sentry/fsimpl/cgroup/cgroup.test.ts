@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { EACCES, EINVAL } from '../../abi/errno.ts';
+import { NO_LIMITS } from '../../kernel/container.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import { Dentry } from '../../vfs/dentry.ts';
@@ -18,8 +19,22 @@ const group = {
   tasks: new Set([{ dead: false, mm, usage, pid: { nrIn: () => 1 } }]),
 };
 const pidNs = { groups: () => [group], find: (nr: number) => (nr === 1 ? {} : null) };
-const t = { pidNs } as unknown as CallContext;
-const kernel = { pidNs } as unknown as Kernel;
+const box = {
+  tasksMax: 77,
+  limits: { memory: 4096, memorySwap: 6144, cpuQuota: 50000, cpuPeriod: 20000, cpuShares: 1024 },
+  figures: { oomKills: () => 3, limitHits: () => 5, memoryPeak: () => -1, memoryUsage: () => 2048 },
+};
+const unlimited = { tasksMax: 4096, limits: NO_LIMITS, figures: null };
+let container: unknown = unlimited;
+const t = {
+  pidNs,
+  group: {
+    get container(): unknown {
+      return container;
+    },
+  },
+} as unknown as CallContext;
+const kernel = { pidNs, memTotal: 2 ** 30 } as unknown as Kernel;
 const sb = new CgroupSuperBlock({ kernel, host: { cpuInfo: '', cpus: [0, 1, 3], memTotal: 2 ** 30 } });
 
 function open(name: string, flags = 0): FileDescription | number {
@@ -43,6 +58,19 @@ test('what run-time libraries size themselves by', () => {
     'user_usec 5000',
     'system_usec 2000',
   ]);
+});
+
+test('limits and figures are the container’s', () => {
+  container = box;
+  expect(cat('memory.max')).toBe('4096\n');
+  expect(cat('memory.swap.max')).toBe('2048\n');
+  expect(cat('cpu.max')).toBe('50000 20000\n');
+  expect(cat('cpu.weight')).toBe('39\n');
+  expect(cat('pids.max')).toBe('77\n');
+  expect(cat('memory.current')).toBe('2048\n');
+  expect(cat('memory.peak')).toBe('2048\n');
+  expect(cat('memory.events')).toContain('max 5\noom 3\noom_kill 3\n');
+  container = unlimited;
 });
 
 test('limits cannot be written; a process can only be moved to where it is', () => {

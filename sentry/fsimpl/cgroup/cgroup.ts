@@ -1,9 +1,10 @@
 /**
  * cgroup2 as the container sees it: one group, the root of its cgroup namespace, with the figures of the sandbox
- * (Documentation/admin-guide/cgroup-v2.rst). Limits are enforced by the host's group around the sandbox; what is written in
- * here would have no effect, so nothing can be. Engines also ask for it by the name of version 1.
+ * (Documentation/admin-guide/cgroup-v2.rst). Limits are enforced by the host's groups around the sandbox (that of processes by
+ * the kernel); what is written in here would have no effect, so nothing can be. Engines also ask for it by the name of version 1.
  */
 import { EINVAL } from '../../abi/errno.ts';
+import type { Container, ContainerLimits, GroupFigures } from '../../kernel/container.ts';
 import type { Task } from '../../kernel/task.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import { registerFileSystem } from '../../vfs/fs-types.ts';
@@ -33,9 +34,16 @@ export class CgroupSuperBlock extends KernfsSuperBlock {
   }
 
   private addFiles(): void {
-    const used = (): number => {
+    const used = (t: Task): number => {
+      const counted = figure(t, (f) => f.memoryUsage());
+      if (counted > 0) return counted;
       const { anonKb, sharedKb } = memoryFigures(this.env);
       return (anonKb + sharedKb) * 1024;
+    };
+    const limit = (t: Task, what: (l: ContainerLimits) => number, none: string | number): string | number => {
+      const box = boxOf(t);
+      const value = box === null ? 0 : what(box.limits);
+      return value > 0 ? value : none;
     };
     const cpus = cpuList(this.env.host.cpus);
     const add = (name: string, text: (t: Task) => string | number): void => {
@@ -57,25 +65,38 @@ export class CgroupSuperBlock extends KernfsSuperBlock {
     add('cgroup.subtree_control', () => '');
     this.root.add('cgroup.threads', new KernfsFile(this, 0o444, (t) => this.threads(t as Task)));
     add('cgroup.type', () => 'domain');
-    add('cpu.max', () => 'max 100000');
-    add('cpu.stat', () => this.cpuStat());
-    add('cpu.weight', () => 100);
+    add('cpu.max', (t) => `${limit(t, (l) => l.cpuQuota, 'max')} ${limit(t, (l) => l.cpuPeriod, 100_000)}`);
+    add('cpu.stat', (t) => this.cpuStat(t));
+    add('cpu.weight', (t) => limit(t, (l) => sharesToWeight(l.cpuShares), 100));
     add('cpuset.cpus', () => '');
     add('cpuset.cpus.effective', () => cpus);
     add('cpuset.mems', () => '');
     add('cpuset.mems.effective', () => 0);
     add('io.stat', () => '');
     add('memory.current', used);
-    add('memory.events', () => 'low 0\nhigh 0\nmax 0\noom 0\noom_kill 0\noom_group_kill 0');
+    add('memory.events', (t) => {
+      const hits = figure(t, (f) => f.limitHits());
+      const kills = figure(t, (f) => f.oomKills());
+      return `low 0\nhigh 0\nmax ${hits}\noom ${kills}\noom_kill ${kills}\noom_group_kill 0`;
+    });
     add('memory.high', () => 'max');
     add('memory.low', () => 0);
-    add('memory.max', () => 'max');
+    add('memory.max', (t) => limit(t, (l) => l.memory, 'max'));
+    add('memory.peak', (t) =>
+      Math.max(
+        used(t),
+        figure(t, (f) => f.memoryPeak()),
+      ),
+    );
     add('memory.min', () => 0);
     add('memory.stat', () => this.memoryStat());
     add('memory.swap.current', () => 0);
-    add('memory.swap.max', () => 'max');
+    add('memory.swap.max', (t) => {
+      const swap = limit(t, (l) => l.memorySwap, 'max');
+      return typeof swap === 'string' ? swap : swap - Number(limit(t, (l) => l.memory, 0));
+    });
     add('pids.current', () => this.env.kernel.pidNs.groups().reduce((n, g) => n + g.tasks.size, 0));
-    add('pids.max', () => 'max');
+    add('pids.max', (t) => boxOf(t)?.tasksMax ?? 'max');
   }
 
   private processes(t: Task): string {
@@ -97,12 +118,13 @@ export class CgroupSuperBlock extends KernfsSuperBlock {
     return text.length;
   }
 
-  private cpuStat(): string {
+  private cpuStat(t: Task): string {
     const { utimeNs: user, stimeNs: system } = sandboxUsage(this.env);
     const us = (ns: number): number => Math.floor(ns / 1000);
     return (
       `usage_usec ${us(user + system)}\nuser_usec ${us(user)}\nsystem_usec ${us(system)}\n` +
-      'nr_periods 0\nnr_throttled 0\nthrottled_usec 0'
+      `nr_periods ${figure(t, (f) => f.periods())}\nnr_throttled ${figure(t, (f) => f.throttledPeriods())}\n` +
+      `throttled_usec ${us(figure(t, (f) => f.throttledNs()))}`
     );
   }
 
@@ -115,6 +137,19 @@ export class CgroupSuperBlock extends KernfsSuperBlock {
       'pgfault 0\npgmajfault 0'
     );
   }
+}
+
+const boxOf = (t: Task): Container | null => t.group.container;
+
+/** 0 where the host does not say. */
+function figure(t: Task, read: (f: GroupFigures) => number): number {
+  const figures = boxOf(t)?.figures ?? null;
+  return figures === null ? 0 : Math.max(0, read(figures));
+}
+
+/** Shares 2…262144 of version 1 as weight 1…10000; 0 stays. */
+function sharesToWeight(shares: number): number {
+  return shares === 0 ? 0 : 1 + Math.floor(((shares - 2) * 9999) / 262_142);
 }
 
 export function registerCgroup(env: ProcEnv): void {

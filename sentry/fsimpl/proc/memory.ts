@@ -27,7 +27,7 @@ export interface MemoryFigures {
 }
 
 export function memoryFigures(env: ProcEnv): MemoryFigures {
-  const totalKb = Math.floor(env.host.memTotal / KIB);
+  const totalKb = Math.floor(env.kernel.memTotal / KIB);
   const anonKb = Math.min(totalKb, Math.floor(usedBytes(env) / KIB));
   const sharedKb = Math.min(totalKb - anonKb, Math.floor((env.sharedBytes?.() ?? 0) / KIB));
   return { totalKb, freeKb: totalKb - anonKb - sharedKb, anonKb, sharedKb };

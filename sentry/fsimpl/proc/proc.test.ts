@@ -27,6 +27,7 @@ import { ProcSuperBlock } from './super-block.ts';
 const cpuInfo = readFileSync('/proc/cpuinfo', 'latin1');
 const platform = { minAddr: 65536 } as Platform;
 const kernel = new Kernel(platform, []);
+kernel.memTotal = 512 * 1024 * 1024;
 const proc = new ProcSuperBlock(
   { kernel, host: { cpuInfo, cpus: [0], memTotal: 512 * 1024 * 1024 } },
   kernel.pidNs,
