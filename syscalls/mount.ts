@@ -17,6 +17,7 @@ import {
   makeMount,
   moveMount,
   pivotRoot,
+  setPropagation,
   subtree,
 } from '../sentry/vfs/mount-namespace.ts';
 import { treeChanged } from '../sentry/vfs/walk-cache.ts';
@@ -103,7 +104,7 @@ function bind(t: Task, sourceAddr: number, at: Path, f: number): SysResult {
   const r = walkAt(t, AT_FDCWD, sourceAddr, LOOKUP_FOLLOW);
   if (r !== 0) return r;
   const from = nd.path();
-  if (!isOurs(t, from.mount) || !isOurs(t, at.mount)) return -EINVAL;
+  if (!isOurs(t, from.mount) || !isOurs(t, at.mount) || from.mount.unbindable) return -EINVAL;
   return attach(cloneTree(from, (f & MS_REC) !== 0), at);
 }
 
@@ -121,11 +122,13 @@ function giveUp(m: Mount): void {
   m.release();
 }
 
-/** Shared, slave, private, unbindable: accepted for mount roots; nothing is propagated, as every mount has no peers. */
+/** do_change_type(): with MS_REC for everything below as well. */
 function changePropagation(t: Task, at: Path, f: number): SysResult {
   const kind = f & PROPAGATION;
   if ((kind & (kind - 1)) !== 0 || (f & ~(PROPAGATION | MS_REC | M.MS_SILENT)) !== 0) return -EINVAL;
-  return at.dentry !== at.mount.root || !isOurs(t, at.mount) ? -EINVAL : 0;
+  if (at.dentry !== at.mount.root || !isOurs(t, at.mount)) return -EINVAL;
+  setPropagation(at.mount, f);
+  return 0;
 }
 
 function move(t: Task, sourceAddr: number, at: Path): SysResult {
@@ -217,7 +220,7 @@ export const mountRows: SyscallRow[] = [
     fn: sysMount,
     args: [str, path, str, flagNames, ptr],
     support: 'partial',
-    note: 'no mount propagation; types as in /proc/filesystems',
+    note: 'types as in /proc/filesystems',
   },
   {
     nr: 166,

@@ -1,10 +1,18 @@
-/**
- * Mount namespaces and the operations on their trees (fs/namespace.c). Propagation types are recorded as private: a
- * sandbox has no peer outside itself, and inside it shared subtrees are not propagated.
- */
-import { EBUSY, EINVAL, ELOOP } from '../abi/errno.ts';
+/** Mount namespaces and the operations on their trees (fs/namespace.c). */
+import { EBUSY, EINVAL, ELOOP, ENOSPC } from '../abi/errno.ts';
 import { Dentry, type Path } from './dentry.ts';
-import { Mount } from './mount.ts';
+import { Mount, MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE } from './mount.ts';
+import {
+  applyReceiver,
+  copyPropagation,
+  makePrivate,
+  makeShared,
+  makeSlave,
+  makeUnbindable,
+  propagatedChildren,
+  type Receiver,
+  receivers,
+} from './propagation.ts';
 import type { SuperBlock } from './super-block.ts';
 
 /** fs.mount-max is 100000 in Linux; a hostile guest must not fill the heap. */
@@ -25,9 +33,7 @@ export class MountNamespace {
 
   /** Every mount, parents before children. */
   mounts(): Mount[] {
-    const all: Mount[] = [this.root];
-    for (let i = 0; i < all.length; i++) all.push(...all[i]!.children);
-    return all;
+    return subtree(this.root);
   }
 
   /** Copy for CLONE_NEWNS, and what each old mount became (fs_struct of the caller moves along). */
@@ -47,8 +53,11 @@ export class MountNamespace {
   }
 }
 
+/** clone_mnt(): the copy is a peer of a shared original. */
 function copyMount(m: Mount, root: Dentry): Mount {
-  return new Mount(m.sb, root, m.flags, m.source);
+  const copy = new Mount(m.sb, root, m.flags, m.source);
+  copyPropagation(m, copy);
+  return copy;
 }
 
 /** The root dentry of a file system, made at first use. */
@@ -61,46 +70,107 @@ export function makeMount(sb: SuperBlock, flags: number, source: string): Mount 
   return new Mount(sb, rootDentry(sb), flags, source);
 }
 
-/** Mounts `m` on the top of `at`: 0 or −errno. The caller checked types and privilege. */
+/**
+ * Mounts the detached tree `m` on the top of `at` and on the same place of every mount that receives from it
+ * (attach_recursive_mnt): 0 or −errno. The caller checked types and privilege.
+ */
 export function attachMount(m: Mount, at: Path): number {
   const ns = at.mount.ns;
   if (ns === null) return -EINVAL;
-  const all = subtree(m);
-  if (ns.count + all.length > MOUNT_MAX) return -EBUSY;
   let mount = at.mount;
   let dentry = at.dentry;
   for (let next = mount.mountOn(dentry); next !== null; next = mount.mountOn(dentry)) {
     mount = next;
     dentry = next.root;
   }
-  m.attach(mount, dentry, ns);
-  for (const c of all) c.ns = ns;
-  ns.count += all.length;
-  ns.event++;
+  const all = subtree(m);
+  const targets = receivers(mount, dentry);
+  if (!hasRoom(ns, all.length, targets)) return -ENOSPC;
+  if (mount.group !== null) for (const c of all) makeShared(c);
+  const copies: Mount[] = [];
+  for (const t of targets) copies.push(copyFor(t, t.copyOf < 0 ? m : copies[t.copyOf]!));
+  hang(m, mount, dentry, ns);
+  targets.forEach((t, i) => tuck(copies[i]!, t.mount, dentry));
   return 0;
 }
 
-/** A mount and everything below it, parents first. */
+/** Every namespace may hold MOUNT_MAX mounts. */
+function hasRoom(ns: MountNamespace, size: number, targets: readonly Receiver[]): boolean {
+  const more = new Map<MountNamespace, number>([[ns, size]]);
+  for (const t of targets) if (t.mount.ns !== null) more.set(t.mount.ns, (more.get(t.mount.ns) ?? 0) + size);
+  for (const [n, count] of more) if (n.count + count > MOUNT_MAX) return false;
+  return true;
+}
+
+/** The copy of a tree that a receiver gets. */
+function copyFor(t: Receiver, original: Mount): Mount {
+  return copyTree(original, original.root, (m, root) => {
+    const copy = new Mount(m.sb, root, m.flags, m.source);
+    applyReceiver(t.how, m, copy);
+    return copy;
+  });
+}
+
+function hang(m: Mount, parent: Mount, d: Dentry, ns: MountNamespace | null): void {
+  m.attach(parent, d, ns);
+  const all = subtree(m);
+  for (const c of all) c.ns = ns;
+  if (ns === null) return;
+  ns.count += all.length;
+  ns.event++;
+}
+
+/** A propagated mount goes below what is mounted on its place already. */
+function tuck(m: Mount, parent: Mount, d: Dentry): void {
+  const above = parent.mountOn(d);
+  hang(m, parent, d, parent.ns);
+  if (above === null) return;
+  const ns = above.ns;
+  above.detach();
+  above.attach(m, m.root, ns);
+}
+
+/** A mount and everything below it in Linux's order (next_mnt): each followed by what is below it. */
 export function subtree(m: Mount): Mount[] {
-  const all = [m];
-  for (let i = 0; i < all.length; i++) all.push(...all[i]!.children);
+  const all: Mount[] = [];
+  const stack = [m];
+  for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
+    all.push(next);
+    for (let i = next.children.length - 1; i >= 0; i--) stack.push(next.children[i]!);
+  }
   return all;
 }
 
 /** Bind: a detached copy of what is seen at `from`, with the mounts below it if `recursive`. */
 export function cloneTree(from: Path, recursive: boolean): Mount {
-  const top = copyMount(from.mount, from.dentry);
-  if (!recursive) return top;
-  const map = new Map<Mount, Mount>([[from.mount, top]]);
-  for (const m of subtree(from.mount)) {
+  if (!recursive) return copyMount(from.mount, from.dentry);
+  return copyTree(from.mount, from.dentry, copyMount);
+}
+
+/** copy_tree(): copies `from` seen from `root` and what is mounted below, without what is unbindable. */
+function copyTree(from: Mount, root: Dentry, copyOne: (m: Mount, root: Dentry) => Mount): Mount {
+  const top = copyOne(from, root);
+  const map = new Map<Mount, Mount>([[from, top]]);
+  for (const m of subtree(from)) {
     const parent = map.get(m.parent!);
-    if (m === from.mount || parent === undefined) continue;
-    if (m.parent === from.mount && !isBelow(m.mountpoint!, from.dentry)) continue;
-    const copy = copyMount(m, m.root);
+    if (m === from || parent === undefined || m.unbindable) continue;
+    if (m.parent === from && !isBelow(m.mountpoint!, root)) continue;
+    const copy = copyOne(m, m.root);
     copy.attach(parent, m.mountpoint!, null);
     map.set(m, copy);
   }
   return top;
+}
+
+/** Changes the propagation of a mount, with MS_REC of all below it too. `kind` has exactly one of the four MS_* flags. */
+export function setPropagation(m: Mount, kind: number): void {
+  for (const c of (kind & MS_REC) !== 0 ? subtree(m) : [m]) {
+    if ((kind & MS_SHARED) !== 0) makeShared(c);
+    else if ((kind & MS_SLAVE) !== 0) makeSlave(c);
+    else if ((kind & MS_PRIVATE) !== 0) makePrivate(c);
+    else makeUnbindable(c);
+  }
+  if (m.ns !== null) m.ns.event++;
 }
 
 /** True if `d` is `top` or lies below it in the same file system. */
@@ -129,35 +199,71 @@ function isBusy(m: Mount): boolean {
 
 /** umount(2): `lazy` (MNT_DETACH) takes the whole tree off at once. 0 or −errno. */
 export function detachMount(m: Mount, lazy: boolean): number {
-  const ns = m.ns;
-  if (ns === null || m.parent === null) return -EINVAL;
-  if (!lazy && isBusy(m)) return -EBUSY;
+  if (m.ns === null || m.parent === null) return -EINVAL;
+  if (!lazy) {
+    if (isBusy(m)) return -EBUSY;
+    for (const c of propagatedChildren(m.parent, m.mountpoint!)) {
+      if (c.children.length === 0 && c.refs > 0) return -EBUSY;
+    }
+  }
   const all = subtree(m);
   for (let i = all.length - 1; i >= 0; i--) {
     const c = all[i]!;
-    c.detach();
-    c.release();
-    ns.count--;
+    // Receivers lose it too, unless more is mounted below theirs.
+    const others = propagatedChildren(c.parent!, c.mountpoint!);
+    takeOff(c);
+    for (const o of others) if (!all.includes(o)) takeOffReceived(o);
   }
-  ns.event++;
   return 0;
+}
+
+/** What is mounted right on top of it takes its place. */
+function takeOffReceived(m: Mount): void {
+  const [topper] = m.children;
+  if (m.children.length > 1 || (topper !== undefined && topper.mountpoint !== m.root)) return;
+  const { parent, mountpoint, ns } = m;
+  mountpoint!.hold();
+  topper?.detach();
+  takeOff(m);
+  topper?.attach(parent!, mountpoint!, ns);
+  mountpoint!.put();
+}
+
+function takeOff(m: Mount): void {
+  const ns = m.ns;
+  m.detach();
+  m.release();
+  if (ns === null) return;
+  ns.count--;
+  ns.event++;
 }
 
 /** MS_MOVE. 0 or −errno. */
 export function moveMount(m: Mount, to: Path): number {
   const ns = m.ns;
   if (ns === null || m.parent === null) return -EINVAL;
+  // Where a shared mount hangs, others would have to lose it.
+  if (m.parent.group !== null) return -EINVAL;
+  if (to.mount.group !== null && subtree(m).some((c) => c.unbindable)) return -EINVAL;
   for (let p: Mount | null = to.mount; p !== null; p = p.parent) if (p === m) return -ELOOP;
+  const { parent, mountpoint } = m;
   const all = subtree(m);
+  mountpoint!.hold();
   m.detach();
   ns.count -= all.length;
-  return attachMount(m, to);
+  const r = attachMount(m, to);
+  if (r !== 0) hang(m, parent, mountpoint!, ns);
+  mountpoint!.put();
+  return r;
 }
 
 /** pivot_root(2): `next` takes the place of `old`, which goes to `putOld`, a place in the new tree. 0 or −errno. */
 export function pivotRoot(old: Mount, next: Mount, putOld: Path): number {
   const ns = old.ns;
   if (ns === null || next.parent === null) return -EINVAL;
+  if (putOld.mount.group !== null || next.parent.group !== null || (old.parent?.group ?? null) !== null) {
+    return -EINVAL;
+  }
   const parent = old.parent;
   const place = old.mountpoint;
   next.detach();

@@ -1,6 +1,7 @@
 /** Mount: a super block's tree hung on a dentry of another (fs/mount.h). Mounts of one namespace form a tree. */
 import type { Dentry } from './dentry.ts';
 import type { MountNamespace } from './mount-namespace.ts';
+import { makePrivate, type PeerGroup } from './propagation.ts';
 import type { SuperBlock } from './super-block.ts';
 import { treeChanged } from './walk-cache.ts';
 
@@ -10,6 +11,8 @@ export const MS_NODEV = 4;
 export const MS_NOEXEC = 8;
 export const MS_SYNCHRONOUS = 16;
 export const MS_REMOUNT = 32;
+export const MS_MANDLOCK = 64;
+export const MS_DIRSYNC = 128;
 export const MS_NOSYMFOLLOW = 256;
 export const MS_NOATIME = 1024;
 export const MS_NODIRATIME = 2048;
@@ -22,7 +25,9 @@ export const MS_PRIVATE = 1 << 18;
 export const MS_SLAVE = 1 << 19;
 export const MS_SHARED = 1 << 20;
 export const MS_RELATIME = 1 << 21;
+export const MS_I_VERSION = 1 << 23;
 export const MS_STRICTATIME = 1 << 24;
+export const MS_LAZYTIME = 1 << 25;
 
 export class Mount {
   readonly id: number;
@@ -41,6 +46,12 @@ export class Mount {
   refs = 0;
   /** The mount namespace it belongs to; null while detached. */
   ns: MountNamespace | null = null;
+  /** Its peers if it is shared. */
+  group: PeerGroup | null = null;
+  /** The group it receives from if it is a slave. */
+  master: PeerGroup | null = null;
+  /** Private, and bind mounts of it are refused. */
+  unbindable = false;
 
   private static nextId = 1;
 
@@ -87,6 +98,7 @@ export class Mount {
 
   /** The mount is gone for good; what still uses it (after MNT_DETACH) keeps the file system until it lets go. */
   release(): void {
+    makePrivate(this);
     this.doomed = true;
     if (this.refs === 0) this.free();
   }

@@ -16,6 +16,7 @@ import {
   type Mount,
 } from '../../vfs/mount.ts';
 import type { MountNamespace } from '../../vfs/mount-namespace.ts';
+import { propagationFields } from '../../vfs/propagation.ts';
 import { isReachable, nameInFileSystem, pathName } from '../../vfs/path-name.ts';
 import { KernfsFileDescription, type KernfsFile } from '../kernfs/file.ts';
 import { PidFile } from './nodes.ts';
@@ -53,8 +54,10 @@ function superOptions(m: Mount): string {
   return all.startsWith('rw') || all.startsWith('ro') ? all.slice(2) : `,${all}`;
 }
 
+/** In the order in which they were mounted. */
 function reachableMounts(ns: MountNamespace, root: Path): Mount[] {
-  return ns.mounts().filter((m) => isReachable({ mount: m, dentry: m.root }, root));
+  const all = ns.mounts().filter((m) => isReachable({ mount: m, dentry: m.root }, root));
+  return all.sort((a, b) => a.id - b.id);
 }
 
 /** Where the mount is seen: the root's own mount is "/". */
@@ -82,7 +85,7 @@ function mountInfoText(mounts: readonly Mount[], root: Path): string {
     const parent = m.parent === null ? 1 : m.parent.id;
     const source = m.source === '' ? 'none' : m.source;
     text +=
-      `${m.id} ${parent} 0:${m.sb.dev} ${place} ${mountPoint(m, root)} ${mountOptions(m)} - ` +
+      `${m.id} ${parent} 0:${m.sb.dev} ${place} ${mountPoint(m, root)} ${mountOptions(m)}${propagationFields(m)} - ` +
       `${m.sb.fsType} ${mangle(source)} ${m.sb.options()}\n`;
   }
   return text;
