@@ -1,3 +1,5 @@
+import { errnoName } from '../sentry/abi/errno.ts';
+
 /** A failure inside the sandbox that the user can understand; `exitCode` as a shell's or runc's. */
 export class BootError extends Error {
   override name = 'BootError';
@@ -7,4 +9,17 @@ export class BootError extends Error {
     super(message);
     this.exitCode = exitCode;
   }
+}
+
+/** A mount, mount point or device of the configuration that cannot be had. */
+export class MountError extends BootError {
+  constructor(message: string) {
+    super(message, 125);
+  }
+}
+
+/** The result, or a MountError saying what failed with which −errno. */
+export function check<T>(result: T | number, what: string): T {
+  if (typeof result === 'number') throw new MountError(`${what}: ${errnoName(-result)}`);
+  return result;
 }

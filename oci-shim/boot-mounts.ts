@@ -1,8 +1,10 @@
-/** The container's mount tree: root from the gofer (with an overlay in memory or written through), then the other mounts. */
-import { errnoName } from '../sentry/abi/errno.ts';
-import { S_IFDIR, S_IFREG } from '../sentry/abi/stat.ts';
+/**
+ * The container's mount tree: root from the gofer (with an overlay in memory or written through), then the other mounts in
+ * the order in which they are listed, with what runc does around them (libcontainer/rootfs_linux.go).
+ */
+import { ENOENT, ENOTDIR, errnoName } from '../sentry/abi/errno.ts';
+import { S_IFREG } from '../sentry/abi/stat.ts';
 import type { Credentials } from '../sentry/auth/credentials.ts';
-import { populateDev } from '../sentry/fsimpl/dev/populate.ts';
 import { GoferSuperBlock } from '../sentry/fsimpl/goferfs/super-block.ts';
 import { OverlaySuperBlock } from '../sentry/fsimpl/overlay/super-block.ts';
 import { defaultTmpfsSize, TmpfsSuperBlock } from '../sentry/fsimpl/tmpfs/super-block.ts';
@@ -10,38 +12,25 @@ import type { IpcNamespace } from '../sentry/kernel/namespaces.ts';
 import type { PidNamespace } from '../sentry/kernel/pid-namespace.ts';
 import type { GoferClient } from '../sentry/gofer-api/gofer-api.ts';
 import type { CallContext } from '../sentry/vfs/call-context.ts';
-import { FsContext } from '../sentry/vfs/call-context.ts';
 import type { Path } from '../sentry/vfs/dentry.ts';
 import { fileSystemType } from '../sentry/vfs/fs-types.ts';
-import { attachMount, cloneTree, makeMount, MountNamespace } from '../sentry/vfs/mount-namespace.ts';
-import { MS_RDONLY, type Mount } from '../sentry/vfs/mount.ts';
-import { vfsMkdir, vfsMknod } from '../sentry/vfs/namei.ts';
+import {
+  attachMount,
+  cloneTree,
+  makeMount,
+  MountNamespace,
+  setPropagation,
+  subtree,
+} from '../sentry/vfs/mount-namespace.ts';
+import { mountFlags, MS_RDONLY, MS_REMOUNT, type Mount } from '../sentry/vfs/mount.ts';
+import { vfsMknod } from '../sentry/vfs/namei.ts';
 import type { SuperBlock } from '../sentry/vfs/super-block.ts';
 import { LOOKUP_FOLLOW, nd, walk } from '../sentry/vfs/walk.ts';
+import { copyUpTree } from './boot-copy-up.ts';
+import { addDevices, populateContainerDev } from './boot-devices.ts';
+import { check, MountError } from './boot-error.ts';
+import { kernelContext, latin1, makeDirectories } from './boot-paths.ts';
 import type { MountConfig, SandboxConfig } from './sandbox-config.ts';
-
-const latin1 = (s: string): string => Buffer.from(s, 'utf8').toString('latin1');
-
-/** Who mounts: the kernel itself, with every right, for the container's namespaces (file systems ask the task for them). */
-function kernelContext({ creds, pidNs, ipc }: MountEnv, root: Path): CallContext {
-  const own = creds.clone();
-  own.fsuid = 0;
-  own.fsgid = 0;
-  own.effective = own.bounding.or(own.permitted);
-  const t: CallContext & { pidNs: PidNamespace; ns: { ipc: IpcNamespace } } = {
-    pidNs,
-    ns: { ipc },
-    creds: own,
-    // Nothing here reads guest memory.
-    mem: null as never,
-    fs: new FsContext(root, root, 0),
-    tgid: 0,
-    fileSizeLimit: Infinity,
-    nowSec: 0,
-    nowNsec: 0,
-  };
-  return t;
-}
 
 export interface MountEnv {
   readonly config: SandboxConfig;
@@ -55,22 +44,40 @@ export interface MountEnv {
 
 export function mountAll(env: MountEnv): MountNamespace {
   const { config, gofer } = env;
-  const rootSb = makeRoot(config, gofer);
-  const flags = config.root.readOnly ? MS_RDONLY : 0;
-  // Mount points that are missing are made before the root becomes read-only.
-  const root = makeMount(rootSb, 0, config.root.overlay === 'memory' ? 'overlay' : 'rootfs');
+  const root = makeMount(
+    makeRoot(config, gofer),
+    mountFlags(0),
+    config.root.overlay === 'memory' ? 'overlay' : 'rootfs',
+  );
   const ns = new MountNamespace(root);
   const t = kernelContext(env, { mount: root, dentry: root.root });
-  for (const m of config.mounts) mountOne(t, m, env);
-  for (const path of config.readonlyPaths) remountReadOnly(t, path);
-  root.flags |= flags;
+  // Read-only from the end on: until then mount points and devices are made.
+  const later: Mount[] = [];
+  const mounts = config.mounts.some((m) => m.destination === '/dev')
+    ? config.mounts
+    : [DEFAULT_DEV, ...config.mounts];
+  for (const m of mounts) mountOne(t, m, env, later);
+  addDevices(t, config);
+  makeDirectories(t, latin1(config.process.cwd));
+  if (config.linux !== null && config.linux.rootfsPropagation !== 0) {
+    setPropagation(root, config.linux.rootfsPropagation);
+  }
+  for (const m of later) m.flags |= MS_RDONLY;
+  if (config.root.readOnly) root.flags |= MS_RDONLY;
+  for (const path of config.readonlyPaths) makeReadOnly(t, path);
+  for (const path of config.maskedPaths) mask(t, path);
   return ns;
 }
 
-function check<T>(result: T | number, what: string): T {
-  if (typeof result === 'number') throw new Error(`${what}: ${errnoName(-result)}`);
-  return result;
-}
+/** "Default Devices" must be there even if nothing is to be mounted on /dev. */
+const DEFAULT_DEV: MountConfig = {
+  destination: '/dev',
+  type: 'devtmpfs',
+  exportIndex: -1,
+  source: 'tmpfs',
+  flags: 0,
+  data: 'mode=755,size=65536k',
+};
 
 function makeRoot(config: SandboxConfig, gofer: GoferClient): SuperBlock {
   const layers = config.root.layers.map((index) =>
@@ -86,61 +93,102 @@ function makeRoot(config: SandboxConfig, gofer: GoferClient): SuperBlock {
   );
 }
 
-function mountOne(t: CallContext, m: MountConfig, env: MountEnv): void {
+function mountOne(t: CallContext, m: MountConfig, env: MountEnv, later: Mount[]): void {
+  const mount = (m.flags & MS_REMOUNT) !== 0 ? remount(t, m) : mountNew(t, m, env);
+  const recursive = m.recursive ?? { set: 0, clear: 0 };
+  if ((recursive.set | recursive.clear) !== 0) {
+    for (const c of subtree(mount)) c.flags = mountFlags((c.flags & ~recursive.clear) | recursive.set);
+  }
+  for (const kind of m.propagation ?? []) setPropagation(mount, kind);
+  // Mounts below it have yet to find their places.
+  if ((mount.flags & MS_RDONLY) !== 0 && (m.type === 'tmpfs' || m.destination === '/dev')) {
+    mount.flags &= ~MS_RDONLY;
+    later.push(mount);
+  }
+}
+
+function mountNew(t: CallContext, m: MountConfig, env: MountEnv): Mount {
   const sb = makeSuperBlock(t, m, env);
   const at = mountPoint(t, latin1(m.destination), !sb.root.isDir);
-  const mount: Mount = makeMount(sb, m.flags, latin1(m.source));
-  const r = attachMount(mount, at);
-  if (r !== 0) throw new Error(`cannot mount ${m.type} on ${m.destination}: ${errnoName(-r)}`);
+  if (m.copyUp === true) {
+    check(copyUpTree(t, at, sb as TmpfsSuperBlock), `tmpcopyup: failed to copy ${m.destination}`);
+  }
+  const mount = makeMount(sb, mountFlags(m.flags), latin1(m.source));
+  const r = sb.root.isDir === at.dentry.inode!.isDir ? attachMount(mount, at) : -ENOTDIR;
+  if (r !== 0) {
+    throw new MountError(
+      `error mounting "${m.source}" to rootfs at "${m.destination}": ${m.type}: ${errnoName(-r)}`,
+    );
+  }
+  return mount;
+}
+
+/** `remount`: other flags, and for file systems other than binds other limits. */
+function remount(t: CallContext, m: MountConfig): Mount {
+  const r = walk(t, t.fs.root, latin1(m.destination), LOOKUP_FOLLOW);
+  const what = `error remounting "${m.destination}"`;
+  if (r !== 0) throw new MountError(`${what}: ${errnoName(-r)}`);
+  const { mount, dentry } = nd;
+  if (dentry !== mount.root) throw new MountError(`${what}: nothing is mounted there`);
+  if (m.type !== 'bind') check(mount.sb.reconfigure(m.data) || null, what);
+  mount.flags = mountFlags(m.flags & ~MS_REMOUNT);
+  return mount;
 }
 
 function makeSuperBlock(t: CallContext, m: MountConfig, env: MountEnv): SuperBlock {
   const { config, gofer } = env;
   if (m.type === 'bind') {
     const exclusive = config.exclusiveExports[m.exportIndex] ?? false;
-    return check(GoferSuperBlock.attach(gofer, m.exportIndex, exclusive), `cannot attach ${m.source}`);
+    const sb = check(GoferSuperBlock.attach(gofer, m.exportIndex, exclusive), `cannot attach ${m.source}`);
+    sb.rootName = m.source.startsWith('/') ? latin1(m.source) : '';
+    return sb;
   }
   const name = m.type === 'devtmpfs' ? 'tmpfs' : m.type;
+  const what = `error mounting "${m.source}" to rootfs at "${m.destination}"`;
   const type = fileSystemType(name);
-  if (type === undefined)
-    throw new Error(`mount on ${m.destination}: file system type "${name}" is not known`);
-  const sb = check(type.mount(t, m.source, m.flags, m.data), `cannot mount ${m.type} on ${m.destination}`);
-  if (m.destination === '/dev' && name === 'tmpfs') {
-    const r = populateDev(sb.root, config.process.terminal || env.hasTerminal ? config.process.uid : -1);
-    if (r !== 0) throw new Error(`cannot fill /dev: ${errnoName(-r)}`);
-  }
+  if (type === undefined) throw new MountError(`${what}: mount ${m.type}: no such device`);
+  const sb = check(type.mount(t, m.source, m.flags, m.data), what);
+  if (m.destination === '/dev' && name === 'tmpfs') populateContainerDev(sb, config, env.hasTerminal);
   return sb;
 }
 
 /** The place to mount on; missing directories (or the file) are made, as runc does. */
 function mountPoint(t: CallContext, destination: string, isFile: boolean): Path {
-  const parts = destination.split('/').filter((p) => p !== '');
-  let prefix = '';
-  parts.forEach((part, i) => {
-    prefix += `/${part}`;
-    if (walk(t, t.fs.root, prefix, LOOKUP_FOLLOW) === 0) return;
-    const last = i === parts.length - 1;
-    const r =
-      last && isFile
-        ? vfsMknod(t, t.fs.root, prefix, S_IFREG | 0o644, 0)
-        : vfsMkdir(t, t.fs.root, prefix, S_IFDIR | 0o755);
-    if (r !== 0) throw new Error(`cannot make the mount point ${prefix}: ${errnoName(-r)}`);
-  });
+  const slash = destination.lastIndexOf('/');
+  if (isFile && walk(t, t.fs.root, destination, LOOKUP_FOLLOW) !== 0) {
+    makeDirectories(t, destination.slice(0, slash));
+    const r = vfsMknod(t, t.fs.root, destination, S_IFREG | 0o755, 0);
+    if (r !== 0) throw new MountError(`cannot make the mount point ${destination}: ${errnoName(-r)}`);
+  } else makeDirectories(t, destination);
   const r = walk(t, t.fs.root, destination, LOOKUP_FOLLOW);
-  if (r !== 0) throw new Error(`cannot find the mount point ${destination}: ${errnoName(-r)}`);
+  if (r !== 0) throw new MountError(`cannot find the mount point ${destination}: ${errnoName(-r)}`);
   return nd.path();
 }
 
-function remountReadOnly(t: CallContext, path: string): void {
-  if (walk(t, t.fs.root, latin1(path), LOOKUP_FOLLOW) !== 0) return;
+/** Binds a path and what is mounted below it on itself, read-only. Missing ones are left out. */
+function makeReadOnly(t: CallContext, path: string): void {
+  const r = walk(t, t.fs.root, latin1(path), LOOKUP_FOLLOW);
+  if (r === -ENOENT) return;
+  if (r !== 0) throw new MountError(`can't make "${path}" read-only: ${errnoName(-r)}`);
   const at = nd.path();
-  const mount = makeReadOnlyBind(at);
-  const r = attachMount(mount, at);
-  if (r !== 0) throw new Error(`cannot make ${path} read-only: ${errnoName(-r)}`);
+  const bind = cloneTree(at, true);
+  bind.flags |= MS_RDONLY;
+  check(attachMount(bind, at) || null, `can't make "${path}" read-only`);
 }
 
-function makeReadOnlyBind(at: Path): Mount {
-  const bind = cloneTree(at, false);
-  bind.flags |= MS_RDONLY;
-  return bind;
+/** Files become /dev/null, directories an empty read-only tmpfs. Missing ones are left out. */
+function mask(t: CallContext, path: string): void {
+  let r = walk(t, t.fs.root, latin1(path), LOOKUP_FOLLOW);
+  if (r === -ENOENT) return;
+  if (r !== 0) throw new MountError(`can't mask path "${path}": ${errnoName(-r)}`);
+  const at = nd.path();
+  let cover: Mount;
+  if (at.dentry.inode!.isDir)
+    cover = makeMount(new TmpfsSuperBlock({ size: 0, mode: 0o755 }), mountFlags(MS_RDONLY), 'tmpfs');
+  else {
+    r = walk(t, t.fs.root, '/dev/null', LOOKUP_FOLLOW);
+    if (r !== 0) throw new MountError(`can't mask path "${path}": /dev/null: ${errnoName(-r)}`);
+    cover = cloneTree(nd.path(), false);
+  }
+  check(attachMount(cover, at) || null, `can't mask path "${path}"`);
 }

@@ -4,6 +4,7 @@ import { registerMemDevices } from '../sentry/fsimpl/dev/mem.ts';
 import { registerDevpts } from '../sentry/fsimpl/devpts/devpts.ts';
 import type { HostFacts } from '../sentry/fsimpl/proc/env.ts';
 import { registerMqueue } from '../sentry/fsimpl/mqueue/mqueue.ts';
+import { setSysctl } from '../sentry/fsimpl/proc/sysctl.ts';
 import { registerProc } from '../sentry/fsimpl/proc/super-block.ts';
 import { registerSysfs } from '../sentry/fsimpl/sysfs/sysfs.ts';
 import { mountTmpfs, setTmpfsMemoryTotal } from '../sentry/fsimpl/tmpfs/super-block.ts';
@@ -24,6 +25,7 @@ export function registerParts(kernel: Kernel, env: { host: HostFacts }): void {
   registerDevpts();
   const proc = { kernel, host: env.host, processUsage };
   registerProc(proc);
+  kernel.setSysctl = (t, path, value) => setSysctl(proc, t, path, value);
   registerSysfs(proc);
   registerCgroup(proc);
   registerMqueue();

@@ -107,8 +107,11 @@ export function initialCredentials(p: ProcessConfig, userNs: UserNamespace): Cre
   creds.groups = [...new Set(p.additionalGids)].sort((a, b) => a - b);
   creds.bounding = CapSet.of(...p.capabilities.bounding);
   creds.inheritable = CapSet.of(...p.capabilities.inheritable);
-  creds.ambient = CapSet.of(...p.capabilities.ambient);
   creds.permitted = CapSet.of(...p.capabilities.permitted);
+  // "Neither can be raised unless it is both permitted and inheritable" - capabilities(7).
+  creds.ambient = CapSet.of(...p.capabilities.ambient)
+    .and(creds.permitted)
+    .and(creds.inheritable);
   creds.effective = CapSet.of(...p.capabilities.effective);
   return creds;
 }

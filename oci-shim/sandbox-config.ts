@@ -27,12 +27,20 @@ export interface ProcessConfig {
   oomScoreAdj: number;
   /** The process gets a new pty of the sandbox as controlling terminal (OCI process.terminal). */
   terminal: boolean;
+  /** Size of that terminal; null: unknown. */
+  consoleSize?: { rows: number; columns: number } | null;
+  /** SCHED_*, nice value and real-time priority; null: SCHED_OTHER. */
+  scheduler?: { policy: number; nice: number; priority: number } | null;
+  /** As ioprio_set(2) takes it; null: none. */
+  ioPriority?: number | null;
+  /** HOME comes from the container's /etc/passwd unless `env` has it. */
+  homeFromPasswd?: boolean;
 }
 
 export interface MountConfig {
   /** Absolute path in the guest. */
   destination: string;
-  type: 'proc' | 'sysfs' | 'tmpfs' | 'devpts' | 'mqueue' | 'devtmpfs' | 'bind' | 'cgroup';
+  type: 'proc' | 'sysfs' | 'tmpfs' | 'devpts' | 'mqueue' | 'devtmpfs' | 'bind' | 'cgroup' | 'cgroup2';
   /** Gofer export of a bind. */
   exportIndex: number;
   /** Source as /proc/mounts shows it. */
@@ -41,6 +49,12 @@ export interface MountConfig {
   flags: number;
   /** File system options that are not flags: `size=64m,mode=755`. */
   data: string;
+  /** MS_SHARED, MS_SLAVE, MS_PRIVATE, MS_UNBINDABLE, each maybe with MS_REC: applied in this order after mounting. */
+  propagation?: readonly number[];
+  /** Flags of this mount and all below it (rro, rnosuid, …). */
+  recursive?: { set: number; clear: number };
+  /** A tmpfs that starts with a copy of what it covers. */
+  copyUp?: boolean;
 }
 
 export interface RootConfig {
@@ -49,6 +63,51 @@ export interface RootConfig {
   /** memory: writes go to memory above the layers. none: the single layer is written through. */
   overlay: 'memory' | 'none';
   readOnly: boolean;
+}
+
+/** A node in the container's file system (runtime-spec config-linux.md, "Devices"). */
+export interface DeviceConfig {
+  path: string;
+  /** Type and permission bits: S_IFCHR | 0o666. */
+  mode: number;
+  major: number;
+  minor: number;
+  uid: number;
+  gid: number;
+}
+
+/** One condition of a seccomp rule on an argument; 64-bit values as [low, high] words. */
+export interface SeccompArgConfig {
+  index: number;
+  op: 'ne' | 'lt' | 'le' | 'eq' | 'ge' | 'gt' | 'masked';
+  value: [number, number];
+  /** masked: `(argument & value) == valueTwo`. */
+  valueTwo: [number, number];
+}
+
+/** A seccomp profile with names and actions resolved: what SECCOMP_RET_* values each call number gets. */
+export interface SeccompConfig {
+  defaultAction: number;
+  rules: { nr: number; action: number; args: SeccompArgConfig[] }[];
+}
+
+export interface IdMapping {
+  containerID: number;
+  hostID: number;
+  size: number;
+}
+
+/** What `linux` of config.json sets inside the sandbox. */
+export interface LinuxConfig {
+  devices: DeviceConfig[];
+  seccomp: SeccompConfig | null;
+  /** MS_SHARED, … with MS_REC; 0: private. */
+  rootfsPropagation: number;
+  /** Empty: ids are the host's. */
+  uidMappings: IdMapping[];
+  gidMappings: IdMapping[];
+  /** As personality(2) takes it. */
+  personality: number;
 }
 
 export interface SandboxConfig {
@@ -61,7 +120,10 @@ export interface SandboxConfig {
   mounts: MountConfig[];
   maskedPaths: string[];
   readonlyPaths: string[];
+  /** Names with dots, checked. */
   sysctl: Record<string, string>;
+  /** null: nothing of it is set. */
+  linux: LinuxConfig | null;
   /** Signals without a handler do nothing to the first process, as to any container's init; `do` runs it as natively. */
   initUnkillable: boolean;
   /** Most tasks at a time; 0: the kernel's default. */

@@ -8,7 +8,15 @@ import type { Task } from '../sentry/kernel/task.ts';
 import type { Path } from '../sentry/vfs/dentry.ts';
 import { fileSystemType } from '../sentry/vfs/fs-types.ts';
 import * as M from '../sentry/vfs/mount.ts';
-import { MS_BIND, MS_MOVE, MS_RDONLY, MS_REC, MS_REMOUNT, type Mount } from '../sentry/vfs/mount.ts';
+import {
+  ATIME_FLAGS,
+  mountFlags,
+  MS_BIND,
+  MS_MOVE,
+  MS_REC,
+  MS_REMOUNT,
+  type Mount,
+} from '../sentry/vfs/mount.ts';
 import {
   attachMount,
   cloneTree,
@@ -27,11 +35,6 @@ import { walkAt } from './path.ts';
 const MS_MGC_VAL = 0xc0ed0000;
 const MS_NOUSER = 1 << 31;
 const PROPAGATION = M.MS_SHARED | M.MS_PRIVATE | M.MS_SLAVE | M.MS_UNBINDABLE;
-const ATIME_FLAGS = M.MS_NOATIME | M.MS_NODIRATIME | M.MS_RELATIME | M.MS_STRICTATIME;
-/** Flags that a mount keeps; the others say what to do, or are the super block's. */
-const MOUNT_FLAGS =
-  MS_RDONLY | M.MS_NOSUID | M.MS_NODEV | M.MS_NOEXEC | M.MS_NOSYMFOLLOW | M.MS_SYNCHRONOUS | ATIME_FLAGS;
-
 /** may_mount() and check_mnt(): privileged, and in the caller's own mount namespace. */
 function mayMount(t: Task): boolean {
   return t.creds.has(CAP_SYS_ADMIN);
@@ -39,13 +42,6 @@ function mayMount(t: Task): boolean {
 
 function isOurs(t: Task, m: Mount): boolean {
   return m.ns !== null && m.ns === t.fs.root.mount.ns;
-}
-
-/** relatime unless the caller says otherwise. */
-function mountFlags(f: number): number {
-  const kept = f & MOUNT_FLAGS;
-  if ((kept & M.MS_STRICTATIME) !== 0) return kept & ~M.MS_RELATIME;
-  return (kept & M.MS_NOATIME) !== 0 ? kept & ~M.MS_RELATIME : kept | M.MS_RELATIME;
 }
 
 /** copy_mount_string(): '' for a null pointer. */

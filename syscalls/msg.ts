@@ -7,6 +7,7 @@ import {
   EIDRM,
   EINVAL,
   ENOMSG,
+  ENOSPC,
   ENOSYS,
   EPERM,
   ERESTARTNOHAND,
@@ -43,12 +44,15 @@ const tableOf = (t: Task): MsgTable => sysvTables(t.ns.ipc).msg;
 function sysMsgget(t: Task, a: SyscallArgs): SysResult {
   const key = a.int(0);
   const flags = a.int(1);
-  const create = (): MsgQueue => {
+  const table = tableOf(t);
+  const create = (): MsgQueue | number => {
+    if (table.count >= t.ns.ipc.limit('kernel/msgmni', MSGMNI)) return -ENOSPC;
     const q = new MsgQueue(key, flags, t.creds);
+    q.maxBytes = t.ns.ipc.limit('kernel/msgmnb', MSGMNB);
     q.ctime = t.nowSec;
     return q;
   };
-  return tableOf(t).get(key, flags, t.creds, create, () => 0);
+  return table.get(key, flags, t.creds, create, () => 0);
 }
 
 /** A send or receive in progress: the queue may lose its identifier meanwhile. */
@@ -61,7 +65,7 @@ function sysMsgsnd(t: Task, a: SyscallArgs): SysResult {
   let w = t.blockState as MsgWait | null;
   if (w === null) {
     const len = a.size(2);
-    if (len > MSGMAX) return -EINVAL;
+    if (len > t.ns.ipc.limit('kernel/msgmax', MSGMAX)) return -EINVAL;
     const head = Buffer.alloc(8);
     if (t.mem.copyIn(a.addr(1), head, 0, 8) !== 0) return -EFAULT;
     const typeLo = head.readUInt32LE(0);

@@ -1,5 +1,6 @@
 /** unshare, setns, uname and host names. Linux: kernel/nsproxy.c, kernel/sys.c. */
 import { EBADF, EFAULT, EINVAL, ENOSPC, EPERM } from '../sentry/abi/errno.ts';
+import { UTS_MACHINE, UTS_RELEASE, UTS_SYSNAME, UTS_VERSION } from '../sentry/abi/utsname.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CapSet, CAP_SYS_ADMIN } from '../sentry/auth/capability.ts';
 import { type Credentials, UserNamespace } from '../sentry/auth/credentials.ts';
@@ -42,11 +43,11 @@ import { scratch } from '../sentry/usermem/user-memory.ts';
 
 /** MAX_PID_NS_LEVEL and the bound of nested user namespaces. */
 const MAX_LEVEL = 32;
+// Execution domains (include/uapi/linux/personality.h) and what override_architecture() makes of them.
+const PER_MASK = 0xff;
+const PER_LINUX32 = 8;
 const UTSNAME_FIELD = 65;
 const UTSNAME_SIZE = 6 * UTSNAME_FIELD;
-/** What the sandbox says it is: an interface level, not the host's kernel. */
-export const KERNEL_RELEASE = '6.1.0-runsc-ts';
-export const KERNEL_VERSION = '#1 SMP PREEMPT_DYNAMIC';
 const NEEDS_ADMIN = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET;
 
 /** Credentials in a user namespace of the caller's own: full capabilities there (create_user_ns). */
@@ -148,9 +149,9 @@ function putField(i: number, s: string): void {
 
 function sysUname(t: Task, a: SyscallArgs): SysResult {
   scratch.bytes.fill(0, 0, UTSNAME_SIZE);
-  ['Linux', t.ns.uts.nodename, KERNEL_RELEASE, KERNEL_VERSION, 'x86_64', t.ns.uts.domainname].forEach(
-    (s, i) => putField(i, s),
-  );
+  const machine = (t.personality & PER_MASK) === PER_LINUX32 ? 'i686' : UTS_MACHINE;
+  const { nodename, domainname } = t.ns.uts;
+  [UTS_SYSNAME, nodename, UTS_RELEASE, UTS_VERSION, machine, domainname].forEach((s, i) => putField(i, s));
   return t.mem.copyOut(a.addr(0), scratch.bytes, 0, UTSNAME_SIZE);
 }
 

@@ -4,6 +4,7 @@ import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CAP_SYS_ADMIN } from '../sentry/auth/capability.ts';
 import { BPF_MAXINSNS, loadBpf } from '../sentry/kernel/bpf.ts';
 import {
+  BpfRules,
   MAX_CHAIN_INSNS,
   SECCOMP_RET_ALLOW,
   SECCOMP_RET_ERRNO,
@@ -83,7 +84,7 @@ function setFilter(t: Task, flags: number, addr: number): SysResult {
   if (t.seccomp?.strict === true) return -EINVAL;
   const program = loadBpf(bytes);
   if (program === null) return -EINVAL;
-  const filter = new SeccompFilter(program, t.seccomp, (flags & SECCOMP_FILTER_FLAG_LOG) !== 0);
+  const filter = new SeccompFilter(new BpfRules(program), t.seccomp, (flags & SECCOMP_FILTER_FLAG_LOG) !== 0);
   if (filter.depth > MAX_CHAIN_INSNS) return -ENOMEM;
   if ((flags & SECCOMP_FILTER_FLAG_TSYNC) !== 0) {
     const other = syncThreads(t, filter);

@@ -44,6 +44,11 @@ const SHMID_DS_SIZE = 112;
 
 const tableOf = (t: Task): ShmTable => sysvTables(t.ns.ipc).shm;
 
+/** kernel.shmall counts pages. */
+function allBytes(t: Task): number {
+  return Math.min(SHMALL_BYTES, t.ns.ipc.limit('kernel/shmall', Infinity) * PAGE_SIZE);
+}
+
 function sysShmget(t: Task, a: SyscallArgs): SysResult {
   const key = a.int(0);
   const bytes = a.size(1);
@@ -51,9 +56,11 @@ function sysShmget(t: Task, a: SyscallArgs): SysResult {
   const table = tableOf(t);
   const create = (): ShmSegment | number => {
     if (bytes < 1 || bytes > Number.MAX_SAFE_INTEGER) return -EINVAL;
+    if (bytes > t.ns.ipc.limit('kernel/shmmax', Infinity)) return -EINVAL;
     if ((flags & SHM_HUGETLB) !== 0) return -ENOMEM;
     const mapped = pageUp(bytes);
-    if (table.bytes + mapped > SHMALL_BYTES) return -ENOSPC;
+    if (table.bytes + mapped > allBytes(t) || table.count >= t.ns.ipc.limit('kernel/shmmni', SHMMNI))
+      return -ENOSPC;
     const name = `/SYSV${(key >>> 0).toString(16).padStart(8, '0')} (deleted)`;
     const memory = SharedMemory.create(mapped, name);
     if (typeof memory === 'number') return memory;

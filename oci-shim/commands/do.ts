@@ -121,6 +121,7 @@ async function runDo(args: string[], options: DoOptions, globals: GlobalOptions)
     maskedPaths: [],
     readonlyPaths: [],
     sysctl: {},
+    linux: null,
     initUnkillable: false,
     pidsLimit: integerOption('--pids-limit', options.pidsLimit, 1, 32768),
     limits: limitsOf(resources),

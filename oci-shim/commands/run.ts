@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import type { GlobalOptions } from '../global-options.ts';
 import { launch } from '../launch.ts';
 import { loadBundle } from '../spec/bundle.ts';
-import { warn } from '../user-error.ts';
+import { UserError, warn } from '../user-error.ts';
 
 export function runCommand(globals: () => GlobalOptions): Command {
   return new Command('run')
@@ -13,14 +13,17 @@ export function runCommand(globals: () => GlobalOptions): Command {
     .argument('<id>', 'name of the container')
     .addHelpText('after', '\nExample:\n  runsc-ts run --bundle /srv/bundle my-container')
     .action(async (id: string, options: { bundle: string; network: string }) => {
-      const { config, exports, resources, cgroupsPath } = loadBundle(
-        id,
-        options.bundle,
-        options.network,
-        globals(),
-      );
+      const bundle = loadBundle(id, options.bundle, options.network, globals());
+      for (const w of bundle.warnings) warn(w);
+      const joined = bundle.namespaces.find((n) => n.path !== null);
+      if (joined !== undefined) {
+        throw new UserError(
+          `config.json: linux.namespaces "${joined.path}": joining a namespace of type ${joined.type} is not supported by run`,
+        );
+      }
       const { makeGroups, OwnGroups } = await import('../cgroup/sandbox-groups.ts');
       const systemd = globals().systemdCgroup;
+      const { config, exports, resources, cgroupsPath } = bundle;
       const group = makeGroups({ id, cgroupsPath, systemd, resources }, warn);
       launch(config, exports, globals(), group === null ? null : new OwnGroups(group));
     });

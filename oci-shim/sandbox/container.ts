@@ -48,7 +48,8 @@ export class SandboxContainer {
   ): void {
     const init = shared ? null : { unkillable: this.config.initUnkillable };
     const { root, ns, config } = this;
-    makeProcess(this.kernel, this.box, { process: config.process, root, ns, init, ...env }, (p) => {
+    const { process, linux, sysctl } = config;
+    makeProcess(this.kernel, this.box, { process, linux, sysctl, root, ns, init, ...env }, (p) => {
       if (p instanceof Error) {
         done(p);
         return;
@@ -76,7 +77,9 @@ export class SandboxContainer {
     creds: ProcessEnv['creds'],
   ): void {
     const { root, ns } = this;
-    makeProcess(this.kernel, this.box, { process, creds, root, stdioFds, ns, init: null }, (p) => {
+    const { linux, sysctl } = this.config;
+    const env = { process, creds, root, stdioFds, ns, linux, sysctl, init: null };
+    makeProcess(this.kernel, this.box, env, (p) => {
       if (!(p instanceof Error)) {
         p.task.group.onEnd = (status) => {
           p.terminal?.release();

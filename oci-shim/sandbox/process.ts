@@ -23,7 +23,8 @@ import { LOOKUP_DIRECTORY, LOOKUP_FOLLOW, nd, walk } from '../../sentry/vfs/walk
 import { closeExec, execProgram } from '../../syscalls/exec.ts';
 import { BootError } from '../boot-error.ts';
 import { openStdio, type StdioTerminal } from '../boot-stdio.ts';
-import type { ProcessConfig } from '../sandbox-config.ts';
+import { applySysctls, environmentOf, prepareTask } from '../boot-process.ts';
+import type { LinuxConfig, ProcessConfig } from '../sandbox-config.ts';
 
 export interface ProcessEnv {
   readonly process: ProcessConfig;
@@ -32,6 +33,9 @@ export interface ProcessEnv {
   /** Donated descriptors of its standard streams; taken over. */
   readonly stdioFds: readonly number[];
   readonly ns: Namespaces;
+  readonly linux: LinuxConfig | null;
+  /** Set before the first process of a container. */
+  readonly sysctl: Record<string, string>;
   /** It becomes init of its PID namespace, and signals without a handler may do nothing to it. */
   readonly init: { readonly unkillable: boolean } | null;
 }
@@ -112,10 +116,10 @@ function makeIn(kernel: Kernel, box: Container, env: ProcessEnv, ctx: Context): 
   try {
     terminal = openStdio(t, env.stdioFds, p.terminal);
     t.group.unkillable = env.init?.unkillable ?? false;
-    t.noNewPrivs = p.noNewPrivileges;
-    t.group.oomScoreAdj = p.oomScoreAdj;
+    prepareTask(t, p, env.linux);
+    if (env.init !== null) applySysctls(t, env.sysctl);
     changeDirectory(t, p.cwd);
-    const { program, name } = findProgram(t, p);
+    const { program, name } = findProgram(t, { ...p, env: environmentOf(t, p) });
     return new OutsideProcess(t, terminal, program, name);
   } catch (e) {
     exitTask(t, SIGKILL);
@@ -186,6 +190,7 @@ function findProgram(t: Task, p: ProcessConfig): { program: Program; name: strin
   }
   const shown = JSON.stringify(name);
   const missing = errno === ENOENT;
-  const why = missing && !name.includes('/') ? 'executable file not found in $PATH' : reason(errno);
+  const where = name.includes('/') && missing ? `stat ${name}: ` : '';
+  const why = missing && !name.includes('/') ? 'executable file not found in $PATH' : where + reason(errno);
   throw new BootError(`exec: ${shown}: ${why}`, missing ? 127 : 126);
 }

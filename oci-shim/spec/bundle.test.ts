@@ -52,18 +52,10 @@ const refused: [string, (s: ReturnType<typeof good>) => unknown, RegExp][] = [
     (s) => ({ ...s, process: { ...s.process, cwd: 'x' } }),
     /process\.cwd "x": must be an absolute/,
   ],
-  ['unknown field', (s) => ({ ...s, vm: { a: 1 } }), /vm .*not supported/],
-  [
-    'unknown process field',
-    (s) => ({ ...s, process: { ...s.process, wat: 1 } }),
-    /process\.wat 1: this field/,
-  ],
+  ['another system', (s) => ({ ...s, vm: { a: 1 } }), /vm .*only Linux containers/],
+  ['a version of the future', (s) => ({ ...s, ociVersion: '2.0.0' }), /ociVersion "2.0.0": must be/],
+  ['no version', (s) => ({ ...s, ociVersion: 'invalid' }), /ociVersion "invalid": must be/],
   ['missing root', (s) => ({ ...s, root: { path: 'nope' } }), /root\.path "nope"/],
-  [
-    'bad capability',
-    (s) => ({ ...s, process: { ...s.process, capabilities: { bounding: ['CAP_X'] } } }),
-    /CAP_X/,
-  ],
   [
     'uid out of range',
     (s) => ({ ...s, process: { ...s.process, user: { uid: -1 } } }),
@@ -72,18 +64,199 @@ const refused: [string, (s: ReturnType<typeof good>) => unknown, RegExp][] = [
   [
     'bad mount type',
     (s) => ({ ...s, mounts: [{ destination: '/x', type: 'nfs' }] }),
-    /mounts\[0\]\.type "nfs"/,
+    /error mounting "nfs" to rootfs at "\/x": mount nfs: no such device/,
   ],
   [
-    'bad mount option',
-    (s) => ({ ...s, mounts: [{ destination: '/x', type: 'tmpfs', options: ['wat'] }] }),
-    /"wat"/,
+    'mounts with ids of their own',
+    (s) => ({ ...s, mounts: [{ destination: '/x', source: '/tmp', options: ['bind', 'idmap'] }] }),
+    /"idmap": mounts with ids/,
+  ],
+  [
+    'mounts inside of /proc',
+    (s) => ({ ...s, mounts: [{ destination: '/proc/self', source: '/tmp', options: ['bind'] }] }),
+    /"\/proc\/self" cannot be mounted because it is inside \/proc/,
+  ],
+  [
+    'unknown rlimit',
+    (s) => ({ ...s, process: { ...s.process, rlimits: [{ type: 'RLIMIT_WAT', soft: 1, hard: 1 }] } }),
+    /invalid rlimit type: RLIMIT_WAT/,
+  ],
+  [
+    'rlimit twice',
+    (s) => {
+      const one = { type: 'RLIMIT_NOFILE', soft: 1, hard: 1 };
+      return { ...s, process: { ...s.process, rlimits: [one, one] } };
+    },
+    /rlimits\[1\]\.type "RLIMIT_NOFILE": given twice/,
+  ],
+  [
+    'hostname of a shared UTS namespace',
+    (s) => ({ ...s, hostname: 'x', linux: { namespaces: [] } }),
+    /unable to set hostname without a private UTS namespace/,
+  ],
+  [
+    'a namespace twice',
+    (s) => ({ ...s, linux: { namespaces: [{ type: 'pid' }, { type: 'pid' }] } }),
+    /duplicated ns "pid"/,
+  ],
+  [
+    'an unknown namespace',
+    (s) => ({ ...s, linux: { namespaces: [{ type: 'net' }] } }),
+    /namespace "net" does not exist/,
+  ],
+  [
+    'a namespace of another type',
+    (s) => ({ ...s, linux: { namespaces: [{ type: 'network', path: '/proc/self/ns/mnt' }] } }),
+    /is not a namespace of type "network"/,
+  ],
+  [
+    'no namespace at all',
+    (s) => ({ ...s, linux: { namespaces: [{ type: 'network', path: '/etc/passwd' }] } }),
+    /is not a namespace/,
+  ],
+  [
+    'masked paths of a shared mount namespace',
+    (s) => ({ ...s, linux: { maskedPaths: ['/x'] } }),
+    /without a private MNT namespace/,
+  ],
+  [
+    'relative paths',
+    (s) => ({ ...s, linux: { namespaces: [{ type: 'mount' }], readonlyPaths: ['x'] } }),
+    /"x" must be an absolute path/,
+  ],
+  [
+    'sysctls that belong to the host',
+    (s) => ({ ...s, linux: { sysctl: { 'vm.swappiness': '1' } } }),
+    /sysctl "vm.swappiness" is not in a separate kernel namespace/,
+  ],
+  [
+    'sysctls of a shared namespace',
+    (s) => ({ ...s, linux: { sysctl: { 'net.ipv4.ip_forward': '1' } } }),
+    /sysctl "net.ipv4.ip_forward" not allowed in host network namespace/,
+  ],
+  [
+    'ids without a user namespace',
+    (s) => ({ ...s, linux: { uidMappings: [{ containerID: 0, hostID: 1, size: 1 }] } }),
+    /user namespace is not enabled/,
+  ],
+  [
+    'unknown propagation',
+    (s) => ({ ...s, linux: { rootfsPropagation: 'wat' } }),
+    /rootfsPropagation=wat is not supported/,
+  ],
+  [
+    'unknown seccomp action',
+    (s) => ({ ...s, linux: { seccomp: { defaultAction: 'SCMP_ACT_WAT' } } }),
+    /seccomp\.defaultAction "SCMP_ACT_WAT": this seccomp action is not known/,
+  ],
+  ['cache allocation', (s) => ({ ...s, linux: { intelRdt: { closID: 'x' } } }), /intelRdt .*not supported/],
+  [
+    'hooks without a path',
+    (s) => ({ ...s, hooks: { poststart: [{ args: ['x'] }] } }),
+    /hooks\.poststart\[0\]\.path \(missing\)/,
   ],
   ['NUL byte', (s) => ({ ...s, process: { ...s.process, args: ['a\0b'] } }), /NUL/],
 ];
 
 test.each(refused)('refused: %s', (_name, change, message) => {
   expect(() => load(change(good()))).toThrow(message);
+});
+
+const warned: [string, (s: ReturnType<typeof good>) => unknown, RegExp][] = [
+  ['unknown field', (s) => ({ ...s, wat: 1 }), /wat 1: unknown field, ignored/],
+  ['unknown process field', (s) => ({ ...s, process: { ...s.process, wat: 1 } }), /process\.wat 1: unknown/],
+  [
+    'unknown capabilities',
+    (s) => ({ ...s, process: { ...s.process, capabilities: { bounding: ['CAP_X'] } } }),
+    /ignoring unknown or unavailable capabilities: \[CAP_X\]/,
+  ],
+  [
+    'security modules',
+    (s) => ({ ...s, process: { ...s.process, apparmorProfile: 'x' } }),
+    /process\.apparmorProfile "x": security modules have no effect/,
+  ],
+];
+
+test.each(warned)('warned about: %s', (_name, change, message) => {
+  const { warnings } = load(change(good()));
+  expect(warnings).toHaveLength(1);
+  expect(warnings[0]).toMatch(message);
+});
+
+test('mount options become flags, propagation, recursive flags and data', () => {
+  const options = ['nosuid', 'ro', 'rw', 'noatime', 'rro', 'rnoexec', 'rshared', 'size=1k', 'tmpcopyup'];
+  const mounts = [{ destination: '/x/../y/', type: 'tmpfs', source: 'none', options }];
+  expect(load({ ...good(), mounts }).config.mounts).toEqual([
+    {
+      destination: '/y',
+      type: 'tmpfs',
+      exportIndex: -1,
+      source: 'none',
+      flags: 2 | 1024,
+      data: 'size=1k',
+      propagation: [(1 << 20) | 16384],
+      recursive: { set: 1 | 8, clear: 0 },
+      copyUp: true,
+    },
+  ]);
+});
+
+test('seccomp: names become numbers, unknown ones and what holds anyway are left out, newer calls are ENOSYS', () => {
+  const seccomp = {
+    defaultAction: 'SCMP_ACT_ERRNO',
+    architectures: ['SCMP_ARCH_X86_64'],
+    syscalls: [
+      { names: ['read', 'nosuchcall'], action: 'SCMP_ACT_ALLOW' },
+      { names: ['write'], action: 'SCMP_ACT_ERRNO', errnoRet: 1 },
+      {
+        names: ['clone'],
+        action: 'SCMP_ACT_ALLOW',
+        args: [{ index: 0, value: 2114060288, valueTwo: 0, op: 'SCMP_CMP_MASKED_EQ' }],
+      },
+      {
+        names: ['personality'],
+        action: 'SCMP_ACT_ALLOW',
+        args: [
+          { index: 0, value: 0, op: 'SCMP_CMP_EQ' },
+          { index: 0, value: 0xffffffff, op: 'SCMP_CMP_EQ' },
+        ],
+      },
+      { names: ['statx'], action: 'SCMP_ACT_ALLOW' },
+    ],
+  };
+  const { rules, defaultAction } = load({ ...good(), linux: { seccomp } }).config.linux!.seccomp!;
+  expect(defaultAction).toBe(0x00050001);
+  expect(rules.filter((r) => r.nr <= 332)).toEqual([
+    { nr: 0, action: 0x7fff0000, args: [] },
+    {
+      nr: 56,
+      action: 0x7fff0000,
+      args: [{ index: 0, op: 'masked', value: [2114060288, 0], valueTwo: [0, 0] }],
+    },
+    { nr: 135, action: 0x7fff0000, args: [{ index: 0, op: 'eq', value: [0, 0], valueTwo: [0, 0] }] },
+    { nr: 135, action: 0x7fff0000, args: [{ index: 0, op: 'eq', value: [0xffffffff, 0], valueTwo: [0, 0] }] },
+    { nr: 332, action: 0x7fff0000, args: [] },
+  ]);
+  const newer = rules.filter((r) => r.nr > 332);
+  expect(newer.length).toBeGreaterThan(30);
+  expect(newer.every((r) => r.action === 0x00050026)).toBe(true);
+});
+
+test('the last setting of a variable counts', () => {
+  const s = good();
+  const process = { ...s.process, env: ['A=1', 'B=2', 'A=3'] };
+  expect(load({ ...s, process }).config.process.env).toEqual(['B=2', 'A=3']);
+});
+
+test('sysctl names may have slashes and dots', () => {
+  const linux = {
+    namespaces: [{ type: 'network' }],
+    sysctl: { 'net/ipv4/conf/eth0.1/forwarding': '1', 'net.ipv4.ip_forward': '0' },
+  };
+  expect(load({ ...good(), linux }).config.sysctl).toEqual({
+    'net.ipv4.conf.eth0/1.forwarding': '1',
+    'net.ipv4.ip_forward': '0',
+  });
 });
 
 test('malformed JSON names the file', () => {

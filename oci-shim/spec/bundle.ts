@@ -1,29 +1,37 @@
 /** From an OCI bundle (config.json of the runtime-spec) to a sandbox configuration, with every field checked. */
-import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { existsSync, lstatSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { limitsOf, parseResources, type Resources } from '../cgroup/resources.ts';
 import type { GlobalOptions } from '../global-options.ts';
+import { type Hooks, hooksConfig } from '../hooks/hooks-config.ts';
 import type { Export } from '../launch.ts';
 import type { SandboxConfig } from '../sandbox-config.ts';
 import { UserError } from '../user-error.ts';
 import { Field } from './field.ts';
+import { containerPaths, hostNames, linuxConfig, sysctls } from './linux.ts';
 import { mountConfig } from './mounts.ts';
+import { namespaceConfig, type NamespaceConfig } from './namespaces.ts';
 import { processConfig } from './process.ts';
 
 export interface Bundle {
+  /** Absolute path of the bundle's directory. */
+  dir: string;
+  ociVersion: string;
   config: SandboxConfig;
   exports: Export[];
   /** `linux.resources`: for the host's groups. */
   resources: Resources;
   cgroupsPath: string;
+  hooks: Hooks;
+  annotations: Record<string, string>;
+  namespaces: NamespaceConfig[];
+  /** What the user should know: fields without effect, unknown ones. */
+  warnings: string[];
 }
 
 const ID_PATTERN = /^[\w+.-]+$/;
-
-/** `linux` fields that are honoured, or without effect inside a sandbox of one container. */
-const LINUX_FIELDS = [
-  'namespaces', 'maskedPaths', 'readonlyPaths', 'sysctl', 'resources', 'cgroupsPath', 'rootfsPropagation', 'mountLabel',
-]; // prettier-ignore
+/** Versions of the runtime-spec with which configurations of 1.0 are compatible. */
+const VERSION_PATTERN = /^1\.\d+\.\d+(?:[-+][\w.+-]+)?$/;
 
 export function loadBundle(id: string, dir: string, network: string, globals: GlobalOptions): Bundle {
   if (!ID_PATTERN.test(id))
@@ -33,11 +41,13 @@ export function loadBundle(id: string, dir: string, network: string, globals: Gl
   }
   const bundle = resolve(dir);
   const spec = Field.root(readConfig(bundle));
-  spec.string('ociVersion');
+  const ociVersion = spec.string('ociVersion');
+  if (!VERSION_PATTERN.test(ociVersion)) spec.bad('ociVersion', 'must be a version 1.x.y');
   spec.only([
-    'ociVersion', 'process', 'root', 'hostname', 'domainname', 'mounts', 'linux', 'annotations',
+    'ociVersion', 'process', 'root', 'hostname', 'domainname', 'mounts', 'linux', 'annotations', 'hooks', 'solaris',
+    'windows', 'vm', 'zos', 'freebsd',
   ]); // prettier-ignore
-
+  spec.refuse(['solaris', 'windows', 'vm', 'zos', 'freebsd'], 'only Linux containers are supported');
   const root = spec.object('root');
   root.only(['path', 'readonly']);
   const rootPath = resolve(bundle, root.string('path'));
@@ -45,31 +55,25 @@ export function loadBundle(id: string, dir: string, network: string, globals: Gl
     throw new UserError(`config.json: root.path "${root.string('path')}": ${rootPath} is not a directory`);
   }
   const linux = spec.optionalObject('linux') ?? Field.root({});
-  linux.only(LINUX_FIELDS);
-  const namespaces = linux.objects('namespaces');
-  for (const ns of namespaces) {
-    if (ns.optionalString('path')) {
-      throw new UserError(
-        `config.json: ${ns.name}.path "${ns.optionalString('path')}": joining namespaces is not supported yet`,
-      );
-    }
-  }
+  const namespaces = namespaceConfig(linux);
+  const { hostname, domainname } = hostNames(spec, namespaces);
+  const readOnly = root.boolean('readonly', false);
   // The root is the container's own: what it caches nobody else changes. Volumes are looked at anew each time.
-  const exports: Export[] = [
-    { path: realpathSync(rootPath), readOnly: root.boolean('readonly', false), exclusive: true },
-  ];
+  const rootExport: Export = { path: realpathSync(rootPath), readOnly: false, exclusive: true };
+  const exports = [rootExport];
   const resources = parseResources(linux.optionalObject('resources'));
   const config: SandboxConfig = {
     id,
     platform: globals.platform,
-    hostname: spec.optionalString('hostname') ?? id,
-    domainname: spec.optionalString('domainname') ?? '(none)',
+    hostname,
+    domainname,
     process: processConfig(spec.object('process')),
-    root: { layers: [0], overlay: 'none', readOnly: root.boolean('readonly', false) },
+    root: { layers: [0], overlay: 'none', readOnly },
     mounts: spec.objects('mounts').map((m) => mountConfig(m, bundle, exports)),
-    maskedPaths: linux.strings('maskedPaths'),
-    readonlyPaths: linux.strings('readonlyPaths'),
-    sysctl: linux.stringMap('sysctl'),
+    maskedPaths: containerPaths(linux, 'maskedPaths', namespaces),
+    readonlyPaths: containerPaths(linux, 'readonlyPaths', namespaces),
+    sysctl: sysctls(linux, namespaces),
+    linux: linuxConfig(linux, namespaces),
     initUnkillable: true,
     pidsLimit: Math.max(0, resources.pids.limit ?? 0),
     limits: limitsOf(resources),
@@ -79,8 +83,52 @@ export function loadBundle(id: string, dir: string, network: string, globals: Gl
     debugLog: globals.debugLog !== null,
     exclusiveExports: [],
   };
+  rootExport.readOnly = readOnly && !needsWrites(rootExport.path, config);
   config.exclusiveExports = exports.map((e) => e.exclusive);
-  return { config, exports, resources, cgroupsPath: linux.optionalString('cgroupsPath') ?? '' };
+  return {
+    dir: bundle,
+    ociVersion,
+    config,
+    exports,
+    resources,
+    cgroupsPath: linux.optionalString('cgroupsPath') ?? '',
+    hooks: hooksConfig(spec.optionalObject('hooks')),
+    annotations: annotations(spec),
+    namespaces,
+    warnings: [...spec.warnings, ...(linux.warnings === spec.warnings ? [] : linux.warnings)],
+  };
+}
+
+/**
+ * A read-only root is read-only for the file server too, unless mount points, devices or the working directory have to be made
+ * in it first; then the sandbox's kernel alone refuses writes. Links are not followed: what is behind one counts as missing.
+ */
+function needsWrites(rootPath: string, config: SandboxConfig): boolean {
+  const others = config.mounts.filter((m) => m.type !== 'bind').map((m) => `${m.destination}/`);
+  const places = [
+    ...config.mounts.map((m) => m.destination),
+    ...(config.linux?.devices ?? []).map((d) => d.path),
+    config.process.cwd,
+    '/dev',
+  ];
+  return places.some((p) => !others.some((o) => p.startsWith(o)) && !existsWithoutLinks(rootPath, p));
+}
+
+function existsWithoutLinks(root: string, path: string): boolean {
+  let at = root;
+  return path.split('/').every((part) => {
+    if (part === '') return true;
+    at = join(at, part);
+    const st = lstatSync(at, { throwIfNoEntry: false });
+    return st !== undefined && !st.isSymbolicLink();
+  });
+}
+
+/** "Keys MUST be strings. Keys MUST NOT be an empty string." Values may be empty. */
+function annotations(spec: Field): Record<string, string> {
+  const all = spec.stringMap('annotations');
+  if ('' in all) spec.bad('annotations', 'keys must not be empty');
+  return all;
 }
 
 function readConfig(bundle: string): unknown {

@@ -5,40 +5,56 @@ export class Field {
   /** Path of the object for messages: `process.user`. */
   readonly name: string;
   private readonly value: Record<string, unknown>;
+  /** What the user should know although nothing is wrong enough to stop; shared by all fields of a file. */
+  readonly warnings: string[];
 
-  private constructor(name: string, value: Record<string, unknown>) {
+  private constructor(name: string, value: Record<string, unknown>, warnings: string[]) {
     this.name = name;
     this.value = value;
+    this.warnings = warnings;
   }
 
   static root(value: unknown): Field {
-    return Field.of('', value);
+    return Field.of('', value, []);
   }
 
-  private static of(name: string, value: unknown): Field {
+  private static of(name: string, value: unknown, warnings: string[]): Field {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
       throw new UserError(`config.json: ${name || 'top level'} ${show(value)}: must be an object`);
     }
-    return new Field(name, value as Record<string, unknown>);
+    return new Field(name, value as Record<string, unknown>, warnings);
   }
 
   private path(key: string): string {
     return this.name === '' ? key : `${this.name}.${key}`;
   }
 
-  private bad(key: string, rule: string): never {
+  bad(key: string, rule: string): never {
     throw new UserError(`config.json: ${this.path(key)} ${show(this.value[key])}: ${rule}`);
   }
 
-  /** Refuses fields outside `keys` that are set: they would be ignored silently. */
+  warn(key: string, what: string): void {
+    this.warnings.push(`config.json: ${this.path(key)} ${show(this.value[key])}: ${what}`);
+  }
+
+  /**
+   * Names fields outside `keys` in a warning. They are no error: "Runtimes … MUST NOT generate an error if they encounter
+   * an unknown property" (runtime-spec, Extensibility).
+   */
   only(keys: readonly string[]): void {
     for (const [key, value] of Object.entries(this.value)) {
-      if (!keys.includes(key) && !isEmpty(value)) this.bad(key, 'this field is not supported');
+      if (!keys.includes(key) && !isEmpty(value)) this.warn(key, 'unknown field, ignored');
     }
   }
 
-  keys(): string[] {
-    return Object.keys(this.value);
+  /** Fields that other systems or machines have: a container that needs them must not run without. */
+  refuse(keys: readonly string[], rule: string): void {
+    for (const key of keys) if (!isEmpty(this.value[key])) this.bad(key, rule);
+  }
+
+  /** Fields that have no effect in a sandbox. */
+  ignore(keys: readonly string[], why: string): void {
+    for (const key of keys) if (!isEmpty(this.value[key])) this.warn(key, why);
   }
 
   has(key: string): boolean {
@@ -102,14 +118,23 @@ export class Field {
     });
   }
 
+  keys(): string[] {
+    return Object.keys(this.value);
+  }
+
+  /** The value as it is, for whoever checks it elsewhere. */
+  raw(key: string): unknown {
+    return this.value[key];
+  }
+
   stringMap(key: string): Record<string, string> {
     if (!this.has(key)) return {};
     const map = this.object(key);
-    return Object.fromEntries(Object.keys(map.value).map((k) => [k, map.string(k)]));
+    return Object.fromEntries(map.keys().map((k) => [k, map.optionalString(k) ?? '']));
   }
 
   object(key: string): Field {
-    return Field.of(this.path(key), this.value[key]);
+    return Field.of(this.path(key), this.value[key], this.warnings);
   }
 
   optionalObject(key: string): Field | null {
@@ -117,7 +142,7 @@ export class Field {
   }
 
   objects(key: string): Field[] {
-    return this.array(key).map((v, i) => Field.of(`${this.path(key)}[${i}]`, v));
+    return this.array(key).map((v, i) => Field.of(`${this.path(key)}[${i}]`, v, this.warnings));
   }
 }
 

@@ -94,6 +94,8 @@ export class Kernel implements PlatformEvents {
   onInitStop: ((stopped: boolean) => void) | null = null;
   /** A line for the debug log: bugs, platform deaths. */
   report: (line: string) => void = () => {};
+  /** Sets an entry of /proc/sys in the namespaces of a task: 0, −errno, null if there is none to set. The proc file system's. */
+  setSysctl: (t: Task, path: string, value: string) => number | null = () => null;
   /** For strace: a syscall starts and ends. Null when nobody listens. */
   trace: { enter(t: Task): void; exit(t: Task, result: SysResult): void } | null = null;
 

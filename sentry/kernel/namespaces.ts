@@ -23,11 +23,21 @@ export class UtsNamespace {
 export class IpcNamespace {
   readonly ino = nextIno++;
   state: unknown = null;
+  /** /proc/sys entries of the namespace that were set, by path: `kernel/msgmax`. */
+  readonly sysctls = new Map<string, string>();
+
+  /** A limit that was set, else the kernel's own. */
+  limit(name: string, missing: number): number {
+    const set = this.sysctls.get(name);
+    return set === undefined ? missing : Number(set);
+  }
 }
 
 export class NetNamespace {
   readonly ino = nextIno++;
   state: unknown = null;
+  /** /proc/sys entries of the namespace that were set, by path: `net/ipv4/ip_forward`. */
+  readonly sysctls = new Map<string, string>();
 }
 
 /** A mount namespace with its number in /proc/PID/ns. */

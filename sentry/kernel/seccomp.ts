@@ -6,6 +6,7 @@ import { ENOSYS } from '../abi/errno.ts';
 import { SIGKILL, SIGSYS } from '../abi/signal.ts';
 import { RIP } from '../arch/regs.ts';
 import { runBpf, type BpfProgram } from './bpf.ts';
+import type { SeccompRules } from './seccomp-profile.ts';
 import { sigInfoSeccomp } from './sig-info.ts';
 import { forceSignal, groupExit } from './signal-send.ts';
 import { SYS_DETACHED, type SysResult } from './syscall-table.ts';
@@ -27,30 +28,52 @@ const TABLE_SIZE = 512;
 /** nr and arch: what is known of a call without its arguments. */
 const KNOWN_WORDS = 2;
 
+// What is known of a call number in a chain: nothing yet, the same answer whatever the arguments, or to be asked each time.
 const UNKNOWN = 0;
-const ALLOWED = 1;
+const CONSTANT = 1;
 const ASK = 2;
 
 /** Total instructions of a chain (MAX_INSNS_PER_PATH), with 4 per filter for its call. */
 export const MAX_CHAIN_INSNS = 32768;
 
-/** A filter and the ones installed before it. Immutable, shared by tasks; `program` null: strict mode. */
+/** A program of a guest. */
+export class BpfRules implements SeccompRules {
+  private readonly program: BpfProgram;
+
+  constructor(program: BpfProgram) {
+    this.program = program;
+  }
+
+  get size(): number {
+    return this.program.code.length;
+  }
+
+  run(data: Uint32Array, known: number): number | null {
+    return runBpf(this.program, data, known);
+  }
+}
+
+/** A filter and the ones installed before it. Immutable, shared by tasks; `rules` null: strict mode. */
 export class SeccompFilter {
-  readonly program: BpfProgram | null;
+  readonly rules: SeccompRules | null;
   readonly prev: SeccompFilter | null;
   readonly log: boolean;
   readonly depth: number;
-  private readonly verdicts = new Uint8Array(TABLE_SIZE);
+  /** Filters of the chain. */
+  readonly count: number;
+  private readonly states = new Uint8Array(TABLE_SIZE);
+  private readonly answers = new Uint32Array(TABLE_SIZE);
 
-  constructor(program: BpfProgram | null, prev: SeccompFilter | null, log = false) {
-    this.program = program;
+  constructor(rules: SeccompRules | null, prev: SeccompFilter | null, log = false) {
+    this.rules = rules;
     this.prev = prev;
     this.log = log;
-    this.depth = (program?.code.length ?? 0) + 4 + (prev?.depth ?? 0);
+    this.depth = (rules?.size ?? 0) + 4 + (prev?.depth ?? 0);
+    this.count = (rules === null ? 0 : 1) + (prev?.count ?? 0);
   }
 
   get strict(): boolean {
-    return this.program === null;
+    return this.rules === null;
   }
 
   /** True if this filter is `other` or was installed on top of it. */
@@ -60,19 +83,31 @@ export class SeccompFilter {
     return false;
   }
 
-  /** Allowed for any arguments? */
-  alwaysAllows(nr: number): boolean {
-    if (nr < 0 || nr >= TABLE_SIZE) return false;
-    if (this.verdicts[nr] === UNKNOWN) this.verdicts[nr] = this.isConstantAllow(nr) ? ALLOWED : ASK;
-    return this.verdicts[nr] === ALLOWED;
+  /** The chain's answer for a number whatever the arguments; −1 if it depends on them. */
+  constant(nr: number): number {
+    if (nr < 0 || nr >= TABLE_SIZE) return -1;
+    if (this.states[nr] === UNKNOWN) {
+      const answer = this.findConstant(nr);
+      this.states[nr] = answer < 0 ? ASK : CONSTANT;
+      this.answers[nr] = Math.max(0, answer);
+    }
+    return this.states[nr] === CONSTANT ? this.answers[nr]! : -1;
   }
 
-  private isConstantAllow(nr: number): boolean {
-    if (this.program === null || (this.prev !== null && !this.prev.alwaysAllows(nr))) return false;
+  private findConstant(nr: number): number {
+    const below = this.prev === null ? SECCOMP_RET_ALLOW : this.prev.constant(nr);
+    if (below < 0) return -1;
+    if (this.rules === null) return strictVerdict(nr);
     data[0] = nr;
     data[1] = AUDIT_ARCH_X86_64;
-    return runBpf(this.program, data, KNOWN_WORDS) === SECCOMP_RET_ALLOW;
+    const own = this.rules.run(data, KNOWN_WORDS);
+    return own === null ? -1 : moreSevere(own >>> 0, below);
   }
+}
+
+/** Of two answers the one that counts, `newer` if they are alike (actions compare as signed: KILL_PROCESS is the lowest). */
+function moreSevere(newer: number, older: number): number {
+  return (newer & ACTION_MASK) <= (older & ACTION_MASK) ? newer : older;
 }
 
 const data = new Uint32Array(16);
@@ -87,7 +122,7 @@ function verdict(t: Task, top: SeccompFilter): number {
   data.set(t.args.words.subarray(0, 12), 4);
   let worst = SECCOMP_RET_ALLOW;
   for (let f: SeccompFilter | null = top; f !== null; f = f.prev) {
-    const r = f.program === null ? strictVerdict(t.sysno) : runBpf(f.program, data)!;
+    const r = f.rules === null ? strictVerdict(t.sysno) : f.rules.run(data, data.length)!;
     if ((r & ACTION_MASK) < (worst & ACTION_MASK)) worst = r;
   }
   return worst >>> 0;
@@ -101,8 +136,9 @@ function strictVerdict(nr: number): number {
 /** __secure_computing(): null to go on, or the result that replaces the call. */
 export function checkSeccomp(t: Task): SysResult | null {
   const top = t.seccomp!;
-  if (top.alwaysAllows(t.sysno)) return null;
-  const r = verdict(t, top);
+  const constant = top.constant(t.sysno);
+  if (constant === SECCOMP_RET_ALLOW) return null;
+  const r = constant >= 0 ? constant : verdict(t, top);
   switch ((r & ACTION_MASK) >>> 0) {
     case SECCOMP_RET_ALLOW:
     case SECCOMP_RET_LOG:

@@ -29,6 +29,18 @@ export const MS_I_VERSION = 1 << 23;
 export const MS_STRICTATIME = 1 << 24;
 export const MS_LAZYTIME = 1 << 25;
 
+export const ATIME_FLAGS = MS_NOATIME | MS_NODIRATIME | MS_RELATIME | MS_STRICTATIME;
+/** Flags that a mount keeps; the others say what to do, or are the super block's. */
+const MOUNT_FLAGS =
+  MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOSYMFOLLOW | MS_SYNCHRONOUS | ATIME_FLAGS;
+
+/** What a mount keeps of mount(2)'s flags: relatime unless the caller says otherwise (path_mount). */
+export function mountFlags(f: number): number {
+  const kept = f & MOUNT_FLAGS;
+  if ((kept & MS_STRICTATIME) !== 0) return kept & ~MS_RELATIME;
+  return (kept & MS_NOATIME) !== 0 ? kept & ~MS_RELATIME : kept | MS_RELATIME;
+}
+
 export class Mount {
   readonly id: number;
   readonly sb: SuperBlock;

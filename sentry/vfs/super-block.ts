@@ -30,6 +30,8 @@ export abstract class SuperBlock {
   readonly blockSize: number = 4096;
   /** The whole file system is read-only, whatever the mount says (SB_RDONLY). */
   readOnly = false;
+  /** Place of the root inside of what it is a part of, for mountinfo: a host directory that is bound; '' is the whole. */
+  rootName = '';
   /** Mounts of it, in all namespaces. */
   mounts = 0;
   /** The one dentry of `root`; made by rootDentry() in vfs/mount-namespace. */

@@ -10,7 +10,11 @@ const platform = platforms[0]!;
 test.each([
   [['sh', '-c', 'exit 42'], 42, ''],
   [['nosuchprogram'], 127, 'runsc-ts: exec: "nosuchprogram": executable file not found in $PATH\n'],
-  [['/nosuch/program'], 127, 'runsc-ts: exec: "/nosuch/program": no such file or directory\n'],
+  [
+    ['/nosuch/program'],
+    127,
+    'runsc-ts: exec: "/nosuch/program": stat /nosuch/program: no such file or directory\n',
+  ],
   [['/etc/passwd'], 126, 'runsc-ts: exec: "/etc/passwd": permission denied\n'],
 ])('%j ends with %i', (command, status, stderr) => {
   const r = sandbox(platform, command, { cwd: '/' });

@@ -35,8 +35,7 @@ const TTY_GID = 5;
 /** Fills `dev`; `consoleUid` ≥ 0 adds a /dev/console of that user (there is a terminal). 0 or −errno. */
 export function populateDev(dev: Inode, consoleUid: number): number {
   for (const [name, perm, major, minor] of NODES) {
-    const gid = name === 'tty' ? TTY_GID : 0;
-    const r = dev.mknod(name, S_IFCHR | perm, makedev(major, minor), 0, gid);
+    const r = dev.mknod(name, S_IFCHR | perm, makedev(major, minor), 0, 0);
     if (typeof r === 'number') return r;
   }
   if (consoleUid >= 0) {

@@ -231,11 +231,14 @@ export class MqueueSuperBlock extends KernfsSuperBlock {
     attr: { maxMessages: number; messageSize: number } | null,
   ): MqInode | number {
     const privileged = t.creds.has(CAP_SYS_RESOURCE);
-    if (this.queues >= QUEUES_MAX && !privileged) return -ENOSPC;
-    const max = attr?.maxMessages ?? MSG_MAX;
-    const size = attr?.messageSize ?? MSGSIZE_MAX;
+    const { ipc } = t.ns;
+    const msgMax = ipc.limit('fs/mqueue/msg_max', MSG_MAX);
+    const sizeMax = ipc.limit('fs/mqueue/msgsize_max', MSGSIZE_MAX);
+    if (this.queues >= ipc.limit('fs/mqueue/queues_max', QUEUES_MAX) && !privileged) return -ENOSPC;
+    const max = attr?.maxMessages ?? Math.min(msgMax, ipc.limit('fs/mqueue/msg_default', MSG_MAX));
+    const size = attr?.messageSize ?? Math.min(sizeMax, ipc.limit('fs/mqueue/msgsize_default', MSGSIZE_MAX));
     if (max <= 0 || size <= 0) return -EINVAL;
-    if (max > (privileged ? HARD_MSGMAX : MSG_MAX) || size > (privileged ? HARD_MSGSIZEMAX : MSGSIZE_MAX)) {
+    if (max > (privileged ? HARD_MSGMAX : msgMax) || size > (privileged ? HARD_MSGSIZEMAX : sizeMax)) {
       return -EINVAL;
     }
     const bytes = queueBytes(max, size);

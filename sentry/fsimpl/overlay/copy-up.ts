@@ -59,7 +59,8 @@ function makeUpper(node: OverlayInode, lower: Inode, dir: TmpfsDir | null): Tmpf
 
 const ZEROS = Buffer.alloc(IO_CHUNK);
 
-function copyData(lower: Inode, up: TmpfsRegular): number {
+/** The whole content; `up` is empty. 0 or −errno. */
+export function copyData(lower: Inode, up: TmpfsRegular): number {
   if (lower.size === 0 && lower.refresh() === 0 && lower.size === 0) return 0;
   const f = lower.open(KERNEL, NO_PATH, O_RDONLY);
   if (typeof f === 'number') return f;
@@ -86,7 +87,7 @@ function copyData(lower: Inode, up: TmpfsRegular): number {
   return r;
 }
 
-function copyXattrs(lower: Inode, up: TmpfsInode): number {
+export function copyXattrs(lower: Inode, up: TmpfsInode): number {
   const names = lower.listXattr();
   // A layer without extended attributes has nothing to copy.
   if (typeof names === 'number') return 0;

@@ -77,10 +77,16 @@ function mountsText(mounts: readonly Mount[], root: Path): string {
   return text;
 }
 
+function placeInFileSystem(m: Mount): string {
+  const name = nameInFileSystem(m.root);
+  const prefix = m.sb.rootName;
+  return prefix === '' ? name : name === '/' ? prefix : `${prefix}${name}`;
+}
+
 function mountInfoText(mounts: readonly Mount[], root: Path): string {
   let text = '';
   for (const m of mounts) {
-    const place = mangle(nameInFileSystem(m.root));
+    const place = mangle(placeInFileSystem(m));
     // The parent of the topmost mount lies outside of what the namespace shows.
     const parent = m.parent === null ? 1 : m.parent.id;
     const source = m.source === '' ? 'none' : m.source;

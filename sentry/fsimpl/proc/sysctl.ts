@@ -1,15 +1,16 @@
 /**
- * /proc/sys (Documentation/admin-guide/sysctl). Values that act here are writable; the others show what holds and are
- * read-only.
+ * /proc/sys (Documentation/admin-guide/sysctl). Values that act here are writable, and so are those of a network or IPC
+ * namespace, which the namespace remembers; the others show what holds and are read-only.
  */
 import { EINVAL, EPERM } from '../../abi/errno.ts';
 import { UTS_RELEASE, UTS_SYSNAME, UTS_VERSION } from '../../abi/utsname.ts';
-import { CAP_LAST_CAP, CAP_SYS_ADMIN } from '../../auth/capability.ts';
+import { CAP_LAST_CAP, CAP_NET_ADMIN, CAP_SYS_ADMIN } from '../../auth/capability.ts';
 import type { Task } from '../../kernel/task.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import { StaticDir } from '../kernfs/dir.ts';
 import { KernfsFile, refuseWriters } from '../kernfs/file.ts';
 import { parseBounded } from '../kernfs/parse.ts';
+import type { ProcEnv } from './env.ts';
 import type { ProcSuperBlock } from './super-block.ts';
 import { randomUuid, BOOT_ID } from './uuid.ts';
 
@@ -49,10 +50,10 @@ function integer(
   });
 }
 
-function tree(sb: ProcSuperBlock): { readonly [name: string]: Node } {
-  const kernel = sb.env.kernel;
-  const threadsMax = Math.min(65536, Math.floor(sb.env.host.memTotal / 65536));
-  const pagesTotal = Math.floor(sb.env.host.memTotal / 4096);
+function tree(env: ProcEnv): { readonly [name: string]: Node } {
+  const { kernel } = env;
+  const threadsMax = Math.min(65536, Math.floor(env.host.memTotal / 65536));
+  const pagesTotal = Math.floor(env.host.memTotal / 4096);
   return {
     abi: { vsyscall32: 1 },
     fs: {
@@ -60,9 +61,9 @@ function tree(sb: ProcSuperBlock): { readonly [name: string]: Node } {
       'aio-nr': 0,
       'dentry-state': '0\t0\t45\t0\t0\t0',
       'dir-notify-enable': 0,
-      epoll: { max_user_watches: Math.floor(sb.env.host.memTotal / 25 / 160) },
+      epoll: { max_user_watches: Math.floor(env.host.memTotal / 25 / 160) },
       'file-max': '9223372036854775807',
-      'file-nr': () => `${openFiles(sb)}\t0\t9223372036854775807`,
+      'file-nr': () => `${openFiles(env)}\t0\t9223372036854775807`,
       'inode-nr': '0\t0',
       'inode-state': '0\t0\t0\t0\t0\t0\t0',
       inotify: { max_queued_events: 16384, max_user_instances: 128, max_user_watches: 65536 },
@@ -266,17 +267,68 @@ function tree(sb: ProcSuperBlock): { readonly [name: string]: Node } {
   };
 }
 
-function openFiles(sb: ProcSuperBlock): number {
+function openFiles(env: ProcEnv): number {
   let n = 0;
-  for (const g of sb.env.kernel.allGroups()) if (!g.leader.dead) n += g.leader.fdTable.fds().length;
+  for (const g of env.kernel.allGroups()) if (!g.leader.dead) n += g.leader.fdTable.fds().length;
   return n;
 }
 
-function addNodes(sb: ProcSuperBlock, dir: StaticDir, nodes: { readonly [name: string]: Node }): void {
-  for (const [name, node] of Object.entries(nodes)) {
+/** Entries of IPC namespaces (ipc/ipc_sysctl.c, ipc/mq_sysctl.c). */
+const IPC_ENTRIES: ReadonlySet<string> = new Set([
+  'kernel/msgmax',
+  'kernel/msgmnb',
+  'kernel/msgmni',
+  'kernel/sem',
+  'kernel/shm_rmid_forced',
+  'kernel/shmall',
+  'kernel/shmmax',
+  'kernel/shmmni',
+]);
+
+/** Where a namespace keeps what was set of the entry `path`; null: the entry is not one of a namespace's. */
+function valuesOf(t: Task, path: string): Map<string, string> | null {
+  if (path.startsWith('net/')) return t.ns.net.sysctls;
+  return IPC_ENTRIES.has(path) || path.startsWith('fs/mqueue/') ? t.ns.ipc.sysctls : null;
+}
+
+/** A constant of a namespace as a variable: as many integers as the default has, or one word. */
+function remembered(path: string, initial: string | number): Variable {
+  const count = typeof initial === 'number' ? 1 : initial.split('\t').length;
+  const numeric = typeof initial === 'number' || isIntegers(initial.split('\t'));
+  return new Variable(
+    (t) => valuesOf(t, path)!.get(path) ?? initial,
+    (t, text) => {
+      const words = utsText(text)
+        .split(/[ \t]/)
+        .filter((w) => w !== '');
+      if (numeric ? words.length !== count || !isIntegers(words) : words.length > 16) return -EINVAL;
+      valuesOf(t, path)!.set(path, words.join('\t'));
+      return 0;
+    },
+  );
+}
+
+function isIntegers(words: readonly string[]): boolean {
+  return words.every((w) => Number.isInteger(Number(w)) && Math.abs(Number(w)) < 2 ** 64);
+}
+
+function isOfNamespace(path: string): boolean {
+  return path.startsWith('net/') || IPC_ENTRIES.has(path) || path.startsWith('fs/mqueue/');
+}
+
+function addNodes(
+  sb: ProcSuperBlock,
+  dir: StaticDir,
+  nodes: { readonly [name: string]: Node },
+  prefix: string,
+): void {
+  for (const [name, found] of Object.entries(nodes)) {
+    const path = prefix + name;
+    const constant = typeof found === 'number' || typeof found === 'string';
+    const node = constant && isOfNamespace(path) ? remembered(path, found) : found;
     if (node instanceof Variable) {
       const store = (t: CallContext, text: string, pos: number): number => {
-        if (!t.creds.has(CAP_SYS_ADMIN)) return -EPERM;
+        if (!mayWrite(t, path)) return -EPERM;
         // sysctl_writes_strict: writes count at position 0 only.
         if (pos !== 0) return text.length;
         const r = node.set(t as Task, text);
@@ -285,7 +337,7 @@ function addNodes(sb: ProcSuperBlock, dir: StaticDir, nodes: { readonly [name: s
       dir.add(name, new KernfsFile(sb, 0o644, (t) => `${node.get(t as Task)}\n`, { store }));
     } else if (typeof node === 'object') {
       const child = new StaticDir(sb, 0o555);
-      addNodes(sb, child, node);
+      addNodes(sb, child, node, `${path}/`);
       dir.add(name, child);
     } else {
       const get = typeof node === 'function' ? node : (): string | number => node;
@@ -294,7 +346,27 @@ function addNodes(sb: ProcSuperBlock, dir: StaticDir, nodes: { readonly [name: s
   }
 }
 
+function mayWrite(t: CallContext, path: string): boolean {
+  return t.creds.has(CAP_SYS_ADMIN) || (path.startsWith('net/') && t.creds.has(CAP_NET_ADMIN));
+}
+
 export function addSysctls(sb: ProcSuperBlock, dir: StaticDir): StaticDir {
-  addNodes(sb, dir, tree(sb));
+  addNodes(sb, dir, tree(sb.env), '');
   return dir;
+}
+
+/**
+ * Sets the entry `path` ("net/ipv4/ip_forward") in the namespaces of `t`, for a container's configuration: null if there is
+ * none that can be set, 0, or −errno.
+ */
+export function setSysctl(env: ProcEnv, t: Task, path: string, value: string): number | null {
+  let node: Node | undefined = tree(env);
+  for (const part of path.split('/')) {
+    if (typeof node !== 'object' || node instanceof Variable) return null;
+    node = Object.hasOwn(node, part) ? node[part] : undefined;
+  }
+  if (typeof node === 'number' || typeof node === 'string') {
+    return isOfNamespace(path) ? remembered(path, node).set(t, value) : null;
+  }
+  return node instanceof Variable ? node.set(t, value) : null;
 }

@@ -1,0 +1,61 @@
+/** /dev of a container: default devices, those of the configuration (runtime-spec config-linux.md, "Devices"). */
+import { makedev } from '../sentry/abi/device.ts';
+import { EEXIST, errnoName } from '../sentry/abi/errno.ts';
+import { S_IFMT, S_IFREG } from '../sentry/abi/stat.ts';
+import { populateDev } from '../sentry/fsimpl/dev/populate.ts';
+import { TmpfsSuperBlock } from '../sentry/fsimpl/tmpfs/super-block.ts';
+import type { CallContext } from '../sentry/vfs/call-context.ts';
+import { attachMount, rootDentry } from '../sentry/vfs/mount-namespace.ts';
+import { Mount, mountFlags, MS_NOEXEC, MS_NOSUID } from '../sentry/vfs/mount.ts';
+import { vfsMknod, vfsUnlink } from '../sentry/vfs/namei.ts';
+import type { SuperBlock } from '../sentry/vfs/super-block.ts';
+import { LOOKUP_FOLLOW, lookupDentry, nd, walk } from '../sentry/vfs/walk.ts';
+import { check, MountError } from './boot-error.ts';
+import { latin1, makeDirectories } from './boot-paths.ts';
+import type { DeviceConfig, SandboxConfig } from './sandbox-config.ts';
+
+/** A fresh tmpfs on /dev gets the default devices and links. */
+export function populateContainerDev(sb: SuperBlock, config: SandboxConfig, hasTerminal: boolean): void {
+  const r = populateDev(sb.root, config.process.terminal || hasTerminal ? config.process.uid : -1);
+  if (r !== 0) throw new MountError(`cannot fill /dev: ${errnoName(-r)}`);
+}
+
+/** `linux.devices`, after all mounts: they may be anywhere. */
+export function addDevices(t: CallContext, config: SandboxConfig): void {
+  // A device node on /dev/ptmx would lead out of the container's own devpts.
+  for (const d of config.linux?.devices ?? []) if (d.path !== '/dev/ptmx') addDevice(t, d);
+}
+
+function addDevice(t: CallContext, d: DeviceConfig): void {
+  const path = latin1(d.path);
+  makeDirectories(t, path.slice(0, path.lastIndexOf('/')));
+  // Default devices may be given with other rights.
+  if (walk(t, t.fs.root, path, 0) === 0 && isSameDevice(d)) vfsUnlink(t, t.fs.root, path);
+  let r = vfsMknod(t, t.fs.root, path, d.mode, makedev(d.major, d.minor));
+  if (r === -EEXIST) return;
+  // Trees of the host hold no device nodes: one of the sandbox is mounted there.
+  if (r !== 0) r = bindDevice(t, path, d);
+  if (r !== 0 || walk(t, t.fs.root, path, 0) !== 0) {
+    throw new MountError(`error creating device nodes: mknod ${d.path}: ${errnoName(-r)}`);
+  }
+  check(nd.dentry.inode!.setAttr({ uid: d.uid, gid: d.gid, mode: d.mode }) || null, `chown ${d.path}`);
+}
+
+function isSameDevice(d: DeviceConfig): boolean {
+  const inode = nd.dentry.inode!;
+  const sameType = (inode.mode & S_IFMT) === (d.mode & S_IFMT);
+  return sameType && inode.rdev === makedev(d.major, d.minor) && nd.dentry !== nd.mount.root;
+}
+
+/** A node on a file system of its own, mounted on an empty file. */
+function bindDevice(t: CallContext, path: string, d: DeviceConfig): number {
+  const sb = new TmpfsSuperBlock();
+  const node = sb.root.mknod('device', d.mode, makedev(d.major, d.minor), d.uid, d.gid);
+  if (typeof node === 'number') return node;
+  const place = lookupDentry(t, rootDentry(sb), 'device');
+  if (typeof place === 'number') return place;
+  let r = vfsMknod(t, t.fs.root, path, S_IFREG, 0);
+  if (r === 0) r = walk(t, t.fs.root, path, LOOKUP_FOLLOW);
+  if (r !== 0) return r;
+  return attachMount(new Mount(sb, place, mountFlags(MS_NOSUID | MS_NOEXEC), 'devtmpfs'), nd.path());
+}

@@ -1,0 +1,155 @@
+/** `linux` of config.json, as far as it acts inside the sandbox (runtime-spec config-linux.md). */
+import { hostname } from 'node:os';
+import { isAbsolute, normalize } from 'node:path';
+import { S_IFBLK, S_IFCHR, S_IFIFO } from '../../sentry/abi/stat.ts';
+import type { DeviceConfig, IdMapping, LinuxConfig } from '../sandbox-config.ts';
+import { UserError } from '../user-error.ts';
+import type { Field } from './field.ts';
+import { PROPAGATION_FLAGS } from './mount-options.ts';
+import type { NamespaceConfig } from './namespaces.ts';
+import { seccompConfig } from './seccomp.ts';
+
+const MAX_ID = 0xfffffffe;
+const FILE_MODE_BITS = 0o7777;
+const DEVICE_TYPES: Record<string, number> = { c: S_IFCHR, u: S_IFCHR, b: S_IFBLK, p: S_IFIFO };
+/** PER_LINUX32 (include/uapi/linux/personality.h). */
+const PERSONALITIES: Record<string, number> = { LINUX: 0, LINUX32: 8 };
+
+const FIELDS = [
+  'namespaces', 'maskedPaths', 'readonlyPaths', 'sysctl', 'resources', 'cgroupsPath', 'rootfsPropagation', 'mountLabel',
+  'devices', 'netDevices', 'seccomp', 'uidMappings', 'gidMappings', 'intelRdt', 'personality', 'timeOffsets',
+  'memoryPolicy',
+]; // prettier-ignore
+
+export function linuxConfig(linux: Field, namespaces: readonly NamespaceConfig[]): LinuxConfig {
+  linux.only(FIELDS);
+  linux.ignore(['mountLabel'], 'security modules have no effect inside the sandbox');
+  linux.ignore(['memoryPolicy'], 'has no effect inside the sandbox');
+  linux.refuse(['intelRdt'], 'cache and bandwidth allocation are not supported');
+  linux.refuse(['netDevices'], 'moving network devices is not supported');
+  linux.refuse(['timeOffsets'], 'time namespaces are not supported');
+  const uidMappings = mappings(linux, 'uidMappings');
+  const gidMappings = mappings(linux, 'gidMappings');
+  const hasUserNs = namespaces.some((n) => n.type === 'user');
+  if (hasUserNs && !namespaces.some((n) => n.type === 'user' && n.path !== null)) {
+    if (uidMappings.length === 0) linux.bad('uidMappings', 'a user namespace needs uid mappings');
+    if (gidMappings.length === 0) linux.bad('gidMappings', 'a user namespace needs gid mappings');
+  } else if (!hasUserNs && uidMappings.length + gidMappings.length > 0) {
+    linux.bad('uidMappings', 'user namespace mappings specified, but user namespace is not enabled');
+  }
+  return {
+    devices: linux.objects('devices').map(device),
+    seccomp: seccompConfig(linux.optionalObject('seccomp')),
+    rootfsPropagation: rootfsPropagation(linux),
+    uidMappings,
+    gidMappings,
+    personality: personality(linux.optionalObject('personality')),
+  };
+}
+
+function rootfsPropagation(linux: Field): number {
+  const name = linux.optionalString('rootfsPropagation');
+  if (name === null) return 0;
+  const flag = PROPAGATION_FLAGS.get(name);
+  if (flag === undefined) linux.bad('rootfsPropagation', `rootfsPropagation=${name} is not supported`);
+  return flag;
+}
+
+function device(d: Field): DeviceConfig {
+  d.only(['path', 'type', 'major', 'minor', 'fileMode', 'uid', 'gid']);
+  const path = d.string('path');
+  if (!isAbsolute(path)) d.bad('path', 'must be an absolute path');
+  const name = d.string('type');
+  const type = DEVICE_TYPES[name];
+  if (type === undefined) d.bad('type', `invalid device type "${name}"`);
+  return {
+    path: normalize(path),
+    mode: type | (d.integer('fileMode', 0o666, 0, 0xffffffff) & FILE_MODE_BITS),
+    major: d.integer('major', 0, 0, 0xfff),
+    minor: d.integer('minor', 0, 0, 0xfffff),
+    uid: d.integer('uid', 0, 0, MAX_ID),
+    gid: d.integer('gid', 0, 0, MAX_ID),
+  };
+}
+
+function mappings(linux: Field, key: string): IdMapping[] {
+  return linux.objects(key).map((m) => {
+    m.only(['containerID', 'hostID', 'size']);
+    const id = {
+      containerID: m.integer('containerID', 0, 0, MAX_ID),
+      hostID: m.integer('hostID', 0, 0, MAX_ID),
+    };
+    const size = m.integer('size', 0, 1, MAX_ID);
+    if (Math.max(id.containerID, id.hostID) + size > MAX_ID + 1) m.bad('size', 'goes beyond the last id');
+    return { ...id, size };
+  });
+}
+
+function personality(p: Field | null): number {
+  if (p === null) return 0;
+  p.only(['domain', 'flags']);
+  const domain = PERSONALITIES[p.string('domain')];
+  if (domain === undefined) p.bad('domain', 'must be "LINUX" or "LINUX32"');
+  if (p.strings('flags').length > 0) p.bad('flags', 'additional flags are not supported');
+  return domain;
+}
+
+/** Paths to mask or make read-only: "The values MUST be absolute paths in the container namespace". */
+export function containerPaths(linux: Field, key: string, namespaces: readonly NamespaceConfig[]): string[] {
+  const paths = linux.strings(key).filter((p) => p !== '');
+  if (paths.length > 0 && !namespaces.some((n) => n.type === 'mount')) {
+    throw new UserError('unable to restrict sys entries without a private MNT namespace');
+  }
+  for (const p of paths) if (!isAbsolute(p)) linux.bad(key, `"${p}" must be an absolute path`);
+  return paths.map((p) => normalize(p));
+}
+
+/** Sysctls of the IPC namespace (runc: libcontainer/configs/validate, sysctl()). */
+const IPC_SYSCTLS = [
+  'kernel.msgmax', 'kernel.msgmnb', 'kernel.msgmni', 'kernel.sem', 'kernel.shmall', 'kernel.shmmax', 'kernel.shmmni',
+  'kernel.shm_rmid_forced',
+]; // prettier-ignore
+
+/** Checked as runc does: only what belongs to a namespace of the container's own may be set. */
+export function sysctls(linux: Field, namespaces: readonly NamespaceConfig[]): Record<string, string> {
+  const has = (type: string): boolean => namespaces.some((n) => n.type === type);
+  const given = linux.stringMap('sysctl');
+  const out: Record<string, string> = {};
+  for (const [key, value] of Object.entries(given)) {
+    const name = dotted(key);
+    if (IPC_SYSCTLS.includes(name) || name.startsWith('fs.mqueue.')) {
+      if (!has('ipc')) throw new UserError(`sysctl "${key}" is not allowed in the hosts ipc namespace`);
+    } else if (name.startsWith('net.')) {
+      if (!has('network')) throw new UserError(`sysctl "${key}" not allowed in host network namespace`);
+    } else if (name === 'kernel.domainname' && has('uts')) {
+      // Has no field of its own in older versions of the specification.
+    } else if (name === 'kernel.hostname' && has('uts')) {
+      throw new UserError(`sysctl "${key}" is not allowed as it conflicts with the OCI "hostname" field`);
+    } else throw new UserError(`sysctl "${key}" is not in a separate kernel namespace`);
+    out[name] = value;
+  }
+  return out;
+}
+
+/** `net/ipv4/conf/eth0.1/forwarding` and `net.ipv4.conf.eth0/1.forwarding` are the same: slashes and dots change places. */
+function dotted(name: string): string {
+  const firstDot = name.indexOf('.');
+  const firstSlash = name.indexOf('/');
+  if (firstSlash < 0 || (firstDot >= 0 && firstDot < firstSlash)) return name;
+  return [...name].map((c) => (c === '.' ? '/' : c === '/' ? '.' : c)).join('');
+}
+
+/** Host and domain name: the container's own, or the host's if it shares the UTS namespace. */
+export function hostNames(
+  spec: Field,
+  namespaces: readonly NamespaceConfig[],
+): { hostname: string; domainname: string } {
+  const own = namespaces.some((n) => n.type === 'uts');
+  const name = spec.optionalString('hostname');
+  const domain = spec.optionalString('domainname');
+  if (name !== null && !own) throw new UserError('unable to set hostname without a private UTS namespace');
+  if (domain !== null && !own)
+    throw new UserError('unable to set domainname without a private UTS namespace');
+  if ((name?.length ?? 0) > 64) spec.bad('hostname', 'is longer than 64 bytes');
+  return { hostname: name ?? hostname(), domainname: domain ?? '(none)' };
+}
