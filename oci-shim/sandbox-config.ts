@@ -6,6 +6,8 @@ import type { ContainerLimits } from '../sentry/kernel/container.ts';
 
 export interface ProcessConfig {
   args: string[];
+  /** Path of the program if it is not what args[0] names. */
+  program?: string;
   /** `NAME=value` */
   env: string[];
   cwd: string;

@@ -175,7 +175,7 @@ function openOne(t: Task, name: string, argv: string[], envp: string[]): Program
 
 /** Finds the program as a shell would; the messages are runc's, which engines map to exit codes. */
 function findProgram(t: Task, p: ProcessConfig): { program: Program; name: string } {
-  const name = p.args[0]!;
+  const name = p.program ?? p.args[0]!;
   const argv = p.args.map(latin1);
   const envp = p.env.map(latin1);
   const path = p.env.find((e) => e.startsWith('PATH='))?.slice(5) ?? '/usr/local/bin:/usr/bin:/bin';

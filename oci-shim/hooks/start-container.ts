@@ -1,0 +1,75 @@
+/**
+ * startContainer hooks (runtime-spec config.md): programs of the container, run in it after `start` was called and before its
+ * own program. Each is one more process of the sandbox, with the rights of the container's first.
+ */
+import { closeSync, openSync } from 'node:fs';
+import { close } from '../../sentry/host/sys.ffi.ts';
+import { MSG_EXIT } from '../../platform-ptrace/confine/launcher-protocol.ts';
+import { connectSandbox, jsonMemfd, requestOn } from '../control/client.ts';
+import { NOTHING, CLOSED, receive } from '../control/socket.ts';
+import type { ProcessConfig } from '../sandbox-config.ts';
+import type { ContainerState, OciState } from '../state/container-state.ts';
+import type { StateDir } from '../state/state-dir.ts';
+import { UserError } from '../user-error.ts';
+import type { Hook } from './hooks-config.ts';
+
+/** Without a limit of its own a hook may take as long as it likes; this is about a day. */
+const NO_TIMEOUT_S = 86_400;
+
+/** Runs them in their order; throws at the first that fails. */
+export function runStartContainerHooks(
+  states: StateDir,
+  container: ContainerState,
+  hooks: readonly Hook[],
+  state: OciState,
+  process: ProcessConfig,
+): void {
+  hooks.forEach((hook, i) => {
+    const error = runInside(states, container, hook, JSON.stringify(state), process);
+    if (error !== null) throw new UserError(`error running startContainer hook #${i}: ${error}`);
+  });
+}
+
+/** The process that a hook is. */
+function hookProcess(hook: Hook, base: ProcessConfig): ProcessConfig {
+  return {
+    ...base,
+    args: hook.args.length === 0 ? [hook.path] : hook.args,
+    program: hook.path,
+    env: hook.env,
+    cwd: '/',
+    terminal: false,
+    homeFromPasswd: false,
+  };
+}
+
+function runInside(
+  states: StateDir,
+  container: ContainerState,
+  hook: Hook,
+  input: string,
+  base: ProcessConfig,
+): string | null {
+  const connection = connectSandbox(states, container, hook.timeout === 0 ? NO_TIMEOUT_S : hook.timeout);
+  const stdin = jsonMemfd(Buffer.from(input));
+  const output = openSync('/dev/null', 'r+');
+  try {
+    requestOn(connection, 'exec', container.id, { process: hookProcess(hook, base) }, [
+      stdin,
+      output,
+      output,
+    ]);
+    const m = receive(connection, true);
+    if (m === CLOSED) return 'the sandbox is gone';
+    // Closing the connection kills it.
+    if (m === NOTHING) return `hook ran past specified timeout of ${hook.timeout.toFixed(1)}s`;
+    if (m.type !== MSG_EXIT) return 'the sandbox gave an answer that makes no sense';
+    if (m.value === 0) return null;
+    const signal = m.value & 0x7f;
+    return `error running hook: ${signal === 0 ? `exit status ${m.value >>> 8}` : `signal ${signal}`}`;
+  } finally {
+    closeSync(output);
+    close(stdin);
+    close(connection);
+  }
+}
