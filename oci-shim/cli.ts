@@ -2,14 +2,15 @@
 import { Command, CommanderError } from 'commander';
 import { doCommand } from './commands/do.ts';
 import { helpSyscallsCommand } from './commands/help-syscalls.ts';
+import { hostCommands } from './commands/host-commands.ts';
 import { runCommand } from './commands/run.ts';
 import { checkGlobalOptions, expandBareStrace } from './global-options.ts';
 import { UserError } from './user-error.ts';
-import { VERSION } from './version.ts';
+import { SPEC_VERSION, VERSION } from './version.ts';
 
 const program = new Command('runsc-ts')
   .description('OCI runtime that runs containers under a user-space Linux kernel')
-  .version(`runsc-ts version ${VERSION}\nspec: 1.2.0`, '--version', 'print the version')
+  .version(`runsc-ts version ${VERSION}\nspec: ${SPEC_VERSION}`, '--version', 'print the version')
   .option('--platform <name>', 'how guest code is trapped: "systrap" or "ptrace"', 'systrap')
   .option(
     '--strace [calls]',
@@ -24,6 +25,7 @@ const program = new Command('runsc-ts')
 
 const globals = () => checkGlobalOptions(program.opts());
 program.addCommand(doCommand(globals)).addCommand(runCommand(globals));
+for (const c of hostCommands(globals)) program.addCommand(c);
 program.helpCommand(false).addCommand(helpSyscallsCommand(program));
 for (const c of program.commands) c.exitOverride().showHelpAfterError(`(try "runsc-ts ${c.name()} --help")`);
 

@@ -1,14 +1,17 @@
 /** What the CLI and the stubs may ask of the sandbox (oci-shim/control/protocol.ts), carried out. */
+import { totalmem } from 'node:os';
 import { MSG_EXIT, MSG_SIGNAL } from '../../platform-ptrace/confine/launcher-protocol.ts';
 import { SocketChannel } from '../../gofer/client/channel.ts';
 import { RemoteGofer } from '../../gofer/client/client.ts';
 import { SIGKILL, SI_USER } from '../../sentry/abi/signal.ts';
 import { hostPoller } from '../../sentry/host/poller.ffi.ts';
 import { close } from '../../sentry/host/sys.ffi.ts';
+import type { ContainerLimits } from '../../sentry/kernel/container.ts';
 import type { Kernel } from '../../sentry/kernel/kernel.ts';
 import { PidNamespace } from '../../sentry/kernel/pid-namespace.ts';
 import { sigInfoUser } from '../../sentry/kernel/sig-info.ts';
 import { sendGroupSignal } from '../../sentry/kernel/signal-send.ts';
+import { TASKS_MAX_DEFAULT } from '../../sentry/kernel/tasks-max.ts';
 import { BootError } from '../boot-error.ts';
 import { createContainer, initialCredentials, ownNamespaces } from '../boot.ts';
 import { signalFromTerminal } from '../boot-stdio.ts';
@@ -20,6 +23,9 @@ import { containerStats } from './stats.ts';
 
 /** Namespaces of other containers of the sandbox that a member joins: kind → container id. */
 export type Shares = Partial<Record<'pid' | 'ipc' | 'uts' | 'net', string>>;
+
+/** Read when the program is loaded: later the sentry has no files. */
+const MACHINE_MEMORY = totalmem();
 
 export class Requests {
   private readonly kernel: Kernel;
@@ -71,6 +77,10 @@ export class Requests {
       case 'wait':
         c.endListeners.push((status) => connection.reply({ status }));
         return;
+      case 'update':
+        this.update(c, request);
+        connection.reply();
+        return;
       case 'stats':
         connection.reply({ stats: containerStats(c) });
         return;
@@ -78,6 +88,17 @@ export class Requests {
         connection.fail(`request "${request.op}" is not known`);
     }
   };
+
+  /** The host's groups have got their new limits; this is what the kernel itself enforces and shows. */
+  private update(c: SandboxContainer, request: ControlRequest): void {
+    const limits = { ...c.box.limits, ...(request['limits'] as Partial<ContainerLimits>) };
+    const pidsLimit = Number(request['pidsLimit'] ?? 0);
+    c.box.limits = limits;
+    if (pidsLimit !== 0) c.box.tasksMax = pidsLimit > 0 ? pidsLimit : TASKS_MAX_DEFAULT;
+    if (this.containers.size === 1) {
+      this.kernel.memTotal = limits.memory > 0 ? Math.min(limits.memory, MACHINE_MEMORY) : MACHINE_MEMORY;
+    }
+  }
 
   /** The connection is the process's: signals in, wait status out, and its end is the process's. */
   private exec(c: SandboxContainer, process: ProcessConfig, fds: number[], connection: Connection): void {
