@@ -17,6 +17,11 @@ export const STUB_TRAP = 0x7fff00000004;
 export const STUB_CMPXCHG = 0x7fff00000008;
 /** In place of a system call's number in an order: compare-and-swap of a word of the guest's. */
 export const ORDER_CMPXCHG = 0x10000;
+/**
+ * Where patched syscall sites enter, without a signal: rax is the number, rcx the address behind the site's `syscall`, the
+ * arithmetic flags and r11 are free. See docs/systrap.md.
+ */
+export const STUB_FAST = 0x7fff00000010;
 /** Read-only pages that all address spaces share (a sealed memfd). */
 export const PUBLISH_ADDR = 0x7fff08000000;
 export const PUBLISH_SIZE = 0x8000;
@@ -62,12 +67,25 @@ export const SLOT_ORDER_COUNT = 92;
 export const SLOT_COPYOUT_COUNT = 96;
 /** Bytes fetched into the prefetch window per argument, one after the other, each rounded up to 8. */
 export const SLOT_PREFETCH_LEN = 104;
+// Line 2: the stub's own while a call from a patched site is under way; the sentry reads what `regs()` needs.
+/** Address of this slot: tells a GS base that is the platform's from any other. */
+export const SLOT_SELF = 128;
+/** The guest's stack pointer and the address behind its `syscall`. */
+export const SLOT_FAST_RSP = 136;
+export const SLOT_FAST_RIP = 144;
+/** What the frame's rax is to be, and the event to publish, when the stub leaves the call by a trap. */
+export const SLOT_FAST_RAX = 152;
+export const SLOT_FAST_EVENT = 160;
+/** Set by the interrupt signal: a call that is on its way out leaves by a trap. */
+export const SLOT_FAST_INTERRUPT = 164;
 export const SLOT_COPYOUTS = 256;
 export const SLOT_ORDERS = 1024;
 export const ORDERS_MAX = 32;
 export const ORDER_SIZE = 64;
 export const COPYOUTS_MAX = 16;
 export const COPYOUT_SIZE = 16;
+/** Top of the stack on which the stub handles calls from patched sites, outside the alternate signal stack. */
+export const SLOT_FAST_STACK = 0x1000;
 /** Input window, filled by the stub before it publishes a syscall. */
 export const SLOT_PREFETCH = 0x1000;
 export const PREFETCH_SIZE = 0x2000;
@@ -96,17 +114,24 @@ export const EVENT_ORDERS_DONE = 34;
 /** Arguments 0 and 1: index of the failed order, errno. */
 export const EVENT_ORDER_FAILED = 35;
 
+/** EVENT_SYSCALL from a patched site: there is no frame. */
+export const EVENT_FAST_SYSCALL = 36;
+
 // Commands, sentry to stub.
 export const COMMAND_RESUME_SYSCALL = 1;
 export const COMMAND_RESUME = 2;
 export const COMMAND_REPORT = 3;
 export const COMMAND_EXIT_THREAD = 4;
+/** Of a call from a patched site: trap for real, as if the site's `syscall` had, and report EVENT_ORDERS_DONE. */
+export const COMMAND_COMPLETE = 5;
 
 // Publish pages.
 export const PUBLISH_SENTRY_CPU = 0;
 export const PUBLISH_ASLEEP = 4;
 /** How many rounds of the waiting loop a stub spins for an answer. */
 export const PUBLISH_SPIN = 8;
+/** Bit per syscall number: calls that patched sites may make without a frame. */
+export const PUBLISH_FAST = 0x4000;
 /** Copy plan: PLAN_SYSCALLS rows of six words, see copy-plan.ts. */
 export const PUBLISH_PLAN = 64;
 export const PLAN_SYSCALLS = 512;

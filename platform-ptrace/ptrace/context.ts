@@ -137,6 +137,12 @@ export class PtraceContext implements Context {
     return this.#regs;
   }
 
+  readonly partial = false;
+
+  complete(done: (result: number) => void): void {
+    done(0);
+  }
+
   regsChanged(): void {
     this.#regsChanged = true;
   }

@@ -2,9 +2,12 @@
 import * as layout from '../stub-layout.ts';
 import { guestFilter } from './guest-filter.ts';
 
-/** stub-layout.h: every number of stub-layout.ts as a macro. */
+/** stub-layout.h: every number of stub-layout.ts as a macro, and as NAME_ASM, a string for assembly. */
 export function layoutHeader(): string {
-  const lines = Object.entries(layout).map(([name, value]) => `#define ${name} 0x${value.toString(16)}UL`);
+  const lines = Object.entries(layout).map(
+    ([name, value]) =>
+      `#define ${name} 0x${value.toString(16)}UL\n#define ${name}_ASM "0x${value.toString(16)}"`,
+  );
   return `// Generated from platform-ptrace/stub-layout.ts.\n#pragma once\n${lines.join('\n')}\n`;
 }
 

@@ -8,6 +8,7 @@ import type { Context } from '../../sentry/platform/platform.ts';
 import * as host from '../../sentry/host/sys.ffi.ts';
 import {
   AREA_ADDR,
+  COMMAND_COMPLETE,
   COMMAND_EXIT_THREAD,
   COMMAND_REPORT,
   COMMAND_RESUME,
@@ -86,6 +87,10 @@ export class SystrapContext implements Context {
   private regsCopy: Regs | null = null;
   private regsValid = false;
   private regsDirty = false;
+  /** Trapped from a patched site: there is no frame. */
+  partial = false;
+  /** Told to trap for real. */
+  completing = false;
   /** The slot's prefetch lengths belong to the current syscall. */
   hasPrefetch = false;
 
@@ -132,14 +137,38 @@ export class SystrapContext implements Context {
   regs(): Regs {
     this.regsCopy ??= new Regs();
     if (!this.regsValid) {
-      this.platform.frames.readRegs(this, this.sysno, this.regsCopy);
+      const { frames } = this.platform;
+      if (this.partial) frames.readFast(this, this.sysno, this.args, this.regsCopy);
+      else frames.readRegs(this, this.sysno, this.regsCopy);
       this.regsValid = true;
     }
     return this.regsCopy;
   }
 
   regsChanged(): void {
+    assert(!this.partial, 'registers of a call from a patched site');
     this.regsDirty = true;
+  }
+
+  complete(done: (result: number) => void): void {
+    if (!this.partial || this.phase === GONE) {
+      done(0);
+      return;
+    }
+    assert(this.phase === STOPPED, 'only a stopped context can be completed');
+    this.reported = done;
+    this.completing = true;
+    this.platform.setDeadline(this);
+    this.go(COMMAND_COMPLETE, 0);
+  }
+
+  /** The stub has trapped for real. What was queued stays so. */
+  completed(): void {
+    this.completing = false;
+    this.partial = false;
+    this.regsValid = false;
+    this.phase = STOPPED;
+    this.chunk.stopped(this);
   }
 
   /** Before the frame is copied or left. */
@@ -160,6 +189,7 @@ export class SystrapContext implements Context {
   }
 
   getFpState(dst: Uint8Array): number {
+    assert(!this.partial, 'FP state of a call from a patched site');
     return this.platform.frames.readFp(this, dst);
   }
 
@@ -327,7 +357,7 @@ export class SystrapContext implements Context {
     memory.storeRelaxed(base + SLOT_NR / 4, result | 0);
     memory.storeRelaxed(base + SLOT_NR / 4 + 1, Math.floor(result / 0x100000000) | 0);
     if (this.phase === STOPPED) this.chunk.started(this);
-    this.phase = command === COMMAND_REPORT ? ORDERING : RUNNING;
+    this.phase = command === COMMAND_REPORT || command === COMMAND_COMPLETE ? ORDERING : RUNNING;
     const old = memory.exchange(base + SLOT_STATE / 4, STATE_GO);
     if (this.sleeping) {
       this.sleeping = false;
@@ -355,6 +385,7 @@ export class SystrapContext implements Context {
   }
 
   resume(): void {
+    assert(!this.partial, 'resume of a call from a patched site');
     this.start(COMMAND_RESUME, 0);
   }
 
@@ -374,6 +405,8 @@ export class SystrapContext implements Context {
     this.chunk.stopped(this);
     this.regsValid = false;
     this.hasPrefetch = false;
+    this.partial = false;
+    this.completing = false;
     if (this.slotDirty) {
       this.platform.gate.forget(this.tid);
       this.space.releaseGateFd(this);

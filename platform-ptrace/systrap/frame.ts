@@ -32,6 +32,8 @@ import {
 } from '../../sentry/arch/regs.ts';
 import {
   AREA_ADDR,
+  SLOT_FAST_RIP,
+  SLOT_FAST_RSP,
   SLOT_FRAME,
   SLOT_FS_BASE,
   SLOT_GS_BASE,
@@ -65,6 +67,10 @@ const MXCSR_MASK = 28;
 
 /** mcontext's registers in order, as indices of Regs. */
 const GREGS = [R8, R9, R10, R11, R12, R13, R14, R15, RDI, RSI, RBP, RBX, RDX, RAX, RCX, RSP, RIP];
+
+const FAST_ARGS = [RDI, RSI, RDX, R10, R8, R9];
+const USER_CS = 0x33;
+const USER_DS = 0x2b;
 
 export interface SlotRef {
   /** Word index of the slot in the window. */
@@ -148,6 +154,30 @@ export class FrameLayout {
     const selectors = memory.load(slot.base + (this.offset + MC_CS) / 4);
     regs.set(CS, selectors & 0xffff);
     regs.set(SS, (memory.load(slot.base + (this.offset + MC_CS) / 4 + 1) >>> 16) & 0xffff);
+    regs.set(FS_BASE, memory.loadNumber(slot.base + SLOT_FS_BASE / 4));
+    regs.set(GS_BASE, memory.loadNumber(slot.base + SLOT_GS_BASE / 4));
+  }
+
+  /** What is known of a call from a patched site: number, arguments, rip and rsp. The rest reads 0. */
+  readFast(slot: SlotRef, sysno: number, args: Uint32Array, regs: Regs): void {
+    const { memory } = this;
+    regs.words.fill(0);
+    FAST_ARGS.forEach((r, i) => {
+      regs.words[2 * r] = args[2 * i]!;
+      regs.words[2 * r + 1] = args[2 * i + 1]!;
+    });
+    regs.set(ORIG_RAX, sysno);
+    regs.set(RAX, sysno);
+    for (const [r, at] of [
+      [RIP, SLOT_FAST_RIP],
+      [RSP, SLOT_FAST_RSP],
+    ] as const) {
+      regs.words[2 * r] = memory.load(slot.base + at / 4);
+      regs.words[2 * r + 1] = memory.load(slot.base + at / 4 + 1);
+    }
+    regs.words[2 * EFLAGS] = 0x202;
+    regs.set(CS, USER_CS);
+    regs.set(SS, USER_DS);
     regs.set(FS_BASE, memory.loadNumber(slot.base + SLOT_FS_BASE / 4));
     regs.set(GS_BASE, memory.loadNumber(slot.base + SLOT_GS_BASE / 4));
   }

@@ -12,6 +12,7 @@ import {
   PLAN_KIND_STRING,
   PLAN_SYSCALLS,
   PUBLISH_ASLEEP,
+  PUBLISH_FAST,
   PUBLISH_PLAN,
   PUBLISH_SENTRY_CPU,
   PUBLISH_SIZE,
@@ -21,6 +22,30 @@ import {
 const MFD_CLOEXEC_ALLOW_SEALING = 3;
 const F_ADD_SEALS = 1033;
 const SEALS = 0x1 | 0x2 | 0x4 | 0x10; // SEAL, SHRINK, GROW, FUTURE_WRITE
+
+/**
+ * Calls that always need the caller's registers: they end in other registers, copy them, or nearly always in a signal
+ * handler.
+ */
+const NEEDS_FRAME: ReadonlySet<number> = new Set([
+  15, // rt_sigreturn
+  34, // pause
+  56, // clone
+  57, // fork
+  58, // vfork
+  59, // execve
+  60, // exit
+  62, // kill
+  101, // ptrace
+  130, // rt_sigsuspend
+  131, // sigaltstack
+  158, // arch_prctl
+  200, // tkill
+  231, // exit_group
+  234, // tgkill
+  322, // execveat
+  435, // clone3
+]);
 
 /** One word per argument: kind in bits 0–1, the argument with the count in bits 2–4, size or unit from bit 8. */
 function encode(plan: ArgCopy): number {
@@ -57,6 +82,14 @@ export class PublishPages {
         this.planned[nr]! |= 1 << i;
       });
     }
+    for (let nr = 0; nr < PLAN_SYSCALLS; nr++) {
+      if (!NEEDS_FRAME.has(nr)) this.words[PUBLISH_FAST / 4 + (nr >> 5)]! |= 1 << (nr & 31);
+    }
+  }
+
+  /** True if a patched site may make this call without a frame. */
+  isFast(nr: number): boolean {
+    return nr >= 0 && nr < PLAN_SYSCALLS && !NEEDS_FRAME.has(nr);
   }
 
   setCpu(cpu: number): void {

@@ -21,6 +21,7 @@ import {
 } from '../ffi/process.ffi.ts';
 import { Gate } from '../gate.ts';
 import {
+  EVENT_FAST_SYSCALL,
   EVENT_INTERRUPT,
   EVENT_ORDER_FAILED,
   EVENT_ORDERS_DONE,
@@ -111,7 +112,7 @@ export class SystrapPlatform implements Platform {
   private readonly stubSpin: number;
   private stubsSpin = true;
   private stopping = false;
-  readonly counters = { syscalls: 0, sleeps: 0, forks: 0, spawns: 0, interrupts: 0, kills: 0 };
+  readonly counters = { syscalls: 0, fast: 0, sleeps: 0, forks: 0, spawns: 0, interrupts: 0, kills: 0 };
 
   constructor(options: SystrapOptions) {
     const { zygote } = options;
@@ -347,9 +348,17 @@ export class SystrapPlatform implements Platform {
     // Where it goes on: a sentry that sleeps now instead of spinning would be woken on the guest's new CPU.
     this.guestCpu = ctx.cpu;
     if (ctx.interruptWanted && kind !== EVENT_INTERRUPT) this.interruptOver(ctx);
-    if (kind === EVENT_SYSCALL) {
+    if (kind === EVENT_SYSCALL || kind === EVENT_FAST_SYSCALL) {
       memory.loadWords(base + SLOT_ARGS / 4, ctx.args, 0, 12);
       const nr = memory.load(base + SLOT_NR / 4);
+      if (kind === EVENT_FAST_SYSCALL) {
+        if (!this.publish.isFast(nr)) {
+          this.kill(ctx.space, `call ${nr} without a frame`);
+          return;
+        }
+        ctx.partial = true;
+        this.counters.fast++;
+      }
       ctx.sysno = nr;
       ctx.hasPrefetch = nr >= 0 && nr < PLAN_SYSCALLS && this.publish.planned[nr] !== 0;
       this.counters.syscalls++;
@@ -392,6 +401,14 @@ export class SystrapPlatform implements Platform {
         this.kill(ctx.space, 'report without orders');
         return;
       }
+      if (ctx.completing) {
+        const { reported } = ctx;
+        ctx.reported = null;
+        ctx.completed();
+        this.deadlines.clear(ctx);
+        reported!(0);
+        return;
+      }
       if (ctx.batchDone()) return;
       const { reported } = ctx;
       ctx.reported = null;
@@ -403,7 +420,7 @@ export class SystrapPlatform implements Platform {
     const at = ctx.base + SLOT_ARGS / 4;
     const index = ctx.queueIndex(this.memory.load(at));
     const errno = this.memory.load(at + 2);
-    if (!(index >= 0 && index < ctx.orderCount && errno > 0 && errno < 4096)) {
+    if (ctx.completing || !(index >= 0 && index < ctx.orderCount && errno > 0 && errno < 4096)) {
       this.kill(ctx.space, 'malformed report');
       return;
     }

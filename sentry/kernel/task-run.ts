@@ -80,8 +80,20 @@ export function dequeueSignal(t: Task, maskLo: number, maskHi: number): SigInfo 
   return info;
 }
 
+function isRestart(result: number): boolean {
+  return result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK;
+}
+
 function isInterrupt(result: number): boolean {
-  return result === -EINTR || (result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK);
+  return result === -EINTR || isRestart(result);
+}
+
+/** The task's registers are needed and not at hand: goes on when they are. */
+function completeThenExit(t: Task, result: number): void {
+  t.state = TASK_DETACHED;
+  t.ctx.complete(() => {
+    if (t.state !== TASK_DEAD) exitToUser(t, result, true);
+  });
 }
 
 /**
@@ -109,6 +121,11 @@ export function exitToUser(t: Task, result: number, inSyscall: boolean): void {
       t.stopInSyscall = inSyscall;
       return;
     }
+    // A handler or a restart changes registers.
+    if (t.ctx.partial && (isRestart(result) || hasDeliverable(t))) {
+      completeThenExit(t, result);
+      return;
+    }
     // Only an interrupted call leaves the temporary mask to the handler.
     if (t.restoreSigMask && !(inSyscall && isInterrupt(result))) restoreMask(t);
     const info = dequeueSignal(t, t.sigMask.lo, t.sigMask.hi);
@@ -131,7 +148,7 @@ export function exitToUser(t: Task, result: number, inSyscall: boolean): void {
   t.state = TASK_RUNNING;
   if (!inSyscall) {
     t.ctx.resume();
-  } else if (result <= -ERESTARTSYS && result >= -ERESTART_RESTARTBLOCK) {
+  } else if (isRestart(result)) {
     rewind(t, result === -ERESTART_RESTARTBLOCK ? NR_RESTART_SYSCALL : t.sysno);
     t.ctx.resume();
   } else t.ctx.resumeSyscall(result);

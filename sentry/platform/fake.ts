@@ -100,6 +100,12 @@ export class FakeContext implements Context {
     return this.registers;
   }
 
+  readonly partial = false;
+
+  complete(done: (result: number) => void): void {
+    done(0);
+  }
+
   regsChanged(): void {}
 
   setSegmentBase(which: 'fs' | 'gs', base: number): void {

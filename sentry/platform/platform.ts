@@ -106,6 +106,13 @@ export interface Context extends Orders {
   /** All registers. Fetched at the first call since the stop, the same object until resume. Change it, then call regsChanged(). */
   regs(): Regs;
   regsChanged(): void;
+  /**
+   * True after a syscall that came without a trap: regs() knows rip, rsp, number and arguments only, and neither registers
+   * nor FP state can be changed until `complete`.
+   */
+  readonly partial: boolean;
+  /** Fetches the whole state. `done(0)` at once or from a later poll; what is queued stays queued. */
+  complete(done: (result: number) => void): void;
   /** Sets the FS or GS base (arch_prctl ARCH_SET_FS / ARCH_SET_GS semantics); takes effect at resume. */
   setSegmentBase(which: 'fs' | 'gs', base: number): void;
   segmentBase(which: 'fs' | 'gs'): number;
