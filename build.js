@@ -81,6 +81,7 @@ cc(
 
 const koffiDir = dirname(require.resolve('@koromix/koffi-linux-x64/package.json'));
 const isMusl = !process.report.getReport().header.glibcVersionRuntime;
+copyFileSync(require.resolve('iced-x86/iced_x86_bg.wasm'), `${dist}/iced_x86_bg.wasm`);
 copyFileSync(`${koffiDir}/${isMusl ? 'musl_x64' : 'linux_x64'}/koffi.node`, `${dist}/koffi.node`);
 
 const common = {

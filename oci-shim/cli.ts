@@ -16,6 +16,7 @@ const program = new Command('runsc-ts')
     '--strace [calls]',
     'log system calls (all, or --strace=NAME,NAME) to the debug log or standard error',
   )
+  .option('--systrap-patching <boolean>', 'let busy programs make system calls without a trap', 'true')
   .option('--debug-log <file>', 'append the sandbox’s log to FILE')
   .option('--root <dir>', 'directory for the state of containers')
   .option('--systemd-cgroup', 'linux.cgroupsPath of config.json is in systemd’s form, SLICE:PREFIX:NAME')

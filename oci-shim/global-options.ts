@@ -2,10 +2,13 @@
 import { accessSync, constants, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { SYSCALL_NAMES } from '../sentry/abi/syscall-names.ts';
+import type { Patching } from './sandbox-config.ts';
 import { UserError } from './user-error.ts';
 
 export interface GlobalOptions {
   platform: 'systrap' | 'ptrace';
+  /** Rewrite syscall instructions of busy programs (systrap). */
+  systrapPatching: Patching;
   /** null: off, []: all. */
   strace: string[] | null;
   debugLog: string | null;
@@ -27,11 +30,19 @@ export function checkGlobalOptions(raw: Record<string, unknown>): GlobalOptions 
   }
   return {
     platform,
+    systrapPatching: parsePatching(raw['systrapPatching']),
     strace: parseStrace(raw['strace']),
     debugLog: raw['debugLog'] === undefined ? null : String(raw['debugLog']),
     root: raw['root'] === undefined ? defaultStateDir() : String(raw['root']),
     systemdCgroup: raw['systemdCgroup'] === true,
   };
+}
+
+function parsePatching(value: unknown): Patching {
+  if (value === undefined || value === 'true') return 'busy';
+  if (value === 'false') return 'off';
+  if (value === 'always') return 'always';
+  throw new UserError(`--systrap-patching=${String(value)}: must be "true", "false" or "always"`);
 }
 
 function parseStrace(value: unknown): string[] | null {

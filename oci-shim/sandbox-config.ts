@@ -112,9 +112,13 @@ export interface LinuxConfig {
   personality: number;
 }
 
+/** Systrap: rewriting of syscall sites in the text of busy programs, of every program at its first call (tests), or not at all. */
+export type Patching = 'busy' | 'always' | 'off';
+
 export interface SandboxConfig {
   id: string;
   platform: 'systrap' | 'ptrace';
+  patching: Patching;
   hostname: string;
   domainname: string;
   process: ProcessConfig;

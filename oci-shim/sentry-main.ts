@@ -33,6 +33,7 @@ import type { Task } from '../sentry/kernel/task.ts';
 import type { Platform } from '../sentry/platform/platform.ts';
 import { Strace } from '../sentry/strace/strace.ts';
 import { copyPlan } from '../syscalls/copy-plan.ts';
+import { setUpPatching } from './boot-patching.ts';
 import { signalFromTerminal } from './boot-stdio.ts';
 import { BootError } from './boot-error.ts';
 import { bootKernel, createContainer, ownNamespaces } from './boot.ts';
@@ -60,6 +61,7 @@ function main(): void {
   const control = new ControlChannel(SENTRY_CONTROL_FD);
   const platform = makePlatform(config.platform);
   const host = hostFacts(config);
+  setUpPatching(platform, config.patching);
   let goferGone = '';
   const gofer = new RemoteGofer(new SocketChannel(SENTRY_GOFER_FD), (why) => {
     goferGone = why;

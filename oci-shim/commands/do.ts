@@ -113,6 +113,7 @@ async function runDo(args: string[], options: DoOptions, globals: GlobalOptions)
   const config: SandboxConfig = {
     id: `do-${process.pid}`,
     platform: globals.platform,
+    patching: globals.systrapPatching,
     hostname: options.hostname ?? 'runsc-ts',
     domainname: '(none)',
     process: image === null ? processConfig(args, options) : imageProcess(args, options, image),

@@ -7,6 +7,7 @@ import { loadBundle } from './bundle.ts';
 
 const globals: GlobalOptions = {
   platform: 'systrap',
+  systrapPatching: 'busy',
   strace: null,
   debugLog: null,
   root: '/run/x',

@@ -65,6 +65,7 @@ export function loadBundle(id: string, dir: string, network: string, globals: Gl
   const config: SandboxConfig = {
     id,
     platform: globals.platform,
+    patching: globals.systrapPatching,
     hostname,
     domainname,
     process: processConfig(spec.object('process')),

@@ -333,6 +333,12 @@ export class PtracePlatform implements Platform {
     kill(space.pid, SIGKILL);
   }
 
+  readonly callEntry = 0;
+
+  needsTrap(): boolean {
+    return true;
+  }
+
   shutdown(): void {
     const spaces = new Set<PtraceSpace>();
     for (const ctx of this.#byTid.values()) spaces.add(ctx.space);

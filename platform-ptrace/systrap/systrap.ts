@@ -36,6 +36,7 @@ import {
   SLOT_STATE,
   STATE_SLEEPING,
   STATE_TRAPPED,
+  STUB_FAST,
   ZYGOTE_VDSO,
   ZYGOTE_VDSO_END,
   ZYGOTE_VVAR,
@@ -78,6 +79,7 @@ export class SystrapPlatform implements Platform {
   readonly name = 'systrap';
   readonly minAddr = GUEST_MIN;
   readonly maxAddr = GUEST_MAX;
+  readonly callEntry = STUB_FAST;
   readonly vvarStart: number;
   readonly vdsoStart: number;
   readonly vdsoEnd: number;
@@ -168,6 +170,10 @@ export class SystrapPlatform implements Platform {
   start(events: PlatformEvents): void {
     this.events = events;
     this.pool.start();
+  }
+
+  needsTrap(sysno: number): boolean {
+    return !this.publish.isFast(sysno);
   }
 
   makeContext(space: SystrapSpace, index: number, base: number): SystrapContext {

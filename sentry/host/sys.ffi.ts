@@ -117,6 +117,21 @@ export function fstatBlocks(fd: number): number {
   return r < 0 ? r : scratch.u32[16]! + scratch.u32[17]! * 0x100000000;
 }
 
+/** What tells one state of an open file from every other: device, inode, size, mtime, ctime. '' if fstat fails. */
+export function fstatIdentity(fd: number): string {
+  if (sys4(5, fd, scratch.addr, 0, 0) < 0) return '';
+  const w = scratch.u32;
+  let id = '';
+  // st_dev, st_ino; st_size; st_mtim, st_ctim
+  for (const [from, to] of STAT_IDENTITY) for (let i = from; i < to; i++) id += `${w[i]!.toString(36)}.`;
+  return id;
+}
+const STAT_IDENTITY = [
+  [0, 4],
+  [12, 14],
+  [22, 30],
+] as const;
+
 /** Entry of the host's auxiliary vector (AT_HWCAP, AT_MINSIGSTKSZ, …), 0 if it has none. */
 export function auxVector(type: number): number {
   return Number(getauxval(type));

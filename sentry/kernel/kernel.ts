@@ -7,6 +7,7 @@ import { SYSCALL_NAMES } from '../abi/syscall-names.ts';
 import { RIP, RSP } from '../arch/regs.ts';
 import type { Credentials } from '../auth/credentials.ts';
 import type { MemoryManager } from '../mm/memory-manager.ts';
+import { textPatches } from '../mm/text/text-patches.ts';
 import type { Context, Platform, PlatformEvents } from '../platform/platform.ts';
 import { Clock } from '../time/clock.ts';
 import { TimerQueue } from '../time/timer-queue.ts';
@@ -21,6 +22,7 @@ import { TASKS_MAX_DEFAULT } from './tasks-max.ts';
 import { ResourceLimits } from './limits.ts';
 import type { Namespaces } from './namespaces.ts';
 import { PidNamespace } from './pid-namespace.ts';
+import { patchCaller } from './patched-text.ts';
 import { checkSeccomp } from './seccomp.ts';
 import { timersAtExec, timersAtExit } from './process-timers.ts';
 import { sigInfoFault, sigInfoUser } from './sig-info.ts';
@@ -78,6 +80,9 @@ export class Kernel implements PlatformEvents {
   tasksMax = TASKS_MAX_DEFAULT;
   /** Tasks per real user (RLIMIT_NPROC). */
   readonly tasksByUid = new Map<number, number>();
+
+  /** Patching of syscall sites; null if off. */
+  readonly patches = textPatches();
 
   // Hooks of other parts and of the program that embeds the kernel.
   /** Robust futexes and clear_child_tid at exit and exec. */
@@ -234,7 +239,9 @@ export class Kernel implements PlatformEvents {
     }
     if (this.trace !== null) this.trace.enter(t);
     const refused = t.seccomp === null ? null : checkSeccomp(t);
-    finishSyscall(t, refused ?? this.invoke(t));
+    const result = refused ?? this.invoke(t);
+    if (!ctx.partial && this.patches !== null && this.patches.due) patchCaller(t, result, this.patches);
+    finishSyscall(t, result);
   }
 
   /** Runs the handler. Its exception is a bug of ours: it costs the guest process, not the sandbox. */

@@ -5,6 +5,7 @@
 import { EINTR, ERESTARTNOHAND, ERESTARTNOINTR, ERESTARTSYS, ERESTART_RESTARTBLOCK } from '../abi/errno.ts';
 import { SA_RESETHAND, SA_RESTART, SIGKILL, SIGSEGV, SIGSTOP, SIG_DFL, SIG_IGN } from '../abi/signal.ts';
 import { RAX, RIP } from '../arch/regs.ts';
+import { leaveThunk } from './patched-text.ts';
 import { type SigInfo, sigInfoKernel } from './sig-info.ts';
 import { setupSignalFrame } from './signal-frame.ts';
 import { defaultDumpsCore, defaultIgnored, defaultStops, kernelOnly } from './signal-handlers.ts';
@@ -121,13 +122,13 @@ export function exitToUser(t: Task, result: number, inSyscall: boolean): void {
       t.stopInSyscall = inSyscall;
       return;
     }
+    // Only an interrupted call leaves the temporary mask to the handler.
+    if (t.restoreSigMask && !(inSyscall && isInterrupt(result))) restoreMask(t);
     // A handler or a restart changes registers.
     if (t.ctx.partial && (isRestart(result) || hasDeliverable(t))) {
       completeThenExit(t, result);
       return;
     }
-    // Only an interrupted call leaves the temporary mask to the handler.
-    if (t.restoreSigMask && !(inSyscall && isInterrupt(result))) restoreMask(t);
     const info = dequeueSignal(t, t.sigMask.lo, t.sigMask.hi);
     if (info === null) {
       if (t.restoreSigMask) {
@@ -140,7 +141,7 @@ export function exitToUser(t: Task, result: number, inSyscall: boolean): void {
     if (inSyscall) {
       answerBeforeHandler(t, result, (t.group.handlers.flags[info.signo]! & SA_RESTART) !== 0);
       inSyscall = false;
-    }
+    } else leaveThunk(t);
     deliver(t, info);
     if (t.state === TASK_DEAD) return;
   }

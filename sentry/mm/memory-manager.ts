@@ -487,6 +487,8 @@ export function orderMap(o: Orders, v: Vma): void {
   } else {
     const sharing = v.shared ? MAP_SHARED : MAP_PRIVATE;
     const hostOffset = v.offset + v.backing.hostDelta;
-    o.mmap(v.start, v.length, hostProt(v.prot), sharing, v.backing.hostFd, hostOffset);
+    const { text } = v;
+    if (text === null) o.mmap(v.start, v.length, hostProt(v.prot), sharing, v.backing.hostFd, hostOffset);
+    else o.mmap(v.start, v.length, hostProt(v.prot), MAP_PRIVATE, text.hostFd, hostOffset - text.offset);
   }
 }

@@ -35,6 +35,7 @@ import type { Orders } from '../platform/platform.ts';
 import type { FileDescription } from '../vfs/file-description.ts';
 import { MS_NOEXEC } from '../vfs/mount.ts';
 import { FileBacking, SharedMemory, type Backing } from './backing.ts';
+import { keepTextWhole, patchedTextFor, restoreText } from './text/text-vmas.ts';
 import {
   hostProt,
   mayFlags,
@@ -115,7 +116,9 @@ export function mmap(mm: MemoryManager, o: Orders, r: MmapRequest, who: MemoryCa
 /** Replaces whatever is there by `v`, on the table and by orders. Also used by SysV shmat and the loader. */
 export function mapVma(mm: MemoryManager, o: Orders, v: Vma, change: PendingChange): void {
   mm.cutReserves(o, v.start, v.end);
+  keepTextWhole(mm, o, v.start, v.end);
   mm.removeVmas(v.start, v.end);
+  v.text = patchedTextFor(v);
   change.kind = 'map';
   change.start = v.start;
   change.value = v.length;
@@ -202,6 +205,7 @@ export function munmap(mm: MemoryManager, o: Orders, addr: number, length: numbe
   const start = Math.max(addr, mm.minAddr);
   const stop = Math.min(end, mm.maxAddr);
   mm.cutReserves(o, start, stop);
+  keepTextWhole(mm, o, start, stop);
   mm.removeVmas(start, stop);
   if (stop <= start) return 0;
   o.munmap(start, stop - start);
@@ -242,7 +246,11 @@ export function mprotect(
   const [stop, error] = protectable(mm, start, end, prot & PROT_ALL, limits);
   if (stop > start) {
     mm.cutReserves(o, start, stop);
-    mm.changeVmas(start, stop, (v) => (v.prot = prot & PROT_ALL));
+    if ((prot & PROT_WRITE) !== 0) restoreText(mm, o, start, stop);
+    mm.changeVmas(start, stop, (v) => {
+      v.prot = prot & PROT_ALL;
+      v.asMapped = false;
+    });
     o.mprotect(start, stop - start, hostProt(prot & PROT_ALL));
   }
   return error;

@@ -5,6 +5,7 @@ import { PAGE_SIZE, TASK_SIZE, isPageAligned, pageUp } from '../lib/addr.ts';
 import type { Orders } from '../platform/platform.ts';
 import { orderMap, type MemoryManager } from './memory-manager.ts';
 import { munmap, type MemoryCaller } from './mmap.ts';
+import { keepTextWhole, restoreText } from './text/text-vmas.ts';
 import { VM_LOCKED, VM_SPECIAL, Vma } from './vma.ts';
 
 export interface MremapRequest {
@@ -81,6 +82,7 @@ function growInPlace(
   who: MemoryCaller,
 ): void {
   mm.cutReserves(o, v.end, addr + newLen);
+  restoreText(mm, o, addr, v.end);
   o.mremap(addr, oldLen, newLen, addr);
   who.change.kind = 'map';
   who.change.start = v.end;
@@ -96,6 +98,8 @@ function growInPlace(
 function move(mm: MemoryManager, o: Orders, r: MremapRequest, who: MemoryCaller): void {
   const { addr, oldLen, newLen, newAddr } = r;
   mm.cutReserves(o, newAddr, newAddr + newLen);
+  keepTextWhole(mm, o, newAddr, newAddr + newLen);
+  restoreText(mm, o, addr, addr + oldLen);
   mm.removeVmas(newAddr, newAddr + newLen);
   who.change.kind = 'map';
   who.change.start = newAddr;

@@ -1,6 +1,7 @@
 /** Vma: a range of the address space with one protection and one backing (include/linux/mm_types.h vm_area_struct). */
 import { PROT_WRITE } from '../abi/mman.ts';
 import type { Backing } from './backing.ts';
+import type { TextImage } from './text/text-image.ts';
 
 // Linux's VM_* flags that matter here (include/linux/mm.h), numbered for ourselves; protection is `prot`.
 export const VM_SHARED = 0x1;
@@ -30,6 +31,10 @@ export class Vma {
   offset: number;
   /** [vdso], [anon:NAME]…; null for the rest. */
   name: string | null;
+  /** The host shows a patched copy of the file's text here. */
+  text: TextImage | null = null;
+  /** No mprotect has touched it: a private mapping still shows what the file holds. */
+  asMapped = true;
 
   constructor(
     start: number,
@@ -66,12 +71,16 @@ export class Vma {
   slice(start: number, end: number): Vma {
     this.backing?.ref();
     const offset = this.backing === null ? 0 : this.offset + (start - this.start);
-    return new Vma(start, end, this.prot, this.flags, this.backing, offset, this.name);
+    const v = new Vma(start, end, this.prot, this.flags, this.backing, offset, this.name);
+    v.text = this.text;
+    v.asMapped = this.asMapped;
+    return v;
   }
 
   /** True if `next`, which begins at our end, differs in nothing but its place (can_vma_merge_after). */
   mergesWith(next: Vma): boolean {
     if (this.prot !== next.prot || this.flags !== next.flags || this.name !== next.name) return false;
+    if (this.text !== next.text) return false;
     if (this.backing === null) return next.backing === null;
     if (next.backing === null || !this.backing.mergesWith(next.backing)) return false;
     return this.offset + this.length === next.offset;

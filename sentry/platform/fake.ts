@@ -250,6 +250,12 @@ export class FakePlatform implements Platform {
     return false;
   }
 
+  readonly callEntry = 0;
+
+  needsTrap(): boolean {
+    return true;
+  }
+
   shutdown(): void {}
 
   stats(): Record<string, number> {

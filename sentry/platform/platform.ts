@@ -50,6 +50,13 @@ export interface Platform {
   readonly vvarStart: number;
   readonly vdsoStart: number;
   readonly vdsoEnd: number;
+  /**
+   * Where guest code may jump instead of executing `syscall`, with the number in rax and the address behind the `syscall` in
+   * rcx; 0 if every call has to trap.
+   */
+  readonly callEntry: number;
+  /** True for calls that trap even so. */
+  needsTrap(sysno: number): boolean;
   /** Kills every host process of the platform. Idempotent. */
   shutdown(): void;
   /** Counters for `--debug-log` and benchmarks, by name. */

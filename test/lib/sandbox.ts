@@ -12,6 +12,9 @@ export const platforms: readonly string[] = process.env['RUNSC_TS_PLATFORM']?.sp
   'ptrace',
 ];
 
+/** RUNSC_TS_PATCHING=always: every program has its syscall sites patched from its first call. */
+const patching = process.env['RUNSC_TS_PATCHING'];
+
 export interface Outcome {
   stdout: string;
   stderr: string;
@@ -56,6 +59,7 @@ export function sandbox(
   const args = [
     '--platform',
     platform,
+    ...(patching === undefined ? [] : [`--systrap-patching=${patching}`]),
     ...(options.global ?? []),
     'do',
     ...(options.flags ?? []),

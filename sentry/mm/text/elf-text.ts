@@ -1,0 +1,112 @@
+/**
+ * What the patcher wants to know of an ELF file: its executable segment, and where its functions begin and end according to
+ * .eh_frame_hdr (LSB Core, "Exception Frames"). Everything read here was written by guests.
+ */
+import { pageDown, pageOffset, pageUp } from '../../lib/addr.ts';
+
+const EHDR_SIZE = 64;
+const PHDR_SIZE = 56;
+const MAX_PHNUM = 64;
+const EM_X86_64 = 62;
+const PT_LOAD = 1;
+const PT_GNU_EH_FRAME = 0x6474e550;
+const PF_X = 1;
+const PF_W = 2;
+/** Pointer encodings DW_EH_PE_*: pcrel|sdata4, udata4, datarel|sdata4. What every linker writes. */
+const PCREL_SDATA4 = 0x1b;
+const UDATA4 = 0x03;
+const DATAREL_SDATA4 = 0x3b;
+const MAX_TEXT = 16 * 1024 * 1024;
+const MAX_TABLE = 8 * 1024 * 1024;
+const MAX_FUNCTIONS = 100_000;
+
+/** Private copy of [offset, offset+len) of the file; null if it is not all there. */
+export type ReadFile = (offset: number, len: number) => Buffer | null;
+
+export interface ElfText {
+  /** Page-aligned file offset of the segment, and its length in whole pages. */
+  offset: number;
+  length: number;
+  /** Part of it that is code: the rest of its last page is nobody's. */
+  code: number;
+  /** Begin and end of functions as offsets in the segment, by rising begin: begin0, end0, begin1, … */
+  functions: Uint32Array;
+}
+
+interface Load {
+  vaddr: number;
+  offset: number;
+  filesz: number;
+}
+
+/** Null if the file has no code of a shape that can be patched. */
+export function readElfText(read: ReadFile): ElfText | null {
+  const header = read(0, EHDR_SIZE);
+  if (header === null || header.readUInt32BE(0) !== 0x7f454c46 || header[4] !== 2) return null;
+  const phnum = header.readUInt16LE(56);
+  if (header.readUInt16LE(18) !== EM_X86_64 || header.readUInt16LE(54) !== PHDR_SIZE || phnum > MAX_PHNUM)
+    return null;
+  const table = read(u64(header, 32), phnum * PHDR_SIZE);
+  if (table === null) return null;
+  let text: Load | null = null;
+  let frames: Load | null = null;
+  for (let at = 0; at < table.length; at += PHDR_SIZE) {
+    const type = table.readUInt32LE(at);
+    const flags = table.readUInt32LE(at + 4);
+    const load = { offset: u64(table, at + 8), vaddr: u64(table, at + 16), filesz: u64(table, at + 32) };
+    if (type === PT_GNU_EH_FRAME) frames = load;
+    if (type !== PT_LOAD || (flags & PF_X) === 0) continue;
+    if (text !== null || (flags & PF_W) !== 0 || u64(table, at + 40) !== load.filesz) return null;
+    text = load;
+  }
+  if (text === null || frames === null) return null;
+  if (pageOffset(text.vaddr) !== pageOffset(text.offset) || text.filesz === 0 || text.filesz > MAX_TEXT)
+    return null;
+  const offset = pageDown(text.offset);
+  const lead = text.offset - offset;
+  const functions = readFunctions(read, frames, text.vaddr - lead, lead + text.filesz);
+  if (functions === null) return null;
+  return { offset, length: pageUp(lead + text.filesz), code: lead + text.filesz, functions };
+}
+
+/** The search table and the FDEs it points to. `base` is the link address of the text, `size` its length. */
+function readFunctions(read: ReadFile, frames: Load, base: number, size: number): Uint32Array | null {
+  const head = frames.filesz >= 12 ? read(frames.offset, 12) : null;
+  if (head === null || head[0] !== 1 || head[1] !== PCREL_SDATA4) return null;
+  if (head[2] !== UDATA4 || head[3] !== DATAREL_SDATA4) return null;
+  const count = head.readUInt32LE(8);
+  if (count > MAX_FUNCTIONS || 12 + 8 * count > frames.filesz) return null;
+  const table = read(frames.offset + 12, 8 * count);
+  if (table === null) return null;
+  // The FDEs lie behind the table, in the same segment: link address − file offset is the same.
+  let low = Infinity;
+  let high = 0;
+  for (let i = 0; i < count; i++) {
+    const at = frames.offset + table.readInt32LE(8 * i + 4);
+    low = Math.min(low, at);
+    high = Math.max(high, at + 16);
+  }
+  if (count === 0 || low < 0 || high - low > MAX_TABLE) return null;
+  const fdes = read(low, high - low);
+  if (fdes === null) return null;
+  const functions = new Uint32Array(2 * count);
+  let n = 0;
+  let last = 0;
+  for (let i = 0; i < count; i++) {
+    const begin = frames.vaddr + table.readInt32LE(8 * i) - base;
+    const at = frames.offset + table.readInt32LE(8 * i + 4) - low;
+    // pc_begin is relative to itself; if it does not name the same function, the encoding is another one.
+    const fdeBegin = frames.vaddr - frames.offset + low + at + 8 + fdes.readInt32LE(at + 8) - base;
+    const end = begin + fdes.readUInt32LE(at + 12);
+    if (fdeBegin !== begin || begin < last || end > size || end <= begin) continue;
+    functions[n++] = begin;
+    functions[n++] = end;
+    last = end;
+  }
+  return functions.subarray(0, n);
+}
+
+/** Values of 2^53 and more stay too large for every check. */
+function u64(b: Buffer, at: number): number {
+  return b.readUInt32LE(at + 4) * 0x100000000 + b.readUInt32LE(at);
+}

@@ -1,0 +1,142 @@
+// The patcher on code made by hand, and its invariants on the dynamic loader of the machine.
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { Decoder } from './decoder.ts';
+import { type ElfText, readElfText } from './elf-text.ts';
+import { patchText } from './patch.ts';
+import { findSites } from './sites.ts';
+
+const decoder = new Decoder(
+  readFileSync(join(import.meta.dirname, '../../../node_modules/iced-x86/iced_x86_bg.wasm')),
+);
+const ENTRY = 0x7fff00000010;
+const PAGE = 4096;
+
+const MOV_39 = [0xb8, 39, 0, 0, 0];
+const SYSCALL = [0x0f, 0x05];
+const CMP = [0x48, 0x3d, 0x01, 0xf0, 0xff, 0xff];
+const RET = [0xc3];
+const XOR_EAX = [0x31, 0xc0];
+const NOP9 = [0x66, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0];
+
+/** One page with a function per argument, at multiples of 64. */
+function code(...functions: number[][]): { pages: Buffer; text: ElfText } {
+  const pages = Buffer.alloc(PAGE);
+  const bounds: number[] = [];
+  functions.forEach((f, i) => {
+    pages.set(f, 64 * i);
+    bounds.push(64 * i, 64 * i + f.length);
+  });
+  const size = 64 * functions.length;
+  return { pages, text: { offset: 0, length: PAGE, code: size, functions: Uint32Array.from(bounds) } };
+}
+
+function sitesIn(f: number[]): ReturnType<typeof findSites> {
+  const { pages, text } = code(f);
+  decoder.load(pages);
+  return findSites(decoder, pages.subarray(0, text.code), text);
+}
+
+test('the instruction before a syscall makes way', () => {
+  expect(sitesIn([...MOV_39, ...SYSCALL, ...RET])).toEqual([{ at: 0, length: 5, sysno: 39, cave: -1 }]);
+  expect(sitesIn([0x90, ...MOV_39, ...SYSCALL, ...CMP, ...RET])).toEqual([
+    { at: 1, length: 5, sysno: 39, cave: -1 },
+  ]);
+});
+
+test('a short one needs padding within reach', () => {
+  const wanted = [{ at: 0, length: 2, sysno: -1, cave: 11 }];
+  expect(sitesIn([...XOR_EAX, ...SYSCALL, ...CMP, ...RET, ...NOP9])).toEqual(wanted);
+  expect(sitesIn([...XOR_EAX, ...SYSCALL, ...CMP, ...RET])).toEqual([]);
+  // Padding that code falls into, or that a branch leads to, is code.
+  expect(sitesIn([...XOR_EAX, ...SYSCALL, ...CMP, 0x90, ...NOP9, ...RET])).toEqual([]);
+  expect(sitesIn([...XOR_EAX, ...SYSCALL, ...CMP, 0x74, 0x01, ...RET, ...NOP9, ...RET])).toEqual([]);
+});
+
+test('bytes that only look like a syscall are left alone', () => {
+  // mov $0x050f39b8, %eax; mov 0x50f(%rax), %eax
+  expect(sitesIn([0xb8, 0x39, 0x0f, 0x05, 0, 0x8b, 0x80, 0x0f, 0x05, 0, 0, ...RET])).toEqual([]);
+  // The bytes of `mov $39, %eax; syscall` inside a movabs.
+  expect(sitesIn([0x48, 0xb9, ...MOV_39, ...SYSCALL, 0, ...RET])).toEqual([]);
+});
+
+test('sites that need the flags, the place or a branch are left alone', () => {
+  // jc behind the call
+  expect(sitesIn([...MOV_39, ...SYSCALL, 0x72, 0x00, ...RET])).toEqual([]);
+  // lea 0(%rip), %rsi
+  expect(sitesIn([0x48, 0x8d, 0x35, 0, 0, 0, 0, ...SYSCALL, ...CMP, ...RET])).toEqual([]);
+  // call; jmp
+  expect(sitesIn([0xe8, 0, 0, 0, 0, ...SYSCALL, ...CMP, ...RET])).toEqual([]);
+  expect(sitesIn([0xe9, 0, 0, 0, 0, ...SYSCALL, ...CMP, ...RET])).toEqual([]);
+});
+
+test('code that does not decode is left alone', () => {
+  expect(sitesIn([0x06, ...MOV_39, ...SYSCALL, ...RET])).toEqual([]);
+});
+
+test('a thunk repeats the instruction, gives the return address and goes on to the platform', () => {
+  const { pages, text } = code([...MOV_39, ...SYSCALL, ...RET]);
+  const before = Buffer.from(pages);
+  decoder.load(pages);
+  const sites = findSites(decoder, pages.subarray(0, text.code), text);
+  const patch = patchText(pages, text, sites, ENTRY, () => false)!;
+  const [thunk] = patch.thunks;
+  expect([...pages.subarray(0, 5)]).toEqual([0xe9, ...le32(thunk!.start - 5)]);
+  expect([...pages.subarray(5, 8)]).toEqual([...SYSCALL, ...RET]);
+  expect([...pages.subarray(thunk!.start, thunk!.end)]).toEqual([
+    ...MOV_39,
+    ...[0x48, 0x8d, 0x0d, ...le32(7 - (thunk!.own + 7))],
+    ...[0xe9, ...le32(patch.common - thunk!.end)],
+  ]);
+  expect(pages.readBigUInt64LE(patch.common + 2)).toBe(BigInt(ENTRY));
+  for (const { at, bytes } of patch.undo) pages.set(bytes, at);
+  expect(pages.subarray(0, text.code)).toEqual(before.subarray(0, text.code));
+});
+
+test('calls to be skipped, and a full page', () => {
+  const { pages, text } = code([...MOV_39, ...SYSCALL, ...RET]);
+  decoder.load(pages);
+  const sites = findSites(decoder, pages.subarray(0, text.code), text);
+  expect(patchText(pages, text, sites, ENTRY, (nr) => nr === 39)).toBeNull();
+  expect(patchText(pages, { ...text, code: PAGE - 20 }, sites, ENTRY, () => false)).toBeNull();
+});
+
+const LOADER = '/lib64/ld-linux-x86-64.so.2';
+
+test.skipIf(!existsSync(LOADER))('every patched instruction of a real file can be put back', () => {
+  const file = readFileSync(LOADER);
+  const text = readElfText((at, len) =>
+    at + len > file.length ? null : Buffer.from(file.subarray(at, at + len)),
+  )!;
+  const pages = Buffer.alloc(text.length);
+  file.copy(pages, 0, text.offset, text.offset + text.length);
+  const before = Buffer.from(pages);
+  decoder.load(pages);
+  const sites = findSites(decoder, pages.subarray(0, text.code), text);
+  const patch = patchText(pages, text, sites, ENTRY, () => false)!;
+  expect(patch.thunks.length).toBeGreaterThan(5);
+  for (const t of patch.thunks)
+    expect(pages.subarray(t.syscall, t.syscall + 2)).toEqual(Buffer.from(SYSCALL));
+  expect(pages).not.toEqual(before);
+  for (const { at, bytes } of patch.undo) pages.set(bytes, at);
+  expect(pages.subarray(0, text.code)).toEqual(before.subarray(0, text.code));
+});
+
+test('headers that lie are refused', () => {
+  const file = existsSync(LOADER) ? readFileSync(LOADER) : Buffer.alloc(4096);
+  for (let i = 0; i < 60; i++) {
+    const broken = Buffer.from(file.subarray(0, 0x32000));
+    for (let k = 0; k < 4; k++) broken[(i * 7919 + k * 104729) % 1024] = (i * 31 + k) & 0xff;
+    const text = readElfText((at, len) =>
+      at < 0 || at + len > broken.length ? null : Buffer.from(broken.subarray(at, at + len)),
+    );
+    if (text === null) continue;
+    expect(text.code).toBeLessThanOrEqual(text.length);
+    for (const bound of text.functions) expect(bound).toBeLessThanOrEqual(text.code);
+  }
+});
+
+function le32(n: number): number[] {
+  return [n & 0xff, (n >> 8) & 0xff, (n >> 16) & 0xff, (n >> 24) & 0xff];
+}
