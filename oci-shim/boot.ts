@@ -20,11 +20,11 @@ import type { PidNamespace } from '../sentry/kernel/pid-namespace.ts';
 import type { Platform } from '../sentry/platform/platform.ts';
 import type { MountNamespace } from '../sentry/vfs/mount-namespace.ts';
 import { makeSyscallTable } from '../syscalls/table.ts';
-import { mountAll } from './boot-mounts.ts';
+import { mountAll, ownerMaps } from './boot-mounts.ts';
 import { registerParts, type HostFacts } from './boot-parts.ts';
 import { hasTerminal } from './boot-stdio.ts';
 import { SandboxContainer } from './sandbox/container.ts';
-import type { ProcessConfig, SandboxConfig } from './sandbox-config.ts';
+import type { LinuxConfig, ProcessConfig, SandboxConfig } from './sandbox-config.ts';
 
 export interface BootEnv {
   config: SandboxConfig;
@@ -75,7 +75,7 @@ export function createContainer(
 ): void {
   const { config } = env;
   let mounts: MountNamespace;
-  const creds = initialCredentials(config.process, new UserNamespace(null, 0));
+  const creds = initialCredentials(config.process, userNamespace(config.linux));
   try {
     mounts = mountAll({ ...env, creds, hasTerminal: hasTerminal(env.stdioFds) });
   } catch (e) {
@@ -98,6 +98,14 @@ export function createContainer(
   const box = new Container(config.id, env.pidNs, limit, config.limits);
   const container = new SandboxContainer(kernel, config, box, root, ns);
   container.makeInit({ creds, stdioFds: env.stdioFds }, env.pidNs.reaper !== null, done);
+}
+
+/** The sandbox's outermost one, with the container's maps to show. */
+function userNamespace(linux: LinuxConfig | null): UserNamespace {
+  const ns = new UserNamespace(null, 0);
+  const owners = ownerMaps(linux);
+  if (owners !== null) Object.assign(ns.maps, { uid: String(owners.uid), gid: String(owners.gid) });
+  return ns;
 }
 
 export function initialCredentials(p: ProcessConfig, userNs: UserNamespace): Credentials {

@@ -1,5 +1,5 @@
 // Fields of config.json seen from inside the container, the same under runsc-ts and under runc.
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { platforms } from '../lib/sandbox.ts';
@@ -314,6 +314,27 @@ const cases: Record<string, Case> = {
     script: 'uname -m',
     change: (s) => (s.linux.personality = { domain: 'LINUX32' }),
     expected: 'i686\n',
+    withoutRunc: true,
+  },
+  'mapped ids': {
+    script:
+      'cat /proc/self/uid_map /proc/self/gid_map | tr -s " "; stat -c "%u %g" /etc /owned /other; touch /made; chown 5:6 /made; stat -c "%u %g" /made; chown 5000 /made 2>&1; id -u',
+    change: (s, b) => {
+      chownSync(join(b.rootfs, 'etc'), 1000, 1000);
+      for (const [name, id] of [
+        ['owned', 1001],
+        ['other', 77],
+      ] as const) {
+        writeFileSync(join(b.rootfs, name), '');
+        chownSync(join(b.rootfs, name), id, id);
+      }
+      chownSync(b.rootfs, 1000, 1000);
+      for (const set of ['bounding', 'effective', 'permitted']) s.process.capabilities[set] = ['CAP_CHOWN'];
+      s.linux.namespaces.push({ type: 'user' });
+      s.linux.uidMappings = [{ containerID: 0, hostID: 1000, size: 2000 }];
+      s.linux.gidMappings = [{ containerID: 0, hostID: 1000, size: 3000 }];
+    },
+    expected: ' 0 1000 2000\n 0 1000 3000\n0 0\n1 1\n65534 65534\n5 6\nchown: /made: Invalid argument\n0\n',
     withoutRunc: true,
   },
   'nice and I/O priority': {

@@ -1,5 +1,5 @@
 /** Directories of goferfs: look-ups, changes, and listings kept in exclusive caching. */
-import { EEXIST, EINVAL, EISDIR, ENOENT, EXDEV } from '../../abi/errno.ts';
+import { EEXIST, EINVAL, EISDIR, ENOENT, EOVERFLOW, EXDEV } from '../../abi/errno.ts';
 import { SEEK_CUR, SEEK_SET } from '../../abi/fcntl.ts';
 import { DT_DIR, modeToDt } from '../../abi/stat.ts';
 import { GOFER_RDWR } from '../../gofer-api/gofer-api.ts';
@@ -201,10 +201,20 @@ export class GoferDir extends GoferInode implements WatchedDir {
     this.invalidate();
   }
 
+  /** Mode and owner of a new inode as the host shall have them; −EOVERFLOW if the owner has no id there. */
+  private newNode(mode: number, uid: number, gid: number): GoferNewInode | number {
+    const { owners } = this.gofer;
+    if (owners === null) return { mode, uid, gid };
+    const node = { mode, uid: owners.uid.toOutside(uid), gid: owners.gid.toOutside(gid) };
+    return node.uid < 0 || node.gid < 0 ? -EOVERFLOW : node;
+  }
+
   override create(name: string, mode: number, uid: number, gid: number): Inode | number {
     const id = this.goferId();
     if (id < 0) return id;
-    const r = this.gofer.client.create(id, name, owner(mode, uid, gid), GOFER_RDWR);
+    const node = this.newNode(mode & 0o7777, uid, gid);
+    if (typeof node === 'number') return node;
+    const r = this.gofer.client.create(id, name, node, GOFER_RDWR);
     return typeof r === 'number' ? r : this.created(name, r);
   }
 
@@ -220,9 +230,11 @@ export class GoferDir extends GoferInode implements WatchedDir {
   override tmpfile(mode: number, uid: number, gid: number): Inode | number {
     const id = this.goferId();
     if (id < 0) return id;
+    const node = this.newNode(mode & 0o7777, uid, gid);
+    if (typeof node === 'number') return node;
     for (;;) {
       const name = `.tmpfile-${tmpfiles++}`;
-      const r = this.gofer.client.create(id, name, owner(mode, uid, gid), GOFER_RDWR);
+      const r = this.gofer.client.create(id, name, node, GOFER_RDWR);
       if (r === -EEXIST) continue;
       if (typeof r === 'number') return r;
       const inode = this.created(name, r);
@@ -234,19 +246,23 @@ export class GoferDir extends GoferInode implements WatchedDir {
   override mkdir(name: string, mode: number, uid: number, gid: number): Inode | number {
     const id = this.goferId();
     if (id < 0) return id;
-    return this.made(name, this.gofer.client.mkdir(id, name, owner(mode, uid, gid)));
+    const node = this.newNode(mode & 0o7777, uid, gid);
+    return typeof node === 'number' ? node : this.made(name, this.gofer.client.mkdir(id, name, node));
   }
 
   override symlink(name: string, target: string, uid: number, gid: number): Inode | number {
     const id = this.goferId();
     if (id < 0) return id;
-    return this.made(name, this.gofer.client.symlink(id, name, target, uid, gid));
+    const node = this.newNode(0, uid, gid);
+    if (typeof node === 'number') return node;
+    return this.made(name, this.gofer.client.symlink(id, name, target, node.uid, node.gid));
   }
 
   override mknod(name: string, mode: number, _rdev: number, uid: number, gid: number): Inode | number {
     const id = this.goferId();
     if (id < 0) return id;
-    return this.made(name, this.gofer.client.mknod(id, name, { mode, uid, gid }));
+    const node = this.newNode(mode, uid, gid);
+    return typeof node === 'number' ? node : this.made(name, this.gofer.client.mknod(id, name, node));
   }
 
   private made(name: string, attr: GoferAttr | number): Inode | number {
@@ -342,11 +358,6 @@ export class GoferDir extends GoferInode implements WatchedDir {
     this.watch = UNTRIED;
     super.evict();
   }
-}
-
-/** The mode's permission bits and owner of a new inode. */
-function owner(mode: number, uid: number, gid: number): GoferNewInode {
-  return { mode: mode & 0o7777, uid, gid };
 }
 
 /** An open directory. Its position is 0 for ".", 1 for "..", then the index of the entry plus 2. */

@@ -24,7 +24,7 @@ export function idMapText(name: MapName): (s: Subject) => string | number {
   return (s) => {
     const ns = namespaceOf(s);
     if (ns === null) return -ESRCH;
-    return ns.parent === null ? ROOT_MAP : (ns.maps[name] ?? '');
+    return ns.maps[name] ?? (ns.parent === null ? ROOT_MAP : '');
   };
 }
 

@@ -4,7 +4,7 @@ import type { Task } from '../../kernel/task.ts';
 import { CLOCK_BOOTTIME } from '../../time/clock.ts';
 import { clockNs } from '../../host/sys.ffi.ts';
 import { fileSystemTypes } from '../../vfs/fs-types.ts';
-import type { StaticDir } from '../kernfs/dir.ts';
+import { StaticDir } from '../kernfs/dir.ts';
 import { KernfsFile } from '../kernfs/file.ts';
 import { configGz } from './config-gz.ts';
 import { memoryFigures } from './memory.ts';
@@ -46,6 +46,8 @@ export function addTopLevelFiles(sb: ProcSuperBlock, root: StaticDir): void {
   add('version', () => `${UTS_SYSNAME} version ${UTS_RELEASE} (runsc-ts) ${UTS_VERSION}\n`);
   add('vmstat', () => vmStat(sb));
   add('zoneinfo', () => zoneInfo(sb));
+  // Empty: there are no buses, drivers and interrupts. Container engines make them read-only.
+  for (const name of ['bus', 'driver', 'fs', 'irq']) root.add(name, new StaticDir(sb, 0o555));
 }
 
 /** Hierarchy 0: the unified one (fsimpl/cgroup). JVMs decide by it. */
