@@ -106,6 +106,8 @@ export const STATE_SLEEPING = 2;
 export const STATE_GO = 3;
 /** The thread has left: the slot may be reused. */
 export const STATE_FREE = 4;
+/** The answer will take a while (the call blocks): a stub that still spins goes to sleep. */
+export const STATE_PARKED = 5;
 
 // Values of SLOT_EVENT (low byte), stub to sentry. Faults use their signal number, all below 32.
 export const EVENT_SYSCALL = 32;

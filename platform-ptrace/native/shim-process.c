@@ -85,6 +85,6 @@ int shim_wait(int listener, int deaths, int wake, double timeout_ns, void *out) 
   if (ppoll(fds, 3, limit, NULL) > 0)
     for (int i = 0; i < 3; i++)
       if (fds[i].revents != 0) bits |= 1 << i;
-  int count = (bits & 1) != 0 ? shim_notif_receive(listener, out, 32, 1) : 0;
+  int count = (bits & 1) != 0 ? shim_notif_receive(listener, out, 1, 1) : 0;
   return bits | (count > 0 ? count : 0) << 3 | sched_getcpu() << 16;
 }

@@ -153,15 +153,18 @@ static inline void publish(u64 slot, u32 event) {
 static inline void wait_go(u64 slot) {
   volatile u32 *state = (volatile u32 *)(slot + SLOT_STATE);
   u32 rounds = WORD(PUBLISH_ADDR, PUBLISH_SPIN);
-  if (WORD(PUBLISH_ADDR, PUBLISH_SENTRY_CPU) != WORD(slot, SLOT_EVENT) >> 8) {
+  if (WORD(PUBLISH_ADDR, PUBLISH_SENTRY_CPU) != current_cpu()) {
     for (u32 i = 0; i < rounds; i++) {
-      if (__atomic_load_n(state, __ATOMIC_ACQUIRE) == STATE_GO) return;
-      if (WORD(PUBLISH_ADDR, PUBLISH_ASLEEP)) break;
+      u32 now = __atomic_load_n(state, __ATOMIC_ACQUIRE);
+      if (now == STATE_GO) return;
+      if (now == STATE_PARKED || WORD(PUBLISH_ADDR, PUBLISH_ASLEEP)) break;
       __builtin_ia32_pause();
     }
   }
   u32 expected = STATE_TRAPPED;
-  __atomic_compare_exchange_n(state, &expected, STATE_SLEEPING, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+  if (!__atomic_compare_exchange_n(state, &expected, STATE_SLEEPING, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE) &&
+      expected == STATE_PARKED)
+    __atomic_compare_exchange_n(state, &expected, STATE_SLEEPING, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
   while (__atomic_load_n(state, __ATOMIC_ACQUIRE) != STATE_GO) {
     long r = SYS1(SLEEP_SYSCALL, slot);
     if (r == -ENOSYS) die(1); // the sentry is gone

@@ -85,6 +85,11 @@ export class Births {
     platform.counters.forks++;
   }
 
+  /** True while `parent` goes on as soon as its child arrives. */
+  awaitsChild(parent: SystrapContext): boolean {
+    return this.forks.has(parent) && !this.platform.isZygote(parent);
+  }
+
   private newNonce(): number {
     if (this.nonceCount === 0) {
       webcrypto.getRandomValues(this.nonces);

@@ -36,7 +36,9 @@ import {
   SLOT_SIZE,
   SLOT_STATE,
   STATE_GO,
+  STATE_PARKED,
   STATE_SLEEPING,
+  STATE_TRAPPED,
 } from '../stub-layout.ts';
 import type { Chunk, SystrapSpace } from './space.ts';
 import type { SystrapPlatform } from './systrap.ts';
@@ -116,6 +118,7 @@ export class SystrapContext implements Context {
   sleepIdHi = 0;
   /** Where the thread was last seen, or has been put. See placement.ts. */
   cpu = -1;
+  pinned = false;
   loneCalls = 0;
   placeIn = 64;
 
@@ -356,9 +359,13 @@ export class SystrapContext implements Context {
     memory.storeRelaxed(base + SLOT_EVENT / 4, command);
     memory.storeRelaxed(base + SLOT_NR / 4, result | 0);
     memory.storeRelaxed(base + SLOT_NR / 4 + 1, Math.floor(result / 0x100000000) | 0);
-    if (this.phase === STOPPED) this.chunk.started(this);
-    this.phase = command === COMMAND_REPORT || command === COMMAND_COMPLETE ? ORDERING : RUNNING;
     const old = memory.exchange(base + SLOT_STATE / 4, STATE_GO);
+    if (this.phase === STOPPED) {
+      if (this.sleeping || old === STATE_SLEEPING)
+        this.platform.placement.woken(this, this.platform.sentryCpu);
+      this.chunk.started(this);
+    }
+    this.phase = command === COMMAND_REPORT || command === COMMAND_COMPLETE ? ORDERING : RUNNING;
     if (this.sleeping) {
       this.sleeping = false;
       this.platform.gate.wake(this.sleepIdLo, this.sleepIdHi);
@@ -372,7 +379,7 @@ export class SystrapContext implements Context {
     for (let i = this.batchStart + this.batchLength; i < this.orders.length; i++) {
       if (this.orders[i]!.hostFd >= 0) host.close(this.orders[i]!.hostFd);
     }
-    this.orders.length = 0;
+    if (this.orders.length > 0) this.orders.length = 0;
     this.batchStart = 0;
     this.batchLength = 0;
     this.copyOuts = 0;
@@ -397,6 +404,13 @@ export class SystrapContext implements Context {
     this.reported = done;
     this.platform.setDeadline(this);
     this.start(COMMAND_REPORT, 0);
+  }
+
+  /** The thread will not be answered for a while: its stub need not keep a CPU busy with waiting. */
+  letSleep(): void {
+    if (this.phase !== STOPPED || this.platform.births.awaitsChild(this)) return;
+    this.platform.placement.blocked(this);
+    this.platform.memory.compareExchange(this.base + SLOT_STATE / 4, STATE_TRAPPED, STATE_PARKED);
   }
 
   /** The guest thread has trapped: nothing of what it was told is outstanding any more. */
@@ -469,7 +483,9 @@ export class SystrapContext implements Context {
   inherit(parent: SystrapContext): void {
     this.sysno = parent.sysno;
     this.args.set(parent.args);
-    this.cpu = parent.cpu;
+    this.pinned = parent.pinned;
+    // Where the host starts it is not known: as if it were on the sentry's CPU, so that nobody spins in its way.
+    this.cpu = parent.pinned ? parent.cpu : this.platform.sentryCpu;
   }
 
   interrupt(): void {

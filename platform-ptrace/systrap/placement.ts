@@ -2,7 +2,9 @@
  * Which CPU guest threads run on, and whether waiting by spinning pays. Measured: both sides spinning on two CPUs answer
  * in 2–3 µs, both asleep on one CPU (notifications wake the other side on the waker's CPU) in 6–8 µs, asleep across
  * CPUs in 35–50 µs; spinning on a CPU that the other side needs is a disaster. So a lone guest that makes many calls
- * gets a CPU that the sentry is not on; when there are as many guests as CPUs they are spread, and nobody spins.
+ * without blocking gets a CPU that the sentry is not on; when there are as many guests as CPUs they are spread. A thread
+ * that blocks may run anywhere again, so that its wake-up does not have to cross CPUs. The sentry spins only while no
+ * running guest is believed to be on its own CPU.
  */
 import { HostBuffer } from '../../sentry/host/memory.ffi.ts';
 import { hostSyscall } from '../../sentry/host/sys.ffi.ts';
@@ -29,6 +31,11 @@ export class Placement {
     for (let cpu = 0; cpu < MAX_CPUS; cpu++) {
       if ((this.mask.bytes[cpu >> 3]! & (1 << (cpu & 7))) !== 0) this.allowed.push(cpu);
     }
+  }
+
+  /** True if guests run, and none of them on `cpu` as far as is known. */
+  runElsewhere(cpu: number): boolean {
+    return this.running > 0 && this.load[cpu] === 0;
   }
 
   /** True if running guests leave a CPU to the sentry. */
@@ -65,6 +72,21 @@ export class Placement {
     if (this.load[best]! < this.load[cpu]!) this.place(ctx, best);
   }
 
+  /** `ctx` blocks: the next wake-up is to find it on the sentry's CPU. */
+  blocked(ctx: SystrapContext): void {
+    ctx.loneCalls = 0;
+    if (!ctx.pinned) return;
+    ctx.pinned = false;
+    this.mask.bytes.fill(0);
+    for (const cpu of this.allowed) this.mask.bytes[cpu >> 3]! |= 1 << (cpu & 7);
+    hostSyscall(NR_SCHED_SETAFFINITY, ctx.tid, this.mask.size, this.mask.addr, 0, 0, 0);
+  }
+
+  /** `ctx` is about to be woken by the sentry, which runs on `sentryCpu`. */
+  woken(ctx: SystrapContext, sentryCpu: number): void {
+    if (!ctx.pinned) ctx.cpu = sentryCpu;
+  }
+
   private leastLoaded(except: number): number {
     let best = -1;
     for (const cpu of this.allowed) {
@@ -75,6 +97,7 @@ export class Placement {
 
   private place(ctx: SystrapContext, cpu: number): void {
     this.moves++;
+    ctx.pinned = true;
     this.mask.bytes.fill(0);
     this.mask.bytes[cpu >> 3] = 1 << (cpu & 7);
     hostSyscall(NR_SCHED_SETAFFINITY, ctx.tid, this.mask.size, this.mask.addr, 0, 0, 0);

@@ -117,6 +117,10 @@ export class SharedMemory {
     return Atomics.exchange(this.i32, word, value);
   }
 
+  compareExchange(word: number, expected: number, value: number): void {
+    Atomics.compareExchange(this.i32, word, expected, value);
+  }
+
   /** Private copy of `count` words. */
   loadWords(word: number, dst: Uint32Array, at: number, count: number): void {
     for (let i = 0; i < count; i++) dst[at + i] = Atomics.load(this.i32, word + i);

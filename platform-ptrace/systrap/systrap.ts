@@ -109,7 +109,6 @@ export class SystrapPlatform implements Platform {
   private readonly pool: ZygotePool;
   private polls = 0;
   private cpu = -1;
-  private guestCpu = -1;
   private readonly sentrySpin: number;
   private readonly stubSpin: number;
   private stubsSpin = true;
@@ -231,7 +230,9 @@ export class SystrapPlatform implements Platform {
         const slot = 31 - Math.clz32(bits & -bits);
         bits &= bits - 1;
         const ctx = chunk.contexts[slot]!;
-        if (ctx !== null) this.handle(ctx);
+        if (ctx === null) continue;
+        this.handle(ctx);
+        ctx.letSleep();
       }
     }
     return seen;
@@ -246,7 +247,8 @@ export class SystrapPlatform implements Platform {
       this.stubsSpin = room;
       this.publish.setSpin(room ? this.stubSpin : 0);
     }
-    if (!room || this.guestCpu === this.cpu || this.deadlines.any || this.gate.expecting) return this.scan();
+    if (!this.placement.runElsewhere(this.cpu) || this.deadlines.any || this.gate.expecting)
+      return this.scan();
     const { busyChunks, memory } = this;
     for (let n = this.sentrySpin; n > 0; n--) {
       for (let i = 0; i < busyChunks.length; i++) {
@@ -312,7 +314,7 @@ export class SystrapPlatform implements Platform {
       ctx.sleeping = false;
       this.gate.wake(ctx.sleepIdLo, ctx.sleepIdHi);
     }
-    this.notified.length = 0;
+    if (this.notified.length > 0) this.notified.length = 0;
   }
 
   private onSleep(tid: number, idLo: number, idHi: number): void {
@@ -340,7 +342,6 @@ export class SystrapPlatform implements Platform {
     if (state !== STATE_TRAPPED && state !== STATE_SLEEPING) return;
     const event = memory.load(base + SLOT_EVENT / 4);
     const kind = event & 0xff;
-    this.guestCpu = (event >>> 8) & 0xfff;
     if (kind === EVENT_ORDERS_DONE || kind === EVENT_ORDER_FAILED) {
       this.handleOrders(ctx, kind);
       return;
@@ -350,9 +351,7 @@ export class SystrapPlatform implements Platform {
       return;
     }
     ctx.stop();
-    this.placement.observe(ctx, this.guestCpu, this.cpu);
-    // Where it goes on: a sentry that sleeps now instead of spinning would be woken on the guest's new CPU.
-    this.guestCpu = ctx.cpu;
+    this.placement.observe(ctx, (event >>> 8) & 0xfff, this.cpu);
     if (ctx.interruptWanted && kind !== EVENT_INTERRUPT) this.interruptOver(ctx);
     if (kind === EVENT_SYSCALL || kind === EVENT_FAST_SYSCALL) {
       memory.loadWords(base + SLOT_ARGS / 4, ctx.args, 0, 12);
@@ -452,9 +451,18 @@ export class SystrapPlatform implements Platform {
     this.deadlines.clear(ctx);
   }
 
+  /** CPU of the sentry when it last looked, −1 before. */
+  get sentryCpu(): number {
+    return this.cpu;
+  }
+
+  isZygote(ctx: SystrapContext): boolean {
+    return ctx === this.zygoteContext;
+  }
+
   setDeadline(ctx: SystrapContext): void {
     // The zygote runs no guest code, and without it nothing could start any more.
-    if (ctx !== this.zygoteContext) this.deadlines.set(ctx);
+    if (!this.isZygote(ctx)) this.deadlines.set(ctx);
   }
 
   /** Ends a process that broke the protocol. */

@@ -70,12 +70,17 @@ export class ZygotePool {
       if (typeof result === 'object') {
         const next = this.waiting.shift();
         if (next !== undefined) next(result);
-        else this.spares.push(result as SystrapContext);
+        else this.keep(result as SystrapContext);
         if (this.waiting.length > 0) this.clone();
         return;
       }
       for (const done of this.waiting.splice(0)) done(result);
     });
+  }
+
+  private keep(spare: SystrapContext): void {
+    this.spares.push(spare);
+    spare.letSleep();
   }
 
   /** A context has died: true if it was a spare. */
