@@ -7,7 +7,12 @@ import { registerMqueue } from '../sentry/fsimpl/mqueue/mqueue.ts';
 import { setSysctl } from '../sentry/fsimpl/proc/sysctl.ts';
 import { registerProc } from '../sentry/fsimpl/proc/super-block.ts';
 import { registerSysfs } from '../sentry/fsimpl/sysfs/sysfs.ts';
-import { mountTmpfs, setTmpfsMemoryTotal } from '../sentry/fsimpl/tmpfs/super-block.ts';
+import {
+  mountTmpfs,
+  setTmpfsGuard,
+  setTmpfsMemoryTotal,
+  tmpfsBytesInUse,
+} from '../sentry/fsimpl/tmpfs/super-block.ts';
 import { registerConsole } from '../sentry/fsimpl/tty/host-tty.ts';
 import { processUsage } from '../sentry/kernel/cpu-time.ts';
 import type { Kernel } from '../sentry/kernel/kernel.ts';
@@ -23,7 +28,7 @@ export function registerParts(kernel: Kernel, env: { host: HostFacts }): void {
   kernel.memTotal = env.host.memTotal;
   registerMemDevices();
   registerDevpts();
-  const proc = { kernel, host: env.host, processUsage };
+  const proc = { kernel, host: env.host, processUsage, sharedBytes: tmpfsBytesInUse };
   registerProc(proc);
   kernel.setSysctl = (t, path, value) => setSysctl(proc, t, path, value);
   registerSysfs(proc);
@@ -34,6 +39,7 @@ export function registerParts(kernel: Kernel, env: { host: HostFacts }): void {
   installSocketTables(kernel);
   installUnixPaths();
   setTmpfsMemoryTotal(env.host.memTotal);
+  setTmpfsGuard((bytes) => bytes + Math.max(0, kernel.figures?.memoryPinned() ?? 0) <= kernel.memTotal);
   registerFileSystem({
     name: 'tmpfs',
     nodev: true,

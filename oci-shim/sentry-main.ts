@@ -94,7 +94,10 @@ function main(): void {
     }
     root = c;
     // Behind the control socket, if there is one.
-    c.box.figures = openFigures(config.figures ?? [], SENTRY_EXTRA_FD + (config.managed ? 1 : 0));
+    kernel.figures = c.box.figures = openFigures(
+      config.figures ?? [],
+      SENTRY_EXTRA_FD + (config.managed ? 1 : 0),
+    );
     c.endListeners.push((status) => (ended = status));
     if (!config.managed) {
       c.init.start();

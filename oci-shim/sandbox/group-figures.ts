@@ -28,6 +28,10 @@ export function openFigures(names: readonly string[], firstFd: number): GroupFig
   return {
     memoryUsage: () => number('usage'),
     memoryPeak: () => number('peak'),
+    memoryPinned: () => {
+      const rss = keyed('stat', 'rss');
+      return rss < 0 ? -1 : rss + Math.max(0, keyed('stat', 'shmem'));
+    },
     limitHits: () => (hasHits ? number('hits') : keyed('events', 'max')),
     oomKills: () => keyed('events', 'oom_kill'),
     periods: () => keyed('cpu', 'nr_periods'),

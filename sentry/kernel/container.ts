@@ -28,6 +28,8 @@ export interface GroupFigures {
   /** Bytes in use, and the most there ever were. */
   memoryUsage(): number;
   memoryPeak(): number;
+  /** Of these, what cannot be dropped: anonymous and shared memory. */
+  memoryPinned(): number;
   /** Times that the limit of memory was hit, and processes killed for it. */
   limitHits(): number;
   oomKills(): number;

@@ -12,7 +12,7 @@ import type { Context, Platform, PlatformEvents } from '../platform/platform.ts'
 import { Clock } from '../time/clock.ts';
 import { TimerQueue } from '../time/timer-queue.ts';
 import type { FsContext } from '../vfs/call-context.ts';
-import type { Container } from './container.ts';
+import type { Container, GroupFigures } from './container.ts';
 import type { FdTable } from './fd-table.ts';
 import { futexExit } from './futex.ts';
 import { releasePiLocks } from './futex-pi.ts';
@@ -74,6 +74,9 @@ export class Kernel implements PlatformEvents {
   cpuCount = 1;
   /** Memory that the container may use, in bytes. */
   memTotal = 2 ** 30;
+  /** Of the sandbox's first container. */
+  figures: GroupFigures | null = null;
+  private oomKills = 0;
   /** Queued signals per real user (RLIMIT_SIGPENDING). */
   readonly pendingByUid = new Map<number, number>();
   /** Most tasks at a time in the whole sandbox (pids cgroup's pids.max). */
@@ -362,9 +365,18 @@ export class Kernel implements PlatformEvents {
     if (t === null || t.state === TASK_DEAD) return;
     // An exec in progress has a context that is not the task's yet.
     if (ctx === t.ctx) t.ctxGone = true;
-    if (reason !== '') this.report(`pid ${t.tgid} (${t.comm}): ${reason}`);
+    if (reason !== '')
+      this.report(`pid ${t.tgid} (${t.comm}): ${this.ranOutOfMemory() ? OUT_OF_MEMORY : reason}`);
     groupExit(t.group, signo > 0 ? signo : SIGKILL);
     exitTask(t, t.group.exitStatus);
+  }
+
+  /** The host has killed a process for lack of memory since this was asked the last time. */
+  private ranOutOfMemory(): boolean {
+    const kills = this.figures?.oomKills() ?? 0;
+    const isNew = kills > this.oomKills;
+    this.oomKills = kills;
+    return isNew;
   }
 
   /** __set_current_blocked(): SIGKILL and SIGSTOP never get into a mask. */
@@ -415,3 +427,4 @@ export class Kernel implements PlatformEvents {
 
 /** X86_TRAP_PF */
 const PAGE_FAULT = 14;
+const OUT_OF_MEMORY = 'killed, the container is out of memory';

@@ -49,6 +49,39 @@ describe.runIf(usable)('limits', () => {
     expect(groupsNamed('do-')).toEqual([]);
   });
 
+  test('files in memory are bounded all together, and make room when they are removed', () => {
+    const script = `
+      mount -t tmpfs none /mnt
+      for f in /tmp/a /dev/shm/a /mnt/a; do head -c 100000000 /dev/zero > $f; done 2>/dev/null
+      echo $(( $(cat /tmp/a /dev/shm/a /mnt/a | wc -c) <= 64 << 20 ))
+      rm /dev/shm/a
+      head -c 10000000 /dev/zero > /mnt/b && echo room`;
+    const r = sandbox('systrap', ['/bin/bash', '-c', script], { flags: ['--memory', '64m'], cwd: '/' });
+    expect(r.stdout).toBe('1\nroom\n');
+  });
+
+  test.each(platforms)('%s: shared memory counts, and the reason is said', (platform) => {
+    const script = `python3 -c '
+import mmap
+m = mmap.mmap(-1, 200 << 20)
+for o in range(0, len(m), 4096): m[o] = 1'; echo $?`;
+    const r = sandbox(platform, ['/bin/bash', '-c', script], {
+      flags: ['--memory', '64m'],
+      cwd: '/',
+      timeoutMs: 120_000,
+    });
+    expect(r.stdout).toBe('137\n');
+    expect(r.stderr).toContain('(python3): killed, the container is out of memory');
+  });
+
+  test('the smallest limit that docker accepts is enough for a shell', () => {
+    const r = sandbox('systrap', ['/bin/sh', '-c', 'ls / > /dev/null && echo yes'], {
+      flags: ['--memory', '6m'],
+      cwd: '/',
+    });
+    expect(r).toMatchObject({ stdout: 'yes\n', status: 0 });
+  });
+
   test('the guest sees its share of the machine', () => {
     const script =
       'nproc; grep MemTotal /proc/meminfo; cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max /sys/fs/cgroup/pids.max';

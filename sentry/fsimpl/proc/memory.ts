@@ -5,8 +5,10 @@ import type { ProcEnv } from './env.ts';
 
 const KIB = 1024;
 
-/** Every address space once, however many processes share it. */
+/** What the host counts; without, every address space once, however many processes share it. */
 function usedBytes(env: ProcEnv): number {
+  const counted = env.kernel.figures?.memoryPinned() ?? -1;
+  if (counted >= 0) return counted;
   const seen = new Set<MemoryManager>();
   let bytes = 0;
   for (const g of env.kernel.pidNs.groups()) {

@@ -16,6 +16,30 @@ const TARGETS_MAX = 128 * 1024 * 1024;
 let inodesInUse = 0;
 let targetsInUse = 0;
 
+/** Of all tmpfs together: their memory is the sentry's as far as the host knows, so the container's limit is kept here. */
+let pagesInUse = 0;
+/** The guard is asked each time that so much more is in use. */
+const CHECK_PAGES = 256;
+let nextCheck = CHECK_PAGES;
+let guard: (bytes: number) => boolean = () => true;
+
+/** `mayHold`: whether all tmpfs together may hold so many bytes. */
+export function setTmpfsGuard(mayHold: (bytes: number) => boolean): void {
+  guard = mayHold;
+}
+
+export function tmpfsBytesInUse(): number {
+  return pagesInUse * PAGE_SIZE;
+}
+
+function hasRoom(pages: number): boolean {
+  const wanted = pagesInUse + pages;
+  if (wanted < nextCheck) return true;
+  if (!guard(wanted * PAGE_SIZE)) return false;
+  nextCheck = wanted + CHECK_PAGES;
+  return true;
+}
+
 export interface TmpfsOptions {
   /** Bytes; Infinity for no limit. */
   size?: number;
@@ -53,8 +77,10 @@ export class TmpfsSuperBlock extends SuperBlock implements PageAccount {
   }
 
   charge(pages: number): boolean {
-    if (pages > 0 && this.pages + pages > this.maxPages) return false;
+    if (pages > 0 && (this.pages + pages > this.maxPages || !hasRoom(pages))) return false;
     this.pages += pages;
+    pagesInUse += pages;
+    if (pages < 0) nextCheck = Math.min(nextCheck, pagesInUse + CHECK_PAGES);
     return true;
   }
 
