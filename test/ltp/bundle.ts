@@ -18,11 +18,11 @@ const DEFAULT_CAPS = [
   'NET_BIND_SERVICE', 'SYS_CHROOT', 'KILL', 'AUDIT_WRITE',
 ]; // prettier-ignore
 
-/** A privileged container, short of what would reach the whole machine under runc: its clock, its modules, its boot. */
+/** A privileged container, short of what would reach the whole machine under runc: its clock, modules, boot, limits. */
 const PRIVILEGED_CAPS = [
   ...DEFAULT_CAPS,
   'DAC_READ_SEARCH', 'LINUX_IMMUTABLE', 'NET_BROADCAST', 'NET_ADMIN', 'IPC_LOCK', 'IPC_OWNER', 'SYS_PTRACE', 'SYS_PACCT',
-  'SYS_ADMIN', 'SYS_NICE', 'SYS_RESOURCE', 'SYS_TTY_CONFIG', 'LEASE', 'AUDIT_CONTROL', 'MAC_OVERRIDE', 'MAC_ADMIN', 'SYSLOG',
+  'SYS_ADMIN', 'SYS_NICE', 'SYS_TTY_CONFIG', 'LEASE', 'AUDIT_CONTROL', 'MAC_OVERRIDE', 'MAC_ADMIN', 'SYSLOG',
   'WAKE_ALARM', 'BLOCK_SUSPEND', 'AUDIT_READ',
 ]; // prettier-ignore
 
