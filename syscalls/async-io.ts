@@ -19,7 +19,9 @@ export const F_OWNER_PGRP = 2;
 // si_code and si_band of SIGIO (include/uapi/asm-generic/siginfo.h).
 const POLL_IN = 1;
 const POLL_OUT = 2;
+const POLL_MSG = 3;
 const BAND_IN = W.EPOLLIN | W.EPOLLRDNORM;
+const BAND_MSG = W.EPOLLIN | W.EPOLLRDNORM | W.EPOLLMSG;
 const BAND_OUT = W.EPOLLOUT | W.EPOLLWRNORM | W.EPOLLWRBAND;
 
 /** f_owner: whom signals for a file are for. */
@@ -77,6 +79,13 @@ function tell(f: FileDescription, o: FileOwner, events: number): void {
     if (o.signo === 0) return sigInfoKernel(SIGIO);
     return sigInfoPoll(o.signo, readable ? POLL_IN : POLL_OUT, readable ? BAND_IN : BAND_OUT, o.fd);
   });
+}
+
+/** SIGIO, or the F_SETSIG signal, to the holder of a lease that somebody wants broken (lease_break_callback). */
+export function tellLeaseBreak(f: FileDescription, fd: number): void {
+  const o = ownerOf(f);
+  if (o.pid === 0 || o.ns === null) return;
+  send(o, () => (o.signo === 0 ? sigInfoKernel(SIGIO) : sigInfoPoll(o.signo, POLL_MSG, BAND_MSG, fd)));
 }
 
 function send(o: FileOwner, make: () => SigInfo): void {

@@ -41,7 +41,9 @@ import {
 } from '../sentry/vfs/fsnotify.ts';
 import type { AttrChange, Inode, Timestamp } from '../sentry/vfs/inode.ts';
 import type { Mount } from '../sentry/vfs/mount.ts';
+import { breakLeases } from '../sentry/vfs/leases.ts';
 import { truncateInode } from '../sentry/vfs/open.ts';
+import { waitForLease } from './open.ts';
 import { MAY_WRITE, inodePermission, ownerOrCapable } from '../sentry/vfs/permission.ts';
 import { currentTime } from '../sentry/vfs/times.ts';
 import { treeChanged } from '../sentry/vfs/walk-cache.ts';
@@ -248,6 +250,9 @@ export function sysTruncate(t: Task, a: SyscallArgs): SysResult {
   const access = inodePermission(t, inode, MAY_WRITE);
   if (access !== 0) return access;
   if (inode.writeCount < 0) return -ETXTBSY;
+  t.blockState = null;
+  const leased = breakLeases(inode, true);
+  if (leased !== 0) return waitForLease(t, inode, leased);
   const fresh = inode.refresh();
   if (fresh < 0) return fresh;
   if (overLimit(t, inode, size)) return -EFBIG;

@@ -40,7 +40,9 @@ function addSeals(f: FileDescription, seals: number): SysResult {
 export function fcntlFile(t: Task, f: FileDescription, cmd: number, arg: number): SysResult {
   switch (cmd) {
     case F_SETPIPE_SZ:
-      return f instanceof PipeFile ? f.setPipeSize(arg, t.creds.has(CAP_SYS_RESOURCE)) : -EBADF;
+      if (!(f instanceof PipeFile)) return -EBADF;
+      // round_pipe_size() makes 0 of it, which is refused.
+      return arg >>> 0 > 0x80000000 ? -EINVAL : f.setPipeSize(arg >>> 0, t.creds.has(CAP_SYS_RESOURCE));
     case F_GETPIPE_SZ:
       return f instanceof PipeFile ? f.pipeSize : -EBADF;
     case F_ADD_SEALS:

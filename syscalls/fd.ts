@@ -1,7 +1,8 @@
 /** Descriptors: close(2), dup(2), fcntl(2), lseek(2), umask(2) (fs/file.c, fs/fcntl.c). Locks are in locks.ts. */
-import { EBADF, EFAULT, EINVAL, EPERM, ESRCH } from '../sentry/abi/errno.ts';
+import { EACCES, EBADF, EFAULT, EINVAL, EPERM, ESRCH } from '../sentry/abi/errno.ts';
 import * as F from '../sentry/abi/fcntl.ts';
 import { O_APPEND, O_CLOEXEC, O_DIRECT, O_NOATIME, O_NONBLOCK, O_PATH, FASYNC } from '../sentry/abi/fcntl.ts';
+import { CAP_LEASE } from '../sentry/auth/capability.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import {
   fd,
@@ -17,8 +18,9 @@ import {
 import type { Task } from '../sentry/kernel/task.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
-import { F_OWNER_PGRP, F_OWNER_PID, F_OWNER_TID, ownerOf, setAsync, setOwner } from './async-io.ts';
+import { F_OWNER_PGRP, F_OWNER_PID, F_OWNER_TID, ownerOf, setAsync, setOwner, tellLeaseBreak } from './async-io.ts';
 import { ownerOrCapable } from '../sentry/vfs/permission.ts';
+import { leaseType, setLease } from '../sentry/vfs/leases.ts';
 import { fcntlLock, resumeLock } from './locks.ts';
 import { fcntlFile } from './fcntl-hooks.ts';
 import { openFileLimit } from './fd-install.ts';
@@ -120,6 +122,16 @@ function fcntlOwner(t: Task, f: FileDescription, cmd: number, a: SyscallArgs): S
   }
 }
 
+function fcntlLease(t: Task, f: FileDescription, n: number, type: number): SysResult {
+  if (type !== F.F_RDLCK && type !== F.F_WRLCK && type !== F.F_UNLCK) return -EINVAL;
+  if (t.creds.fsuid !== f.inode.uid && !t.creds.has(CAP_LEASE)) return -EACCES;
+  if (!f.inode.isRegular) return -EINVAL;
+  const r = setLease(f, type, () => tellLeaseBreak(f, n));
+  // "By default, the signal goes to the caller" - lease_setup()
+  if (r === 0 && type !== F.F_UNLCK && ownerOf(f).pid === 0) setOwner(t, f, F_OWNER_PID, t.tgid);
+  return r;
+}
+
 /** Commands that an O_PATH descriptor admits. */
 function onPathFile(cmd: number): boolean {
   return (
@@ -171,10 +183,11 @@ export function sysFcntl(t: Task, a: SyscallArgs): SysResult {
     case F.F_GETOWN_EX:
       return fcntlOwner(t, f, cmd, a);
     case F.F_GETLEASE:
-      return F.F_UNLCK;
+      return leaseType(f);
     case F.F_SETLEASE:
+      return fcntlLease(t, f, n, a.int(2));
     case F.F_NOTIFY:
-      // No leases and no dnotify: what a kernel without CONFIG_FILE_LOCKING leases or CONFIG_DNOTIFY says.
+      // What a kernel without CONFIG_DNOTIFY says.
       return -EINVAL;
     default:
       return fcntlFile(t, f, cmd, a.int(2));

@@ -39,7 +39,9 @@ import {
 import type { Task } from '../sentry/kernel/task.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
-import { vfsOpen } from '../sentry/vfs/open.ts';
+import type { Inode } from '../sentry/vfs/inode.ts';
+import { locksOf } from '../sentry/vfs/locks.ts';
+import { LEASED, leaseDeadlineNs, leasedInode, vfsOpen } from '../sentry/vfs/open.ts';
 import { setFifoOpen } from '../sentry/vfs/special.ts';
 import {
   LOOKUP_IN_ROOT,
@@ -51,7 +53,7 @@ import {
   RESOLVE_NO_XDEV,
   resolveFlags,
 } from '../sentry/vfs/walk.ts';
-import { EPOLL_ALL } from '../sentry/waiter/wait-queue.ts';
+import { EPOLLIN, EPOLL_ALL } from '../sentry/waiter/wait-queue.ts';
 import { installFd } from './fd-install.ts';
 import { getname, startAt } from './path.ts';
 
@@ -80,8 +82,16 @@ function interruptedOpen(t: Task): SysResult {
   return -ERESTARTSYS;
 }
 
+/** Waits until the lease on `inode` may be gone; the call then starts anew. */
+export function waitForLease(t: Task, inode: Inode, deadlineNs: number): SysResult {
+  t.waitOn(locksOf(inode).waiters, EPOLLIN);
+  t.blockState = LEASED;
+  return t.block(deadlineNs, -ERESTARTSYS);
+}
+
 /** An opened file gets its descriptor as soon as open(2) need not wait for it (a FIFO's peer). */
 function finishOpen(t: Task, f: FileDescription | number, cloexec: boolean): SysResult {
+  if (f === LEASED) return waitForLease(t, leasedInode!, leaseDeadlineNs);
   if (typeof f === 'number') return f;
   if (f.openPending) {
     t.waitOn(f.waiters, EPOLL_ALL);
@@ -100,6 +110,7 @@ function doOpen(
   lookup: number,
 ): SysResult {
   const cloexec = (how & O_CLOEXEC) !== 0;
+  if (t.blockState === LEASED) t.blockState = null;
   if (t.blockState !== null) return finishOpen(t, t.blockState as FileDescription, cloexec);
   const checked = checkFlags(how);
   if (checked < 0) return checked;

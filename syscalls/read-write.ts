@@ -79,7 +79,8 @@ function positioned(t: Task, fdnum: number, pos: number, write: boolean): FileDe
   if (pos < 0) return -EINVAL;
   const f = fileAt(t, fdnum);
   if (f === null) return -EBADF;
-  if (!f.seekable) return -ESPIPE;
+  // Directories have positions too; reading one is EISDIR.
+  if (!f.seekable && !f.inode.isDir) return -ESPIPE;
   return (write ? f.writable : f.readable) ? f : -EBADF;
 }
 

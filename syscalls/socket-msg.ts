@@ -213,7 +213,7 @@ function recvBlocking(
   finish: (n: number) => number,
 ): SysResult {
   const done = w === null ? 0 : w.done;
-  const noWait = nonBlocking(s) || (msgFlags & S.MSG_DONTWAIT) !== 0;
+  const noWait = nonBlocking(s) || (msgFlags & (S.MSG_DONTWAIT | S.MSG_ERRQUEUE)) !== 0;
   const n = recvVec(t, s, msgFlags, done);
   if (n < 0) {
     if (n === -EAGAIN && !noWait && !t.timedOut) return parkIo(t, s, w, done, READ_EVENTS, s.recvTimeoutNs);

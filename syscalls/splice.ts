@@ -123,7 +123,7 @@ function sysSendfile(t: Task, a: SyscallArgs): SysResult {
       break;
     }
   }
-  if (done > 0 && offAddr !== 0 && t.mem.writeU64(offAddr, pos + done) !== 0) return endIo(w, -EFAULT);
+  if (offAddr !== 0 && t.mem.writeU64(offAddr, pos + done) !== 0) return endIo(w, -EFAULT);
   return endIo(w, done);
 }
 

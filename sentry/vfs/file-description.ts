@@ -10,6 +10,7 @@ import type { CallContext } from './call-context.ts';
 import { holdPath, putPath, type Path } from './dentry.ts';
 import { IN_CLOSE_NOWRITE, IN_CLOSE_WRITE, notifyFile } from './fsnotify.ts';
 import type { Inode } from './inode.ts';
+import { removeLease } from './leases.ts';
 import { removeFileLocks } from './locks.ts';
 
 /** Receives directory entries; false: no room, the entry was not taken. `off` is the d_off that continues after it. */
@@ -37,6 +38,8 @@ export abstract class FileDescription {
   private refs = 1;
   /** Counted in inode.writeCount. */
   private countedWriter = false;
+  /** Counted in inode.readCount. */
+  private countedReader = false;
   /** F_SETOWN, F_SETSIG and O_ASYNC state, owned by the syscall layer. */
   owner: unknown = null;
   /** Called once when the last reference is gone, before release(): epoll forgets the file. Made at first use. */
@@ -75,8 +78,12 @@ export abstract class FileDescription {
     if (this.path !== null) notifyFile(this.writable ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE, this);
     if (this.releaseHooks !== null) for (const hook of this.releaseHooks) hook();
     this.release();
-    if (this.inode.locks !== null) removeFileLocks(this.inode, this);
+    if (this.inode.locks !== null) {
+      removeFileLocks(this.inode, this);
+      removeLease(this.inode, this);
+    }
     if (this.countedWriter) this.inode.writeCount--;
+    else if (this.countedReader) this.inode.readCount--;
     this.inode.drop();
     if (this.path !== null) putPath(this.path);
   }
@@ -85,6 +92,12 @@ export abstract class FileDescription {
   countWriter(): void {
     this.countedWriter = true;
     this.inode.writeCount++;
+  }
+
+  /** Counts the file as a reader of its inode: i_readcount_inc(). */
+  countReader(): void {
+    this.countedReader = true;
+    this.inode.readCount++;
   }
 
   /** The last reference is gone: free host fds, wake peers. */

@@ -62,6 +62,8 @@ export abstract class Inode {
   dead = false;
   /** Open files that may write (> 0) or running executables that forbid writing (< 0): i_writecount, ETXTBSY. */
   writeCount = 0;
+  /** Open files that may only read: i_readcount, for leases. */
+  readCount = 0;
   /** Dentries and open files that refer to it. */
   private refs = 0;
 

@@ -7,6 +7,7 @@ import { EAGAIN, EDEADLK, ENOLCK } from '../abi/errno.ts';
 import { F_RDLCK, F_UNLCK, F_WRLCK } from '../abi/fcntl.ts';
 import { EPOLLIN, WaitQueue } from '../waiter/wait-queue.ts';
 import type { Inode } from './inode.ts';
+import type { Lease } from './leases.ts';
 
 export interface RecordLock {
   readonly owner: object;
@@ -27,7 +28,9 @@ interface Flock {
 export class FileLocks {
   records: RecordLock[] = [];
   flocks: Flock[] = [];
-  /** Woken whenever a lock goes away or gets weaker. */
+  /** vfs/leases.ts */
+  leases: Lease[] = [];
+  /** Woken whenever a lock or lease goes away or gets weaker. */
   readonly waiters = new WaitQueue();
 }
 

@@ -1,5 +1,5 @@
 /** Opening by name (fs/namei.c path_openat, fs/open.c do_dentry_open), for open(2) and for execve(2). */
-import { EACCES, EEXIST, EISDIR, ELOOP, EPERM, EROFS, ETXTBSY } from '../abi/errno.ts';
+import { EACCES, EAGAIN, EEXIST, EISDIR, ELOOP, EPERM, EROFS, ETXTBSY } from '../abi/errno.ts';
 import {
   O_ACCMODE,
   O_CLOEXEC,
@@ -10,6 +10,7 @@ import {
   O_NOATIME,
   O_NOCTTY,
   O_NOFOLLOW,
+  O_NONBLOCK,
   O_PATH,
   O_RDONLY,
   O_RDWR,
@@ -24,6 +25,7 @@ import { Dentry, type Path } from './dentry.ts';
 import { FileDescription } from './file-description.ts';
 import { IN_CREATE, IN_MODIFY, IN_OPEN, notifyDentry, notifyFile, notifyName } from './fsnotify.ts';
 import type { Inode } from './inode.ts';
+import { breakLeases } from './leases.ts';
 import { MS_NODEV, MS_NOEXEC } from './mount.ts';
 import { MAY_EXEC, MAY_READ, MAY_WRITE, inodePermission, mayCreate, ownerOrCapable } from './permission.ts';
 import { currentTime } from './times.ts';
@@ -41,6 +43,11 @@ import {
 
 /** Flags that only say how to open, not what the open file is. */
 const CREATION_FLAGS = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC;
+
+/** openFound(): a lease is being broken first. `leasedInode` and `leaseDeadlineNs` say what to wait for; then open again. */
+export const LEASED = -0x10100;
+export let leasedInode: Inode | null = null;
+export let leaseDeadlineNs = 0;
 
 /** O_PATH: the place only. */
 class PathFile extends FileDescription {}
@@ -174,6 +181,16 @@ export function openFound(
   if (writer) {
     if (path.mount.readOnly) return -EROFS;
     if (inode.writeCount < 0) return -ETXTBSY;
+  }
+  if (inode.locks !== null && type === S_IFREG) {
+    leaseDeadlineNs = breakLeases(inode, writer || acc !== O_RDONLY);
+    if (leaseDeadlineNs !== 0) {
+      if ((flags & O_NONBLOCK) !== 0) return -EAGAIN;
+      leasedInode = inode;
+      return LEASED;
+    }
+  }
+  if (writer) {
     if ((flags & O_TRUNC) !== 0 && !created) {
       const r = truncateInode(t, inode, 0);
       if (r !== 0) return r;
@@ -184,6 +201,7 @@ export function openFound(
   if (typeof f === 'number') return f;
   f.flags &= ~CREATION_FLAGS;
   if (writer && (acc === O_WRONLY || acc === O_RDWR)) f.countWriter();
+  else if (type === S_IFREG && acc === O_RDONLY) f.countReader();
   notifyFile(IN_OPEN, f);
   return f;
 }

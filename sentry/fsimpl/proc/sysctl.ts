@@ -6,6 +6,7 @@ import { EINVAL, EPERM } from '../../abi/errno.ts';
 import { UTS_RELEASE, UTS_SYSNAME, UTS_VERSION } from '../../abi/utsname.ts';
 import { CAP_LAST_CAP, CAP_NET_ADMIN, CAP_SYS_ADMIN } from '../../auth/capability.ts';
 import type { Task } from '../../kernel/task.ts';
+import { leaseBreakTime, setLeaseBreakTime } from '../../vfs/leases.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import { StaticDir } from '../kernfs/dir.ts';
 import { KernfsFile, refuseWriters } from '../kernfs/file.ts';
@@ -67,8 +68,8 @@ function tree(env: ProcEnv): { readonly [name: string]: Node } {
       'inode-nr': '0\t0',
       'inode-state': '0\t0\t0\t0\t0\t0\t0',
       inotify: { max_queued_events: 16384, max_user_instances: 128, max_user_watches: 65536 },
-      'lease-break-time': 45,
-      'leases-enable': 0,
+      'lease-break-time': integer(leaseBreakTime, (_t, v) => setLeaseBreakTime(v), 0, 0x7fffffff),
+      'leases-enable': 1,
       'mount-max': 4096,
       mqueue: {
         msg_default: 10,
