@@ -18,7 +18,15 @@ import {
 import type { Task } from '../sentry/kernel/task.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
-import { F_OWNER_PGRP, F_OWNER_PID, F_OWNER_TID, ownerOf, setAsync, setOwner, tellLeaseBreak } from './async-io.ts';
+import {
+  F_OWNER_PGRP,
+  F_OWNER_PID,
+  F_OWNER_TID,
+  ownerOf,
+  setAsync,
+  setOwner,
+  tellLeaseBreak,
+} from './async-io.ts';
 import { ownerOrCapable } from '../sentry/vfs/permission.ts';
 import { leaseType, setLease } from '../sentry/vfs/leases.ts';
 import { fcntlLock, resumeLock } from './locks.ts';

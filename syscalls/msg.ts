@@ -7,8 +7,6 @@ import {
   EIDRM,
   EINVAL,
   ENOMSG,
-  ENOSPC,
-  ENOSYS,
   EPERM,
   ERESTARTNOHAND,
 } from '../sentry/abi/errno.ts';
@@ -17,7 +15,7 @@ import { CAP_SYS_RESOURCE } from '../sentry/auth/capability.ts';
 import { sysvipcTables } from '../sentry/fsimpl/proc/sysvipc.ts';
 import { IPC_INFO, IPC_NOWAIT, IPC_RMID, IPC_SET, IPC_STAT } from '../sentry/kernel/ipc/ipc-ids.ts';
 import { sysvTables } from '../sentry/kernel/ipc/ipc-state.ts';
-import { MSGMAX, MSGMNB, MSGMNI, MsgQueue, type Message, type MsgTable } from '../sentry/kernel/ipc/msg.ts';
+import { MsgQueue, type Message, type MsgTable } from '../sentry/kernel/ipc/msg.ts';
 import {
   hex,
   int,
@@ -44,11 +42,9 @@ const tableOf = (t: Task): MsgTable => sysvTables(t.ns.ipc).msg;
 function sysMsgget(t: Task, a: SyscallArgs): SysResult {
   const key = a.int(0);
   const flags = a.int(1);
-  const table = tableOf(t);
-  const create = (): MsgQueue | number => {
-    if (table.count >= t.ns.ipc.limit('kernel/msgmni', MSGMNI)) return -ENOSPC;
-    const q = new MsgQueue(key, flags, t.creds);
-    q.maxBytes = t.ns.ipc.limit('kernel/msgmnb', MSGMNB);
+  const { msg: table, limits } = sysvTables(t.ns.ipc);
+  const create = (): MsgQueue => {
+    const q = new MsgQueue(key, flags, t.creds, limits.msgmnb);
     q.ctime = t.nowSec;
     return q;
   };
@@ -65,7 +61,7 @@ function sysMsgsnd(t: Task, a: SyscallArgs): SysResult {
   let w = t.blockState as MsgWait | null;
   if (w === null) {
     const len = a.size(2);
-    if (len > t.ns.ipc.limit('kernel/msgmax', MSGMAX)) return -EINVAL;
+    if (len > sysvTables(t.ns.ipc).limits.msgmax) return -EINVAL;
     const head = Buffer.alloc(8);
     if (t.mem.copyIn(a.addr(1), head, 0, 8) !== 0) return -EFAULT;
     const typeLo = head.readUInt32LE(0);
@@ -105,8 +101,7 @@ function sysMsgrcv(t: Task, a: SyscallArgs): SysResult {
   if (a.int(0) < 0 || len >= 0x8000000000000000) return -EINVAL;
   if ((flags & MSG_COPY) !== 0) {
     if ((flags & MSG_EXCEPT) !== 0 || (flags & IPC_NOWAIT) === 0) return -EINVAL;
-    // As a kernel without CONFIG_CHECKPOINT_RESTORE.
-    return -ENOSYS;
+    return copyMessage(t, a, len);
   }
   let w = t.blockState as MsgWait | null;
   if (w === null) {
@@ -130,6 +125,17 @@ function sysMsgrcv(t: Task, a: SyscallArgs): SysResult {
   q.lrpid = t.tgid;
   q.rtime = t.nowSec;
   q.writers.wake(EPOLLOUT);
+  return deliver(t, a.addr(1), m, Math.min(m.text.length, len));
+}
+
+/** MSG_COPY: the message at an index, which stays in the queue. */
+function copyMessage(t: Task, a: SyscallArgs, len: number): SysResult {
+  const q = tableOf(t).find(a.int(0));
+  if (typeof q === 'number') return q;
+  if (!q.permits(t.creds, 4)) return -EACCES;
+  const m = q.messages[a.long(3)];
+  if (m === undefined) return -ENOMSG;
+  if (m.text.length > len && (a.int(4) & MSG_NOERROR) === 0) return -E2BIG;
   return deliver(t, a.addr(1), m, Math.min(m.text.length, len));
 }
 
@@ -175,7 +181,7 @@ function set(t: Task, a: SyscallArgs, table: MsgTable): SysResult {
   const q = table.owned(a.int(0), t.creds);
   if (typeof q === 'number') return q;
   const maxBytes = b.readUInt32LE(92) !== 0 ? Infinity : b.readUInt32LE(88);
-  if (maxBytes > MSGMNB && !t.creds.has(CAP_SYS_RESOURCE)) return -EPERM;
+  if (maxBytes > sysvTables(t.ns.ipc).limits.msgmnb && !t.creds.has(CAP_SYS_RESOURCE)) return -EPERM;
   q.setPerm(b);
   // However privileged, a queue does not become larger than a MiB: it lives in the kernel's heap.
   q.maxBytes = Math.min(maxBytes, 1 << 20);
@@ -205,15 +211,16 @@ function stat(t: Task, addr: number, q: MsgQueue | number, checked: boolean, byI
 /** struct msginfo. */
 function info(t: Task, addr: number, table: MsgTable, use: boolean): SysResult {
   const b = Buffer.alloc(32);
+  const { msgmni, msgmnb, msgmax } = sysvTables(t.ns.ipc).limits;
   const queues = table.all();
   const sum = (of: (q: MsgQueue) => number): number => queues.reduce((n, q) => n + of(q), 0);
-  b.writeInt32LE(use ? table.count : (MSGMNI * MSGMNB) / 1024, 0);
-  b.writeInt32LE(use ? sum((q) => q.messages.length) : MSGMNB, 4);
-  b.writeInt32LE(MSGMAX, 8);
-  b.writeInt32LE(MSGMNB, 12);
-  b.writeInt32LE(MSGMNI, 16);
+  b.writeInt32LE(use ? table.count : Math.min(0x7fffffff, Math.floor((msgmni * msgmnb) / 1024)), 0);
+  b.writeInt32LE(use ? sum((q) => q.messages.length) : msgmnb, 4);
+  b.writeInt32LE(msgmax, 8);
+  b.writeInt32LE(msgmnb, 12);
+  b.writeInt32LE(msgmni, 16);
   b.writeInt32LE(16, 20);
-  b.writeInt32LE(use ? sum((q) => q.bytes) : MSGMNB, 24);
+  b.writeInt32LE(use ? sum((q) => q.bytes) : msgmnb, 24);
   b.writeUInt16LE(0xffff, 28);
   return t.mem.copyOut(addr, b, 0, b.length) !== 0 ? -EFAULT : table.highest;
 }
@@ -237,8 +244,7 @@ export const msgRows: readonly SyscallRow[] = [
     name: 'msgrcv',
     fn: sysMsgrcv,
     args: [int, ptr, size, long, octal],
-    support: 'partial',
-    note: 'no MSG_COPY',
+    support: 'full',
   },
   { nr: 71, name: 'msgctl', fn: sysMsgctl, args: [int, int, ptr], support: 'full' },
 ];

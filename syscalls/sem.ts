@@ -5,10 +5,6 @@ import { sysvipcTables } from '../sentry/fsimpl/proc/sysvipc.ts';
 import { IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT } from '../sentry/kernel/ipc/ipc-ids.ts';
 import { sysvTables } from '../sentry/kernel/ipc/ipc-state.ts';
 import {
-  SEMMNI,
-  SEMMNS,
-  SEMMSL,
-  SEMOPM,
   SEMVMX,
   SemSet,
   checkOps,
@@ -49,11 +45,11 @@ function sysSemget(t: Task, a: SyscallArgs): SysResult {
   const key = a.int(0);
   const nsems = a.int(1);
   const flags = a.int(2);
-  const table = tableOf(t);
-  if (nsems < 0 || nsems > SEMMSL) return -EINVAL;
+  const { sem: table, limits } = sysvTables(t.ns.ipc);
+  if (nsems < 0 || nsems > limits.semmsl) return -EINVAL;
   const create = (): SemSet | number => {
     if (nsems === 0) return -EINVAL;
-    if (table.used + nsems > SEMS_MAX) return -ENOSPC;
+    if (table.used + nsems > Math.min(SEMS_MAX, limits.semmns)) return -ENOSPC;
     table.used += nsems;
     const s = new SemSet(key, flags, t.creds, nsems);
     s.ctime = t.nowSec;
@@ -77,7 +73,7 @@ function sysSemtimedop(t: Task, a: SyscallArgs): SysResult {
 function semop(t: Task, a: SyscallArgs, deadline: number): SysResult {
   const count = a.size(2);
   if (count < 1) return -EINVAL;
-  if (count > SEMOPM) return -E2BIG;
+  if (count > sysvTables(t.ns.ipc).limits.semopm) return -E2BIG;
   const raw = Buffer.alloc(count * 6);
   if (t.mem.copyIn(a.addr(1), raw, 0, raw.length) !== 0) return -EFAULT;
   const ops: SemOp[] = [];
@@ -221,7 +217,8 @@ function stat(t: Task, addr: number, s: SemSet | number, checked: boolean, byInd
 /** struct seminfo. */
 function info(t: Task, addr: number, table: SemTable, use: boolean): SysResult {
   const b = Buffer.alloc(40);
-  const fields = [SEMMNS, SEMMNI, SEMMNS, SEMMNS, SEMMSL, SEMOPM, SEMOPM, 20, SEMVMX, SEMVMX];
+  const l = sysvTables(t.ns.ipc).limits;
+  const fields = [l.semmns, l.semmni, l.semmns, l.semmns, l.semmsl, l.semopm, l.semopm, 20, SEMVMX, SEMVMX];
   if (use) {
     fields[7] = table.count;
     fields[9] = table.used;

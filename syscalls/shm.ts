@@ -4,16 +4,10 @@ import { PROT_EXEC, PROT_READ, PROT_WRITE } from '../sentry/abi/mman.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CAP_IPC_LOCK } from '../sentry/auth/capability.ts';
 import { sysvipcTables } from '../sentry/fsimpl/proc/sysvipc.ts';
+import { SHM_BYTES_MAX, type IpcLimits } from '../sentry/kernel/ipc/ipc-limits.ts';
 import { IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT } from '../sentry/kernel/ipc/ipc-ids.ts';
 import { sysvTables } from '../sentry/kernel/ipc/ipc-state.ts';
-import {
-  SHMALL_BYTES,
-  SHMMNI,
-  SHM_DEST,
-  SHM_LOCKED,
-  ShmSegment,
-  type ShmTable,
-} from '../sentry/kernel/ipc/shm.ts';
+import { SHM_DEST, SHM_LOCKED, ShmSegment, type ShmTable } from '../sentry/kernel/ipc/shm.ts';
 import {
   hex,
   int,
@@ -44,23 +38,16 @@ const SHMID_DS_SIZE = 112;
 
 const tableOf = (t: Task): ShmTable => sysvTables(t.ns.ipc).shm;
 
-/** kernel.shmall counts pages. */
-function allBytes(t: Task): number {
-  return Math.min(SHMALL_BYTES, t.ns.ipc.limit('kernel/shmall', Infinity) * PAGE_SIZE);
-}
-
 function sysShmget(t: Task, a: SyscallArgs): SysResult {
   const key = a.int(0);
   const bytes = a.size(1);
   const flags = a.int(2);
-  const table = tableOf(t);
+  const { shm: table, limits } = sysvTables(t.ns.ipc);
   const create = (): ShmSegment | number => {
-    if (bytes < 1 || bytes > Number.MAX_SAFE_INTEGER) return -EINVAL;
-    if (bytes > t.ns.ipc.limit('kernel/shmmax', Infinity)) return -EINVAL;
+    if (bytes < 1 || bytes > limits.shmmax) return -EINVAL;
     if ((flags & SHM_HUGETLB) !== 0) return -ENOMEM;
     const mapped = pageUp(bytes);
-    if (table.bytes + mapped > allBytes(t) || table.count >= t.ns.ipc.limit('kernel/shmmni', SHMMNI))
-      return -ENOSPC;
+    if (table.bytes + mapped > Math.min(limits.shmall * PAGE_SIZE, SHM_BYTES_MAX)) return -ENOSPC;
     const name = `/SYSV${(key >>> 0).toString(16).padStart(8, '0')} (deleted)`;
     const memory = SharedMemory.create(mapped, name);
     if (typeof memory === 'number') return memory;
@@ -117,7 +104,7 @@ function sysShmdt(t: Task, a: SyscallArgs): SysResult {
   for (let i = table.indexAt(addr); i < table.size; i++) {
     const v = table.at(i)!;
     if (v.backing === null || v.start - v.offset !== addr) {
-      if (v.start > addr + SHMALL_BYTES) break;
+      if (v.start > addr + SHM_BYTES_MAX) break;
       continue;
     }
     const s = segmentOf(t, v);
@@ -222,11 +209,12 @@ function info(t: Task, addr: number, table: ShmTable, use: boolean): SysResult {
     putU64(b, 8, Math.ceil(table.bytes / PAGE_SIZE));
     putU64(b, 16, Math.ceil(table.bytes / PAGE_SIZE));
   } else {
-    putU64(b, 0, SHMALL_BYTES);
+    const { limits } = sysvTables(t.ns.ipc);
+    putU64(b, 0, limits.shmmax);
     putU64(b, 8, 1);
-    putU64(b, 16, SHMMNI);
-    putU64(b, 24, SHMMNI);
-    putU64(b, 32, SHMALL_BYTES / PAGE_SIZE);
+    putU64(b, 16, limits.shmmni);
+    putU64(b, 24, limits.shmmni);
+    putU64(b, 32, limits.shmall);
   }
   return t.mem.copyOut(addr, b, 0, b.length) !== 0 ? -EFAULT : table.highest;
 }
@@ -241,6 +229,7 @@ function procLine(s: ShmSegment): string {
     `${n(s.memory.size, 21)} ${n(0, 21)}\n`
   );
 }
+sysvipcTables.limits = (t): IpcLimits => sysvTables(t.ns.ipc).limits;
 sysvipcTables.shm = (t): string => tableOf(t).all().map(procLine).join('');
 
 export const shmRows: readonly SyscallRow[] = [

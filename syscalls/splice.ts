@@ -251,7 +251,11 @@ function sysVmsplice(t: Task, a: SyscallArgs): SysResult {
   const r = importIovec(t, a.addr(1), a.size(2));
   if (r < 0) return endIo(w, r);
   const noWait = nonBlocking(f) || (a.uint(3) & SPLICE_F_NONBLOCK) !== 0;
-  return f.writable ? writeVec(t, f, -1, noWait, w) : readVec(t, f, -1, noWait, w);
+  if (!f.writable) return readVec(t, f, -1, noWait, w);
+  // Waits for the first room only, then takes what fits.
+  if (!noWait && !f.ends.pipe.writable && f.ends.readers > 0)
+    return parkIo(t, f, w, 0, WRITE_EVENTS, Infinity);
+  return writeVec(t, f, -1, true, w);
 }
 
 function sysCopyFileRange(t: Task, a: SyscallArgs): SysResult {

@@ -25,6 +25,7 @@ import {
   type SyscallRow,
 } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
+import { scratch } from '../sentry/usermem/user-memory.ts';
 import { touchInodeAtime } from '../sentry/vfs/atime.ts';
 import type { Inode } from '../sentry/vfs/inode.ts';
 import {
@@ -189,9 +190,20 @@ export function sysFstatfs(t: Task, a: SyscallArgs): SysResult {
   return a.int(0) < 0 ? -EBADF : r !== 0 ? r : doStatfs(t, target.inode, target.mount, a.addr(1));
 }
 
-/** ustat(2): by device number; no file system of the sandbox has one of its own on a block device. */
-export function sysUstat(_t: Task, _a: SyscallArgs): SysResult {
-  return -EINVAL;
+const USTAT_SIZE = 32;
+
+/** ustat(2): free blocks and inodes of the file system with a device number, of those the caller sees. */
+export function sysUstat(t: Task, a: SyscallArgs): SysResult {
+  const mount = t.fs.root.mount.ns?.mounts().find((m) => m.sb.dev === a.uint(0));
+  if (mount === undefined) return -EINVAL;
+  const s = mount.sb.statfs();
+  if (typeof s === 'number') return s;
+  const { bytes, view } = scratch;
+  bytes.fill(0, 0, USTAT_SIZE);
+  view.setInt32(0, Math.min(s.bfree, 0x7fffffff), true);
+  view.setUint32(8, s.ffree >>> 0, true);
+  view.setUint32(12, Math.floor(s.ffree / 0x100000000), true);
+  return t.mem.copyOut(a.addr(1), bytes, 0, USTAT_SIZE);
 }
 
 const atFlags = flags({ AT_SYMLINK_NOFOLLOW, AT_NO_AUTOMOUNT, AT_EMPTY_PATH });
@@ -211,7 +223,6 @@ export const statRows: SyscallRow[] = [
     fn: sysUstat,
     args: [uint, ptr],
     support: 'full',
-    note: 'no block devices: EINVAL',
   },
   { nr: 137, name: 'statfs', fn: sysStatfs, args: [path, statfs], support: 'full' },
   { nr: 138, name: 'fstatfs', fn: sysFstatfs, args: [fd, statfs], support: 'full' },

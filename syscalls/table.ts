@@ -29,6 +29,7 @@ import { socketMsgRows } from './socket-msg.ts';
 import { socketRows } from './socket.ts';
 import { spliceRows } from './splice.ts';
 import { rlimitRows } from './rlimit.ts';
+import { sysfsRows } from './sysfs.ts';
 import { systemRows } from './system.ts';
 import { futexRows } from './futex.ts';
 import { futex2Rows } from './futex2.ts';
@@ -71,6 +72,7 @@ const rows: readonly SyscallRow[] = [
   ...socketRows,
   ...spliceRows,
   ...rlimitRows,
+  ...sysfsRows,
   ...systemRows,
   ...futexRows,
   ...futex2Rows,

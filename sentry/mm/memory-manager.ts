@@ -36,8 +36,16 @@ const PF_WRITE = 2;
 const PF_INSTR = 16;
 const MAX_FAULT_REPEATS = 16;
 
+let mapCountMax = 65530;
 /** vm.max_map_count */
-const MAX_MAP_COUNT = 65530;
+export function maxMapCount(): number {
+  return mapCountMax;
+}
+
+export function setMaxMapCount(count: number): void {
+  mapCountMax = count;
+}
+
 /** The same for the whole sandbox: about 150 MiB of the kernel's heap. */
 const MAX_TOTAL_MAP_COUNT = 1_000_000;
 
@@ -429,7 +437,7 @@ export class MemoryManager implements AccessMap {
 
   /** Whether `count` further VMAs may be made. */
   mayAddVmas(count: number): boolean {
-    return this.table.size + count <= MAX_MAP_COUNT && VmaTable.live + count <= MAX_TOTAL_MAP_COUNT;
+    return this.table.size + count <= mapCountMax && VmaTable.live + count <= MAX_TOTAL_MAP_COUNT;
   }
 
   /** Whether a copy of the table may be made (fork). */

@@ -19,7 +19,6 @@ export const IN_MASK_CREATE = 0x10000000;
 export const IN_MASK_ADD = 0x20000000;
 export const IN_ONESHOT = 0x80000000;
 /** fs.inotify.max_queued_events */
-const MAX_QUEUED = 16384;
 const FIONREAD = 0x541b;
 /** sizeof(struct inotify_event); names are padded to a multiple of it. */
 const EVENT_SIZE = 16;
@@ -42,13 +41,14 @@ interface Event {
 const watchesOf = (inode: Inode): Set<Watch> | null => inode.watches as Set<Watch> | null;
 let watchCount = 0;
 let instances = 0;
-/** fs.inotify.max_user_watches and max_user_instances, here for the whole sandbox */
-const MAX_WATCHES = 65536;
-const MAX_INSTANCES = 128;
+/** fs.inotify.*, here for the whole sandbox */
+export const inotifyLimits = { queuedEvents: 16384, instances: 128, watches: 65536 };
+/** What these may be set to: each costs the kernel's heap. */
+export const INOTIFY_LIMIT_MAX = 1_000_000;
 
 /** False: EMFILE. */
 export function mayMakeInotify(): boolean {
-  return instances < MAX_INSTANCES;
+  return instances < inotifyLimits.instances;
 }
 
 /** Tells watches of `inode` and of the directory `dir` what happened. */
@@ -84,7 +84,7 @@ export class InotifyFile extends FileDescription {
       old.oneShot = (flags & IN_ONESHOT) !== 0;
       return old.wd;
     }
-    if (watchCount >= MAX_WATCHES) return -ENOSPC;
+    if (watchCount >= inotifyLimits.watches) return -ENOSPC;
     const oneShot = (flags & IN_ONESHOT) !== 0;
     const w: Watch = { file: this, wd: this.nextWd++, inode: inode.hold(), mask, oneShot };
     this.watches.set(w.wd, w);
@@ -124,7 +124,7 @@ export class InotifyFile extends FileDescription {
   private push(e: Event): void {
     const last = this.queue.at(-1);
     if (last !== undefined && same(last, e)) return;
-    if (this.queue.length >= MAX_QUEUED) {
+    if (this.queue.length >= inotifyLimits.queuedEvents) {
       if (last!.mask !== IN_Q_OVERFLOW) this.queue.push({ wd: -1, mask: IN_Q_OVERFLOW, cookie: 0, name: '' });
       return;
     }

@@ -5,14 +5,18 @@
 import { EINVAL, EPERM } from '../../abi/errno.ts';
 import { UTS_RELEASE, UTS_SYSNAME, UTS_VERSION } from '../../abi/utsname.ts';
 import { CAP_LAST_CAP, CAP_NET_ADMIN, CAP_SYS_ADMIN } from '../../auth/capability.ts';
+import type { IpcLimits } from '../../kernel/ipc/ipc-limits.ts';
 import type { Task } from '../../kernel/task.ts';
 import { leaseBreakTime, setLeaseBreakTime } from '../../vfs/leases.ts';
+import { maxMapCount, setMaxMapCount } from '../../mm/memory-manager.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
+import { INOTIFY_LIMIT_MAX, inotifyLimits } from '../inotify/inotify.ts';
 import { StaticDir } from '../kernfs/dir.ts';
 import { KernfsFile, refuseWriters } from '../kernfs/file.ts';
 import { parseBounded } from '../kernfs/parse.ts';
 import type { ProcEnv } from './env.ts';
 import type { ProcSuperBlock } from './super-block.ts';
+import { sysvipcTables } from './sysvipc.ts';
 import { randomUuid, BOOT_ID } from './uuid.ts';
 
 /** A constant, a function that makes the value, a variable, or a directory. */
@@ -38,7 +42,7 @@ function utsText(text: string): string {
 
 function integer(
   get: (t: Task) => number,
-  set: (t: Task, value: number) => void,
+  set: (t: Task, value: number) => number | void,
   min: number,
   max: number,
 ): Variable {
@@ -46,9 +50,56 @@ function integer(
     const { value, error } = parseBounded(text, min, max);
     // Out of range is EINVAL for sysctls (proc_dointvec_minmax).
     if (error < 0) return -EINVAL;
-    set(t, value);
-    return 0;
+    return set(t, value) ?? 0;
   });
+}
+
+/** A limit of System V IPC in the caller's IPC namespace (ipc/ipc_sysctl.c). */
+function ipc(name: keyof IpcLimits, min: number, max: number): Variable {
+  const limits = (t: Task): IpcLimits => sysvipcTables.limits!(t);
+  return integer(
+    (t) => limits(t)[name],
+    (t, v) => {
+      limits(t)[name] = v;
+    },
+    min,
+    max,
+  );
+}
+
+function inotifyLimit(name: keyof typeof inotifyLimits): Variable {
+  return integer(
+    () => inotifyLimits[name],
+    (_t, v) => {
+      inotifyLimits[name] = v;
+    },
+    0,
+    INOTIFY_LIMIT_MAX,
+  );
+}
+
+/** kernel.sem: SEMMSL, SEMMNS, SEMOPM, SEMMNI. */
+function semLimits(): Variable {
+  const names = ['semmsl', 'semmns', 'semopm', 'semmni'] as const;
+  return new Variable(
+    (t) => names.map((n) => sysvipcTables.limits!(t)[n]).join('\t'),
+    (t, text) => {
+      const fields = text
+        .replaceAll('\n', ' ')
+        .replaceAll('\t', ' ')
+        .split(' ')
+        .filter((f) => f !== '');
+      const values: number[] = [];
+      for (const field of fields.slice(0, names.length)) {
+        const { value, error } = parseBounded(field, 0, 0x7fffffff);
+        if (error < 0) return -EINVAL;
+        values.push(value);
+      }
+      if ((values[3] ?? 0) > 32768) return -EINVAL;
+      values.forEach((v, i) => (sysvipcTables.limits!(t)[names[i]!] = v));
+      return 0;
+    },
+  );
 }
 
 function tree(env: ProcEnv): { readonly [name: string]: Node } {
@@ -67,7 +118,11 @@ function tree(env: ProcEnv): { readonly [name: string]: Node } {
       'file-nr': () => `${openFiles(env)}\t0\t9223372036854775807`,
       'inode-nr': '0\t0',
       'inode-state': '0\t0\t0\t0\t0\t0\t0',
-      inotify: { max_queued_events: 16384, max_user_instances: 128, max_user_watches: 65536 },
+      inotify: {
+        max_queued_events: inotifyLimit('queuedEvents'),
+        max_user_instances: inotifyLimit('instances'),
+        max_user_watches: inotifyLimit('watches'),
+      },
       'lease-break-time': integer(leaseBreakTime, (_t, v) => setLeaseBreakTime(v), 0, 0x7fffffff),
       'leases-enable': 1,
       'mount-max': 4096,
@@ -113,14 +168,16 @@ function tree(env: ProcEnv): { readonly [name: string]: Node } {
       ),
       io_uring_disabled: 2,
       kptr_restrict: 1,
-      msgmax: 8192,
-      msgmnb: 16384,
-      msgmni: 32000,
+      msgmax: ipc('msgmax', 0, 0x7fffffff),
+      msgmnb: ipc('msgmnb', 0, 0x7fffffff),
+      msgmni: ipc('msgmni', 0, 32768),
       ngroups_max: 65536,
       ns_last_pid: integer(
         (t) => t.pidNs.lastPid,
         (t, v) => {
+          if (!t.creds.has(CAP_SYS_ADMIN)) return -EPERM;
           t.pidNs.lastPid = v;
+          return 0;
         },
         0,
         4194304,
@@ -136,6 +193,7 @@ function tree(env: ProcEnv): { readonly [name: string]: Node } {
         (t) => t.pidNs.pidMax,
         (t, v) => {
           t.pidNs.pidMax = v;
+          return 0;
         },
         301,
         4194304,
@@ -159,11 +217,11 @@ function tree(env: ProcEnv): { readonly [name: string]: Node } {
         actions_avail: 'kill_process kill_thread trap errno user_notif trace log allow',
         actions_logged: 'kill_process kill_thread trap errno user_notif trace log',
       },
-      sem: '32000\t1024000000\t500\t32000',
+      sem: semLimits(),
       shm_rmid_forced: 0,
-      shmall: '18446744073692774399',
-      shmmax: '18446744073692774399',
-      shmmni: 4096,
+      shmall: ipc('shmall', 0, 2 ** 64),
+      shmmax: ipc('shmmax', 0, 2 ** 64),
+      shmmni: ipc('shmmni', 0, 32768),
       sysctl_writes_strict: 1,
       tainted: 0,
       'threads-max': threadsMax,
@@ -228,8 +286,8 @@ function tree(env: ProcEnv): { readonly [name: string]: Node } {
       unix: { max_dgram_qlen: 512 },
     },
     user: {
-      max_inotify_instances: 128,
-      max_inotify_watches: 65536,
+      max_inotify_instances: inotifyLimit('instances'),
+      max_inotify_watches: inotifyLimit('watches'),
       max_ipc_namespaces: threadsMax,
       max_mnt_namespaces: threadsMax,
       max_net_namespaces: threadsMax,
@@ -243,9 +301,16 @@ function tree(env: ProcEnv): { readonly [name: string]: Node } {
       dirty_expire_centisecs: 3000,
       dirty_ratio: 20,
       dirty_writeback_centisecs: 500,
+      // The sandbox has no caches of pages; names and attributes are dropped by their own rules.
+      drop_caches: integer(
+        () => 0,
+        () => {},
+        1,
+        4,
+      ),
       hugetlb_shm_group: 0,
       legacy_va_layout: 0,
-      max_map_count: 65530,
+      max_map_count: integer(maxMapCount, (_t, v) => setMaxMapCount(v), 0, 65530),
       memfd_noexec: 0,
       min_free_kbytes: 67584,
       mmap_min_addr: kernel.platform.minAddr,
@@ -274,22 +339,14 @@ function openFiles(env: ProcEnv): number {
   return n;
 }
 
-/** Entries of IPC namespaces (ipc/ipc_sysctl.c, ipc/mq_sysctl.c). */
-const IPC_ENTRIES: ReadonlySet<string> = new Set([
-  'kernel/msgmax',
-  'kernel/msgmnb',
-  'kernel/msgmni',
-  'kernel/sem',
-  'kernel/shm_rmid_forced',
-  'kernel/shmall',
-  'kernel/shmmax',
-  'kernel/shmmni',
-]);
+/** Entries of IPC namespaces that are only remembered (ipc/ipc_sysctl.c, ipc/mq_sysctl.c). */
+const isIpcEntry = (path: string): boolean =>
+  path === 'kernel/shm_rmid_forced' || path.startsWith('fs/mqueue/');
 
 /** Where a namespace keeps what was set of the entry `path`; null: the entry is not one of a namespace's. */
 function valuesOf(t: Task, path: string): Map<string, string> | null {
   if (path.startsWith('net/')) return t.ns.net.sysctls;
-  return IPC_ENTRIES.has(path) || path.startsWith('fs/mqueue/') ? t.ns.ipc.sysctls : null;
+  return isIpcEntry(path) ? t.ns.ipc.sysctls : null;
 }
 
 /** A constant of a namespace as a variable: as many integers as the default has, or one word. */
@@ -314,7 +371,7 @@ function isIntegers(words: readonly string[]): boolean {
 }
 
 function isOfNamespace(path: string): boolean {
-  return path.startsWith('net/') || IPC_ENTRIES.has(path) || path.startsWith('fs/mqueue/');
+  return path.startsWith('net/') || isIpcEntry(path);
 }
 
 function addNodes(
@@ -347,8 +404,9 @@ function addNodes(
   }
 }
 
+/** test_perm(), net_ctl_permissions(): what counts is the user, not what capabilities root has left. */
 function mayWrite(t: CallContext, path: string): boolean {
-  return t.creds.has(CAP_SYS_ADMIN) || (path.startsWith('net/') && t.creds.has(CAP_NET_ADMIN));
+  return t.creds.euid === 0 || (path.startsWith('net/') && t.creds.has(CAP_NET_ADMIN));
 }
 
 export function addSysctls(sb: ProcSuperBlock, dir: StaticDir): StaticDir {

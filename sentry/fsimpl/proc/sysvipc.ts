@@ -1,4 +1,5 @@
 /** /proc/sysvipc (ipc/util.c sysvipc_proc_fops; proc(5)). The System V IPC implementation supplies the lines. */
+import type { IpcLimits } from '../../kernel/ipc/ipc-limits.ts';
 import type { Task } from '../../kernel/task.ts';
 import type { StaticDir } from '../kernfs/dir.ts';
 import { KernfsFile } from '../kernfs/file.ts';
@@ -6,8 +7,17 @@ import type { ProcSuperBlock } from './super-block.ts';
 
 type Lines = (t: Task) => string;
 
-/** Lines below the headings, for the reader's IPC namespace. */
-export const sysvipcTables: { msg: Lines | null; sem: Lines | null; shm: Lines | null } = {
+interface Sysvipc {
+  /** Lines below the headings, for the reader's IPC namespace. */
+  msg: Lines | null;
+  sem: Lines | null;
+  shm: Lines | null;
+  /** What kernel.msgmni and the like show and change. */
+  limits: ((t: Task) => IpcLimits) | null;
+}
+
+export const sysvipcTables: Sysvipc = {
+  limits: null,
   msg: null,
   sem: null,
   shm: null,

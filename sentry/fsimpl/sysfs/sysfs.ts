@@ -124,7 +124,6 @@ function tree(host: HostFacts, freeKb: () => number): { readonly [name: string]:
     fs: { cgroup: {} },
     kernel: {
       mm: {
-        hugepages: {},
         transparent_hugepage: {
           defrag: 'always defer defer+madvise [madvise] never',
           enabled: 'always [madvise] never',

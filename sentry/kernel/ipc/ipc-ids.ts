@@ -79,12 +79,13 @@ function inGroup(c: Credentials, gid: number): boolean {
 export class IpcIds<T extends IpcObject> {
   private readonly byIndex: (T | null)[] = [];
   private readonly byKey = new Map<number, T>();
-  private readonly max: number;
+  private readonly max: () => number;
   private nextSeq = 0;
   count = 0;
 
-  constructor(max: number) {
-    this.max = Math.min(max, IPCMNI);
+  /** `max`: how many objects there may be, at most IPCMNI. */
+  constructor(max: () => number) {
+    this.max = max;
   }
 
   /** ipcget(): an existing object for `key` or a new one by `create`; its id or −errno. `check` judges an existing one. */
@@ -104,7 +105,7 @@ export class IpcIds<T extends IpcObject> {
       return found.permits(creds, want) ? found.id : -EACCES;
     }
     if (key !== IPC_PRIVATE && (flags & IPC_CREAT) === 0) return -ENOENT;
-    if (this.count >= this.max) return -ENOSPC;
+    if (this.count >= Math.min(this.max(), IPCMNI)) return -ENOSPC;
     const made = create();
     return typeof made === 'number' ? made : this.add(made);
   }
@@ -129,9 +130,9 @@ export class IpcIds<T extends IpcObject> {
     return o.id === id ? o : -EIDRM;
   }
 
-  /** SHM_STAT and its like name objects by index. */
+  /** SHM_STAT and its like name objects by index; of an identifier the index bits count. */
   atIndex(index: number): T | number {
-    return this.byIndex[index] ?? -EINVAL;
+    return index < 0 ? -EINVAL : (this.byIndex[index % IPCMNI] ?? -EINVAL);
   }
 
   /** Highest used index, 0 if none. */

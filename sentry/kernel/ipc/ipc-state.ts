@@ -1,10 +1,12 @@
 /** The System V tables of an IPC namespace. */
 import type { IpcNamespace } from '../namespaces.ts';
+import { IpcLimits } from './ipc-limits.ts';
 import { MsgTable } from './msg.ts';
 import { SemTable } from './sem.ts';
 import { ShmTable } from './shm.ts';
 
 export interface SysvTables {
+  readonly limits: IpcLimits;
   readonly shm: ShmTable;
   readonly sem: SemTable;
   readonly msg: MsgTable;
@@ -15,7 +17,10 @@ const tables = new WeakMap<IpcNamespace, SysvTables>();
 /** The tables of a namespace, made at first use. */
 export function sysvTables(ns: IpcNamespace): SysvTables {
   let t = tables.get(ns);
-  if (t === undefined)
-    tables.set(ns, (t = { shm: new ShmTable(), sem: new SemTable(), msg: new MsgTable() }));
+  if (t === undefined) {
+    const limits = new IpcLimits();
+    t = { limits, shm: new ShmTable(limits), sem: new SemTable(limits), msg: new MsgTable(limits) };
+    tables.set(ns, t);
+  }
   return t;
 }

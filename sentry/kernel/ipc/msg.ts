@@ -2,10 +2,7 @@
 import type { Credentials } from '../../auth/credentials.ts';
 import { WaitQueue } from '../../waiter/wait-queue.ts';
 import { IpcIds, IpcObject } from './ipc-ids.ts';
-
-export const MSGMNI = 32000;
-export const MSGMAX = 8192;
-export const MSGMNB = 16384;
+import type { IpcLimits } from './ipc-limits.ts';
 
 /** Text of all messages of a sandbox: it lives in the kernel's memory. */
 const TOTAL_BYTES_MAX = 64 * 1024 * 1024;
@@ -22,7 +19,7 @@ export interface Message {
 export class MsgQueue extends IpcObject {
   readonly messages: Message[] = [];
   bytes = 0;
-  maxBytes = MSGMNB;
+  maxBytes: number;
   stime = 0;
   rtime = 0;
   lspid = 0;
@@ -30,8 +27,9 @@ export class MsgQueue extends IpcObject {
   readonly readers = new WaitQueue();
   readonly writers = new WaitQueue();
 
-  constructor(key: number, mode: number, creds: Credentials) {
+  constructor(key: number, mode: number, creds: Credentials, maxBytes: number) {
     super(key, mode, creds);
+    this.maxBytes = maxBytes;
   }
 
   hasRoom(len: number): boolean {
@@ -68,8 +66,8 @@ export class MsgQueue extends IpcObject {
 }
 
 export class MsgTable extends IpcIds<MsgQueue> {
-  constructor() {
-    super(MSGMNI);
+  constructor(limits: IpcLimits) {
+    super(() => limits.msgmni);
   }
 
   destroy(q: MsgQueue): void {

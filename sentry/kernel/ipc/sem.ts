@@ -5,11 +5,8 @@ import { EPOLLIN, WaitQueue } from '../../waiter/wait-queue.ts';
 import type { Task } from '../task.ts';
 import type { ThreadGroup } from '../thread-group.ts';
 import { IPC_NOWAIT, IpcIds, IpcObject } from './ipc-ids.ts';
+import type { IpcLimits } from './ipc-limits.ts';
 
-export const SEMMNI = 32000;
-export const SEMMSL = 32000;
-export const SEMMNS = 1024000000;
-export const SEMOPM = 500;
 export const SEMVMX = 32767;
 export const SEM_UNDO = 0x1000;
 
@@ -136,8 +133,8 @@ export function semExit(g: ThreadGroup): void {
 export class SemTable extends IpcIds<SemSet> {
   used = 0;
 
-  constructor() {
-    super(SEMMNI);
+  constructor(limits: IpcLimits) {
+    super(() => limits.semmni);
   }
 
   destroy(s: SemSet): void {

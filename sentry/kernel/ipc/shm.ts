@@ -2,12 +2,10 @@
 import type { Credentials } from '../../auth/credentials.ts';
 import { SharedMemory } from '../../mm/backing.ts';
 import { IpcIds, IpcObject } from './ipc-ids.ts';
+import type { IpcLimits } from './ipc-limits.ts';
 
-export const SHMMNI = 4096;
 export const SHM_DEST = 0o1000;
 export const SHM_LOCKED = 0o2000;
-/** Bytes of all segments of a namespace together: memory that no process has to map. */
-export const SHMALL_BYTES = 64 * 1024 * 1024 * 1024;
 
 export class ShmSegment extends IpcObject {
   readonly size: number;
@@ -42,8 +40,8 @@ export class ShmTable extends IpcIds<ShmSegment> {
   /** Segments by their memory, for shmdt. */
   readonly byMemory = new Map<object, ShmSegment>();
 
-  constructor() {
-    super(SHMMNI);
+  constructor(limits: IpcLimits) {
+    super(() => limits.shmmni);
   }
 
   /** A segment that exists; called before it is added. */
