@@ -2,15 +2,24 @@
 import { Command, CommanderError } from 'commander';
 import { doCommand } from './commands/do.ts';
 import { helpSyscallsCommand } from './commands/help-syscalls.ts';
+import { execCommand } from './commands/exec.ts';
 import { hostCommands } from './commands/host-commands.ts';
+import * as lifecycle from './commands/lifecycle.ts';
+import { listCommand, psCommand } from './commands/list.ts';
 import { runCommand } from './commands/run.ts';
 import { checkGlobalOptions, expandBareStrace } from './global-options.ts';
+import { log, openLog } from './lifecycle/log.ts';
 import { UserError } from './user-error.ts';
-import { SPEC_VERSION, VERSION } from './version.ts';
+import { COMMIT, SPEC_VERSION, VERSION } from './version.ts';
 
 const program = new Command('runsc-ts')
   .description('OCI runtime that runs containers under a user-space Linux kernel')
-  .version(`runsc-ts version ${VERSION}\nspec: ${SPEC_VERSION}`, '--version', 'print the version')
+  // In the shape of runc's: engines parse it.
+  .version(
+    `runsc-ts version ${VERSION}\ncommit: ${COMMIT}\nspec: ${SPEC_VERSION}`,
+    '--version',
+    'print the version',
+  )
   .option('--platform <name>', 'how guest code is trapped: "systrap" or "ptrace"', 'systrap')
   .option(
     '--strace [calls]',
@@ -19,14 +28,36 @@ const program = new Command('runsc-ts')
   .option('--systrap-patching <boolean>', 'let busy programs make system calls without a trap', 'true')
   .option('--debug-log <file>', 'append the sandbox’s log to FILE')
   .option('--root <dir>', 'directory for the state of containers')
+  .option('--log <file>', 'append errors and warnings to FILE')
+  .option('--log-format <format>', '"text" or "json"', 'text')
+  .option('--debug', 'accepted, as engines pass it')
   .option('--systemd-cgroup', 'linux.cgroupsPath of config.json is in systemd’s form, SLICE:PREFIX:NAME')
+  .option('--rootless <mode>', 'accepted, as engines pass it: it is found out')
+  .option('--criu <path>', 'accepted, without effect')
   .enablePositionalOptions()
   .showHelpAfterError('(try "runsc-ts --help")')
   .exitOverride();
 
 const globals = () => checkGlobalOptions(program.opts());
-program.addCommand(doCommand(globals)).addCommand(runCommand(globals));
+for (const make of [
+  doCommand,
+  runCommand,
+  lifecycle.createCommand,
+  lifecycle.startCommand,
+  lifecycle.stateCommand,
+  lifecycle.killCommand,
+  lifecycle.deleteCommand,
+  lifecycle.pauseCommand,
+  lifecycle.resumeCommand,
+  lifecycle.waitCommand,
+  execCommand,
+  listCommand,
+  psCommand,
+]) {
+  program.addCommand(make(globals));
+}
 for (const c of hostCommands(globals)) program.addCommand(c);
+program.hook('preAction', () => openLog(globals().log));
 program.helpCommand(false).addCommand(helpSyscallsCommand(program));
 for (const c of program.commands) c.exitOverride().showHelpAfterError(`(try "runsc-ts ${c.name()} --help")`);
 
@@ -43,9 +74,11 @@ async function main(): Promise<void> {
     if (e instanceof CommanderError) {
       process.exitCode = e.exitCode;
     } else if (e instanceof UserError) {
+      log('error', e.message);
       process.stderr.write(`runsc-ts: ${e.message}\n`);
       process.exitCode = e.exitCode;
     } else {
+      log('error', `internal error: ${String(e)}`);
       process.stderr.write(`runsc-ts: internal error: ${(e as Error).stack ?? String(e)}\n`);
       process.exitCode = 134;
     }

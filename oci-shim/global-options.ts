@@ -1,7 +1,8 @@
 /** Options that stand before the command, as runc's do. */
 import { accessSync, constants, mkdirSync, openSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { SYSCALL_NAMES } from '../sentry/abi/syscall-names.ts';
+import type { LogOptions } from './lifecycle/log.ts';
 import type { Patching } from './sandbox-config.ts';
 import { UserError } from './user-error.ts';
 
@@ -14,7 +15,8 @@ export interface GlobalOptions {
   debugLog: string | null;
   /** Directory of container states. */
   root: string;
-  /** `linux.cgroupsPath` is in systemd's form. */
+  log: LogOptions;
+  /** --systemd-cgroup */
   systemdCgroup: boolean;
 }
 
@@ -33,7 +35,8 @@ export function checkGlobalOptions(raw: Record<string, unknown>): GlobalOptions 
     systrapPatching: parsePatching(raw['systrapPatching']),
     strace: parseStrace(raw['strace']),
     debugLog: raw['debugLog'] === undefined ? null : String(raw['debugLog']),
-    root: raw['root'] === undefined ? defaultStateDir() : String(raw['root']),
+    root: raw['root'] === undefined ? defaultStateDir() : resolve(String(raw['root'])),
+    log: { file: raw['log'] === undefined ? null : String(raw['log']), format: logFormat(raw['logFormat']) },
     systemdCgroup: raw['systemdCgroup'] === true,
   };
 }
@@ -54,6 +57,11 @@ function parseStrace(value: unknown): string[] | null {
   if (unknown !== undefined)
     throw new UserError(`--strace=${String(value)}: "${unknown}" is not an x86-64 system call`);
   return names;
+}
+
+function logFormat(value: unknown): 'text' | 'json' {
+  if (value !== 'text' && value !== 'json') throw new UserError(`invalid log-format: ${String(value)}`);
+  return value;
 }
 
 function defaultStateDir(): string {

@@ -1,6 +1,5 @@
 /** Turns the CLI process into the launcher of a sandbox. Returns only by throwing. */
-import { closeSync, existsSync, openSync, unlinkSync, writeSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { errnoName } from '../sentry/abi/errno.ts';
 import { nativeDir } from '../sentry/host/koffi.ffi.ts';
@@ -14,6 +13,7 @@ import {
   type LauncherOptions,
 } from '../platform-ptrace/confine/launcher-protocol.ts';
 import type { OwnGroups } from './cgroup/sandbox-groups.ts';
+import { jsonMemfd } from './control/client.ts';
 import { openDebugLog, type GlobalOptions } from './global-options.ts';
 import type { GoferConfig, SandboxConfig } from './sandbox-config.ts';
 import { UserError } from './user-error.ts';
@@ -30,32 +30,45 @@ export interface Export {
 const SANDBOX_UID = 65534;
 const SANDBOX_GID = 65534;
 
+/** What every launcher of a sandbox, or of a gofer for one more container, is told. `fd` places a descriptor in it. */
+export function launcherOptions(
+  config: SandboxConfig,
+  exports: readonly Export[],
+  globals: GlobalOptions,
+  fd: (own: number) => number,
+): LauncherOptions {
+  if (!existsSync(join(nativeDir, 'launcher'))) {
+    throw new UserError(`${join(nativeDir, 'launcher')} is missing: run "npm run build" first`);
+  }
+  const logFd = openDebugLog(globals);
+  const goferConfig: GoferConfig = { exports: exports.map((e) => ({ readOnly: e.readOnly })) };
+  const json = (value: unknown) => fd(jsonMemfd(Buffer.from(JSON.stringify(value))));
+  return {
+    node: process.execPath,
+    dist: nativeDir,
+    uid: SANDBOX_UID,
+    gid: SANDBOX_GID,
+    ...(logFd >= 0 ? { logFd: fd(logFd) } : {}),
+    sentryConfigFd: json(config),
+    goferConfigFd: json(goferConfig),
+    sentryArgs: [...NODE_ARGS, ...SENTRY_V8_ARGS, SENTRY_PROGRAM],
+    goferArgs: [...NODE_ARGS, ...GOFER_V8_ARGS, GOFER_PROGRAM],
+    exports: exports.map((e) => ({ path: e.path, readOnly: e.readOnly })),
+  };
+}
+
 export function launch(
   config: SandboxConfig,
   exports: readonly Export[],
   globals: GlobalOptions,
   groups: OwnGroups | null = null,
 ): never {
-  if (!existsSync(join(nativeDir, 'launcher'))) {
-    throw new UserError(`${join(nativeDir, 'launcher')} is missing: run "npm run build" first`);
-  }
-  const logFd = openDebugLog(globals);
-  const goferConfig: GoferConfig = { exports: exports.map((e) => ({ readOnly: e.readOnly })) };
   const figures = groups?.figures() ?? { names: [], fds: [] };
   config.figures = figures.names;
   const options: LauncherOptions = {
-    node: process.execPath,
-    dist: nativeDir,
-    uid: SANDBOX_UID,
-    gid: SANDBOX_GID,
+    ...launcherOptions(config, exports, globals, (own) => own),
     ...(config.network === 'host' ? { network: 'host' as const } : {}),
-    logFd: logFd >= 0 ? logFd : 2,
-    sentryConfigFd: jsonFd(config),
-    goferConfigFd: jsonFd(goferConfig),
     donatedFds: figures.fds,
-    sentryArgs: [...NODE_ARGS, ...SENTRY_V8_ARGS, SENTRY_PROGRAM],
-    goferArgs: [...NODE_ARGS, ...GOFER_V8_ARGS, GOFER_PROGRAM],
-    exports: exports.map((e) => ({ path: e.path, readOnly: e.readOnly })),
   };
   let r: number;
   try {
@@ -66,17 +79,4 @@ export function launch(
   }
   groups?.undo();
   throw new UserError(`cannot start ${join(dirname(nativeDir), 'launcher')}: ${errnoName(-r)}`, 125);
-}
-
-/** Readable fd of an unlinked file holding `value` as JSON, positioned at its start. */
-function jsonFd(value: unknown): number {
-  const path = join(tmpdir(), `runsc-ts-${process.pid}-${Math.random().toString(36).slice(2)}`);
-  const w = openSync(path, 'wx', 0o600);
-  try {
-    writeSync(w, JSON.stringify(value));
-    return openSync(path, 'r');
-  } finally {
-    closeSync(w);
-    unlinkSync(path);
-  }
 }

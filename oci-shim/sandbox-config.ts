@@ -140,6 +140,8 @@ export interface SandboxConfig {
   network: 'none' | 'host';
   /** An engine manages it: the first donated descriptor is the control socket, and the program waits for `start`. */
   managed: boolean;
+  /** Descriptors beside the standard streams that the first process gets, from 3 on (--preserve-fds). */
+  preservedFds: number;
   /** null: off, []: all calls, else names. */
   strace: string[] | null;
   /** The log was asked for (`--debug-log`): what only matters to whoever looks closer is said, too. */

@@ -79,7 +79,13 @@ function main(): void {
   const env = {
     config,
     gofer,
-    stdioFds: [0, 1, 2].map((i) => SENTRY_STDIO_FD + i),
+    stdioFds: [
+      ...[0, 1, 2].map((i) => SENTRY_STDIO_FD + i),
+      ...Array.from(
+        { length: config.preservedFds },
+        (_, i) => SENTRY_EXTRA_FD + 1 + (config.figures?.length ?? 0) + i,
+      ),
+    ],
     ...ownNamespaces(config, kernel.pidNs),
   };
   let root: SandboxContainer | null = null;
@@ -96,7 +102,7 @@ function main(): void {
     // Behind the control socket, if there is one.
     kernel.figures = c.box.figures = openFigures(
       config.figures ?? [],
-      SENTRY_EXTRA_FD + (config.managed ? 1 : 0),
+      (config.figures ?? []).map((_, i) => SENTRY_EXTRA_FD + (config.managed ? 1 : 0) + i),
     );
     c.endListeners.push((status) => (ended = status));
     if (!config.managed) {

@@ -1,3 +1,5 @@
+import { logWarning } from './lifecycle/log.ts';
+
 /** An error of the user's making: printed as one line `runsc-ts: <message>`, without a stack. */
 export class UserError extends Error {
   override name = 'UserError';
@@ -11,5 +13,5 @@ export class UserError extends Error {
 
 /** Something that the user should know and that does not stop the command. */
 export function warn(line: string): void {
-  process.stderr.write(`runsc-ts: warning: ${line}\n`);
+  if (!logWarning(line)) process.stderr.write(`runsc-ts: warning: ${line}\n`);
 }

@@ -128,6 +128,7 @@ async function runDo(args: string[], options: DoOptions, globals: GlobalOptions)
     limits: limitsOf(resources),
     network: options.network,
     managed: false,
+    preservedFds: 0,
     strace: globals.strace,
     debugLog: globals.debugLog !== null,
     exclusiveExports: exports.map((e) => e.exclusive),

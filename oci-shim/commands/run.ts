@@ -1,30 +1,65 @@
-/** `runsc-ts run`: create and start a container from an OCI bundle, in the foreground. */
+/** `runsc-ts run`: create and start a container from an OCI bundle; in the foreground, wait for it and delete it. */
+import { constants } from 'node:os';
 import { Command } from 'commander';
 import type { GlobalOptions } from '../global-options.ts';
-import { launch } from '../launch.ts';
-import { loadBundle } from '../spec/bundle.ts';
-import { UserError, warn } from '../user-error.ts';
+import { createContainer } from '../lifecycle/create.ts';
+import { deleteContainer, startContainer } from '../lifecycle/manage.ts';
+import type { Stub } from '../lifecycle/stub.ts';
+import { StateDir } from '../state/state-dir.ts';
+import { withCreateOptions, type CreateFlags } from './lifecycle.ts';
+
+interface RunFlags extends CreateFlags {
+  detach: boolean;
+  keep: boolean;
+}
 
 export function runCommand(globals: () => GlobalOptions): Command {
-  return new Command('run')
+  return withCreateOptions(new Command('run'))
     .description('create and start a container from an OCI bundle, and wait for it')
-    .option('-b, --bundle <dir>', 'directory with config.json and the root file system', '.')
-    .option('--network <mode>', '"none": own loopback only; "host": sockets of the host’s network', 'none')
-    .argument('<id>', 'name of the container')
+    .option('-d, --detach', 'return when it runs', false)
+    .option('--keep', 'do not delete it when it has ended', false)
+    .option('--no-subreaper', 'accepted, without effect')
     .addHelpText('after', '\nExample:\n  runsc-ts run --bundle /srv/bundle my-container')
-    .action(async (id: string, options: { bundle: string; network: string }) => {
-      const bundle = loadBundle(id, options.bundle, options.network, globals());
-      for (const w of bundle.warnings) warn(w);
-      const joined = bundle.namespaces.find((n) => n.path !== null);
-      if (joined !== undefined) {
-        throw new UserError(
-          `config.json: linux.namespaces "${joined.path}": joining a namespace of type ${joined.type} is not supported by run`,
-        );
-      }
-      const { makeGroups, OwnGroups } = await import('../cgroup/sandbox-groups.ts');
-      const systemd = globals().systemdCgroup;
-      const { config, exports, resources, cgroupsPath } = bundle;
-      const group = makeGroups({ id, cgroupsPath, systemd, resources }, warn);
-      launch(config, exports, globals(), group === null ? null : new OwnGroups(group));
+    .action((id: string, f: RunFlags) => run(id, f, globals()));
+}
+
+async function run(id: string, f: RunFlags, globals: GlobalOptions): Promise<void> {
+  const { stub } = createContainer({ id, ...f, detached: f.detach }, globals);
+  const states = new StateDir(globals.root);
+  const ended = f.detach ? null : passSignalsOn(stub);
+  try {
+    startContainer(states, id);
+  } catch (e) {
+    deleteContainer(states, id, true);
+    throw e;
+  }
+  if (ended === null) return;
+  process.exitCode = await ended;
+  if (!f.keep) deleteContainer(states, id, true);
+}
+
+/** What this process is told, the container's first process is told. Its terminal's signals reach both by themselves. */
+function passSignalsOn(stub: Stub): Promise<number> {
+  const own = [
+    'SIGCHLD',
+    'SIGKILL',
+    'SIGSTOP',
+    'SIGPROF',
+    'SIGURG',
+    'SIGPIPE',
+    'SIGSEGV',
+    'SIGBUS',
+    'SIGFPE',
+    'SIGILL',
+  ];
+  const fromTerminal = process.stdin.isTTY
+    ? ['SIGINT', 'SIGQUIT', 'SIGTSTP', 'SIGWINCH', 'SIGTTIN', 'SIGTTOU']
+    : [];
+  for (const name of Object.keys(constants.signals) as NodeJS.Signals[]) {
+    if (own.includes(name)) continue;
+    process.on(name, () => {
+      if (!fromTerminal.includes(name)) stub.kill(name);
     });
+  }
+  return stub.ended();
 }

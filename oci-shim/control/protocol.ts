@@ -18,7 +18,7 @@ export const CONTROL_SOCKET = 'control.sock';
 export const REQUEST_MAX = 8 << 20;
 export const REPLY_MAX = 60 * 1024;
 /** Descriptors that come along with a request, the memfd included. */
-export const REQUEST_FDS_MAX = 8;
+export const REQUEST_FDS_MAX = 253;
 
 export interface ControlRequest {
   readonly v: number;

@@ -5,12 +5,12 @@ import type { GroupFigures } from '../../sentry/kernel/container.ts';
 
 const buffer = new HostBuffer(4096);
 
-/** `names` (cgroup/sandbox-groups.ts) are those of the descriptors from `firstFd` on. null: there are none. */
-export function openFigures(names: readonly string[], firstFd: number): GroupFigures | null {
+/** `names` (cgroup/sandbox-groups.ts) are those of `fds`. null: there are none. */
+export function openFigures(names: readonly string[], fds: readonly number[]): GroupFigures | null {
   if (names.length === 0) return null;
   const read = (name: string): string => {
     const i = names.indexOf(name);
-    const n = i < 0 ? -1 : pread(firstFd + i, buffer.addr, buffer.bytes.length, 0);
+    const n = i < 0 ? -1 : pread(fds[i]!, buffer.addr, buffer.bytes.length, 0);
     return n <= 0 ? '' : buffer.bytes.toString('latin1', 0, n);
   };
   const number = (name: string): number => {

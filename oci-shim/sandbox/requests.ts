@@ -19,6 +19,7 @@ import type { ControlRequest } from '../control/protocol.ts';
 import type { Connection, RequestHandler } from '../control/server.ts';
 import type { ProcessConfig, SandboxConfig } from '../sandbox-config.ts';
 import type { SandboxContainer } from './container.ts';
+import { openFigures } from './group-figures.ts';
 import { containerStats } from './stats.ts';
 
 /** Namespaces of other containers of the sandbox that a member joins: kind → container id. */
@@ -136,7 +137,10 @@ export class Requests {
   private addMember(request: ControlRequest, fds: number[], connection: Connection): void {
     const config = request['config'] as SandboxConfig;
     const shares = request['shares'] as Shares;
-    const [link, ...stdioFds] = fds as [number, ...number[]];
+    const figures = config.figures ?? [];
+    const [link, ...rest] = fds as [number, ...number[]];
+    const figureFds = rest.splice(3, figures.length);
+    const stdioFds = rest;
     let container: SandboxContainer | null = null;
     const gofer = new RemoteGofer(new SocketChannel(link), () => container?.signalAll(SIGKILL));
     const forget = (): void => {
@@ -144,7 +148,7 @@ export class Requests {
       gofer.close();
     };
     if (gofer.hello() < 0) {
-      for (const fd of stdioFds) close(fd);
+      for (const fd of [...stdioFds, ...figureFds]) close(fd);
       gofer.close();
       connection.fail('the file server of the container does not answer', 125);
       return;
@@ -164,10 +168,12 @@ export class Requests {
     createContainer(this.kernel, env, (c) => {
       if (c instanceof Error) {
         forget();
+        for (const fd of figureFds) close(fd);
         failWith(connection, c);
         return;
       }
       container = c;
+      c.box.figures = openFigures(figures, figureFds);
       this.add(c);
       connection.onMessage = (m) => {
         if (m.type !== MSG_SIGNAL) return;
@@ -180,6 +186,8 @@ export class Requests {
         connection.onMessage = connection.onClose = null;
         connection.send(MSG_EXIT, status);
         connection.close();
+        for (const fd of figureFds) close(fd);
+        c.box.figures = null;
         forget();
       });
       connection.reply();

@@ -11,6 +11,7 @@ const globals: GlobalOptions = {
   strace: null,
   debugLog: null,
   root: '/run/x',
+  log: { file: null, format: 'text' },
   systemdCgroup: false,
 };
 let dir: string;

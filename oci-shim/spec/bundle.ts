@@ -80,6 +80,7 @@ export function loadBundle(id: string, dir: string, network: string, globals: Gl
     limits: limitsOf(resources),
     network,
     managed: false,
+    preservedFds: 0,
     strace: globals.strace,
     debugLog: globals.debugLog !== null,
     exclusiveExports: [],

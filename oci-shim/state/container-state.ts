@@ -1,4 +1,6 @@
 /** What is known of a container between two calls of the CLI: the contents of its state.json. */
+import type { CgroupState } from '../cgroup/cgroup.ts';
+import type { Hooks } from '../hooks/hooks-config.ts';
 import { isAlive, type HostProcess } from './host-process.ts';
 
 export type Status = 'creating' | 'created' | 'running' | 'paused' | 'stopped';
@@ -27,9 +29,9 @@ export interface ContainerState {
   /** Host pids of exec stubs that were started, the dead among them. */
   execs: HostProcess[];
   /** `hooks` of config.json, for start and delete: the bundle may be gone by then. */
-  readonly hooks: unknown;
-  /** What the cgroup module needs to find its groups again. */
-  cgroup: unknown;
+  readonly hooks: Hooks | null;
+  /** Its groups on the host. */
+  cgroup: CgroupState | null;
 }
 
 export function statusOf(s: ContainerState): Status {

@@ -140,9 +140,9 @@ export class LockedContainer {
   }
 }
 
-export function writeAtomically(path: string, text: string): void {
+export function writeAtomically(path: string, text: string, mode = 0o600): void {
   const tmp = `${path}.${process.pid}.tmp`;
-  writeFileSync(tmp, text, { mode: 0o600 });
+  writeFileSync(tmp, text, { mode });
   renameSync(tmp, path);
 }
 

@@ -27,6 +27,7 @@ export function becomeLauncher(options: LauncherOptions): number {
     options.logFd,
     options.sentryConfigFd,
     options.goferConfigFd,
+    options.joinFd,
     ...(options.donatedFds ?? []),
     ...(options.guestProcsFds ?? []),
     ...(options.leaveProcsFds ?? []),

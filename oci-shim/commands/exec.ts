@@ -1,0 +1,111 @@
+/** `runsc-ts exec`: one more process in a container, from a process.json or from options. */
+import { Command } from 'commander';
+import type { GlobalOptions } from '../global-options.ts';
+import { bundleProcess, execProcess, readProcess, toProcessConfig } from '../lifecycle/exec.ts';
+import type { ContainerState } from '../state/container-state.ts';
+import { StateDir } from '../state/state-dir.ts';
+import { UserError } from '../user-error.ts';
+import { count } from './lifecycle.ts';
+
+interface ExecFlags {
+  process?: string;
+  tty: boolean;
+  user?: string;
+  env: string[];
+  cwd?: string;
+  cap: string[];
+  additionalGids: string[];
+  noNewPrivs: boolean;
+  detach: boolean;
+  pidFile?: string;
+  consoleSocket?: string;
+  preserveFds: number;
+}
+
+const collect = (value: string, all: string[]): string[] => [...all, value];
+/** What runc exits with if the process could not be started. */
+const EXEC_FAILED = 255;
+
+export function execCommand(globals: () => GlobalOptions): Command {
+  return new Command('exec')
+    .description('run one more process in a container')
+    .option('-p, --process <file>', 'process.json: everything about the process')
+    .option('-t, --tty', 'give it a terminal', false)
+    .option('-u, --user <uid[:gid]>', 'user and group')
+    .option('-e, --env <name=value>', 'set an environment variable; repeatable', collect, [])
+    .option('--cwd <dir>', 'working directory')
+    .option('-c, --cap <capability>', 'add a capability; repeatable', collect, [])
+    .option('-g, --additional-gids <gid>', 'add a group; repeatable', collect, [])
+    .option('--no-new-privs', 'set no_new_privs')
+    .option('-d, --detach', 'return when the process runs', false)
+    .option('--pid-file <file>', 'write the pid of the process’s stub to FILE')
+    .option('--console-socket <path>', 'send the terminal’s master to this socket')
+    .option('--preserve-fds <n>', 'pass N descriptors beside the standard streams', count, 0)
+    .option('--apparmor <profile>', 'accepted, without effect')
+    .option('--process-label <label>', 'accepted, without effect')
+    .option('--ignore-paused', 'accepted, without effect')
+    .argument('<id>', 'name of the container')
+    .argument('[command...]', 'program and its arguments')
+    .passThroughOptions()
+    .action((id: string, args: string[], f: ExecFlags) => {
+      const states = new StateDir(globals().root);
+      const state = states.load(id);
+      try {
+        const base =
+          f.process === undefined ? fromFlags(state, args, f) : { ...readProcess(f.process), ...terminal(f) };
+        const { pidFile, consoleSocket, preserveFds, detach } = f;
+        const target = { pidFile, consoleSocket, preserveFds, detached: detach };
+        execProcess(states, state, { id, process: toProcessConfig(base), ...withoutUndefined(target) });
+      } catch (e) {
+        if (!(e instanceof UserError)) throw e;
+        throw new UserError(`exec failed: ${e.message}`, EXEC_FAILED);
+      }
+    });
+}
+
+function withoutUndefined<T extends object>(o: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(o).filter(([, v]) => v !== undefined)) as never;
+}
+
+/** The option wins over the file, as in runc: Podman gives both. */
+const terminal = (f: ExecFlags) => (f.tty ? { terminal: true } : {});
+
+function fromFlags(state: ContainerState, args: string[], f: ExecFlags): Record<string, unknown> {
+  if (args.length === 0) throw new UserError('process args cannot be empty');
+  const base = bundleProcess(state);
+  const user = { ...(base['user'] as object | undefined) } as Record<string, unknown>;
+  if (f.user !== undefined) {
+    const [uid, gid] = f.user.split(':');
+    user['uid'] = id(f.user, uid);
+    if (gid !== undefined) user['gid'] = id(f.user, gid);
+  }
+  if (f.additionalGids.length > 0) {
+    const groups = (user['additionalGids'] as number[] | undefined) ?? [];
+    user['additionalGids'] = [...groups, ...f.additionalGids.map((g) => id(g, g))];
+  }
+  return {
+    ...base,
+    args,
+    user,
+    env: [...((base['env'] as string[] | undefined) ?? []), ...f.env],
+    cwd: f.cwd ?? base['cwd'],
+    terminal: f.tty,
+    capabilities: withCaps(base['capabilities'], f.cap),
+    // Commander's --no-… options are named without it, and are true unless given.
+    noNewPrivileges: base['noNewPrivileges'] === true || (f as { newPrivs?: boolean }).newPrivs === false,
+  };
+}
+
+function id(shown: string, text: string | undefined): number {
+  if (text === undefined || !/^\d+$/.test(text)) throw new UserError(`${shown}: must be UID or UID:GID`);
+  return Number(text);
+}
+
+function withCaps(base: unknown, added: readonly string[]): unknown {
+  if (added.length === 0) return base;
+  const sets = { ...(base as Record<string, string[]> | undefined) };
+  for (const kind of ['bounding', 'effective', 'permitted']) {
+    sets[kind] = [...new Set([...(sets[kind] ?? []), ...added])];
+  }
+  return sets;
+}

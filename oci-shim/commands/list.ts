@@ -1,0 +1,79 @@
+/** `list` and `ps`: containers, and the host's processes that stand for those of one container. */
+import { execFileSync } from 'node:child_process';
+import { Command } from 'commander';
+import type { GlobalOptions } from '../global-options.ts';
+import { statusOf } from '../state/container-state.ts';
+import { isAlive } from '../state/host-process.ts';
+import { StateDir } from '../state/state-dir.ts';
+import { UserError } from '../user-error.ts';
+
+function checkFormat(format: string): void {
+  if (format !== 'table' && format !== 'json') throw new UserError('invalid format option');
+}
+
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]!.map((_, i) => Math.max(12, ...rows.map((r) => r[i]!.length + 1)));
+  return rows
+    .map(
+      (r) =>
+        `${r
+          .map((c, i) => c.padEnd(widths[i]!))
+          .join('')
+          .trimEnd()}\n`,
+    )
+    .join('');
+}
+
+export function listCommand(globals: () => GlobalOptions): Command {
+  return new Command('list')
+    .description('list containers')
+    .option('-f, --format <format>', '"table" or "json"', 'table')
+    .option('-q, --quiet', 'ids only', false)
+    .action((f: { format: string; quiet: boolean }) => {
+      checkFormat(f.format);
+      const all = new StateDir(globals().root).list().map((s) => {
+        const status = statusOf(s);
+        return {
+          ociVersion: s.ociVersion,
+          id: s.id,
+          pid: status === 'stopped' ? 0 : s.stub.pid,
+          status,
+          bundle: s.bundle,
+          rootfs: s.rootfs,
+          created: s.created,
+          annotations: s.annotations,
+          owner: s.owner,
+        };
+      });
+      if (f.quiet) process.stdout.write(all.map((s) => `${s.id}\n`).join(''));
+      else if (f.format === 'json') process.stdout.write(`${JSON.stringify(all)}\n`);
+      else {
+        const rows = all.map((s) => [s.id, String(s.pid), s.status, s.bundle, s.created, s.owner]);
+        process.stdout.write(table([['ID', 'PID', 'STATUS', 'BUNDLE', 'CREATED', 'OWNER'], ...rows]));
+      }
+    });
+}
+
+export function psCommand(globals: () => GlobalOptions): Command {
+  return new Command('ps')
+    .description('list the host processes of a container: its stub, and those of its execs')
+    .option('-f, --format <format>', '"table" or "json"', 'table')
+    .argument('<id>', 'name of the container')
+    .argument('[args...]', 'of ps(1), for the table')
+    .action((id: string, args: string[], f: { format: string }) => {
+      checkFormat(f.format);
+      const s = new StateDir(globals().root).load(id);
+      const pids = [s.stub, ...s.execs].filter(isAlive).map((p) => p.pid);
+      if (f.format === 'json') process.stdout.write(`${JSON.stringify(pids)}\n`);
+      else process.stdout.write(psTable(pids, args.length === 0 ? ['-ef'] : args));
+    });
+}
+
+/** Lines of ps(1) about `pids`, found by its column PID. */
+function psTable(pids: readonly number[], args: readonly string[]): string {
+  const lines = execFileSync('ps', args, { encoding: 'utf8' }).trimEnd().split('\n');
+  const column = lines[0]!.trim().split(/\s+/).indexOf('PID');
+  if (column < 0) throw new UserError('ps: its output has no column PID');
+  const own = lines.slice(1).filter((l) => pids.includes(Number(l.trim().split(/\s+/)[column])));
+  return `${[lines[0]!, ...own].join('\n')}\n`;
+}

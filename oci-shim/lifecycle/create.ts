@@ -1,0 +1,266 @@
+/**
+ * `create`: brings a container up to the point where its program would run. The CLI prepares and watches, the stub does.
+ * Whatever fails on the way, and if the CLI itself is killed, nothing is left.
+ */
+import { userInfo } from 'node:os';
+import { errnoName } from '../../sentry/abi/errno.ts';
+import { close } from '../../sentry/host/sys.ffi.ts';
+import {
+  MSG_CREATED,
+  MSG_PLACED,
+  MSG_READY,
+  type LauncherOptions,
+} from '../../platform-ptrace/confine/launcher-protocol.ts';
+import { connectSandbox, requestOn } from '../control/client.ts';
+import { listenIn, pair } from '../control/socket.ts';
+import type { CgroupHandle } from '../cgroup/cgroup.ts';
+import { figureFds, guestProcsFds, makeGroups } from '../cgroup/sandbox-groups.ts';
+import type { GlobalOptions } from '../global-options.ts';
+import { runHooks } from '../hooks/run-hooks.ts';
+import { launcherOptions } from '../launch.ts';
+import { loadBundle, type Bundle } from '../spec/bundle.ts';
+import { ociState, type ContainerState } from '../state/container-state.ts';
+import { checkId, StateDir, writeAtomically, type LockedContainer } from '../state/state-dir.ts';
+import { UserError, warn } from '../user-error.ts';
+import { openConsole } from './console.ts';
+import { membership, type Membership } from './members.ts';
+import { networkPlace } from './network.ts';
+import { Inherited, Stub } from './stub.ts';
+
+export interface CreateOptions {
+  readonly id: string;
+  readonly bundle: string;
+  readonly pidFile?: string;
+  readonly consoleSocket?: string;
+  readonly preserveFds: number;
+  /** False: the caller stays and waits (`run` in the foreground). */
+  readonly detached: boolean;
+}
+
+export interface Created {
+  readonly state: ContainerState;
+  readonly stub: Stub;
+}
+
+export function createContainer(o: CreateOptions, globals: GlobalOptions): Created {
+  checkId(o.id);
+  const bundle = loadBundle(o.id, o.bundle, 'host', globals);
+  for (const w of bundle.warnings) warn(w);
+  checkConsole(o, bundle);
+  // Engines change the tree while the container runs (docker cp).
+  bundle.exports[0]!.exclusive = bundle.config.exclusiveExports[0] = false;
+  const states = new StateDir(globals.root);
+  const locked = states.create(o.id);
+  const creation = new Creation(o, globals, bundle, states, locked);
+  try {
+    return creation.run();
+  } catch (e) {
+    creation.undo();
+    throw e;
+  } finally {
+    creation.closeAll();
+    locked.release();
+  }
+}
+
+function checkConsole(o: CreateOptions, { config }: Bundle): void {
+  const { terminal } = config.process;
+  if (o.consoleSocket !== undefined && !terminal) {
+    throw new UserError('cannot use console socket if runc will not detach or allocate tty');
+  }
+  if (o.detached && terminal && o.consoleSocket === undefined) {
+    throw new UserError('cannot allocate tty if runc will detach without setting console socket');
+  }
+}
+
+class Creation {
+  private readonly o: CreateOptions;
+  private readonly globals: GlobalOptions;
+  private readonly bundle: Bundle;
+  private readonly states: StateDir;
+  private readonly locked: LockedContainer;
+  private readonly member: Membership | null;
+  private readonly open: number[] = [];
+  private readonly group: CgroupHandle | null;
+  private figures: { names: string[]; fds: number[] } = { names: [], fds: [] };
+  private stub: Stub | null = null;
+
+  constructor(
+    o: CreateOptions,
+    globals: GlobalOptions,
+    bundle: Bundle,
+    states: StateDir,
+    locked: LockedContainer,
+  ) {
+    this.o = o;
+    this.globals = globals;
+    this.bundle = bundle;
+    this.states = states;
+    this.locked = locked;
+    this.member = membership(states, bundle.annotations, bundle.namespaces);
+    const { cgroupsPath, resources } = bundle;
+    this.group = makeGroups({ id: o.id, cgroupsPath, systemd: globals.systemdCgroup, resources }, warn);
+  }
+
+  run(): Created {
+    if (this.group !== null) {
+      this.figures = figureFds(this.group);
+      this.figures.fds.forEach((f) => this.keep(f));
+    }
+    const stdio = this.stdio();
+    const inherited = new Inherited();
+    const options = this.commonOptions(inherited, stdio[0] !== 0);
+    return this.member === null
+      ? this.createSandbox(options, stdio, inherited)
+      : this.createMember(this.member, options, stdio, inherited);
+  }
+
+  /** Those of the caller, or three times the new terminal. */
+  private stdio(): [number, number, number] {
+    const { consoleSocket } = this.o;
+    if (consoleSocket === undefined) return [0, 1, 2];
+    const slave = this.keep(openConsole(consoleSocket, this.bundle.config.process.consoleSize ?? null));
+    return [slave, slave, slave];
+  }
+
+  private keep(fd: number): number {
+    if (fd > 2) this.open.push(fd);
+    return fd;
+  }
+
+  private commonOptions(inherited: Inherited, newTerminal: boolean): LauncherOptions {
+    const { config, exports } = this.bundle;
+    config.managed = true;
+    config.preservedFds = this.o.preserveFds;
+    config.figures = this.figures.names;
+    const fd = (own: number) => inherited.add(this.keep(own));
+    const groups = this.group === null ? {} : { guestProcsFds: guestProcsFds(this.group).map(fd) };
+    const place = networkPlace(this.bundle.namespaces);
+    const network = place.kind === 'join' ? fd(place.fd) : place.kind;
+    return {
+      ...launcherOptions(config, exports, this.globals, fd),
+      ...groups,
+      ...(network === 'new' && process.getuid!() !== 0 ? {} : { network }),
+      terminal: newTerminal,
+    };
+  }
+
+  private createSandbox(
+    options: LauncherOptions,
+    stdio: readonly [number, number, number],
+    inherited: Inherited,
+  ): Created {
+    const listener = listenIn(this.locked.dir);
+    if (listener < 0) throw new UserError(`cannot make the control socket: ${errnoName(-listener)}`);
+    const donatedFds = [this.keep(listener), ...this.figures.fds, ...this.preserved()].map((f) =>
+      inherited.add(f),
+    );
+    const stub = this.start({ ...options, donatedFds }, stdio, inherited);
+    inContainer(() => stub.wait(MSG_CREATED));
+    return this.finish(stub);
+  }
+
+  private createMember(
+    { sandbox, shares }: Membership,
+    options: LauncherOptions,
+    stdio: readonly [number, number, number],
+    inherited: Inherited,
+  ): Created {
+    const connection = this.keep(connectSandbox(this.states, sandbox, 60));
+    const link = pair();
+    if (typeof link === 'number') throw new UserError(`socketpair: ${errnoName(-link)}`);
+    const [sentryEnd, goferEnd] = link.map((f) => this.keep(f)) as [number, number];
+    const joinFd = inherited.add(connection);
+    const goferLinkFd = inherited.add(goferEnd);
+    const stub = this.start({ ...options, joinFd, goferLinkFd }, stdio, inherited);
+    stub.wait(MSG_READY);
+    const fields = { config: this.bundle.config, shares };
+    const fds = [sentryEnd, ...stdio, ...this.figures.fds, ...this.preserved()];
+    inContainer(() => requestOn(connection, 'member', this.o.id, fields, fds));
+    return this.finish(stub);
+  }
+
+  private preserved(): number[] {
+    return Array.from({ length: this.o.preserveFds }, (_, i) => 3 + i);
+  }
+
+  /** From the start of the stub to the hooks. */
+  private start(
+    options: LauncherOptions,
+    stdio: readonly [number, number, number],
+    inherited: Inherited,
+  ): Stub {
+    const stub = Stub.spawn(options, stdio, inherited, this.o.detached);
+    this.stub = stub;
+    this.group?.joinSentry(stub.process.pid);
+    const state = this.newState(stub);
+    this.locked.save(state);
+    stub.go();
+    stub.wait(MSG_PLACED);
+    const { hooks, dir } = this.bundle;
+    const shown = ociState(state, 'creating');
+    runHooks('prestart', hooks.prestart, shown, { bundle: dir });
+    runHooks('createRuntime', hooks.createRuntime, shown, { bundle: dir });
+    runHooks('createContainer', hooks.createContainer, shown, { bundle: dir, enter: stub.process.pid });
+    stub.hooked();
+    return stub;
+  }
+
+  private newState(stub: Stub): ContainerState {
+    const { bundle, o, member } = this;
+    return {
+      version: 1,
+      ociVersion: bundle.ociVersion,
+      id: o.id,
+      bundle: bundle.dir,
+      rootfs: bundle.exports[0]!.path,
+      annotations: bundle.annotations,
+      created: new Date().toISOString(),
+      owner: ownerName(),
+      sandbox: member === null ? o.id : member.sandbox.sandbox,
+      stub: stub.process,
+      phase: 'creating',
+      paused: false,
+      execs: [],
+      hooks: bundle.hooks,
+      cgroup: this.group?.state ?? null,
+    };
+  }
+
+  private finish(stub: Stub): Created {
+    const state: ContainerState = { ...this.locked.state, phase: 'created' };
+    this.locked.save(state);
+    // Last: whoever waits for the file takes the container for created.
+    if (this.o.pidFile !== undefined) writeAtomically(this.o.pidFile, String(stub.process.pid), 0o644);
+    stub.commit();
+    if (this.o.detached) stub.detach();
+    return { state, stub };
+  }
+
+  undo(): void {
+    this.stub?.abort();
+    this.group?.remove();
+    this.locked.remove();
+  }
+
+  closeAll(): void {
+    for (const fd of this.open) close(fd);
+  }
+}
+
+/** runc's words for what goes wrong inside. */
+function inContainer(f: () => unknown): void {
+  try {
+    f();
+  } catch (e) {
+    throw e instanceof UserError ? new UserError(`unable to start container process: ${e.message}`) : e;
+  }
+}
+
+function ownerName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return String(process.getuid!());
+  }
+}

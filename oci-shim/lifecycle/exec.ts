@@ -1,0 +1,105 @@
+/**
+ * `exec`: one more process in a container. A stub stands for it outside: it holds the connection over which the sandbox
+ * tells of the process's end, hands signals on, and ends as the process did.
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { nativeDir } from '../../sentry/host/koffi.ffi.ts';
+import { close } from '../../sentry/host/sys.ffi.ts';
+import { becomeLauncher } from '../../platform-ptrace/confine/become-launcher.ts';
+import { MSG_PLACED, MSG_READY } from '../../platform-ptrace/confine/launcher-protocol.ts';
+import { connectSandbox, requestOn } from '../control/client.ts';
+import type { ProcessConfig } from '../sandbox-config.ts';
+import { Field } from '../spec/field.ts';
+import { processConfig } from '../spec/process.ts';
+import { statusOf, type ContainerState } from '../state/container-state.ts';
+import { isAlive, type HostProcess } from '../state/host-process.ts';
+import { writeAtomically, type StateDir } from '../state/state-dir.ts';
+import { UserError } from '../user-error.ts';
+import { openConsole } from './console.ts';
+import { Inherited, Stub } from './stub.ts';
+
+export interface ExecOptions {
+  readonly id: string;
+  readonly process: ProcessConfig;
+  readonly pidFile?: string;
+  readonly consoleSocket?: string;
+  readonly preserveFds: number;
+  readonly detached: boolean;
+}
+
+/** `process` of the bundle's config.json, on which options of the command line build. */
+export function bundleProcess(state: ContainerState): Record<string, unknown> {
+  const path = join(state.bundle, 'config.json');
+  try {
+    return (JSON.parse(readFileSync(path, 'utf8')) as { process: Record<string, unknown> }).process;
+  } catch (e) {
+    throw new UserError(`cannot read ${path}: ${(e as Error).message}`);
+  }
+}
+
+export function readProcess(file: string): Record<string, unknown> {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+  } catch (e) {
+    throw new UserError(`cannot read ${file}: ${(e as Error).message}`);
+  }
+}
+
+export const toProcessConfig = (p: Record<string, unknown>): ProcessConfig => processConfig(Field.root(p));
+
+/** Starts the process. Returns when it runs; without `detached` this process becomes its stub and does not return. */
+export function execProcess(states: StateDir, state: ContainerState, o: ExecOptions): void {
+  const status = statusOf(state);
+  if (status === 'stopped') throw new UserError('cannot exec in a stopped container');
+  if (status === 'paused') throw new UserError('cannot exec in a paused container');
+  const { terminal } = o.process;
+  if (o.detached && terminal && o.consoleSocket === undefined) {
+    throw new UserError('cannot allocate tty if runc will detach without setting console socket');
+  }
+  const connection = connectSandbox(states, state, 60);
+  if (!o.detached && o.consoleSocket === undefined) {
+    requestExec(connection, o, [0, 1, 2]);
+    if (o.pidFile !== undefined) writeAtomically(o.pidFile, String(process.pid), 0o644);
+    const r = becomeLauncher({ node: process.execPath, dist: nativeDir, joinFd: connection });
+    throw new UserError(`cannot start ${join(nativeDir, 'launcher')}: errno ${-r}`);
+  }
+  const slave =
+    o.consoleSocket === undefined ? -1 : openConsole(o.consoleSocket, o.process.consoleSize ?? null);
+  const stdio: [number, number, number] = slave < 0 ? [0, 1, 2] : [slave, slave, slave];
+  const inherited = new Inherited();
+  const joinFd = inherited.add(connection);
+  const options = { node: process.execPath, dist: nativeDir, joinFd, terminal: slave >= 0 };
+  const stub = Stub.spawn(options, stdio, inherited, true);
+  try {
+    stub.go();
+    stub.wait(MSG_PLACED);
+    stub.hooked();
+    stub.wait(MSG_READY);
+    requestExec(connection, o, stdio);
+    remember(states, state.id, stub.process);
+    if (o.pidFile !== undefined) writeAtomically(o.pidFile, String(stub.process.pid), 0o644);
+    stub.commit();
+    stub.detach();
+  } catch (e) {
+    stub.abort();
+    throw e;
+  } finally {
+    close(connection);
+    if (slave >= 0) close(slave);
+  }
+}
+
+function requestExec(connection: number, o: ExecOptions, stdio: readonly number[]): void {
+  const preserved = Array.from({ length: o.preserveFds }, (_, i) => 3 + i);
+  try {
+    requestOn(connection, 'exec', o.id, { process: o.process }, [...stdio, ...preserved]);
+  } catch (e) {
+    throw e instanceof UserError ? new UserError(`unable to start container process: ${e.message}`) : e;
+  }
+}
+
+/** For `ps`, and for `delete`. */
+function remember(states: StateDir, id: string, stub: HostProcess): void {
+  states.withLock(id, (c) => c.save({ ...c.state, execs: [...c.state.execs.filter(isAlive), stub] }));
+}

@@ -1,0 +1,40 @@
+/** `--log FILE --log-format text|json`: what engines read when a command fails. Nothing but log lines goes there. */
+import { appendFileSync } from 'node:fs';
+
+export interface LogOptions {
+  readonly file: string | null;
+  readonly format: 'text' | 'json';
+}
+
+let options: LogOptions = { file: null, format: 'text' };
+
+/** Makes the file: engines open it whether or not something went wrong. */
+export function openLog(o: LogOptions): void {
+  options = o;
+  if (o.file !== null) appendFileSync(o.file, '', { mode: 0o644 });
+}
+
+/** RFC 3339, as logrus writes it: without a fraction. */
+function now(): string {
+  return new Date().toISOString().replace(/\.\d+Z$/, 'Z');
+}
+
+export function log(level: 'error' | 'warning', message: string): void {
+  if (options.file === null) return;
+  const time = now();
+  const line =
+    options.format === 'json'
+      ? JSON.stringify({ level, msg: message, time })
+      : `time="${time}" level=${level} msg=${JSON.stringify(message)}`;
+  try {
+    appendFileSync(options.file, `${line}\n`);
+  } catch {
+    // Standard error has it, too.
+  }
+}
+
+/** False: there is no log, whoever looks at the terminal is to be told. */
+export function logWarning(message: string): boolean {
+  log('warning', message);
+  return options.file !== null;
+}

@@ -1,0 +1,111 @@
+/** What is done with a container that exists: start, kill, pause, resume, delete. Errors are runc's words, which engines know. */
+import { existsSync } from 'node:fs';
+import { SIGKILL } from '../../sentry/abi/signal.ts';
+import { openCgroup } from '../cgroup/cgroup.ts';
+import { controlCall, SandboxGone } from '../control/client.ts';
+import { runHooks } from '../hooks/run-hooks.ts';
+import { runStartContainerHooks } from '../hooks/start-container.ts';
+import { ociState, statusOf, type ContainerState } from '../state/container-state.ts';
+import { isAlive } from '../state/host-process.ts';
+import { sleepMs } from '../state/lock.ts';
+import { NoSuchContainer, type LockedContainer, type StateDir } from '../state/state-dir.ts';
+import { UserError } from '../user-error.ts';
+import { bundleProcess, toProcessConfig } from './exec.ts';
+
+/** Whoever does not end within this time after SIGKILL is stuck in the host's kernel. */
+const END_MS = 20_000;
+/** Seconds that the sentry gets to answer before its stub is killed instead. */
+const KILL_ANSWER_S = 5;
+
+export function startContainer(states: StateDir, id: string): void {
+  states.withLock(id, (c) => {
+    const status = statusOf(c.state);
+    if (status === 'stopped') throw new UserError('cannot start a container that has stopped');
+    if (status !== 'created') throw new UserError('cannot start an already running container');
+    const { hooks, bundle } = c.state;
+    if (hooks !== null && hooks.startContainer.length > 0) {
+      const base = toProcessConfig(bundleProcess(c.state));
+      runStartContainerHooks(states, c.state, hooks.startContainer, ociState(c.state, 'created'), base);
+    }
+    controlCall(states, c.state, 'start');
+    c.save({ ...c.state, phase: 'running' });
+    if (hooks !== null) runHooks('poststart', hooks.poststart, ociState(c.state, 'running'), { bundle });
+  });
+}
+
+export function killContainer(states: StateDir, id: string, signal: number, all: boolean): void {
+  const state = states.load(id);
+  if (statusOf(state) === 'stopped') {
+    if (all) return; // nobody is left, as asked for
+    throw new UserError('container not running');
+  }
+  try {
+    controlCall(states, state, 'kill', { signal, all }, KILL_ANSWER_S);
+  } catch (e) {
+    if (e instanceof SandboxGone && !all) throw e;
+    if (signal === SIGKILL) killStub(state);
+    else if (!(e instanceof SandboxGone)) throw e;
+  }
+}
+
+export function pauseContainer(states: StateDir, id: string): void {
+  states.withLock(id, (c) => {
+    const status = statusOf(c.state);
+    if (status !== 'running' && status !== 'created') {
+      throw new UserError(`container not running or created: ${status}`);
+    }
+    controlCall(states, c.state, 'pause');
+    c.save({ ...c.state, paused: true });
+  });
+}
+
+export function resumeContainer(states: StateDir, id: string): void {
+  states.withLock(id, (c) => {
+    if (statusOf(c.state) !== 'paused') throw new UserError('container not paused');
+    controlCall(states, c.state, 'resume');
+    c.save({ ...c.state, paused: false });
+  });
+}
+
+/** Frees everything that belongs to the container. `force`: whatever its state, and no error if it does not exist. */
+export function deleteContainer(states: StateDir, id: string, force: boolean): void {
+  let c: LockedContainer;
+  try {
+    c = states.lock(id);
+  } catch (e) {
+    if (force && e instanceof NoSuchContainer) return;
+    throw e;
+  }
+  try {
+    const status = statusOf(c.state);
+    if (!force && status !== 'stopped' && status !== 'created') {
+      throw new UserError(`cannot delete container ${id} that is not stopped: ${status}`);
+    }
+    killStub(c.state);
+    for (const exec of c.state.execs) if (isAlive(exec)) kill(exec.pid);
+    if (c.state.cgroup !== null) openCgroup(c.state.cgroup).remove();
+    c.remove();
+    const { hooks, bundle } = c.state;
+    const cwd = existsSync(bundle) ? bundle : '/';
+    if (hooks !== null) runHooks('poststop', hooks.poststop, ociState(c.state, 'stopped'), { bundle: cwd });
+  } finally {
+    c.release();
+  }
+}
+
+/** Kills the stub, and with it everything of the container; waits for its end. */
+function killStub({ stub }: ContainerState): void {
+  for (let waited = 0; isAlive(stub); waited += 2) {
+    if (waited === 0) kill(stub.pid);
+    if (waited > END_MS) throw new UserError(`process ${stub.pid} does not end`);
+    sleepMs(2);
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It was faster.
+  }
+}

@@ -1,0 +1,137 @@
+/** A launcher as a stub: a child in a session of its own, and the socket over which the CLI brings it up. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { constants } from 'node:os';
+import { join } from 'node:path';
+import { errnoName } from '../../sentry/abi/errno.ts';
+import { nativeDir } from '../../sentry/host/koffi.ffi.ts';
+import { close } from '../../sentry/host/sys.ffi.ts';
+import {
+  launcherArgv,
+  MSG_COMMIT,
+  MSG_FAILED,
+  MSG_GO,
+  MSG_HOOKED,
+  type LauncherOptions,
+} from '../../platform-ptrace/confine/launcher-protocol.ts';
+import { CLOSED, NOTHING, pair, receive, send } from '../control/socket.ts';
+import { isAlive, startTimeOf, type HostProcess } from '../state/host-process.ts';
+import { sleepMs } from '../state/lock.ts';
+import { UserError } from '../user-error.ts';
+
+/** How long a stub may take to end everything below it. */
+const END_MS = 15_000;
+
+/** Descriptors that a stub inherits beside its standard streams, and the numbers they have there. */
+export class Inherited {
+  readonly fds: number[] = [];
+
+  add(fd: number): number {
+    this.fds.push(fd);
+    return 2 + this.fds.length;
+  }
+}
+
+export class Stub {
+  readonly process: HostProcess;
+  private readonly child: ChildProcess;
+  private readonly socket: number;
+
+  private constructor(child: ChildProcess, socket: number) {
+    this.child = child;
+    this.socket = socket;
+    this.process = { pid: child.pid!, startTime: startTimeOf(child.pid!) };
+  }
+
+  /**
+   * Starts a stub; it waits for `go`. `options` name descriptors by their numbers in `inherited`. `detached`: in a session of
+   * its own.
+   */
+  static spawn(
+    options: LauncherOptions,
+    stdio: readonly [number, number, number],
+    inherited: Inherited,
+    detached: boolean,
+  ): Stub {
+    const sockets = pair();
+    if (typeof sockets === 'number') throw new UserError(`socketpair: ${errnoName(-sockets)}`);
+    const [own, theirs] = sockets;
+    const createFd = inherited.add(theirs);
+    const argv = launcherArgv({ ...options, createFd });
+    // Nothing inside needs the caller's environment, or its directory.
+    const child = spawn(join(nativeDir, 'launcher'), argv.slice(1), {
+      argv0: argv[0]!,
+      stdio: [...stdio, ...inherited.fds],
+      env: {},
+      cwd: '/',
+      detached,
+    });
+    close(theirs);
+    if (child.pid === undefined) {
+      close(own);
+      throw new UserError(`cannot start ${join(nativeDir, 'launcher')}: run "npm run build" first`);
+    }
+    child.on('error', () => {});
+    return new Stub(child, own);
+  }
+
+  /** It is where it shall be (cgroup). */
+  go(): void {
+    this.send(MSG_GO);
+  }
+
+  hooked(): void {
+    this.send(MSG_HOOKED);
+  }
+
+  /** From now on it stands on its own. */
+  commit(): void {
+    this.send(MSG_COMMIT);
+    close(this.socket);
+  }
+
+  private send(type: number): void {
+    send(this.socket, type, 0); // if it is gone, the next wait says so
+  }
+
+  /** Waits for a message of the stub, or throws what went wrong there. */
+  wait(type: number): void {
+    for (;;) {
+      const m = receive(this.socket, true);
+      if (m === CLOSED || m === NOTHING) throw new UserError('the sandbox ended before it was ready');
+      if (m.type === MSG_FAILED) throw new UserError(m.text);
+      if (m.type === type) return;
+    }
+  }
+
+  /** Ends it and everything below it, and waits for that. */
+  abort(): void {
+    close(this.socket);
+    for (let waited = 0; isAlive(this.process); waited += 2) {
+      if (waited > END_MS) {
+        process.kill(this.process.pid, 'SIGKILL');
+        return;
+      }
+      sleepMs(2);
+    }
+  }
+
+  /** The CLI need not wait for it. */
+  detach(): void {
+    this.child.unref();
+  }
+
+  /** Its end: exit code, or 128 + signal. */
+  ended(): Promise<number> {
+    return new Promise((resolve) => {
+      this.child.on('exit', (code, signal) => resolve(code ?? 128 + signalNumber(signal)));
+    });
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.child.kill(signal);
+  }
+}
+
+function signalNumber(signal: NodeJS.Signals | null): number {
+  return signal === null ? 0 : (constants.signals[signal] ?? 0);
+}

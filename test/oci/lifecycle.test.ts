@@ -1,0 +1,206 @@
+// The life of containers as an engine drives it: oci-shim/lifecycle, the control socket, the stubs.
+import { execFileSync } from 'node:child_process';
+import {
+  closeSync, constants, existsSync, openSync, readdirSync, readFileSync, writeFileSync, writeSync,
+} from 'node:fs'; // prettier-ignore
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Engine, spec, until } from '../lib/oci.ts';
+import { isAlive, processesOf, survivors } from '../lib/processes.ts';
+import { platforms } from '../lib/sandbox.ts';
+
+describe.each(platforms)('on %s', (platform) => {
+  let engine: Engine;
+  beforeEach(() => {
+    engine = new Engine(platform);
+  });
+  afterEach(() => engine.close());
+
+  /** A container that counts in /tmp/n until it gets SIGTERM. */
+  function counting(id: string): string {
+    const script = 'trap "exit 9" TERM; i=0; while :; do i=$((i+1)); echo $i > /tmp/n; sleep 0.02; done';
+    const bundle = engine.bundle(id, spec(['sh', '-c', script]));
+    engine.detached('run', '--detach', '--bundle', bundle, id);
+    return join(bundle, 'rootfs/tmp/n');
+  }
+
+  test('create, start, end, delete', async () => {
+    const bundle = engine.bundle('b', spec(['sh', '-c', 'echo begin; read x; echo "got $x"; exit 7']));
+    const fifo = join(engine.dir, 'fifo');
+    execFileSync('mkfifo', [fifo]);
+    const input = openSync(fifo, constants.O_RDWR);
+    const cli = engine.spawn(
+      ['create', '--bundle', bundle, '--pid-file', join(engine.dir, 'pid'), 'c1'],
+      input,
+    );
+    let out = '';
+    cli.stdout!.on('data', (d: Buffer) => (out += d.toString()));
+    const closed = new Promise((resolve) => cli.stdout!.on('close', resolve));
+    expect(await new Promise((resolve) => cli.on('exit', resolve))).toBe(0);
+    const pid = Number(readFileSync(join(engine.dir, 'pid'), 'utf8'));
+    expect(engine.state('c1')).toMatchObject({ id: 'c1', status: 'created', pid, bundle });
+    expect(out).toBe('');
+    expect(engine.call('create', '--bundle', bundle, 'c1').stderr).toContain('already exists');
+
+    engine.ok('start', 'c1');
+    await until(() => out === 'begin\n');
+    expect(engine.state('c1').status).toBe('running');
+    expect(engine.call('start', 'c1').stderr).toContain('cannot start an already running container');
+    expect(engine.call('delete', 'c1').stderr).toContain('that is not stopped: running');
+    writeSync(input, 'a line\n');
+    closeSync(input);
+    await closed;
+    expect(out).toBe('begin\ngot a line\n');
+    await until(() => engine.state('c1').status === 'stopped');
+    expect(engine.call('start', 'c1').stderr).toContain('cannot start a container that has stopped');
+    expect(engine.call('kill', 'c1', '15').stderr).toContain('container not running');
+    expect(engine.call('kill', '--all', 'c1', '9').status).toBe(0);
+    expect(engine.call('exec', 'c1', 'true')).toMatchObject({
+      status: 255,
+      stderr: expect.stringContaining('cannot exec in a stopped container') as string,
+    });
+    engine.ok('delete', 'c1');
+    expect(engine.call('delete', 'c1').stderr).toContain('container does not exist');
+    expect(engine.call('delete', '--force', 'c1').status).toBe(0);
+    expect(engine.call('state', 'c1').stderr).toContain('container does not exist');
+    expect(engine.lastError()).toBe('container does not exist');
+  });
+
+  test('run in the foreground ends as the container', () => {
+    const exits = engine.bundle('exits', spec(['sh', '-c', 'echo out; echo err >&2; exit 5']));
+    const r = engine.call('run', '--bundle', exits, 'c1');
+    expect(r).toMatchObject({ status: 5, stdout: 'out\n', stderr: 'err\n' });
+    expect(engine.ok('list', '-q')).toBe('');
+  });
+
+  test('a program that is not there fails the create, and leaves nothing', () => {
+    const cases = [
+      ['nosuch', 'exec: "nosuch": executable file not found in $PATH'],
+      ['/no/such', 'exec: "/no/such": no such file or directory'],
+      ['/tmp', 'exec: "/tmp": permission denied'],
+    ] as const;
+    cases.forEach(([program, message], i) => {
+      const bundle = engine.bundle(`b${i}`, spec([program]));
+      const r = engine.call('create', '--bundle', bundle, `c${i}`);
+      expect(r.status).toBe(1);
+      expect(engine.lastError()).toBe(`unable to start container process: ${message}`);
+    });
+    expect(readdirSync(join(engine.dir, 'state'))).toEqual([]);
+  });
+
+  test('a create whose caller is killed leaves nothing', async () => {
+    const bundle = engine.bundle('b', spec(['sleep', '60']));
+    const cli = engine.spawn(['create', '--bundle', bundle, 'c1']);
+    const stub = await until(() => processesOf(cli.pid!)[1]);
+    const below = await until(() => {
+      const all = processesOf(stub.pid);
+      return all.length >= 4 ? all : null;
+    });
+    cli.kill('SIGKILL');
+    expect(await survivors(below, 5000)).toEqual([]);
+    engine.detached('run', '--detach', '--bundle', bundle, 'c1');
+  });
+
+  test('exec: output, status, environment, missing program', () => {
+    counting('c1');
+    const r = engine.call(
+      'exec',
+      '--env',
+      'A=b',
+      '--cwd',
+      '/tmp',
+      '--user',
+      '3:4',
+      'c1',
+      'sh',
+      '-c',
+      'echo $A; pwd; id -u; id -g; exit 6',
+    );
+    expect(r).toMatchObject({ status: 6, stdout: 'b\n/tmp\n3\n4\n' });
+    const missing = engine.call('exec', 'c1', 'nosuch');
+    expect(missing.status).toBe(255);
+    expect(missing.stderr).toContain('exec: "nosuch": executable file not found in $PATH');
+  });
+
+  test('exec --detach: pid file, signals to the stub, its death and the container’s', async () => {
+    const counter = counting('c1');
+    const file = (name: string) => join(engine.dir, name);
+    const start = (name: string, ...args: string[]): number => {
+      const p = { ...spec(args).process };
+      writeFileSync(file(`${name}.json`), JSON.stringify(p));
+      engine.detached('exec', '--process', file(`${name}.json`), '--detach', '--pid-file', file(name), 'c1');
+      return Number(readFileSync(file(name), 'utf8'));
+    };
+    const handler = start(
+      'handler',
+      'sh',
+      '-c',
+      'trap "touch /tmp/usr1; exit 0" USR1; touch /tmp/up; while :; do sleep 0.02; done',
+    );
+    const victim = start('victim', 'sh', '-c', 'exec sleep 12345');
+    const other = start('other', 'sleep', '12345');
+    expect(JSON.parse(engine.ok('ps', '--format', 'json', 'c1'))).toHaveLength(4);
+    const inTmp = (name: string) => existsSync(join(counter, '..', name));
+    await until(() => inTmp('up'));
+    process.kill(handler, 'SIGUSR1');
+    await until(() => inTmp('usr1'));
+    const count = () => engine.ok('exec', 'c1', 'ps').split('sleep 12345').length - 1;
+    expect(count()).toBe(2);
+    process.kill(victim, 'SIGKILL');
+    await until(() => count() === 1);
+    const left = { pid: other, started: startTime(other), role: 'launcher' as const };
+    expect(isAlive(left)).toBe(true);
+    engine.ok('kill', 'c1', 'SIGTERM');
+    expect(await survivors([left], 5000)).toEqual([]);
+  });
+
+  test('pause and resume', async () => {
+    const counter = counting('c1');
+    await until(() => existsSync(counter) && readFileSync(counter, 'latin1') !== '');
+    engine.ok('pause', 'c1');
+    expect(engine.state('c1').status).toBe('paused');
+    const at = readFileSync(counter, 'latin1');
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(readFileSync(counter, 'latin1')).toBe(at);
+    expect(engine.call('exec', 'c1', 'true').stderr).toContain('cannot exec in a paused container');
+    engine.ok('resume', 'c1');
+    await until(() => readFileSync(counter, 'latin1') !== at);
+    engine.ok('pause', 'c1');
+    engine.ok('kill', 'c1', 'KILL');
+    await until(() => engine.state('c1').status === 'stopped');
+  });
+
+  test('when the sentry or the stub is killed, everything ends', async () => {
+    for (const role of ['sentry', 'launcher', 'gofer'] as const) {
+      counting(role);
+      const all = processesOf(engine.state(role).pid);
+      process.kill(all.find((p) => p.role === role)!.pid, 'SIGKILL');
+      expect(await survivors(all, 5000)).toEqual([]);
+      expect(engine.state(role).status).toBe('stopped');
+      engine.ok('delete', role);
+    }
+  });
+
+  test('fifty execs at once', async () => {
+    counting('c1');
+    const ends = Array.from({ length: 50 }, (_, i) => {
+      const cli = engine.spawn(['exec', 'c1', 'sh', '-c', `exit ${i}`]);
+      return new Promise((resolve) => cli.on('exit', resolve));
+    });
+    expect(await Promise.all(ends)).toEqual(Array.from({ length: 50 }, (_, i) => i));
+  });
+
+  test('list, version', () => {
+    counting('c1');
+    expect(JSON.parse(engine.ok('list', '--format', 'json'))).toMatchObject([
+      { id: 'c1', status: 'running' },
+    ]);
+    expect(engine.ok('list')).toMatch(/^ID +PID +STATUS +BUNDLE +CREATED +OWNER\nc1 +\d+ +running /);
+    expect(engine.ok('--version')).toMatch(/^runsc-ts version \S+\ncommit: \S+\nspec: 1\.\d+\.\d+\n$/);
+  });
+});
+
+function startTime(pid: number): string {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]!;
+}
