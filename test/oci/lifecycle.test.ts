@@ -76,7 +76,7 @@ describe.each(platforms)('on %s', (platform) => {
   test('a program that is not there fails the create, and leaves nothing', () => {
     const cases = [
       ['nosuch', 'exec: "nosuch": executable file not found in $PATH'],
-      ['/no/such', 'exec: "/no/such": no such file or directory'],
+      ['/no/such', 'exec: "/no/such": stat /no/such: no such file or directory'],
       ['/tmp', 'exec: "/tmp": permission denied'],
     ] as const;
     cases.forEach(([program, message], i) => {
