@@ -1,5 +1,4 @@
 /** `runsc-ts events`: figures of a container, and out-of-memory kills, as one line of JSON each (runc's events.go). */
-import type { CgroupState } from '../cgroup/cgroup.ts';
 import { oomKills, readStats } from '../cgroup/stats.ts';
 import type { GlobalOptions } from '../global-options.ts';
 import { statusOf } from '../state/container-state.ts';
@@ -21,9 +20,9 @@ export async function events(id: string, o: EventsOptions, globals: GlobalOption
   const state = states.load(id);
   if (statusOf(state) === 'stopped') throw new UserError(`container with id ${id} is not running`);
   if (state.cgroup === null) throw new UserError(`container ${id} has no cgroup: there are no figures`);
-  const cgroup = state.cgroup as CgroupState;
+  const { cgroup } = state;
   const print = (type: string, data?: unknown): void => {
-    process.stdout.write(`${JSON.stringify({ type, id, ...(data === undefined ? {} : { data }) })}\n`);
+    process.stdout.write(`${toJson({ type, id, ...(data === undefined ? {} : { data }) })}\n`);
   };
   if (o.stats === true) {
     print('stats', readStats(cgroup));
@@ -39,6 +38,16 @@ export async function events(id: string, o: EventsOptions, globals: GlobalOption
     next = Date.now() + interval;
     print('stats', readStats(cgroup));
   }
+}
+
+/** Numbers that say "no limit" are beyond what JavaScript holds exactly; readers may have 64 bits and no more. */
+const EXACT: readonly [inexact: number, exact: string][] = [
+  [2 ** 64, '18446744073709551615'],
+  [9223372036854771712, '9223372036854771712'],
+];
+
+export function toJson(value: unknown): string {
+  return EXACT.reduce((text, [n, exact]) => text.replaceAll(`:${n}`, `:${exact}`), JSON.stringify(value));
 }
 
 const UNITS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };

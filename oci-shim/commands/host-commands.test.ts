@@ -15,7 +15,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { GlobalOptions } from '../global-options.ts';
 import { loadBundle } from '../spec/bundle.ts';
 import { checkCgroups, checkKernel, checkNode } from './doctor.ts';
-import { durationMs } from './events.ts';
+import { durationMs, toJson } from './events.ts';
 import { features } from './features.ts';
 import { install, uninstall } from './install.ts';
 import { rootlessSpec, writeSpec } from './spec.ts';
@@ -150,6 +150,12 @@ test('intervals are Go’s durations', () => {
     5000, 500, 90_000, 5_400_000,
   ]);
   expect(() => durationMs('5')).toThrow(/--interval 5/);
+});
+
+test('numbers that mean "no limit" are printed as 64 bits hold them', () => {
+  expect(toJson({ a: 2 ** 64, b: 9223372036854771712, c: 5 })).toBe(
+    '{"a":18446744073709551615,"b":9223372036854771712,"c":5}',
+  );
 });
 
 test('doctor judges versions and cgroups', () => {

@@ -1,7 +1,7 @@
 /** `runsc-ts update`: new limits for a container that runs. */
 import { readFileSync } from 'node:fs';
 import { limitsOf, parseResources, parseSize, type Resources } from '../cgroup/resources.ts';
-import { openCgroup, type CgroupState } from '../cgroup/cgroup.ts';
+import { openCgroup } from '../cgroup/cgroup.ts';
 import { controlCall } from '../control/client.ts';
 import type { GlobalOptions } from '../global-options.ts';
 import { Field } from '../spec/field.ts';
@@ -39,9 +39,9 @@ export function update(id: string, o: UpdateOptions, globals: GlobalOptions): vo
   new StateDir(globals.root).withLock(id, (c) => {
     const { state } = c;
     if (statusOf(state) === 'stopped') throw new UserError('cannot update a container that has stopped');
-    const group = state.cgroup === null ? null : openCgroup(state.cgroup as CgroupState);
+    const group = state.cgroup === null ? null : openCgroup(state.cgroup);
     if (group === null) warn('the container has no cgroup: only the limit of processes is in force');
-    else for (const line of group.apply(resources)) warn(line);
+    else group.apply(resources).forEach(warn);
     // The sandbox's kernel counts processes itself, and shows its guests the rest.
     const { pids } = resources;
     controlCall(new StateDir(globals.root), state, 'update', {

@@ -8,6 +8,7 @@ import { nativeDir } from '../../sentry/host/koffi.ffi.ts';
 import { close } from '../../sentry/host/sys.ffi.ts';
 import { becomeLauncher } from '../../platform-ptrace/confine/become-launcher.ts';
 import { MSG_PLACED, MSG_READY } from '../../platform-ptrace/confine/launcher-protocol.ts';
+import { openCgroup } from '../cgroup/cgroup.ts';
 import { connectSandbox, requestOn } from '../control/client.ts';
 import type { ProcessConfig } from '../sandbox-config.ts';
 import { Field } from '../spec/field.ts';
@@ -61,6 +62,7 @@ export function execProcess(states: StateDir, state: ContainerState, o: ExecOpti
   if (!o.detached && o.consoleSocket === undefined) {
     requestExec(connection, o, [0, 1, 2]);
     if (o.pidFile !== undefined) writeAtomically(o.pidFile, String(process.pid), 0o644);
+    joinGroups(state, process.pid);
     const r = becomeLauncher({ node: process.execPath, dist: nativeDir, joinFd: connection });
     throw new UserError(`cannot start ${join(nativeDir, 'launcher')}: errno ${-r}`);
   }
@@ -72,6 +74,7 @@ export function execProcess(states: StateDir, state: ContainerState, o: ExecOpti
   const options = { node: process.execPath, dist: nativeDir, joinFd, terminal: slave >= 0 };
   const stub = Stub.spawn(options, stdio, inherited, true);
   try {
+    joinGroups(state, stub.process.pid);
     stub.go();
     stub.wait(MSG_PLACED);
     stub.hooked();
@@ -87,6 +90,16 @@ export function execProcess(states: StateDir, state: ContainerState, o: ExecOpti
   } finally {
     close(connection);
     if (slave >= 0) close(slave);
+  }
+}
+
+/** The stub counts as the container's, as every process of it. If its groups are just being removed, so is the container. */
+function joinGroups(state: ContainerState, pid: number): void {
+  if (state.cgroup === null) return;
+  try {
+    openCgroup(state.cgroup).join(pid);
+  } catch (e) {
+    if (!(e instanceof UserError)) throw e;
   }
 }
 
