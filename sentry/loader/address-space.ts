@@ -140,10 +140,54 @@ function mapSegments(
   writes: LoadedProgram['writes'],
 ): number {
   for (const s of image.segments) {
-    const failed = mapSegment(mm, o, file, s, bias, writes);
+    const whole = mapRun(mm, o, file, image, s, bias);
+    const failed = whole !== 0 ? whole : mapSegment(mm, o, file, s, bias, writes);
     if (failed !== 0) return failed;
   }
   return 0;
+}
+
+/**
+ * If further segments follow `first` in memory as they do in the file: maps them all like `first`. What then remains is
+ * to change protections.
+ */
+function mapRun(
+  mm: MemoryManager,
+  o: Context,
+  file: FileDescription,
+  image: ElfImage,
+  first: Segment,
+  bias: number,
+): number {
+  const { segments } = image;
+  let i = segments.indexOf(first);
+  const before = segments[i - 1];
+  if (before !== undefined && continues(before, first)) return 0;
+  while (i + 1 < segments.length && continues(segments[i]!, segments[i + 1]!)) i++;
+  const last = segments[i]!;
+  if (last === first) return 0;
+  const start = pageDown(first.vaddr);
+  const end = pageUp(last.vaddr + last.filesz);
+  const offset = first.offset - pageOffset(first.vaddr);
+  const source = file.mapSource(false, first.prot, offset, end - start);
+  if (typeof source === 'number') return -ENOEXEC;
+  if (source.hostFd < 0) return 0;
+  const backing = new FileBacking(file, source, offset);
+  const flags = mayFlags(false, true, true);
+  mapVma(mm, o, new Vma(start + bias, end + bias, first.prot, flags, backing, offset), unused);
+  return 0;
+}
+
+/** Do the pages of `b` follow those of `a`, in memory and in the file, both without a part of zeros and not writable? */
+function continues(a: Segment, b: Segment): boolean {
+  return (
+    ((a.prot | b.prot) & PROT_WRITE) === 0 &&
+    a.filesz > 0 &&
+    b.filesz > 0 &&
+    a.memsz === a.filesz &&
+    a.vaddr - a.offset === b.vaddr - b.offset &&
+    pageUp(a.vaddr + a.filesz) === pageDown(b.vaddr)
+  );
 }
 
 /** elf_load(): the file's part, zeros to the end of its last page, and fresh pages for the rest. */

@@ -10,6 +10,7 @@ import {
   MREMAP_MAYMOVE,
 } from '../abi/mman.ts';
 import type { AddressSpace, Orders } from '../platform/platform.ts';
+import type { FileDescription } from '../vfs/file-description.ts';
 import { EMPTY_LAYOUT, MemoryManager } from './memory-manager.ts';
 import { MADV_DONTFORK, MADV_DONTNEED, madvise, mlock } from './madvise.ts';
 import { brk, mmap, mprotect, munmap, type MemoryCaller, type MmapRequest } from './mmap.ts';
@@ -92,6 +93,55 @@ test('a partial munmap splits, mprotect splits and merges again', () => {
   log = [];
   expect(mprotect(mm, orders, a, 8 * PAGE, 0, who().limits)).toBe(-ENOMEM);
   expect(log).toEqual([`mprotect ${h(a)}+2000 0`]);
+});
+
+test('parts of a file over the whole of it change protections only, unless they could have been written', () => {
+  const file = {
+    readable: true,
+    writable: false,
+    path: null,
+    inode: {},
+    ref: () => file,
+    unref: () => {},
+    mapSource: (_shared: boolean, _prot: number, offset: number) => ({
+      hostFd: 7,
+      hostOffset: offset,
+      privateOnly: false,
+    }),
+  } as unknown as FileDescription;
+  const fixed = (page: number, prot: number, offset: number): void => {
+    log = [];
+    const flags = MAP_PRIVATE | MAP_FIXED;
+    expect(map({ addr: a + page * PAGE, prot, flags, file, offset: offset * PAGE })).toBe(a + page * PAGE);
+  };
+  const a = map({ len: 6 * PAGE, prot: 1, flags: MAP_PRIVATE, file });
+  fixed(1, 5, 1);
+  expect(log).toEqual([`mprotect ${h(a + PAGE)}+1000 5`]);
+  fixed(2, 3, 2);
+  expect(log).toEqual([`mprotect ${h(a + 2 * PAGE)}+1000 3`]);
+  // Written meanwhile, perhaps.
+  fixed(2, 1, 2);
+  expect(log).toEqual([`mmap ${h(a + 2 * PAGE)}+1000 1`]);
+  // Another place of the file.
+  fixed(3, 1, 4);
+  expect(log).toEqual([`mmap ${h(a + 3 * PAGE)}+1000 1`]);
+  mprotect(mm, orders, a + 4 * PAGE, PAGE, 3, who().limits);
+  mprotect(mm, orders, a + 4 * PAGE, PAGE, 1, who().limits);
+  fixed(4, 1, 4);
+  expect(log).toEqual([`mmap ${h(a + 4 * PAGE)}+1000 1`]);
+  // Beyond the end of what is there.
+  log = [];
+  expect(
+    map({
+      addr: a + 5 * PAGE,
+      len: 2 * PAGE,
+      prot: 1,
+      flags: MAP_PRIVATE | MAP_FIXED,
+      file,
+      offset: 5 * PAGE,
+    }),
+  ).toBe(a + 5 * PAGE);
+  expect(log).toEqual([`mmap ${h(a + 5 * PAGE)}+2000 1`]);
 });
 
 test('accessible stops at the first page without the access', () => {

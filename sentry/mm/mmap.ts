@@ -117,13 +117,39 @@ export function mmap(mm: MemoryManager, o: Orders, r: MmapRequest, who: MemoryCa
 export function mapVma(mm: MemoryManager, o: Orders, v: Vma, change: PendingChange): void {
   mm.cutReserves(o, v.start, v.end);
   keepTextWhole(mm, o, v.start, v.end);
-  mm.removeVmas(v.start, v.end);
   v.text = patchedTextFor(v);
+  const shown = v.text === null && isShown(mm, v);
+  mm.removeVmas(v.start, v.end);
   change.kind = 'map';
   change.start = v.start;
   change.value = v.length;
-  orderMap(o, v);
+  if (shown) o.mprotect(v.start, v.length, hostProt(v.prot));
+  else orderMap(o, v);
   mm.addVma(v);
+}
+
+/**
+ * True if the host shows just that already, apart from the protection: untouched private pages of the same file. The
+ * dynamic linker maps a library as a whole and then its parts over it; changing the protection is much cheaper than
+ * mapping a file.
+ */
+function isShown(mm: MemoryManager, v: Vma): boolean {
+  const { backing } = v;
+  if (v.shared || !(backing instanceof FileBacking)) return false;
+  let at = v.start;
+  mm.table.forEachIn(v.start, v.end, (old) => {
+    const same =
+      old.start <= at &&
+      old.flags === v.flags &&
+      old.asMapped &&
+      old.text === null &&
+      (old.prot & PROT_WRITE) === 0 &&
+      old.backing !== null &&
+      backing.mergesWith(old.backing) &&
+      old.offset - old.start === v.offset - v.start;
+    if (same) at = old.end;
+  });
+  return at >= v.end;
 }
 
 function chooseAddress(mm: MemoryManager, hint: number, len: number, flags: number, anon: boolean): number {

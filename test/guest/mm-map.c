@@ -198,6 +198,44 @@ static void files(void) {
   is("/dev/zero", z != MAP_FAILED && z[0] == 0 && (z[0] = 1));
 }
 
+// A file mapped as a whole and in parts over it, as the dynamic linker does; then parts over parts that were changed.
+static void parts(void) {
+  char name[] = "/tmp/mmXXXXXX";
+  int fd = mkstemp(name);
+  char page[PG];
+  for (int i = 0; i < 6; i++) {
+    memset(page, 'a' + i, PG);
+    if (write(fd, page, PG) != PG) _exit(1);
+  }
+  int ro = open(name, O_RDONLY);
+  unlink(name);
+  char *p = mmap(0, 6 * PG, PROT_READ, MAP_PRIVATE, ro, 0);
+  is("part executable", mmap(p + PG, PG, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, ro, PG) == p + PG);
+  is("part writable", mmap(p + 3 * PG, 2 * PG, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, ro, 3 * PG) == p + 3 * PG);
+  is("part moved", mmap(p + 5 * PG, PG, PROT_READ, MAP_PRIVATE | MAP_FIXED, ro, 0) == p + 5 * PG);
+  say("contents %c%c%c%c%c%c", p[0], p[PG], p[2 * PG], p[3 * PG], p[4 * PG], p[5 * PG]);
+  touch("executable part", p + PG, 1);
+  touch("writable part", p + 3 * PG, 1);
+  touch("moved part", p + 5 * PG, 1);
+  is("over written", mmap(p + 3 * PG, PG, PROT_READ, MAP_PRIVATE | MAP_FIXED, ro, 3 * PG) == p + 3 * PG);
+  say("written is gone %c", p[3 * PG]);
+  touch("read-only again", p + 3 * PG, 1);
+  ret("mprotect", mprotect(p, PG, PROT_READ | PROT_WRITE));
+  touch("written after mprotect", p, 1);
+  ret("mprotect back", mprotect(p, PG, PROT_READ));
+  is("over what was writable", mmap(p, PG, PROT_READ, MAP_PRIVATE | MAP_FIXED, ro, 0) == p);
+  say("written is gone %c", p[0]);
+  is("shared over private", mmap(p + 2 * PG, PG, PROT_READ, MAP_SHARED | MAP_FIXED, ro, 2 * PG) == p + 2 * PG);
+  is("none over private", mmap(p + PG, PG, PROT_NONE, MAP_PRIVATE | MAP_FIXED, ro, PG) == p + PG);
+  touch("none", p + PG, 0);
+  memset(page, 'z', PG);
+  if (pwrite(fd, page, PG, 2 * PG) != PG) _exit(1);
+  say("change seen %c", p[2 * PG]);
+  close(fd);
+  close(ro);
+  munmap(p, 6 * PG);
+}
+
 static void others(void) {
   unsigned char vec[4];
   char *p = map(0, 4 * PG, PROT_READ | PROT_WRITE, 0);
