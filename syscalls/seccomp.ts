@@ -1,5 +1,5 @@
 /** seccomp(2) and prctl(PR_SET_SECCOMP). Linux: kernel/seccomp.c. */
-import { EACCES, EFAULT, EINVAL, ENOMEM, EOPNOTSUPP, ESRCH } from '../sentry/abi/errno.ts';
+import { EACCES, EBUSY, EFAULT, EINVAL, ENOMEM, EOPNOTSUPP, ESRCH } from '../sentry/abi/errno.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CAP_SYS_ADMIN } from '../sentry/auth/capability.ts';
 import { BPF_MAXINSNS, loadBpf } from '../sentry/kernel/bpf.ts';
@@ -13,8 +13,13 @@ import {
   SECCOMP_RET_LOG,
   SECCOMP_RET_TRACE,
   SECCOMP_RET_TRAP,
+  SECCOMP_RET_USER_NOTIF,
   SeccompFilter,
+  hasListener,
 } from '../sentry/kernel/seccomp.ts';
+import { SeccompListener } from '../sentry/kernel/seccomp-notify.ts';
+import { SeccompListenerFile } from '../sentry/fsimpl/anon/seccomp-listener.ts';
+import { installFd } from './fd-install.ts';
 import { flags, oneOf, ptr, type SysResult, type SyscallRow } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
@@ -22,16 +27,19 @@ import { scratch } from '../sentry/usermem/user-memory.ts';
 const SECCOMP_SET_MODE_STRICT = 0;
 const SECCOMP_SET_MODE_FILTER = 1;
 const SECCOMP_GET_ACTION_AVAIL = 2;
+const SECCOMP_GET_NOTIF_SIZES = 3;
 const SECCOMP_MODE_STRICT = 1;
 const SECCOMP_MODE_FILTER = 2;
 const SECCOMP_FILTER_FLAG_TSYNC = 1;
 const SECCOMP_FILTER_FLAG_LOG = 2;
 const SECCOMP_FILTER_FLAG_SPEC_ALLOW = 4;
+const SECCOMP_FILTER_FLAG_NEW_LISTENER = 8;
 const SECCOMP_FILTER_FLAG_TSYNC_ESRCH = 16;
 const KNOWN_FLAGS =
   SECCOMP_FILTER_FLAG_TSYNC |
   SECCOMP_FILTER_FLAG_LOG |
   SECCOMP_FILTER_FLAG_SPEC_ALLOW |
+  SECCOMP_FILTER_FLAG_NEW_LISTENER |
   SECCOMP_FILTER_FLAG_TSYNC_ESRCH;
 const ACTIONS = [
   SECCOMP_RET_KILL_PROCESS,
@@ -39,6 +47,7 @@ const ACTIONS = [
   SECCOMP_RET_TRAP,
   SECCOMP_RET_ERRNO,
   SECCOMP_RET_TRACE,
+  SECCOMP_RET_USER_NOTIF,
   SECCOMP_RET_LOG,
   SECCOMP_RET_ALLOW,
 ];
@@ -77,6 +86,10 @@ function readProgram(t: Task, addr: number): Buffer | number {
 
 function setFilter(t: Task, flags: number, addr: number): SysResult {
   if ((flags & ~KNOWN_FLAGS) !== 0) return -EINVAL;
+  const listens = (flags & SECCOMP_FILTER_FLAG_NEW_LISTENER) !== 0;
+  // Both would use the return value.
+  const syncs = SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_TSYNC_ESRCH;
+  if (listens && (flags & syncs) === SECCOMP_FILTER_FLAG_TSYNC) return -EINVAL;
   const bytes = readProgram(t, addr);
   if (typeof bytes === 'number') return bytes;
   // "The filter would let an unprivileged caller attack a set-user-ID program".
@@ -86,12 +99,26 @@ function setFilter(t: Task, flags: number, addr: number): SysResult {
   if (program === null) return -EINVAL;
   const filter = new SeccompFilter(new BpfRules(program), t.seccomp, (flags & SECCOMP_FILTER_FLAG_LOG) !== 0);
   if (filter.depth > MAX_CHAIN_INSNS) return -ENOMEM;
+  const fd = listens ? newListener(t, filter) : 0;
+  if (fd < 0) return fd;
   if ((flags & SECCOMP_FILTER_FLAG_TSYNC) !== 0) {
     const other = syncThreads(t, filter);
-    if (other !== 0) return (flags & SECCOMP_FILTER_FLAG_TSYNC_ESRCH) !== 0 ? -ESRCH : other;
+    if (other !== 0) {
+      if (listens) t.fdTable.close(t, fd);
+      return (flags & SECCOMP_FILTER_FLAG_TSYNC_ESRCH) !== 0 ? -ESRCH : other;
+    }
   }
   t.seccomp = filter;
-  return 0;
+  return fd;
+}
+
+/** The filter's listener as a descriptor, or −errno: a chain has one at most. */
+function newListener(t: Task, filter: SeccompFilter): number {
+  if (hasListener(filter.prev)) return -EBUSY;
+  const listener = new SeccompListener();
+  const fd = installFd(t, new SeccompListenerFile(listener), true);
+  if (fd >= 0) filter.listener = listener;
+  return fd;
 }
 
 /** seccomp_can_sync_threads(), seccomp_sync_threads(): 0, or the number of a thread that has gone its own way. */
@@ -116,6 +143,13 @@ function sysSeccomp(t: Task, a: SyscallArgs): SysResult {
       if (a.uint(1) !== 0) return -EINVAL;
       if (t.mem.copyIn(a.addr(2), scratch.bytes, 0, 4) !== 0) return -EFAULT;
       return ACTIONS.includes(scratch.u32[0]!) ? 0 : -EOPNOTSUPP;
+    case SECCOMP_GET_NOTIF_SIZES:
+      if (a.uint(1) !== 0) return -EINVAL;
+      // seccomp_notif, seccomp_notif_resp, seccomp_data.
+      scratch.view.setUint16(0, 80, true);
+      scratch.view.setUint16(2, 24, true);
+      scratch.view.setUint16(4, 64, true);
+      return t.mem.copyOut(a.addr(2), scratch.bytes, 0, 6);
     default:
       return -EINVAL;
   }
@@ -127,11 +161,22 @@ export const seccompRows: SyscallRow[] = [
     name: 'seccomp',
     fn: sysSeccomp,
     args: [
-      oneOf({ SECCOMP_SET_MODE_STRICT, SECCOMP_SET_MODE_FILTER, SECCOMP_GET_ACTION_AVAIL }),
-      flags({ SECCOMP_FILTER_FLAG_TSYNC, SECCOMP_FILTER_FLAG_LOG, SECCOMP_FILTER_FLAG_SPEC_ALLOW }),
+      oneOf({
+        SECCOMP_SET_MODE_STRICT,
+        SECCOMP_SET_MODE_FILTER,
+        SECCOMP_GET_ACTION_AVAIL,
+        SECCOMP_GET_NOTIF_SIZES,
+      }),
+      flags({
+        SECCOMP_FILTER_FLAG_TSYNC,
+        SECCOMP_FILTER_FLAG_LOG,
+        SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+        SECCOMP_FILTER_FLAG_NEW_LISTENER,
+        SECCOMP_FILTER_FLAG_TSYNC_ESRCH,
+      }),
       ptr,
     ],
     support: 'partial',
-    note: 'no user notification (EINVAL), no tracers, no log',
+    note: 'no tracers, no log, no SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (EINVAL)',
   },
 ];

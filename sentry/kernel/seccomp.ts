@@ -6,6 +6,7 @@ import { ENOSYS } from '../abi/errno.ts';
 import { SIGKILL, SIGSYS } from '../abi/signal.ts';
 import { RIP } from '../arch/regs.ts';
 import { runBpf, type BpfProgram } from './bpf.ts';
+import type { SeccompListener } from './seccomp-notify.ts';
 import type { SeccompRules } from './seccomp-profile.ts';
 import { sigInfoSeccomp } from './sig-info.ts';
 import { forceSignal, groupExit } from './signal-send.ts';
@@ -61,6 +62,8 @@ export class SeccompFilter {
   readonly depth: number;
   /** Filters of the chain. */
   readonly count: number;
+  /** Who answers SECCOMP_RET_USER_NOTIF of this very filter. */
+  listener: SeccompListener | null = null;
   private readonly states = new Uint8Array(TABLE_SIZE);
   private readonly answers = new Uint32Array(TABLE_SIZE);
 
@@ -111,6 +114,8 @@ function moreSevere(newer: number, older: number): number {
 }
 
 const data = new Uint32Array(16);
+/** The filter whose answer verdict() returned last. */
+let decisive: SeccompFilter | null = null;
 
 /** Runs the whole chain: the most severe answer counts (seccomp_run_filters). */
 function verdict(t: Task, top: SeccompFilter): number {
@@ -123,7 +128,9 @@ function verdict(t: Task, top: SeccompFilter): number {
   let worst = SECCOMP_RET_ALLOW;
   for (let f: SeccompFilter | null = top; f !== null; f = f.prev) {
     const r = f.rules === null ? strictVerdict(t.sysno) : f.rules.run(data, data.length)!;
-    if ((r & ACTION_MASK) < (worst & ACTION_MASK)) worst = r;
+    if ((r & ACTION_MASK) >= (worst & ACTION_MASK)) continue;
+    worst = r;
+    decisive = f;
   }
   return worst >>> 0;
 }
@@ -146,9 +153,10 @@ export function checkSeccomp(t: Task): SysResult | null {
     case SECCOMP_RET_ERRNO:
       return -Math.min(r & 0xffff, MAX_ERRNO);
     case SECCOMP_RET_TRACE:
-    case SECCOMP_RET_USER_NOTIF:
-      // Nobody traces or listens.
+      // Nobody traces.
       return -ENOSYS;
+    case SECCOMP_RET_USER_NOTIF:
+      return notify(t, top);
     case SECCOMP_RET_TRAP:
       forceSignal(t, sigInfoSeccomp(t.ctx.regs().get(RIP), t.sysno, r & 0xffff));
       return t.sysno;
@@ -158,6 +166,19 @@ export function checkSeccomp(t: Task): SysResult | null {
       groupExit(t.group, SIGSYS);
       return -ENOSYS;
   }
+}
+
+/** seccomp_do_user_notification(); without a listener as if there was no such call. */
+function notify(t: Task, top: SeccompFilter): SysResult {
+  verdict(t, top);
+  const listener = decisive?.listener ?? null;
+  return listener === null || listener.closed ? -ENOSYS : listener.ask(t, data);
+}
+
+/** The chain has a filter with a listener: it may have no other. */
+export function hasListener(top: SeccompFilter | null): boolean {
+  for (let f = top; f !== null; f = f.prev) if (f.listener !== null) return true;
+  return false;
 }
 
 /** The last thread takes the process with it. */

@@ -4,6 +4,7 @@ import { EPOLLIN } from '../waiter/wait-queue.ts';
 import { chargeGroupSpace, chargeSpace } from './cpu-time.ts';
 import { disassociateTty, killOrphanedProcessGroup } from './job-control.ts';
 import type { PidNamespace } from './pid-namespace.ts';
+import { seccompExit } from './seccomp-notify.ts';
 import { sigInfoUser } from './sig-info.ts';
 import {
   countStop,
@@ -31,6 +32,7 @@ export function exitTask(t: Task, status: number): void {
   t.state = TASK_DEAD;
   releaseVforkParent(t);
   for (const hook of k.taskExitHooks) hook(t);
+  if (t.seccomp !== null) seccompExit(t);
   t.fdTable.unref(t);
   t.fs.unref();
   t.pending.flush(~0, ~0, (info) => freeSigInfo(t, info));

@@ -83,6 +83,8 @@ function stamp(inode: NamelessInode, t: CallContext | null): NamelessInode {
 /** All anonymous files of a kind share one inode in Linux; here each has its own times but the same number. */
 const ANON_INO = nextIno++;
 
+const WITHOUT_BRACKETS: readonly string[] = ['inotify', 'seccomp notify'];
+
 /** `kind` as /proc/PID/fd shows it: eventfd, eventpoll, timerfd, signalfd, inotify. */
 export function anonInode(kind: string): Inode {
   return new NamelessInode(
@@ -91,7 +93,7 @@ export function anonInode(kind: string): Inode {
     0o600,
     0,
     0,
-    kind === 'inotify' ? 'anon_inode:inotify' : `anon_inode:[${kind}]`,
+    WITHOUT_BRACKETS.includes(kind) ? `anon_inode:${kind}` : `anon_inode:[${kind}]`,
   );
 }
 
