@@ -167,6 +167,8 @@ export function sysFcntl(t: Task, a: SyscallArgs): SysResult {
     }
     case F.F_DUPFD_QUERY:
       return t.fdTable.getRaw(a.int(2)) === f ? 1 : 0;
+    case F.F_CREATED_QUERY:
+      return f.created ? 1 : 0;
     case F.F_GETFD:
       return t.fdTable.isCloexec(n) ? F.FD_CLOEXEC : 0;
     case F.F_SETFD:

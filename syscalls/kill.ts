@@ -2,6 +2,7 @@
 import { EBADF, EFAULT, EINVAL, EPERM, ESRCH } from '../sentry/abi/errno.ts';
 import { SIGINFO_SIZE, SI_TKILL, SI_USER } from '../sentry/abi/signal.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
+import { PidDir } from '../sentry/fsimpl/proc/pid-dir.ts';
 import { PidFdFile } from '../sentry/fsimpl/anon/pidfd.ts';
 import type { PidNamespace } from '../sentry/kernel/pid-namespace.ts';
 import { SigInfo, sigInfoUser } from '../sentry/kernel/sig-info.ts';
@@ -21,6 +22,8 @@ import {
   type SysResult,
   type SyscallRow,
 } from '../sentry/kernel/syscall-table.ts';
+import type { Pid } from '../sentry/kernel/pid-namespace.ts';
+import type { FileDescription } from '../sentry/vfs/file-description.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import type { ThreadGroup } from '../sentry/kernel/thread-group.ts';
 
@@ -133,11 +136,18 @@ function sysRtTgsigqueueinfo(t: Task, a: SyscallArgs): SysResult {
   return killThread(t, tgid, tid, sig, info);
 }
 
+/** pidfd_to_pid(): a pidfd, or a directory of /proc as before pidfd_open(2). */
+function pidOf(f: FileDescription): Pid | null {
+  if (f instanceof PidFdFile) return f.pid;
+  return f.inode instanceof PidDir && !f.inode.subject.isThread ? f.inode.subject.pid : null;
+}
+
 function sysPidfdSendSignal(t: Task, a: SyscallArgs): SysResult {
   if (a.uint(3) !== 0) return -EINVAL;
   const sig = a.int(1);
   const f = t.fdTable.get(a.int(0));
-  if (!(f instanceof PidFdFile)) return -EBADF;
+  const pid = f === null ? null : pidOf(f);
+  if (pid === null) return -EBADF;
   let info: SigInfo | null = null;
   if (a.addr(2) !== 0) {
     const given = readInfo(t, a.addr(2), sig);
@@ -146,10 +156,10 @@ function sysPidfdSendSignal(t: Task, a: SyscallArgs): SysResult {
     const stated = copySigInfo(given);
     if (t.mem.copyIn(a.addr(2), stated.bytes, 0, 4) !== 0) return -EFAULT;
     if (stated.signo !== sig) return -EINVAL;
-    if (f.pid.group !== t.group && isForged(given)) return -EPERM;
+    if (pid.group !== t.group && isForged(given)) return -EPERM;
     info = given;
   }
-  const g = f.pid.group;
+  const g = pid.group;
   if (g === null) return -ESRCH;
   return validSignal(sig) ? killGroup(t, g, sig, info) : -EINVAL;
 }

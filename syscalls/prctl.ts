@@ -61,7 +61,6 @@ const PR_CAP_AMBIENT_CLEAR_ALL = 4;
 const PR_TSC_ENABLE = 1;
 const PR_TIMING_STATISTICAL = 0;
 const PR_MCE_KILL_DEFAULT = 2;
-const DEFAULT_TIMERSLACK_NS = 50_000;
 const NSIG = 64;
 const COMM_LEN = 15;
 
@@ -184,7 +183,7 @@ function sysPrctl(t: Task, a: SyscallArgs): SysResult {
     case PR.PR_GET_NAME:
       return getName(t, value);
     case PR.PR_SET_TIMERSLACK:
-      t.timerSlackNs = value <= 0 ? DEFAULT_TIMERSLACK_NS : value;
+      t.timerSlackNs = value <= 0 ? t.defaultTimerSlackNs : value;
       return 0;
     case PR.PR_GET_TIMERSLACK:
       return t.timerSlackNs;
@@ -251,6 +250,7 @@ function prctlMachine(t: Task, a: SyscallArgs, value: number): SysResult {
     case PR.PR_GET_THP_DISABLE:
       return rest(a, 1) ? -EINVAL : 0;
     case PR.PR_GET_SPECULATION_CTRL:
+      if (a.long(2) !== 0 || a.long(3) !== 0 || a.long(4) !== 0) return -EINVAL;
       return -ENXIO;
     case PR.PR_SET_MM:
       return -EPERM;

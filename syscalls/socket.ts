@@ -10,7 +10,6 @@ import {
   ENOTSOCK,
   EOPNOTSUPP,
   ERESTARTSYS,
-  EAFNOSUPPORT,
 } from '../sentry/abi/errno.ts';
 import * as S from '../sentry/abi/socket.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
@@ -53,8 +52,13 @@ function sysSocketpair(t: Task, a: SyscallArgs): SysResult {
   const type = a.int(1);
   const f = type & ~S.SOCK_TYPE_MASK;
   if ((f & ~(S.SOCK_NONBLOCK | S.SOCK_CLOEXEC)) !== 0) return -EINVAL;
-  if (a.int(0) === S.AF_INET || a.int(0) === S.AF_INET6) return -EOPNOTSUPP;
-  if (a.int(0) !== S.AF_UNIX) return -EAFNOSUPPORT;
+  if (a.int(0) !== S.AF_UNIX) {
+    // Linux makes both sockets before it asks the family to join them.
+    const s = createSocket(t, a.int(0), type & S.SOCK_TYPE_MASK, a.int(2), 0);
+    if (typeof s === 'number') return s;
+    s.unref();
+    return -EOPNOTSUPP;
+  }
   const kind = unixType(type & S.SOCK_TYPE_MASK, a.int(2));
   if (kind < 0) return kind;
   const [x, y] = UnixSocket.pair(t, kind, f & S.SOCK_NONBLOCK);

@@ -111,7 +111,7 @@ function sleepInterrupted(t: Task): SysResult {
   const s = t.blockState as Sleep;
   if (s.absolute) return -ERESTARTNOHAND;
   if (s.deadline <= t.kernel.clock.monotonicNs()) return 0;
-  writeRemaining(t, s.remAddr, s.deadline, 1);
+  if (!writeRemaining(t, s.remAddr, s.deadline, 1)) return -EFAULT;
   t.restart = (task) => sleepOn(task, (task.blockState as Sleep | null) ?? s);
   return -ERESTART_RESTARTBLOCK;
 }
@@ -195,13 +195,19 @@ function sysGetrusage(t: Task, a: SyscallArgs): SysResult {
 }
 
 const TIMEX_SIZE = 208;
+// include/linux/timex.h
+const ADJ_ADJTIME = 0x8000;
+const ADJ_SINGLESHOT = 0x0001;
+const ADJ_OFFSET_SS_READ = 0xa001;
 const STA_UNSYNC = 0x40;
 const TIME_ERROR = 5;
 
 function readTimex(t: Task, addr: number): SysResult {
   const { bytes, u32 } = scratch;
   if (t.mem.copyIn(addr, bytes, 0, TIMEX_SIZE) !== 0) return -EFAULT;
-  if (u32[0] !== 0) return -EPERM;
+  const modes = u32[0]!;
+  if ((modes & ADJ_ADJTIME) !== 0 && (modes & ADJ_SINGLESHOT) === 0) return -EINVAL;
+  if (modes !== 0 && modes !== ADJ_OFFSET_SS_READ) return -EPERM;
   bytes.fill(0, 0, TIMEX_SIZE);
   const put = (at: number, v: number): void => {
     u32[at / 4] = v >>> 0;

@@ -35,15 +35,15 @@ export function readTimeval(t: Task, addr: number): number {
 }
 
 /** Writes the time left until `deadlineNs` to the guest: `unitNs` 1 for timespec, 1000 for timeval. Errors do not matter. */
-export function writeRemaining(t: Task, addr: number, deadlineNs: number, unitNs: number): void {
-  if (addr === 0 || deadlineNs === Infinity || t.killed) return;
+export function writeRemaining(t: Task, addr: number, deadlineNs: number, unitNs: number): boolean {
+  if (addr === 0 || deadlineNs === Infinity || t.killed) return true;
   const left = Math.max(0, deadlineNs - t.kernel.clock.monotonicNs());
   const sec = Math.floor(left / NS);
   scratch.u32[0] = sec >>> 0;
   scratch.u32[1] = Math.floor(sec / 0x100000000);
   scratch.u32[2] = Math.floor((left - sec * NS) / unitNs);
   scratch.u32[3] = 0;
-  t.mem.copyOut(addr, scratch.bytes, 0, 16);
+  return t.mem.copyOut(addr, scratch.bytes, 0, 16) === 0;
 }
 
 /** Deadline on the monotonic clock for a relative timeout. */

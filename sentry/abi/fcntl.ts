@@ -42,6 +42,7 @@ export const F_SETLEASE = 1024;
 export const F_GETLEASE = 1025;
 export const F_NOTIFY = 1026;
 export const F_DUPFD_QUERY = 1027;
+export const F_CREATED_QUERY = 1028;
 export const F_DUPFD_CLOEXEC = 1030;
 export const F_SETPIPE_SZ = 1031;
 export const F_GETPIPE_SZ = 1032;

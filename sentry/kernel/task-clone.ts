@@ -1,5 +1,5 @@
 /** New threads and processes (kernel/fork.c copy_process). The platform makes the host thread; everything else is here. */
-import { EAGAIN, EINVAL, ENOMEM, EPERM, ERESTARTNOINTR } from '../abi/errno.ts';
+import { EAGAIN, EFAULT, EINVAL, ENOMEM, EPERM, ERESTARTNOINTR } from '../abi/errno.ts';
 import { SS_DISABLE } from '../abi/signal.ts';
 import { RSP } from '../arch/regs.ts';
 import { CAP_SYS_ADMIN, CAP_SYS_RESOURCE } from '../auth/capability.ts';
@@ -122,6 +122,11 @@ export function cloneTask(t: Task, a: CloneArgs): SysResult {
       pid.releaseIfUnused();
       return pidfd;
     }
+    if (t.mem.check(a.pidfd, 4, true) !== 0) {
+      t.fdTable.close(t, pidfd);
+      pid.releaseIfUnused();
+      return -EFAULT;
+    }
   }
   // One call of this closure per thread made; the platform may run it before fork() returns.
   const done = (ctx: Context | number): void => {
@@ -181,6 +186,7 @@ function copyAttributes(t: Task, c: Task, a: CloneArgs): void {
   c.affinity = t.affinity;
   c.ioprio = t.ioprio;
   c.timerSlackNs = t.timerSlackNs;
+  c.defaultTimerSlackNs = t.timerSlackNs;
   if (!t.schedResetOnFork) {
     c.schedPolicy = t.schedPolicy;
     c.schedPriority = t.schedPriority;

@@ -143,6 +143,8 @@ export class Task implements CallContext {
   affinity: Uint8Array | null = null;
   ioprio = 0;
   timerSlackNs = 50_000;
+  /** What PR_SET_TIMERSLACK 0 goes back to: the slack of the creator. */
+  defaultTimerSlackNs = 50_000;
   readonly usage = new ResourceUsage();
   readonly startNs: number;
 

@@ -22,7 +22,6 @@ import {
   MAP_PRIVATE,
   MAP_SHARED,
   MAP_SHARED_VALIDATE,
-  MAP_SYNC,
   MAP_TYPE,
   PROT_EXEC,
   PROT_GROWSDOWN,
@@ -190,10 +189,13 @@ function anonFlags(flags: number): number {
   return mayFlags(shared, true, true) | noReserve | grows;
 }
 
+/** LEGACY_MAP_MASK and MAP_SHARED_VALIDATE: what every file can do; MAP_SYNC and unknown flags none here. */
+const LEGACY_MAP_MASK = 0x7c07f9f3;
+
 function fileFlags(file: FileDescription, prot: number, flags: number): number {
   const type = flags & MAP_TYPE;
   if (type !== MAP_SHARED && type !== MAP_PRIVATE && type !== MAP_SHARED_VALIDATE) return -EINVAL;
-  if (type === MAP_SHARED_VALIDATE && (flags & MAP_SYNC) !== 0) return -EOPNOTSUPP;
+  if (type === MAP_SHARED_VALIDATE && (flags & ~LEGACY_MAP_MASK) !== 0) return -EOPNOTSUPP;
   if ((flags & MAP_HUGETLB) !== 0) return -EINVAL;
   const shared = type !== MAP_PRIVATE;
   if (shared && (prot & PROT_WRITE) !== 0 && !file.writable) return -EACCES;

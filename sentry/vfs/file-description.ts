@@ -40,6 +40,8 @@ export abstract class FileDescription {
   private countedWriter = false;
   /** Counted in inode.readCount. */
   private countedReader = false;
+  /** Made by the open(2) that opened it (FMODE_CREATED). */
+  created = false;
   /** F_SETOWN, F_SETSIG and O_ASYNC state, owned by the syscall layer. */
   owner: unknown = null;
   /** Called once when the last reference is gone, before release(): epoll forgets the file. Made at first use. */

@@ -200,6 +200,7 @@ export function openFound(
   const f = inode.open(t, path, (flags & ~(CREATION_FLAGS & ~O_NOCTTY)) | O_LARGEFILE);
   if (typeof f === 'number') return f;
   f.flags &= ~CREATION_FLAGS;
+  f.created = created;
   if (writer && (acc === O_WRONLY || acc === O_RDWR)) f.countWriter();
   else if (type === S_IFREG && acc === O_RDONLY) f.countReader();
   notifyFile(IN_OPEN, f);

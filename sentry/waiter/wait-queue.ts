@@ -18,15 +18,20 @@ export const EPOLLMSG = 0x400;
 export const EPOLLRDHUP = 0x2000;
 export const EPOLL_ALL = 0x7fffffff;
 
+/** Returns true if the wake-up reached somebody; only exclusive entries are asked. */
+export type OnWake = (events: number, entry: WaitEntry) => unknown;
+
 /** One registration on at most one queue; reusable after removal. */
 export class WaitEntry {
   mask = 0;
   queue: WaitQueue | null = null;
   prev: WaitEntry | null = null;
   next: WaitEntry | null = null;
-  readonly onWake: (events: number, entry: WaitEntry) => void;
+  /** Of the exclusive entries of a queue one wake-up reaches the first whose callback says that somebody waited. */
+  exclusive = false;
+  readonly onWake: OnWake;
 
-  constructor(onWake: (events: number, entry: WaitEntry) => void) {
+  constructor(onWake: OnWake) {
     this.onWake = onWake;
   }
 
@@ -68,9 +73,13 @@ export class WaitQueue {
   /** Calls every entry whose mask meets `events` (errors and hang-ups always count). A callback may remove its own entry. */
   wake(events: number): void {
     let e = this.head;
+    let taken = false;
     while (e !== null) {
       const next = e.next;
-      if ((e.mask & events) !== 0 || (events & (EPOLLERR | EPOLLHUP)) !== 0) e.onWake(events, e);
+      if ((e.mask & events) !== 0 || (events & (EPOLLERR | EPOLLHUP)) !== 0) {
+        if (!e.exclusive) e.onWake(events, e);
+        else if (!taken) taken = e.onWake(events, e) === true;
+      }
       e = next;
     }
   }

@@ -2,14 +2,20 @@
 #pragma GCC diagnostic ignored "-Wunused-result"
 #pragma GCC diagnostic ignored "-Wnonnull"
 #include "guest.h"
+#include <net/if.h>
 #include <netinet/in.h>
+#include <sys/epoll.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/ipc.h>
 #include <sys/msg.h>
+#include <sys/prctl.h>
 #include <sys/sem.h>
 #include <sys/sendfile.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
+#include <sys/timex.h>
 #include <sys/uio.h>
 
 static char buf[1 << 18] __attribute__((aligned(4096)));
@@ -123,6 +129,117 @@ static void ipc(void) {
   msgctl(q, IPC_RMID, NULL), shmctl(s, IPC_RMID, NULL), semctl(m, 0, IPC_RMID);
 }
 
+static void sockets(void) {
+  int p[2], v = 0, s = socket(AF_INET, SOCK_STREAM, 0), u = socket(AF_INET, SOCK_DGRAM, 0);
+  socklen_t len = sizeof v;
+  ret("pair of unknown family", socketpair(0, SOCK_STREAM, 0, p));
+  ret("pair of unknown type", socketpair(AF_INET, 75, 0, p));
+  ret("pair raw", socketpair(AF_INET, SOCK_RAW, 0, p));
+  ret("pair udp", socketpair(AF_INET, SOCK_DGRAM, IPPROTO_UDP, p));
+  ret("pair tcp dgram", socketpair(AF_INET, SOCK_DGRAM, IPPROTO_TCP, p));
+  ret("pair tcp", socketpair(AF_INET, SOCK_STREAM, IPPROTO_TCP, p));
+  ret("pair icmp stream", socketpair(AF_INET, SOCK_STREAM, IPPROTO_ICMP, p));
+  ret("raw without protocol", socket(AF_INET, SOCK_RAW, 0));
+  ret("unknown level", getsockopt(s, 500, SO_OOBINLINE, &v, &len));
+  ret("level of another protocol", getsockopt(s, IPPROTO_UDP, SO_OOBINLINE, &v, &len));
+  ret("unknown ip option", getsockopt(s, IPPROTO_IP, -1, &v, &len));
+  ret("unknown tcp option", getsockopt(s, IPPROTO_TCP, -1, &v, &len));
+  ret("unknown socket option", getsockopt(s, SOL_SOCKET, 9999, &v, &len));
+  ret("tcp option of udp", setsockopt(u, IPPROTO_TCP, 1, &v, sizeof v));
+  ret("unknown level set", setsockopt(u, 500, 1, &v, sizeof v));
+  close(s), close(u);
+  pid_t c = fork();
+  if (c == 0) {
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(463), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct ifreq r = {.ifr_name = "lo"};
+    setresuid(65534, 65534, 65534);
+    s = socket(AF_INET, SOCK_STREAM, 0);
+    ret("privileged port", bind(s, (struct sockaddr *)&a, sizeof a));
+    ret("interface flags", ioctl(s, SIOCSIFFLAGS, &r));
+    ret("interface flags, bad pointer", ioctl(s, SIOCSIFFLAGS, BAD_PTR));
+    _exit(0);
+  }
+  waitpid(c, NULL, 0);
+}
+
+static void nothing(int sig) {}
+
+static void processes(void) {
+  ret("slack", prctl(PR_SET_TIMERSLACK, 70000));
+  pid_t c = fork();
+  if (c == 0) {
+    ret("inherited", prctl(PR_GET_TIMERSLACK));
+    prctl(PR_SET_TIMERSLACK, 1);
+    prctl(PR_SET_TIMERSLACK, 0);
+    ret("back to the creator's", prctl(PR_GET_TIMERSLACK));
+    _exit(0);
+  }
+  waitpid(c, NULL, 0);
+  prctl(PR_SET_TIMERSLACK, 0);
+  ret("own default", prctl(PR_GET_TIMERSLACK));
+  ret("speculation, odd argument", prctl(52, 0, 1, 0, 0));
+  struct {
+    uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls;
+  } args = {.flags = 0x1000, .pidfd = 16, .exit_signal = SIGCHLD};
+  ret("clone3, pidfd to nowhere", syscall(SYS_clone3, &args, sizeof args));
+  int d = open("/proc/self", O_RDONLY | O_DIRECTORY);
+  ret("signal to a directory of /proc", syscall(SYS_pidfd_send_signal, d, 0, NULL, 0));
+  ret("signal to another directory", syscall(SYS_pidfd_send_signal, open("/", O_RDONLY), 0, NULL, 0));
+  struct timex tx = {.modes = 0x8000};
+  ret("adjtimex, half a mode", adjtimex(&tx));
+  struct sigaction sa = {.sa_handler = nothing};
+  sigaction(SIGALRM, &sa, NULL);
+  struct timespec ts = {5, 0};
+  ualarm(50000, 0);
+  ret("rest of a sleep to nowhere", syscall(SYS_nanosleep, &ts, BAD_PTR));
+}
+
+static void mappings(void) {
+  int f = open("a", O_RDWR | O_CREAT, 0644);
+  is("validate", mmap(NULL, 4096, PROT_READ, MAP_SHARED_VALIDATE, f, 0) != MAP_FAILED);
+  is("validate refuses", mmap(NULL, 4096, PROT_READ, MAP_SHARED_VALIDATE | 1 << 10, f, 0) == MAP_FAILED && errno == EOPNOTSUPP);
+  is("shared ignores", mmap(NULL, 4096, PROT_READ, MAP_SHARED | 1 << 10, f, 0) != MAP_FAILED);
+  close(f);
+}
+
+static void watches(void) {
+  char text[1024] = "", path[64];
+  int i = inotify_init();
+  inotify_add_watch(i, ".", IN_MODIFY | IN_ONESHOT);
+  sprintf(path, "/proc/self/fdinfo/%d", i);
+  int f = open(path, O_RDONLY);
+  read(f, text, sizeof text - 1);
+  char *m = strstr(text, "mask:");
+  say("%.13s", m ? m : "no mask");
+  close(f), close(i);
+}
+
+// Of several that wait exclusively each event wakes one.
+static void exclusive(void) {
+  int p[2], done[2], status;
+  pipe(p), pipe(done);
+  for (int i = 0; i < 3; i++) {
+    if (fork() == 0) {
+      struct epoll_event e = {.events = EPOLLIN | EPOLLET | EPOLLEXCLUSIVE};
+      int ep = epoll_create1(0);
+      epoll_ctl(ep, EPOLL_CTL_ADD, p[0], &e);
+      int n = epoll_wait(ep, &e, 1, 5000);
+      write(done[1], "x", 1);
+      _exit(n);
+    }
+  }
+  sleep_ms(200);
+  for (int i = 1; i <= 3; i++) {
+    int n = 0;
+    write(p[1], "x", 1);
+    sleep_ms(100);
+    ioctl(done[0], FIONREAD, &n);
+    say("after %d events %d woke", i, n);
+    read(done[0], buf, n);
+  }
+  for (int i = 0; i < 3; i++) wait(&status), say("waiter %d", WEXITSTATUS(status));
+}
+
 int main(void) {
   directories();
   pipe_sizes();
@@ -132,5 +249,10 @@ int main(void) {
   ustats();
   error_queue();
   ipc();
+  sockets();
+  processes();
+  mappings();
+  watches();
+  exclusive();
   return 0;
 }

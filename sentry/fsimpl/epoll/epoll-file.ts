@@ -112,15 +112,18 @@ export class EpollFile extends FileDescription {
     item.events = events | EPOLLERR | EPOLLHUP;
     item.dataLo = dataLo;
     item.dataHi = dataHi;
+    item.entry.exclusive = (events & EPOLLEXCLUSIVE) !== 0;
     item.file.waiters.add(item.entry, item.events & ~PRIVATE_BITS);
     if (item.poll() !== 0) this.fired(item);
   }
 
-  /** ep_poll_callback(): the file may have become ready. */
-  fired(item: EpollItem): void {
-    if ((item.events & ~PRIVATE_BITS) === 0) return;
+  /** ep_poll_callback(): the file may have become ready. True if somebody waits here. */
+  fired(item: EpollItem): boolean {
+    if ((item.events & ~PRIVATE_BITS) === 0) return false;
     this.push(item);
+    const waited = !this.waiters.empty;
     this.waiters.wake(EPOLLIN | EPOLLRDNORM);
+    return waited;
   }
 
   /** Takes an item out: EPOLL_CTL_DEL, or its file is gone. */

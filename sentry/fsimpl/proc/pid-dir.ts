@@ -146,7 +146,7 @@ function storeTimerSlack(s: Subject, data: string, writer: Task): number {
   const value = parseInteger(strip(data), 0);
   if (Number.isNaN(value) || value < 0) return -EINVAL;
   if (t !== writer && !writer.creds.has(CAP_SYS_NICE)) return -EPERM;
-  t.timerSlackNs = value === 0 ? 50_000 : value;
+  t.timerSlackNs = value === 0 ? t.defaultTimerSlackNs : value;
   return data.length;
 }
 
@@ -293,7 +293,7 @@ function childrenText(s: Subject): string | number {
 }
 
 export class PidDir extends KernfsDir {
-  private readonly subject: Subject;
+  readonly subject: Subject;
   private readonly proc: ProcSuperBlock;
   private readonly list: readonly PidEntry[];
   private readonly nodes = new Map<string, Inode>();

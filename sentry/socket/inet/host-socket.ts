@@ -3,17 +3,21 @@
  * (hostinet). Each has an open file description of its own, so it is non-blocking for good.
  */
 import {
+  EACCES,
   EAFNOSUPPORT,
   EALREADY,
   EINPROGRESS,
   EINVAL,
   EMSGSIZE,
   ENOPROTOOPT,
+  EOPNOTSUPP,
   EPERM,
   EPROTONOSUPPORT,
   ESOCKTNOSUPPORT,
 } from '../../abi/errno.ts';
 import * as S from '../../abi/socket.ts';
+import { CAP_NET_BIND_SERVICE } from '../../auth/capability.ts';
+import type { Task } from '../../kernel/task.ts';
 import { ioctl as hostIoctl, pollNow } from '../../host/file-io.ffi.ts';
 import { HostBuffer } from '../../host/memory.ffi.ts';
 import * as net from '../../host/net.ffi.ts';
@@ -28,7 +32,11 @@ import { Socket, type RecvInfo, type SendInfo } from '../socket.ts';
 import { netIoctl } from './net-ioctl.ts';
 import { checkControl, mayGet, maySet } from './options.ts';
 
+const IPPROTO_IP = 0;
+const IPPROTO_IPV6 = 41;
 const IPPROTO_ICMP = 1;
+/** net.ipv4.ip_unprivileged_port_start where it was not set. */
+const PRIVILEGED_PORTS = 1024;
 const IPPROTO_TCP = 6;
 const IPPROTO_UDP = 17;
 const IPPROTO_ICMPV6 = 58;
@@ -84,9 +92,12 @@ export class HostSocket extends Socket {
     return r < 0 ? W.EPOLLERR : r;
   }
 
-  override bind(_t: CallContext, addr: Uint8Array): number {
+  override bind(t: CallContext, addr: Uint8Array): number {
     const r = checkAddress(addr);
-    return r < 0 ? r : net.bind(this.hostFd, addr);
+    if (r < 0) return r;
+    const port = addr.length >= 4 ? addr[2]! * 256 + addr[3]! : 0;
+    if (port > 0 && port < unprivilegedPorts(t) && !t.creds.has(CAP_NET_BIND_SERVICE)) return -EACCES;
+    return net.bind(this.hostFd, addr);
   }
 
   override listen(_t: CallContext, backlog: number): number {
@@ -196,8 +207,14 @@ export class HostSocket extends Socket {
 
   override getOption(_t: CallContext, level: number, name: number, out: Buffer, len: number): number {
     if (level === S.SOL_SOCKET && isTimeout(name)) return this.options.get(this, false, name, out, len);
-    if (!mayGet(level, name)) return -ENOPROTOOPT;
+    if (!mayGet(level, name)) return this.noOption(level);
     return net.getsockopt(this.hostFd, level, name, out, len);
+  }
+
+  /** Reading an option of a level that is no layer of the socket's is another error than one the layer does not know. */
+  private noOption(level: number): number {
+    if (level === S.SOL_SOCKET || level === IPPROTO_IP || level === this.protocol) return -ENOPROTOOPT;
+    return level === IPPROTO_IPV6 && this.domain === S.AF_INET6 ? -ENOPROTOOPT : -EOPNOTSUPP;
   }
 
   override setOption(t: CallContext, level: number, name: number, value: Buffer): number {
@@ -244,6 +261,12 @@ function isTimeout(name: number): boolean {
   );
 }
 
+/** The first port that needs no capability, in the caller's network namespace. */
+function unprivilegedPorts(t: CallContext): number {
+  const set = (t as Task).ns?.net.sysctls.get('net/ipv4/ip_unprivileged_port_start');
+  return set === undefined ? PRIVILEGED_PORTS : Number(set);
+}
+
 /** Protocols that guests get, by type; 0 means the default one. */
 function checkProtocol(domain: number, type: number, protocol: number): number {
   if (type === S.SOCK_STREAM) return protocol === 0 || protocol === IPPROTO_TCP ? 0 : -EPROTONOSUPPORT;
@@ -251,7 +274,8 @@ function checkProtocol(domain: number, type: number, protocol: number): number {
     const icmp = domain === S.AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6;
     return protocol === 0 || protocol === IPPROTO_UDP || protocol === icmp ? 0 : -EPROTONOSUPPORT;
   }
-  return type === S.SOCK_RAW ? -EPERM : -ESOCKTNOSUPPORT;
+  if (type !== S.SOCK_RAW) return -ESOCKTNOSUPPORT;
+  return protocol === 0 ? -EPROTONOSUPPORT : -EPERM;
 }
 
 /** Offers AF_INET and AF_INET6 by sockets of the host. */

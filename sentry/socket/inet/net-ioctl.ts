@@ -1,5 +1,5 @@
 /** Interface queries by ioctl (netdevice(7)): an allow-list of struct ifreq calls that only read. */
-import { EFAULT, EINVAL, ENOTTY } from '../../abi/errno.ts';
+import { EFAULT, EINVAL, ENOTTY, EPERM } from '../../abi/errno.ts';
 import { ioctl as hostIoctl } from '../../host/file-io.ffi.ts';
 import { AF_INET, SOCK_DGRAM } from '../../abi/socket.ts';
 import { socket } from '../../host/net.ffi.ts';
@@ -11,6 +11,8 @@ const SIOCGIFCONF = 0x8912;
 const IFREQ_READ = [
   0x8910, 0x8913, 0x8915, 0x8917, 0x8919, 0x891b, 0x891d, 0x8921, 0x8927, 0x8933, 0x8942, 0x8970,
 ];
+/** The settings that belong to them: the network is not the guest's to change. */
+const IFREQ_WRITE = [0x8914, 0x8916, 0x8918, 0x891a, 0x891c, 0x891e, 0x8922, 0x8924, 0x8943, 0x8971];
 const IFREQ_SIZE = 40;
 const IFCONF_SIZE = 16;
 const LIST_MAX = 16 * 1024;
@@ -23,15 +25,17 @@ let askFd = -1;
 
 /** The same for a socket that is not the host's: any internet socket may be asked. */
 export function netIoctlAny(t: CallContext, cmd: number, arg: number): number {
-  if (cmd !== SIOCGIFCONF && !IFREQ_READ.includes(cmd)) return -ENOTTY;
+  if (cmd !== SIOCGIFCONF && !IFREQ_READ.includes(cmd) && !IFREQ_WRITE.includes(cmd)) return -ENOTTY;
   if (askFd < 0) askFd = socket(AF_INET, SOCK_DGRAM, 0);
   return askFd < 0 ? -ENOTTY : netIoctl(t, askFd, cmd, arg);
 }
 
 export function netIoctl(t: CallContext, hostFd: number, cmd: number, arg: number): number {
   if (cmd === SIOCGIFCONF) return listInterfaces(t, hostFd, arg);
-  if (!IFREQ_READ.includes(cmd)) return -ENOTTY;
+  const write = IFREQ_WRITE.includes(cmd);
+  if (!write && !IFREQ_READ.includes(cmd)) return -ENOTTY;
   if (t.mem.copyIn(arg, ifreq.bytes, 0, IFREQ_SIZE) !== 0) return -EFAULT;
+  if (write) return -EPERM;
   const r = hostIoctl(hostFd, cmd, ifreq.addr);
   return r < 0 ? r : t.mem.copyOut(arg, ifreq.bytes, 0, IFREQ_SIZE);
 }
