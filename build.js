@@ -3,13 +3,16 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
   chmodSync,
+  closeSync,
   copyFileSync,
   existsSync,
   mkdirSync,
+  openSync,
   readdirSync,
   renameSync,
-  writeFileSync,
   rmSync,
+  statSync,
+  writeFileSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
@@ -59,7 +62,9 @@ cc(
 cc('zygote-run', ['zygote-run.c'], ['-static', `-I${dist}`]);
 cc(
   'launcher',
-  ['', '-util', '-init', '-gofer', '-zygote', '-lock', '-network', '-cgroup'].map((part) => `launcher${part}.c`),
+  ['', '-util', '-init', '-gofer', '-zygote', '-snapshot', '-lock', '-network', '-cgroup'].map(
+    (part) => `launcher${part}.c`,
+  ),
   ['-static', `-I${dist}`],
 );
 const freestanding = ['-static', '-nostdlib', '-ffreestanding', '-Wl,--build-id=none', '-Wl,-z,noexecstack'];
@@ -95,59 +100,135 @@ const common = {
   logLevel: 'warning',
 };
 /**
- * Runs NAME.js beside itself with V8's code cache NAME.cache: at start most of the time is compilation. A cache that this
- * version of Node does not accept is ignored.
+ * Runs NAME.js beside itself, which holds a function, with V8's code cache NAME.cache: at start most of the time is
+ * compilation. A cache that this version of Node does not accept is ignored.
  */
-function loader(name) {
+function loader(name, more = '') {
   return `'use strict';
 const { readFileSync } = require('node:fs');
 const { Script } = require('node:vm');
-const file = require('node:path').join(__dirname, '${name}.js');
-const source = readFileSync(file, 'latin1');
+const filename = __dirname + '/${name}.js';
 let cachedData;
 try {
-  cachedData = readFileSync(file.slice(0, -2) + 'cache');
+  cachedData = readFileSync(__dirname + '/${name}.cache');
 } catch {
   // Compiled without.
 }
-const script = new Script('(function (exports, require, module, __filename, __dirname) {' + source + '\\n})', { filename: file, cachedData });
-script.runInThisContext()(exports, require, module, file, __dirname);
+const script = new Script(readFileSync(filename, 'latin1'), { filename, cachedData });
+${more}script.runInThisContext()(exports, require, module, filename, __dirname);
 `;
 }
 
-/** Compiles dist/NAME.js once, running it with `args`, and keeps what V8 made of it under the given flags. */
+/** A loader that gives away what V8 has compiled, at exit or after some time, and ends the process. */
+function trainingLoader(name, fd, afterMs) {
+  return loader(
+    name,
+    `const save = () => {
+  const data = script.createCachedData();
+  for (let at = 0; at < data.length; ) at += require('node:fs').writeSync(${fd}, data, at);
+};
+if (${afterMs} === 0) process.on('exit', save);
+else setTimeout(() => (save(), process.exit(0)), ${afterMs});
+`,
+  );
+}
+
+function writeProgram(name, text) {
+  writeFileSync(`${dist}/.${name}.tmp`, text);
+  chmodSync(`${dist}/.${name}.tmp`, 0o755);
+  renameSync(`${dist}/.${name}.tmp`, `${dist}/${name}`);
+}
+
+/** Keeps `run(fd)`'s output as NAME.cache, if there is any. */
+function keepCache(name, run) {
+  const tmp = `${dist}/.${name}.cache`;
+  const fd = openSync(tmp, 'w');
+  run(fd);
+  closeSync(fd);
+  if (statSync(tmp).size > 0) renameSync(tmp, `${dist}/${name}.cache`);
+  else rmSync(tmp);
+}
+
+/** Above the descriptors that sentry and gofer expect: what they find there is empty, so they load and end. */
+const TRAINING_FD = 15;
+
+/** The functions that a program calls while it loads, compiled under the flags it will have. */
 function writeCodeCache(name, v8Args, args) {
-  const program = `
-const { readFileSync, writeFileSync } = require('node:fs');
-const file = process.argv[1];
-const wrapped = '(function (exports, require, module, __filename, __dirname) {' + readFileSync(file, 'latin1') + '\\n})';
-const script = new (require('node:vm').Script)(wrapped, { filename: file });
-process.on('exit', () => writeFileSync(file.slice(0, -2) + 'cache', script.createCachedData()));
-const m = { exports: {} };
-script.runInThisContext()(m.exports, require('node:module').createRequire(file), m, file, require('node:path').dirname(file));
-`;
-  rmSync(`${dist}/${name}.cache`, { force: true });
-  spawnSync(process.execPath, [...v8Args, '-e', program, `${dist}/${name}.js`, ...args], {
-    stdio: 'ignore',
-    timeout: 60_000,
+  const program = `${dist}/.${name}-training.cjs`;
+  writeFileSync(program, trainingLoader(name, TRAINING_FD, 0));
+  keepCache(name, (fd) =>
+    spawnSync(process.execPath, [...v8Args, program, ...args], {
+      stdio: [...Array(TRAINING_FD).fill('ignore'), fd],
+      timeout: 20_000,
+    }),
+  );
+  rmSync(program);
+}
+
+/** Those that a sandbox needs besides: of one that has run. Where none can run, the cache stays as it is. */
+async function trainSentry() {
+  const { training } = await load('oci-shim/training.ts');
+  const program = '.sentry-training.cjs';
+  writeFileSync(`${dist}/${program}`, trainingLoader('sentry', training.fd, 2000));
+  const configs = ['config', 'goferConfig'].map((key) => {
+    const file = `${dist}/.training-${key}`;
+    writeFileSync(file, training[key]);
+    const fd = openSync(file, 'r');
+    rmSync(file);
+    return fd;
   });
+  keepCache('sentry', (fd) =>
+    spawnSync(`${dist}/launcher`, training.argv(process.execPath, dist, program).slice(1), {
+      stdio: ['ignore', 'ignore', 'ignore', ...configs, fd],
+      timeout: 30_000,
+    }),
+  );
+  for (const fd of configs) closeSync(fd);
+  rmSync(`${dist}/${program}`);
+}
+
+/** The program's heap once its modules are evaluated, functions of its code cache included: see launcher-snapshot.c. */
+function writeSnapshot(name, v8Args) {
+  const stamp = spawnSync(`${dist}/launcher`, ['stamp', process.execPath], {
+    encoding: 'latin1',
+  }).stdout.trim();
+  const program = `${dist}/.${name}-snapshot.cjs`;
+  const blob = `${dist}/${name}-${stamp}.blob`;
+  writeFileSync(program, loader(name).replace('(exports, ', '({}, ').replace('module, ', '{}, '));
+  const { status, stderr } = spawnSync(
+    process.execPath,
+    ['--no-warnings', ...v8Args, '--snapshot-blob', `${blob}.tmp`, '--build-snapshot', program],
+    { stdio: ['ignore', 'ignore', 'pipe'], encoding: 'utf8', timeout: 60_000 },
+  );
+  if (status === 0) renameSync(`${blob}.tmp`, blob);
+  else console.error(`no start-up snapshot of the ${name}: ${stderr}`);
+  rmSync(program);
 }
 
 await build({ ...common, entryPoints: ['syscalls/docs.ts'], outfile: 'dist/.docs.cjs' });
 writeFileSync(`${dist}/syscalls.json`, JSON.stringify(require(`${dist}/.docs.cjs`).syscallDocs()));
 rmSync(`${dist}/.docs.cjs`);
 const { SENTRY_V8_ARGS, GOFER_V8_ARGS } = await load('platform-ptrace/confine/launcher-protocol.ts');
-for (const [entry, name, target, v8Args, args] of [
+const programs = [
   ['oci-shim/sentry-main.ts', 'sentry', 'sentry.cjs', SENTRY_V8_ARGS, []],
   ['gofer/main.ts', 'gofer', 'gofer.cjs', GOFER_V8_ARGS, []],
   ['oci-shim/cli.ts', 'cli', 'runsc-ts', [], ['--version']],
-]) {
-  await build({ ...common, entryPoints: [entry], outfile: `dist/${name}.js` });
+];
+for (const old of readdirSync(dist).filter((f) => /\.(blob|blob\.tmp|cache)$/.test(f)))
+  rmSync(`${dist}/${old}`);
+for (const [entry, name, target, v8Args, args] of programs) {
+  const { outputFiles } = await build({
+    ...common,
+    entryPoints: [entry],
+    outfile: `dist/${name}.js`,
+    write: false,
+  });
+  const source = `(function (exports, require, module, __filename, __dirname) {${outputFiles[0].text}\n})`;
+  writeProgram(`${name}.js`, source);
   writeCodeCache(name, v8Args, args);
-  const shebang = target === 'runsc-ts' ? '#!/usr/bin/env node\n' : '';
   // No extension: node takes runsc-ts as CommonJS, because dist/package.json says so.
-  writeFileSync(`${dist}/.${target}.tmp`, shebang + loader(name));
-  chmodSync(`${dist}/.${target}.tmp`, 0o755);
-  renameSync(`${dist}/.${target}.tmp`, `${dist}/${target}`);
+  writeProgram(target, (target === 'runsc-ts' ? '#!/usr/bin/env node\n' : '') + loader(name));
 }
 writeFileSync(`${dist}/package.json`, '{ "type": "commonjs" }\n');
+await trainSentry();
+for (const [, name, , v8Args] of programs.slice(0, 2)) writeSnapshot(name, v8Args);

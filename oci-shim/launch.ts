@@ -53,6 +53,8 @@ export function launcherOptions(
     goferConfigFd: json(goferConfig),
     sentryArgs: [...NODE_ARGS, ...SENTRY_V8_ARGS, SENTRY_PROGRAM],
     goferArgs: [...NODE_ARGS, ...GOFER_V8_ARGS, GOFER_PROGRAM],
+    sentrySnapshot: 'sentry',
+    goferSnapshot: 'gofer',
     exports: exports.map((e) => ({ path: e.path, readOnly: e.readOnly })),
   };
 }

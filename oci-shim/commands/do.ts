@@ -4,7 +4,7 @@ import { isAbsolute, resolve } from 'node:path';
 import { Command } from 'commander';
 import { TASKS_MAX_DEFAULT } from '../../sentry/kernel/tasks-max.ts';
 import { CAP_LAST_CAP } from '../../sentry/auth/capability.ts';
-import { MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_RDONLY } from '../../sentry/vfs/mount.ts';
+import { MS_NODEV, MS_NOSUID, MS_RDONLY } from '../../sentry/vfs/mount.ts';
 import {
   asksForLimits,
   CPU_PERIOD,
@@ -19,6 +19,7 @@ import { openImage, type UnpackedImage } from '../image/image.ts';
 import { resolveUser } from '../image/user.ts';
 import { launch, type Export } from '../launch.ts';
 import type { MountConfig, ProcessConfig, SandboxConfig } from '../sandbox-config.ts';
+import { standardMounts } from '../standard-mounts.ts';
 import { UserError, warn } from '../user-error.ts';
 
 /** docker's least limit. */
@@ -221,27 +222,6 @@ function volume(spec: string, exports: Export[]): MountConfig {
     flags: MS_NOSUID | MS_NODEV | (readOnly ? MS_RDONLY : 0),
     data: '',
   };
-}
-
-/** The file systems every program expects (runtime-spec config-linux.md, "Default Filesystems"). */
-export function standardMounts(): MountConfig[] {
-  const mount = (destination: string, type: MountConfig['type'], flags: number, data = ''): MountConfig => ({
-    destination,
-    type,
-    exportIndex: -1,
-    source: type === 'devtmpfs' ? 'dev' : type,
-    flags,
-    data,
-  });
-  return [
-    mount('/proc', 'proc', MS_NOSUID | MS_NODEV | MS_NOEXEC),
-    mount('/sys', 'sysfs', MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY),
-    mount('/dev', 'devtmpfs', MS_NOSUID, 'mode=755'),
-    mount('/dev/pts', 'devpts', MS_NOSUID | MS_NOEXEC, 'gid=5,mode=620,ptmxmode=666'),
-    mount('/dev/shm', 'tmpfs', MS_NOSUID | MS_NODEV, 'mode=1777'),
-    mount('/dev/mqueue', 'mqueue', MS_NOSUID | MS_NODEV | MS_NOEXEC),
-    mount('/sys/fs/cgroup', 'cgroup', MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY),
-  ];
 }
 
 function processConfig(args: string[], options: DoOptions): ProcessConfig {

@@ -71,6 +71,9 @@ export interface LauncherOptions {
   /** Node's options, then `SENTRY_PROGRAM` or another program, then its arguments. */
   readonly sentryArgs?: readonly string[];
   readonly goferArgs?: readonly string[];
+  /** Start-up snapshots in `dist`, used if they fit `node` and the CPU: NAME of NAME-STAMP.blob. */
+  readonly sentrySnapshot?: string;
+  readonly goferSnapshot?: string;
   /** Trees the gofer serves: /0, /1, … in its root. */
   readonly exports?: readonly { readonly path: string; readonly readOnly: boolean }[];
 }
@@ -114,6 +117,8 @@ export function launcherArgv(o: LauncherOptions): string[] {
   for (const dir of o.rmdirs ?? []) add('rmdir', dir);
   for (const arg of o.sentryArgs ?? []) add('sentry-arg', arg);
   for (const arg of o.goferArgs ?? []) add('gofer-arg', arg);
+  add('sentry-snapshot', o.sentrySnapshot);
+  add('gofer-snapshot', o.goferSnapshot);
   for (const e of o.exports ?? []) add('export', `${e.readOnly ? 'ro' : 'rw'}:${e.path}`);
   return argv;
 }

@@ -75,6 +75,8 @@ static void parse(int argc, char **argv) {
     else if ((v = value_of(argv[i], "gofer-config"))) opt.gofer_config_fd = number(v);
     else if ((v = value_of(argv[i], "sentry-arg"))) append(opt.sentry_argv, &opt.sentry_argc, MAX_ARGS, v);
     else if ((v = value_of(argv[i], "gofer-arg"))) append(opt.gofer_argv, &opt.gofer_argc, MAX_ARGS, v);
+    else if ((v = value_of(argv[i], "sentry-snapshot"))) opt.sentry_snapshot = v;
+    else if ((v = value_of(argv[i], "gofer-snapshot"))) opt.gofer_snapshot = v;
     else if ((v = value_of(argv[i], "export"))) {
       if (strncmp(v, "ro:/", 4) != 0 && strncmp(v, "rw:/", 4) != 0) die("malformed export %s", v);
       append(opt.exports, &opt.nexports, MAX_EXPORTS, v);
@@ -355,8 +357,19 @@ static void serve(int sigfd) {
   }
 }
 
+// `launcher stamp NODE`, for build.js: names of snapshots end so.
+static int print_stamp(const char *node) {
+  char stamp[17];
+  opt.node = node;
+  node_fd = open(node, O_PATH | O_CLOEXEC);
+  if (node_fd < 0) die("cannot open %s", node);
+  snapshot_stamp(stamp);
+  return puts(stamp) < 0;
+}
+
 int main(int argc, char **argv) {
   errno = 0;
+  if (argc == 3 && strcmp(argv[1], "stamp") == 0) return print_stamp(argv[2]);
   parse(argc, argv);
   privileged = has_sys_admin();
   set_core_limit();
@@ -376,6 +389,7 @@ int main(int argc, char **argv) {
   if (node_fd < 0) die("cannot open %s", opt.node);
   dist_fd = open(opt.dist, O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (dist_fd < 0) die("cannot open %s", opt.dist);
+  use_snapshots();
   struct msg m;
   if (opt.create_fd >= 0 && (!recv_msg(opt.create_fd, &m) || m.type != MSG_GO)) _exit(EXIT_CANNOT_START);
   start_remover();

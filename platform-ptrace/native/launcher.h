@@ -105,6 +105,8 @@ struct options {
   int sentry_argc;
   const char *gofer_argv[MAX_ARGS];  // gofer-arg=ARG, repeated
   int gofer_argc;
+  const char *sentry_snapshot;       // sentry-snapshot=NAME, gofer-snapshot=NAME: start from dist/NAME-STAMP.blob if
+  const char *gofer_snapshot;        // it was made by this Node on such a CPU
   const char *exports[MAX_EXPORTS];  // export=ro:PATH or export=rw:PATH, repeated: /0, /1, … in the gofer's root
   int nexports;
   int donated[MAX_DONATED];          // donate=FD, repeated
@@ -153,6 +155,10 @@ extern int remover_pipe; // -1: no remover
 void join_guest_groups(void);
 void start_remover(void);
 void remove_own_groups(void);
+
+// launcher-snapshot.c
+void snapshot_stamp(char stamp[17]); // of node_fd and this CPU
+void use_snapshots(void);            // puts node's options for them before the arguments
 
 // launcher-lock.c
 void lock_calls(const int *calls, int n); // from now on only these system calls, anything else kills
