@@ -11,6 +11,8 @@ export function setUpPatching(platform: Platform, mode: Patching): void {
   if (platform.callEntry === 0 || mode === 'off') return;
   // The confined process has no system calls for protection keys, which V8 would put on WebAssembly's code.
   setFlagsFromString('--no-wasm-memory-protection-keys');
+  // The decoder runs once or twice: optimizing it costs another CPU more than it saves.
+  setFlagsFromString('--no-wasm-dynamic-tiering');
   setTextPatches(
     new TextPatches({
       wasm: readFileSync(join(nativeDir, 'iced_x86_bg.wasm')),

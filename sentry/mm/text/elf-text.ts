@@ -1,12 +1,16 @@
 /**
  * What the patcher wants to know of an ELF file: its executable segment, and where its functions begin and end according to
- * .eh_frame_hdr (LSB Core, "Exception Frames"). Everything read here was written by guests.
+ * .eh_frame_hdr or, in static programs, which have none, .eh_frame (LSB Core, "Exception Frames"). Everything read here
+ * was written by guests.
  */
 import { pageDown, pageOffset, pageUp } from '../../lib/addr.ts';
 
 const EHDR_SIZE = 64;
 const PHDR_SIZE = 56;
 const MAX_PHNUM = 64;
+const SHDR_SIZE = 64;
+const MAX_SECTIONS = 1024;
+const EH_FRAME = '.eh_frame\0';
 const EM_X86_64 = 62;
 const PT_LOAD = 1;
 const PT_GNU_EH_FRAME = 0x6474e550;
@@ -59,12 +63,15 @@ export function readElfText(read: ReadFile): ElfText | null {
     if (text !== null || (flags & PF_W) !== 0 || u64(table, at + 40) !== load.filesz) return null;
     text = load;
   }
-  if (text === null || frames === null) return null;
+  if (text === null) return null;
   if (pageOffset(text.vaddr) !== pageOffset(text.offset) || text.filesz === 0 || text.filesz > MAX_TEXT)
     return null;
   const offset = pageDown(text.offset);
   const lead = text.offset - offset;
-  const functions = readFunctions(read, frames, text.vaddr - lead, lead + text.filesz);
+  const base = text.vaddr - lead;
+  const size = lead + text.filesz;
+  const functions =
+    frames === null ? walkFrames(read, header, base, size) : readFunctions(read, frames, base, size);
   if (functions === null) return null;
   return { offset, length: pageUp(lead + text.filesz), code: lead + text.filesz, functions };
 }
@@ -104,6 +111,67 @@ function readFunctions(read: ReadFile, frames: Load, base: number, size: number)
     last = end;
   }
   return functions.subarray(0, n);
+}
+
+/** The .eh_frame section's FDEs, one after the other. */
+function walkFrames(read: ReadFile, header: Buffer, base: number, size: number): Uint32Array | null {
+  const section = findFrames(read, header);
+  if (section === null || section.filesz > MAX_TABLE) return null;
+  const data = read(section.offset, section.filesz);
+  if (data === null) return null;
+  const found: [number, number][] = [];
+  const plain = new Set<number>();
+  for (let at = 0; at + 16 <= data.length && found.length < MAX_FUNCTIONS; ) {
+    const length = data.readUInt32LE(at);
+    // 0 ends the list; 0xffffffff would announce a 64-bit record.
+    if (length === 0 || length > data.length - at - 4) break;
+    const pointer = data.readUInt32LE(at + 4);
+    if (pointer === 0) {
+      if (isPlainCie(data, at, length)) plain.add(at);
+    } else if (length >= 12 && plain.has(at + 4 - pointer)) {
+      const begin = section.vaddr + at + 8 + data.readInt32LE(at + 8) - base;
+      const end = begin + data.readUInt32LE(at + 12);
+      if (begin >= 0 && begin < end && end <= size) found.push([begin, end]);
+    }
+    at += 4 + length;
+  }
+  found.sort((a, b) => a[0] - b[0]);
+  const functions = new Uint32Array(2 * found.length);
+  let n = 0;
+  for (const [begin, end] of found) {
+    if (n > 0 && begin < functions[n - 1]!) continue;
+    functions[n++] = begin;
+    functions[n++] = end;
+  }
+  return functions.subarray(0, n);
+}
+
+/** A CIE with the augmentation "zR" (or "zPLR", "zRS") whose pointers are pcrel|sdata4. */
+function isPlainCie(data: Buffer, at: number, length: number): boolean {
+  const end = at + 4 + length;
+  let p = at + 9;
+  if (data[at + 8] !== 1 || data[p] !== 0x7a || data[p + 1] !== 0x52 || (data[p + 2] !== 0 && data[p + 2] !== 0x53))
+    return false;
+  while (p < end && data[p] !== 0) p++;
+  // Code alignment 1, data alignment −8, return address column 16, one byte of augmentation data: as on every x86-64.
+  return p + 6 <= end && data[p + 4] === 1 && data[p + 5] === PCREL_SDATA4;
+}
+
+/** Section .eh_frame, by the section headers. */
+function findFrames(read: ReadFile, header: Buffer): Load | null {
+  const count = header.readUInt16LE(60);
+  const names = header.readUInt16LE(62);
+  if (header.readUInt16LE(58) !== SHDR_SIZE || count > MAX_SECTIONS || names >= count) return null;
+  const table = read(u64(header, 40), count * SHDR_SIZE);
+  if (table === null) return null;
+  const strings = read(u64(table, names * SHDR_SIZE + 24), Math.min(u64(table, names * SHDR_SIZE + 32), 65536));
+  if (strings === null) return null;
+  for (let at = 0; at < table.length; at += SHDR_SIZE) {
+    const name = table.readUInt32LE(at);
+    if (strings.toString('latin1', name, name + EH_FRAME.length) !== EH_FRAME) continue;
+    return { vaddr: u64(table, at + 16), offset: u64(table, at + 24), filesz: u64(table, at + 32) };
+  }
+  return null;
 }
 
 /** Values of 2^53 and more stay too large for every check. */

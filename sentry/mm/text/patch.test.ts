@@ -35,7 +35,7 @@ function code(...functions: number[][]): { pages: Buffer; text: ElfText } {
 function sitesIn(f: number[]): ReturnType<typeof findSites> {
   const { pages, text } = code(f);
   decoder.load(pages);
-  return findSites(decoder, pages.subarray(0, text.code), text);
+  return findSites(decoder, pages.subarray(0, text.code), text, () => true);
 }
 
 test('the instruction before a syscall makes way', () => {
@@ -71,6 +71,13 @@ test('sites that need the flags, the place or a branch are left alone', () => {
   expect(sitesIn([0xe9, 0, 0, 0, 0, ...SYSCALL, ...CMP, ...RET])).toEqual([]);
 });
 
+test('of calls with a number before them only those that are wanted', () => {
+  const { pages, text } = code([...MOV_39, ...SYSCALL, ...RET], [0xb8, 1, 0, 0, 0, ...SYSCALL, ...RET]);
+  decoder.load(pages);
+  const sites = findSites(decoder, pages.subarray(0, text.code), text, (nr) => nr === 1);
+  expect(sites.map((s) => s.sysno)).toEqual([1]);
+});
+
 test('code that does not decode is left alone', () => {
   expect(sitesIn([0x06, ...MOV_39, ...SYSCALL, ...RET])).toEqual([]);
 });
@@ -79,7 +86,7 @@ test('a thunk repeats the instruction, gives the return address and goes on to t
   const { pages, text } = code([...MOV_39, ...SYSCALL, ...RET]);
   const before = Buffer.from(pages);
   decoder.load(pages);
-  const sites = findSites(decoder, pages.subarray(0, text.code), text);
+  const sites = findSites(decoder, pages.subarray(0, text.code), text, () => true);
   const patch = patchText(pages, text, sites, ENTRY, () => false)!;
   const [thunk] = patch.thunks;
   expect([...pages.subarray(0, 5)]).toEqual([0xe9, ...le32(thunk!.start - 5)]);
@@ -97,7 +104,7 @@ test('a thunk repeats the instruction, gives the return address and goes on to t
 test('calls to be skipped, and a full page', () => {
   const { pages, text } = code([...MOV_39, ...SYSCALL, ...RET]);
   decoder.load(pages);
-  const sites = findSites(decoder, pages.subarray(0, text.code), text);
+  const sites = findSites(decoder, pages.subarray(0, text.code), text, () => true);
   expect(patchText(pages, text, sites, ENTRY, (nr) => nr === 39)).toBeNull();
   expect(patchText(pages, { ...text, code: PAGE - 20 }, sites, ENTRY, () => false)).toBeNull();
 });
@@ -113,7 +120,7 @@ test.skipIf(!existsSync(LOADER))('every patched instruction of a real file can b
   file.copy(pages, 0, text.offset, text.offset + text.length);
   const before = Buffer.from(pages);
   decoder.load(pages);
-  const sites = findSites(decoder, pages.subarray(0, text.code), text);
+  const sites = findSites(decoder, pages.subarray(0, text.code), text, () => true);
   const patch = patchText(pages, text, sites, ENTRY, () => false)!;
   expect(patch.thunks.length).toBeGreaterThan(5);
   for (const t of patch.thunks)

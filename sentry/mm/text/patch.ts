@@ -100,6 +100,11 @@ export function patchText(
   return { undo, thunks, common };
 }
 
+/** Worth a thunk while there is room. */
+export function isFrequent(sysno: number): boolean {
+  return FREQUENT.has(sysno);
+}
+
 function rank(s: Site): number {
   if (s.sysno < 0) return 0;
   return FREQUENT.has(s.sysno) ? 1 : 2;

@@ -17,6 +17,8 @@ import type { ElfText } from './elf-text.ts';
 
 /** `jmp rel32` */
 const NEAR_JUMP = 5;
+/** `mov imm32, %eax` */
+const MOV_EAX = 0xb8;
 /** `jmp rel8` and what it reaches from its start. */
 const SHORT_JUMP = 2;
 const SHORT_MIN = SHORT_JUMP - 128;
@@ -46,8 +48,16 @@ interface Body {
   caves: [number, number][];
 }
 
-/** `decoder` has been loaded with `code`. */
-export function findSites(decoder: Decoder, code: Buffer, text: ElfText): Site[] {
+/**
+ * `decoder` has been loaded with `code`. Of calls whose number stands before them only those that are `wanted`: decoding
+ * functions takes time.
+ */
+export function findSites(
+  decoder: Decoder,
+  code: Buffer,
+  text: ElfText,
+  wanted: (sysno: number) => boolean,
+): Site[] {
   const sites: Site[] = [];
   const { functions } = text;
   let budget = MAX_INSTRUCTIONS;
@@ -58,7 +68,7 @@ export function findSites(decoder: Decoder, code: Buffer, text: ElfText): Site[]
     if (f >= functions.length) break;
     const begin = functions[f]!;
     const end = functions[f + 1]!;
-    if (at < begin) {
+    if (at < begin || !worthLooking(code, at, wanted)) {
       at = code.indexOf(SYSCALL, at + 1);
       continue;
     }
@@ -69,9 +79,15 @@ export function findSites(decoder: Decoder, code: Buffer, text: ElfText): Site[]
         sitesOf(decoder, code, body, sites);
       }
     }
-    at = code.indexOf(SYSCALL, end);
+    at = code.indexOf(SYSCALL, Math.max(end, at + 1));
   }
   return sites;
+}
+
+/** What the bytes before a `syscall` look like, be they an instruction or not. */
+function worthLooking(code: Buffer, syscall: number, wanted: (sysno: number) => boolean): boolean {
+  const mov = syscall - NEAR_JUMP;
+  return mov < 0 || code[mov] !== MOV_EAX || wanted(code.readUInt32LE(mov + 1));
 }
 
 const SYSCALL = Buffer.from([0x0f, 0x05]);
@@ -140,7 +156,7 @@ function sitesOf(d: Decoder, code: Buffer, body: Body, sites: Site[]): void {
     if (d.ipRelative || !flagsDead(d, syscall + 2)) continue;
     const cave = length >= NEAR_JUMP ? -1 : takeCave(body, at);
     if (length < NEAR_JUMP && cave < 0) continue;
-    const sysno = length === NEAR_JUMP && code[at] === 0xb8 ? code.readUInt32LE(at + 1) : -1;
+    const sysno = length === NEAR_JUMP && code[at] === MOV_EAX ? code.readUInt32LE(at + 1) : -1;
     sites.push({ at, length, sysno, cave });
   }
 }

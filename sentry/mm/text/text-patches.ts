@@ -10,7 +10,7 @@ import { FileBacking } from '../backing.ts';
 import type { Vma } from '../vma.ts';
 import { Decoder } from './decoder.ts';
 import { readElfText } from './elf-text.ts';
-import { patchText } from './patch.ts';
+import { isFrequent, patchText } from './patch.ts';
 import { findSites } from './sites.ts';
 import { TextImage } from './text-image.ts';
 
@@ -66,6 +66,7 @@ export class TextPatches {
 
   /** A call has trapped in `v`: its text is patched if that is worthwhile by now. The image that fits it, or null. */
   sample(v: Vma): TextImage | null {
+    if (!v.patchable) return null;
     const text = this.lookUp(v, true);
     if (text === null) return null;
     text.samples++;
@@ -78,7 +79,9 @@ export class TextPatches {
         text.image = null;
       }
     }
-    return text.image !== null && fits(v, text.image) ? text.image : null;
+    if (text.image !== null && fits(v, text.image)) return text.image;
+    v.patchable = false; // Not to be looked at again.
+    return null;
   }
 
   /** The patched text for a mapping that is being made. */
@@ -89,7 +92,7 @@ export class TextPatches {
   }
 
   private lookUp(v: Vma, enter: boolean): Text | null {
-    if (v.prot !== (PROT_READ | PROT_EXEC) || v.shared || !v.asMapped) return null;
+    if (v.prot !== (PROT_READ | PROT_EXEC) || v.shared || !v.patchable) return null;
     if (!(v.backing instanceof FileBacking)) return null;
     const id = fstatIdentity(v.backing.hostFd);
     let text = this.texts.get(id);
@@ -113,7 +116,7 @@ export class TextPatches {
     if (pages === null) return null;
     this.decoder ??= new Decoder(this.options.wasm);
     this.decoder.load(pages.bytes);
-    const sites = findSites(this.decoder, pages.bytes.subarray(0, elf.code), elf);
+    const sites = findSites(this.decoder, pages.bytes.subarray(0, elf.code), elf, isFrequent);
     this.decoder.unload();
     const patch = patchText(pages.bytes, elf, sites, this.options.entry, this.options.skip);
     const image = patch === null ? null : TextImage.create(elf.offset, pages, patch);
