@@ -151,6 +151,46 @@ export const hostileCases: Record<string, (h: Harness) => void> = {
     for (let i = 0; i < 4; i++) rage(h, perform(h, 11), peer, 200);
   },
 
+  'group 2: calls of patched text under a scribbler': (h) => {
+    serveProcesses(h);
+    const inner = h.extra;
+    let completed = 0;
+    h.extra = (ctx) => {
+      // Every second one is asked for its whole state.
+      if (!ctx.partial || ++completed % 2 === 0) inner(ctx);
+      else
+        ctx.complete((r) => {
+          if (r !== 0) return;
+          ctx.regs();
+          ctx.getFpState(Buffer.alloc(8192));
+          inner(ctx);
+        });
+    };
+    const peer = new Peer(h);
+    for (const kind of [4, 0, 1, 2, 3, 3, 1]) rage(h, perform(h, 14, kind), peer, 300);
+    if (completed < 100) throw new Error(`only ${completed} calls without a trap`);
+  },
+
+  'group 2: forged calls of patched text': (h) => {
+    serveProcesses(h);
+    const peer = new Peer(h);
+    const end = ended(h, perform(h, 15));
+    expectEqual(typeof end === 'object' ? end.signo : end, SIGKILL, 'death');
+    peer.check();
+  },
+
+  'group 2: jumps into the middle of the entry for patched text': (h) => {
+    serveProcesses(h);
+    const peer = new Peer(h);
+    for (let offset = 1; offset < 260; offset += 3) rage(h, perform(h, 16, offset), peer, 5);
+  },
+
+  'group 2: the entry for patched text rewritten': (h) => {
+    serveProcesses(h);
+    const peer = new Peer(h);
+    for (let step = 0; step < 8; step++) rage(h, perform(h, 17, step), peer, 50);
+  },
+
   'group 3: rogue clones and mappings get EPERM': (h) => {
     const peer = new Peer(h);
     const t = perform(h, 2, 2500);

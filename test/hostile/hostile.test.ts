@@ -8,10 +8,14 @@ beforeAll(buildGuests);
 
 /**
  * What these guests try from the stub's instruction is, on ptrace, a system call of the guest like any other: it reaches
- * the sentry, and the host's kernel never sees it. Their expectations are about the filter.
+ * the sentry, and the host's kernel never sees it. Their expectations are about the filter, or about calls without a trap.
  */
 const ABOUT_THE_FILTER = [
   'group 1: every unlisted call from the stub dies of SIGSYS',
+  'group 2: calls of patched text under a scribbler',
+  'group 2: forged calls of patched text',
+  'group 2: jumps into the middle of the entry for patched text',
+  'group 2: the entry for patched text rewritten',
   'group 3: rogue clones and mappings get EPERM',
   'group 5: all threads leave by themselves',
   'group 6: a thread that blocks everything and spins is killed',

@@ -47,6 +47,26 @@ static void worker(void) {
     sys(T_OUTPUT, (u64)buf, 0, 0, 0, 0, 0);
   }
 }
+// A call as patched text makes it. Anything else may be asked of the entry, too.
+long fast(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 entry);
+__asm__(".text\n.globl fast\nfast:\n mov %rdi, %rax\n mov %rsi, %rdi\n mov %rdx, %rsi\n mov %rcx, %rdx\n mov %r8, %r10\n"
+        " mov %r9, %r11\n lea 1f(%rip), %rcx\n jmp *%r11\n syscall\n1: ret\n");
+#define FAST (STUB + 0x10)
+static void fast_worker(void) {
+  static char path[] = "/some/path";
+  static u8 buf[512];
+  for (;;) {
+    fast(T_ECHO, 5, 0, 0, 0, FAST);
+    fast(T_TWO_PATHS, (u64)path, (u64)path, 0, 0, FAST);
+    fast(T_OUTPUT, (u64)buf, 0, 0, 0, FAST);
+    fast(SYS_GETPPID, 0, 0, 0, 0, FAST);
+  }
+}
+static void fast_lines(void) {
+  for (;;)
+    for (u64 s = 1; s < 4; s++)
+      for (u64 w = 128; w < 176; w += 4) *(volatile u32 *)(AREA + s * SLOT + w) = go++ & 3 ? go : 0;
+}
 static void raw_exit(void) { site(NR_exit, 0, 0, 0, 0, 0, 0); }
 static long spawn(void (*f)(void), int i) { return sys(T_SPAWN, (u64)f, (u64)(stacks[i] + 8192 - 8), 0, 0, 0, 0); }
 
@@ -163,6 +183,29 @@ void start(void) {
         for (u64 s = 1; s < 4; s++) *(volatile u32 *)(AREA + s * SLOT + 92) = 0;
         for (u64 s = 2; s < 4; s++) *(volatile u32 *)(AREA + s * SLOT) = 0;
       }
+    case 14: // calls as patched text makes them, under a scribbler
+      sys(SYS_GETPPID, 0, 0, 0, 0, 0, 0);
+      spawn(fast_worker, 0);
+      if (param < 4) spawn(param == 0 ? mutator_all : param == 1 ? mutator_lines : param == 2 ? mutator_window : fast_lines, 1);
+      fast_worker();
+      break;
+    case 15: // such a call for one that needs a trap, forged
+      for (;;) {
+        *(volatile u32 *)(AREA + SLOT + 4) = 36;
+        *(volatile u32 *)(AREA + SLOT + 8) = 56;
+        *(volatile u32 *)(AREA + SLOT) = 1;
+        __atomic_fetch_or((volatile u32 *)AREA, 2, __ATOMIC_SEQ_CST);
+      }
+    case 16: // into the middle of the entry
+      sys(SYS_GETPPID, 0, 0, 0, 0, 0, 0);
+      fast(SYS_GETPPID, 0, 0, 0, 0, FAST + param);
+      report(1);
+      quit(0);
+    case 17: // the entry rewritten: calls go nowhere, or to the sentry without end
+      site(NR_mprotect, STUB, 4096, 7, 0, 0, 0);
+      for (u64 i = 0x10; i < 0x200; i += param + 1) *(volatile u8 *)(STUB + i) = (u8)(0x90 + i * param);
+      fast_worker();
+      break;
   }
   quit(99);
 }
