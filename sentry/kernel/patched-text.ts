@@ -12,7 +12,7 @@ import { TASK_KERNEL, type Task } from './task.ts';
 export function patchCaller(t: Task, result: number, patches: TextPatches): void {
   if (t.state !== TASK_KERNEL || t.work || t.restoreSigMask || result < -4095) return;
   const v = t.mm.table.find(t.ctx.regs().get(RIP));
-  if (v === null || v.text !== null || !v.patchable) return;
+  if (v === null || v.text !== null || v.unfit) return;
   const image = patches.sample(v);
   if (image !== null) showPatched(t.mm, t.ctx, v, image);
 }

@@ -277,7 +277,7 @@ export function mprotect(
     if ((prot & PROT_WRITE) !== 0) restoreText(mm, o, start, stop);
     mm.changeVmas(start, stop, (v) => {
       v.prot = prot & PROT_ALL;
-      v.patchable = false;
+      v.asMapped = false;
     });
     o.mprotect(start, stop - start, hostProt(prot & PROT_ALL));
   }

@@ -162,7 +162,7 @@ export class VmaTable {
     if (a === undefined || b === undefined || a.end !== b.start || !a.mergesWith(b)) return;
     if ((a.flags & VM_SPECIAL) !== 0) return;
     a.end = b.end;
-    a.patchable &&= b.patchable;
+    a.asMapped &&= b.asMapped;
     b.backing?.unref();
     if (this.last === b) this.last = null;
     this.list.splice(i, 1);

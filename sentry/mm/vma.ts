@@ -33,8 +33,10 @@ export class Vma {
   name: string | null;
   /** The host shows a patched copy of the file's text here. */
   text: TextImage | null = null;
-  /** No mprotect has touched it, so a private mapping still shows what the file holds, and its text has not been found unfit. */
-  patchable = true;
+  /** The text here cannot be patched: not to be looked at again. */
+  unfit = false;
+  /** No mprotect has touched it: a private mapping still shows what the file holds. */
+  asMapped = true;
 
   constructor(
     start: number,
@@ -73,7 +75,7 @@ export class Vma {
     const offset = this.backing === null ? 0 : this.offset + (start - this.start);
     const v = new Vma(start, end, this.prot, this.flags, this.backing, offset, this.name);
     v.text = this.text;
-    v.patchable = this.patchable;
+    v.asMapped = this.asMapped;
     return v;
   }
 

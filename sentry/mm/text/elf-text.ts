@@ -121,7 +121,7 @@ function walkFrames(read: ReadFile, header: Buffer, base: number, size: number):
   if (data === null) return null;
   const found: [number, number][] = [];
   const plain = new Set<number>();
-  for (let at = 0; at + 16 <= data.length && found.length < MAX_FUNCTIONS; ) {
+  for (let at = 0; at + 16 <= data.length && found.length < MAX_FUNCTIONS;) {
     const length = data.readUInt32LE(at);
     // 0 ends the list; 0xffffffff would announce a 64-bit record.
     if (length === 0 || length > data.length - at - 4) break;
@@ -150,7 +150,12 @@ function walkFrames(read: ReadFile, header: Buffer, base: number, size: number):
 function isPlainCie(data: Buffer, at: number, length: number): boolean {
   const end = at + 4 + length;
   let p = at + 9;
-  if (data[at + 8] !== 1 || data[p] !== 0x7a || data[p + 1] !== 0x52 || (data[p + 2] !== 0 && data[p + 2] !== 0x53))
+  if (
+    data[at + 8] !== 1 ||
+    data[p] !== 0x7a ||
+    data[p + 1] !== 0x52 ||
+    (data[p + 2] !== 0 && data[p + 2] !== 0x53)
+  )
     return false;
   while (p < end && data[p] !== 0) p++;
   // Code alignment 1, data alignment −8, return address column 16, one byte of augmentation data: as on every x86-64.
@@ -164,7 +169,10 @@ function findFrames(read: ReadFile, header: Buffer): Load | null {
   if (header.readUInt16LE(58) !== SHDR_SIZE || count > MAX_SECTIONS || names >= count) return null;
   const table = read(u64(header, 40), count * SHDR_SIZE);
   if (table === null) return null;
-  const strings = read(u64(table, names * SHDR_SIZE + 24), Math.min(u64(table, names * SHDR_SIZE + 32), 65536));
+  const strings = read(
+    u64(table, names * SHDR_SIZE + 24),
+    Math.min(u64(table, names * SHDR_SIZE + 32), 65536),
+  );
   if (strings === null) return null;
   for (let at = 0; at < table.length; at += SHDR_SIZE) {
     const name = table.readUInt32LE(at);

@@ -66,9 +66,11 @@ export class TextPatches {
 
   /** A call has trapped in `v`: its text is patched if that is worthwhile by now. The image that fits it, or null. */
   sample(v: Vma): TextImage | null {
-    if (!v.patchable) return null;
     const text = this.lookUp(v, true);
-    if (text === null) return null;
+    if (text === null) {
+      v.unfit = true;
+      return null;
+    }
     text.samples++;
     if (text.image === undefined) {
       if (text.samples < SAMPLES_TO_PATCH && !this.options.always) return null;
@@ -80,7 +82,7 @@ export class TextPatches {
       }
     }
     if (text.image !== null && fits(v, text.image)) return text.image;
-    v.patchable = false; // Not to be looked at again.
+    v.unfit = true;
     return null;
   }
 
@@ -92,7 +94,7 @@ export class TextPatches {
   }
 
   private lookUp(v: Vma, enter: boolean): Text | null {
-    if (v.prot !== (PROT_READ | PROT_EXEC) || v.shared || !v.patchable) return null;
+    if (v.prot !== (PROT_READ | PROT_EXEC) || v.shared || !v.asMapped) return null;
     if (!(v.backing instanceof FileBacking)) return null;
     const id = fstatIdentity(v.backing.hostFd);
     let text = this.texts.get(id);

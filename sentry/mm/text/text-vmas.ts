@@ -50,7 +50,7 @@ function restore(mm: MemoryManager, o: Orders, v: Vma): void {
   mm.table.modify(base, base + image.length, (part) => {
     if (part.text !== image) return;
     part.text = null;
-    part.patchable = false;
+    part.asMapped = false;
     const fd = image.originalFd();
     const offset = part.offset + part.backing!.hostDelta;
     // Without the second copy: from the file itself.
