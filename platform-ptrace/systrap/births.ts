@@ -3,9 +3,9 @@
  * first call asks for its own slot area, which is how the sentry learns its host pid. A thread: its creator's stub
  * reports the host tid, which is believed if the host agrees that it belongs to that process.
  */
-import { webcrypto } from 'node:crypto';
 import { EAGAIN } from '../../sentry/abi/errno.ts';
 import * as host from '../../sentry/host/sys.ffi.ts';
+import { fillRandom } from '../../sentry/lib/random.ts';
 import type { Context } from '../../sentry/platform/platform.ts';
 import { watchProcess } from '../ffi/process.ffi.ts';
 import { AREA_ADDR, AREA_SIZE, CLONE_FLAGS_PROCESS, CLONE_FLAGS_THREAD, SLOT_NR } from '../stub-layout.ts';
@@ -41,9 +41,7 @@ export class Births {
   private readonly unnamed = new Map<number, readonly [number, number]>();
   /** Threads on their way out, with their processes; some may be gone already. */
   private readonly departing = new Map<number, number>();
-  /** Random numbers for newborns, not to be guessed by other guests. */
-  private readonly nonces = new Uint32Array(64);
-  private nonceCount = 0;
+  private readonly nonce = Buffer.alloc(4);
 
   constructor(platform: SystrapPlatform, deaths: number) {
     this.platform = platform;
@@ -90,12 +88,10 @@ export class Births {
     return this.forks.has(parent) && !this.platform.isZygote(parent);
   }
 
+  /** A random number for a newborn, not to be guessed by other guests. */
   private newNonce(): number {
-    if (this.nonceCount === 0) {
-      webcrypto.getRandomValues(this.nonces);
-      this.nonceCount = this.nonces.length;
-    }
-    return this.nonces[--this.nonceCount]!;
+    fillRandom(this.nonce, 0, 4);
+    return this.nonce.readUInt32LE(0);
   }
 
   /** Process `tid` carries `space` from now on, unless it is a thread or known already. */
