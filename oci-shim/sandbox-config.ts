@@ -137,6 +137,8 @@ export interface SandboxConfig {
   limits: ContainerLimits;
   /** Names of figures of the host's groups: each is a donated descriptor, in this order (sandbox/group-figures.ts). */
   figures?: string[];
+  /** Of a further container: so many cgroup.procs files, donated behind the figures, that its processes are put into. */
+  groupProcs?: number;
   network: 'none' | 'host';
   /** An engine manages it: the first donated descriptor is the control socket, and the program waits for `start`. */
   managed: boolean;

@@ -106,6 +106,7 @@ export function execProgram(t: Task, program: Program, name: string): SysResult 
       return;
     }
     ctx.task = t;
+    t.group.container?.adopt?.(ctx.space.pid);
     populate(t, ctx, program, ids, name);
   });
   return SYS_DETACHED;

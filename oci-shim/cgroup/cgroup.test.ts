@@ -226,6 +226,10 @@ test('new groups: one per hierarchy, CPUs inherited, controllers passed on, sent
     sentryPaths: { memory: `${dir}/memory/a/c.sentry` },
   });
   expect(group.guestProcsFiles()).toEqual([`${dir}/memory/a/c/cgroup.procs`]);
+  expect(group.memberProcsFiles().sort()).toEqual([
+    `${dir}/cpuset/a/c/cgroup.procs`,
+    `${dir}/memory/a/c/cgroup.procs`,
+  ]);
   files({
     'cpuset/a/c/cgroup.procs': '',
     'memory/a/c/cgroup.procs': '7\n8\n',

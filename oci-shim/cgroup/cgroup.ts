@@ -35,6 +35,8 @@ export interface CgroupHandle {
   joinSentry(pid: number): void;
   /** Files that a process writes "0" to in order to leave the sentry's groups for the container's. */
   guestProcsFiles(): string[];
+  /** cgroup.procs of the groups that matter for limits and figures: where the sentry puts guests of a further container. */
+  memberProcsFiles(): string[];
   /** Sets limits; returns what could not be set for lack of permission. */
   apply(resources: Resources): string[];
   freeze(): void;
@@ -47,6 +49,8 @@ export interface CgroupHandle {
 
 /** Controllers whose figures would be spoilt by the sandbox's own processes. */
 const APART = ['memory', 'pids'];
+/** Controllers with limits for processes, each of which costs a write per process there. */
+const COUNTED = ['memory', 'pids', 'cpu', 'cpuacct', 'cpuset', 'blkio'];
 const SENTRY_SUFFIX = '.sentry';
 
 /** Sentry, gofer and launcher under version 2. */
@@ -145,6 +149,12 @@ class Cgroup implements CgroupHandle {
 
   guestProcsFiles(): string[] {
     return Object.keys(this.state.sentryPaths).map((name) => `${this.state.paths[name]!}/cgroup.procs`);
+  }
+
+  memberProcsFiles(): string[] {
+    const { paths } = this.state;
+    const dirs = Object.keys(paths).filter((name) => this.state.version === 2 || COUNTED.includes(name));
+    return [...new Set(dirs.map((name) => `${paths[name]!}/cgroup.procs`))];
   }
 
   apply(resources: Resources): string[] {

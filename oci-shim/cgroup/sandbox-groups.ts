@@ -53,6 +53,11 @@ export function guestProcsFds(group: CgroupHandle): number[] {
   return group.guestProcsFiles().map((f) => openSync(f, 'w'));
 }
 
+/** Descriptors for the sentry of another container's sandbox: it puts this container's guests there. */
+export function memberProcsFds(group: CgroupHandle): number[] {
+  return group.memberProcsFiles().map((f) => openSync(f, 'w'));
+}
+
 /**
  * Figures of the groups that the sentry shows to guests, as descriptors open for reading: it has no files. `names` are for
  * sandbox/group-figures.ts.

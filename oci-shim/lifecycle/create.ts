@@ -14,7 +14,7 @@ import {
 import { connectSandbox, requestOn } from '../control/client.ts';
 import { listenIn, pair } from '../control/socket.ts';
 import type { CgroupHandle } from '../cgroup/cgroup.ts';
-import { figureFds, guestProcsFds, makeGroups } from '../cgroup/sandbox-groups.ts';
+import { figureFds, guestProcsFds, memberProcsFds, makeGroups } from '../cgroup/sandbox-groups.ts';
 import type { GlobalOptions } from '../global-options.ts';
 import { runHooks } from '../hooks/run-hooks.ts';
 import { launcherOptions } from '../launch.ts';
@@ -174,8 +174,10 @@ class Creation {
     const goferLinkFd = inherited.add(goferEnd);
     const stub = this.start({ ...options, joinFd, goferLinkFd }, stdio, inherited);
     stub.wait(MSG_READY);
+    const procs = this.group === null ? [] : memberProcsFds(this.group).map((f) => this.keep(f));
+    this.bundle.config.groupProcs = procs.length;
     const fields = { config: this.bundle.config, shares };
-    const fds = [sentryEnd, ...stdio, ...this.figures.fds, ...this.preserved()];
+    const fds = [sentryEnd, ...stdio, ...this.figures.fds, ...procs, ...this.preserved()];
     inContainer(() => requestOn(connection, 'member', this.o.id, fields, fds));
     return this.finish(stub);
   }

@@ -1,6 +1,9 @@
-/** Figures of the host's groups, read from descriptors that the CLI opened: the sentry has no files of the host. */
+/**
+ * The host's groups as the sentry knows them: descriptors that the CLI opened, because it has no files of the host. Figures are
+ * read from them; into others it writes processes of a container whose groups are not those of the zygote.
+ */
 import { HostBuffer } from '../../sentry/host/memory.ffi.ts';
-import { pread } from '../../sentry/host/sys.ffi.ts';
+import { pread, write } from '../../sentry/host/sys.ffi.ts';
 import type { GroupFigures } from '../../sentry/kernel/container.ts';
 
 const buffer = new HostBuffer(4096);
@@ -41,5 +44,14 @@ export function openFigures(names: readonly string[], fds: readonly number[]): G
       const ns = keyed('cpu', 'throttled_time');
       return ns >= 0 ? ns : keyed('cpu', 'throttled_usec') * 1000;
     },
+  };
+}
+
+/** `procs`: cgroup.procs files. A process that cannot be moved is counted where it was born, and ends in time with the rest. */
+export function adopter(procs: readonly number[]): ((hostPid: number) => void) | null {
+  if (procs.length === 0) return null;
+  return (hostPid) => {
+    const n = buffer.bytes.write(String(hostPid), 'latin1');
+    for (const fd of procs) write(fd, buffer.addr, n);
   };
 }

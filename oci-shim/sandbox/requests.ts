@@ -19,7 +19,7 @@ import type { ControlRequest } from '../control/protocol.ts';
 import type { Connection, RequestHandler } from '../control/server.ts';
 import type { ProcessConfig, SandboxConfig } from '../sandbox-config.ts';
 import type { SandboxContainer } from './container.ts';
-import { openFigures } from './group-figures.ts';
+import { adopter, openFigures } from './group-figures.ts';
 import { containerStats } from './stats.ts';
 
 /** Namespaces of other containers of the sandbox that a member joins: kind → container id. */
@@ -140,6 +140,8 @@ export class Requests {
     const figures = config.figures ?? [];
     const [link, ...rest] = fds as [number, ...number[]];
     const figureFds = rest.splice(3, figures.length);
+    const procsFds = rest.splice(3, config.groupProcs ?? 0);
+    const groupFds = [...figureFds, ...procsFds];
     const stdioFds = rest;
     let container: SandboxContainer | null = null;
     const gofer = new RemoteGofer(new SocketChannel(link), () => container?.signalAll(SIGKILL));
@@ -148,7 +150,7 @@ export class Requests {
       gofer.close();
     };
     if (gofer.hello() < 0) {
-      for (const fd of [...stdioFds, ...figureFds]) close(fd);
+      for (const fd of [...stdioFds, ...groupFds]) close(fd);
       gofer.close();
       connection.fail('the file server of the container does not answer', 125);
       return;
@@ -168,12 +170,13 @@ export class Requests {
     createContainer(this.kernel, env, (c) => {
       if (c instanceof Error) {
         forget();
-        for (const fd of figureFds) close(fd);
+        for (const fd of groupFds) close(fd);
         failWith(connection, c);
         return;
       }
       container = c;
       c.box.figures = openFigures(figures, figureFds);
+      c.box.adopt = adopter(procsFds);
       this.add(c);
       connection.onMessage = (m) => {
         if (m.type !== MSG_SIGNAL) return;
@@ -186,8 +189,8 @@ export class Requests {
         connection.onMessage = connection.onClose = null;
         connection.send(MSG_EXIT, status);
         connection.close();
-        for (const fd of figureFds) close(fd);
-        c.box.figures = null;
+        for (const fd of groupFds) close(fd);
+        c.box.figures = c.box.adopt = null;
         forget();
       });
       connection.reply();
