@@ -110,38 +110,41 @@ describe.runIf(usable)('limits of a container', () => {
     engine.ok('delete', '--force', id);
   });
 
-  test.each(platforms)('%s: a further container of a sandbox has its own limit and figures', async (platform) => {
-    const pod = new Engine(platform);
-    const kind = (type: string): object => ({
-      'io.kubernetes.cri.container-type': type,
-      'io.kubernetes.cri.sandbox-id': 'pod',
-    });
-    const start = (id: string, type: string, script: string, resources: object): string => {
-      const path = `/runsc-ts-pod-${process.pid}-${platform}-${id}`;
-      const config = spec(['sh', '-c', script]);
-      config['annotations'] = kind(type);
-      config['linux'] = { ...(config['linux'] as object), cgroupsPath: path, resources };
-      pod.detached('run', '--detach', '--bundle', pod.bundle(id, config), id);
-      return path;
-    };
-    const root = start('pod', 'sandbox', IDLE, {});
-    const app = start('app', 'container', IDLE, { memory: { limit: 64 << 20 } });
-    const names = (path: string): string[] =>
-      value('memory', path, 'cgroup.procs')
-        .split('\n')
-        .map((pid) => readFileSync(`/proc/${pid}/comm`, 'utf8').trim());
-    expect(names(app)).toContain('guest');
-    expect(names(app)).not.toContain('node');
-    expect(pod.call('exec', 'app', 'sh', '-c', HOG).status).toBe(137);
-    expect(value('memory', app, 'memory.oom_control')).toContain('oom_kill 1');
-    expect(value('memory', root, 'memory.oom_control')).toContain('oom_kill 0');
-    expect([pod.state('pod').status, pod.state('app').status]).toEqual(['running', 'running']);
-    pod.ok('delete', '--force', 'app');
-    expect(existsSync(groupDir('memory', app))).toBe(false);
-    expect(pod.ok('exec', 'pod', 'echo', 'lives')).toBe('lives\n');
-    pod.close();
-    for (const path of [root, app]) expect(existsSync(groupDir('pids', `${path}.sentry`))).toBe(false);
-  });
+  test.each(platforms)(
+    '%s: a further container of a sandbox has its own limit and figures',
+    async (platform) => {
+      const pod = new Engine(platform);
+      const kind = (type: string): object => ({
+        'io.kubernetes.cri.container-type': type,
+        'io.kubernetes.cri.sandbox-id': 'pod',
+      });
+      const start = (id: string, type: string, script: string, resources: object): string => {
+        const path = `/runsc-ts-pod-${process.pid}-${platform}-${id}`;
+        const config = spec(['sh', '-c', script]);
+        config['annotations'] = kind(type);
+        config['linux'] = { ...(config['linux'] as object), cgroupsPath: path, resources };
+        pod.detached('run', '--detach', '--bundle', pod.bundle(id, config), id);
+        return path;
+      };
+      const root = start('pod', 'sandbox', IDLE, {});
+      const app = start('app', 'container', IDLE, { memory: { limit: 64 << 20 } });
+      const names = (path: string): string[] =>
+        value('memory', path, 'cgroup.procs')
+          .split('\n')
+          .map((pid) => readFileSync(`/proc/${pid}/comm`, 'utf8').trim());
+      expect(names(app)).toContain('guest');
+      expect(names(app)).not.toContain('node');
+      expect(pod.call('exec', 'app', 'sh', '-c', HOG).status).toBe(137);
+      expect(value('memory', app, 'memory.oom_control')).toContain('oom_kill 1');
+      expect(value('memory', root, 'memory.oom_control')).toContain('oom_kill 0');
+      expect([pod.state('pod').status, pod.state('app').status]).toEqual(['running', 'running']);
+      pod.ok('delete', '--force', 'app');
+      expect(existsSync(groupDir('memory', app))).toBe(false);
+      expect(pod.ok('exec', 'pod', 'echo', 'lives')).toBe('lives\n');
+      pod.close();
+      for (const path of [root, app]) expect(existsSync(groupDir('pids', `${path}.sentry`))).toBe(false);
+    },
+  );
 
   test('a create that is refused leaves no group', () => {
     const { id, bundle, path } = container(IDLE, { memory: { limit: 64 << 20 }, cpu: { cpus: '4000-4001' } });
