@@ -15,7 +15,7 @@ import {
 } from '../cgroup/resources.ts';
 import type { OwnGroups } from '../cgroup/sandbox-groups.ts';
 import type { GlobalOptions } from '../global-options.ts';
-import { openImage, type UnpackedImage } from '../image/image.ts';
+import type { UnpackedImage } from '../image/image.ts';
 import { resolveUser } from '../image/user.ts';
 import { launch, type Export } from '../launch.ts';
 import type { MountConfig, ProcessConfig, SandboxConfig } from '../sandbox-config.ts';
@@ -100,7 +100,7 @@ async function runDo(args: string[], options: DoOptions, globals: GlobalOptions)
     throw new UserError('--image and --force-overlay=false exclude each other: images stay as they are');
   }
   if (args.length === 0 && options.image === undefined) throw new UserError('do: no command given');
-  const image = options.image === undefined ? null : await openImage(options.image);
+  const image = options.image === undefined ? null : await unpack(options.image);
   for (const note of image?.notes ?? []) process.stderr.write(`runsc-ts: ${note}\n`);
   const roots = image?.layers ?? [rootDir(options)];
   const exports: Export[] = roots.map((path) => ({
@@ -163,6 +163,12 @@ function doResources(o: DoOptions): Resources {
     r.cpu.cpus = o.cpusetCpus;
   }
   return r;
+}
+
+/** The archive code is loaded when an image is asked for. */
+async function unpack(file: string): Promise<UnpackedImage> {
+  const { openImage } = await import('../image/image.ts');
+  return openImage(file);
 }
 
 /** Without limits there are no groups: they cost time, and nobody asks for them. */
