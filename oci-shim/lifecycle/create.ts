@@ -142,6 +142,7 @@ class Creation {
       ...groups,
       ...(network === 'new' && process.getuid!() !== 0 ? {} : { network }),
       terminal: newTerminal,
+      title: config.process.args,
     };
   }
 

@@ -63,7 +63,8 @@ export function execProcess(states: StateDir, state: ContainerState, o: ExecOpti
     requestExec(connection, o, [0, 1, 2]);
     if (o.pidFile !== undefined) writeAtomically(o.pidFile, String(process.pid), 0o644);
     joinGroups(state, process.pid);
-    const r = becomeLauncher({ node: process.execPath, dist: nativeDir, joinFd: connection });
+    const title = o.process.args;
+    const r = becomeLauncher({ node: process.execPath, dist: nativeDir, joinFd: connection, title });
     throw new UserError(`cannot start ${join(nativeDir, 'launcher')}: errno ${-r}`);
   }
   const slave =
@@ -71,7 +72,13 @@ export function execProcess(states: StateDir, state: ContainerState, o: ExecOpti
   const stdio: [number, number, number] = slave < 0 ? [0, 1, 2] : [slave, slave, slave];
   const inherited = new Inherited();
   const joinFd = inherited.add(connection);
-  const options = { node: process.execPath, dist: nativeDir, joinFd, terminal: slave >= 0 };
+  const options = {
+    node: process.execPath,
+    dist: nativeDir,
+    joinFd,
+    terminal: slave >= 0,
+    title: o.process.args,
+  };
   const stub = Stub.spawn(options, stdio, inherited, true);
   try {
     joinGroups(state, stub.process.pid);

@@ -24,6 +24,7 @@ test('the command line names every option', () => {
     gid: 6,
     network: 'host',
     terminal: true,
+    title: ['sh', '-c'],
     createFd: 12,
     joinFd: 13,
     goferLinkFd: 14,
@@ -44,7 +45,7 @@ test('the command line names every option', () => {
     ],
   });
   expect(argv.slice(1).join(' ')).toBe(
-    'node=/n dist=/d stub=1 uid=5 gid=6 net=host terminal=1 create=12 join=13 gofer-link=14 log=7 sentry-config=8 gofer-config=9 donate=10 donate=11 ' +
+    'node=/n dist=/d stub=1 uid=5 gid=6 net=host terminal=1 title=sh title=-c create=12 join=13 gofer-link=14 log=7 sentry-config=8 gofer-config=9 donate=10 donate=11 ' +
       'guest-procs=20 leave-procs=21 leave-procs=22 rmdir=/sys/fs/cgroup/x ' +
       'sentry-arg=a sentry-arg=b=c gofer-arg=g sentry-snapshot=s gofer-snapshot=t export=ro:/x export=rw:/y',
   );

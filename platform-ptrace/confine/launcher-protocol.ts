@@ -39,6 +39,9 @@ export const EXIT_SENTRY_BUG = 134;
 /** Exit status when the sandbox could not be started. */
 export const EXIT_CANNOT_START = 125;
 
+const TITLE_MAX = 32;
+const TITLE_ARG_MAX = 256;
+
 export interface LauncherOptions {
   /** Node's program and the directory of stub, sentry.cjs, gofer.cjs and the native parts. */
   readonly node: string;
@@ -50,6 +53,8 @@ export interface LauncherOptions {
   readonly gid?: number;
   /** host: the caller's network namespace; new: one that the launcher makes and stays in; a descriptor: that one. */
   readonly network?: 'host' | 'new' | number;
+  /** What ps(1) shows as the launcher's arguments; what is too long is cut off. */
+  readonly title?: readonly string[];
   /** Standard input becomes the controlling terminal; the launcher has to be the leader of a session. */
   readonly terminal?: boolean;
   /** Socket to the CLI: the launcher is made for an engine's `create`. */
@@ -105,6 +110,7 @@ export function launcherArgv(o: LauncherOptions): string[] {
   if (typeof o.network === 'number') add('netns', o.network);
   else add('net', o.network);
   if (o.terminal === true) add('terminal', 1);
+  for (const arg of (o.title ?? []).slice(0, TITLE_MAX)) add('title', arg.slice(0, TITLE_ARG_MAX));
   add('create', o.createFd);
   add('join', o.joinFd);
   add('gofer-link', o.goferLinkFd);

@@ -54,37 +54,45 @@ static void append_fd(int *list, int *count, int max, const char *value) {
   list[(*count)++] = number(value);
 }
 
+// argv's own place is written over: show_title().
+static char *copy_of(const char *text) {
+  char *copy = strdup(text);
+  if (copy == NULL) die("no memory");
+  return copy;
+}
+
 static void parse(int argc, char **argv) {
   for (int i = 1; i < argc; i++) {
-    const char *v;
-    if ((v = value_of(argv[i], "node"))) opt.node = v;
-    else if ((v = value_of(argv[i], "dist"))) opt.dist = v;
-    else if ((v = value_of(argv[i], "stub"))) opt.has_stub = strcmp(v, "1") == 0;
-    else if ((v = value_of(argv[i], "uid"))) opt.uid = number(v);
-    else if ((v = value_of(argv[i], "gid"))) opt.gid = number(v);
-    else if ((v = value_of(argv[i], "net"))) {
+    const char *v, *arg = copy_of(argv[i]);
+    if ((v = value_of(arg, "node"))) opt.node = v;
+    else if ((v = value_of(arg, "dist"))) opt.dist = v;
+    else if ((v = value_of(arg, "stub"))) opt.has_stub = strcmp(v, "1") == 0;
+    else if ((v = value_of(arg, "uid"))) opt.uid = number(v);
+    else if ((v = value_of(arg, "gid"))) opt.gid = number(v);
+    else if ((v = value_of(arg, "net"))) {
       opt.host_network = strcmp(v, "host") == 0;
       opt.new_network = strcmp(v, "new") == 0;
-    } else if ((v = value_of(argv[i], "netns"))) opt.network_fd = number(v);
-    else if ((v = value_of(argv[i], "terminal"))) opt.terminal = strcmp(v, "1") == 0;
-    else if ((v = value_of(argv[i], "create"))) opt.create_fd = number(v);
-    else if ((v = value_of(argv[i], "join"))) opt.join_fd = number(v);
-    else if ((v = value_of(argv[i], "gofer-link"))) opt.gofer_link_fd = number(v);
-    else if ((v = value_of(argv[i], "log"))) opt.log_fd = number(v);
-    else if ((v = value_of(argv[i], "sentry-config"))) opt.sentry_config_fd = number(v);
-    else if ((v = value_of(argv[i], "gofer-config"))) opt.gofer_config_fd = number(v);
-    else if ((v = value_of(argv[i], "sentry-arg"))) append(opt.sentry_argv, &opt.sentry_argc, MAX_ARGS, v);
-    else if ((v = value_of(argv[i], "gofer-arg"))) append(opt.gofer_argv, &opt.gofer_argc, MAX_ARGS, v);
-    else if ((v = value_of(argv[i], "sentry-snapshot"))) opt.sentry_snapshot = v;
-    else if ((v = value_of(argv[i], "gofer-snapshot"))) opt.gofer_snapshot = v;
-    else if ((v = value_of(argv[i], "export"))) {
+    } else if ((v = value_of(arg, "netns"))) opt.network_fd = number(v);
+    else if ((v = value_of(arg, "terminal"))) opt.terminal = strcmp(v, "1") == 0;
+    else if ((v = value_of(arg, "create"))) opt.create_fd = number(v);
+    else if ((v = value_of(arg, "join"))) opt.join_fd = number(v);
+    else if ((v = value_of(arg, "gofer-link"))) opt.gofer_link_fd = number(v);
+    else if ((v = value_of(arg, "log"))) opt.log_fd = number(v);
+    else if ((v = value_of(arg, "sentry-config"))) opt.sentry_config_fd = number(v);
+    else if ((v = value_of(arg, "gofer-config"))) opt.gofer_config_fd = number(v);
+    else if ((v = value_of(arg, "sentry-arg"))) append(opt.sentry_argv, &opt.sentry_argc, MAX_ARGS, v);
+    else if ((v = value_of(arg, "gofer-arg"))) append(opt.gofer_argv, &opt.gofer_argc, MAX_ARGS, v);
+    else if ((v = value_of(arg, "sentry-snapshot"))) opt.sentry_snapshot = v;
+    else if ((v = value_of(arg, "gofer-snapshot"))) opt.gofer_snapshot = v;
+    else if ((v = value_of(arg, "export"))) {
       if (strncmp(v, "ro:/", 4) != 0 && strncmp(v, "rw:/", 4) != 0) die("malformed export %s", v);
       append(opt.exports, &opt.nexports, MAX_EXPORTS, v);
-    } else if ((v = value_of(argv[i], "donate"))) append_fd(opt.donated, &opt.ndonated, MAX_DONATED, v);
-    else if ((v = value_of(argv[i], "guest-procs"))) append_fd(opt.guest_procs, &opt.nguest_procs, MAX_GROUPS, v);
-    else if ((v = value_of(argv[i], "leave-procs"))) append_fd(opt.leave_procs, &opt.nleave_procs, MAX_GROUPS, v);
-    else if ((v = value_of(argv[i], "rmdir"))) append(opt.rmdirs, &opt.nrmdirs, MAX_GROUPS, v);
-    else die("launcher: unknown argument %s", argv[i]);
+    } else if ((v = value_of(arg, "donate"))) append_fd(opt.donated, &opt.ndonated, MAX_DONATED, v);
+    else if ((v = value_of(arg, "guest-procs"))) append_fd(opt.guest_procs, &opt.nguest_procs, MAX_GROUPS, v);
+    else if ((v = value_of(arg, "leave-procs"))) append_fd(opt.leave_procs, &opt.nleave_procs, MAX_GROUPS, v);
+    else if ((v = value_of(arg, "title"))) append(opt.title, &opt.ntitle, MAX_ARGS, v);
+    else if ((v = value_of(arg, "rmdir"))) append(opt.rmdirs, &opt.nrmdirs, MAX_GROUPS, v);
+    else die("launcher: unknown argument %s", arg);
   }
   if (!opt.node || !opt.dist) die("launcher: node= and dist= are needed");
 }
@@ -336,6 +344,20 @@ static void ping(void) {
   _exit(EXIT_SENTRY_BUG);
 }
 
+// ps(1), and with it `docker top`, shows what the stub stands for.
+static void show_title(int argc, char **argv) {
+  if (opt.ntitle == 0) return;
+  char *at = argv[0], *end = argv[argc - 1] + strlen(argv[argc - 1]);
+  memset(at, 0, end - at);
+  for (int i = 0; i < opt.ntitle && at < end; i++) {
+    size_t n = strnlen(opt.title[i], end - at);
+    memcpy(at, opt.title[i], n);
+    at += n + 1;
+  }
+  const char *slash = strrchr(opt.title[0], '/');
+  prctl(PR_SET_NAME, slash ? slash + 1 : opt.title[0]);
+}
+
 static void serve(int sigfd) __attribute__((noreturn));
 static void serve(int sigfd) {
   for (;;) {
@@ -443,6 +465,7 @@ int main(int argc, char **argv) {
   place_fds(places, n);
   for (int i = 0, at = 4; i < 6; i++)
     if (*kept[i] >= 0) *kept[i] = at++;
+  show_title(argc, argv);
   start_when_ready(); // a stub without a gofer waits for nobody
   serve(3);
 }

@@ -109,6 +109,8 @@ struct options {
   const char *gofer_snapshot;        // it was made by this Node on such a CPU
   const char *exports[MAX_EXPORTS];  // export=ro:PATH or export=rw:PATH, repeated: /0, /1, … in the gofer's root
   int nexports;
+  const char *title[MAX_ARGS];       // title=ARG, repeated: what ps(1) shows as L's arguments; none: its own
+  int ntitle;
   int donated[MAX_DONATED];          // donate=FD, repeated
   int ndonated;
   int guest_procs[MAX_GROUPS];       // guest-procs=FD, repeated: cgroup.procs files of the groups of L and the guests
