@@ -1,12 +1,12 @@
 /** Directories of goferfs: look-ups, changes, and listings kept in exclusive caching. */
-import { EEXIST, EINVAL, EISDIR, ENOENT, EOVERFLOW, EXDEV } from '../../abi/errno.ts';
-import { SEEK_CUR, SEEK_SET } from '../../abi/fcntl.ts';
-import { DT_DIR, modeToDt } from '../../abi/stat.ts';
+import { EEXIST, EINVAL, ENOENT, EOVERFLOW, EXDEV } from '../../abi/errno.ts';
+import { modeToDt } from '../../abi/stat.ts';
 import { GOFER_RDWR } from '../../gofer-api/gofer-api.ts';
 import type { GoferAttr, GoferDirent, GoferNewInode, GoferOpened } from '../../gofer-api/gofer-api.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
-import { FileDescription, type DirEmit } from '../../vfs/file-description.ts';
+import { DirFile, FIRST_ENTRY } from '../../vfs/dir-file.ts';
+import type { DirEmit, FileDescription } from '../../vfs/file-description.ts';
 import type { Inode } from '../../vfs/inode.ts';
 import { currentTime } from '../../vfs/times.ts';
 import { IN_ATTRIB, IN_NAMES, type WatchedDir } from './host-watcher.ts';
@@ -360,8 +360,8 @@ export class GoferDir extends GoferInode implements WatchedDir {
   }
 }
 
-/** An open directory. Its position is 0 for ".", 1 for "..", then the index of the entry plus 2. */
-class GoferDirFile extends FileDescription {
+/** An open directory. Its position is the index of the entry plus FIRST_ENTRY. */
+class GoferDirFile extends DirFile {
   private readonly dir: GoferDir;
   private list: GoferDirent[] | null = null;
 
@@ -370,42 +370,22 @@ class GoferDirFile extends FileDescription {
     this.dir = dir;
   }
 
-  override get pollable(): boolean {
-    return false;
-  }
-
-  override read(): number {
-    return -EISDIR;
-  }
-
-  override getdents(_t: CallContext, emit: DirEmit): number {
+  protected override prepare(): number {
     if (this.dir.dead) return -ENOENT;
-    if (this.list === null || this.pos === 0) {
-      const list = this.dir.entries();
-      if (typeof list === 'number') return list;
-      this.list = list;
-    }
-    if (this.pos === 0) {
-      if (!emit('.', this.dir.ino, DT_DIR, 1)) return 0;
-      this.pos = 1;
-    }
-    if (this.pos === 1) {
-      if (!emit('..', this.path?.dentry.parent?.inode?.ino ?? this.dir.ino, DT_DIR, 2)) return 0;
-      this.pos = 2;
-    }
-    while (this.pos - 2 < this.list.length) {
-      const e = this.list[this.pos - 2];
-      if (!emit(e.name, e.ino, e.type, this.pos + 1)) return 0;
-      this.pos++;
-    }
+    if (this.list !== null && this.pos !== 0) return 0;
+    const list = this.dir.entries();
+    if (typeof list === 'number') return list;
+    this.list = list;
     return 0;
   }
 
-  override seek(_t: CallContext, offset: number, whence: number): number {
-    const pos = whence === SEEK_SET ? offset : whence === SEEK_CUR ? this.pos + offset : -1;
-    if (pos < 0) return -EINVAL;
-    this.pos = pos;
-    return pos;
+  protected override emitEntries(_t: CallContext, emit: DirEmit): void {
+    const list = this.list!;
+    while (this.pos - FIRST_ENTRY < list.length) {
+      const e = list[this.pos - FIRST_ENTRY]!;
+      if (!emit(e.name, e.ino, e.type, this.pos + 1)) return;
+      this.pos++;
+    }
   }
 
   override fsync(dataOnly: boolean): number {

@@ -2,12 +2,12 @@
  * Generated directories: StaticDir with a fixed set of children, KernfsDir for names that come and go. Entry positions are
  * chosen by the directory, so that a reader who goes on after a change neither skips nor repeats what stayed.
  */
-import { EACCES, EINVAL, EISDIR, ENOENT, EPERM } from '../../abi/errno.ts';
-import { SEEK_CUR, SEEK_SET } from '../../abi/fcntl.ts';
-import { DT_DIR, S_IFDIR, modeToDt } from '../../abi/stat.ts';
+import { EACCES, ENOENT, EPERM } from '../../abi/errno.ts';
+import { S_IFDIR, modeToDt } from '../../abi/stat.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
-import { FileDescription, type DirEmit } from '../../vfs/file-description.ts';
+import { DirFile, FIRST_ENTRY } from '../../vfs/dir-file.ts';
+import type { DirEmit, FileDescription } from '../../vfs/file-description.ts';
 import { Inode, type AttrChange } from '../../vfs/inode.ts';
 import type { KernfsSuperBlock } from './super-block.ts';
 import { applyAttr, now } from './attr.ts';
@@ -20,8 +20,7 @@ export interface KernfsEntry {
   readonly off: number;
 }
 
-/** Positions 0 and 1 are "." and "..". */
-export const FIRST_ENTRY = 2;
+export { FIRST_ENTRY };
 
 export abstract class KernfsDir extends Inode {
   constructor(sb: KernfsSuperBlock, perm: number, uid = 0, gid = 0) {
@@ -69,7 +68,7 @@ export abstract class KernfsDir extends Inode {
   }
 }
 
-class KernfsDirDescription extends FileDescription {
+class KernfsDirDescription extends DirFile {
   private readonly dir: KernfsDir;
 
   constructor(path: Path, dir: KernfsDir, flags: number) {
@@ -77,41 +76,11 @@ class KernfsDirDescription extends FileDescription {
     this.dir = dir;
   }
 
-  override get pollable(): boolean {
-    return false;
-  }
-
-  override get seekable(): boolean {
-    return true;
-  }
-
-  override read(): number {
-    return -EISDIR;
-  }
-
-  override seek(_t: CallContext, offset: number, whence: number): number {
-    if (whence !== SEEK_SET && whence !== SEEK_CUR) return -EINVAL;
-    const pos = whence === SEEK_CUR ? this.pos + offset : offset;
-    if (pos < 0) return -EINVAL;
-    this.pos = pos;
-    return pos;
-  }
-
-  override getdents(t: CallContext, emit: DirEmit): number {
-    if (this.pos === 0) {
-      if (!emit('.', this.dir.ino, DT_DIR, 1)) return 0;
-      this.pos = 1;
-    }
-    if (this.pos === 1) {
-      const parent = this.path!.dentry.parent?.inode ?? this.dir;
-      if (!emit('..', parent.ino, DT_DIR, FIRST_ENTRY)) return 0;
-      this.pos = FIRST_ENTRY;
-    }
+  protected override emitEntries(t: CallContext, emit: DirEmit): void {
     for (const e of this.dir.entries(t, this.pos)) {
-      if (!emit(e.name, e.ino, e.type, e.off + 1)) return 0;
+      if (!emit(e.name, e.ino, e.type, e.off + 1)) return;
       this.pos = e.off + 1;
     }
-    return 0;
   }
 }
 

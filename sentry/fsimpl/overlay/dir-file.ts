@@ -1,10 +1,10 @@
 /** Listing of overlay directories: the layers' entries merged, whiteouts and what they hide left out. */
-import { EINVAL, EISDIR } from '../../abi/errno.ts';
-import { O_RDONLY, SEEK_CUR, SEEK_SET } from '../../abi/fcntl.ts';
-import { DT_CHR, DT_DIR, modeToDt } from '../../abi/stat.ts';
+import { O_RDONLY } from '../../abi/fcntl.ts';
+import { DT_CHR, modeToDt } from '../../abi/stat.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
-import { FileDescription, type DirEmit } from '../../vfs/file-description.ts';
+import { DirFile, FIRST_ENTRY } from '../../vfs/dir-file.ts';
+import type { DirEmit } from '../../vfs/file-description.ts';
 import type { Inode } from '../../vfs/inode.ts';
 import type { TmpfsDir } from '../tmpfs/directory.ts';
 import type { OverlayDir } from './directory.ts';
@@ -83,7 +83,7 @@ function isLowerWhiteout(dir: Inode, name: string): boolean {
   return whiteout;
 }
 
-export class OverlayDirFile extends FileDescription {
+export class OverlayDirFile extends DirFile {
   private readonly dir: OverlayDir;
   /** As of the last rewind: stable positions while names come and go. */
   private list: MergedEntry[] | null = null;
@@ -93,51 +93,31 @@ export class OverlayDirFile extends FileDescription {
     this.dir = dir;
   }
 
-  override get seekable(): boolean {
-    return true;
-  }
-
-  override get pollable(): boolean {
-    return false;
-  }
-
-  override read(): number {
-    return -EISDIR;
-  }
-
-  override fsync(): number {
-    return 0;
-  }
-
-  override seek(_t: CallContext, offset: number, whence: number): number {
-    if (whence !== SEEK_SET && whence !== SEEK_CUR) return -EINVAL;
-    const pos = whence === SEEK_CUR ? this.pos + offset : offset;
-    if (pos < 0) return -EINVAL;
+  override seek(t: CallContext, offset: number, whence: number): number {
+    const pos = super.seek(t, offset, whence);
     if (pos === 0) this.list = null;
-    this.pos = pos;
     return pos;
   }
 
-  override getdents(t: CallContext, emit: DirEmit): number {
-    if (this.list === null) {
-      const list = mergedEntries(t, this.dir);
-      if (typeof list === 'number') return list;
-      this.list = list;
-    }
-    if (this.pos === 0) {
-      if (!emit('.', this.dir.ino, DT_DIR, 1)) return 0;
-      this.pos = 1;
-    }
-    if (this.pos === 1) {
-      const parent = this.dir.parent ?? this.dir;
-      if (!emit('..', parent.ino, DT_DIR, 2)) return 0;
-      this.pos = 2;
-    }
-    for (let i = this.pos - 2; i < this.list.length; i++) {
-      const e = this.list[i]!;
-      if (!emit(e.name, e.ino, e.type, i + 3)) break;
-      this.pos = i + 3;
-    }
+  protected override prepare(t: CallContext): number {
+    if (this.list !== null) return 0;
+    const list = mergedEntries(t, this.dir);
+    if (typeof list === 'number') return list;
+    this.list = list;
     return 0;
+  }
+
+  protected override get parentIno(): number {
+    return (this.dir.parent ?? this.dir).ino;
+  }
+
+  protected override emitEntries(_t: CallContext, emit: DirEmit): void {
+    const list = this.list!;
+    for (let i = this.pos - FIRST_ENTRY; i < list.length; i++) {
+      const e = list[i]!;
+      const next = i + FIRST_ENTRY + 1;
+      if (!emit(e.name, e.ino, e.type, next)) break;
+      this.pos = next;
+    }
   }
 }

@@ -209,7 +209,7 @@ test('comm and oom_score_adj can be written; limits of oom_score_adj hold', () =
   expect(cat('1/oom_score_adj')).toBe('500\n');
   expect(write('1/oom_score_adj', '1001')).toBe(-EINVAL);
   const full = t.creds;
-  t.creds = Object.assign(full.clone(), { effective: CapSet.EMPTY });
+  t.creds = Object.assign(full.clone(), { effective: CapSet.EMPTY, euid: 1000, fsuid: 1000 });
   expect(write('1/oom_score_adj', '0')).toBe(-EACCES);
   expect(write('sys/kernel/hostname', 'x')).toBe(-EPERM);
   t.creds = full;

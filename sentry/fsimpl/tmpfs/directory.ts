@@ -1,10 +1,10 @@
 /** Directories of tmpfs (mm/shmem.c, fs/libfs.c). */
-import { EEXIST, EINVAL, EISDIR, ENOENT, ENOSPC, ENOTEMPTY } from '../../abi/errno.ts';
-import { SEEK_CUR, SEEK_SET } from '../../abi/fcntl.ts';
-import { DT_DIR, S_IFCHR, S_IFDIR, S_IFMT, S_IFREG, modeToDt } from '../../abi/stat.ts';
+import { EEXIST, ENOENT, ENOSPC, ENOTEMPTY } from '../../abi/errno.ts';
+import { S_IFCHR, S_IFDIR, S_IFMT, S_IFREG, modeToDt } from '../../abi/stat.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
-import { FileDescription, type DirEmit } from '../../vfs/file-description.ts';
+import { DirFile, FIRST_ENTRY } from '../../vfs/dir-file.ts';
+import type { DirEmit, FileDescription } from '../../vfs/file-description.ts';
 import type { Inode } from '../../vfs/inode.ts';
 import { touchAtime } from '../../vfs/atime.ts';
 import { currentTime } from '../../vfs/times.ts';
@@ -18,8 +18,6 @@ export const RENAME_WHITEOUT = 4;
 
 /** BOGO_DIRENT_SIZE: what an entry adds to a directory's size. */
 const DIRENT_SIZE = 20;
-/** Positions 0 and 1 are "." and "..". */
-const FIRST_ENTRY = 2;
 
 interface Entry {
   readonly node: TmpfsInode;
@@ -180,7 +178,7 @@ export class TmpfsDir extends TmpfsInode {
   }
 }
 
-class TmpfsDirDescription extends FileDescription {
+class TmpfsDirDescription extends DirFile {
   private readonly dir: TmpfsDir;
   /** Live iterator over the map, valid while nobody seeks: entries made or removed meanwhile are seen or not, as POSIX allows. */
   private iterator: Iterator<[string, Entry]> | null = null;
@@ -192,41 +190,17 @@ class TmpfsDirDescription extends FileDescription {
     this.dir = dir;
   }
 
-  override get seekable(): boolean {
-    return true;
-  }
-
-  override get pollable(): boolean {
-    return false;
-  }
-
-  override read(): number {
-    return -EISDIR;
-  }
-
-  override fsync(): number {
+  protected override prepare(): number {
+    touchAtime(this);
+    if (this.pos < FIRST_ENTRY) this.iterator = null;
     return 0;
   }
 
-  override seek(_t: CallContext, offset: number, whence: number): number {
-    if (whence !== SEEK_SET && whence !== SEEK_CUR) return -EINVAL;
-    const pos = whence === SEEK_CUR ? this.pos + offset : offset;
-    if (pos < 0) return -EINVAL;
-    this.pos = pos;
-    return pos;
+  protected override get parentIno(): number {
+    return this.dir.parent.ino;
   }
 
-  override getdents(_t: CallContext, emit: DirEmit): number {
-    touchAtime(this);
-    if (this.pos === 0) {
-      if (!emit('.', this.dir.ino, DT_DIR, 1)) return 0;
-      this.pos = 1;
-    }
-    if (this.pos === 1) {
-      if (!emit('..', this.dir.parent.ino, DT_DIR, FIRST_ENTRY)) return 0;
-      this.pos = FIRST_ENTRY;
-      this.iterator = null;
-    }
+  protected override emitEntries(_t: CallContext, emit: DirEmit): void {
     if (this.iterator === null || this.iteratorPos !== this.pos) {
       this.iterator = this.dir.entryIterator();
       this.pending = null;
@@ -243,6 +217,5 @@ class TmpfsDirDescription extends FileDescription {
       this.pending = null;
     }
     this.iteratorPos = this.pos;
-    return 0;
   }
 }
