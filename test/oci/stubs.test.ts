@@ -1,0 +1,150 @@
+// What the host sees of stubs, and how hooks and descriptors of the caller meet them. SECURITY.md says the same in words.
+import { spawnSync } from 'node:child_process';
+import { existsSync, openSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Engine, spec, until } from '../lib/oci.ts';
+import { childrenOf, processesOf } from '../lib/processes.ts';
+import { platforms, runscTs } from '../lib/sandbox.ts';
+
+const isRoot = process.getuid?.() === 0;
+
+function status(pid: number): Record<string, string> {
+  const lines = readFileSync(`/proc/${pid}/status`, 'latin1').split('\n');
+  return Object.fromEntries(lines.map((l) => [l.split(':')[0]!, l.slice(l.indexOf(':') + 1).trim()]));
+}
+
+/** What descriptors point to, without numbers. */
+function descriptors(pid: number): string[] {
+  return readdirSync(`/proc/${pid}/fd`).map((fd) =>
+    readlinkSync(`/proc/${pid}/fd/${fd}`).replace(/^(socket|pipe):\[\d+\]$/, '$1'),
+  );
+}
+
+describe.each(platforms)('on %s', (platform) => {
+  let engine: Engine;
+  beforeEach(() => {
+    engine = new Engine(platform);
+  });
+  afterEach(() => engine.close());
+
+  test('stubs have no rights but to kill, and no descriptors but their own', () => {
+    engine.detached('run', '--detach', '--bundle', engine.bundle('b', spec(['sleep', '1000'])), 'c1');
+    const pidFile = join(engine.dir, 'exec');
+    engine.detached('exec', '--detach', '--pid-file', pidFile, 'c1', 'sleep', '1000');
+    const stub = engine.state('c1').pid;
+    const exec = Number(readFileSync(pidFile, 'utf8'));
+    for (const pid of [stub, exec]) {
+      expect(status(pid)).toMatchObject({
+        NoNewPrivs: '1',
+        Seccomp: '2',
+        PPid: expect.not.stringMatching('^0$') as string,
+      });
+      if (isRoot)
+        for (const set of ['CapPrm', 'CapEff', 'CapBnd']) expect(status(pid)[set]).toBe('0000000000000020');
+      expect(readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]!.split(' ')[3], 'session').toBe(
+        String(pid),
+      );
+      expect(readlinkSync(`/proc/${pid}/cwd`)).toBe('/');
+    }
+    const null3 = ['/dev/null', '/dev/null', '/dev/null'];
+    expect(descriptors(stub)).toEqual([...null3, 'anon_inode:[signalfd]', 'socket', 'socket', 'socket']);
+    expect(descriptors(exec)).toEqual([...null3, 'anon_inode:[signalfd]', 'socket']);
+    expect(childrenOf(exec)).toEqual([]);
+  });
+
+  test('what the caller happens to have open reaches nobody', async () => {
+    const bundle = engine.bundle('b', spec(['sleep', '1000']));
+    const leaked = openSync(bundle, 'r');
+    const root = join(engine.dir, 'state');
+    const stdio = ['ignore', 'ignore', 'ignore', leaked, leaked, leaked] as const;
+    for (const args of [
+      ['run', '--detach', '--bundle', bundle],
+      ['exec', '--detach'],
+    ]) {
+      const tail = args[0] === 'exec' ? ['c1', 'sleep', '1000'] : ['c1'];
+      const r = spawnSync(runscTs, ['--platform', platform, '--root', root, ...args, ...tail], {
+        stdio: [...stdio],
+      });
+      expect(r.status).toBe(0);
+    }
+    const pids = JSON.parse(engine.ok('ps', '--format', 'json', 'c1')) as number[];
+    expect(pids).toHaveLength(2);
+    const all = await until(() => {
+      const found = pids.flatMap((pid) => processesOf(pid));
+      return found.length >= 6 ? found : null;
+    });
+    for (const p of all) expect(descriptors(p.pid), p.role).not.toContain(bundle);
+  });
+
+  test('--preserve-fds hands descriptors to the container', () => {
+    const config = spec(['sh', '-c', 'cat <&3; cat <&4']);
+    const bundle = engine.bundle('b', config);
+    const file = (name: string) => {
+      writeFileSync(join(engine.dir, name), `${name}\n`);
+      return openSync(join(engine.dir, name), 'r');
+    };
+    const r = spawnSync(
+      runscTs,
+      [
+        '--platform',
+        platform,
+        '--root',
+        join(engine.dir, 'state'),
+        'run',
+        '--preserve-fds',
+        '2',
+        '--bundle',
+        bundle,
+        'c1',
+      ],
+      { stdio: ['ignore', 'pipe', 'pipe', file('three'), file('four')] },
+    );
+    expect(r.stdout.toString()).toBe('three\nfour\n');
+    expect(r.status).toBe(0);
+  });
+
+  test('hooks get the stub in its network namespace, before and after', async () => {
+    const log = join(engine.dir, 'hooks');
+    const hook = (kind: string, script: string) => ({
+      path: '/bin/sh',
+      args: ['sh', '-c', `exec >> ${log}; ${script}; echo ${kind}`],
+      env: ['PATH=/usr/bin:/bin'],
+    });
+    const pid = `pid=$(sed 's/.*"pid":\\([0-9]*\\).*/\\1/')`;
+    const config = spec(['sh', '-c', 'exit 0']);
+    config['hooks'] = {
+      prestart: [hook('prestart', `${pid}; readlink /proc/$pid/ns/net`)],
+      createRuntime: [hook('createRuntime', 'grep -o creating')],
+      poststart: [hook('poststart', 'grep -o running || true')],
+      poststop: [hook('poststop', 'grep -o stopped')],
+    };
+    const r = engine.call('run', '--bundle', engine.bundle('b', config), 'c1');
+    expect(r).toMatchObject({ status: 0, stderr: '' });
+    const lines = (await until(() => existsSync(log) && readFileSync(log, 'utf8'))).split('\n');
+    const net = lines.shift()!;
+    expect(net).toMatch(/^net:/);
+    expect(net).not.toBe(readlinkSync('/proc/self/ns/net'));
+    expect(lines.filter((l) => l !== 'running')).toEqual([
+      'prestart',
+      'creating',
+      'createRuntime',
+      'poststart',
+      'stopped',
+      'poststop',
+      '',
+    ]);
+  });
+
+  test('a hook that fails fails the create, and leaves nothing', () => {
+    const config = spec(['true']);
+    config['hooks'] = {
+      prestart: [{ path: '/bin/sh', args: ['sh', '-c', 'echo no such network >&2; exit 3'] }],
+    };
+    const r = engine.call('create', '--bundle', engine.bundle('b', config), 'c1');
+    expect(r.status).toBe(1);
+    expect(engine.lastError()).toContain('error running prestart hook #0: error running hook: exit status 3');
+    expect(engine.lastError()).toContain('no such network');
+    expect(engine.ok('list', '-q')).toBe('');
+  });
+});
