@@ -428,6 +428,13 @@ export class SystrapContext implements Context {
     }
   }
 
+  /** The same after orders: what the thread trapped with is still there. */
+  stopAfterOrders(): void {
+    const { partial } = this;
+    this.stop();
+    this.partial = partial;
+  }
+
   /**
    * A batch of orders has been executed. True if more follow, or the guest has been resumed; false if the outcome is
    * to be reported.

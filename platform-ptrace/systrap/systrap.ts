@@ -417,7 +417,7 @@ export class SystrapPlatform implements Platform {
       if (ctx.batchDone()) return;
       const { reported } = ctx;
       ctx.reported = null;
-      ctx.stop();
+      ctx.stopAfterOrders();
       this.deadlines.clear(ctx);
       reported!(0);
       return;
@@ -431,7 +431,7 @@ export class SystrapPlatform implements Platform {
     }
     const { reported } = ctx;
     ctx.reported = null;
-    ctx.stop();
+    ctx.stopAfterOrders();
     this.deadlines.clear(ctx);
     if (reported !== null) reported(-errno);
     else this.events.onOrderFailed(ctx, index, errno);

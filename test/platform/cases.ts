@@ -124,6 +124,55 @@ export const cases: Record<string, (h: Harness) => void> = {
     t.reports.forEach((v, i) => expectEqual(v, 101 + i, 'value in child'));
   },
 
+  'calls without a trap': (h) => {
+    if (h.platform.callEntry === 0) return;
+    const t = h.load('patched');
+    const seen: string[] = [];
+    const buf = new Uint8Array(16);
+    const note = (ctx: Context): void => {
+      const regs = ctx.regs();
+      seen.push(`${ctx.sysno} ${ctx.partial} ${regs.get(RDI) < 16 ? regs.get(RDI) : 0} ${regs.get(RIP) > 0x400000} ${regs.get(RSP) > 0x1000000}`);
+    };
+    t.onOrderFailed = (ctx, index, errno) => {
+      note(ctx);
+      seen.push(`order ${index} ${errno}`);
+      ctx.resumeSyscall(-errno);
+    };
+    h.extra = (ctx) => {
+      note(ctx);
+      if (ctx.sysno === 481) {
+        ctx.munmap(0x600000, 1); // fine
+        ctx.mprotect(1, 4096, 1); // not aligned: EINVAL
+        ctx.resumeSyscall(0);
+      } else if (ctx.sysno === 491) {
+        ctx.complete((r) => {
+          note(ctx);
+          seen.push(`completed ${r} ${ctx.getFpState(new Uint8Array(8192)) > 512}`);
+          ctx.regs().set(RAX, 77);
+          ctx.regsChanged();
+          ctx.resume();
+        });
+      } else {
+        ctx.resumeSyscall(ctx.prefetched(arg(ctx, 1), buf, 0, 16));
+      }
+    };
+    const usual = t.onSyscall;
+    t.onSyscall = (ctx) => (ctx.sysno === 110 ? (note(ctx), ctx.resumeSyscall(5)) : usual(ctx));
+    t.ctx.resume();
+    expectEqual(h.finish(t, 10_000), 5, 'exit status');
+    expectEqual(
+      seen,
+      [
+        ...['110 false 0 true true', '110 true 0 true true'],
+        ...['481 true 1 true true', '481 true 1 true true', 'order 1 22'],
+        ...['491 true 0 true true', '491 false 0 true true', 'completed 0 true'],
+        ...['487 true 0 true true', '110 true 0 true true'],
+      ],
+      'what was seen',
+    );
+    expectEqual(t.reports, [5, 2 ** 64 - 22, 77, 4], 'reports');
+  },
+
   'threads share memory and their slots are reused': (h) => {
     serveProcesses(h);
     const t = h.start('threads');
