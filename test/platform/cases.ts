@@ -131,7 +131,9 @@ export const cases: Record<string, (h: Harness) => void> = {
     const buf = new Uint8Array(16);
     const note = (ctx: Context): void => {
       const regs = ctx.regs();
-      seen.push(`${ctx.sysno} ${ctx.partial} ${regs.get(RDI) < 16 ? regs.get(RDI) : 0} ${regs.get(RIP) > 0x400000} ${regs.get(RSP) > 0x1000000}`);
+      seen.push(
+        `${ctx.sysno} ${ctx.partial} ${regs.get(RDI) < 16 ? regs.get(RDI) : 0} ${regs.get(RIP) > 0x400000} ${regs.get(RSP) > 0x1000000}`,
+      );
     };
     t.onOrderFailed = (ctx, index, errno) => {
       note(ctx);
