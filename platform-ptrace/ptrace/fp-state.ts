@@ -18,15 +18,20 @@ const MAX_SIZE = 16384;
 
 const area = new HostBuffer(MAX_SIZE);
 const iovec = new HostBuffer(16);
-iovec.u32[0] = area.addr >>> 0;
-iovec.u32[1] = Math.floor(area.addr / 0x100000000);
 
 /** Size of the XSAVE area on this machine; known after the first `read`. */
 let xsaveSize = 0;
 
-function read(tid: number): number {
-  iovec.u32[2] = MAX_SIZE;
+/** Host addresses are not known before the process runs: this module may come from a snapshot. */
+function describe(size: number): void {
+  iovec.u32[0] = area.addr >>> 0;
+  iovec.u32[1] = Math.floor(area.addr / 0x100000000);
+  iovec.u32[2] = size;
   iovec.u32[3] = 0;
+}
+
+function read(tid: number): number {
+  describe(MAX_SIZE);
   const r = ptrace(PTRACE_GETREGSET, tid, NT_X86_XSTATE, iovec.addr);
   if (r < 0) return r;
   xsaveSize = iovec.u32[2]!;
@@ -34,8 +39,7 @@ function read(tid: number): number {
 }
 
 function write(tid: number): boolean {
-  iovec.u32[2] = xsaveSize;
-  iovec.u32[3] = 0;
+  describe(xsaveSize);
   return ptrace(PTRACE_SETREGSET, tid, NT_X86_XSTATE, iovec.addr) >= 0;
 }
 
