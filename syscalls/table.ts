@@ -1,5 +1,6 @@
 /** The syscall table: every topic file contributes its rows. Numbers without a row answer ENOSYS and are counted. */
 import type { SyscallRow } from '../sentry/kernel/syscall-table.ts';
+import { aioRows } from './aio.ts';
 import { archRows } from './arch-prctl.ts';
 import { capabilityRows } from './capabilities.ts';
 import { cloneRows } from './clone.ts';
@@ -43,6 +44,7 @@ import { semRows } from './sem.ts';
 import { msgRows } from './msg.ts';
 
 const rows: readonly SyscallRow[] = [
+  ...aioRows,
   ...archRows,
   ...capabilityRows,
   ...cloneRows,

@@ -77,6 +77,8 @@ export class Kernel implements PlatformEvents {
   /** Of the sandbox's first container. */
   figures: GroupFigures | null = null;
   private oomKills = 0;
+  /** fs.aio-max-nr and fs.aio-nr: requests that contexts of asynchronous I/O are made for. */
+  readonly aio = { max: 65536, used: 0 };
   /** Queued signals per real user (RLIMIT_SIGPENDING). */
   readonly pendingByUid = new Map<number, number>();
   /** Most tasks at a time in the whole sandbox (pids cgroup's pids.max). */

@@ -154,6 +154,9 @@ export class MemoryManager implements AccessMap {
     return this;
   }
 
+  /** Called when the last task has left. */
+  readonly releaseHooks: (() => void)[] = [];
+
   get userCount(): number {
     return this.users;
   }
@@ -161,6 +164,7 @@ export class MemoryManager implements AccessMap {
   /** A task leaves; the last one releases files and shared memory. The host side is the platform's. */
   unref(): void {
     if (--this.users > 0) return;
+    for (const hook of this.releaseHooks) hook();
     for (const v of this.table.clear()) v.backing?.unref();
     this.setExeFile(null);
   }

@@ -62,6 +62,14 @@ export class EventFile extends FileDescription {
     return true;
   }
 
+  /** eventfd_signal(): a kernel's own event; the counter stops at its end. */
+  add(n: number): void {
+    if (this.signal(n, 0)) return;
+    this.lo = U32 - 1;
+    this.hi = U32 - 1;
+    this.waiters.wake(EPOLLIN | EPOLLERR);
+  }
+
   /** noop_llseek() */
   override seek(): number {
     return this.pos;

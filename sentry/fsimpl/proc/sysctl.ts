@@ -32,6 +32,8 @@ class Variable {
   }
 }
 
+/** Events of asynchronous I/O cost the kernel's heap. */
+const AIO_MAX = 1_000_000;
 /** __NEW_UTS_LEN */
 const UTS_LEN = 64;
 
@@ -109,8 +111,15 @@ function tree(env: ProcEnv): { readonly [name: string]: Node } {
   return {
     abi: { vsyscall32: 1 },
     fs: {
-      'aio-max-nr': 65536,
-      'aio-nr': 0,
+      'aio-max-nr': integer(
+        () => kernel.aio.max,
+        (_t, v) => {
+          kernel.aio.max = v;
+        },
+        0,
+        AIO_MAX,
+      ),
+      'aio-nr': () => kernel.aio.used,
       'dentry-state': '0\t0\t45\t0\t0\t0',
       'dir-notify-enable': 0,
       epoll: { max_user_watches: Math.floor(env.host.memTotal / 25 / 160) },

@@ -1,0 +1,163 @@
+// Asynchronous I/O by system call: contexts, transfers, polls, cancelling, waiting.
+#pragma GCC diagnostic ignored "-Wunused-result"
+#include "guest.h"
+#include <linux/aio_abi.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/uio.h>
+
+static aio_context_t ctx;
+static struct io_event ev[16];
+
+static long setup(unsigned n, aio_context_t *c) { return syscall(SYS_io_setup, n, c); }
+static long destroy(aio_context_t c) { return syscall(SYS_io_destroy, c); }
+static long submit(aio_context_t c, long n, struct iocb **p) { return syscall(SYS_io_submit, c, n, p); }
+static long get(aio_context_t c, long min, long nr, struct timespec *ts) {
+  return syscall(SYS_io_getevents, c, min, nr, ev, ts);
+}
+
+static struct iocb req(int op, int fd, void *buf, size_t n, long off, long data) {
+  return (struct iocb){.aio_lio_opcode = op, .aio_fildes = fd, .aio_buf = (uint64_t)buf, .aio_nbytes = n,
+                       .aio_offset = off, .aio_data = data};
+}
+
+// Submits one and says what comes of it.
+static void one(const char *what, struct iocb r) {
+  struct iocb *p = &r;
+  struct timespec some = {5, 0};
+  if (ret(what, submit(ctx, 1, &p)) != 1) return;
+  long n = get(ctx, 1, 16, &some);
+  say("  %ld event, data %ld, result %ld, iocb %s", n, n > 0 ? (long)ev[0].data : 0, n > 0 ? (long)ev[0].res : 0,
+      n > 0 && ev[0].obj == (uint64_t)&r ? "its own" : "-");
+}
+
+static void contexts(void) {
+  aio_context_t c = 1, d = 0;
+  ret("context not zero", setup(1, &c));
+  c = 0;
+  ret("no events", setup(0, &c));
+  ret("bad pointer", setup(1, BAD_PTR));
+  ret("far too many", setup(0x7fffffff, &c));
+  ret("setup", setup(8, &c));
+  is("id is an address", c != 0 && c % 4096 == 0);
+  ret("destroy", destroy(c));
+  ret("destroy again", destroy(c));
+  ret("destroy nothing", destroy(d));
+  ret("submit to nothing", submit(d, 0, NULL));
+  ret("events of nothing", get(d, 0, 1, NULL));
+}
+
+static void transfers(void) {
+  char buf[64] = "", text[] = "hello, world";
+  int f = open("aio", O_RDWR | O_CREAT | O_TRUNC, 0644), ro = open("aio", O_RDONLY), p[2], e = eventfd(0, EFD_NONBLOCK);
+  struct iovec v[2] = {{buf, 5}, {buf + 10, 5}};
+  setup(8, &ctx);
+  one("pwrite", req(IOCB_CMD_PWRITE, f, text, 12, 0, 1));
+  one("pread", req(IOCB_CMD_PREAD, f, buf, 20, 7, 2));
+  say("  %s", buf);
+  one("preadv", req(IOCB_CMD_PREADV, f, v, 2, 0, 3));
+  say("  %.5s %.5s", buf, buf + 10);
+  one("pwritev", req(IOCB_CMD_PWRITEV, f, v, 2, 20, 4));
+  one("past the end", req(IOCB_CMD_PREAD, f, buf, 20, 1000, 5));
+  one("fsync", req(IOCB_CMD_FSYNC, f, NULL, 0, 0, 6));
+  one("fdsync", req(IOCB_CMD_FDSYNC, f, NULL, 0, 0, 7));
+  one("fsync with a buffer", req(IOCB_CMD_FSYNC, f, buf, 1, 0, 8));
+  one("not writable", req(IOCB_CMD_PWRITE, ro, text, 1, 0, 9));
+  one("no such file", req(IOCB_CMD_PREAD, 999, buf, 1, 0, 10));
+  one("no such command", req(42, f, buf, 1, 0, 11));
+  one("bad buffer", req(IOCB_CMD_PREAD, f, BAD_PTR, 10, 0, 12));
+  one("bad vector", req(IOCB_CMD_PREADV, f, BAD_PTR, 1, 0, 13));
+  one("negative offset", req(IOCB_CMD_PREAD, f, buf, 1, -5, 14));
+  struct iocb r = req(IOCB_CMD_PREAD, f, buf, 4, 0, 15), *list[3] = {&r, &r, BAD_PTR};
+  r.aio_flags = IOCB_FLAG_RESFD;
+  r.aio_resfd = e;
+  one("with eventfd", r);
+  uint64_t count = 0;
+  read(e, &count, 8);
+  say("  eventfd %ld", (long)count);
+  r.aio_resfd = f;
+  one("with no eventfd", r);
+  r.aio_flags = 0;
+  r.aio_reserved2 = 1;
+  one("reserved field", r);
+  r.aio_reserved2 = 0;
+  ret("two and a bad one", submit(ctx, 3, list));
+  ret("bad one first", submit(ctx, 1, list + 2));
+  ret("bad array", submit(ctx, 1, BAD_PTR));
+  ret("none", submit(ctx, 0, list));
+  ret("negative", submit(ctx, -1, list));
+  struct timespec now = {0, 0}, bad = {0, 2000000000}, soon = {0, 20000000};
+  ret("min above nr", get(ctx, 3, 2, &now));
+  ret("timeout of many nanoseconds", get(ctx, 0, 0, &bad));
+  ret("timeout nowhere", get(ctx, 1, 2, BAD_PTR));
+  ret("one of two", get(ctx, 1, 1, &now));
+  ret("the other, wanted both", get(ctx, 2, 2, &soon));
+  ret("nothing left", get(ctx, 1, 2, &soon));
+  pipe(p);
+  write(p[1], "pipe", 4);
+  one("read of a pipe", req(IOCB_CMD_PREAD, p[0], buf, 20, 0, 16));
+  one("write of a pipe", req(IOCB_CMD_PWRITE, p[1], buf, 4, 0, 17));
+}
+
+static void polls(void) {
+  int p[2];
+  struct timespec now = {0, 0}, soon = {5, 0};
+  pipe(p);
+  one("poll ready", req(IOCB_CMD_POLL, p[1], (void *)POLLOUT, 0, 0, 20));
+  struct iocb r = req(IOCB_CMD_POLL, p[0], (void *)POLLIN, 0, 0, 21), *l = &r;
+  ret("poll waiting", submit(ctx, 1, &l));
+  ret("no event yet", get(ctx, 0, 1, &now));
+  if (fork() == 0) {
+    sleep_ms(100);
+    write(p[1], "x", 1);
+    _exit(0);
+  }
+  ret("event when written", get(ctx, 1, 1, &soon));
+  say("  result %ld", (long)ev[0].res & POLLIN);
+  wait(NULL);
+  char c;
+  read(p[0], &c, 1);
+  ret("poll again", submit(ctx, 1, &l));
+  ret("cancel", syscall(SYS_io_cancel, ctx, &r, ev));
+  ret("event of the cancelled", get(ctx, 1, 1, &soon));
+  say("  result %ld", (long)ev[0].res);
+  ret("cancel again", syscall(SYS_io_cancel, ctx, &r, ev));
+  ret("cancel nowhere", syscall(SYS_io_cancel, ctx, BAD_PTR, ev));
+  ret("poll of a file", submit(ctx, 1, (struct iocb *[]){&(struct iocb){.aio_lio_opcode = IOCB_CMD_POLL, .aio_nbytes = 3}}));
+}
+
+static void nothing(int sig) {}
+
+static void waits(void) {
+  struct sigaction sa = {.sa_handler = nothing, .sa_flags = SA_RESTART};
+  struct timespec soon = {0, 30000000};
+  sigaction(SIGALRM, &sa, NULL);
+  ualarm(50000, 0);
+  ret("interrupted", get(ctx, 1, 1, NULL));
+  sigset_t none, all;
+  sigemptyset(&none), sigfillset(&all);
+  struct {
+    sigset_t *set;
+    size_t size;
+  } arg = {&all, 8};
+  ualarm(10000, 0);
+  ret("masked", syscall(SYS_io_pgetevents, ctx, 1, 1, ev, &soon, &arg));
+  arg.size = 7;
+  ret("mask of a wrong size", syscall(SYS_io_pgetevents, ctx, 1, 1, ev, &soon, &arg));
+  ret("mask nowhere", syscall(SYS_io_pgetevents, ctx, 1, 1, ev, &soon, BAD_PTR));
+  pid_t c = fork();
+  if (c == 0) {
+    ret("not the child's", get(ctx, 0, 1, &soon));
+    _exit(0);
+  }
+  waitpid(c, NULL, 0);
+  ret("destroy", destroy(ctx));
+}
+
+int main(void) {
+  contexts();
+  transfers();
+  polls();
+  waits();
+  return 0;
+}
