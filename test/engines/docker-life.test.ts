@@ -1,0 +1,328 @@
+/**
+ * The life of containers under Docker: exec, signals, logs, pause, copies, commits, restarts, limits, terminals. Each
+ * story is told by runc and by runsc-ts under the same dockerd, and has to be the same story.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { run as runHost } from '../lib/sandbox.ts';
+import { needed, startDockerd, type Dockerd, type Result } from './lib/dockerd.ts';
+import { missing } from './lib/programs.ts';
+
+const lacking = missing({ ...needed, script: 'bsdutils' });
+if (lacking.length > 0) console.log(`SKIPPED: Docker tests need ${lacking.join(', ')}`);
+
+let daemon: Dockerd;
+let serial = 0;
+
+/** What a story observes, in order. */
+type Observations = unknown[];
+
+/** A container of one story. */
+class Container {
+  readonly name = `c${serial++}`;
+  readonly runtime: string;
+
+  constructor(runtime: string) {
+    this.runtime = runtime;
+  }
+
+  run(options: readonly string[], ...command: string[]): Result {
+    return docker('run', '--runtime', this.runtime, '--name', this.name, ...options, 'busybox', ...command);
+  }
+
+  exec(...args: string[]): Result {
+    return docker('exec', this.name, ...args);
+  }
+
+  inspect(field: string): string {
+    return docker('inspect', '--format', `{{${field}}}`, this.name).stdout.trim();
+  }
+
+  remove(): void {
+    docker('rm', '--force', this.name);
+  }
+}
+
+const docker = (...args: string[]): Result => daemon.docker(args);
+
+/** What a user sees of a command. */
+const seen = (r: Result): unknown => [
+  r.status,
+  r.stdout,
+  r.stderr.replace(/\bc\d+\b/g, 'NAME').replace(/[0-9a-f]{64}/g, 'ID'),
+];
+
+const stories: Readonly<Record<string, (c: Container) => Observations>> = {
+  'exec: output, status, user, environment, directory': (c) => {
+    c.run(['--detach', '--env', 'A=1'], 'sleep', '1000');
+    return [
+      seen(c.exec('sh', '-c', 'echo $A; pwd; id -u; exit 3')),
+      seen(
+        docker(
+          'exec',
+          '--user',
+          'user',
+          '--env',
+          'B=2',
+          '--workdir',
+          '/tmp',
+          c.name,
+          'sh',
+          '-c',
+          'echo $A $B; pwd; id',
+        ),
+      ),
+      seen(daemon.docker(['exec', '--interactive', c.name, 'cat'], { input: 'through\n' })),
+      seen(c.exec('sh', '-c', 'kill -9 $$')),
+      c.exec('nosuch').status,
+      c.exec('/etc/plain').status,
+      seen(c.exec('sh', '-c', 'ps -o comm | sort')),
+      docker('exec', '--detach', c.name, 'sh', '-c', 'sleep 0.2; echo done > /tmp/marker').status,
+      seen(c.exec('sh', '-c', 'until test -s /tmp/marker; do sleep 0.1; done; cat /tmp/marker')),
+      seen(docker('exec', '--privileged', c.name, 'grep', 'NoNewPrivs', '/proc/self/status')),
+    ];
+  },
+  'signals and the end': (c) => {
+    c.run(
+      ['--detach'],
+      'sh',
+      '-c',
+      'trap "echo got usr1" USR1; trap "echo bye; exit 5" TERM; while :; do sleep 0.1; done',
+    );
+    const kill = docker('kill', '--signal', 'USR1', c.name).status;
+    docker('exec', c.name, 'sleep', '0.5');
+    const stop = docker('stop', '--time', '10', c.name).status;
+    return [kill, stop, c.inspect('.State.ExitCode'), docker('logs', c.name).stdout];
+  },
+  'a program that ignores SIGTERM is killed': (c) => {
+    c.run(['--detach'], 'sleep', '1000');
+    const stop = docker('stop', '--time', '1', c.name).status;
+    return [stop, c.inspect('.State.ExitCode'), c.inspect('.State.Status'), c.inspect('.State.OOMKilled')];
+  },
+  kill: (c) => {
+    c.run(['--detach'], 'sleep', '1000');
+    return [docker('kill', c.name).status, docker('wait', c.name).stdout, seen(docker('kill', c.name))];
+  },
+  'remove a running container': (c) => {
+    c.run(['--detach'], 'sleep', '1000');
+    return [
+      docker('rm', '--force', c.name).status,
+      docker('ps', '--all', '--quiet', '--filter', `name=${c.name}`).stdout,
+    ];
+  },
+  logs: (c) => {
+    c.run(['--detach'], 'sh', '-c', 'for i in 1 2 3; do echo line $i; echo error $i >&2; done');
+    docker('wait', c.name);
+    const logs = docker('logs', c.name);
+    return [logs.stdout, logs.stderr];
+  },
+  pause: (c) => {
+    c.run(['--detach'], 'sh', '-c', 'i=0; while :; do echo $i > /tmp/n; i=$((i+1)); sleep 0.05; done');
+    const count = (): string => {
+      const file = join(daemon.dir, 'n');
+      docker('cp', `${c.name}:/tmp/n`, file);
+      return readFileSync(file, 'utf8');
+    };
+    const paused = docker('pause', c.name).status;
+    const state = c.inspect('.State.Status');
+    const a = count();
+    runHost('sleep', ['0.5']);
+    const b = count();
+    const refused = docker('exec', c.name, 'true').status;
+    const resumed = docker('unpause', c.name).status;
+    runHost('sleep', ['0.5']);
+    return [paused, state, a === b, refused, resumed, count() !== b, c.inspect('.State.Status')];
+  },
+  'copies in and out of a running container': (c) => {
+    c.run(['--detach'], 'sh', '-c', 'echo inside > /tmp/inside; sleep 1000');
+    writeFileSync(join(daemon.dir, 'in'), 'from the host\n');
+    const into = docker('cp', join(daemon.dir, 'in'), `${c.name}:/root/in`).status;
+    const read = seen(c.exec('cat', '/root/in'));
+    const out = docker('cp', `${c.name}:/tmp/inside`, join(daemon.dir, 'out')).status;
+    return [
+      into,
+      read,
+      out,
+      readFileSync(join(daemon.dir, 'out'), 'utf8'),
+      docker('diff', c.name).stdout.split('\n').sort(),
+    ];
+  },
+  'commit and run the image': (c) => {
+    c.run([], 'sh', '-c', 'echo kept > /kept; rm /etc/plain; mkdir /d; ln -s x /d/l');
+    const committed = docker('commit', c.name, `image-${c.name}`).status;
+    const again = docker(
+      'run',
+      '--rm',
+      '--runtime',
+      c.runtime,
+      `image-${c.name}`,
+      'sh',
+      '-c',
+      'cat /kept; ls /etc/plain; readlink /d/l',
+    );
+    docker('rmi', '--force', `image-${c.name}`);
+    return [committed, seen(again)];
+  },
+  'restart keeps files': (c) => {
+    c.run(['--detach'], 'sh', '-c', 'echo again >> /tmp/runs; exec sleep 1000');
+    const restarted = docker('restart', '--time', '0', c.name).status;
+    return [restarted, seen(c.exec('cat', '/tmp/runs'))];
+  },
+  'start, attach and stop again': (c) => {
+    docker('create', '--runtime', c.runtime, '--name', c.name, '--interactive', 'busybox', 'cat');
+    const first = daemon.docker(['start', '--attach', '--interactive', c.name], { input: 'one\n' });
+    const second = daemon.docker(['start', '--attach', '--interactive', c.name], { input: 'two\n' });
+    return [seen(first), seen(second)];
+  },
+  'restart policy': (c) => {
+    c.run(['--detach', '--restart', 'on-failure:2'], 'sh', '-c', 'echo run; exit 1');
+    for (let i = 0; i < 50 && c.inspect('.State.Status') !== 'exited'; i++) runHost('sleep', ['0.2']);
+    return [docker('logs', c.name).stdout, c.inspect('.RestartCount'), c.inspect('.State.ExitCode')];
+  },
+  'health check': (c) => {
+    c.run(
+      ['--detach', '--health-cmd', 'test -f /tmp/ok', '--health-interval', '500ms', '--health-retries', '1'],
+      'sh',
+      '-c',
+      'touch /tmp/ok; sleep 1000',
+    );
+    let health = '';
+    for (let i = 0; i < 50 && health !== 'healthy'; i++) {
+      runHost('sleep', ['0.2']);
+      health = c.inspect('.State.Health.Status');
+    }
+    return [health];
+  },
+  top: (c) => {
+    c.run(['--detach'], 'sleep', '1000');
+    const lines = docker('top', c.name, '-o', 'pid,args').stdout.trim().split('\n');
+    return [lines.length, lines[1]?.includes('sleep')];
+  },
+  stats: (c) => {
+    c.run(['--detach', '--memory', '256m'], 'sleep', '1000');
+    const r = docker('stats', '--no-stream', '--format', '{{.MemUsage}} {{.PIDs}}', c.name);
+    const [used, limit] = /^([\d.]+\w+) \/ ([\d.]+\w+) \d+/.exec(r.stdout)?.slice(1) ?? [];
+    return [r.status, used !== undefined && used !== '0B', limit];
+  },
+  update: (c) => {
+    c.run(['--detach', '--memory', '256m', '--memory-swap', '256m'], 'sleep', '1000');
+    const updated = docker(
+      'update',
+      '--memory',
+      '128m',
+      '--memory-swap',
+      '128m',
+      '--cpus',
+      '0.5',
+      c.name,
+    ).status;
+    return [updated, c.exec('cat', '/sys/fs/cgroup/memory/memory.limit_in_bytes').stdout];
+  },
+  'a terminal': (c) => {
+    const command = [
+      'docker',
+      '--host',
+      `unix://${daemon.dir}/docker.sock`,
+      'run',
+      '-it',
+      '--rm',
+      '--runtime',
+      c.runtime,
+      'busybox',
+    ];
+    const shell =
+      'tty; test -t 0 && test -t 1 && echo terminal; stty -a | grep -o "isig\\|icanon" | sort -u; exit 9';
+    const r = runHost('script', ['-qec', `${command.join(' ')} sh -c '${shell}'`, '/dev/null']);
+    return [r.status, r.stdout];
+  },
+  'exec with a terminal': (c) => {
+    c.run(['--detach'], 'sleep', '1000');
+    const command = `docker --host unix://${daemon.dir}/docker.sock exec -it ${c.name} sh -c 'tty; echo hi; exit 4'`;
+    const r = runHost('script', ['-qec', command, '/dev/null']);
+    // `script` has no standard input: it hands a NUL over at some moment.
+    return [r.status, r.stdout.replaceAll('^@', '')];
+  },
+  'two containers by name on a network of their own': (c) => {
+    const net = `net-${c.name}`;
+    docker('network', 'create', net);
+    docker(
+      'run',
+      '--detach',
+      '--runtime',
+      c.runtime,
+      '--name',
+      `${c.name}-server`,
+      '--network',
+      net,
+      'busybox',
+      'sh',
+      '-c',
+      'echo page > /var/www/index.html; exec httpd -f -p 80 -h /var/www',
+    );
+    const r = docker(
+      'run',
+      '--rm',
+      '--runtime',
+      c.runtime,
+      '--network',
+      net,
+      'busybox',
+      'sh',
+      '-c',
+      `sleep 1; wget -q -O - http://${c.name}-server/; nslookup nosuch-name. >/dev/null 2>&1; echo $?`,
+    );
+    docker('rm', '--force', `${c.name}-server`);
+    docker('network', 'rm', net);
+    return [seen(r)];
+  },
+  'a published port': (c) => {
+    c.run(
+      ['--detach', '--publish', '127.0.0.1:8099:80'],
+      'sh',
+      '-c',
+      'echo page > /var/www/index.html; exec httpd -f -p 80 -h /var/www',
+    );
+    runHost('sleep', ['1']);
+    const get = daemon.enter(['busybox', 'wget', '-q', '-O', '-', 'http://127.0.0.1:8099/']);
+    const r = runHost(get[0]!, get.slice(1));
+    return [r.status, r.stdout];
+  },
+  'the network of another container': (c) => {
+    c.run(['--detach'], 'sh', '-c', 'echo page > /var/www/index.html; exec httpd -f -p 80 -h /var/www');
+    const r = docker(
+      'run',
+      '--rm',
+      '--runtime',
+      c.runtime,
+      '--network',
+      `container:${c.name}`,
+      'busybox',
+      'sh',
+      '-c',
+      'sleep 1; wget -q -O - http://127.0.0.1/',
+    );
+    return [seen(r)];
+  },
+};
+
+describe.skipIf(lacking.length > 0)('docker', () => {
+  beforeAll(async () => {
+    daemon = await startDockerd();
+  }, 120_000);
+  afterAll(async () => {
+    await daemon?.stop();
+  }, 60_000);
+
+  test.each(Object.entries(stories))('%s', (_name, story) => {
+    const told = ['runc', process.env['RUNTIME'] ?? 'runsc-ts'].map((runtime) => {
+      const c = new Container(runtime);
+      try {
+        return story(c);
+      } finally {
+        c.remove();
+      }
+    });
+    expect(told[1]).toEqual(told[0]);
+  });
+});

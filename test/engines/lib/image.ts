@@ -1,0 +1,34 @@
+/** A small image made here: busybox, users, a writable /tmp. No registry is asked. */
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync, copyFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const BUSYBOX = '/usr/bin/busybox';
+
+/** Writes a tar archive of a root file system to `file`. */
+export function writeRootTar(file: string): void {
+  const root = mkdtempSync(join(tmpdir(), 'busybox-root-'));
+  try {
+    for (const dir of ['bin', 'etc', 'tmp', 'root', 'home/user', 'dev', 'proc', 'sys', 'var/www', 'sbin']) {
+      mkdirSync(join(root, dir), { recursive: true });
+    }
+    chmodSync(join(root, 'tmp'), 0o1777);
+    copyFileSync(BUSYBOX, join(root, 'bin/busybox'));
+    chmodSync(join(root, 'bin/busybox'), 0o755);
+    const applets = execFileSync(BUSYBOX, ['--list'], { encoding: 'utf8' }).trim().split('\n');
+    for (const applet of applets) {
+      if (applet !== 'busybox') symlinkSync('busybox', join(root, 'bin', applet));
+    }
+    writeFileSync(
+      join(root, 'etc/passwd'),
+      'root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n',
+    );
+    writeFileSync(join(root, 'etc/group'), 'root:x:0:\nuser:x:1000:\nextra:x:2000:user\n');
+    writeFileSync(join(root, 'etc/plain'), 'not a program\n');
+    execFileSync('chown', ['-R', '1000:1000', join(root, 'home/user')]);
+    execFileSync('tar', ['-C', root, '-cf', file, '.']);
+  } finally {
+    rmSync(root, { recursive: true, force: true });
+  }
+}
