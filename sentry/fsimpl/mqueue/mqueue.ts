@@ -217,6 +217,8 @@ export class MqueueSuperBlock extends KernfsSuperBlock {
   constructor() {
     super();
     this.root = new MqueueRoot(this, 0o1777);
+    // mqueue_get_inode(): 2 * DIRENT_SIZE, however many queues there are.
+    this.root.size = 40;
   }
 
   makeQueue(perm: number, t: CallContext, maxMessages: number, messageSize: number): MqInode {

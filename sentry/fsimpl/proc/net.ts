@@ -1,10 +1,41 @@
 /**
- * /proc/net (net/*_proc.c; proc_pid_net(5)). The network is a loopback device; sockets are listed by those who
- * implement them, through `netTables`.
+ * /proc/net (net/*_proc.c; proc_pid_net(5)). Sockets and interfaces are listed by those who implement them, through
+ * `netTables`; without them the network is a loopback device.
  */
 import { StaticDir } from '../kernfs/dir.ts';
 import { KernfsFile } from '../kernfs/file.ts';
 import type { ProcSuperBlock } from './super-block.ts';
+
+/** An interface as rtnetlink(7) describes it. */
+export interface NetDevice {
+  readonly name: string;
+  readonly index: number;
+  /** Index of the device below or at the other end; its own if there is none. */
+  readonly link: number;
+  /** ARPHRD_* */
+  readonly type: number;
+  /** IFF_* */
+  readonly flags: number;
+  readonly mtu: number;
+  readonly txQueueLength: number;
+  /** `02:42:ac:11:00:02` */
+  readonly address: string;
+  readonly broadcast: string;
+  /** IF_OPER_* */
+  readonly operState: number;
+  readonly carrier: number;
+  /** struct rtnl_link_stats64, in its order. */
+  readonly counters: readonly number[];
+}
+
+/** A route of the main table; addresses as they lie in memory, read as little-endian words. */
+export interface NetRoute {
+  readonly device: string;
+  readonly destination: number;
+  readonly prefix: number;
+  readonly gateway: number;
+  readonly metric: number;
+}
 
 /** Lines (with line feeds) below the headings of these files; set by the socket implementations. */
 export const netTables: {
@@ -15,9 +46,8 @@ export const netTables: {
   udp6: (() => string) | null;
   raw: (() => string) | null;
   netlink: (() => string) | null;
-  /** Interfaces: lines of /proc/net/dev, after its two heading lines. */
-  dev: (() => string) | null;
-  route: (() => string) | null;
+  devices: (() => NetDevice[]) | null;
+  routes: (() => NetRoute[]) | null;
 } = {
   unix: null,
   tcp: null,
@@ -26,8 +56,8 @@ export const netTables: {
   udp6: null,
   raw: null,
   netlink: null,
-  dev: null,
-  route: null,
+  devices: null,
+  routes: null,
 };
 
 const INET =
@@ -37,8 +67,55 @@ const INET6 =
 const DEV =
   'Inter-|   Receive                                                |  Transmit\n' +
   ' face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n';
-const LOOPBACK =
-  '    lo:       0       0    0    0    0     0          0         0        0       0    0    0    0     0       0          0\n';
+/** Where nobody knows of interfaces. */
+const LOOPBACK: NetDevice = {
+  name: 'lo',
+  index: 1,
+  link: 1,
+  type: 772,
+  flags: 0x10049,
+  mtu: 65536,
+  txQueueLength: 1000,
+  address: '00:00:00:00:00:00',
+  broadcast: '00:00:00:00:00:00',
+  operState: 0,
+  carrier: 1,
+  counters: [],
+};
+
+export function deviceList(): readonly NetDevice[] {
+  const found = netTables.devices?.() ?? [];
+  return found.length === 0 ? [LOOPBACK] : found;
+}
+
+/** A line of /proc/net/dev (net/core/net-procfs.c dev_seq_printf_stats). */
+function deviceLine({ name, counters }: NetDevice): string {
+  const c = (...which: number[]): number => which.reduce((sum, i) => sum + (counters[i] ?? 0), 0);
+  const columns: [number, number][] = [
+    [c(2), 7], [c(0), 7], [c(4), 4], [c(6, 15), 4], [c(14), 4], [c(10, 11, 12, 13), 5], [c(21), 10], [c(8), 9],
+    [c(3), 8], [c(1), 7], [c(5), 4], [c(7), 4], [c(18), 4], [c(9), 5], [c(17, 16, 20, 19), 7], [c(22), 10],
+  ]; // prettier-ignore
+  return `${name.padStart(6)}: ${columns.map(([v, width]) => String(v).padStart(width)).join(' ')}\n`;
+}
+
+const RTF_UP = 1;
+const RTF_GATEWAY = 2;
+const RTF_HOST = 4;
+
+/** A line of /proc/net/route (net/ipv4/fib_trie.c fib_route_seq_show). */
+function routeLine(r: NetRoute): string {
+  const hex = (v: number): string => v.toString(16).toUpperCase().padStart(8, '0');
+  const flags = RTF_UP | (r.gateway === 0 ? 0 : RTF_GATEWAY) | (r.prefix === 32 ? RTF_HOST : 0);
+  const mask = r.prefix === 0 ? 0 : (0xffffffff << (32 - r.prefix)) >>> 0;
+  const maskInMemory = Buffer.alloc(4);
+  maskInMemory.writeUInt32BE(mask);
+  const text = [
+    r.device, hex(r.destination), hex(r.gateway), flags.toString(16).toUpperCase().padStart(4, '0'), 0, 0, r.metric,
+    hex(maskInMemory.readUInt32LE()), 0, 0, 0,
+  ].join('\t'); // prettier-ignore
+  return `${text.padEnd(127)}\n`;
+}
+
 const ROUTE = 'Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT'.padEnd(
   127,
 );
@@ -49,7 +126,7 @@ export function makeNetDir(sb: ProcSuperBlock): StaticDir {
     dir.add(name, new KernfsFile(sb, 0o444, text));
   };
   add('arp', () => 'IP address       HW type     Flags       HW address            Mask     Device\n');
-  add('dev', () => DEV + (netTables.dev?.() ?? LOOPBACK));
+  add('dev', () => DEV + deviceList().map(deviceLine).join(''));
   add('dev_mcast', () => '');
   add('if_inet6', () => '00000000000000000000000000000001 01 80 10 80       lo\n');
   add('igmp', () => 'Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n');
@@ -70,7 +147,7 @@ export function makeNetDir(sb: ProcSuperBlock): StaticDir {
   add('ptype', () => 'Type Device      Function\n');
   add('raw', () => `${INET} ref pointer drops\n${netTables.raw?.() ?? ''}`);
   add('raw6', () => `${INET6} ref pointer drops\n`);
-  add('route', () => `${ROUTE}\n${netTables.route?.() ?? ''}`);
+  add('route', () => `${ROUTE}\n${(netTables.routes?.() ?? []).map(routeLine).join('')}`);
   add('snmp', () => SNMP);
   add('sockstat', sockstat);
   add(

@@ -1,6 +1,6 @@
 /**
  * sysfs: the part of /sys that run-time libraries and tools read (Documentation/ABI): CPUs and their topology, one memory
- * node, transparent huge pages, the loopback device. Nothing in it can be changed.
+ * node, transparent huge pages, network interfaces. Nothing in it can be changed.
  */
 import { StaticDir } from '../kernfs/dir.ts';
 import { KernfsFile, refuseWriters } from '../kernfs/file.ts';
@@ -10,6 +10,8 @@ import { registerFileSystem } from '../../vfs/fs-types.ts';
 import { cpuList, cpuMask } from '../proc/cpus.ts';
 import type { HostFacts, ProcEnv } from '../proc/env.ts';
 import { memoryFigures } from '../proc/memory.ts';
+import type { Inode } from '../../vfs/inode.ts';
+import { NetClassDir, NetDevicesDir } from './net.ts';
 import { parseCpuInfo, type CpuPlace } from './cpu-info.ts';
 
 const SYSFS_MAGIC = 0x62656572;
@@ -29,6 +31,12 @@ export class SysfsSuperBlock extends KernfsSuperBlock {
     super();
     this.root = new StaticDir(this, 0o555);
     this.addNodes(this.root, tree(host, freeKb));
+    (this.at('class') as StaticDir).add('net', new NetClassDir(this, 0o755));
+    (this.at('devices', 'virtual') as StaticDir).add('net', new NetDevicesDir(this, 0o755));
+  }
+
+  private at(...names: string[]): Inode {
+    return names.reduce<Inode>((dir, name) => (dir as StaticDir).get(name)!, this.root);
   }
 
   private addNodes(dir: StaticDir, nodes: { readonly [name: string]: Node }): void {
@@ -88,7 +96,7 @@ function tree(host: HostFacts, freeKb: () => number): { readonly [name: string]:
   return {
     block: {},
     bus: {},
-    class: { block: {}, net: { lo: '->../../devices/virtual/net/lo' }, tty: {} },
+    class: { block: {}, tty: {} },
     dev: { block: {}, char: {} },
     devices: {
       system: {
@@ -118,7 +126,7 @@ function tree(host: HostFacts, freeKb: () => number): { readonly [name: string]:
           possible: '0',
         },
       },
-      virtual: { net: { lo: LOOPBACK } },
+      virtual: {},
     },
     firmware: {},
     fs: { cgroup: {} },
@@ -148,40 +156,6 @@ function nodeMemInfo(totalKb: number, freeKb: number): string {
 function hasThreads(places: readonly CpuPlace[]): boolean {
   return new Set(places.map((p) => `${p.package}:${p.core}`)).size < places.length;
 }
-
-const STATISTICS = [
-  'collisions',
-  'multicast',
-  'rx_bytes',
-  'rx_dropped',
-  'rx_errors',
-  'rx_packets',
-  'tx_bytes',
-  'tx_dropped',
-  'tx_errors',
-  'tx_packets',
-];
-
-const LOOPBACK: Node = {
-  addr_assign_type: '0',
-  addr_len: '6',
-  address: '00:00:00:00:00:00',
-  broadcast: '00:00:00:00:00:00',
-  carrier: '1',
-  dev_id: '0x0',
-  dormant: '0',
-  flags: '0x9',
-  ifalias: '',
-  ifindex: '1',
-  iflink: '1',
-  link_mode: '0',
-  mtu: '65536',
-  operstate: 'unknown',
-  statistics: Object.fromEntries(STATISTICS.map((name) => [name, '0'])),
-  tx_queue_len: '1000',
-  type: '772',
-  uevent: 'INTERFACE=lo\nIFINDEX=1',
-};
 
 export function registerSysfs(env: ProcEnv): void {
   const free = (): number => memoryFigures(env).freeKb;
