@@ -49,6 +49,12 @@ async function load(path) {
   return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].text).toString('base64')}`);
 }
 
+/** Copies a file so: in place, it would change under the processes that have it mapped. */
+function install(source, name) {
+  copyFileSync(source, `${dist}/.${name}.tmp`);
+  renameSync(`${dist}/.${name}.tmp`, `${dist}/${name}`);
+}
+
 // Headers that the native parts share with TypeScript.
 const headers = await load('platform-ptrace/seccomp/native-headers.ts');
 writeFileSync(`${dist}/stub-layout.h`, headers.layoutHeader());
@@ -86,8 +92,8 @@ cc(
 
 const koffiDir = dirname(require.resolve('@koromix/koffi-linux-x64/package.json'));
 const isMusl = !process.report.getReport().header.glibcVersionRuntime;
-copyFileSync(require.resolve('iced-x86/iced_x86_bg.wasm'), `${dist}/iced_x86_bg.wasm`);
-copyFileSync(`${koffiDir}/${isMusl ? 'musl_x64' : 'linux_x64'}/koffi.node`, `${dist}/koffi.node`);
+install(require.resolve('iced-x86/iced_x86_bg.wasm'), 'iced_x86_bg.wasm');
+install(`${koffiDir}/${isMusl ? 'musl_x64' : 'linux_x64'}/koffi.node`, 'koffi.node');
 
 const common = {
   bundle: true,
