@@ -76,7 +76,7 @@ cc(
 const freestanding = ['-static', '-nostdlib', '-ffreestanding', '-Wl,--build-id=none', '-Wl,-z,noexecstack'];
 cc(
   'stub',
-  ['stub.c'],
+  ['', '-orders', '-fast', '-zygote'].map((part) => `stub${part}.c`),
   [
     ...freestanding,
     `-I${dist}`,

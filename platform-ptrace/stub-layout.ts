@@ -1,7 +1,7 @@
 /**
  * The one description of what stub and sentry share: where the stub lives in a guest address space, the layout of the
- * slot area and the words exchanged there. build.js turns every number exported here into a #define for stub.c and
- * zygote.h, so the two sides cannot drift apart.
+ * slot area and the words exchanged there. build.js turns every number exported here into a #define for the stub's parts
+ * and zygote.h, so the two sides cannot drift apart.
  *
  * Guests own everything below STUB_BASE. Above it lie, in every guest process: the stub's text, the publish pages, the
  * slot area, and (wherever the host kernel put them) [vvar] and [vdso].

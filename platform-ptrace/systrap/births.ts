@@ -17,7 +17,7 @@ const NR_CLONE = 56;
 const NR_TGKILL = 234;
 /** A new process's first call: its slot area (read and write, MAP_SHARED|MAP_FIXED). */
 const NEWBORN_MMAP = [AREA_ADDR, AREA_SIZE, 3, 0x11];
-/** Where clone puts a thread's stack, below the frame in its slot (stub.c, clone_thread). */
+/** Where clone puts a thread's stack, below the frame in its slot (stub-orders.c, clone_thread). */
 const THREAD_STACK_GAP = 256;
 const DEPARTING_MAX = 128;
 
