@@ -225,26 +225,23 @@ test('new groups: one per hierarchy, CPUs inherited, controllers passed on, sent
     paths: { cpuset: `${dir}/cpuset/a/c`, memory: `${dir}/memory/a/c` },
     sentryPaths: { memory: `${dir}/memory/a/c.sentry` },
   });
-  expect(group.guestProcsFiles()).toEqual([`${dir}/memory/a/c/cgroup.procs`]);
+  expect(group.guestFiles()).toEqual([`${dir}/memory/a/c/tasks`]);
+  expect(group.joinFiles('sentry')).toEqual([`${dir}/cpuset/a/c/tasks`, `${dir}/memory/a/c.sentry/tasks`]);
+  expect(group.joinFiles('container')).toEqual([`${dir}/cpuset/a/c/tasks`, `${dir}/memory/a/c/tasks`]);
   expect(group.memberProcsFiles().sort()).toEqual([
     `${dir}/cpuset/a/c/cgroup.procs`,
     `${dir}/memory/a/c/cgroup.procs`,
   ]);
-  files({
-    'cpuset/a/c/cgroup.procs': '',
-    'memory/a/c/cgroup.procs': '7\n8\n',
-    'memory/a/c.sentry/cgroup.procs': '',
-  });
-  group.joinSentry(42);
-  expect(read('cpuset/a/c/cgroup.procs')).toBe('42');
-  expect(read('memory/a/c.sentry/cgroup.procs')).toBe('42');
+  files({ 'memory/a/c/cgroup.procs': '7\n8\n' });
   expect(group.procs()).toEqual([7, 8]);
 });
 
 test('version 2: every ancestor passes its controllers on', () => {
   files({ 'cgroup.controllers': 'memory pids', 'cgroup.subtree_control': 'memory' });
   const host: CgroupHost = { version: 2, hierarchies: new Map([['unified', { mount: dir, own: '/' }]]) };
-  createCgroup(host, { path: '/c', scope: null }, noResources(), []);
+  const group = createCgroup(host, { path: '/c', scope: null }, noResources(), []);
+  expect(group.joinFiles('sentry')).toEqual([`${dir}/c/cgroup.procs`]);
+  expect([...group.guestFiles(), ...group.lateFiles()]).toEqual([]);
   expect(read('cgroup.subtree_control')).toMatch(/^\+pids/);
 });
 

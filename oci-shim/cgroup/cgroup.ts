@@ -29,12 +29,15 @@ export interface CgroupState {
 
 export interface CgroupHandle {
   readonly state: CgroupState;
-  /** Puts a process into the container's groups; its future children follow. */
-  join(pid: number): void;
-  /** The same for a process that becomes sentry or gofer. */
-  joinSentry(pid: number): void;
-  /** Files that a process writes "0" to in order to leave the sentry's groups for the container's. */
-  guestProcsFiles(): string[];
+  /**
+   * Files that a process writes "0" to in order to enter groups: those of sentry and gofer, or of any other process of the
+   * container. What the launcher enters for itself only, and where it and guests go instead, is below.
+   */
+  joinFiles(who: 'sentry' | 'container'): string[];
+  lateFiles(): string[];
+  guestFiles(): string[];
+  /** With systemd: has it start the scope around `pid`, before that enters the groups. */
+  startScope(pid: number): void;
   /** cgroup.procs of the groups that matter for limits and figures: where the sentry puts guests of a further container. */
   memberProcsFiles(): string[];
   /** Sets limits; returns what could not be set for lack of permission. */
@@ -135,20 +138,34 @@ class Cgroup implements CgroupHandle {
     this.state = state;
   }
 
-  join(pid: number): void {
-    if (this.state.scope !== undefined) startScope(this.state.scope, pid);
-    for (const dir of new Set(Object.values(this.state.paths))) addProcess(dir, pid);
-  }
-
-  joinSentry(pid: number): void {
-    if (this.state.scope !== undefined) startScope(this.state.scope, pid);
+  joinFiles(who: 'sentry' | 'container'): string[] {
     const { paths, sentryPaths } = this.state;
-    for (const dir of new Set(Object.keys(paths).map((name) => sentryPaths[name] ?? paths[name]!)))
-      addProcess(dir, pid);
+    const dirs = this.names().map((name) => (who === 'sentry' && sentryPaths[name]) || paths[name]!);
+    return [...new Set(dirs)].map((dir) => this.procsFile(dir));
   }
 
-  guestProcsFiles(): string[] {
-    return Object.keys(this.state.sentryPaths).map((name) => `${this.state.paths[name]!}/cgroup.procs`);
+  lateFiles(): string[] {
+    const { unified } = this.state.paths;
+    return this.state.version === 1 && unified !== undefined ? [`${unified}/cgroup.procs`] : [];
+  }
+
+  guestFiles(): string[] {
+    return Object.keys(this.state.sentryPaths).map((name) => this.procsFile(this.state.paths[name]!));
+  }
+
+  /** Hierarchies that count anything. A tree of version 2 beside those of version 1 does not, and entering it is slow. */
+  private names(): string[] {
+    const names = Object.keys(this.state.paths);
+    return this.state.version === 1 ? names.filter((name) => name !== 'unified') : names;
+  }
+
+  /** `tasks` is for one thread; the kernel lets a thread move itself without stopping all forks of the machine. */
+  private procsFile(dir: string): string {
+    return this.state.version === 1 ? `${dir}/tasks` : `${dir}/cgroup.procs`;
+  }
+
+  startScope(pid: number): void {
+    if (this.state.scope !== undefined) startScope(this.state.scope, pid);
   }
 
   memberProcsFiles(): string[] {
@@ -280,18 +297,6 @@ class Cgroup implements CgroupHandle {
     return (
       freezer !== undefined && (readCgroupFile(freezer, 'freezer.state') ?? 'THAWED').trim() !== 'THAWED'
     );
-  }
-}
-
-function addProcess(dir: string, pid: number): void {
-  for (let tries = 5; ; tries--) {
-    try {
-      return writeCgroupFile(dir, 'cgroup.procs', String(pid));
-    } catch (e) {
-      // A task that is just being forked or a group whose CPUs are being set: runc tries again, too.
-      if (codeOf(e) !== 'EINVAL' || tries === 0) throw asUserError(e);
-      sleep(30);
-    }
   }
 }
 

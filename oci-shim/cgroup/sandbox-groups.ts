@@ -1,5 +1,5 @@
 /** The groups of a sandbox that is about to be started: made, limited, and handed to the launcher. */
-import { existsSync, openSync, writeSync } from 'node:fs';
+import { existsSync, openSync } from 'node:fs';
 import type { LauncherOptions } from '../../platform-ptrace/confine/launcher-protocol.ts';
 import { createCgroup, type CgroupHandle } from './cgroup.ts';
 import { readCgroupHost, type CgroupHost } from './host.ts';
@@ -48,9 +48,20 @@ export function makeGroups(request: GroupRequest, warn: (line: string) => void):
   return Object.keys(group.state.paths).length === 0 ? null : group;
 }
 
-/** Descriptors for a launcher that is put into the sentry's groups: where itself and the guests go. */
-export function guestProcsFds(group: CgroupHandle): number[] {
-  return group.guestProcsFiles().map((f) => openSync(f, 'w'));
+type GroupOptions = Pick<LauncherOptions, 'joinProcsFds' | 'lateProcsFds' | 'guestProcsFds'>;
+
+/** What a launcher has to be told to be in the groups. `fd` places a descriptor in it. */
+export function groupOptions(
+  group: CgroupHandle,
+  who: 'sentry' | 'container',
+  fd: (own: number) => number,
+): GroupOptions {
+  const open = (files: readonly string[]): number[] => files.map((f) => fd(openSync(f, 'w')));
+  return {
+    joinProcsFds: open(group.joinFiles(who)),
+    lateProcsFds: open(group.lateFiles()),
+    guestProcsFds: who === 'sentry' ? open(group.guestFiles()) : [],
+  };
 }
 
 /** Descriptors for the sentry of another container's sandbox: it puts this container's guests there. */
@@ -78,7 +89,6 @@ export function figureFds(group: CgroupHandle): { names: string[]; fds: number[]
 /** Groups for this process, which is about to become the launcher. The launcher has them removed at the end. */
 export class OwnGroups {
   private readonly group: CgroupHandle;
-  private readonly before: number[] = [];
 
   constructor(group: CgroupHandle) {
     this.group = group;
@@ -92,18 +102,15 @@ export class OwnGroups {
   enter(): Partial<LauncherOptions> {
     const { paths, sentryPaths } = this.group.state;
     const host = readCgroupHost();
-    if (host !== null) this.before.push(...ownProcsFiles(host, paths).map((f) => openSync(f, 'w')));
-    this.group.joinSentry(process.pid);
     return {
-      guestProcsFds: guestProcsFds(this.group),
-      leaveProcsFds: this.before,
+      ...groupOptions(this.group, 'sentry', (own) => own),
+      leaveProcsFds: host === null ? [] : ownProcsFiles(host, paths).map((f) => openSync(f, 'w')),
       rmdirs: [...new Set([...Object.values(sentryPaths), ...Object.values(paths)])],
     };
   }
 
   /** The launcher could not be started. */
   undo(): void {
-    for (const fd of this.before) writeSync(fd, '0');
     this.group.remove();
   }
 }

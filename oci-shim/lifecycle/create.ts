@@ -14,7 +14,7 @@ import {
 import { connectSandbox, requestOn } from '../control/client.ts';
 import { listenIn, pair } from '../control/socket.ts';
 import type { CgroupHandle } from '../cgroup/cgroup.ts';
-import { figureFds, guestProcsFds, memberProcsFds, makeGroups } from '../cgroup/sandbox-groups.ts';
+import { figureFds, groupOptions, makeGroups, memberProcsFds } from '../cgroup/sandbox-groups.ts';
 import type { GlobalOptions } from '../global-options.ts';
 import { runHooks } from '../hooks/run-hooks.ts';
 import { launcherOptions } from '../launch.ts';
@@ -134,7 +134,7 @@ class Creation {
     config.preservedFds = this.o.preserveFds;
     config.figures = this.figures.names;
     const fd = (own: number) => inherited.add(this.keep(own));
-    const groups = this.group === null ? {} : { guestProcsFds: guestProcsFds(this.group).map(fd) };
+    const groups = this.group === null ? {} : groupOptions(this.group, 'sentry', fd);
     const place = networkPlace(this.bundle.namespaces);
     const network = place.kind === 'join' ? fd(place.fd) : place.kind;
     return {
@@ -195,7 +195,7 @@ class Creation {
   ): Stub {
     const stub = Stub.spawn(options, stdio, inherited, this.o.detached);
     this.stub = stub;
-    this.group?.joinSentry(stub.process.pid);
+    this.group?.startScope(stub.process.pid);
     const state = this.newState(stub);
     this.locked.save(state);
     stub.go();

@@ -7,8 +7,13 @@ import { join } from 'node:path';
 import { nativeDir } from '../../sentry/host/koffi.ffi.ts';
 import { close } from '../../sentry/host/sys.ffi.ts';
 import { becomeLauncher } from '../../platform-ptrace/confine/become-launcher.ts';
-import { MSG_PLACED, MSG_READY } from '../../platform-ptrace/confine/launcher-protocol.ts';
+import {
+  MSG_PLACED,
+  MSG_READY,
+  type LauncherOptions,
+} from '../../platform-ptrace/confine/launcher-protocol.ts';
 import { openCgroup } from '../cgroup/cgroup.ts';
+import { groupOptions } from '../cgroup/sandbox-groups.ts';
 import { connectSandbox, requestOn } from '../control/client.ts';
 import type { ProcessConfig } from '../sandbox-config.ts';
 import { Field } from '../spec/field.ts';
@@ -62,9 +67,10 @@ export function execProcess(states: StateDir, state: ContainerState, o: ExecOpti
   if (!o.detached && o.consoleSocket === undefined) {
     requestExec(connection, o, [0, 1, 2]);
     if (o.pidFile !== undefined) writeAtomically(o.pidFile, String(process.pid), 0o644);
-    joinGroups(state, process.pid);
+    const groups = execGroups(state, (own) => own);
     const title = o.process.args;
-    const r = becomeLauncher({ node: process.execPath, dist: nativeDir, joinFd: connection, title });
+    const options = { node: process.execPath, dist: nativeDir, joinFd: connection, title, ...groups };
+    const r = becomeLauncher(options);
     throw new UserError(`cannot start ${join(nativeDir, 'launcher')}: errno ${-r}`);
   }
   const slave =
@@ -78,10 +84,10 @@ export function execProcess(states: StateDir, state: ContainerState, o: ExecOpti
     joinFd,
     terminal: slave >= 0,
     title: o.process.args,
+    ...execGroups(state, (own) => inherited.add(own)),
   };
   const stub = Stub.spawn(options, stdio, inherited, true);
   try {
-    joinGroups(state, stub.process.pid);
     stub.go();
     stub.wait(MSG_PLACED);
     stub.hooked();
@@ -101,12 +107,12 @@ export function execProcess(states: StateDir, state: ContainerState, o: ExecOpti
 }
 
 /** The stub counts as the container's, as every process of it. If its groups are just being removed, so is the container. */
-function joinGroups(state: ContainerState, pid: number): void {
-  if (state.cgroup === null) return;
+function execGroups(state: ContainerState, fd: (own: number) => number): Partial<LauncherOptions> {
+  if (state.cgroup === null) return {};
   try {
-    openCgroup(state.cgroup).join(pid);
-  } catch (e) {
-    if (!(e instanceof UserError)) throw e;
+    return groupOptions(openCgroup(state.cgroup), 'container', fd);
+  } catch {
+    return {};
   }
 }
 

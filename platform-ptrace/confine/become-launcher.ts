@@ -29,6 +29,8 @@ export function becomeLauncher(options: LauncherOptions): number {
     options.goferConfigFd,
     options.joinFd,
     ...(options.donatedFds ?? []),
+    ...(options.joinProcsFds ?? []),
+    ...(options.lateProcsFds ?? []),
     ...(options.guestProcsFds ?? []),
     ...(options.leaveProcsFds ?? []),
   ];

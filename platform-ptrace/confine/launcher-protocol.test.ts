@@ -32,6 +32,8 @@ test('the command line names every option', () => {
     sentryConfigFd: 8,
     goferConfigFd: 9,
     donatedFds: [10, 11],
+    joinProcsFds: [18],
+    lateProcsFds: [19],
     guestProcsFds: [20],
     leaveProcsFds: [21, 22],
     rmdirs: ['/sys/fs/cgroup/x'],
@@ -46,7 +48,7 @@ test('the command line names every option', () => {
   });
   expect(argv.slice(1).join(' ')).toBe(
     'node=/n dist=/d stub=1 uid=5 gid=6 net=host terminal=1 title=sh title=-c create=12 join=13 gofer-link=14 log=7 sentry-config=8 gofer-config=9 donate=10 donate=11 ' +
-      'guest-procs=20 leave-procs=21 leave-procs=22 rmdir=/sys/fs/cgroup/x ' +
+      'join-procs=18 late-procs=19 guest-procs=20 leave-procs=21 leave-procs=22 rmdir=/sys/fs/cgroup/x ' +
       'sentry-arg=a sentry-arg=b=c gofer-arg=g sentry-snapshot=s gofer-snapshot=t export=ro:/x export=rw:/y',
   );
 });

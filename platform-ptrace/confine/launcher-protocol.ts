@@ -68,8 +68,11 @@ export interface LauncherOptions {
   readonly sentryConfigFd?: number;
   readonly goferConfigFd?: number;
   readonly donatedFds?: readonly number[];
-  /** cgroup.procs files: of the groups of launcher and guests, if they are not the sentry's; of those the caller is in. */
+  /** tasks or cgroup.procs files of groups: to be in; for the launcher alone, some time; for it and guests instead. */
+  readonly joinProcsFds?: readonly number[];
+  readonly lateProcsFds?: readonly number[];
   readonly guestProcsFds?: readonly number[];
+  /** cgroup.procs of the groups that the caller is in: the launcher goes back there before they are removed. */
   readonly leaveProcsFds?: readonly number[];
   /** Groups that the launcher has removed when the sandbox has ended. */
   readonly rmdirs?: readonly string[];
@@ -118,6 +121,8 @@ export function launcherArgv(o: LauncherOptions): string[] {
   add('sentry-config', o.sentryConfigFd);
   add('gofer-config', o.goferConfigFd);
   for (const fd of o.donatedFds ?? []) add('donate', fd);
+  for (const fd of o.joinProcsFds ?? []) add('join-procs', fd);
+  for (const fd of o.lateProcsFds ?? []) add('late-procs', fd);
   for (const fd of o.guestProcsFds ?? []) add('guest-procs', fd);
   for (const fd of o.leaveProcsFds ?? []) add('leave-procs', fd);
   for (const dir of o.rmdirs ?? []) add('rmdir', dir);

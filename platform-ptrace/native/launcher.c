@@ -88,6 +88,8 @@ static void parse(int argc, char **argv) {
       if (strncmp(v, "ro:/", 4) != 0 && strncmp(v, "rw:/", 4) != 0) die("malformed export %s", v);
       append(opt.exports, &opt.nexports, MAX_EXPORTS, v);
     } else if ((v = value_of(arg, "donate"))) append_fd(opt.donated, &opt.ndonated, MAX_DONATED, v);
+    else if ((v = value_of(arg, "join-procs"))) append_fd(opt.join_procs, &opt.njoin_procs, MAX_GROUPS, v);
+    else if ((v = value_of(arg, "late-procs"))) append_fd(opt.late_procs, &opt.nlate_procs, MAX_GROUPS, v);
     else if ((v = value_of(arg, "guest-procs"))) append_fd(opt.guest_procs, &opt.nguest_procs, MAX_GROUPS, v);
     else if ((v = value_of(arg, "leave-procs"))) append_fd(opt.leave_procs, &opt.nleave_procs, MAX_GROUPS, v);
     else if ((v = value_of(arg, "title"))) append(opt.title, &opt.ntitle, MAX_ARGS, v);
@@ -415,6 +417,7 @@ int main(int argc, char **argv) {
   struct msg m;
   if (opt.create_fd >= 0 && (!recv_msg(opt.create_fd, &m) || m.type != MSG_GO)) _exit(EXIT_CANNOT_START);
   start_remover();
+  join_groups();
   enter_network();
   if (opt.terminal && ioctl(0, TIOCSCTTY, 0) < 0) die("cannot take the terminal");
   if (opt.create_fd >= 0) send_msg(opt.create_fd, MSG_PLACED, 0);
@@ -452,6 +455,7 @@ int main(int argc, char **argv) {
   }
   if (has_gofer) close(gofer_link[1]);
   join_guest_groups();
+  join_late_groups();
   prctl(PR_SET_DUMPABLE, 0);
   // Nothing of the caller's stays open here but standard error and the log: whoever reads the container's output sees
   // its end when the container closes it.

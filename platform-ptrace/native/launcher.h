@@ -113,7 +113,11 @@ struct options {
   int ntitle;
   int donated[MAX_DONATED];          // donate=FD, repeated
   int ndonated;
-  int guest_procs[MAX_GROUPS];       // guest-procs=FD, repeated: cgroup.procs files of the groups of L and the guests
+  int join_procs[MAX_GROUPS];        // join-procs=FD, repeated: tasks or cgroup.procs files of the groups to be in
+  int njoin_procs;
+  int late_procs[MAX_GROUPS];        // late-procs=FD, repeated: of groups that L alone has to be in, some time
+  int nlate_procs;
+  int guest_procs[MAX_GROUPS];       // guest-procs=FD, repeated: of groups that L and the guests are in instead
   int nguest_procs;
   int leave_procs[MAX_GROUPS];       // leave-procs=FD, repeated: those of the groups that the caller is in
   int nleave_procs;
@@ -154,7 +158,9 @@ void enter_network(void);
 
 // launcher-cgroup.c
 extern int remover_pipe; // -1: no remover
+void join_groups(void);
 void join_guest_groups(void);
+void join_late_groups(void);
 void start_remover(void);
 void remove_own_groups(void);
 

@@ -116,7 +116,10 @@ for o in range(0, len(m), 4096): m[o] = 1'; echo $?`;
         },
       }),
     );
-    const child = spawn(runscTs, ['run', '--bundle', dir, 'c1'], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const states = ['--root', join(dir, 'state')];
+    const child = spawn(runscTs, [...states, 'run', '--bundle', dir, 'c1'], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
     await new Promise((resolve) => child.stdout.once('data', resolve));
     const value = (controller: string, file: string) =>
       readFileSync(join(groupDir(controller, path), file), 'utf8').trim();
@@ -137,7 +140,8 @@ for o in range(0, len(m), 4096): m[o] = 1'; echo $?`;
     expect(commands('memory')).toContain('guest');
     expect(commands('cpu').filter((c) => c === 'node')).toHaveLength(2);
     // Engines find the figures by the groups of the process that they know.
-    const own = readFileSync(`/proc/${child.pid}/cgroup`, 'utf8').split('\n').filter(Boolean);
+    const { pid } = JSON.parse(run(runscTs, [...states, 'state', 'c1']).stdout) as { pid: number };
+    const own = readFileSync(`/proc/${pid}/cgroup`, 'utf8').split('\n').filter(Boolean);
     for (const line of own) expect(line.endsWith(`:${path}`), line).toBe(true);
     const ended = new Promise((resolve) => child.once('exit', resolve));
     child.stdin.end('\n');
