@@ -9,6 +9,7 @@ import { listCommand, psCommand } from './commands/list.ts';
 import { runCommand } from './commands/run.ts';
 import { checkGlobalOptions, expandBareStrace } from './global-options.ts';
 import { log, openLog } from './lifecycle/log.ts';
+import { print, printError } from './output.ts';
 import { UserError } from './user-error.ts';
 import { COMMIT, SPEC_VERSION, VERSION } from './version.ts';
 
@@ -61,11 +62,9 @@ program.hook('preAction', () => openLog(globals().log));
 program.helpCommand(false).addCommand(helpSyscallsCommand(program));
 for (const c of program.commands) c.exitOverride().showHelpAfterError(`(try "runsc-ts ${c.name()} --help")`);
 
-// `runsc-ts help syscalls | head` is no error.
-process.stdout.on('error', (e: NodeJS.ErrnoException) => {
-  if (e.code === 'EPIPE') process.exit(0);
-  throw e;
-});
+for (const c of [program, ...program.commands]) {
+  c.configureOutput({ writeOut: print, writeErr: printError });
+}
 
 async function main(): Promise<void> {
   try {
@@ -75,14 +74,15 @@ async function main(): Promise<void> {
       process.exitCode = e.exitCode;
     } else if (e instanceof UserError) {
       log('error', e.message);
-      process.stderr.write(`runsc-ts: ${e.message}\n`);
+      printError(`runsc-ts: ${e.message}\n`);
       process.exitCode = e.exitCode;
     } else {
       log('error', `internal error: ${String(e)}`);
-      process.stderr.write(`runsc-ts: internal error: ${(e as Error).stack ?? String(e)}\n`);
+      printError(`runsc-ts: internal error: ${(e as Error).stack ?? String(e)}\n`);
       process.exitCode = 134;
     }
   }
 }
 
-void main();
+// Nothing is left to do then: output is written, children that go on have been let go.
+void main().then(() => process.exit());

@@ -1,4 +1,5 @@
 import { logWarning } from './lifecycle/log.ts';
+import { printError } from './output.ts';
 
 /** An error of the user's making: printed as one line `runsc-ts: <message>`, without a stack. */
 export class UserError extends Error {
@@ -13,5 +14,5 @@ export class UserError extends Error {
 
 /** Something that the user should know and that does not stop the command. */
 export function warn(line: string): void {
-  if (!logWarning(line)) process.stderr.write(`runsc-ts: warning: ${line}\n`);
+  if (!logWarning(line)) printError(`runsc-ts: warning: ${line}\n`);
 }

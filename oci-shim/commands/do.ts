@@ -21,6 +21,7 @@ import { launch, type Export } from '../launch.ts';
 import type { MountConfig, ProcessConfig, SandboxConfig } from '../sandbox-config.ts';
 import { standardMounts } from '../standard-mounts.ts';
 import { UserError, warn } from '../user-error.ts';
+import { printError } from '../output.ts';
 
 /** docker's least limit. */
 const MEMORY_MIN = 6 * 1024 * 1024;
@@ -101,7 +102,7 @@ async function runDo(args: string[], options: DoOptions, globals: GlobalOptions)
   }
   if (args.length === 0 && options.image === undefined) throw new UserError('do: no command given');
   const image = options.image === undefined ? null : await unpack(options.image);
-  for (const note of image?.notes ?? []) process.stderr.write(`runsc-ts: ${note}\n`);
+  for (const note of image?.notes ?? []) printError(`runsc-ts: ${note}\n`);
   const roots = image?.layers ?? [rootDir(options)];
   const exports: Export[] = roots.map((path) => ({
     path,

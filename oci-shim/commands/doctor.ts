@@ -6,6 +6,7 @@ import { nativeDir } from '../../sentry/host/koffi.ffi.ts';
 import { readCgroupHost, systemdRuns, type CgroupHost } from '../cgroup/host.ts';
 import type { GlobalOptions } from '../global-options.ts';
 import { UserError } from '../user-error.ts';
+import { print } from '../output.ts';
 
 export interface Finding {
   check: string;
@@ -227,10 +228,10 @@ export function doctor(format: string, globals: GlobalOptions): void {
   const findings = diagnose(globals);
   const failed = findings.filter((f) => f.status === 'fail').length;
   if (format === 'json') {
-    process.stdout.write(`${JSON.stringify({ ok: failed === 0, findings }, null, 2)}\n`);
+    print(`${JSON.stringify({ ok: failed === 0, findings }, null, 2)}\n`);
   } else {
-    for (const f of findings) process.stdout.write(line(f));
-    process.stdout.write(failed === 0 ? 'Sandboxes can run here.\n' : `Not ready: ${failed} to mend.\n`);
+    for (const f of findings) print(line(f));
+    print(failed === 0 ? 'Sandboxes can run here.\n' : `Not ready: ${failed} to mend.\n`);
   }
   if (failed > 0) process.exitCode = 1;
 }

@@ -4,6 +4,7 @@ import type { GlobalOptions } from '../global-options.ts';
 import { statusOf } from '../state/container-state.ts';
 import { StateDir } from '../state/state-dir.ts';
 import { UserError } from '../user-error.ts';
+import { print } from '../output.ts';
 
 export interface EventsOptions {
   stats?: boolean;
@@ -21,11 +22,11 @@ export async function events(id: string, o: EventsOptions, globals: GlobalOption
   if (statusOf(state) === 'stopped') throw new UserError(`container with id ${id} is not running`);
   if (state.cgroup === null) throw new UserError(`container ${id} has no cgroup: there are no figures`);
   const { cgroup } = state;
-  const print = (type: string, data?: unknown): void => {
-    process.stdout.write(`${toJson({ type, id, ...(data === undefined ? {} : { data }) })}\n`);
+  const show = (type: string, data?: unknown): void => {
+    print(`${toJson({ type, id, ...(data === undefined ? {} : { data }) })}\n`);
   };
   if (o.stats === true) {
-    print('stats', readStats(cgroup));
+    show('stats', readStats(cgroup));
     return;
   }
   let kills = oomKills(cgroup);
@@ -33,10 +34,10 @@ export async function events(id: string, o: EventsOptions, globals: GlobalOption
     await new Promise((resolve) => setTimeout(resolve, Math.min(WATCH_MS, Math.max(1, next - Date.now()))));
     if (statusOf(state) === 'stopped') return;
     const now = oomKills(cgroup);
-    for (; kills < now; kills++) print('oom');
+    for (; kills < now; kills++) show('oom');
     if (Date.now() < next) continue;
     next = Date.now() + interval;
-    print('stats', readStats(cgroup));
+    show('stats', readStats(cgroup));
   }
 }
 

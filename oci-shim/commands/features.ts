@@ -3,6 +3,7 @@ import { CAPABILITY_NAMES } from '../../sentry/auth/capability-names.ts';
 import { knownMountOptions } from '../spec/mount-options.ts';
 import { NAMESPACE_TYPES } from '../spec/namespaces.ts';
 import { SPEC_VERSION, VERSION } from '../version.ts';
+import { print } from '../output.ts';
 
 export function features() {
   return {
@@ -36,5 +37,5 @@ export function features() {
 }
 
 export function printFeatures(): void {
-  process.stdout.write(`${JSON.stringify(features(), null, '\t')}\n`);
+  print(`${JSON.stringify(features(), null, '\t')}\n`);
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { nativeDir } from '../../sentry/host/koffi.ffi.ts';
 import type { SyscallDoc } from '../../syscalls/docs.ts';
 import { UserError } from '../user-error.ts';
+import { print } from '../output.ts';
 
 export function helpSyscallsCommand(program: Command): Command {
   return new Command('help')
@@ -26,10 +27,10 @@ function printSyscalls(format: string): void {
   // Made from the table by the build: the kernel itself is not part of the command line's bundle.
   const docs = JSON.parse(readFileSync(join(nativeDir, 'syscalls.json'), 'utf8')) as SyscallDoc[];
   if (format === 'json') {
-    process.stdout.write(`${JSON.stringify(docs, null, 2)}\n`);
+    print(`${JSON.stringify(docs, null, 2)}\n`);
   } else if (format === 'table') {
     for (const d of docs) {
-      process.stdout.write(
+      print(
         `${String(d.nr).padStart(4)}  ${d.name.padEnd(26)} ${d.support.padEnd(8)} ${d.note}`.trimEnd() + '\n',
       );
     }

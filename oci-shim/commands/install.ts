@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, realpathSync, renameSync, rmSync, statSync, wr
 import { basename, dirname, join } from 'node:path';
 import { nativeDir } from '../../sentry/host/koffi.ffi.ts';
 import { UserError } from '../user-error.ts';
+import { print } from '../output.ts';
 
 export interface InstallOptions {
   config: string;
@@ -69,7 +70,7 @@ export function uninstall(o: { config: string; runtime: string }): void {
   say('  systemctl reload docker        (or: kill -HUP $(pidof dockerd))');
 }
 
-const say = (line: string): void => void process.stdout.write(`${line}\n`);
+const say = (line: string): void => void print(`${line}\n`);
 
 function checkName(name: string): void {
   if (!NAME_PATTERN.test(name)) {

@@ -14,6 +14,7 @@ import { parseSignal } from '../lifecycle/signals.ts';
 import { statusOf } from '../state/container-state.ts';
 import { StateDir } from '../state/state-dir.ts';
 import { UserError } from '../user-error.ts';
+import { print } from '../output.ts';
 
 export interface CreateFlags {
   bundle: string;
@@ -109,7 +110,7 @@ export function stateCommand(globals: () => GlobalOptions): Command {
         ...(Object.keys(s.annotations).length === 0 ? {} : { annotations: s.annotations }),
         owner: s.owner,
       };
-      process.stdout.write(`${JSON.stringify(shown, null, 2)}\n`);
+      print(`${JSON.stringify(shown, null, 2)}\n`);
     });
 }
 
@@ -124,6 +125,6 @@ export function waitCommand(globals: () => GlobalOptions): Command {
       const { status } = controlCall(states, states.load(id), 'wait', {}, A_LONG_TIME_S);
       const wait = Number(status);
       const exitStatus = (wait & 0x7f) !== 0 ? 128 + (wait & 0x7f) : (wait >> 8) & 0xff;
-      process.stdout.write(`${JSON.stringify({ id, exitStatus })}\n`);
+      print(`${JSON.stringify({ id, exitStatus })}\n`);
     });
 }

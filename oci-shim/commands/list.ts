@@ -6,6 +6,7 @@ import { statusOf } from '../state/container-state.ts';
 import { isAlive } from '../state/host-process.ts';
 import { StateDir } from '../state/state-dir.ts';
 import { UserError } from '../user-error.ts';
+import { print } from '../output.ts';
 
 function checkFormat(format: string): void {
   if (format !== 'table' && format !== 'json') throw new UserError('invalid format option');
@@ -45,11 +46,11 @@ export function listCommand(globals: () => GlobalOptions): Command {
           owner: s.owner,
         };
       });
-      if (f.quiet) process.stdout.write(all.map((s) => `${s.id}\n`).join(''));
-      else if (f.format === 'json') process.stdout.write(`${JSON.stringify(all)}\n`);
+      if (f.quiet) print(all.map((s) => `${s.id}\n`).join(''));
+      else if (f.format === 'json') print(`${JSON.stringify(all)}\n`);
       else {
         const rows = all.map((s) => [s.id, String(s.pid), s.status, s.bundle, s.created, s.owner]);
-        process.stdout.write(table([['ID', 'PID', 'STATUS', 'BUNDLE', 'CREATED', 'OWNER'], ...rows]));
+        print(table([['ID', 'PID', 'STATUS', 'BUNDLE', 'CREATED', 'OWNER'], ...rows]));
       }
     });
 }
@@ -64,8 +65,8 @@ export function psCommand(globals: () => GlobalOptions): Command {
       checkFormat(f.format);
       const s = new StateDir(globals().root).load(id);
       const pids = [s.stub, ...s.execs].filter(isAlive).map((p) => p.pid);
-      if (f.format === 'json') process.stdout.write(`${JSON.stringify(pids)}\n`);
-      else process.stdout.write(psTable(pids, args.length === 0 ? ['-ef'] : args));
+      if (f.format === 'json') print(`${JSON.stringify(pids)}\n`);
+      else print(psTable(pids, args.length === 0 ? ['-ef'] : args));
     });
 }
 

@@ -52,13 +52,12 @@ function passSignalsOn(stub: Stub): Promise<number> {
     'SIGFPE',
     'SIGILL',
   ];
-  const fromTerminal = process.stdin.isTTY
-    ? ['SIGINT', 'SIGQUIT', 'SIGTSTP', 'SIGWINCH', 'SIGTTIN', 'SIGTTOU']
-    : [];
+  const fromTerminal = ['SIGINT', 'SIGQUIT', 'SIGTSTP', 'SIGWINCH', 'SIGTTIN', 'SIGTTOU'];
   for (const name of Object.keys(constants.signals) as NodeJS.Signals[]) {
     if (own.includes(name)) continue;
     process.on(name, () => {
-      if (!fromTerminal.includes(name)) stub.kill(name);
+      // Asked only now: process.stdin loads Node's streams.
+      if (!fromTerminal.includes(name) || !process.stdin.isTTY) stub.kill(name);
     });
   }
   return stub.ended();
