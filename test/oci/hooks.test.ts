@@ -1,0 +1,116 @@
+// Hooks of all six kinds through create, start and delete: order, state on standard input, what a failure does.
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { runscTs } from '../lib/sandbox.ts';
+import { defaultSpec, hasBusybox, type Spec, TestBundle } from './bundle.ts';
+
+const HOST_KINDS = ['prestart', 'createRuntime', 'createContainer', 'poststart', 'poststop'] as const;
+
+describe.runIf(hasBusybox && process.getuid!() === 0)('hooks', () => {
+  let b: TestBundle;
+  const id = `hooks-${process.pid}`;
+  beforeEach(() => {
+    b = new TestBundle();
+  });
+  afterEach(() => {
+    cli('delete', '--force', id);
+    b.remove();
+  });
+
+  const cli = (...args: string[]): { status: number | null; stderr: string } => {
+    const r = spawnSync(runscTs, ['--root', join(b.dir, 'state'), ...args], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'ignore', 'pipe'],
+      timeout: 60_000,
+    });
+    return { status: r.status, stderr: r.stderr };
+  };
+
+  /** A host program that notes its kind and keeps the state it gets. */
+  const host = (kind: string, more = ''): Spec => ({
+    path: '/bin/sh',
+    args: ['sh', '-c', `echo ${kind} >> ${b.rootfs}/order; cat > ${b.dir}/${kind}.json; ${more}`],
+    env: ['PATH=/usr/bin:/bin'],
+    timeout: 60,
+  });
+
+  function spec(): Spec {
+    const s = defaultSpec('echo main >> /order');
+    s.annotations = { 'org.example': 'x' };
+    s.hooks = Object.fromEntries(HOST_KINDS.map((kind) => [kind, [host(kind)]]));
+    s.hooks.startContainer = [
+      {
+        path: '/bin/sh',
+        args: ['sh', '-c', 'echo startContainer >> /order; cat > /startContainer.json; echo $A'],
+        env: ['PATH=/bin', 'A=1'],
+      },
+    ];
+    return s;
+  }
+
+  const order = (): string[] => readFileSync(join(b.rootfs, 'order'), 'utf8').trim().split('\n');
+  const state = (kind: string, dir = b.dir): Spec =>
+    JSON.parse(readFileSync(join(dir, `${kind}.json`), 'utf8'));
+
+  test('all run in their places', () => {
+    b.write(spec());
+    expect(cli('create', '--bundle', b.dir, id)).toEqual({ status: 0, stderr: '' });
+    expect(order()).toEqual(['prestart', 'createRuntime', 'createContainer']);
+    expect(cli('start', id)).toEqual({ status: 0, stderr: '' });
+    cli('wait', id);
+    expect(cli('delete', id)).toEqual({ status: 0, stderr: '' });
+    const ran = order();
+    expect(ran.slice(0, 4)).toEqual(['prestart', 'createRuntime', 'createContainer', 'startContainer']);
+    // The program and the poststart hooks run at the same time.
+    expect(ran.slice(4, 6).sort()).toEqual(['main', 'poststart']);
+    expect(ran.slice(6)).toEqual(['poststop']);
+    const common = { ociVersion: '1.0.2', id, bundle: b.dir, annotations: { 'org.example': 'x' } };
+    for (const kind of ['prestart', 'createRuntime', 'createContainer']) {
+      expect(state(kind)).toEqual({ ...common, status: 'creating', pid: expect.any(Number) as number });
+    }
+    const { pid } = state('prestart') as { pid: number };
+    expect(state('startContainer', b.rootfs)).toEqual({ ...common, status: 'created', pid });
+    expect(state('poststart')).toMatchObject({ ...common, pid });
+    expect(state('poststop')).toEqual({ ...common, status: 'stopped' });
+  });
+
+  test.each(['prestart', 'createRuntime', 'createContainer'])('what fails in %s leaves nothing', (kind) => {
+    const s = spec();
+    s.hooks[kind].push(host('failing', 'echo why >&2; exit 3'));
+    b.write(s);
+    const r = cli('create', '--bundle', b.dir, id);
+    expect(r.status).not.toBe(0);
+    expect(r.stderr).toMatch(/hook #1: .*exit status 3, stdout: , stderr: why/);
+    expect(cli('state', id).stderr).toMatch(/container does not exist/);
+  });
+
+  test('what fails in startContainer keeps the program from running', () => {
+    const s = spec();
+    s.hooks.startContainer.push({ path: '/bin/false', args: ['false'] });
+    b.write(s);
+    expect(cli('create', '--bundle', b.dir, id).status).toBe(0);
+    const r = cli('start', id);
+    expect(r.status).not.toBe(0);
+    expect(r.stderr).toMatch(/startContainer hook #1: .*exit status 1/);
+    cli('delete', '--force', id);
+    expect(order()).not.toContain('main');
+  });
+
+  test('what fails after the start is a warning', () => {
+    const s = spec();
+    s.hooks.poststart.unshift({ path: '/bin/false', args: ['false'] });
+    s.hooks.poststop.unshift({ path: '/no/such/program' });
+    b.write(s);
+    expect(cli('create', '--bundle', b.dir, id).status).toBe(0);
+    const r = cli('start', id);
+    expect(r.status).toBe(0);
+    expect(r.stderr).toMatch(/poststart hook #0: .*exit status 1/);
+    cli('wait', id);
+    const d = cli('delete', id);
+    expect(d.status).toBe(0);
+    expect(d.stderr).toMatch(/poststop hook #0: .*no such file or directory/);
+    expect(existsSync(join(b.dir, 'poststart.json')) && existsSync(join(b.dir, 'poststop.json'))).toBe(true);
+  });
+});
