@@ -8,6 +8,11 @@ import { join } from 'node:path';
 const root = join(import.meta.dirname, '..');
 const full = process.argv.includes('--full');
 const reports = join(root, 'node_modules/.cache/reports');
+// What the tests run: programs of the sandboxes, and the engines that drive them.
+const PACKAGES =
+  'python3 perl procps strace iproute2 iptables busybox-static runc containerd docker.io podman conmon netavark catatonit'.split(
+    ' ',
+  );
 const sum = { passed: 0, failed: 0, skipped: 0 };
 
 const run = (command, args, env = {}) =>
@@ -61,7 +66,7 @@ function vitest(name, args, env) {
   }
 }
 
-if (!run('./setup.sh', ['python3', 'perl', 'procps', 'strace'])) {
+if (!run('./setup.sh', PACKAGES)) {
   console.log('setup failed\n0 passed, 1 failed, 0 skipped');
   process.exit(1);
 }

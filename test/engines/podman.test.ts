@@ -1,0 +1,164 @@
+/** Podman with its default settings: containers, exec, pods, a Deployment by `kube play`. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Outcome, run, runscTs } from '../lib/sandbox.ts';
+import { mountsBelow } from './lib/dockerd.ts';
+import { writeRootTar } from './lib/image.ts';
+import { makeNetns, type Netns } from './lib/netns.ts';
+import { missing } from './lib/programs.ts';
+
+const lacking = missing({
+  podman: 'podman',
+  conmon: 'conmon',
+  '/usr/lib/podman/netavark': 'netavark',
+  catatonit: 'catatonit',
+  iptables: 'iptables',
+  ip: 'iproute2',
+  '/usr/bin/busybox': 'busybox-static',
+});
+if (lacking.length > 0) console.log(`SKIPPED: Podman tests need ${lacking.join(', ')}`);
+
+let dir = '';
+let netns: Netns;
+
+function podman(...args: string[]): Outcome {
+  const command = netns.enter([
+    'podman',
+    ...['--root', `${dir}/root`, '--runroot', `${dir}/run`, '--storage-driver', 'vfs'],
+    ...['--cgroup-manager', 'cgroupfs', '--events-backend', 'file', '--runtime', runscTs],
+    ...args,
+  ]);
+  return run(command[0]!, command.slice(1), { timeoutMs: 120_000 });
+}
+
+/** Host processes of sandboxes whose files lie below the scratch directory. */
+const leftOver = (): string => run('sh', ['-c', `ps -eo args | grep "[r]unsc-ts.*${dir}"`]).stdout;
+
+const DEPLOYMENT = `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+      - name: server
+        image: localhost/busybox
+        imagePullPolicy: Never
+        command: ["/bin/sh", "-c", "echo page > /var/www/index.html; exec httpd -f -p 8080 -h /var/www"]
+      - name: other
+        image: localhost/busybox
+        imagePullPolicy: Never
+        command: ["/bin/sleep", "1000"]
+`;
+
+describe.skipIf(lacking.length > 0)('podman', () => {
+  beforeAll(() => {
+    dir = mkdtempSync('/tmp/rts-podman-');
+    netns = makeNetns(dir.slice('/tmp/'.length));
+    writeRootTar(join(dir, 'root.tar'));
+    const r = podman(
+      'import',
+      '-c',
+      'CMD ["/bin/sh"]',
+      '-c',
+      'ENV PATH=/bin:/sbin',
+      join(dir, 'root.tar'),
+      'busybox',
+    );
+    if (r.status !== 0) throw new Error(`podman import: ${r.stderr}`);
+  }, 120_000);
+
+  afterAll(() => {
+    if (dir === '') return;
+    podman('pod', 'rm', '--all', '--force', '--time', '0');
+    podman('rm', '--all', '--force', '--time', '0');
+    for (const mount of mountsBelow(dir)) run('umount', ['--lazy', mount]);
+    netns.remove();
+    rmSync(dir, { recursive: true, force: true });
+  }, 120_000);
+
+  test('output and exit status', () => {
+    const r = podman('run', '--rm', 'busybox', 'sh', '-c', 'echo out; echo err >&2; exit 7');
+    expect([r.status, r.stdout, r.stderr]).toEqual([7, 'out\n', 'err\n']);
+  });
+
+  test('a program that is not there', () => {
+    const r = podman('run', '--rm', 'busybox', 'nosuch');
+    expect(r.status).toBe(127);
+    expect(r.stderr).toContain('executable file not found in $PATH');
+    expect(podman('run', '--rm', 'busybox', '/etc/plain').status).toBe(126);
+  });
+
+  test('the network that Podman makes', () => {
+    const r = podman(
+      'run',
+      '--rm',
+      'busybox',
+      'sh',
+      '-c',
+      'ip -o -4 addr show eth0 | grep -c 10.88.0; ls /sys/class/net',
+    );
+    expect([r.status, r.stdout]).toEqual([0, '1\neth0\nlo\n']);
+  });
+
+  test('exec, stop, remove', () => {
+    expect(podman('run', '--detach', '--name', 'a', 'busybox', 'sleep', '1000').status).toBe(0);
+    const r = podman('exec', 'a', 'sh', '-c', 'echo inside; exit 3');
+    expect([r.status, r.stdout]).toEqual([3, 'inside\n']);
+    expect(podman('exec', 'a', 'nosuch').status).toBe(127);
+    expect(podman('stop', '--time', '1', 'a').status).toBe(0);
+    expect(podman('inspect', '--format', '{{.State.ExitCode}}', 'a').stdout).toBe('137\n');
+    expect(podman('rm', 'a').status).toBe(0);
+  });
+
+  test('a pod: one sandbox, shared network and names, processes apart', () => {
+    podman('pod', 'create', '--name', 'pod');
+    expect(
+      podman(
+        'run',
+        '--detach',
+        '--pod',
+        'pod',
+        '--name',
+        'm',
+        'busybox',
+        'httpd',
+        '-f',
+        '-p',
+        '80',
+        '-h',
+        '/etc',
+      ).status,
+    ).toBe(0);
+    const r = podman(
+      'run',
+      '--pod',
+      'pod',
+      'busybox',
+      'sh',
+      '-c',
+      'wget -q -O - http://127.0.0.1/plain; hostname; ps -o comm | grep -c httpd',
+    );
+    expect([r.status, r.stdout]).toEqual([1, 'not a program\npod\n0\n']);
+    expect(podman('pod', 'rm', '--force', '--time', '0', 'pod').status).toBe(0);
+  });
+
+  test('kube play of a Deployment', () => {
+    const file = join(dir, 'deployment.yaml');
+    writeFileSync(file, DEPLOYMENT);
+    expect(podman('kube', 'play', file).status).toBe(0);
+    const r = podman('exec', 'web-pod-0-other', 'wget', '-q', '-O', '-', 'http://127.0.0.1:8080/');
+    expect([r.status, r.stdout]).toEqual([0, 'page\n']);
+    expect(podman('kube', 'down', file).status).toBe(0);
+  });
+
+  test('nothing is left', () => {
+    expect(podman('ps', '--all', '--quiet').stdout).not.toContain('web');
+    expect(leftOver()).toBe('');
+  });
+});
