@@ -236,6 +236,24 @@ test('new groups: one per hierarchy, CPUs inherited, controllers passed on, sent
   expect(group.procs()).toEqual([7, 8]);
 });
 
+test('what the user may not do is said once, and is no error', () => {
+  const host: CgroupHost = {
+    version: 1,
+    // Nobody can make directories there, not even root.
+    hierarchies: new Map(['memory', 'pids'].map((name) => [name, { mount: '/sys/kernel', own: '/' }])),
+  };
+  const place = { path: '/c', scope: null };
+  const make = (r: Resources, warnings: string[]): void => {
+    expect(createCgroup(host, place, r, warnings).state.paths).toEqual({});
+  };
+  const none: string[] = [];
+  make(noResources(), none);
+  expect(none).toEqual([]);
+  const some: string[] = [];
+  make(resources({ memory: { limit: 4096, reservation: 4096 }, pids: { limit: 5 } }), some);
+  expect(some).toEqual(['limits are not in force: this user may not make cgroups']);
+});
+
 test('version 2: every ancestor passes its controllers on', () => {
   files({ 'cgroup.controllers': 'memory pids', 'cgroup.subtree_control': 'memory' });
   const host: CgroupHost = { version: 2, hierarchies: new Map([['unified', { mount: dir, own: '/' }]]) };

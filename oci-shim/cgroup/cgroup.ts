@@ -82,7 +82,8 @@ export function createCgroup(
 ): CgroupHandle {
   const state: CgroupState = { version: host.version, paths: {}, sentryPaths: {} };
   if (place.scope !== null && systemdRuns()) state.scope = place.scope;
-  const group = new Cgroup(state);
+  const denied: string[] = [];
+  const group = new Cgroup(state, denied);
   try {
     for (const [name, h] of host.hierarchies) {
       try {
@@ -95,10 +96,13 @@ export function createCgroup(
       } catch (e) {
         delete state.paths[name];
         if (!NO_PERMISSION.has(codeOf(e))) throw e;
-        warnings.push(`no cgroup in ${h.mount}: ${codeOf(e)}`);
+        denied.push(name);
       }
     }
-    warnings.push(...group.apply(resources));
+    const notInForce = group.apply(resources);
+    // All for the same reason: once is enough.
+    if (Object.keys(state.paths).length > 0) warnings.push(...notInForce);
+    else if (notInForce.length > 0) warnings.push('limits are not in force: this user may not make cgroups');
   } catch (e) {
     group.remove();
     throw asUserError(e);
@@ -133,9 +137,12 @@ function asUserError(e: unknown): unknown {
 
 class Cgroup implements CgroupHandle {
   readonly state: CgroupState;
+  /** Hierarchies that the caller may not use. */
+  private readonly denied: readonly string[];
 
-  constructor(state: CgroupState) {
+  constructor(state: CgroupState, denied: readonly string[] = []) {
     this.state = state;
+    this.denied = denied;
   }
 
   joinFiles(who: 'sentry' | 'container'): string[] {
@@ -181,7 +188,7 @@ class Cgroup implements CgroupHandle {
   private applyV1(r: Resources): string[] {
     if (Object.keys(r.unified).length > 0) {
       throw new UserError(
-        `config.json: linux.resources.unified ${JSON.stringify(r.unified)}: this machine has cgroups of version 1`,
+        `linux.resources.unified ${JSON.stringify(r.unified)}: this machine has cgroups of version 1`,
       );
     }
     const warnings: string[] = [];
@@ -190,6 +197,10 @@ class Cgroup implements CgroupHandle {
     const allowance: Allowance = { memory: 0, pids: pids >= PIDS_LARGE ? 0 : PIDS_ALLOWANCE_V1 };
     const attempt = (field: string, controller: string, write: (dir: string) => void): void => {
       const dir = paths[controller];
+      if (dir === undefined && this.denied.includes(controller)) {
+        warnings.push(`linux.resources.${field}: not in force: no permission to make a cgroup for it`);
+        return;
+      }
       if (dir === undefined) missing(field, controller);
       guarded(warnings, field, () => write(dir));
     };
@@ -215,8 +226,7 @@ class Cgroup implements CgroupHandle {
     const dir = this.state.paths['unified'];
     const settings = settingsV2(r, ALLOWANCE_V2);
     if (dir === undefined) {
-      // The reason was said when the group could not be made.
-      return settings.map((s) => `linux.resources.${s.field}: not in force, there is no cgroup`);
+      return settings.map((s) => `linux.resources.${s.field}: not in force: there is no cgroup`);
     }
     checkUsageV2(dir, r, ALLOWANCE_V2);
     const present = controllersOf(dir);
@@ -301,9 +311,7 @@ class Cgroup implements CgroupHandle {
 }
 
 function missing(field: string, controller: string): never {
-  throw new UserError(
-    `config.json: linux.resources.${field}: there is no cgroup controller "${controller}" for it`,
-  );
+  throw new UserError(`linux.resources.${field}: there is no cgroup controller "${controller}" for it`);
 }
 
 /** A limit that may not be set is a warning: an ordinary user's sandbox runs without. */
@@ -312,8 +320,7 @@ function guarded(warnings: string[], field: string, write: () => void): void {
     write();
   } catch (e) {
     if (!(e instanceof CgroupError)) throw e;
-    if (!NO_PERMISSION.has(e.code))
-      throw new UserError(`config.json: linux.resources.${field}: ${e.message}`);
+    if (!NO_PERMISSION.has(e.code)) throw new UserError(`linux.resources.${field}: ${e.message}`);
     warnings.push(`linux.resources.${field}: not in force: ${e.message}`);
   }
 }

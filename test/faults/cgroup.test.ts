@@ -32,6 +32,18 @@ function groupsNamed(prefix: string): string[] {
   return found;
 }
 
+function writeConfig(cgroupsPath: string, resources: object): void {
+  const script = 'echo up; read x; exit 4';
+  const config = {
+    ociVersion: '1.0.2',
+    process: { args: ['/bin/sh', '-c', script], cwd: '/', env: ['PATH=/usr/bin:/bin'] },
+    root: { path: '/', readonly: true },
+    mounts: [{ destination: '/proc', type: 'proc' }],
+    linux: { cgroupsPath, resources },
+  };
+  writeFileSync(join(dir, 'config.json'), JSON.stringify(config));
+}
+
 const HOG = `python3 -c '
 blocks = []
 while True: blocks.append(bytearray(8 << 20))'`;
@@ -94,28 +106,12 @@ for o in range(0, len(m), 4096): m[o] = 1'; echo $?`;
 
   test('a bundle’s resources are in force at cgroupsPath, for the guests; sentry and gofer are beside it', async () => {
     const path = `/runsc-ts-test-${process.pid}/c1`;
-    writeFileSync(
-      join(dir, 'config.json'),
-      JSON.stringify({
-        ociVersion: '1.0.2',
-        process: {
-          args: ['/bin/sh', '-c', 'echo up; read x; exit 4'],
-          cwd: '/',
-          env: ['PATH=/usr/bin:/bin'],
-        },
-        root: { path: '/', readonly: true },
-        mounts: [{ destination: '/proc', type: 'proc' }],
-        linux: {
-          cgroupsPath: path,
-          resources: {
-            devices: [{ allow: false, access: 'rwm' }],
-            memory: { limit: 50593792, reservation: 33554432 },
-            cpu: { shares: 1024, quota: 20000, period: 50000, cpus: '0', mems: '0' },
-            pids: { limit: 1000 },
-          },
-        },
-      }),
-    );
+    writeConfig(path, {
+      devices: [{ allow: false, access: 'rwm' }],
+      memory: { limit: 50593792, reservation: 33554432 },
+      cpu: { shares: 1024, quota: 20000, period: 50000, cpus: '0', mems: '0' },
+      pids: { limit: 1000 },
+    });
     const states = ['--root', join(dir, 'state')];
     const child = spawn(runscTs, [...states, 'run', '--bundle', dir, 'c1'], {
       stdio: ['pipe', 'pipe', 'inherit'],
@@ -153,6 +149,16 @@ for o in range(0, len(m), 4096): m[o] = 1'; echo $?`;
     }
   });
 
+  test('an ordinary user’s sandbox runs without the limits, and says so', () => {
+    const call = `'${runscTs}' do --memory 64m --cpus 1 -- /bin/sh -c 'nproc; echo ran'`;
+    const r = run('setpriv', ['--reuid', '12345', '--regid', '12345', '--clear-groups', 'sh', '-c', call], {
+      cwd: '/',
+    });
+    if (/user namespace|cannot create namespaces/.test(r.stderr)) return; // not allowed to have sandboxes here
+    expect(r.stderr).toBe('runsc-ts: warning: limits are not in force: this user may not make cgroups\n');
+    expect(r.stdout).toBe('1\nran\n');
+  });
+
   test('groups are removed when the launcher is killed', async () => {
     const child = spawn(runscTs, ['do', '--memory', '64m', '--', 'sh', '-c', 'echo up; sleep 100'], {
       stdio: ['ignore', 'pipe', 'ignore'],
@@ -168,11 +174,7 @@ for o in range(0, len(m), 4096): m[o] = 1'; echo $?`;
   });
 
   test('a limit without a controller for it is refused, and leaves nothing', () => {
-    const config = JSON.parse(readFileSync(join(dir, 'config.json'), 'utf8')) as {
-      linux: { cgroupsPath: string; resources: unknown };
-    };
-    config.linux = { cgroupsPath: '', resources: { hugepageLimits: [{ pageSize: '3MB', limit: 4096 }] } };
-    writeFileSync(join(dir, 'config.json'), JSON.stringify(config));
+    writeConfig('', { hugepageLimits: [{ pageSize: '3MB', limit: 4096 }] });
     const r = run(runscTs, ['run', '--bundle', dir, 'refused-by-test']);
     expect(r.stderr).toMatch(/linux\.resources\.hugepageLimits/);
     expect(r.status).toBe(1);
