@@ -20,6 +20,7 @@ import { runHooks } from '../hooks/run-hooks.ts';
 import { launcherOptions } from '../launch.ts';
 import { loadBundle, type Bundle } from '../spec/bundle.ts';
 import { ociState, type ContainerState } from '../state/container-state.ts';
+import type { HostProcess } from '../state/host-process.ts';
 import { checkId, StateDir, writeAtomically, type LockedContainer } from '../state/state-dir.ts';
 import { UserError, warn } from '../user-error.ts';
 import { openConsole } from './console.ts';
@@ -81,7 +82,7 @@ class Creation {
   private readonly locked: LockedContainer;
   private readonly member: Membership | null;
   private readonly open: number[] = [];
-  private readonly group: CgroupHandle | null;
+  private group: CgroupHandle | null = null;
   private figures: { names: string[]; fds: number[] } = { names: [], fds: [] };
   private stub: Stub | null = null;
 
@@ -98,11 +99,14 @@ class Creation {
     this.states = states;
     this.locked = locked;
     this.member = membership(states, bundle.annotations, bundle.namespaces);
-    const { cgroupsPath, resources } = bundle;
-    this.group = makeGroups({ id: o.id, cgroupsPath, systemd: globals.systemdCgroup, resources }, warn);
   }
 
   run(): Created {
+    // Before anything is made that has to be removed again.
+    this.locked.save(this.newState({ pid: 0, startTime: '' }));
+    const { cgroupsPath, resources } = this.bundle;
+    const systemd = this.globals.systemdCgroup;
+    this.group = makeGroups({ id: this.o.id, cgroupsPath, systemd, resources }, warn);
     if (this.group !== null) {
       this.figures = figureFds(this.group);
       this.figures.fds.forEach((f) => this.keep(f));
@@ -196,7 +200,7 @@ class Creation {
     const stub = Stub.spawn(options, stdio, inherited, this.o.detached);
     this.stub = stub;
     this.group?.startScope(stub.process.pid);
-    const state = this.newState(stub);
+    const state = this.newState(stub.process);
     this.locked.save(state);
     stub.go();
     stub.wait(MSG_PLACED);
@@ -209,8 +213,8 @@ class Creation {
     return stub;
   }
 
-  private newState(stub: Stub): ContainerState {
-    const { bundle, o, member } = this;
+  private newState(stub: HostProcess): ContainerState {
+    const { bundle, o, member, globals } = this;
     return {
       version: 1,
       ociVersion: bundle.ociVersion,
@@ -221,12 +225,14 @@ class Creation {
       created: new Date().toISOString(),
       owner: ownerName(),
       sandbox: member === null ? o.id : member.sandbox.sandbox,
-      stub: stub.process,
+      stub,
       phase: 'creating',
       paused: false,
       execs: [],
       hooks: bundle.hooks,
       cgroup: this.group?.state ?? null,
+      cgroupsPath: bundle.cgroupsPath,
+      systemdCgroup: globals.systemdCgroup,
     };
   }
 

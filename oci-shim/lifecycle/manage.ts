@@ -1,14 +1,16 @@
 /** What is done with a container that exists: start, kill, pause, resume, delete. Errors are runc's words, which engines know. */
 import { existsSync } from 'node:fs';
 import { SIGKILL } from '../../sentry/abi/signal.ts';
-import { openCgroup } from '../cgroup/cgroup.ts';
+import { openCgroup, type CgroupHandle } from '../cgroup/cgroup.ts';
+import { noResources } from '../cgroup/resources.ts';
+import { makeGroups } from '../cgroup/sandbox-groups.ts';
 import { controlCall, SandboxGone } from '../control/client.ts';
 import { runHooks } from '../hooks/run-hooks.ts';
 import { runStartContainerHooks } from '../hooks/start-container.ts';
 import { ociState, statusOf, type ContainerState } from '../state/container-state.ts';
 import { isAlive } from '../state/host-process.ts';
 import { sleepMs } from '../state/lock.ts';
-import { NoSuchContainer, type LockedContainer, type StateDir } from '../state/state-dir.ts';
+import { isLeftover, NoSuchContainer, type LockedContainer, type StateDir } from '../state/state-dir.ts';
 import { UserError } from '../user-error.ts';
 import { bundleProcess, toProcessConfig } from './exec.ts';
 
@@ -73,17 +75,18 @@ export function deleteContainer(states: StateDir, id: string, force: boolean): v
   try {
     c = states.lock(id);
   } catch (e) {
-    if (force && e instanceof NoSuchContainer) return;
-    throw e;
+    if (!force || !(e instanceof NoSuchContainer)) throw e;
+    states.removeEmpty(id);
+    return;
   }
   try {
     const status = statusOf(c.state);
-    if (!force && status !== 'stopped' && status !== 'created') {
+    if (!force && !isLeftover(c.state) && status !== 'stopped' && status !== 'created') {
       throw new UserError(`cannot delete container ${id} that is not stopped: ${status}`);
     }
     killStub(c.state);
     for (const exec of c.state.execs) if (isAlive(exec)) kill(exec.pid);
-    if (c.state.cgroup !== null) openCgroup(c.state.cgroup).remove();
+    groupsOf(c.state)?.remove();
     c.remove();
     const { hooks, bundle } = c.state;
     const cwd = existsSync(bundle) ? bundle : '/';
@@ -91,6 +94,13 @@ export function deleteContainer(states: StateDir, id: string, force: boolean): v
   } finally {
     c.release();
   }
+}
+
+/** Those of a create that was killed may be there without having been noted: making them again finds them. */
+function groupsOf({ id, cgroup, cgroupsPath, systemdCgroup, phase }: ContainerState): CgroupHandle | null {
+  if (cgroup !== null) return openCgroup(cgroup);
+  if (phase !== 'creating') return null;
+  return makeGroups({ id, cgroupsPath, systemd: systemdCgroup, resources: noResources() }, () => {});
 }
 
 /** Kills the stub, and with it everything of the container; waits for its end. */

@@ -32,6 +32,9 @@ export interface ContainerState {
   readonly hooks: Hooks | null;
   /** Its groups on the host. */
   cgroup: CgroupState | null;
+  /** Where they are: for a create that was killed before it could note them. */
+  readonly cgroupsPath: string;
+  readonly systemdCgroup: boolean;
 }
 
 export function statusOf(s: ContainerState): Status {

@@ -2,7 +2,7 @@
  * STATEDIR/ID/ for each container: state.json (replaced atomically), lock, and the sandbox's control socket. A directory
  * that is there is a container; its lock is held by whoever changes it.
  */
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../user-error.ts';
 import { statusOf, type ContainerState } from './container-state.ts';
@@ -60,8 +60,18 @@ export class StateDir {
     const dir = this.pathOf(id);
     const lock = FileLock.take(join(dir, 'lock'));
     const state = readState(dir);
-    if (state !== null && (state.phase !== 'creating' || statusOf(state) !== 'stopped')) exists();
+    if (state !== null && !isLeftover(state)) exists();
     rmSync(dir, { recursive: true, force: true });
+    lock?.release();
+  }
+
+  /** Removes a directory in which a create was killed before it wrote anything down. */
+  removeEmpty(id: string): void {
+    checkId(id);
+    const dir = this.pathOf(id);
+    if (!existsSync(dir)) return;
+    const lock = FileLock.take(join(dir, 'lock'));
+    if (readState(dir) === null) rmSync(dir, { recursive: true, force: true });
     lock?.release();
   }
 
@@ -106,6 +116,11 @@ export class StateDir {
     }
     return names.map((n) => readState(join(this.root, n))).filter((s) => s !== null);
   }
+}
+
+/** Preconditions: the lock is held, so whoever was creating the container is gone. */
+export function isLeftover(state: ContainerState): boolean {
+  return state.phase === 'creating' && (state.stub.pid === 0 || statusOf(state) === 'stopped');
 }
 
 export class LockedContainer {

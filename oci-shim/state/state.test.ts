@@ -36,6 +36,8 @@ function state(id: string, changes: Partial<ContainerState> = {}): ContainerStat
     execs: [],
     hooks: null,
     cgroup: null,
+    cgroupsPath: '',
+    systemdCgroup: false,
     ...changes,
   };
 }

@@ -113,6 +113,12 @@ export class Engine {
     return spawn(runscTs, this.args(args), { stdio: [stdin, 'pipe', 'pipe'] });
   }
 
+  /** Exit status of a command that runs beside others, with /dev/null as its streams. */
+  status(...args: string[]): Promise<number | null> {
+    const child = spawn(runscTs, this.args(args), { stdio: 'ignore' });
+    return new Promise((resolve) => child.on('exit', (code) => resolve(code)));
+  }
+
   state(id: string): { status: string; pid: number } {
     return JSON.parse(this.ok('state', id)) as { status: string; pid: number };
   }
