@@ -3,12 +3,13 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { sharesToWeight } from '../../sentry/fsimpl/cgroup/shares.ts';
 import { Field } from '../spec/field.ts';
 import { createCgroup, openCgroup, type CgroupHandle } from './cgroup.ts';
 import type { CgroupHost } from './host.ts';
 import { limitsOf, noResources, parseResources, parseSize, type Resources } from './resources.ts';
 import { oomKills, parseCpuList, readStats } from './stats.ts';
-import { ioWeight, sharesToWeight } from './v2.ts';
+import { ioWeight } from './v2.ts';
 
 let dir: string;
 beforeEach(() => {
@@ -261,6 +262,19 @@ test('version 2: every ancestor passes its controllers on', () => {
   expect(group.joinFiles('sentry')).toEqual([`${dir}/c/cgroup.procs`]);
   expect([...group.guestFiles(), ...group.lateFiles()]).toEqual([]);
   expect(read('cgroup.subtree_control')).toMatch(/^\+pids/);
+});
+
+test('freezing and thawing wait for the kernel to say that it is done', () => {
+  files({ 'freezer/freezer.state': 'THAWED' });
+  const one = v1('freezer');
+  one.freeze();
+  expect(read('freezer/freezer.state')).toBe('FROZEN');
+  one.thaw();
+  expect(read('freezer/freezer.state')).toBe('THAWED');
+  files({ 'cgroup.freeze': '0', 'cgroup.events': 'populated 1\nfrozen 1\n' });
+  v2().freeze();
+  expect(read('cgroup.freeze')).toBe('1');
+  expect(() => v1('memory').freeze()).toThrow(/no freezer cgroup/);
 });
 
 test('figures of version 1', () => {

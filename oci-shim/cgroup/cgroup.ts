@@ -6,6 +6,7 @@
  * is in one group only: there the limits are raised by an allowance for sentry and gofer.
  */
 import { existsSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs';
+import { sleepMs } from '../state/lock.ts';
 import { UserError } from '../user-error.ts';
 import { CgroupError, codeOf, readCgroupFile, readProcs, writeCgroupFile } from './file.ts';
 import { systemdRuns, type CgroupHost } from './host.ts';
@@ -68,10 +69,6 @@ const FREEZE_TRIES = 1000;
 const REMOVE_DEADLINE_MS = 5000;
 
 const NO_PERMISSION: ReadonlySet<string> = new Set(['EACCES', 'EPERM', 'EROFS']);
-
-function sleep(ms: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
-}
 
 /** Makes the container's groups. `warnings` gets what was left out for lack of permission. */
 export function createCgroup(
@@ -260,7 +257,7 @@ class Cgroup implements CgroupHandle {
         writeCgroupFile(dir, 'freezer.state', wanted);
         if (readCgroupFile(dir, 'freezer.state')?.trim() === wanted) return;
       }
-      sleep(1);
+      sleepMs(1);
     }
     if (frozen) this.setFrozen(false);
     throw new UserError(`cannot ${frozen ? 'freeze' : 'thaw'} the container: its processes do not follow`);
@@ -285,7 +282,7 @@ class Cgroup implements CgroupHandle {
         throw new UserError(`cannot remove the cgroup ${left[0]!}: it is still in use`);
       }
       this.killAll(left);
-      sleep(pause);
+      sleepMs(pause);
     }
   }
 

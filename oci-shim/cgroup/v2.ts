@@ -1,16 +1,11 @@
 /** Resources as values of version 2 controllers (Documentation/admin-guide/cgroup-v2.rst, runc's libcontainer/cgroups/fs2). */
+import { sharesToWeight } from '../../sentry/fsimpl/cgroup/shares.ts';
 import { CgroupError, codeOf, readCgroupFile, readNumber, writeCgroupFile } from './file.ts';
 import type { Resources } from './resources.ts';
 import { limitPlus, SettingList, throttles, type Allowance, type Setting } from './settings.ts';
 
 const orMax = (limit: number | undefined): string | undefined =>
   limit === undefined ? undefined : limit < 0 ? 'max' : String(limit);
-
-/** CPU shares 2…262144 → weight 1…10000, as runc and systemd convert them. */
-export function sharesToWeight(shares: number): number {
-  const clamped = Math.min(262_144, Math.max(2, shares));
-  return 1 + Math.floor(((clamped - 2) * 9999) / 262_142);
-}
 
 /** Block I/O weight 10…1000 → 1…10000. */
 export function ioWeight(weight: number): number {

@@ -16,6 +16,7 @@ import { cpuList } from '../proc/cpus.ts';
 import type { ProcEnv } from '../proc/env.ts';
 import { memoryFigures } from '../proc/memory.ts';
 import { sandboxUsage } from '../proc/usage.ts';
+import { sharesToWeight } from './shares.ts';
 
 const CGROUP2_SUPER_MAGIC = 0x63677270;
 const PID_MAX = 4194304;
@@ -67,7 +68,7 @@ export class CgroupSuperBlock extends KernfsSuperBlock {
     add('cgroup.type', () => 'domain');
     add('cpu.max', (t) => `${limit(t, (l) => l.cpuQuota, 'max')} ${limit(t, (l) => l.cpuPeriod, 100_000)}`);
     add('cpu.stat', (t) => this.cpuStat(t));
-    add('cpu.weight', (t) => limit(t, (l) => sharesToWeight(l.cpuShares), 100));
+    add('cpu.weight', (t) => limit(t, (l) => (l.cpuShares === 0 ? 0 : sharesToWeight(l.cpuShares)), 100));
     add('cpuset.cpus', () => '');
     add('cpuset.cpus.effective', () => cpus);
     add('cpuset.mems', () => '');
@@ -145,11 +146,6 @@ const boxOf = (t: Task): Container | null => t.group.container;
 function figure(t: Task, read: (f: GroupFigures) => number): number {
   const figures = boxOf(t)?.figures ?? null;
   return figures === null ? 0 : Math.max(0, read(figures));
-}
-
-/** Shares 2…262144 of version 1 as weight 1…10000; 0 stays. */
-function sharesToWeight(shares: number): number {
-  return shares === 0 ? 0 : 1 + Math.floor(((shares - 2) * 9999) / 262_142);
 }
 
 export function registerCgroup(env: ProcEnv): void {
