@@ -6,6 +6,8 @@ import { EBADF, EFAULT, EINVAL, ENOENT } from '../sentry/abi/errno.ts';
 import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW } from '../sentry/abi/fcntl.ts';
 import { CS, EFLAGS, RIP, RSP, SS } from '../sentry/arch/regs.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
+import { CAP_SYS_PTRACE } from '../sentry/auth/capability.ts';
+import { execStop } from '../sentry/kernel/ptrace-stops.ts';
 import {
   SYS_DETACHED,
   SYS_RESUME_REGS,
@@ -95,9 +97,14 @@ export function closeExec(file: FileDescription): void {
   file.unref();
 }
 
+/** LSM_UNSAFE_PTRACE: a tracer without the capability must not get hold of a set-user-ID program. */
+function tracedByLesser(t: Task): boolean {
+  return t.ptrace !== null && !t.ptrace.tracer.creds.has(CAP_SYS_PTRACE);
+}
+
 /** Runs `program` in the task instead of what it runs. For the sandbox's first process too. */
 export function execProgram(t: Task, program: Program, name: string): SysResult {
-  const ids = execCredentials(t.creds, program.file, t.noNewPrivs);
+  const ids = execCredentials(t.creds, program.file, t.noNewPrivs || tracedByLesser(t));
   t.state = TASK_DETACHED;
   t.kernel.platform.createAddressSpace((ctx) => {
     if (typeof ctx === 'number') {
@@ -114,6 +121,7 @@ export function execProgram(t: Task, program: Program, name: string): SysResult 
 
 function populate(t: Task, ctx: Context, program: Program, ids: ExecCreds, name: string): void {
   const { creds } = ids;
+  const oldTid = t.ptrace === null ? 0 : t.pid.nrIn(t.ptrace.tracer.pidNs);
   const loaded = loadProgram(program, {
     platform: t.kernel.platform,
     ctx,
@@ -127,10 +135,10 @@ function populate(t: Task, ctx: Context, program: Program, ids: ExecCreds, name:
     t.kernel.endDetached(t, loaded);
     return;
   }
-  if (ctx.dataSize > 0 && queueAll(ctx, loaded)) {
+  if (ctx.dataSize > 0 && t.ptrace === null && queueAll(ctx, loaded)) {
     // Everything goes along with the first resume; what fails there ends the process (begin_new_exec is past).
     finishInterp(program);
-    deThread(t, () => switchTo(t, ctx, loaded, ids, name));
+    deThread(t, () => switchTo(t, ctx, loaded, ids, name, oldTid));
     return;
   }
   ctx.runOrders((result) => {
@@ -142,7 +150,7 @@ function populate(t: Task, ctx: Context, program: Program, ids: ExecCreds, name:
       t.kernel.endDetached(t, failed);
       return;
     }
-    deThread(t, () => switchTo(t, ctx, loaded, ids, name));
+    deThread(t, () => switchTo(t, ctx, loaded, ids, name, oldTid));
   });
 }
 
@@ -167,7 +175,14 @@ function writeAll(ctx: Context, loaded: LoadedProgram): number {
 }
 
 /** The point of no return. */
-function switchTo(t: Task, ctx: Context, loaded: LoadedProgram, ids: ExecCreds, name: string): void {
+function switchTo(
+  t: Task,
+  ctx: Context,
+  loaded: LoadedProgram,
+  ids: ExecCreds,
+  name: string,
+  oldTid: number,
+): void {
   const regs = ctx.regs();
   regs.words.fill(0);
   regs.set(RIP, loaded.entry);
@@ -185,7 +200,7 @@ function switchTo(t: Task, ctx: Context, loaded: LoadedProgram, ids: ExecCreds, 
   loaded.mm.dumpable = ids.secure ? 0 : 1;
   t.personality &= ~READ_IMPLIES_EXEC;
   commitExec(t, ctx, loaded.mm, name.slice(name.lastIndexOf('/') + 1));
-  t.kernel.endDetached(t, SYS_RESUME_REGS);
+  execStop(t, oldTid, (task) => task.kernel.endDetached(task, SYS_RESUME_REGS));
 }
 
 const AT_NAMES = { AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH };

@@ -112,7 +112,7 @@ function readStep(t: Task, f: FileDescription, want: number, at: number): number
 function readDirect(t: Task, f: FileDescription, want: number, at: number): number {
   const ctx = t.ctx;
   const hostFd = f.hostReadFd;
-  if (hostFd < 0 || want > ctx.dataSize || !iovSingle()) return -1;
+  if (hostFd < 0 || t.mem.immediate || want > ctx.dataSize || !iovSingle()) return -1;
   const n = pread(hostFd, ctx.dataAddr, want, at);
   if (n > 0 && !ctx.copyOutData(iovBase(), 0, n)) return -1;
   return n >= 0 ? n : -1;

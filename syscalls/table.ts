@@ -20,6 +20,7 @@ import { pipeRows } from './pipe.ts';
 import { pollRows } from './poll.ts';
 import { prctlRows } from './prctl.ts';
 import { readWriteRows } from './read-write.ts';
+import { ptraceRows } from './ptrace.ts';
 import { refusedRows } from './refused.ts';
 import { schedulerRows } from './scheduler.ts';
 import { seccompRows } from './seccomp.ts';
@@ -64,6 +65,7 @@ const rows: readonly SyscallRow[] = [
   ...pollRows,
   ...prctlRows,
   ...readWriteRows,
+  ...ptraceRows,
   ...refusedRows,
   ...schedulerRows,
   ...seccompRows,

@@ -19,6 +19,7 @@ import {
 import { O_NONBLOCK } from '../sentry/abi/fcntl.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { PidFdFile } from '../sentry/fsimpl/anon/pidfd.ts';
+import { exitStop } from '../sentry/kernel/ptrace-stops.ts';
 import { groupExit } from '../sentry/kernel/signal-send.ts';
 import {
   flags,
@@ -43,12 +44,19 @@ const WAIT4_OPTIONS = WNOHANG | WUNTRACED | WCONTINUED | __WNOTHREAD | __WCLONE 
 const WAITID_OPTIONS = WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL;
 
 function sysExit(t: Task, a: SyscallArgs): SysResult {
-  exitTask(t, (a.int(0) & 0xff) << 8);
+  const status = (a.int(0) & 0xff) << 8;
+  if (!exitStop(t, status, (task) => exitTask(task, status))) exitTask(t, status);
   return SYS_DETACHED;
 }
 
 function sysExitGroup(t: Task, a: SyscallArgs): SysResult {
-  groupExit(t.group, (a.int(0) & 0xff) << 8);
+  const status = (a.int(0) & 0xff) << 8;
+  const leave = (task: Task): void => {
+    groupExit(task.group, status);
+    task.kernel.endDetached(task, 0);
+  };
+  if (exitStop(t, status, leave)) return SYS_DETACHED;
+  groupExit(t.group, status);
   // The way out sees that the process is leaving.
   return 0;
 }

@@ -3,6 +3,7 @@
  */
 import { EAGAIN, ENOMEM, ENOSYS, ESRCH } from '../abi/errno.ts';
 import { SIGKILL, SIGSEGV, SI_USER } from '../abi/signal.ts';
+import { PTRACE_EVENT_VFORK_DONE } from '../abi/ptrace.ts';
 import { SYSCALL_NAMES } from '../abi/syscall-names.ts';
 import { RIP, RSP } from '../arch/regs.ts';
 import type { Credentials } from '../auth/credentials.ts';
@@ -23,6 +24,9 @@ import { ResourceLimits } from './limits.ts';
 import type { Namespaces } from './namespaces.ts';
 import { PidNamespace } from './pid-namespace.ts';
 import { patchCaller } from './patched-text.ts';
+import { clearStep, runTraced, tracerExit } from './ptrace.ts';
+import { accessTracee, stoppedTracee } from './ptrace-memory.ts';
+import { ptraceEvent, syscallEntryStop } from './ptrace-stops.ts';
 import { checkSeccomp } from './seccomp.ts';
 import { timersAtExec, timersAtExit } from './process-timers.ts';
 import { sigInfoFault, sigInfoUser } from './sig-info.ts';
@@ -34,10 +38,12 @@ import {
   Task,
   TASK_BLOCKED,
   TASK_DEAD,
+  TASK_DETACHED,
   TASK_DETHREAD,
   TASK_FROZEN,
   TASK_KERNEL,
   TASK_STOPPED,
+  TASK_TRACED,
   TASK_VFORK,
 } from './task.ts';
 import { exitTask, exitThreads } from './task-exit.ts';
@@ -93,7 +99,7 @@ export class Kernel implements PlatformEvents {
   /** Robust futexes and clear_child_tid at exit and exec. */
   futexExit: ((t: Task) => void) | null = futexExit;
   /** Run when a thread ends, before its files are closed. */
-  readonly taskExitHooks: ((t: Task) => void)[] = [];
+  readonly taskExitHooks: ((t: Task) => void)[] = [tracerExit];
   /** Run at execve, before the old address space is left. */
   readonly execHooks: ((t: Task) => void)[] = [(t) => timersAtExec(t.group)];
   /** Run when the last thread of a process has ended. */
@@ -210,11 +216,20 @@ export class Kernel implements PlatformEvents {
       case TASK_FROZEN:
         exitToUser(t, t.stopResult, t.stopInSyscall);
         return;
+      case TASK_TRACED:
+        runTraced(t);
+        return;
       case TASK_VFORK:
+        if (t.killed) {
+          exitTask(t, t.group.exitStatus);
+          return;
+        }
         if (!t.vforkDone) return;
         t.vforkDone = false;
         t.state = TASK_KERNEL;
-        finishSyscall(t, t.vforkResult);
+        ptraceEvent(t, PTRACE_EVENT_VFORK_DONE, t.vforkResult, (task) =>
+          finishSyscall(task, task.vforkResult),
+        );
         return;
       case TASK_DETHREAD: {
         const g = t.group;
@@ -242,12 +257,57 @@ export class Kernel implements PlatformEvents {
       exitTask(t, t.group.exitStatus);
       return;
     }
+    if (t.ptrace !== null) this.enterTraced(t);
+    else this.runSyscall(t);
+  }
+
+  /** A tracer sees registers: a call from patched text has to bring them first. */
+  private enterTraced(t: Task): void {
+    if (t.ctx.partial) {
+      t.state = TASK_DETACHED;
+      t.ctx.complete(() => {
+        if (t.state === TASK_DEAD) return;
+        t.state = TASK_KERNEL;
+        this.enterTraced(t);
+      });
+      return;
+    }
+    clearStep(t);
+    if (!syscallEntryStop(t, this.runSyscall)) this.runSyscall(t);
+  }
+
+  /** Carries a system call out. */
+  private readonly runSyscall = (t: Task): void => {
     if (this.trace !== null) this.trace.enter(t);
     const refused = t.seccomp === null ? null : checkSeccomp(t);
     const result = refused ?? this.invoke(t);
-    if (!ctx.partial && this.patches !== null && this.patches.due) patchCaller(t, result, this.patches);
+    const { patches } = this;
+    if (patches !== null && patches.due && !t.ctx.partial && t.ptrace === null)
+      patchCaller(t, result, patches);
     finishSyscall(t, result);
+  };
+
+  /**
+   * A tracer writes to memory its tracee may not write, by /proc/PID/mem. False: `mm` is of nobody that `t` traces and that
+   * is stopped. See accessTracee.
+   */
+  pokeTracee(
+    t: Task,
+    mm: MemoryManager,
+    addr: number,
+    bytes: Uint8Array,
+    done: (r: number) => void,
+  ): boolean {
+    const c = stoppedTracee(t, mm);
+    if (c === null) return false;
+    accessTracee(c, addr, bytes, bytes.length, true, done);
+    return true;
   }
+
+  /** A task that was in a group stop when its tracer came goes on. */
+  readonly goOnStopped = (t: Task): void => {
+    exitToUser(t, t.stopResult, t.stopInSyscall);
+  };
 
   /** Runs the handler. Its exception is a bug of ours: it costs the guest process, not the sandbox. */
   invoke(t: Task): SysResult {
@@ -310,6 +370,7 @@ export class Kernel implements PlatformEvents {
       exitTask(t, t.group.exitStatus);
       return;
     }
+    if (t.ptrace !== null) clearStep(t);
     if (trapNo === PAGE_FAULT && t.mm.handleFault(ctx, addr, errorCode, t.group.limits)) {
       exitToUser(t, 0, false);
       return;
@@ -350,6 +411,7 @@ export class Kernel implements PlatformEvents {
   onInterrupt(ctx: Context): void {
     const t = ctx.task as Task;
     if (t.mm.hasLimbo) t.mm.settle(ctx);
+    if (t.ptrace !== null) clearStep(t);
     exitToUser(t, 0, false);
   }
 

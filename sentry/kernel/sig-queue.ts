@@ -74,6 +74,11 @@ export class SigQueue {
     this.infos = kept;
   }
 
+  /** Up to `count` queued entries from number `from` on (PTRACE_PEEKSIGINFO). */
+  list(from: number, count: number): readonly SigInfo[] {
+    return this.infos.slice(from, from + count);
+  }
+
   /** Number of queued entries. */
   get length(): number {
     return this.infos.length;

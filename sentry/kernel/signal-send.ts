@@ -20,18 +20,20 @@ import { CAP_KILL } from '../auth/capability.ts';
 import { EPOLLIN } from '../waiter/wait-queue.ts';
 import type { ProcessGroup } from './job-control.ts';
 import { RLIMIT_SIGPENDING } from './limits.ts';
+import { retrap } from './ptrace.ts';
 import { SigInfo, sigInfoChild } from './sig-info.ts';
 import type { SigQueue } from './sig-queue.ts';
 import { CONT_LO, STOP_LO } from './sig-set.ts';
 import { defaultDumpsCore, defaultIgnored, defaultStops, kernelOnly } from './signal-handlers.ts';
 import type { Task } from './task.ts';
-import { TASK_BLOCKED, TASK_DEAD, TASK_RUNNING, TASK_STOPPED } from './task.ts';
+import { TASK_BLOCKED, TASK_DEAD, TASK_RUNNING, TASK_STOPPED, TASK_TRACED } from './task.ts';
 import { CHILD_EVENT, type ThreadGroup } from './thread-group.ts';
 
 /** Makes `t` look at its signals soon. `fatal` gets it out of a group stop too. */
 export function signalWake(t: Task, fatal = false): void {
   t.work = true;
-  if (t.state === TASK_BLOCKED || (fatal && t.state === TASK_STOPPED)) t.kernel.enqueue(t);
+  if (t.state === TASK_BLOCKED || (fatal && (t.state === TASK_STOPPED || t.state === TASK_TRACED)))
+    t.kernel.enqueue(t);
   else if (t.state === TASK_RUNNING && !t.ctxGone) t.ctx.interrupt();
 }
 
@@ -58,6 +60,8 @@ function account(t: Task, info: SigInfo, override: boolean): boolean {
 /** sig_ignored(): dropped at once. Blocked signals are kept, the action may change before they are unblocked. */
 function ignoredBy(t: Task, sig: number, force: boolean): boolean {
   if (t.sigMask.has(sig) || t.realSigMask.has(sig)) return false;
+  // "Tracers may want to know about even ignored signal" (sig_ignored).
+  if (t.ptrace !== null && sig !== SIGKILL) return false;
   const g = t.group;
   if (g.unkillable && g.handlers.handler[sig] === SIG_DFL && !(force && kernelOnly(sig))) return true;
   return !kernelOnly(sig) && g.handlers.ignores(sig);
@@ -86,7 +90,7 @@ function wantsSignal(t: Task, sig: number): boolean {
   if (t.state === TASK_DEAD || t.killed) return false;
   if (t.sigMask.has(sig)) return false;
   if (sig === SIGKILL) return true;
-  return t.state !== TASK_STOPPED && !t.work;
+  return t.state !== TASK_STOPPED && t.state !== TASK_TRACED && !t.work;
 }
 
 /** complete_signal(): who handles it; a fatal one ends the process at once. */
@@ -102,7 +106,8 @@ function complete(t: Task, sig: number, shared: boolean): void {
     }
     // All who could take it are busy with another signal: they look at the shared queue afterwards.
     if (target === null)
-      for (const o of g.tasks) if (!o.sigMask.has(sig) && o.state !== TASK_STOPPED) o.work = true;
+      for (const o of g.tasks)
+        if (!o.sigMask.has(sig) && o.state !== TASK_STOPPED && o.state !== TASK_TRACED) o.work = true;
   } else if (target === null && !t.sigMask.has(sig)) t.work = true;
   if (target === null) return;
   const fatal =
@@ -110,7 +115,8 @@ function complete(t: Task, sig: number, shared: boolean): void {
     g.handlers.handler[sig] === SIG_DFL &&
     !defaultIgnored(sig) &&
     !defaultStops(sig) &&
-    !defaultDumpsCore(sig);
+    !defaultDumpsCore(sig) &&
+    (target.ptrace === null || sig === SIGKILL);
   if (fatal && !g.exiting && !target.realSigMask.has(sig)) {
     groupExit(g, sig);
     return;
@@ -220,6 +226,10 @@ export function continueGroup(g: ThreadGroup): void {
   for (const t of g.tasks) {
     t.stopPending = false;
     if (t.state === TASK_STOPPED) t.kernel.enqueue(t);
+    else if (t.ptrace !== null && t.ptrace.seized && t.state === TASK_TRACED) {
+      if (t.ptrace.listening) retrap(t);
+      else t.ptrace.trapPending = true;
+    }
   }
   if (wasStopped) {
     g.continuedUnreported = true;
@@ -262,13 +272,21 @@ function notifyParentStop(g: ThreadGroup, why: typeof CLD_STOPPED | typeof CLD_C
   parent.childWaiters.wake(CHILD_EVENT);
 }
 
-function childInfo(g: ThreadGroup, parent: ThreadGroup, sig: number, why: number, status: number): SigInfo {
+/** SIGCHLD's siginfo about `g`, or about thread `t` of it, for `parent`. */
+export function childInfo(
+  g: ThreadGroup,
+  parent: ThreadGroup,
+  sig: number,
+  why: number,
+  status: number,
+  t: Task = g.leader,
+): SigInfo {
   const ticks = (ns: number): number => Math.floor(ns / 1e7);
   return sigInfoChild(
     sig,
     why,
-    g.pid.nrIn(parent.pid.ns),
-    g.leader.creds.uid,
+    (t === g.leader ? g.pid : t.pid).nrIn(parent.pid.ns),
+    t.creds.uid,
     status,
     ticks(g.usage.utimeNs),
     ticks(g.usage.stimeNs),

@@ -10,6 +10,7 @@ import type { Context } from '../platform/platform.ts';
 import { RLIMIT_NPROC } from './limits.ts';
 import type { NewNamespaces } from './namespaces.ts';
 import type { Pid } from './pid-namespace.ts';
+import { cloneEvent, ptraceEvent, traceChild } from './ptrace-stops.ts';
 import { SYS_DETACHED, type SysResult } from './syscall-table.ts';
 import { Task, TASK_VFORK } from './task.ts';
 import { hasDeliverable } from './task-run.ts';
@@ -240,14 +241,25 @@ function finishClone(
   if (has(f, CLONE_PARENT_SETTID)) storeNow(t.mm, a.parentTid, nr);
   if (pidfd >= 0) storeNow(t.mm, a.pidfd, pidfd);
 
-  t.kernel.startTask(c);
-  if (has(f, CLONE_VFORK)) {
+  const event = cloneEvent(t, f, a.exitSignal);
+  traceChild(t, c, f, event);
+  const vfork = has(f, CLONE_VFORK);
+  if (vfork) {
     c.vforkParent = t;
     t.vforkResult = nr;
     t.vforkDone = false;
-    t.state = TASK_VFORK;
-    t.blockState = null;
-    return;
   }
-  t.kernel.endDetached(t, nr);
+  t.kernel.startTask(c);
+  const goOn = (task: Task): void => {
+    if (!vfork) {
+      task.kernel.endDetached(task, nr);
+      return;
+    }
+    task.state = TASK_VFORK;
+    task.blockState = null;
+    // The child was faster than the tracer, or the task was killed in its stop.
+    if (task.vforkDone || task.killed) task.kernel.enqueue(task);
+  };
+  if (event === 0) goOn(t);
+  else ptraceEvent(t, event, pid.nrIn(t.ptrace!.tracer.pidNs), goOn);
 }

@@ -6,6 +6,7 @@ import { SIGCHLD } from '../abi/signal.ts';
 import type { MemoryManager } from '../mm/memory-manager.ts';
 import type { Context } from '../platform/platform.ts';
 import { chargeSpace } from './cpu-time.ts';
+import { unlink } from './ptrace.ts';
 import { resetAltStack } from './signal-frame.ts';
 import { signalWake } from './signal-send.ts';
 import { SYS_DETACHED, type SysResult } from './syscall-table.ts';
@@ -16,6 +17,7 @@ import {
   TASK_FROZEN,
   TASK_RUNNING,
   TASK_STOPPED,
+  TASK_TRACED,
   TASK_VFORK,
   type Task,
 } from './task.ts';
@@ -46,6 +48,7 @@ export function deThread(t: Task, done: (t: Task) => void): SysResult {
     else if (
       o.state === TASK_BLOCKED ||
       o.state === TASK_STOPPED ||
+      o.state === TASK_TRACED ||
       o.state === TASK_FROZEN ||
       o.state === TASK_VFORK
     )
@@ -66,6 +69,7 @@ function takeLeadership(t: Task): void {
   ownPid.task = null;
   ownPid.releaseIfUnused();
   old.pid = ownPid;
+  unlink(old);
   g.leader = t;
   g.exitSignal = SIGCHLD;
 }

@@ -5,6 +5,8 @@ import { chargeGroupSpace, chargeSpace } from './cpu-time.ts';
 import { disassociateTty, killOrphanedProcessGroup } from './job-control.ts';
 import type { PidNamespace } from './pid-namespace.ts';
 import { seccompExit } from './seccomp-notify.ts';
+import { awaitsTracer, tracedProcessEnded, tracedThreadEnded } from './ptrace-zombies.ts';
+import { unlink } from './ptrace.ts';
 import { sigInfoUser } from './sig-info.ts';
 import {
   countStop,
@@ -53,8 +55,11 @@ export function exitTask(t: Task, status: number): void {
   if (!g.exiting) g.exitStatus = status;
   parentThreadGone(t);
   if (g.leader !== t) {
-    t.pid.task = null;
-    t.pid.releaseIfUnused();
+    if (t.ptrace !== null) tracedThreadEnded(t, g.exiting ? g.exitStatus : status);
+    else {
+      t.pid.task = null;
+      t.pid.releaseIfUnused();
+    }
   }
   if (g.tasks.size === 0) endProcess(g);
   else if (g.execTask !== null && g.tasks.size === 1) k.enqueue(g.execTask);
@@ -65,9 +70,8 @@ export function releaseVforkParent(t: Task): void {
   const parent = t.vforkParent;
   if (parent === null) return;
   t.vforkParent = null;
-  if (parent.state !== TASK_VFORK) return;
   parent.vforkDone = true;
-  parent.kernel.enqueue(parent);
+  if (parent.state === TASK_VFORK) parent.kernel.enqueue(parent);
 }
 
 /** Children made by this very thread: their PR_SET_PDEATHSIG fires, and another thread takes its place. */
@@ -98,7 +102,9 @@ function endProcess(g: ThreadGroup): void {
   g.isZombie = true;
   g.stopped = false;
   g.continuedUnreported = false;
-  const reap = notifyParentExit(g);
+  const traced = awaitsTracer(g);
+  if (traced) tracedProcessEnded(g);
+  const reap = !traced && notifyParentExit(g);
   g.pid.waiters.wake(EPOLLIN);
   const parent = g.parent;
   if (reap) reapProcess(g);
@@ -147,6 +153,7 @@ function reparentChildren(g: ThreadGroup): void {
 export function reapProcess(g: ThreadGroup): void {
   if (g.isReaped) return;
   g.isReaped = true;
+  unlink(g.leader);
   g.parent?.children.delete(g);
   g.parent = null;
   g.processGroup.remove(g);

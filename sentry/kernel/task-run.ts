@@ -6,6 +6,8 @@ import { EINTR, ERESTARTNOHAND, ERESTARTNOINTR, ERESTARTSYS, ERESTART_RESTARTBLO
 import { SA_RESETHAND, SA_RESTART, SIGKILL, SIGSEGV, SIGSTOP, SIG_DFL, SIG_IGN } from '../abi/signal.ts';
 import { RAX, RIP } from '../arch/regs.ts';
 import { leaveThunk } from './patched-text.ts';
+import { setStep } from './ptrace.ts';
+import { exitStop, handlerStop, signalStop, syscallExit, trapStop } from './ptrace-stops.ts';
 import { type SigInfo, sigInfoKernel } from './sig-info.ts';
 import { setupSignalFrame } from './signal-frame.ts';
 import { defaultDumpsCore, defaultIgnored, defaultStops, kernelOnly } from './signal-handlers.ts';
@@ -35,6 +37,10 @@ export function finishSyscall(t: Task, result: SysResult): void {
   }
   t.blockState = null;
   if (t.state === TASK_DEAD) return;
+  if (t.ptrace !== null && !t.killed) {
+    syscallExit(t, result);
+    return;
+  }
   if (!t.work && !t.restoreSigMask && (result > -ERESTARTSYS || result < -ERESTART_RESTARTBLOCK)) {
     t.state = TASK_RUNNING;
     if (result === SYS_RESUME_REGS) t.ctx.resume();
@@ -46,7 +52,7 @@ export function finishSyscall(t: Task, result: SysResult): void {
 
 /** Is the reason for `work` one that ends a wait? */
 function mustInterrupt(t: Task): boolean {
-  if (t.killed || t.stopPending || hasDeliverable(t)) return true;
+  if (t.killed || t.stopPending || t.ptrace?.trapPending === true || hasDeliverable(t)) return true;
   t.work = frozen(t);
   return false;
 }
@@ -63,7 +69,7 @@ export function hasDeliverable(t: Task): boolean {
 
 /** recalc_sigpending() */
 export function recalcWork(t: Task): void {
-  t.work = t.killed || t.stopPending || hasDeliverable(t) || frozen(t);
+  t.work = t.killed || t.stopPending || hasDeliverable(t) || frozen(t) || t.ptrace?.trapPending === true;
 }
 
 /** Own signals come before the process's (dequeue_signal). */
@@ -108,6 +114,14 @@ export function exitToUser(t: Task, result: number, inSyscall: boolean): void {
       exitTask(t, t.group.exitStatus);
       return;
     }
+    if (t.ptrace !== null) {
+      // A tracer sees and changes registers.
+      if (t.ctx.partial) {
+        completeThenExit(t, result);
+        return;
+      }
+      if (trapStop(t, result, inSyscall)) return;
+    }
     if (t.stopPending) {
       t.stopPending = false;
       t.state = TASK_STOPPED;
@@ -129,7 +143,15 @@ export function exitToUser(t: Task, result: number, inSyscall: boolean): void {
       completeThenExit(t, result);
       return;
     }
-    const info = dequeueSignal(t, t.sigMask.lo, t.sigMask.hi);
+    let info = t.injectedSignal;
+    if (info !== null) t.injectedSignal = null;
+    else {
+      info = dequeueSignal(t, t.sigMask.lo, t.sigMask.hi);
+      if (info !== null && t.ptrace !== null && info.signo !== SIGKILL) {
+        signalStop(t, info, result, inSyscall);
+        return;
+      }
+    }
     if (info === null) {
       if (t.restoreSigMask) {
         restoreMask(t);
@@ -137,15 +159,27 @@ export function exitToUser(t: Task, result: number, inSyscall: boolean): void {
       }
       break;
     }
-    if (!act(t, info)) continue;
+    const fatal = act(t, info);
+    if (fatal !== 0) {
+      if (fatal < 0) continue;
+      const end = (task: Task): void => {
+        groupExit(task.group, fatal);
+        exitToUser(task, result, inSyscall);
+      };
+      if (exitStop(t, fatal, end)) return;
+      groupExit(t.group, fatal);
+      continue;
+    }
     if (inSyscall) {
       answerBeforeHandler(t, result, (t.group.handlers.flags[info.signo]! & SA_RESTART) !== 0);
       inSyscall = false;
     } else leaveThunk(t);
     deliver(t, info);
     if (t.state === TASK_DEAD) return;
+    if (t.ptrace !== null && handlerStop(t)) return;
   }
   t.work = false;
+  if (t.ptrace !== null) setStep(t);
   t.state = TASK_RUNNING;
   if (!inSyscall) {
     t.ctx.resume();
@@ -160,25 +194,24 @@ function restoreMask(t: Task): void {
   t.kernel.setSigMask(t, t.savedSigMask.lo, t.savedSigMask.hi);
 }
 
-/** Carries out what needs no handler. True if a handler is to run. */
-function act(t: Task, info: SigInfo): boolean {
+/** Carries out what needs no handler. 0: a handler is to run; > 0: the process ends with this status; −1: nothing is left to do. */
+function act(t: Task, info: SigInfo): number {
   const g = t.group;
   const sig = info.signo;
   const handler = g.handlers.handler[sig]!;
   if (!kernelOnly(sig)) {
-    if (handler === SIG_IGN) return false;
-    if (handler !== SIG_DFL) return true;
+    if (handler === SIG_IGN) return -1;
+    if (handler !== SIG_DFL) return 0;
   }
-  if (defaultIgnored(sig)) return false;
-  if (g.unkillable && !kernelOnly(sig)) return false;
+  if (defaultIgnored(sig)) return -1;
+  if (g.unkillable && !kernelOnly(sig)) return -1;
   if (defaultStops(sig)) {
     // No shell would continue it (get_signal).
-    if (sig !== SIGSTOP && g.processGroup.isOrphaned()) return false;
+    if (sig !== SIGSTOP && g.processGroup.isOrphaned()) return -1;
     stopGroup(g, sig);
-    return false;
+    return -1;
   }
-  groupExit(g, defaultDumpsCore(sig) && sig !== SIGKILL ? sig | t.kernel.coreFlag(g) : sig);
-  return false;
+  return defaultDumpsCore(sig) && sig !== SIGKILL ? sig | t.kernel.coreFlag(g) : sig;
 }
 
 /** Sets rax as the handler's return shall find it: EINTR, the restart of the call, or its result. */

@@ -1,6 +1,6 @@
 /** Waiting for children (kernel/exit.c do_wait). */
 import { ECHILD } from '../abi/errno.ts';
-import { CLD_CONTINUED, CLD_STOPPED, SIGCHLD, SIGCONT } from '../abi/signal.ts';
+import { CLD_CONTINUED, CLD_STOPPED, CLD_TRAPPED, SIGCHLD, SIGCONT } from '../abi/signal.ts';
 import {
   __WALL,
   __WCLONE,
@@ -15,6 +15,7 @@ import {
   WSTOPPED,
 } from '../abi/wait.ts';
 import type { Pid } from './pid-namespace.ts';
+import { awaitsTracer, releaseTracedZombie } from './ptrace-zombies.ts';
 import { childCode } from './signal-send.ts';
 import type { SysResult } from './syscall-table.ts';
 import type { Task } from './task.ts';
@@ -63,6 +64,8 @@ function consider(t: Task, c: ThreadGroup, options: number, out: WaitOutcome): b
   const keep = (options & WNOWAIT) !== 0;
   out.pid = c.pid.nrIn(t.pidNs);
   out.uid = c.leader.creds.uid;
+  // Its tracer comes first; a tracee's stops are its tracer's.
+  if (c.leader.ptrace !== null && (c.isZombie ? awaitsTracer(c) : true)) return false;
   if (c.isZombie) {
     if ((options & WEXITED) === 0) return false;
     const { code, status } = childCode(c.exitStatus);
@@ -95,6 +98,45 @@ function consider(t: Task, c: ThreadGroup, options: number, out: WaitOutcome): b
   return false;
 }
 
+/** ptrace_do_wait(): 1 with `out` filled, 0 if some tracee may report later, −1 for none. */
+function considerTracees(t: Task, r: WaitRequest, out: WaitOutcome): number {
+  let any = -1;
+  for (const tracer of t.group.tasks) {
+    if (tracer.tracees === null || ((r.options & __WNOTHREAD) !== 0 && tracer !== t)) continue;
+    for (const c of tracer.tracees) {
+      if (r.type === P_PID && c.pid !== r.pid) continue;
+      if (r.type === P_PGID && c.group.processGroup.pid !== r.pid) continue;
+      any = 0;
+      if (considerTracee(t, c, r.options, out)) return 1;
+    }
+  }
+  return any;
+}
+
+function considerTracee(t: Task, c: Task, options: number, out: WaitOutcome): boolean {
+  const p = c.ptrace!;
+  const keep = (options & WNOWAIT) !== 0;
+  const ended = c.dead && (c.group.leader !== c || (c.group.isZombie && awaitsTracer(c.group)));
+  if (!ended && (!p.stopped || p.exitCode === 0 || c.dead)) return false;
+  if (ended && (options & WEXITED) === 0) return false;
+  out.pid = c.pid.nrIn(t.pidNs);
+  out.uid = c.creds.uid;
+  out.usage = totalUsage(c.group);
+  if (ended) {
+    const { code, status } = childCode(p.exitStatus);
+    out.code = code;
+    out.siStatus = status;
+    out.status = p.exitStatus;
+    if (!keep) releaseTracedZombie(c);
+    return true;
+  }
+  out.code = CLD_TRAPPED;
+  out.siStatus = p.exitCode;
+  out.status = (p.exitCode << 8) | 0x7f;
+  if (!keep) p.exitCode = 0;
+  return true;
+}
+
 /** do_wait(): 1 with `out` filled, 0 (WNOHANG), −ECHILD, or SYS_BLOCKED. */
 export function waitForChild(t: Task, r: WaitRequest, out: WaitOutcome): SysResult {
   if (r.type !== P_ALL && r.pid === null) return -ECHILD;
@@ -104,6 +146,9 @@ export function waitForChild(t: Task, r: WaitRequest, out: WaitOutcome): SysResu
     any = true;
     if (consider(t, c, r.options, out)) return 1;
   }
+  const traced = considerTracees(t, r, out);
+  if (traced === 1) return 1;
+  if (traced === 0) any = true;
   if (!any) return -ECHILD;
   if ((r.options & WNOHANG) !== 0) return 0;
   t.waitOn(t.group.childWaiters, CHILD_EVENT);

@@ -22,7 +22,9 @@ import type { PiState, PiWaiter } from './futex-pi.ts';
 import type { Kernel } from './kernel.ts';
 import type { Namespaces } from './namespaces.ts';
 import type { Pid, PidNamespace } from './pid-namespace.ts';
+import type { Ptrace } from './ptrace.ts';
 import type { SeccompFilter } from './seccomp.ts';
+import type { SigInfo } from './sig-info.ts';
 import { SigQueue } from './sig-queue.ts';
 import { SigSet } from './sig-set.ts';
 import { ResourceUsage, type ThreadGroup } from './thread-group.ts';
@@ -50,6 +52,8 @@ export const TASK_VFORK = 6;
 export const TASK_DETHREAD = 7;
 /** Kept from returning to guest code by its container's freezer. */
 export const TASK_FROZEN = 8;
+/** Stopped for its tracer. */
+export const TASK_TRACED = 9;
 
 export interface TaskInit {
   pid: Pid;
@@ -111,6 +115,16 @@ export class Task implements CallContext {
   /** Result of the interrupted syscall while stopped or frozen, and whether there is one. */
   stopResult = 0;
   stopInSyscall = false;
+
+  // Tracing.
+  /** What its tracer has set, and where it stands; null: nobody traces it. */
+  ptrace: Ptrace | null = null;
+  /** What it traces, and the zombies among that. */
+  tracees: Set<Task> | null = null;
+  /** The signal that the tracer lets through, delivered next. */
+  injectedSignal: SigInfo | null = null;
+  /** What a tracee whose tracer has left it in a stop does next. */
+  afterDetach: ((t: Task) => void) | null = null;
 
   // Birth and death.
   /** set_tid_address(2), CLONE_CHILD_CLEARTID. */

@@ -23,6 +23,8 @@ export const scratch = new HostBuffer(64 * 1024);
 const chunk = Buffer.alloc(PAGE_SIZE);
 
 export class UserMemory {
+  /** Traced: memory is read and written at once, as the tracer may change or look at it before the call ends. */
+  immediate = false;
   private ctx: Context;
   private map: AccessMap;
   private space: AddressSpace;
@@ -55,7 +57,7 @@ export class UserMemory {
   /** Copies up to `len` bytes, stopping at the first bad page: bytes copied (> 0) or −EFAULT. */
   copyInPartial(addr: number, dst: Uint8Array, off: number, len: number): number {
     if (len === 0) return 0;
-    const got = this.ctx.prefetched(addr, dst, off, len);
+    const got = this.immediate ? 0 : this.ctx.prefetched(addr, dst, off, len);
     if (got === len) return len;
     if (addr < 0 || addr >= TASK_SIZE) return -EFAULT;
     const ok = this.map.accessible(addr, Math.min(len, TASK_SIZE - addr), false);
@@ -66,7 +68,7 @@ export class UserMemory {
   copyOut(addr: number, src: Uint8Array, off: number, len: number): number {
     if (len === 0) return 0;
     if (this.check(addr, len, true) !== 0) return -EFAULT;
-    if (this.ctx.copyOut(addr, src, off, len)) return 0;
+    if (!this.immediate && this.ctx.copyOut(addr, src, off, len)) return 0;
     return this.space.write(addr, src, off, len) === len ? 0 : -EFAULT;
   }
 
@@ -76,7 +78,7 @@ export class UserMemory {
     if (addr < 0 || addr >= TASK_SIZE) return -EFAULT;
     const ok = this.map.accessible(addr, Math.min(len, TASK_SIZE - addr), true);
     if (ok === 0) return -EFAULT;
-    if (this.ctx.copyOut(addr, src, off, ok)) return ok;
+    if (!this.immediate && this.ctx.copyOut(addr, src, off, ok)) return ok;
     return this.space.write(addr, src, off, ok);
   }
 
@@ -98,7 +100,7 @@ export class UserMemory {
 
   /** Like copyInPartial into `chunk`, but takes a prefetched part as it is: a string ends where its NUL is. */
   private copyInPrefix(addr: number, len: number): number {
-    const got = this.ctx.prefetched(addr, chunk, 0, len);
+    const got = this.immediate ? 0 : this.ctx.prefetched(addr, chunk, 0, len);
     if (got > 0) return got;
     return this.copyInPartial(addr, chunk, 0, len);
   }

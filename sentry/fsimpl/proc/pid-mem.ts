@@ -1,11 +1,13 @@
 /** Files of /proc/PID that show its memory: cmdline, environ, auxv, mem (fs/proc/base.c). */
-import { EINVAL, EIO, ESRCH } from '../../abi/errno.ts';
+import { EAGAIN, EINVAL, EIO, ESRCH } from '../../abi/errno.ts';
 import { SEEK_CUR, SEEK_SET } from '../../abi/fcntl.ts';
 import type { MemoryManager } from '../../mm/memory-manager.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import { FileDescription } from '../../vfs/file-description.ts';
 import type { Inode } from '../../vfs/inode.ts';
+import type { Task } from '../../kernel/task.ts';
+import { EPOLLOUT } from '../../waiter/wait-queue.ts';
 import type { Subject } from './subject.ts';
 
 /** Arguments and environment are at most a quarter of the stack limit; more is a forged layout. */
@@ -47,9 +49,17 @@ export function auxvText(s: Subject): string | number {
   return Buffer.from(mm.layout.auxv).toString('latin1');
 }
 
+interface ForcedWrite {
+  readonly pos: number;
+  readonly len: number;
+  /** null: not yet done. */
+  result: number | null;
+}
+
 /** /proc/PID/mem: the address is the file position. Bound to the address space that open(2) found. */
 export class ProcMemFile extends FileDescription {
   private readonly mm: MemoryManager;
+  private forced: ForcedWrite | null = null;
 
   constructor(path: Path, inode: Inode, flags: number, mm: MemoryManager) {
     super(path, inode, flags);
@@ -64,22 +74,49 @@ export class ProcMemFile extends FileDescription {
     return true;
   }
 
-  override read(_t: CallContext, buf: Uint8Array, off: number, len: number, pos: number): number {
-    return this.transfer(buf, off, len, pos, false);
+  override read(t: CallContext, buf: Uint8Array, off: number, len: number, pos: number): number {
+    return this.transfer(t, buf, off, len, pos, false);
   }
 
-  override write(_t: CallContext, buf: Uint8Array, off: number, len: number, pos: number): number {
-    return this.transfer(buf, off, len, pos, true);
+  override write(t: CallContext, buf: Uint8Array, off: number, len: number, pos: number): number {
+    return this.transfer(t, buf, off, len, pos, true);
   }
 
-  private transfer(buf: Uint8Array, off: number, len: number, pos: number, write: boolean): number {
+  private transfer(
+    t: CallContext,
+    buf: Uint8Array,
+    off: number,
+    len: number,
+    pos: number,
+    write: boolean,
+  ): number {
     const mm = this.mm;
     if (len === 0) return 0;
     if (mm.space.dead || mm.userCount <= 0) return 0;
     const ok = mm.accessible(pos, len, write);
-    if (ok <= 0) return -EIO;
+    if (ok <= 0) return write ? this.force(t, buf, off, len, pos) : -EIO;
     const n = write ? mm.space.write(pos, buf, off, ok) : mm.space.read(pos, buf, off, ok);
     return n > 0 ? n : -EIO;
+  }
+
+  /** A tracer's write to what its tracee may only read: waits for the tracee to open its pages. */
+  private force(t: CallContext, buf: Uint8Array, off: number, len: number, pos: number): number {
+    const started = this.forced;
+    if (started !== null) {
+      if (started.result === null) return -EAGAIN;
+      this.forced = null;
+      if (started.pos === pos && started.len === len) return started.result;
+    }
+    const own: ForcedWrite = { pos, len, result: null };
+    const bytes = Buffer.from(buf.subarray(off, off + len));
+    const found = (t as Task).kernel.pokeTracee(t as Task, this.mm, pos, bytes, (r) => {
+      own.result = r === 0 ? len : r;
+      this.waiters.wake(EPOLLOUT);
+    });
+    if (!found) return -EIO;
+    if (own.result !== null) return own.result;
+    this.forced = own;
+    return -EAGAIN;
   }
 
   override seek(_t: CallContext, offset: number, whence: number): number {

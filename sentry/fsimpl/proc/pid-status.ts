@@ -62,7 +62,7 @@ export function statusText(s: Subject): string | number {
     'Ngid:\t0',
     `Pid:\t${s.number(t.pid)}`,
     `PPid:\t${g.parent === null ? 0 : s.number(g.parent.pid)}`,
-    'TracerPid:\t0',
+    `TracerPid:\t${t.ptrace === null ? 0 : s.number(t.ptrace.tracer.pid)}`,
     `Uid:\t${c.uid}\t${c.euid}\t${c.suid}\t${c.fsuid}`,
     `Gid:\t${c.gid}\t${c.egid}\t${c.sgid}\t${c.fsgid}`,
     `FDSize:\t${fdSize(t)}`,

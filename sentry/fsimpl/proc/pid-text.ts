@@ -49,6 +49,7 @@ export function escapedComm(t: Task): string {
 /** Task state letter and word (fs/proc/array.c task_state_array). */
 export function stateOf(t: Task): string {
   if (t.dead) return 'Z (zombie)';
+  if (t.ptrace !== null && t.ptrace.stopped) return 't (tracing stop)';
   if (t.group.stopped) return 'T (stopped)';
   if (t.inVfork) return 'D (disk sleep)';
   return t.blocked ? 'S (sleeping)' : 'R (running)';

@@ -1,0 +1,54 @@
+/**
+ * Tracees that have ended: their tracer waits for each thread, and for a process before its parent does (kernel/exit.c:
+ * exit_notify, wait_task_zombie).
+ */
+import { SIGCHLD } from '../abi/signal.ts';
+import { unlink } from './ptrace.ts';
+import { childCode, childInfo, notifyParentExit, sendGroupSignal } from './signal-send.ts';
+import type { Task } from './task.ts';
+import { reapProcess } from './task-exit.ts';
+import { CHILD_EVENT, type ThreadGroup } from './thread-group.ts';
+
+/** A traced thread that is no leader has ended with `status`: a zombie of its tracer's. */
+export function tracedThreadEnded(t: Task, status: number): void {
+  const p = t.ptrace!;
+  p.exitStatus = status;
+  p.stopped = false;
+  tell(t, p.tracer.group, status);
+}
+
+function tell(t: Task, tracer: ThreadGroup, exitStatus: number): void {
+  const { code, status } = childCode(exitStatus);
+  sendGroupSignal(tracer, childInfo(t.group, tracer, SIGCHLD, code, status, t));
+  tracer.childWaiters.wake(CHILD_EVENT);
+}
+
+/** Is the zombie of `g` its tracer's first, somebody else than its parent? */
+export function awaitsTracer(g: ThreadGroup): boolean {
+  const p = g.leader.ptrace;
+  return p !== null && p.tracer.group !== g.parent;
+}
+
+/** A process has ended that somebody else than its parent traces: the tracer hears of it first. */
+export function tracedProcessEnded(g: ThreadGroup): void {
+  const p = g.leader.ptrace!;
+  p.exitStatus = g.exitStatus;
+  p.stopped = false;
+  tell(g.leader, p.tracer.group, g.exitStatus);
+}
+
+/** Waited for, or the tracer is gone: a thread disappears, a process becomes its parent's zombie. */
+export function releaseTracedZombie(t: Task): void {
+  const g = t.group;
+  const reparented = g.isZombie && awaitsTracer(g);
+  unlink(t);
+  if (g.leader !== t) {
+    t.pid.task = null;
+    t.pid.releaseIfUnused();
+    return;
+  }
+  if (!reparented) return;
+  const { parent } = g;
+  if (notifyParentExit(g)) reapProcess(g);
+  parent?.childWaiters.wake(CHILD_EVENT);
+}
