@@ -3,15 +3,18 @@
  * frame (struct _xstate: the same area with struct _fpx_sw_bytes at 464 and a second magic number behind it).
  * Linux: arch/x86/kernel/fpu/signal.c save_xstate_epilog(), check_xstate_in_sigframe().
  */
+import {
+  FP_SW_RESERVED,
+  FP_XSTATE_MAGIC1,
+  FP_XSTATE_MAGIC2,
+  FXSAVE_SIZE,
+} from '../../sentry/arch/signal-frame.ts';
 import { HostBuffer } from '../../sentry/host/memory.ffi.ts';
 import { PTRACE_GETREGSET, PTRACE_SETREGSET, ptrace } from './ptrace.ffi.ts';
 
 const NT_X86_XSTATE = 0x202;
-const FP_XSTATE_MAGIC1 = 0x46505853;
-const FP_XSTATE_MAGIC2 = 0x46505845;
-const FXSAVE_SIZE = 512;
-const SW_BYTES = 464;
-const XSTATE_BV = 512;
+const SW_BYTES = FP_SW_RESERVED;
+const XSTATE_BV = FXSAVE_SIZE;
 /** x87 and SSE: what FXSAVE holds. */
 const XFEATURE_MASK_FPSSE = 3;
 const MAX_SIZE = 16384;

@@ -371,7 +371,7 @@ export class SystrapContext implements Context {
       this.platform.gate.wake(this.sleepIdLo, this.sleepIdHi);
     } else if (old === STATE_SLEEPING) {
       // Its notification is on its way: it has to be received and answered.
-      this.platform.owedWakes++;
+      this.platform.sleepers.owed++;
     }
   }
 

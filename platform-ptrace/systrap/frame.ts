@@ -11,17 +11,9 @@ import {
   GS_BASE,
   ORIG_RAX,
   R10,
-  R11,
-  R12,
-  R13,
-  R14,
-  R15,
   R8,
   R9,
   RAX,
-  RBP,
-  RBX,
-  RCX,
   RDI,
   RDX,
   type Regs,
@@ -30,6 +22,23 @@ import {
   RSP,
   SS,
 } from '../../sentry/arch/regs.ts';
+import {
+  FP_SW_RESERVED,
+  FP_XSTATE_MAGIC1,
+  FP_XSTATE_MAGIC2,
+  FRAME_SIZE,
+  FRAME_UC,
+  FXSAVE_SIZE,
+  SC_CS,
+  SC_EFLAGS,
+  SC_FPSTATE,
+  SIGCONTEXT_REGS,
+  UC_MCONTEXT,
+  UC_SIGMASK,
+  UC_STACK,
+  USER_CS,
+  USER_DS,
+} from '../../sentry/arch/signal-frame.ts';
 import {
   AREA_ADDR,
   SLOT_FAST_RIP,
@@ -44,33 +53,25 @@ import {
 import type { SharedMemory } from './shared-memory.ts';
 
 // Offsets in bytes from the frame.
-const UC_STACK_SP = 8 + 16;
-const UC_STACK_FLAGS = 8 + 24;
-const UC_STACK_SIZE = 8 + 32;
-const MCONTEXT = 8 + 40;
-const MC_CS = MCONTEXT + 144;
-const MC_FPSTATE = MCONTEXT + 184;
-const UC_SIGMASK = 8 + 296;
-const SIGFRAME_SIZE = 440;
+const UC_STACK_SP = FRAME_UC + UC_STACK;
+const UC_STACK_FLAGS = UC_STACK_SP + 8;
+const UC_STACK_SIZE = UC_STACK_SP + 16;
+const MCONTEXT = FRAME_UC + UC_MCONTEXT;
+const MC_CS = MCONTEXT + SC_CS;
+const MC_FPSTATE = MCONTEXT + SC_FPSTATE;
+const SIGMASK = FRAME_UC + UC_SIGMASK;
 
 // struct _fpx_sw_bytes in the FXSAVE area (arch/x86/include/uapi/asm/sigcontext.h).
-const SW_MAGIC1 = 464;
-const SW_EXTENDED_SIZE = 468;
-const SW_XFEATURES = 472;
-const SW_XSTATE_SIZE = 480;
-const FP_XSTATE_MAGIC1 = 0x46505853;
-const FP_XSTATE_MAGIC2 = 0x46505845;
-const XSTATE_HEADER = 512;
+const SW_MAGIC1 = FP_SW_RESERVED;
+const SW_EXTENDED_SIZE = FP_SW_RESERVED + 4;
+const SW_XFEATURES = FP_SW_RESERVED + 8;
+const SW_XSTATE_SIZE = FP_SW_RESERVED + 16;
+const XSTATE_HEADER = FXSAVE_SIZE;
 const FCW = 0;
 const MXCSR = 24;
 const MXCSR_MASK = 28;
 
-/** mcontext's registers in order, as indices of Regs. */
-const GREGS = [R8, R9, R10, R11, R12, R13, R14, R15, RDI, RSI, RBP, RBX, RDX, RAX, RCX, RSP, RIP];
-
 const FAST_ARGS = [RDI, RSI, RDX, R10, R8, R9];
-const USER_CS = 0x33;
-const USER_DS = 0x2b;
 
 export interface SlotRef {
   /** Word index of the slot in the window. */
@@ -92,12 +93,12 @@ export class FrameLayout {
     this.memory = memory;
     const slotAddr = AREA_ADDR + slot.index * SLOT_SIZE;
     this.offset = memory.loadNumber(slot.base + SLOT_FRAME / 4) - slotAddr;
-    if (!(this.offset > SLOT_STACK && this.offset + SIGFRAME_SIZE < SLOT_STACK + STACK_SIZE))
+    if (!(this.offset > SLOT_STACK && this.offset + FRAME_SIZE < SLOT_STACK + STACK_SIZE))
       throw new Error(`zygote: signal frame at offset ${this.offset}`);
     this.fpOffset = memory.loadNumber(slot.base + (this.offset + MC_FPSTATE) / 4) - slotAddr;
     this.fpSize = memory.load(slot.base + (this.fpOffset + SW_EXTENDED_SIZE) / 4);
     if (
-      !(this.fpOffset >= this.offset + SIGFRAME_SIZE && this.fpSize > XSTATE_HEADER) ||
+      !(this.fpOffset >= this.offset + FRAME_SIZE && this.fpSize > XSTATE_HEADER) ||
       this.fpOffset + this.fpSize > SLOT_STACK + STACK_SIZE
     )
       throw new Error(`zygote: FP state at offset ${this.fpOffset}, ${this.fpSize} bytes`);
@@ -136,20 +137,20 @@ export class FrameLayout {
     memory.storeNumber(frame + UC_STACK_FLAGS / 4, 0);
     memory.storeNumber(frame + UC_STACK_SIZE / 4, STACK_SIZE);
     memory.storeNumber(frame + MC_FPSTATE / 4, slotAddr + this.fpOffset);
-    memory.storeNumber(frame + UC_SIGMASK / 4, 0);
+    memory.storeNumber(frame + SIGMASK / 4, 0);
   }
 
   readRegs(slot: SlotRef, sysno: number, regs: Regs): void {
     const { memory } = this;
     const { words } = regs;
     const mc = slot.base + (this.offset + MCONTEXT) / 4;
-    for (let i = 0; i < GREGS.length; i++) {
-      const r = GREGS[i]!;
+    for (let i = 0; i < SIGCONTEXT_REGS.length; i++) {
+      const r = SIGCONTEXT_REGS[i]!;
       words[2 * r] = memory.load(mc + 2 * i);
       words[2 * r + 1] = memory.load(mc + 2 * i + 1);
     }
     regs.set(ORIG_RAX, sysno);
-    words[2 * EFLAGS] = memory.load(mc + 34);
+    words[2 * EFLAGS] = memory.load(mc + SC_EFLAGS / 4);
     words[2 * EFLAGS + 1] = 0;
     const selectors = memory.load(slot.base + (this.offset + MC_CS) / 4);
     regs.set(CS, selectors & 0xffff);
@@ -187,12 +188,12 @@ export class FrameLayout {
     const { memory } = this;
     const { words } = regs;
     const mc = slot.base + (this.offset + MCONTEXT) / 4;
-    for (let i = 0; i < GREGS.length; i++) {
-      const r = GREGS[i]!;
+    for (let i = 0; i < SIGCONTEXT_REGS.length; i++) {
+      const r = SIGCONTEXT_REGS[i]!;
       memory.storeRelaxed(mc + 2 * i, words[2 * r]! | 0);
       memory.storeRelaxed(mc + 2 * i + 1, words[2 * r + 1]! | 0);
     }
-    memory.storeRelaxed(mc + 34, (words[2 * EFLAGS]! & FIX_EFLAGS) | 0x202);
+    memory.storeRelaxed(mc + SC_EFLAGS / 4, (words[2 * EFLAGS]! & FIX_EFLAGS) | 0x202);
   }
 
   readFp(slot: SlotRef, dst: Uint8Array): number {

@@ -17,7 +17,6 @@ import {
   WAIT_CPU_SHIFT,
   WAIT_WAKE,
   waitForEvents,
-  watchProcess,
 } from '../ffi/process.ffi.ts';
 import { Gate } from '../gate.ts';
 import {
@@ -43,14 +42,15 @@ import {
 } from '../stub-layout.ts';
 import type { Zygote } from '../zygote.ts';
 import { Births } from './births.ts';
-import { GONE, NR_MMAP, ORDERING, RUNNING, STOPPED, SystrapContext } from './context.ts';
+import { NR_MMAP, ORDERING, RUNNING, SystrapContext } from './context.ts';
 import { Deadlines } from './deadlines.ts';
 import { FrameLayout } from './frame.ts';
 import { Placement } from './placement.ts';
 import { PublishPages } from './publish.ts';
 import { SharedMemory } from './shared-memory.ts';
 import { type Chunk, SystrapSpace } from './space.ts';
-import { ZygotePool } from './zygote-pool.ts';
+import { Sleepers } from './sleepers.ts';
+import { adoptZygote, ZygotePool } from './zygote-pool.ts';
 
 const SIGKILL = 9;
 const SIGSYS = 31;
@@ -59,13 +59,8 @@ const NR_EPOLL_CREATE1 = 291;
 const EPOLL_CLOEXEC = 0x80000;
 /** Chunks the window has room for: at least as many processes. */
 const WINDOW_CHUNKS = 2040;
-/** How long the zygote may take to get to its first trap. */
-const ZYGOTE_DEADLINE_NS = 5e9;
 /** Every so many polls the descriptors are looked at even if slots keep the sentry busy. */
 const LOOK_EVERY = 64;
-/** Fruitless looks for a sleep notification before it is left to the next wait. */
-const OWED_MISSES = 8;
-const CLOCK_MONOTONIC = 1;
 
 export interface SystrapOptions {
   readonly zygote: Zygote;
@@ -88,13 +83,11 @@ export class SystrapPlatform implements Platform {
   readonly publish: PublishPages;
   readonly frames: FrameLayout;
   readonly gate: Gate;
+  readonly sleepers: Sleepers;
   readonly births: Births;
   readonly placement = new Placement();
   /** Chunks with threads that may have something to say. */
   readonly busyChunks: Chunk[] = [];
-  /** Stubs that have been answered and whose sleep notifications are still to come. */
-  owedWakes = 0;
-  private owedMisses = 0;
 
   private readonly listener: number;
   private readonly deaths: number;
@@ -103,7 +96,6 @@ export class SystrapPlatform implements Platform {
   /** By host process; the dead ones until they are reaped. */
   readonly spaces = new Map<number, SystrapSpace>();
   readonly deadlines = new Deadlines();
-  private readonly notified: SystrapContext[] = [];
   private events!: PlatformEvents;
   private readonly zygoteContext: SystrapContext;
   private readonly pool: ZygotePool;
@@ -124,7 +116,8 @@ export class SystrapPlatform implements Platform {
     this.births = new Births(this, this.deaths);
     this.memory = new SharedMemory(WINDOW_CHUNKS);
     this.gate = new Gate(zygote.listenerFd);
-    this.gate.onSleep = (tid, idLo, idHi) => this.onSleep(tid, idLo, idHi);
+    this.sleepers = new Sleepers(this);
+    this.gate.onSleep = (tid, idLo, idHi) => this.sleepers.add(tid, idLo, idHi);
     this.publish = new PublishPages(options.copyPlan);
     this.stubSpin = options.stubSpin ?? 2000;
     this.publish.setSpin(this.stubSpin);
@@ -132,38 +125,13 @@ export class SystrapPlatform implements Platform {
     const chunk = this.memory.mapChunk(zygote.areaFd, 0);
     assert(chunk >= 0, 'mapping of the zygote area');
     const space = new SystrapSpace(this, zygote.areaFd, chunk);
-    this.zygoteContext = this.adoptZygote(space, zygote.pid);
+    this.zygoteContext = adoptZygote(this, space, zygote.pid, this.deaths);
     this.vvarStart = this.memory.loadNumber(chunk + ZYGOTE_VVAR / 4);
     this.vdsoStart = this.memory.loadNumber(chunk + ZYGOTE_VDSO / 4);
     this.vdsoEnd = this.memory.loadNumber(chunk + ZYGOTE_VDSO_END / 4);
     this.frames = new FrameLayout(this.memory, this.zygoteContext);
     this.frames.resetFp(this.zygoteContext);
     this.pool = new ZygotePool(this.zygoteContext, this.publish.fd);
-  }
-
-  /** The zygote's one thread is in its first trap or on the way there. */
-  private adoptZygote(space: SystrapSpace, pid: number): SystrapContext {
-    const base = space.chunkOf(0).base;
-    const deadline = host.clockNs(CLOCK_MONOTONIC) + ZYGOTE_DEADLINE_NS;
-    const stateWord = base + (0x8000 + SLOT_STATE) / 4;
-    for (;;) {
-      const state = this.memory.load(stateWord);
-      if (state === STATE_TRAPPED || state === STATE_SLEEPING) break;
-      if (host.clockNs(CLOCK_MONOTONIC) > deadline) throw new Error('zygote: not ready');
-      waitForEvents(-1, -1, -1, 1e5, 0);
-    }
-    const state = this.memory.load(stateWord);
-    const ctx = space.newContext();
-    assert(typeof ctx === 'object', 'slot of the zygote');
-    this.memory.store(stateWord, state);
-    this.memory.store(base, 0);
-    space.pid = pid;
-    space.pidfd = watchProcess(this.deaths, pid, pid);
-    if (space.pidfd < 0) throw new Error(`zygote: pidfd of ${pid}: errno ${-space.pidfd}`);
-    ctx.tid = pid;
-    this.threads.set(pid, ctx);
-    this.spaces.set(pid, space);
-    return ctx;
   }
 
   start(events: PlatformEvents): void {
@@ -203,7 +171,7 @@ export class SystrapPlatform implements Platform {
   poll(timeoutNs: number, wakeFd: number): boolean {
     if (this.scan()) {
       if (++this.polls % LOOK_EVERY !== 0) {
-        if (this.owedWakes > 0) this.receiveOwed();
+        if (this.sleepers.owed > 0) this.sleepers.receiveOwed();
         return false;
       }
       return this.look(0, wakeFd);
@@ -214,7 +182,7 @@ export class SystrapPlatform implements Platform {
   }
 
   /** Handles what threads have published. False if nothing was. */
-  private scan(): boolean {
+  scan(): boolean {
     const { busyChunks, memory } = this;
     let seen = false;
     for (let i = busyChunks.length - 1; i >= 0; i--) {
@@ -241,7 +209,7 @@ export class SystrapPlatform implements Platform {
   /** Waits a little for a guest on another CPU. */
   private spin(): boolean {
     if (this.busyChunks.length === 0) return false;
-    if (this.owedWakes > 0) this.receiveOwed();
+    if (this.sleepers.owed > 0) this.sleepers.receiveOwed();
     const room = this.placement.roomToSpin;
     if (room !== this.stubsSpin) {
       this.stubsSpin = room;
@@ -275,10 +243,10 @@ export class SystrapPlatform implements Platform {
     if (sleeps) this.publish.setAsleep(false);
     this.setCpu(ready >> WAIT_CPU_SHIFT);
     const count = (ready >> WAIT_COUNT_SHIFT) & WAIT_COUNT_MASK;
-    this.owedWakes = 0;
+    this.sleepers.owed = 0;
     if (count > 0) {
       this.gate.dispatchReceived(count);
-      this.answerSleepers();
+      this.sleepers.answer();
     }
     if ((ready & WAIT_DEATHS) !== 0) this.reapDead();
     if (this.deadlines.any)
@@ -290,46 +258,6 @@ export class SystrapPlatform implements Platform {
     if (cpu === this.cpu) return;
     this.cpu = cpu;
     this.publish.setCpu(cpu);
-  }
-
-  /** Takes the notifications of stubs that have their answer already, if they are there by now. */
-  private receiveOwed(): void {
-    const count = this.gate.dispatch(Math.min(this.owedWakes, 32));
-    if (count > 0) {
-      this.owedWakes -= count;
-      this.owedMisses = 0;
-      this.answerSleepers();
-    } else if (++this.owedMisses === OWED_MISSES) {
-      // A stub that says it sleeps and does not.
-      this.owedWakes = 0;
-      this.owedMisses = 0;
-    }
-  }
-
-  /** Sleepers that the kernel does not hold are sent back at once. */
-  private answerSleepers(): void {
-    this.scan();
-    for (const ctx of this.notified) {
-      if (!ctx.sleeping || ctx.phase === STOPPED) continue;
-      ctx.sleeping = false;
-      this.gate.wake(ctx.sleepIdLo, ctx.sleepIdHi);
-    }
-    if (this.notified.length > 0) this.notified.length = 0;
-  }
-
-  private onSleep(tid: number, idLo: number, idHi: number): void {
-    const ctx = this.threads.get(tid) ?? this.births.findNewThread(tid, idLo, idHi);
-    if (ctx === null) return; // Newborn: answered when its creator has named it.
-    if (ctx === undefined) {
-      this.gate.wake(idLo, idHi); // A thread that has been sent away, or one nobody knows.
-      return;
-    }
-    if (ctx.phase === GONE) return; // A parked leader: let it sleep.
-    if (ctx.sleeping) this.gate.wake(ctx.sleepIdLo, ctx.sleepIdHi);
-    ctx.sleeping = true;
-    ctx.sleepIdLo = idLo;
-    ctx.sleepIdHi = idHi;
-    if (ctx.phase !== STOPPED) this.notified.push(ctx);
   }
 
   /** One slot has set its pending bit. */

@@ -3,15 +3,61 @@
  * nothing else is to be done.
  */
 import { EAGAIN } from '../../sentry/abi/errno.ts';
+import * as host from '../../sentry/host/sys.ffi.ts';
+import { assert } from '../../sentry/lib/assert.ts';
 import type { Context } from '../../sentry/platform/platform.ts';
-import { PUBLISH_ADDR, PUBLISH_SIZE } from '../stub-layout.ts';
+import { watchProcess, waitForEvents } from '../ffi/process.ffi.ts';
+import {
+  PUBLISH_ADDR,
+  PUBLISH_SIZE,
+  SLOT_SIZE,
+  SLOT_STATE,
+  STATE_SLEEPING,
+  STATE_TRAPPED,
+} from '../stub-layout.ts';
 import type { SystrapContext } from './context.ts';
+import type { SystrapSpace } from './space.ts';
+import type { SystrapPlatform } from './systrap.ts';
 
+/** How long the zygote may take to get to its first trap. */
+const ZYGOTE_DEADLINE_NS = 5e9;
+const CLOCK_MONOTONIC = 1;
 const SPARES = 4;
 const MAP_SHARED = 1;
 const PROT_READ = 1;
 
 type Done = (result: Context | number) => void;
+
+/** The zygote's one thread is in its first trap or on the way there. */
+export function adoptZygote(
+  platform: SystrapPlatform,
+  space: SystrapSpace,
+  pid: number,
+  deaths: number,
+): SystrapContext {
+  const { memory } = platform;
+  const base = space.chunkOf(0).base;
+  const deadline = host.clockNs(CLOCK_MONOTONIC) + ZYGOTE_DEADLINE_NS;
+  const stateWord = base + (SLOT_SIZE + SLOT_STATE) / 4;
+  for (;;) {
+    const state = memory.load(stateWord);
+    if (state === STATE_TRAPPED || state === STATE_SLEEPING) break;
+    if (host.clockNs(CLOCK_MONOTONIC) > deadline) throw new Error('zygote: not ready');
+    waitForEvents(-1, -1, -1, 1e5, 0);
+  }
+  const state = memory.load(stateWord);
+  const ctx = space.newContext();
+  assert(typeof ctx === 'object', 'slot of the zygote');
+  memory.store(stateWord, state);
+  memory.store(base, 0);
+  space.pid = pid;
+  space.pidfd = watchProcess(deaths, pid, pid);
+  if (space.pidfd < 0) throw new Error(`zygote: pidfd of ${pid}: errno ${-space.pidfd}`);
+  ctx.tid = pid;
+  platform.threads.set(pid, ctx);
+  platform.spaces.set(pid, space);
+  return ctx;
+}
 
 export class ZygotePool {
   private readonly zygote: SystrapContext;

@@ -39,8 +39,8 @@ export const FRAME_INFO = FRAME_UC + UCONTEXT_SIZE;
 export const FRAME_SIZE = FRAME_INFO + 128;
 
 /** Offsets in struct sigcontext. */
-const SC_EFLAGS = 136;
-const SC_CS = 144;
+export const SC_EFLAGS = 136;
+export const SC_CS = 144;
 const SC_SS = 150;
 const SC_ERR = 152;
 const SC_TRAPNO = 160;
@@ -56,6 +56,8 @@ export const UC_FLAGS_VALUE = UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTOR
 /** sw_reserved of the FXSAVE image (struct _fpx_sw_bytes): magic and the size of the whole. */
 export const FP_SW_RESERVED = 464;
 export const FP_XSTATE_MAGIC1 = 0x46505853;
+/** Behind the XSAVE area. */
+export const FP_XSTATE_MAGIC2 = 0x46505845;
 export const FXSAVE_SIZE = 512;
 
 /** __USER_CS and __USER_DS. */
@@ -67,7 +69,25 @@ const RF = 0x10000;
 const TF = 0x100;
 
 /** Registers in the order of struct sigcontext, from offset 0, 8 bytes each. */
-const ORDER = [R8, R9, R10, R11, R12, R13, R14, R15, RDI, RSI, RBP, RBX, RDX, RAX, RCX, RSP, RIP];
+export const SIGCONTEXT_REGS = [
+  R8,
+  R9,
+  R10,
+  R11,
+  R12,
+  R13,
+  R14,
+  R15,
+  RDI,
+  RSI,
+  RBP,
+  RBX,
+  RDX,
+  RAX,
+  RCX,
+  RSP,
+  RIP,
+];
 
 export interface FaultState {
   trapNo: number;
@@ -99,7 +119,7 @@ export function putSigcontext(
   maskHi: number,
   fpstate: number,
 ): void {
-  for (let i = 0; i < ORDER.length; i++) copyWords(view, at + 8 * i, regs, ORDER[i]!);
+  for (let i = 0; i < SIGCONTEXT_REGS.length; i++) copyWords(view, at + 8 * i, regs, SIGCONTEXT_REGS[i]!);
   copyWords(view, at + SC_EFLAGS, regs, EFLAGS);
   view.setUint16(at + SC_CS, USER_CS, true);
   view.setUint16(at + SC_SS, USER_DS, true);
@@ -113,8 +133,8 @@ export function putSigcontext(
 
 /** Loads registers from struct sigcontext. Segments stay user space's, flags are masked (FIX_EFLAGS). */
 export function getSigcontext(view: DataView, at: number, regs: Regs): void {
-  for (let i = 0; i < ORDER.length; i++) {
-    const r = ORDER[i]!;
+  for (let i = 0; i < SIGCONTEXT_REGS.length; i++) {
+    const r = SIGCONTEXT_REGS[i]!;
     regs.words[2 * r] = view.getUint32(at + 8 * i, true);
     regs.words[2 * r + 1] = view.getUint32(at + 8 * i + 4, true);
   }
