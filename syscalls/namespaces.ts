@@ -1,5 +1,5 @@
 /** unshare, setns, uname and host names. Linux: kernel/nsproxy.c, kernel/sys.c. */
-import { EBADF, EFAULT, EINVAL, ENOSPC, EPERM } from '../sentry/abi/errno.ts';
+import { EBADF, EFAULT, EINVAL, EMFILE, ENOSPC, EPERM } from '../sentry/abi/errno.ts';
 import { UTS_MACHINE, UTS_RELEASE, UTS_SYSNAME, UTS_VERSION } from '../sentry/abi/utsname.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CapSet, CAP_SYS_ADMIN } from '../sentry/auth/capability.ts';
@@ -122,12 +122,15 @@ function sysUnshare(t: Task, a: SyscallArgs): SysResult {
   if ((flags & CLONE_VM) !== 0 && t.mm.userCount > 1) return -EINVAL;
   const made = makeNamespaces(t, flags);
   if (typeof made === 'number') return made;
+  const alone = (flags & CLONE_FILES) !== 0 && t.fdTable.shared;
+  // A table that was filled before fs.nr_open was lowered cannot be copied.
+  if (alone && Math.max(-1, ...t.fdTable.fds()) >= t.kernel.openFilesMax) return -EMFILE;
   if (made.fs !== null || ((flags & CLONE_FS) !== 0 && t.fs.shared)) {
     const old = t.fs;
     t.fs = made.fs ?? old.clone();
     old.unref();
   }
-  if ((flags & CLONE_FILES) !== 0 && t.fdTable.shared) {
+  if (alone) {
     const old = t.fdTable;
     t.fdTable = old.clone();
     old.unref(t);

@@ -7,7 +7,6 @@ function sysAbsent(): SysResult {
 }
 
 export const refusedRows: SyscallRow[] = [
-  { nr: 312, name: 'kcmp', fn: sysAbsent, args: [pid, pid, int], support: 'none', note: 'ENOSYS' },
   {
     nr: 334,
     name: 'rseq',

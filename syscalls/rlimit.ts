@@ -16,8 +16,6 @@ import type { ThreadGroup } from '../sentry/kernel/thread-group.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 
 const { RLIMIT_NOFILE, RLIM_NLIMITS, RLIMIT_CPU, RLIMIT_AS, RLIMIT_STACK, RLIMIT_DATA } = limits;
-/** sysctl_nr_open: no limit of open files beyond. */
-const NR_OPEN = 1048576;
 const NAMES = {
   RLIMIT_CPU,
   RLIMIT_FSIZE: limits.RLIMIT_FSIZE,
@@ -46,7 +44,7 @@ function setLimit(t: Task, g: ThreadGroup, resource: number): number {
   const cur = limitAt(0);
   const max = limitAt(2);
   if (cur > max) return -EINVAL;
-  if (resource === RLIMIT_NOFILE && max > NR_OPEN) return -EPERM;
+  if (resource === RLIMIT_NOFILE && max > t.kernel.openFilesMax) return -EPERM;
   if (max > g.limits.max(resource) && !t.creds.has(CAP_SYS_RESOURCE)) return -EPERM;
   g.limits.set(resource, cur, max);
   return 0;

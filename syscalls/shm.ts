@@ -45,7 +45,8 @@ function sysShmget(t: Task, a: SyscallArgs): SysResult {
   const { shm: table, limits } = sysvTables(t.ns.ipc);
   const create = (): ShmSegment | number => {
     if (bytes < 1 || bytes > limits.shmmax) return -EINVAL;
-    if ((flags & SHM_HUGETLB) !== 0) return -ENOMEM;
+    // There is no huge page size (hstate_sizelog).
+    if ((flags & SHM_HUGETLB) !== 0) return -EINVAL;
     const mapped = pageUp(bytes);
     if (table.bytes + mapped > Math.min(limits.shmall * PAGE_SIZE, SHM_BYTES_MAX)) return -ENOSPC;
     const name = `/SYSV${(key >>> 0).toString(16).padStart(8, '0')} (deleted)`;

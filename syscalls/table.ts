@@ -11,6 +11,7 @@ import { idRows } from './ids.ts';
 import { fileRows } from './file-rows.ts';
 import { execRows } from './exec.ts';
 import { ioctlRows } from './ioctl.ts';
+import { kcmpRows } from './kcmp.ts';
 import { killRows } from './kill.ts';
 import { mmRows } from './mm.ts';
 import { mqueueRows } from './mqueue.ts';
@@ -25,6 +26,7 @@ import { refusedRows } from './refused.ts';
 import { schedulerRows } from './scheduler.ts';
 import { seccompRows } from './seccomp.ts';
 import { signalRows } from './signal.ts';
+import { vhangupRows } from './vhangup.ts';
 import { waitRows } from './wait.ts';
 import { signalfdRows } from './signalfd.ts';
 import { socketMsgRows } from './socket-msg.ts';
@@ -56,6 +58,7 @@ const rows: readonly SyscallRow[] = [
   ...idRows,
   ...fileRows,
   ...ioctlRows,
+  ...kcmpRows,
   ...killRows,
   ...mmRows,
   ...mqueueRows,
@@ -70,6 +73,7 @@ const rows: readonly SyscallRow[] = [
   ...schedulerRows,
   ...seccompRows,
   ...signalRows,
+  ...vhangupRows,
   ...waitRows,
   ...signalfdRows,
   ...socketMsgRows,

@@ -83,6 +83,8 @@ export class Kernel implements PlatformEvents {
   /** Of the sandbox's first container. */
   figures: GroupFigures | null = null;
   private oomKills = 0;
+  /** fs.nr_open: no process's RLIMIT_NOFILE goes beyond. */
+  openFilesMax = 1048576;
   /** fs.aio-max-nr and fs.aio-nr: requests that contexts of asynchronous I/O are made for. */
   readonly aio = { max: 65536, used: 0 };
   /** Queued signals per real user (RLIMIT_SIGPENDING). */

@@ -70,6 +70,8 @@ export function setLease(file: FileDescription, type: number, onBreak: () => voi
     setType(locks, own, F_UNLCK);
     return 0;
   }
+  // Who waits to write counts as a writer already.
+  if (own !== undefined && own.target === F_UNLCK && type === F_RDLCK) return -EAGAIN;
   if (!mayLease(inode, file, type)) return -EAGAIN;
   for (const l of locks.leases) {
     if (l !== own && (type === F_WRLCK || l.target === F_UNLCK)) return -EAGAIN;

@@ -185,6 +185,12 @@ static void processes(void) {
   int d = open("/proc/self", O_RDONLY | O_DIRECTORY);
   ret("signal to a directory of /proc", syscall(SYS_pidfd_send_signal, d, 0, NULL, 0));
   ret("signal to another directory", syscall(SYS_pidfd_send_signal, open("/", O_RDONLY), 0, NULL, 0));
+  if ((c = fork()) == 0) {
+    setresuid(65534, 65534, 65534);
+    ret("vhangup", syscall(SYS_vhangup));
+    _exit(0);
+  }
+  waitpid(c, NULL, 0);
   struct timex tx = {.modes = 0x8000};
   ret("adjtimex, half a mode", adjtimex(&tx));
   struct sigaction sa = {.sa_handler = nothing};

@@ -72,6 +72,13 @@ export class EpollFile extends FileDescription {
     return item;
   }
 
+  /** The file watched as `fd`; of several with one number the `index`th. */
+  watched(fd: number, index: number): FileDescription | null {
+    let item = this.items.get(fd) ?? null;
+    for (let i = 0; i < index && item !== null; i++) item = item.sameFd;
+    return item === null ? null : item.file;
+  }
+
   add(fd: number, file: FileDescription, events: number, dataLo: number, dataHi: number): number {
     if (!file.pollable) return -EPERM;
     if ((events & EPOLLEXCLUSIVE) !== 0) {

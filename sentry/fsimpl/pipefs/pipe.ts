@@ -9,8 +9,18 @@ import { EAGAIN, EBUSY, EPERM } from '../../abi/errno.ts';
 export const PIPE_BUF = 4096;
 /** PIPE_DEF_BUFFERS pages */
 export const PIPE_DEF_SIZE = 65536;
-/** /proc/sys/fs/pipe-max-size */
-export const PIPE_MAX_SIZE = 1048576;
+/** fs.pipe-max-size: how far processes without CAP_SYS_RESOURCE may go. */
+let maxSize = 1048576;
+
+export function pipeMaxSize(): number {
+  return maxSize;
+}
+
+export function setPipeMaxSize(size: number): void {
+  maxSize = PIPE_BUF;
+  while (maxSize < size) maxSize *= 2;
+}
+
 const RING_START = 4096;
 /** fs.pipe-user-pages-soft in bytes, here for the whole sandbox: beyond it pipes are born small and may not grow. */
 const SOFT_LIMIT = 64 * 1024 * 1024;
@@ -121,7 +131,7 @@ export class Pipe {
   setCapacity(size: number, privileged: boolean): number {
     let rounded = PIPE_BUF;
     while (rounded < size) rounded *= 2;
-    if (rounded > this.capacity && rounded > PIPE_MAX_SIZE && !privileged) return -EPERM;
+    if (rounded > this.capacity && rounded > maxSize && !privileged) return -EPERM;
     if (rounded > this.capacity && reserved + rounded - this.capacity > SOFT_LIMIT && !privileged)
       return -EPERM;
     if (this.used > rounded) return -EBUSY;

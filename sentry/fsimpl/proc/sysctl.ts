@@ -11,6 +11,7 @@ import { leaseBreakTime, setLeaseBreakTime } from '../../vfs/leases.ts';
 import { maxMapCount, setMaxMapCount } from '../../mm/memory-manager.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import { INOTIFY_LIMIT_MAX, inotifyLimits } from '../inotify/inotify.ts';
+import { pipeMaxSize, setPipeMaxSize } from '../pipefs/pipe.ts';
 import { StaticDir } from '../kernfs/dir.ts';
 import { KernfsFile, refuseWriters } from '../kernfs/file.ts';
 import { parseBounded } from '../kernfs/parse.ts';
@@ -142,10 +143,17 @@ function tree(env: ProcEnv): { readonly [name: string]: Node } {
         msgsize_max: 8192,
         queues_max: 256,
       },
-      nr_open: 1048576,
+      nr_open: integer(
+        () => kernel.openFilesMax,
+        (_t, v) => {
+          kernel.openFilesMax = v;
+        },
+        64,
+        1048576,
+      ),
       overflowgid: 65534,
       overflowuid: 65534,
-      'pipe-max-size': 1048576,
+      'pipe-max-size': integer(pipeMaxSize, (_t, v) => setPipeMaxSize(v), 4096, 0x7fffffff),
       'pipe-user-pages-hard': 0,
       'pipe-user-pages-soft': 16384,
       protected_fifos: 0,
