@@ -1,6 +1,6 @@
 /** Calls about other processes' insides that are refused as hardened Linux kernels refuse them. */
 import { ENOSYS } from '../sentry/abi/errno.ts';
-import { int, pid, ptr, uint, type SysResult, type SyscallRow } from '../sentry/kernel/syscall-table.ts';
+import { int, ptr, uint, type SysResult, type SyscallRow } from '../sentry/kernel/syscall-table.ts';
 
 function sysAbsent(): SysResult {
   return -ENOSYS;
