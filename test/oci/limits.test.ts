@@ -16,7 +16,8 @@ const usable =
 if (!usable) console.warn('no cgroups of version 1 to use here: limits of containers are NOT tested');
 
 const engine = new Engine(platforms[0]!);
-afterAll(() => engine.close());
+const engines = [engine];
+afterAll(() => engines.forEach((e) => e.close()));
 
 let count = 0;
 function container(script: string, resources: object): { id: string; bundle: string; path: string } {
@@ -114,6 +115,7 @@ describe.runIf(usable)('limits of a container', () => {
     '%s: a further container of a sandbox has its own limit and figures',
     async (platform) => {
       const pod = new Engine(platform);
+      engines.push(pod);
       const kind = (type: string): object => ({
         'io.kubernetes.cri.container-type': type,
         'io.kubernetes.cri.sandbox-id': 'pod',
@@ -141,7 +143,7 @@ describe.runIf(usable)('limits of a container', () => {
       pod.ok('delete', '--force', 'app');
       expect(existsSync(groupDir('memory', app))).toBe(false);
       expect(pod.ok('exec', 'pod', 'echo', 'lives')).toBe('lives\n');
-      pod.close();
+      pod.ok('delete', '--force', 'pod');
       for (const path of [root, app]) expect(existsSync(groupDir('pids', `${path}.sentry`))).toBe(false);
     },
   );
