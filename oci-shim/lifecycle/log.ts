@@ -1,5 +1,6 @@
 /** `--log FILE --log-format text|json`: what engines read when a command fails. Nothing but log lines goes there. */
 import { appendFileSync } from 'node:fs';
+import { UserError } from '../user-error.ts';
 
 export interface LogOptions {
   readonly file: string | null;
@@ -10,8 +11,14 @@ let options: LogOptions = { file: null, format: 'text' };
 
 /** Makes the file: engines open it whether or not something went wrong. */
 export function openLog(o: LogOptions): void {
+  if (o.file !== null) {
+    try {
+      appendFileSync(o.file, '', { mode: 0o644 });
+    } catch (e) {
+      throw new UserError(`--log ${o.file}: ${(e as NodeJS.ErrnoException).code ?? String(e)}`);
+    }
+  }
   options = o;
-  if (o.file !== null) appendFileSync(o.file, '', { mode: 0o644 });
 }
 
 /** RFC 3339, as logrus writes it: without a fraction. */

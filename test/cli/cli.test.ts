@@ -27,6 +27,7 @@ test.each([
   [['do', '--network', 'bridge', '--', 'ls'], /--network bridge: must be "none" or "host"/],
   [['do', '--root', '/nosuch', '--', 'ls'], /--root \/nosuch: no such directory/],
   [['run', '--bundle', '/nosuch', 'x'], /cannot read \/nosuch\/config.json: ENOENT/],
+  [['--log', '/nosuch/log', 'list'], /--log \/nosuch\/log: ENOENT/],
   [['run', '--bundle', '/tmp', 'a/b'], /container id "a\/b"/],
 ])('%j is refused in one line', (args, message) => {
   const r = run(runscTs, args);
