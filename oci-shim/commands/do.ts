@@ -20,7 +20,8 @@ import { resolveUser } from '../image/user.ts';
 import { launch, type Export } from '../launch.ts';
 import type { MountConfig, ProcessConfig, SandboxConfig } from '../sandbox-config.ts';
 import { standardMounts } from '../standard-mounts.ts';
-import { UserError, warn } from '../user-error.ts';
+import { warn } from '../lifecycle/log.ts';
+import { UserError } from '../user-error.ts';
 import { printError } from '../output.ts';
 
 /** docker's least limit. */

@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { GlobalOptions } from '../global-options.ts';
+import { print } from '../output.ts';
 import { loadBundle } from '../spec/bundle.ts';
 import { checkCgroups, checkKernel, checkNode } from './doctor.ts';
 import { durationMs, toJson } from './events.ts';
@@ -26,13 +27,14 @@ let config: string;
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'commands-'));
   config = join(dir, 'daemon.json');
-  vi.spyOn(process.stdout, 'write').mockImplementation(() => true);
+  vi.mocked(print).mockClear();
 });
 afterEach(() => {
   vi.restoreAllMocks();
   rmSync(dir, { recursive: true });
 });
 
+vi.mock('../output.ts', () => ({ print: vi.fn(), printError: vi.fn() }));
 vi.mock('../../sentry/host/koffi.ffi.ts', async (original) => {
   const { mkdtempSync, writeFileSync } = await import('node:fs');
   const { tmpdir } = await import('node:os');
@@ -49,7 +51,7 @@ interface Daemon {
 const daemon = (): Daemon => JSON.parse(readFileSync(config, 'utf8')) as Daemon;
 const printed = (): string =>
   vi
-    .mocked(process.stdout.write)
+    .mocked(print)
     .mock.calls.map(([s]) => s)
     .join('');
 

@@ -7,7 +7,8 @@ import type { GlobalOptions } from '../global-options.ts';
 import { Field } from '../spec/field.ts';
 import { statusOf } from '../state/container-state.ts';
 import { StateDir } from '../state/state-dir.ts';
-import { UserError, warn } from '../user-error.ts';
+import { warn } from '../lifecycle/log.ts';
+import { UserError } from '../user-error.ts';
 
 /** As commander names the options of `runc update`. */
 export interface UpdateOptions {

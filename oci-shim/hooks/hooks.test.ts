@@ -2,9 +2,12 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { printError } from '../output.ts';
 import type { OciState } from '../state/container-state.ts';
 import type { Hook, HookKind } from './hooks-config.ts';
 import { runHooks } from './run-hooks.ts';
+
+vi.mock('../output.ts', () => ({ print: vi.fn(), printError: vi.fn() }));
 
 let dir: string;
 beforeEach(() => {
@@ -71,10 +74,9 @@ test('hooks run in their order, and none after one that failed', () => {
 });
 
 test.each<HookKind>(['poststart', 'poststop'])('what fails in %s is a warning', (kind) => {
-  const stderr = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  const stderr = vi.mocked(printError).mockClear();
   run(kind, sh('exit 1'), sh('echo went on > after'));
   const said = stderr.mock.calls.map((c) => String(c[0])).join('');
-  stderr.mockRestore();
   expect(said).toMatch(new RegExp(`warning: error running ${kind} hook #0: .*exit status 1`));
   expect(existsSync(join(dir, 'after'))).toBe(true);
 });

@@ -5,7 +5,8 @@
  */
 import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
 import type { OciState } from '../state/container-state.ts';
-import { UserError, warn } from '../user-error.ts';
+import { warn } from '../lifecycle/log.ts';
+import { UserError } from '../user-error.ts';
 import type { Hook, HookKind } from './hooks-config.ts';
 
 /** What a hook may print; more is cut off by killing it. */

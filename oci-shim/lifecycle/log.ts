@@ -1,5 +1,6 @@
 /** `--log FILE --log-format text|json`: what engines read when a command fails. Nothing but log lines goes there. */
 import { appendFileSync } from 'node:fs';
+import { printError } from '../output.ts';
 import { UserError } from '../user-error.ts';
 
 export interface LogOptions {
@@ -40,8 +41,8 @@ export function log(level: 'error' | 'warning', message: string): void {
   }
 }
 
-/** False: there is no log, whoever looks at the terminal is to be told. */
-export function logWarning(message: string): boolean {
-  log('warning', message);
-  return options.file !== null;
+/** Something that the user should know and that does not stop the command: in the log, or on the terminal if there is none. */
+export function warn(line: string): void {
+  log('warning', line);
+  if (options.file === null) printError(`runsc-ts: warning: ${line}\n`);
 }

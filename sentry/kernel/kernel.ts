@@ -24,7 +24,8 @@ import { ResourceLimits } from './limits.ts';
 import type { Namespaces } from './namespaces.ts';
 import { PidNamespace } from './pid-namespace.ts';
 import { patchCaller } from './patched-text.ts';
-import { clearStep, runTraced, tracerExit } from './ptrace.ts';
+import { tracerExit } from './ptrace-exit.ts';
+import { clearStep, retrap, runTraced } from './ptrace.ts';
 import { accessTracee, stoppedTracee } from './ptrace-memory.ts';
 import { ptraceEvent, syscallEntryStop } from './ptrace-stops.ts';
 import { checkSeccomp } from './seccomp.ts';
@@ -305,6 +306,10 @@ export class Kernel implements PlatformEvents {
     accessTracee(c, addr, bytes, bytes.length, true, done);
     return true;
   }
+
+  /** For those that task-run.ts and ptrace.ts build on. */
+  readonly exitToUser = exitToUser;
+  readonly retrap = retrap;
 
   /** A task that was in a group stop when its tracer came goes on. */
   readonly goOnStopped = (t: Task): void => {

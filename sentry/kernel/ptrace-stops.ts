@@ -18,7 +18,6 @@ import { SigInfo, sigInfoFault, sigInfoKernel, sigInfoUser } from './sig-info.ts
 import { countStop, forceSignal, sendTaskSignal } from './signal-send.ts';
 import { SYS_RESUME_REGS, type SysResult } from './syscall-table.ts';
 import type { Task } from './task.ts';
-import { exitToUser } from './task-run.ts';
 
 const CLONE_PTRACE = 0x2000;
 const CLONE_VFORK = 0x4000;
@@ -36,7 +35,7 @@ function remember(p: Ptrace, result: number, inSyscall: boolean): void {
 }
 
 function goOn(t: Task, p: Ptrace): void {
-  exitToUser(t, p.result, p.inSyscall);
+  t.kernel.exitToUser(t, p.result, p.inSyscall);
 }
 
 /** Signal-delivery-stop: the tracer decides what is delivered. */

@@ -3,10 +3,8 @@
  * exit_notify, wait_task_zombie).
  */
 import { SIGCHLD } from '../abi/signal.ts';
-import { unlink } from './ptrace.ts';
-import { childCode, childInfo, notifyParentExit, sendGroupSignal } from './signal-send.ts';
+import { childCode, childInfo, sendGroupSignal } from './signal-send.ts';
 import type { Task } from './task.ts';
-import { reapProcess } from './task-exit.ts';
 import { CHILD_EVENT, type ThreadGroup } from './thread-group.ts';
 
 /** A traced thread that is no leader has ended with `status`: a zombie of its tracer's. */
@@ -35,20 +33,4 @@ export function tracedProcessEnded(g: ThreadGroup): void {
   p.exitStatus = g.exitStatus;
   p.stopped = false;
   tell(g.leader, p.tracer.group, g.exitStatus);
-}
-
-/** Waited for, or the tracer is gone: a thread disappears, a process becomes its parent's zombie. */
-export function releaseTracedZombie(t: Task): void {
-  const g = t.group;
-  const reparented = g.isZombie && awaitsTracer(g);
-  unlink(t);
-  if (g.leader !== t) {
-    t.pid.task = null;
-    t.pid.releaseIfUnused();
-    return;
-  }
-  if (!reparented) return;
-  const { parent } = g;
-  if (notifyParentExit(g)) reapProcess(g);
-  parent?.childWaiters.wake(CHILD_EVENT);
 }

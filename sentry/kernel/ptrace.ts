@@ -3,16 +3,15 @@
  * in `then`; the tracer's next request lets it go on there. Where tracees stop is in ptrace-stops.ts.
  */
 import { ESRCH } from '../abi/errno.ts';
-import { PTRACE_EVENT_STOP, PTRACE_O_EXITKILL } from '../abi/ptrace.ts';
-import { CLD_TRAPPED, SA_NOCLDSTOP, SIGCHLD, SIGKILL, SIGSTOP, SIGTRAP, SIG_IGN } from '../abi/signal.ts';
+import { PTRACE_EVENT_STOP } from '../abi/ptrace.ts';
+import { CLD_TRAPPED, SA_NOCLDSTOP, SIGCHLD, SIGSTOP, SIGTRAP, SIG_IGN } from '../abi/signal.ts';
 import { EFLAGS } from '../arch/regs.ts';
 import type { SigInfo } from './sig-info.ts';
-import { childInfo, groupExit, sendGroupSignal, sendTaskSignal, signalWake } from './signal-send.ts';
+import { childInfo, sendGroupSignal, sendTaskSignal, signalWake } from './signal-send.ts';
 import { sigInfoKernel } from './sig-info.ts';
 import type { Task } from './task.ts';
 import { TASK_DETACHED, TASK_KERNEL, TASK_STOPPED, TASK_TRACED } from './task.ts';
 import { CHILD_EVENT, type ThreadGroup } from './thread-group.ts';
-import { releaseTracedZombie } from './ptrace-zombies.ts';
 
 const TRAP_FLAG = 0x100;
 
@@ -231,22 +230,6 @@ export function stopForAttach(t: Task): void {
     notifyTracer(t, p);
   }
   sendTaskSignal(t, sigInfoKernel(SIGSTOP), true);
-}
-
-/** exit_ptrace(): a tracer ends. */
-export function tracerExit(t: Task): void {
-  const { tracees } = t;
-  if (tracees === null) return;
-  for (const c of [...tracees]) {
-    if (c.dead) {
-      releaseTracedZombie(c);
-      continue;
-    }
-    const kill = (c.ptrace!.options & PTRACE_O_EXITKILL) !== 0;
-    detach(c, 0);
-    if (kill) groupExit(c.group, SIGKILL);
-  }
-  t.tracees = null;
 }
 
 /** The tracee with number `nr` of this very tracer, which must be stopped unless `running`; −ESRCH. */

@@ -20,7 +20,6 @@ import { CAP_KILL } from '../auth/capability.ts';
 import { EPOLLIN } from '../waiter/wait-queue.ts';
 import type { ProcessGroup } from './job-control.ts';
 import { RLIMIT_SIGPENDING } from './limits.ts';
-import { retrap } from './ptrace.ts';
 import { SigInfo, sigInfoChild } from './sig-info.ts';
 import type { SigQueue } from './sig-queue.ts';
 import { CONT_LO, STOP_LO } from './sig-set.ts';
@@ -227,7 +226,7 @@ export function continueGroup(g: ThreadGroup): void {
     t.stopPending = false;
     if (t.state === TASK_STOPPED) t.kernel.enqueue(t);
     else if (t.ptrace !== null && t.ptrace.seized && t.state === TASK_TRACED) {
-      if (t.ptrace.listening) retrap(t);
+      if (t.ptrace.listening) t.kernel.retrap(t);
       else t.ptrace.trapPending = true;
     }
   }

@@ -15,7 +15,8 @@ import {
   WSTOPPED,
 } from '../abi/wait.ts';
 import type { Pid } from './pid-namespace.ts';
-import { awaitsTracer, releaseTracedZombie } from './ptrace-zombies.ts';
+import { releaseTracedZombie } from './ptrace-exit.ts';
+import { awaitsTracer } from './ptrace-zombies.ts';
 import { childCode } from './signal-send.ts';
 import type { SysResult } from './syscall-table.ts';
 import type { Task } from './task.ts';
