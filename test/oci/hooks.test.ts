@@ -1,6 +1,6 @@
 // Hooks of all six kinds through create, start and delete: order, state on standard input, what a failure does.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { runscTs } from '../lib/sandbox.ts';
@@ -20,12 +20,15 @@ describe.runIf(hasBusybox && process.getuid!() === 0)('hooks', () => {
   });
 
   const cli = (...args: string[]): { status: number | null; stderr: string } => {
+    // Not a pipe: the container would hold its other end, and spawnSync waits for the end of it.
+    const file = join(b.dir, 'stderr');
+    const fd = openSync(file, 'w');
     const r = spawnSync(runscTs, ['--root', join(b.dir, 'state'), ...args], {
-      encoding: 'utf8',
-      stdio: ['ignore', 'ignore', 'pipe'],
+      stdio: ['ignore', 'ignore', fd],
       timeout: 60_000,
     });
-    return { status: r.status, stderr: r.stderr };
+    closeSync(fd);
+    return { status: r.status, stderr: readFileSync(file, 'utf8') };
   };
 
   /** A host program that notes its kind and keeps the state it gets. */
