@@ -28,7 +28,7 @@ test.each([
   [['do', '--root', '/nosuch', '--', 'ls'], /--root \/nosuch: no such directory/],
   [['run', '--bundle', '/nosuch', 'x'], /cannot read \/nosuch\/config.json: ENOENT/],
   [['--log', '/nosuch/log', 'list'], /--log \/nosuch\/log: ENOENT/],
-  [['run', '--bundle', '/tmp', 'a/b'], /container id "a\/b"/],
+  [['run', '--bundle', '/tmp', 'a/b'], /invalid container ID format: "a\/b"/],
 ])('%j is refused in one line', (args, message) => {
   const r = run(runscTs, args);
   expect(r.status).toBe(1);

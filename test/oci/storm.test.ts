@@ -36,9 +36,15 @@ describe.each(platforms)('on %s', (platform) => {
     const bundle = engine.bundle('b', spec(['sh', '-c', 'trap "exit 9" TERM; while :; do sleep 0.1; done']));
     const life = async (i: number): Promise<void> => {
       const id = `${TAG}c${i}`;
-      expect(await engine.status('create', '--bundle', bundle, '--pid-file', join(engine.dir, id), id)).toBe(
-        0,
+      const created = await engine.status(
+        'create',
+        '--bundle',
+        bundle,
+        '--pid-file',
+        join(engine.dir, id),
+        id,
       );
+      expect(created, engine.lastError()).toBe(0);
       expect(await engine.status('start', id)).toBe(0);
       expect(await engine.status('exec', id, 'sh', '-c', `exit ${20 + i}`)).toBe(20 + i);
       const stub = processesOf(Number(readFileSync(join(engine.dir, id), 'utf8')));
