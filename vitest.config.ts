@@ -21,6 +21,7 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           exclude: ['test/tidy/**', 'test/abi/**', 'test/full/**'],
           fileParallelism: false,
+          retry: 1,
           testTimeout: 300_000,
           hookTimeout: 600_000,
         },

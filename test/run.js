@@ -44,6 +44,7 @@ function vitest(name, args, env) {
       'run',
       '--reporter=dot',
       '--reporter=json',
+      '--reporter=./test/lib/flaky-reporter.ts',
       `--outputFile.json=${file}`,
       ...args,
     ],

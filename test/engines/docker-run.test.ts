@@ -162,7 +162,13 @@ const cases: readonly RunCase[] = [
     options: ['--shm-size', '2m'],
     command: sh('df -k /dev/shm | tail -1 | tr -s " " | cut -d" " -f2'),
   },
-  { name: 'processes', command: sh('sleep 5 & sleep 0.5; ps -o comm | sort; kill %1') },
+  {
+    name: 'processes',
+    // Once the shell's child runs sleep, and with nothing else of the shell's beside ps.
+    command: sh(
+      'sleep 60 & until ps -o comm | grep -q sleep; do :; done; list=$(ps -o comm); echo "$list" | sort; kill %1',
+    ),
+  },
   {
     name: 'memory limit is seen',
     options: ['--memory', '128m'],
