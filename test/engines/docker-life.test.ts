@@ -8,6 +8,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { run as runHost } from '../lib/sandbox.ts';
 import { needed, startDockerd, type Dockerd, type Result } from './lib/dockerd.ts';
 import { missing } from './lib/programs.ts';
+import { onTerminal } from './lib/terminal.ts';
+import { retry, until } from './lib/until.ts';
 
 const lacking = missing({ ...needed, script: 'bsdutils' });
 if (lacking.length > 0) console.log(`SKIPPED: Docker tests need ${lacking.join(', ')}`);
@@ -41,6 +43,17 @@ class Container {
 
   inspect(field: string): string {
     return docker('inspect', '--format', `{{${field}}}`, this.name).stdout.trim();
+  }
+
+  /** Waits until the container has written `line` to its log. */
+  logged(line: string): void {
+    const log = (): string => docker('logs', this.name).stdout;
+    until(`"${line}" in the log`, () => log().split('\n').includes(line), log);
+  }
+
+  /** Waits until a shell command succeeds in the container. */
+  holds(condition: string): void {
+    until(condition, () => this.exec('sh', '-c', condition).status === 0);
   }
 
   remove(): void {
@@ -81,8 +94,8 @@ const stories: Readonly<Record<string, (c: Container) => Observations>> = {
       seen(c.exec('sh', '-c', 'kill -9 $$')),
       c.exec('nosuch').status,
       c.exec('/etc/plain').status,
-      seen(c.exec('sh', '-c', 'ps -o comm | grep -c "^sleep"')),
-      docker('exec', '--detach', c.name, 'sh', '-c', 'sleep 0.2; echo done > /tmp/marker').status,
+      seen(c.exec('sh', '-c', 'until ps -o comm | grep "^sleep"; do sleep 0.1; done')),
+      docker('exec', '--detach', c.name, 'sh', '-c', 'echo done > /tmp/marker').status,
       seen(c.exec('sh', '-c', 'until test -s /tmp/marker; do sleep 0.1; done; cat /tmp/marker')),
     ];
   },
@@ -91,11 +104,12 @@ const stories: Readonly<Record<string, (c: Container) => Observations>> = {
       ['--detach'],
       'sh',
       '-c',
-      'trap "echo got usr1" USR1; trap "echo bye; exit 5" TERM; while :; do sleep 0.1; done',
+      'trap "echo got usr1" USR1; trap "echo bye; exit 5" TERM; echo ready; while :; do sleep 0.1; done',
     );
+    c.logged('ready');
     const kill = docker('kill', '--signal', 'USR1', c.name).status;
-    docker('exec', c.name, 'sleep', '0.5');
-    const stop = docker('stop', '--time', '10', c.name).status;
+    c.logged('got usr1');
+    const stop = docker('stop', '--time', '100', c.name).status;
     return [kill, stop, c.inspect('.State.ExitCode'), docker('logs', c.name).stdout];
   },
   'a program that ignores SIGTERM is killed': (c) => {
@@ -122,6 +136,7 @@ const stories: Readonly<Record<string, (c: Container) => Observations>> = {
   },
   pause: (c) => {
     c.run(['--detach'], 'sh', '-c', 'i=0; while :; do echo $i > /tmp/n; i=$((i+1)); sleep 0.05; done');
+    c.holds('test -s /tmp/n');
     const count = (): string => {
       const file = join(daemon.dir, 'n');
       docker('cp', `${c.name}:/tmp/n`, file);
@@ -134,11 +149,12 @@ const stories: Readonly<Record<string, (c: Container) => Observations>> = {
     const b = count();
     const refused = docker('exec', c.name, 'true').status;
     const resumed = docker('unpause', c.name).status;
-    runHost('sleep', ['0.5']);
-    return [paused, state, a === b, refused, resumed, count() !== b, c.inspect('.State.Status')];
+    until('the count goes on', () => count() !== b);
+    return [paused, state, a === b, refused, resumed, c.inspect('.State.Status')];
   },
   'copies in and out of a running container': (c) => {
-    c.run(['--detach'], 'sh', '-c', 'echo inside > /tmp/inside; sleep 1000');
+    c.run(['--detach'], 'sh', '-c', 'echo inside > /tmp/inside; echo ready; exec sleep 1000');
+    c.logged('ready');
     writeFileSync(join(daemon.dir, 'in'), 'from the host\n');
     const into = docker('cp', join(daemon.dir, 'in'), `${c.name}:/root/in`).status;
     const read = seen(c.exec('cat', '/root/in'));
@@ -169,7 +185,9 @@ const stories: Readonly<Record<string, (c: Container) => Observations>> = {
   },
   'restart keeps files': (c) => {
     c.run(['--detach'], 'sh', '-c', 'echo again >> /tmp/runs; exec sleep 1000');
+    c.holds('test $(wc -l < /tmp/runs) = 1');
     const restarted = docker('restart', '--time', '0', c.name).status;
+    c.holds('test $(wc -l < /tmp/runs) = 2');
     return [restarted, seen(c.exec('cat', '/tmp/runs'))];
   },
   'start, attach and stop again': (c) => {
@@ -180,7 +198,7 @@ const stories: Readonly<Record<string, (c: Container) => Observations>> = {
   },
   'restart policy': (c) => {
     c.run(['--detach', '--restart', 'on-failure:2'], 'sh', '-c', 'echo run; exit 1');
-    for (let i = 0; i < 50 && c.inspect('.State.Status') !== 'exited'; i++) runHost('sleep', ['0.2']);
+    until('the container has ended', () => c.inspect('.State.Status') === 'exited');
     return [docker('logs', c.name).stdout, c.inspect('.RestartCount'), c.inspect('.State.ExitCode')];
   },
   'health check': (c) => {
@@ -190,17 +208,21 @@ const stories: Readonly<Record<string, (c: Container) => Observations>> = {
       '-c',
       'touch /tmp/ok; sleep 1000',
     );
-    let health = '';
-    for (let i = 0; i < 50 && health !== 'healthy'; i++) {
-      runHost('sleep', ['0.2']);
-      health = c.inspect('.State.Health.Status');
-    }
-    return [health];
+    const health = (): string => c.inspect('.State.Health.Status');
+    until('the container is healthy', () => health() === 'healthy');
+    docker('exec', c.name, 'rm', '/tmp/ok');
+    until('the container is unhealthy', () => health() === 'unhealthy', health);
+    return [c.inspect('.State.Status')];
   },
   top: (c) => {
     c.run(['--detach'], 'sleep', '1000');
-    const lines = docker('top', c.name, '-o', 'pid,args').stdout.trim().split('\n');
-    return [lines.length, lines[1]?.includes('sleep')];
+    const top = (): string[] => docker('top', c.name, '-o', 'pid,args').stdout.trim().split('\n');
+    until(
+      'the program is listed',
+      () => top()[1]?.includes('sleep 1000') === true,
+      () => top().join('\n'),
+    );
+    return [top().length];
   },
   stats: (c) => {
     c.run(['--detach', '--memory', '256m'], 'sleep', '1000');
@@ -223,28 +245,15 @@ const stories: Readonly<Record<string, (c: Container) => Observations>> = {
     return [updated, c.exec('sh', '-c', readMemoryLimit).stdout];
   },
   'a terminal': (c) => {
-    const command = [
-      'docker',
-      '--host',
-      `unix://${daemon.dir}/docker.sock`,
-      'run',
-      '-it',
-      '--rm',
-      '--runtime',
-      c.runtime,
-      'busybox',
-    ];
     const shell =
       'tty; test -t 0 && test -t 1 && echo terminal; stty -a | grep -o "isig\\|icanon" | sort -u; exit 9';
-    const r = runHost('script', ['-qec', `${command.join(' ')} sh -c '${shell}'`, '/dev/null']);
+    const r = onTerminal(daemon, `run -it --rm --runtime ${c.runtime} busybox sh -c '${shell}'`);
     return [r.status, r.stdout];
   },
   'exec with a terminal': (c) => {
     c.run(['--detach'], 'sleep', '1000');
-    const command = `docker --host unix://${daemon.dir}/docker.sock exec -it ${c.name} sh -c 'tty; echo hi; exit 4'`;
-    const r = runHost('script', ['-qec', command, '/dev/null']);
-    // `script` has no standard input: it hands a NUL over at some moment.
-    return [r.status, r.stdout.replaceAll('^@', '')];
+    const r = onTerminal(daemon, `exec -it ${c.name} sh -c 'tty; echo hi; exit 4'`);
+    return [r.status, r.stdout];
   },
   'two containers by name on a network of their own': (c) => {
     const net = `net-${c.name}`;
@@ -273,7 +282,7 @@ const stories: Readonly<Record<string, (c: Container) => Observations>> = {
       'busybox',
       'sh',
       '-c',
-      `sleep 1; wget -q -O - http://${c.name}-server/; nslookup nosuch-name. >/dev/null 2>&1; echo $?`,
+      `${retry(`wget -q -O - http://${c.name}-server/`)}; nslookup nosuch-name. >/dev/null 2>&1; echo $?`,
     );
     docker('rm', '--force', `${c.name}-server`);
     docker('network', 'rm', net);
@@ -286,8 +295,7 @@ const stories: Readonly<Record<string, (c: Container) => Observations>> = {
       '-c',
       'echo page > /var/www/index.html; exec httpd -f -p 80 -h /var/www',
     );
-    runHost('sleep', ['1']);
-    const get = daemon.enter(['busybox', 'wget', '-q', '-O', '-', 'http://127.0.0.1:8099/']);
+    const get = daemon.enter(['sh', '-c', retry('busybox wget -q -O - http://127.0.0.1:8099/')]);
     const r = runHost(get[0]!, get.slice(1));
     return [r.status, r.stdout];
   },
@@ -303,7 +311,7 @@ const stories: Readonly<Record<string, (c: Container) => Observations>> = {
       'busybox',
       'sh',
       '-c',
-      'sleep 1; wget -q -O - http://127.0.0.1/',
+      retry('wget -q -O - http://127.0.0.1/'),
     );
     return [seen(r)];
   },
@@ -312,10 +320,10 @@ const stories: Readonly<Record<string, (c: Container) => Observations>> = {
 describe.skipIf(lacking.length > 0)('docker', () => {
   beforeAll(async () => {
     daemon = await startDockerd();
-  }, 120_000);
+  }, 300_000);
   afterAll(async () => {
     await daemon?.stop();
-  }, 60_000);
+  }, 120_000);
 
   test.each(Object.entries(stories))('%s', (_name, story) => {
     const told = ['runc', process.env['RUNTIME'] ?? 'runsc-ts'].map((runtime) => {

@@ -207,10 +207,10 @@ function noDate(s: string): string {
 describe.skipIf(lacking.length > 0)('docker run', () => {
   beforeAll(async () => {
     daemon = await startDockerd();
-  }, 120_000);
+  }, 300_000);
   afterAll(async () => {
     await daemon?.stop();
-  }, 60_000);
+  }, 120_000);
 
   test.each(chosen.map((c) => [c.name, c] as const))('%s', (_name, c) => {
     const under = (runtime: string): unknown => {

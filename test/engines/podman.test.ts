@@ -7,6 +7,7 @@ import { mountsBelow } from './lib/dockerd.ts';
 import { writeRootTar } from './lib/image.ts';
 import { makeNetns, type Netns } from './lib/netns.ts';
 import { missing } from './lib/programs.ts';
+import { retry, until } from './lib/until.ts';
 
 const lacking = missing({
   podman: 'podman',
@@ -71,7 +72,7 @@ describe.skipIf(lacking.length > 0)('podman', () => {
       'busybox',
     );
     if (r.status !== 0) throw new Error(`podman import: ${r.stderr}`);
-  }, 120_000);
+  }, 300_000);
 
   afterAll(() => {
     if (dir === '') return;
@@ -80,7 +81,7 @@ describe.skipIf(lacking.length > 0)('podman', () => {
     for (const mount of mountsBelow(dir)) run('umount', ['--lazy', mount]);
     netns.remove();
     rmSync(dir, { recursive: true, force: true });
-  }, 120_000);
+  }, 300_000);
 
   test('output and exit status', () => {
     const r = podman('run', '--rm', 'busybox', 'sh', '-c', 'echo out; echo err >&2; exit 7');
@@ -142,7 +143,7 @@ describe.skipIf(lacking.length > 0)('podman', () => {
       'busybox',
       'sh',
       '-c',
-      'wget -q -O - http://127.0.0.1/plain; hostname; ps -o comm | grep -c httpd',
+      `${retry('wget -q -O - http://127.0.0.1/plain')}; hostname; ps -o comm | grep -c httpd`,
     );
     expect([r.status, r.stdout]).toEqual([1, 'not a program\npod\n0\n']);
     expect(podman('pod', 'rm', '--force', '--time', '0', 'pod').status).toBe(0);
@@ -152,13 +153,13 @@ describe.skipIf(lacking.length > 0)('podman', () => {
     const file = join(dir, 'deployment.yaml');
     writeFileSync(file, DEPLOYMENT);
     expect(podman('kube', 'play', file).status).toBe(0);
-    const r = podman('exec', 'web-pod-0-other', 'wget', '-q', '-O', '-', 'http://127.0.0.1:8080/');
+    const r = podman('exec', 'web-pod-0-other', 'sh', '-c', retry('wget -q -O - http://127.0.0.1:8080/'));
     expect([r.status, r.stdout]).toEqual([0, 'page\n']);
     expect(podman('kube', 'down', file).status).toBe(0);
   });
 
   test('nothing is left', () => {
     expect(podman('ps', '--all', '--quiet').stdout).not.toContain('web');
-    expect(leftOver()).toBe('');
+    until('no process of a sandbox is left', () => leftOver() === '', leftOver);
   });
 });

@@ -65,7 +65,7 @@ export async function startDockerd(runtimeArgs: readonly string[] = []): Promise
     const r = spawnSync(CLIENT, ['--host', socket, ...args], {
       encoding: 'utf8',
       input: options.input ?? '',
-      timeout: options.timeout ?? 60_000,
+      timeout: options.timeout ?? 180_000,
     });
     return { status: r.status, stdout: r.stdout, stderr: r.stderr };
   };
@@ -86,7 +86,7 @@ export async function startDockerd(runtimeArgs: readonly string[] = []): Promise
     },
   };
   for (let tries = 0; docker(['version']).status !== 0; tries++) {
-    if (tries > 60 || child.exitCode !== null) {
+    if (tries > 240 || child.exitCode !== null) {
       const text = daemon.log();
       await daemon.stop();
       throw new Error(`dockerd does not start:\n${text.slice(-2000)}`);
