@@ -1,10 +1,22 @@
 /** A small image made here: busybox, users, a writable /tmp. No registry is asked. */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync, copyFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const BUSYBOX = '/usr/bin/busybox';
+/** What an image runs if nothing else is said: it does nothing, but reaps, and ends at once when told to, as a pod's "pause". */
+const PAUSE = 'trap "exit 0" TERM INT; while :; do sleep 1000 & wait $!; done';
 
 /** Writes a tar archive of a root file system to `file`. */
 export function writeRootTar(file: string): void {
@@ -30,5 +42,28 @@ export function writeRootTar(file: string): void {
     execFileSync('tar', ['-C', root, '-cf', file, '.']);
   } finally {
     rmSync(root, { recursive: true, force: true });
+  }
+}
+
+/** Writes an image with that root in the form of `docker save`. */
+export function writeImageArchive(file: string, name: string): void {
+  const dir = mkdtempSync(join(tmpdir(), 'image-'));
+  try {
+    writeRootTar(join(dir, 'layer.tar'));
+    const digest = createHash('sha256')
+      .update(readFileSync(join(dir, 'layer.tar')))
+      .digest('hex');
+    const config = {
+      architecture: 'amd64',
+      os: 'linux',
+      config: { Env: ['PATH=/bin:/sbin'], Cmd: ['/bin/sh', '-c', PAUSE] },
+      rootfs: { type: 'layers', diff_ids: [`sha256:${digest}`] },
+    };
+    writeFileSync(join(dir, 'config.json'), JSON.stringify(config));
+    const manifest = [{ Config: 'config.json', RepoTags: [name], Layers: ['layer.tar'] }];
+    writeFileSync(join(dir, 'manifest.json'), JSON.stringify(manifest));
+    execFileSync('tar', ['-C', dir, '-cf', file, 'manifest.json', 'config.json', 'layer.tar']);
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
   }
 }

@@ -1,0 +1,171 @@
+/**
+ * A real containerd with its own root, state and network namespace, CNI plugins of Debian, and runc and runsc-ts as handlers
+ * of CRI. Nothing of the machine's own containerd is touched.
+ */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { run, runscTs, type Outcome } from '../../lib/sandbox.ts';
+import { mountsBelow } from './dockerd.ts';
+import { writeImageArchive } from './image.ts';
+import { makeNetns, type Netns } from './netns.ts';
+
+export const needed = {
+  containerd: 'containerd',
+  ctr: 'containerd',
+  runc: 'runc',
+  '/usr/lib/cni/bridge': 'containernetworking-plugins',
+  ip: 'iproute2',
+  nsenter: 'util-linux',
+  '/usr/bin/busybox': 'busybox-static',
+};
+
+export const IMAGE = 'docker.io/library/busybox:latest';
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms).unref());
+
+/** `oom_score_adj`: a test machine may lack the capability to lower it. */
+const configuration = (dir: string): string => `
+version = 2
+root = "${dir}/root"
+state = "${dir}/state"
+[grpc]
+  address = "${dir}/sock"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "${dir}/opt"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "${IMAGE}"
+  restrict_oom_score_adj = true
+  netns_mounts_under_state_dir = true
+[plugins."io.containerd.grpc.v1.cri".cni]
+  bin_dir = "/usr/lib/cni"
+  conf_dir = "${dir}/cni"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+  runtime_type = "io.containerd.runc.v2"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runsc-ts]
+  runtime_type = "io.containerd.runc.v2"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runsc-ts.options]
+  BinaryName = "${runscTs}"
+`;
+
+/** A bridge in the daemon's network namespace, and addresses behind it. */
+const network = (dir: string): object => ({
+  cniVersion: '1.0.0',
+  name: 'pods',
+  plugins: [
+    {
+      type: 'bridge',
+      bridge: 'pods0',
+      isGateway: true,
+      ipam: {
+        type: 'host-local',
+        ranges: [[{ subnet: '10.244.0.0/16' }]],
+        routes: [{ dst: '0.0.0.0/0' }],
+        dataDir: join(dir, 'addresses'),
+      },
+    },
+  ],
+});
+
+export class Containerd {
+  /** Scratch directory of this daemon. */
+  readonly dir: string;
+  private readonly netns: Netns;
+  private child: ChildProcess | null = null;
+
+  private constructor() {
+    // Socket paths below it have to stay shorter than 108 bytes.
+    this.dir = mkdtempSync('/tmp/rts-ctd-');
+    this.netns = makeNetns(this.dir.slice('/tmp/'.length));
+    mkdirSync(join(this.dir, 'cni'));
+    mkdirSync(join(this.dir, 'logs'));
+    writeFileSync(join(this.dir, 'config.toml'), configuration(this.dir));
+    writeFileSync(join(this.dir, 'cni/pods.conflist'), JSON.stringify(network(this.dir)));
+  }
+
+  static async start(): Promise<Containerd> {
+    const daemon = new Containerd();
+    try {
+      await daemon.up();
+      const archive = join(daemon.dir, 'image.tar');
+      writeImageArchive(archive, IMAGE);
+      // Tests of `ctr` look in the namespace "default", the CRI plugin in its own.
+      for (const namespace of ['default', 'k8s.io']) {
+        const r = daemon.ctr([
+          '--namespace',
+          namespace,
+          'images',
+          'import',
+          '--snapshotter',
+          'overlayfs',
+          archive,
+        ]);
+        if (r.status !== 0) throw new Error(`ctr images import: ${r.stderr}`);
+      }
+    } catch (e) {
+      await daemon.stop();
+      throw e;
+    }
+    return daemon;
+  }
+
+  get socket(): string {
+    return join(this.dir, 'sock');
+  }
+
+  /** Starts the daemon, maybe again: shims and containers live on without it. */
+  async up(): Promise<void> {
+    const logFile = join(this.dir, 'log');
+    const log = openSync(logFile, 'a');
+    const command = this.netns.enter(['containerd', '--config', join(this.dir, 'config.toml')]);
+    const child = spawn(command[0]!, command.slice(1), { stdio: ['ignore', log, log], detached: true });
+    closeSync(log);
+    this.child = child;
+    for (let tries = 0; this.ctr(['version']).status !== 0; tries++) {
+      if (tries > 100 || child.exitCode !== null) {
+        throw new Error(`containerd does not start:\n${readFileSync(logFile, 'utf8').slice(-2000)}`);
+      }
+      await pause(100);
+    }
+  }
+
+  /** Ends the daemon alone. */
+  async down(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    const { child } = this;
+    if (child === null) return;
+    this.child = null;
+    const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    child.kill(signal);
+    await Promise.race([ended, pause(20_000)]);
+    child.kill('SIGKILL');
+  }
+
+  ctr(args: readonly string[], options: { input?: string; timeoutMs?: number } = {}): Outcome {
+    return run('ctr', ['--address', this.socket, ...args], { timeoutMs: 60_000, ...options });
+  }
+
+  /** Command line that runs a command where the daemon's network is. */
+  enter(command: readonly string[]): string[] {
+    return this.netns.enter(command);
+  }
+
+  log(): string {
+    return readFileSync(join(this.dir, 'log'), 'utf8');
+  }
+
+  /** Host processes of shims and sandboxes of this daemon. */
+  processes(): string[] {
+    const text = run('ps', ['-ww', '-eo', 'pid,args']).stdout;
+    const shims = text.split('\n').filter((line) => line.includes(this.socket) && line.includes('shim'));
+    return shims.map((line) => line.trim());
+  }
+
+  async stop(): Promise<void> {
+    await this.down();
+    for (const line of this.processes()) spawnSync('kill', ['-KILL', line.split(' ')[0]!]);
+    for (const mount of mountsBelow(this.dir)) spawnSync('umount', ['--lazy', mount]);
+    this.netns.remove();
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}
