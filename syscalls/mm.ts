@@ -1,5 +1,5 @@
-/** Memory calls: mmap, munmap, mprotect, brk, mremap, madvise, mlock, msync, mincore, pkeys, process_madvise. */
-import { EBADF, EFAULT, EINVAL, ENOMEM, ENOSPC, EPERM, ESRCH } from '../sentry/abi/errno.ts';
+/** Memory calls: mmap, munmap, mprotect, brk, mremap, madvise, mlock, msync, mincore, pkeys. */
+import { EBADF, EFAULT, EINVAL, ENOMEM, ENOSPC } from '../sentry/abi/errno.ts';
 import {
   MAP_32BIT,
   MAP_ANONYMOUS,
@@ -190,21 +190,6 @@ function sysPkeyMprotect(t: Task, a: SyscallArgs): SysResult {
   return a.int(3) === -1 ? sysMprotect(t, a) : -EINVAL;
 }
 
-/** process_madvise(2): COLD, PAGEOUT, WILLNEED are hints without effect here, so only the arguments count. */
-function sysProcessMadvise(t: Task, a: SyscallArgs): SysResult {
-  if (a.uint(4) !== 0) return -EINVAL;
-  if (t.fdTable.get(a.int(0)) === null) return -EBADF;
-  const what = a.int(3);
-  const known = [advice.MADV_COLD, advice.MADV_PAGEOUT, advice.MADV_WILLNEED];
-  return known.includes(what) ? -EPERM : -EINVAL;
-}
-
-/** mseal(2), map_shadow_stack(2), remap_file_pages(2) … of other processes: none. */
-function sysProcessMrelease(t: Task, a: SyscallArgs): SysResult {
-  if (a.uint(1) !== 0) return -EINVAL;
-  return t.fdTable.get(a.int(0)) === null ? -EBADF : -ESRCH;
-}
-
 export const mmRows: readonly SyscallRow[] = [
   {
     nr: 9,
@@ -282,21 +267,5 @@ export const mmRows: readonly SyscallRow[] = [
     args: [int],
     support: 'partial',
     note: 'as on a CPU without protection keys',
-  },
-  {
-    nr: 440,
-    name: 'process_madvise',
-    fn: sysProcessMadvise,
-    args: [fd, ptr, size, int, uint],
-    support: 'none',
-    note: 'paging hints for other processes',
-  },
-  {
-    nr: 448,
-    name: 'process_mrelease',
-    fn: sysProcessMrelease,
-    args: [fd, uint],
-    support: 'none',
-    note: 'memory of a dead process is released with it',
   },
 ];

@@ -13,6 +13,8 @@ import { execRows } from './exec.ts';
 import { ioctlRows } from './ioctl.ts';
 import { kcmpRows } from './kcmp.ts';
 import { killRows } from './kill.ts';
+import { mempolicyRows } from './mempolicy.ts';
+import { mmAdviceRows } from './mm-advice.ts';
 import { mmRows } from './mm.ts';
 import { mqueueRows } from './mqueue.ts';
 import { namespaceRows } from './namespaces.ts';
@@ -60,6 +62,8 @@ const rows: readonly SyscallRow[] = [
   ...ioctlRows,
   ...kcmpRows,
   ...killRows,
+  ...mempolicyRows,
+  ...mmAdviceRows,
   ...mmRows,
   ...mqueueRows,
   ...namespaceRows,

@@ -186,6 +186,7 @@ function copyAttributes(t: Task, c: Task, a: CloneArgs): void {
   c.nice = t.nice;
   c.affinity = t.affinity;
   c.ioprio = t.ioprio;
+  c.mempolicy = t.mempolicy;
   c.timerSlackNs = t.timerSlackNs;
   c.defaultTimerSlackNs = t.timerSlackNs;
   if (!t.schedResetOnFork) {

@@ -12,6 +12,7 @@ import { SS_DISABLE } from '../abi/signal.ts';
 import { SyscallArgs } from '../arch/syscall-args.ts';
 import type { Credentials } from '../auth/credentials.ts';
 import type { MemoryManager, PendingChange } from '../mm/memory-manager.ts';
+import type { MemPolicy } from '../mm/mempolicy.ts';
 import type { Context } from '../platform/platform.ts';
 import { Timer } from '../time/timer-queue.ts';
 import { UserMemory } from '../usermem/user-memory.ts';
@@ -156,6 +157,8 @@ export class Task implements CallContext {
   /** CPU affinity as the guest set it; null: all. */
   affinity: Uint8Array | null = null;
   ioprio = 0;
+  /** set_mempolicy(2); null: the default one. */
+  mempolicy: MemPolicy | null = null;
   timerSlackNs = 50_000;
   /** What PR_SET_TIMERSLACK 0 goes back to: the slack of the creator. */
   defaultTimerSlackNs = 50_000;

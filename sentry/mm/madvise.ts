@@ -5,6 +5,7 @@ import { TASK_SIZE, isPageAligned, pageUp } from '../lib/addr.ts';
 import type { Orders } from '../platform/platform.ts';
 import type { MemoryManager } from './memory-manager.ts';
 import type { MemoryCaller } from './mmap.ts';
+import { sealedAgainstDiscard } from './seal.ts';
 import {
   VM_DONTCOPY,
   VM_DONTDUMP,
@@ -88,6 +89,16 @@ const ADVICE: ReadonlyMap<number, Advice> = new Map<number, Advice>([
   [MADV_POPULATE_WRITE, { refuse: (v) => ((v.prot & PROT_WRITE) === 0 ? -EINVAL : 0), host: -1 }],
 ]);
 
+/** is_discard() */
+const DISCARDS: readonly number[] = [
+  MADV_FREE,
+  MADV_DONTNEED,
+  MADV_DONTNEED_LOCKED,
+  MADV_REMOVE,
+  MADV_DONTFORK,
+  MADV_WIPEONFORK,
+];
+
 function refuseRemove(v: Vma): number {
   if ((v.flags & VM_LOCKED) !== 0 || v.backing === null) return -EINVAL;
   return v.shared && (v.prot & PROT_WRITE) !== 0 ? 0 : -EACCES;
@@ -112,7 +123,7 @@ export function madvise(mm: MemoryManager, o: Orders, addr: number, length: numb
     if (v.start > at) hole = true;
     const from = Math.max(at, v.start);
     const to = Math.min(end, v.end);
-    const refused = a.refuse(v);
+    const refused = sealedAgainstDiscard(v) && DISCARDS.includes(advice) ? -EPERM : a.refuse(v);
     if (refused !== 0) return refused;
     if (advice === MADV_REMOVE) {
       const r = v.backing!.punchHole(v.offset + (from - v.start), to - from);

@@ -117,6 +117,8 @@ export class MemoryManager implements AccessMap {
   dumpable = 1;
   /** MEMBARRIER_CMD_REGISTER_* that were called. */
   membarriers = 0;
+  /** Some mapping may be sealed. */
+  hasSeals = false;
   /** mlockall(MCL_FUTURE) */
   lockFuture = false;
 
@@ -193,6 +195,7 @@ export class MemoryManager implements AccessMap {
     mm.setExeFile(this.exeFile);
     mm.dumpable = this.dumpable;
     mm.membarriers = this.membarriers;
+    mm.hasSeals = this.hasSeals;
     for (let i = 0; i < this.table.size; i++) {
       const v = this.table.at(i)!;
       if ((v.flags & VM_DONTCOPY) !== 0) continue;

@@ -34,6 +34,7 @@ import type { Orders } from '../platform/platform.ts';
 import type { FileDescription } from '../vfs/file-description.ts';
 import { MS_NOEXEC } from '../vfs/mount.ts';
 import { FileBacking, SharedMemory, type Backing } from './backing.ts';
+import { hasSealed } from './seal.ts';
 import { keepTextWhole, patchedTextFor, restoreText } from './text/text-vmas.ts';
 import {
   hostProt,
@@ -49,6 +50,7 @@ import {
   VM_MAYEXEC,
   VM_MAYWRITE,
   VM_NORESERVE,
+  VM_SEALED,
   VM_SHARED,
   VM_SPECIAL,
   Vma,
@@ -90,6 +92,7 @@ export function mmap(mm: MemoryManager, o: Orders, r: MmapRequest, who: MemoryCa
   const flags = (r.flags & MAP_FIXED_NOREPLACE) !== 0 ? r.flags | MAP_FIXED : r.flags;
   const addr = chooseAddress(mm, r.addr, len, flags, r.file === null);
   if (addr < 0) return addr;
+  if ((flags & MAP_FIXED) !== 0 && hasSealed(mm, addr, addr + len)) return -EPERM;
   const locked = (flags & MAP_LOCKED) !== 0 || mm.lockFuture;
   if ((flags & MAP_LOCKED) !== 0 && !who.canLock && who.limits.memlock === 0) return -EPERM;
   if (locked && !who.canLock && mm.lockedBytes + len > who.limits.memlock) return -EAGAIN;
@@ -228,6 +231,7 @@ export function munmap(mm: MemoryManager, o: Orders, addr: number, length: numbe
   const end = addr + pageUp(length);
   if (end === addr) return -EINVAL;
   if (mm.table.isFree(addr, end)) return 0;
+  if (hasSealed(mm, addr, end)) return -EPERM;
   if (mm.table.splitsBy(addr, end) > 0 && !mm.mayAddVmas(1)) return -ENOMEM;
   // What the table has not is the platform's or a reserve: orders name mapped ranges only.
   const start = Math.max(addr, mm.minAddr);
@@ -297,6 +301,7 @@ function protectable(
   for (let i = mm.table.indexAt(start); at < end; i++) {
     const v = mm.table.at(i);
     if (v === undefined || v.start > at) return [at, -ENOMEM];
+    if ((v.flags & VM_SEALED) !== 0) return [at, -EPERM];
     if ((prot & PROT_WRITE) !== 0 && (v.flags & VM_MAYWRITE) === 0) return [at, -EACCES];
     if ((prot & PROT_EXEC) !== 0 && (v.flags & VM_MAYEXEC) === 0) return [at, -EACCES];
     if ((v.flags & VM_SPECIAL) !== 0 && (prot & PROT_WRITE) !== 0) return [at, -EACCES];
@@ -322,6 +327,7 @@ export function brk(mm: MemoryManager, o: Orders, wanted: number, who: MemoryCal
   if (newEnd > oldEnd) {
     if (!growBrk(mm, o, oldEnd, newEnd, who)) return mm.brk;
   } else if (newEnd < oldEnd) {
+    if (hasSealed(mm, newEnd, oldEnd)) return mm.brk;
     mm.removeVmas(newEnd, oldEnd);
     // The reserve goes too: it may hold what the guest wrote, and a break that grows again shows zeros.
     const end = Math.max(oldEnd, mm.brkReserveEnd);

@@ -1,12 +1,13 @@
 /** mremap(2) (mm/mremap.c). The host is told with mremap where it moves pages, with mmap where it shows new ones. */
-import { EAGAIN, EFAULT, EINVAL, ENOMEM } from '../abi/errno.ts';
+import { EAGAIN, EFAULT, EINVAL, ENOMEM, EPERM } from '../abi/errno.ts';
 import { MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from '../abi/mman.ts';
 import { PAGE_SIZE, TASK_SIZE, isPageAligned, pageUp } from '../lib/addr.ts';
 import type { Orders } from '../platform/platform.ts';
 import { orderMap, type MemoryManager } from './memory-manager.ts';
 import { munmap, type MemoryCaller } from './mmap.ts';
+import { hasSealed } from './seal.ts';
 import { keepTextWhole, restoreText } from './text/text-vmas.ts';
-import { VM_LOCKED, VM_SPECIAL, Vma } from './vma.ts';
+import { VM_LOCKED, VM_SEALED, VM_SPECIAL, Vma } from './vma.ts';
 
 export interface MremapRequest {
   addr: number;
@@ -24,10 +25,11 @@ export function mremap(mm: MemoryManager, o: Orders, r: MremapRequest, who: Memo
   if (bad !== 0) return bad;
   const v = mm.table.find(r.addr);
   if (v === null) return -EFAULT;
+  if ((v.flags & VM_SEALED) !== 0) return -EPERM;
   const fixed = (r.flags & MREMAP_FIXED) !== 0;
   if ((r.flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) === 0 && newLen <= oldLen && oldLen > 0) {
-    if (newLen < oldLen) munmap(mm, o, r.addr + newLen, oldLen - newLen);
-    return r.addr;
+    const cut = newLen < oldLen ? munmap(mm, o, r.addr + newLen, oldLen - newLen) : 0;
+    return cut < 0 ? cut : r.addr;
   }
   // "old_size is zero, and old_address does not refer to a shareable mapping" - mremap(2)
   if (oldLen === 0 && !v.shared) return -EINVAL;
@@ -48,6 +50,7 @@ export function mremap(mm: MemoryManager, o: Orders, r: MremapRequest, who: Memo
   if (!mm.mayAddVmas(3)) return -ENOMEM;
   const to = fixed ? r.newAddr : mm.findFree(0, newLen, PAGE_SIZE);
   if (to < 0 || !mm.inBounds(to, newLen)) return -ENOMEM;
+  if (fixed && hasSealed(mm, to, to + newLen)) return -EPERM;
   move(mm, o, { ...r, oldLen, newLen, newAddr: to }, who);
   return to;
 }

@@ -1,6 +1,7 @@
 /** Vma: a range of the address space with one protection and one backing (include/linux/mm_types.h vm_area_struct). */
 import { PROT_WRITE } from '../abi/mman.ts';
 import type { Backing } from './backing.ts';
+import type { MemPolicy } from './mempolicy.ts';
 import type { TextImage } from './text/text-image.ts';
 
 // Linux's VM_* flags that matter here (include/linux/mm.h), numbered for ourselves; protection is `prot`.
@@ -19,6 +20,8 @@ export const VM_NOHUGEPAGE = 0x200;
 export const VM_SPECIAL = 0x400;
 /** mprotect may add PROT_EXEC: not for files of noexec mounts. */
 export const VM_MAYEXEC = 0x800;
+/** mseal(2) */
+export const VM_SEALED = 0x1000;
 
 export class Vma {
   start: number;
@@ -33,6 +36,8 @@ export class Vma {
   name: string | null;
   /** The host shows a patched copy of the file's text here. */
   text: TextImage | null = null;
+  /** mbind(2); null: the task's. */
+  policy: MemPolicy | null = null;
   /** The text here cannot be patched: not to be looked at again. */
   unfit = false;
   /** No mprotect has touched it: a private mapping still shows what the file holds. */
@@ -75,6 +80,7 @@ export class Vma {
     const offset = this.backing === null ? 0 : this.offset + (start - this.start);
     const v = new Vma(start, end, this.prot, this.flags, this.backing, offset, this.name);
     v.text = this.text;
+    v.policy = this.policy;
     v.asMapped = this.asMapped;
     return v;
   }
@@ -82,7 +88,7 @@ export class Vma {
   /** True if `next`, which begins at our end, differs in nothing but its place (can_vma_merge_after). */
   mergesWith(next: Vma): boolean {
     if (this.prot !== next.prot || this.flags !== next.flags || this.name !== next.name) return false;
-    if (this.text !== next.text) return false;
+    if (this.text !== next.text || this.policy !== next.policy) return false;
     if (this.backing === null) return next.backing === null;
     if (next.backing === null || !this.backing.mergesWith(next.backing)) return false;
     return this.offset + this.length === next.offset;

@@ -1,0 +1,147 @@
+/** mseal(2), process_madvise(2), process_mrelease(2), cachestat(2), remap_file_pages(2). */
+import { EBADF, EFAULT, EINVAL, EPERM, ESRCH } from '../sentry/abi/errno.ts';
+import { SIGKILL } from '../sentry/abi/signal.ts';
+import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
+import { CAP_SYS_NICE } from '../sentry/auth/capability.ts';
+import { PidFdFile } from '../sentry/fsimpl/anon/pidfd.ts';
+import { mayAccess } from '../sentry/fsimpl/proc/access.ts';
+import {
+  fd,
+  hex,
+  int,
+  ptr,
+  size,
+  uint,
+  ulong,
+  type SysResult,
+  type SyscallRow,
+} from '../sentry/kernel/syscall-table.ts';
+import type { Task } from '../sentry/kernel/task.ts';
+import { pageDown, PAGE_SIZE } from '../sentry/lib/addr.ts';
+import * as advice from '../sentry/mm/madvise.ts';
+import { mapVma } from '../sentry/mm/mmap.ts';
+import { hasSealed, mseal } from '../sentry/mm/seal.ts';
+import { scratch } from '../sentry/usermem/user-memory.ts';
+import { UIO_MAXIOV } from './iovec.ts';
+
+function sysMseal(t: Task, a: SyscallArgs): SysResult {
+  return a.size(2) !== 0 ? -EINVAL : mseal(t.mm, a.addr(0), a.size(1));
+}
+
+/** pidfd_get_task(): a live task of the process, −EBADF or −ESRCH. */
+function taskOfPidfd(t: Task, fdnum: number): Task | number {
+  const f = t.fdTable.get(fdnum);
+  if (!(f instanceof PidFdFile)) return -EBADF;
+  const g = f.pid.group;
+  if (g === null || g.isZombie) return -ESRCH;
+  return g.leader.dead ? (g.tasks.values().next().value ?? -ESRCH) : g.leader;
+}
+
+const REMOTE_ADVICE: readonly number[] = [advice.MADV_COLD, advice.MADV_PAGEOUT, advice.MADV_WILLNEED];
+
+/** process_madvise(2): what others are advised has no effect here, so only the ranges count. */
+function sysProcessMadvise(t: Task, a: SyscallArgs): SysResult {
+  if (a.uint(4) !== 0) return -EINVAL;
+  const count = a.size(2);
+  if (count > UIO_MAXIOV) return -EINVAL;
+  const vector = Buffer.alloc(16 * count);
+  if (t.mem.copyIn(a.addr(1), vector, 0, vector.length) !== 0) return -EFAULT;
+  const other = taskOfPidfd(t, a.int(0));
+  if (typeof other === 'number') return other;
+  const what = a.int(3);
+  const own = other.mm === t.mm;
+  if (mayAccess(t, other) !== 0) return -EPERM;
+  if (!own && !REMOTE_ADVICE.includes(what)) return -EINVAL;
+  if (!own && !t.creds.has(CAP_SYS_NICE)) return -EPERM;
+  let done = 0;
+  const u64 = (at: number): number => vector.readUInt32LE(at + 4) * 0x100000000 + vector.readUInt32LE(at);
+  for (let i = 0; i < count; i++) {
+    const len = u64(16 * i + 8);
+    const r = advice.madvise(other.mm, t.ctx, u64(16 * i), len, what);
+    if (r < 0) return done > 0 ? done : r;
+    done += len;
+  }
+  return done;
+}
+
+/** process_mrelease(2): "EINVAL: the process is not about to die"; memory of one that is goes with it at once. */
+function sysProcessMrelease(t: Task, a: SyscallArgs): SysResult {
+  if (a.uint(1) !== 0) return -EINVAL;
+  const other = taskOfPidfd(t, a.int(0));
+  if (typeof other === 'number') return other;
+  const dying = other.killed || other.group.exiting || other.group.pending.has(SIGKILL);
+  return dying ? 0 : -EINVAL;
+}
+
+/** cachestat(2): pages of the file up to its end count as cached and clean. */
+function sysCachestat(t: Task, a: SyscallArgs): SysResult {
+  const f = t.fdTable.get(a.int(0));
+  if (f === null) return -EBADF;
+  if (t.mem.copyIn(a.addr(1), scratch.bytes, 0, 16) !== 0) return -EFAULT;
+  if (a.uint(3) !== 0) return -EINVAL;
+  const u64 = (i: number): number => scratch.u32[2 * i + 1]! * 0x100000000 + scratch.u32[2 * i]!;
+  const off = u64(0);
+  const len = u64(1);
+  f.inode.refresh();
+  const pages = f.inode.isRegular ? Math.ceil(f.inode.size / PAGE_SIZE) : 0;
+  const first = Math.floor(off / PAGE_SIZE);
+  const last = len === 0 ? Infinity : Math.floor((off + len - 1) / PAGE_SIZE);
+  const cached = Math.max(0, Math.min(last + 1, pages) - first);
+  scratch.bytes.fill(0, 0, 40);
+  scratch.u32[0] = cached >>> 0;
+  scratch.u32[1] = Math.floor(cached / 0x100000000);
+  return t.mem.copyOut(a.addr(2), scratch.bytes, 0, 40);
+}
+
+/** remap_file_pages(2): since 4.0 a mapping of the same object over the range (mm/mmap.c). */
+function sysRemapFilePages(t: Task, a: SyscallArgs): SysResult {
+  const start = pageDown(a.addr(0));
+  const len = pageDown(a.size(1));
+  const pgoff = a.size(3);
+  if (a.size(2) !== 0 || len === 0) return -EINVAL;
+  const offset = pgoff * PAGE_SIZE;
+  if (offset + len > Number.MAX_SAFE_INTEGER) return -EINVAL;
+  const end = start + len;
+  const v = t.mm.table.find(start);
+  if (v === null || !v.shared || v.backing === null) return -EINVAL;
+  let same = true;
+  t.mm.table.forEachIn(start, end, (o) => {
+    same &&= o.backing !== null && o.flags === v.flags && o.backing.key === v.backing!.key;
+  });
+  if (!same || t.mm.table.firstHole(start, end) < end) return -EINVAL;
+  if (hasSealed(t.mm, start, end) || !t.mm.mayAddVmas(2)) return -EPERM;
+  const copy = v.slice(v.start, v.end);
+  copy.start = start;
+  copy.end = end;
+  copy.offset = offset;
+  mapVma(t.mm, t.ctx, copy, t.memoryChange);
+  return 0;
+}
+
+export const mmAdviceRows: readonly SyscallRow[] = [
+  {
+    nr: 216,
+    name: 'remap_file_pages',
+    fn: sysRemapFilePages,
+    args: [hex, size, ulong, ulong, hex],
+    support: 'full',
+  },
+  {
+    nr: 440,
+    name: 'process_madvise',
+    fn: sysProcessMadvise,
+    args: [fd, ptr, size, int, uint],
+    support: 'partial',
+    note: 'as madvise',
+  },
+  { nr: 448, name: 'process_mrelease', fn: sysProcessMrelease, args: [fd, uint], support: 'full' },
+  {
+    nr: 451,
+    name: 'cachestat',
+    fn: sysCachestat,
+    args: [fd, ptr, ptr, uint],
+    support: 'partial',
+    note: 'all pages of a file count as cached and clean',
+  },
+  { nr: 462, name: 'mseal', fn: sysMseal, args: [hex, size, ulong], support: 'full' },
+];
