@@ -3,6 +3,7 @@ import type { SyscallRow } from '../sentry/kernel/syscall-table.ts';
 import { attrRows } from './attr.ts';
 import { dirRows } from './dir.ts';
 import { fdRows } from './fd.ts';
+import { fileHandleRows } from './file-handle.ts';
 import { linkRows } from './link.ts';
 import { lockRows } from './locks.ts';
 import { mountRows } from './mount.ts';
@@ -15,6 +16,7 @@ export const fileRows: readonly SyscallRow[] = [
   ...attrRows,
   ...dirRows,
   ...fdRows,
+  ...fileHandleRows,
   ...linkRows,
   ...lockRows,
   ...mountRows,

@@ -1,5 +1,5 @@
 /** Names: link(2), symlink(2), unlink(2), rename(2), mknod(2) and their at variants (fs/namei.c). */
-import { EBADF, EINVAL, ENOENT, EOPNOTSUPP, EPERM } from '../sentry/abi/errno.ts';
+import { EINVAL, ENOENT, EPERM } from '../sentry/abi/errno.ts';
 import {
   AT_EMPTY_PATH,
   AT_FDCWD,
@@ -158,24 +158,7 @@ export function sysMknodat(t: Task, a: SyscallArgs): SysResult {
   return doMknod(t, a.int(0), a.addr(1), a.uint(2), a.uint(3));
 }
 
-/** name_to_handle_at(2): no file system here can be found again by handle, as for exportfs-less ones in Linux. */
-export function sysNameToHandleAt(t: Task, a: SyscallArgs): SysResult {
-  const at = a.int(4);
-  if ((at & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH)) !== 0) return -EINVAL;
-  const follow = (at & AT_SYMLINK_FOLLOW) !== 0 ? 0 : AT_SYMLINK_NOFOLLOW;
-  const r = resolveAt(t, a.int(0), a.addr(1), (at & AT_EMPTY_PATH) | follow);
-  return r !== 0 ? r : -EOPNOTSUPP;
-}
-
-/** open_by_handle_at(2) */
-export function sysOpenByHandleAt(t: Task, a: SyscallArgs): SysResult {
-  if (!t.creds.has(CAP_DAC_READ_SEARCH)) return -EPERM;
-  if (a.int(0) !== AT_FDCWD && t.fdTable.getRaw(a.int(0)) === null) return -EBADF;
-  return -EINVAL;
-}
-
 const renameFlags = flags({ RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT });
-const noHandles = 'file systems of the sandbox have no handles';
 
 export const linkRows: SyscallRow[] = [
   { nr: 82, name: 'rename', fn: sysRename, args: [path, path], support: 'full' },
@@ -194,21 +177,5 @@ export const linkRows: SyscallRow[] = [
     support: 'full',
   },
   { nr: 266, name: 'symlinkat', fn: sysSymlinkat, args: [path, fd, path], support: 'full' },
-  {
-    nr: 303,
-    name: 'name_to_handle_at',
-    fn: sysNameToHandleAt,
-    args: [fd, path, hex, hex, hex],
-    support: 'none',
-    note: noHandles,
-  },
-  {
-    nr: 304,
-    name: 'open_by_handle_at',
-    fn: sysOpenByHandleAt,
-    args: [fd, hex, hex],
-    support: 'none',
-    note: noHandles,
-  },
   { nr: 316, name: 'renameat2', fn: sysRenameat2, args: [fd, path, fd, path, renameFlags], support: 'full' },
 ];

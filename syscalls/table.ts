@@ -23,6 +23,8 @@ import { pipeRows } from './pipe.ts';
 import { pollRows } from './poll.ts';
 import { prctlRows } from './prctl.ts';
 import { readWriteRows } from './read-write.ts';
+import { lsmRows } from './lsm.ts';
+import { quotaRows } from './quota.ts';
 import { ptraceRows } from './ptrace.ts';
 import { refusedRows } from './refused.ts';
 import { schedulerRows } from './scheduler.ts';
@@ -73,6 +75,8 @@ const rows: readonly SyscallRow[] = [
   ...prctlRows,
   ...readWriteRows,
   ...ptraceRows,
+  ...lsmRows,
+  ...quotaRows,
   ...refusedRows,
   ...schedulerRows,
   ...seccompRows,

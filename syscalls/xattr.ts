@@ -11,7 +11,7 @@ import {
   ERANGE,
   EROFS,
 } from '../sentry/abi/errno.ts';
-import { AT_FDCWD, AT_SYMLINK_NOFOLLOW } from '../sentry/abi/fcntl.ts';
+import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW } from '../sentry/abi/fcntl.ts';
 import { S_ISVTX } from '../sentry/abi/stat.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CAP_SETFCAP, CAP_SYS_ADMIN } from '../sentry/auth/capability.ts';
@@ -19,8 +19,10 @@ import {
   fd,
   flags,
   outBuf,
+  hex,
   inBuf,
   path,
+  ptr,
   size,
   str,
   type SysResult,
@@ -69,15 +71,18 @@ function mayAccess(t: Task, inode: Inode, name: string, mask: number): number {
   return -EOPNOTSUPP;
 }
 
-function doSet(t: Task, inode: Inode, mount: Mount | null, a: SyscallArgs): SysResult {
-  const how = a.int(4);
+/** The arguments of the call in progress, whichever variant it is. */
+const call = { name: 0, value: 0, size: 0, flags: 0 };
+
+function doSet(t: Task, inode: Inode, mount: Mount | null): SysResult {
+  const how = call.flags;
   if ((how & ~(XATTR_CREATE | XATTR_REPLACE)) !== 0) return -EINVAL;
-  const name = xattrName(t, a.addr(1));
+  const name = xattrName(t, call.name);
   if (typeof name === 'number') return name;
-  const len = a.size(3);
+  const len = call.size;
   if (len > XATTR_SIZE_MAX) return -E2BIG;
   const value = new Uint8Array(len);
-  if (t.mem.copyIn(a.addr(2), value, 0, len) < 0) return -EFAULT;
+  if (t.mem.copyIn(call.value, value, 0, len) < 0) return -EFAULT;
   if (mount !== null && mount.readOnly) return -EROFS;
   const may = mayAccess(t, inode, name, MAY_WRITE);
   if (may !== 0) return may;
@@ -86,38 +91,38 @@ function doSet(t: Task, inode: Inode, mount: Mount | null, a: SyscallArgs): SysR
   return r;
 }
 
-function doGet(t: Task, inode: Inode, a: SyscallArgs): SysResult {
-  const name = xattrName(t, a.addr(1));
+function doGet(t: Task, inode: Inode): SysResult {
+  const name = xattrName(t, call.name);
   if (typeof name === 'number') return name;
   const may = mayAccess(t, inode, name, MAY_READ);
   if (may !== 0) return may;
   const value = inode.getXattr(name);
   if (typeof value === 'number') return value;
-  const len = Math.min(a.size(3), XATTR_SIZE_MAX);
+  const len = Math.min(call.size, XATTR_SIZE_MAX);
   if (len === 0) return value.length;
   if (value.length > len) return -ERANGE;
-  return t.mem.copyOut(a.addr(2), value, 0, value.length) < 0 ? -EFAULT : value.length;
+  return t.mem.copyOut(call.value, value, 0, value.length) < 0 ? -EFAULT : value.length;
 }
 
-function doList(t: Task, inode: Inode, a: SyscallArgs): SysResult {
+function doList(t: Task, inode: Inode): SysResult {
   const names = inode.listXattr();
   if (typeof names === 'number') return names;
   const trusted = t.creds.has(CAP_SYS_ADMIN);
   const visible = names.filter((n) => trusted || !n.startsWith('trusted.'));
   const total = visible.reduce((n, name) => n + name.length + 1, 0);
-  if (a.size(2) === 0) return total;
-  if (total > a.size(2)) return -ERANGE;
+  if (call.size === 0) return total;
+  if (total > call.size) return -ERANGE;
   if (total > XATTR_LIST_MAX) return -E2BIG;
   let at = 0;
   for (const name of visible) {
     at += scratch.bytes.write(name, at, 'latin1');
     if (at < scratch.size) scratch.bytes[at++] = 0;
   }
-  return t.mem.copyOut(a.addr(1), scratch.bytes, 0, total) < 0 ? -EFAULT : total;
+  return t.mem.copyOut(call.value, scratch.bytes, 0, total) < 0 ? -EFAULT : total;
 }
 
-function doRemove(t: Task, inode: Inode, mount: Mount | null, a: SyscallArgs): SysResult {
-  const name = xattrName(t, a.addr(1));
+function doRemove(t: Task, inode: Inode, mount: Mount | null): SysResult {
+  const name = xattrName(t, call.name);
   if (typeof name === 'number') return name;
   if (mount !== null && mount.readOnly) return -EROFS;
   const may = mayAccess(t, inode, name, MAY_WRITE);
@@ -134,79 +139,171 @@ function resolve(t: Task, a: SyscallArgs, how: 'follow' | 'link' | 'fd'): number
   return f === null ? -EBADF : setTarget(f);
 }
 
+type Operation = (t: Task, inode: Inode, mount: Mount | null) => SysResult;
+type TakeArguments = (a: SyscallArgs) => void;
+
+const valueArgs: TakeArguments = (a) => {
+  call.name = a.addr(1);
+  call.value = a.addr(2);
+  call.size = a.size(3);
+  call.flags = a.int(4);
+};
+const listArgs: TakeArguments = (a) => {
+  call.value = a.addr(1);
+  call.size = a.size(2);
+};
+const nameArgs: TakeArguments = (a) => {
+  call.name = a.addr(1);
+};
+
 const onTarget =
-  (
-    how: 'follow' | 'link' | 'fd',
-    op: (t: Task, inode: Inode, mount: Mount | null, a: SyscallArgs) => SysResult,
-  ) =>
+  (how: 'follow' | 'link' | 'fd', take: TakeArguments, op: Operation) =>
   (t: Task, a: SyscallArgs): SysResult => {
     const r = resolve(t, a, how);
-    return r !== 0 ? r : op(t, target.inode, target.mount, a);
+    if (r !== 0) return r;
+    take(a);
+    return op(t, target.inode, target.mount);
   };
 
-const getOf = (t: Task, inode: Inode, _m: Mount | null, a: SyscallArgs): SysResult => doGet(t, inode, a);
-const listOf = (t: Task, inode: Inode, _m: Mount | null, a: SyscallArgs): SysResult => doList(t, inode, a);
+// The at-variants of Linux 6.13: struct xattr_args holds value, size and flags.
+const XATTR_ARGS_SIZE_VER0 = 16;
+const PAGE_SIZE = 4096;
+
+/** copy_struct_from_user() of struct xattr_args: 0 or −errno. */
+function takeXattrArgs(t: Task, addr: number, len: number): number {
+  if (len < XATTR_ARGS_SIZE_VER0) return -EINVAL;
+  if (len > PAGE_SIZE) return -E2BIG;
+  if (t.mem.copyIn(addr, scratch.bytes, 0, len) !== 0) return -EFAULT;
+  for (let i = XATTR_ARGS_SIZE_VER0; i < len; i++) if (scratch.bytes[i] !== 0) return -E2BIG;
+  const [lo, hi, n, how] = scratch.u32 as unknown as [number, number, number, number];
+  call.value = hi * 0x100000000 + lo;
+  call.size = n;
+  call.flags = how;
+  return 0;
+}
+
+function onTargetAt(t: Task, a: SyscallArgs, op: Operation): SysResult {
+  const at = a.uint(2);
+  if ((at & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) !== 0) return -EINVAL;
+  const r = resolveAt(t, a.int(0), a.addr(1), at);
+  return r !== 0 ? r : op(t, target.inode, target.mount);
+}
+
+function sysSetxattrat(t: Task, a: SyscallArgs): SysResult {
+  const r = takeXattrArgs(t, a.addr(4), a.size(5));
+  if (r !== 0) return r;
+  call.name = a.addr(3);
+  return onTargetAt(t, a, doSet);
+}
+
+function sysGetxattrat(t: Task, a: SyscallArgs): SysResult {
+  const r = takeXattrArgs(t, a.addr(4), a.size(5));
+  if (r !== 0) return r;
+  if (call.flags !== 0) return -EINVAL;
+  call.name = a.addr(3);
+  return onTargetAt(t, a, doGet);
+}
+
+function sysListxattrat(t: Task, a: SyscallArgs): SysResult {
+  call.value = a.addr(3);
+  call.size = a.size(4);
+  return onTargetAt(t, a, doList);
+}
+
+function sysRemovexattrat(t: Task, a: SyscallArgs): SysResult {
+  call.name = a.addr(3);
+  return onTargetAt(t, a, doRemove);
+}
+
 const setFlags = flags({ XATTR_CREATE, XATTR_REPLACE });
 
 export const xattrRows: SyscallRow[] = [
   {
     nr: 188,
     name: 'setxattr',
-    fn: onTarget('follow', doSet),
+    fn: onTarget('follow', valueArgs, doSet),
     args: [path, str, inBuf(3), size, setFlags],
     support: 'full',
   },
   {
     nr: 189,
     name: 'lsetxattr',
-    fn: onTarget('link', doSet),
+    fn: onTarget('link', valueArgs, doSet),
     args: [path, str, inBuf(3), size, setFlags],
     support: 'full',
   },
   {
     nr: 190,
     name: 'fsetxattr',
-    fn: onTarget('fd', doSet),
+    fn: onTarget('fd', valueArgs, doSet),
     args: [fd, str, inBuf(3), size, setFlags],
     support: 'full',
   },
   {
     nr: 191,
     name: 'getxattr',
-    fn: onTarget('follow', getOf),
+    fn: onTarget('follow', valueArgs, doGet),
     args: [path, str, outBuf(3), size],
     support: 'full',
   },
   {
     nr: 192,
     name: 'lgetxattr',
-    fn: onTarget('link', getOf),
+    fn: onTarget('link', valueArgs, doGet),
     args: [path, str, outBuf(3), size],
     support: 'full',
   },
   {
     nr: 193,
     name: 'fgetxattr',
-    fn: onTarget('fd', getOf),
+    fn: onTarget('fd', valueArgs, doGet),
     args: [fd, str, outBuf(3), size],
     support: 'full',
   },
   {
     nr: 194,
     name: 'listxattr',
-    fn: onTarget('follow', listOf),
+    fn: onTarget('follow', listArgs, doList),
     args: [path, outBuf(2), size],
     support: 'full',
   },
   {
     nr: 195,
     name: 'llistxattr',
-    fn: onTarget('link', listOf),
+    fn: onTarget('link', listArgs, doList),
     args: [path, outBuf(2), size],
     support: 'full',
   },
-  { nr: 196, name: 'flistxattr', fn: onTarget('fd', listOf), args: [fd, outBuf(2), size], support: 'full' },
-  { nr: 197, name: 'removexattr', fn: onTarget('follow', doRemove), args: [path, str], support: 'full' },
-  { nr: 198, name: 'lremovexattr', fn: onTarget('link', doRemove), args: [path, str], support: 'full' },
-  { nr: 199, name: 'fremovexattr', fn: onTarget('fd', doRemove), args: [fd, str], support: 'full' },
+  {
+    nr: 196,
+    name: 'flistxattr',
+    fn: onTarget('fd', listArgs, doList),
+    args: [fd, outBuf(2), size],
+    support: 'full',
+  },
+  {
+    nr: 197,
+    name: 'removexattr',
+    fn: onTarget('follow', nameArgs, doRemove),
+    args: [path, str],
+    support: 'full',
+  },
+  {
+    nr: 198,
+    name: 'lremovexattr',
+    fn: onTarget('link', nameArgs, doRemove),
+    args: [path, str],
+    support: 'full',
+  },
+  { nr: 199, name: 'fremovexattr', fn: onTarget('fd', nameArgs, doRemove), args: [fd, str], support: 'full' },
+  { nr: 463, name: 'setxattrat', fn: sysSetxattrat, args: [fd, path, hex, str, ptr, size], support: 'full' },
+  { nr: 464, name: 'getxattrat', fn: sysGetxattrat, args: [fd, path, hex, str, ptr, size], support: 'full' },
+  {
+    nr: 465,
+    name: 'listxattrat',
+    fn: sysListxattrat,
+    args: [fd, path, hex, outBuf(4), size],
+    support: 'full',
+  },
+  { nr: 466, name: 'removexattrat', fn: sysRemovexattrat, args: [fd, path, hex, str], support: 'full' },
 ];

@@ -50,7 +50,7 @@ export let leasedInode: Inode | null = null;
 export let leaseDeadlineNs = 0;
 
 /** O_PATH: the place only. */
-class PathFile extends FileDescription {}
+export class PathFile extends FileDescription {}
 
 /**
  * Opens `name` from `start` with validated open(2) flags; `mode` for a new file, before the umask; `lookup` are LOOKUP_*
