@@ -2,12 +2,22 @@
  * A real dockerd with its own network namespace, data root and containerd, with runc and runsc-ts as runtimes. Nothing
  * of the machine's own Docker is touched.
  */
-import { spawn, spawnSync } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { root } from '../../lib/sandbox.ts';
 import { writeRootTar } from './image.ts';
-import { makeNetns } from './netns.ts';
+import { makeNetns, type Netns } from './netns.ts';
+import { until } from './until.ts';
 
 export const needed = {
   dockerd: 'docker.io',
@@ -25,86 +35,149 @@ export interface Result {
   readonly stderr: string;
 }
 
+export interface DockerdOptions {
+  /** Arguments of runsc-ts. */
+  readonly runtimeArgs?: readonly string[];
+  /** Further runtimes by name. */
+  readonly runtimes?: Readonly<
+    Record<string, { readonly path: string; readonly runtimeArgs?: readonly string[] }>
+  >;
+  /** The runtime of what names none, builds and services among it: runc unless told otherwise. */
+  readonly defaultRuntime?: string;
+  /** A network namespace that outlives the daemon, instead of one of its own. */
+  readonly netns?: Netns;
+  /** Further settings of daemon.json. */
+  readonly config?: Readonly<Record<string, unknown>>;
+}
+
 export interface Dockerd {
   /** Scratch directory of this daemon. */
   readonly dir: string;
+  /** Its DOCKER_HOST. */
+  readonly host: string;
   docker(args: readonly string[], options?: { input?: string; timeout?: number }): Result;
   /** Host pids of the daemon's network namespace enter it by this. */
   enter(command: readonly string[]): string[];
   log(): string;
+  /** Makes a runtime the default one, without a restart. */
+  useRuntime(name: string): void;
+  /** SIGKILL to dockerd and its containerd alone: shims and containers stay. */
+  kill(): Promise<void>;
+  /** Starts it again over the same data. */
+  restart(): Promise<void>;
   stop(): Promise<void>;
 }
 
 const CLIENT = '/usr/bin/docker';
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-export async function startDockerd(runtimeArgs: readonly string[] = []): Promise<Dockerd> {
+/** Starts a daemon and gives it the image `busybox`. */
+export async function startDockerd(options: DockerdOptions = {}): Promise<Dockerd> {
   // Socket paths below it have to stay shorter than 108 bytes.
   const dir = mkdtempSync('/tmp/rts-docker-');
-  const netns = makeNetns(dir.slice('/tmp/'.length));
-  const socket = `unix://${dir}/docker.sock`;
+  const netns = options.netns ?? makeNetns(dir.slice('/tmp/'.length));
+  const host = `unix://${dir}/docker.sock`;
   const logFile = join(dir, 'log');
-  const log = openSync(logFile, 'a');
   const configFile = join(dir, 'daemon.json');
-  const runtime = { path: join(root, 'dist/runsc-ts'), runtimeArgs };
-  writeFileSync(configFile, JSON.stringify({ runtimes: { 'runsc-ts': runtime } }));
+  const own = { path: join(root, 'dist/runsc-ts'), runtimeArgs: options.runtimeArgs ?? [] };
+  const config = {
+    runtimes: { 'runsc-ts': own, ...options.runtimes },
+    ...options.config,
+  };
+  const configure = (runtime = options.defaultRuntime ?? 'runc'): void =>
+    writeFileSync(configFile, JSON.stringify({ ...config, 'default-runtime': runtime }));
+  configure();
   const command = netns.enter([
     'dockerd',
     `--data-root=${dir}/data`,
     `--exec-root=${dir}/exec`,
     `--pidfile=${dir}/pid`,
-    `--host=${socket}`,
+    `--host=${host}`,
     `--config-file=${configFile}`,
     '--storage-driver=overlay2',
   ]);
-  const child = spawn(command[0]!, command.slice(1), { stdio: ['ignore', log, log], detached: true });
-  closeSync(log);
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  let child: ChildProcess;
+  let ended: Promise<void>;
 
-  const docker: Dockerd['docker'] = (args, options = {}) => {
-    const r = spawnSync(CLIENT, ['--host', socket, ...args], {
-      encoding: 'utf8',
-      input: options.input ?? '',
-      timeout: options.timeout ?? 180_000,
-    });
+  const docker: Dockerd['docker'] = (args, { input = '', timeout = 180_000 } = {}) => {
+    const r = spawnSync(CLIENT, ['--host', host, ...args], { encoding: 'utf8', input, timeout });
     return { status: r.status, stdout: r.stdout, stderr: r.stderr };
+  };
+  const start = async (): Promise<void> => {
+    const log = openSync(logFile, 'a');
+    child = spawn(command[0]!, command.slice(1), { stdio: ['ignore', log, log], detached: true });
+    closeSync(log);
+    ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+    for (let tries = 0; docker(['version']).status !== 0; tries++) {
+      if (tries > 240 || child.exitCode !== null) {
+        const text = daemon.log();
+        await daemon.stop();
+        throw new Error(`dockerd does not start:\n${text.slice(-2000)}`);
+      }
+      await pause(500);
+    }
   };
   const daemon: Dockerd = {
     dir,
+    host,
     docker,
     enter: (c) => netns.enter(c),
     log: () => readFileSync(logFile, 'utf8'),
+    useRuntime(name) {
+      configure(name);
+      child.kill('SIGHUP');
+      const current = (): string => docker(['info', '--format', '{{.DefaultRuntime}}']).stdout.trim();
+      until(`the default runtime is ${name}`, () => current() === name, daemon.log);
+    },
+    async kill() {
+      child.kill('SIGKILL');
+      const containerd = join(dir, 'exec/containerd/containerd.pid');
+      if (existsSync(containerd)) killIfThere(Number(readFileSync(containerd, 'utf8')));
+      await ended;
+      // dockerd refuses to start while a process has the id in this file, its successor perhaps.
+      rmSync(join(dir, 'pid'), { force: true });
+    },
+    restart: start,
     async stop() {
       const ids = docker(['ps', '--all', '--quiet']).stdout.split('\n').filter(Boolean);
       if (ids.length > 0) docker(['rm', '--force', ...ids]);
       child.kill('SIGTERM');
       await Promise.race([ended, pause(20_000)]);
       child.kill('SIGKILL');
+      for (const pid of processesOf(dir)) killIfThere(pid);
       for (const mount of mountsBelow(dir)) spawnSync('umount', ['--lazy', mount]);
-      netns.remove();
+      if (options.netns === undefined) netns.remove();
       rmSync(dir, { recursive: true, force: true });
     },
   };
-  for (let tries = 0; docker(['version']).status !== 0; tries++) {
-    if (tries > 240 || child.exitCode !== null) {
-      const text = daemon.log();
-      await daemon.stop();
-      throw new Error(`dockerd does not start:\n${text.slice(-2000)}`);
-    }
-    await pause(500);
-  }
+  await start();
   writeRootTar(join(dir, 'root.tar'));
-  const imported = docker([
-    'import',
-    '--change',
-    'CMD ["/bin/sh"]',
-    '--change',
-    'ENV PATH=/bin:/sbin',
-    join(dir, 'root.tar'),
-    'busybox',
-  ]);
+  const changes = ['--change', 'CMD ["/bin/sh"]', '--change', 'ENV PATH=/bin:/sbin'];
+  const imported = docker(['import', ...changes, join(dir, 'root.tar'), 'busybox']);
   if (imported.status !== 0) throw new Error(`docker import: ${imported.stderr}`);
   return daemon;
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended already.
+  }
+}
+
+/** Host processes that have a directory in their command lines: of a daemon its containerd, shims and sandboxes. */
+export function processesOf(dir: string): number[] {
+  const pids: number[] = [];
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name) || Number(name) === process.pid) continue;
+    try {
+      if (readFileSync(`/proc/${name}/cmdline`, 'latin1').includes(`${dir}/`)) pids.push(Number(name));
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+  return pids;
 }
 
 /** Mount points below a directory, innermost first. */
