@@ -156,12 +156,18 @@ function utimesInode(
   return change(inode, attr);
 }
 
+/** The time_t at word `i`, cut to what file systems here can hold (timestamp_truncate(), fs/inode.c): ±2^53. */
+function seconds(i: number): number {
+  const sec = scratch.i32[i + 1]! * 0x100000000 + scratch.u32[i]!;
+  return Math.max(-Number.MAX_SAFE_INTEGER, Math.min(Number.MAX_SAFE_INTEGER, sec));
+}
+
 function wish(i: number): TimeWish | number {
   const nsec = scratch.u32[i + 2]!;
   if (scratch.u32[i + 3] !== 0) return -EINVAL;
   if (nsec === UTIME_NOW) return 'now';
   if (nsec === UTIME_OMIT) return null;
-  return nsec > 999_999_999 ? -EINVAL : { sec: scratch.i32[i + 1]! * 0x100000000 + scratch.u32[i]!, nsec };
+  return nsec > 999_999_999 ? -EINVAL : { sec: seconds(i), nsec };
 }
 
 /** do_utimes() for the object that `at` flags, dfd and name select; a null name with a descriptor means the file itself. */
@@ -206,7 +212,7 @@ function doFutimesat(t: Task, dfd: number, nameAddr: number, addr: number): SysR
   for (const i of [0, 4]) {
     const usec = scratch.u32[i + 2]!;
     if (scratch.u32[i + 3] !== 0 || usec >= 1_000_000) return -EINVAL;
-    times.push({ sec: scratch.i32[i + 1]! * 0x100000000 + scratch.u32[i]!, nsec: usec * 1000 });
+    times.push({ sec: seconds(i), nsec: usec * 1000 });
   }
   return utimesAt(t, dfd, nameAddr, 0, times[0]!, times[1]!);
 }
@@ -223,10 +229,7 @@ export function sysFutimesat(t: Task, a: SyscallArgs): SysResult {
 export function sysUtime(t: Task, a: SyscallArgs): SysResult {
   if (a.addr(1) === 0) return utimesAt(t, AT_FDCWD, a.addr(0), 0, 'now', 'now');
   if (t.mem.copyIn(a.addr(1), scratch.bytes, 0, 16) < 0) return -EFAULT;
-  const sec = (i: number): Timestamp => ({
-    sec: scratch.i32[i + 1]! * 0x100000000 + scratch.u32[i]!,
-    nsec: 0,
-  });
+  const sec = (i: number): Timestamp => ({ sec: seconds(i), nsec: 0 });
   return utimesAt(t, AT_FDCWD, a.addr(0), 0, sec(0), sec(2));
 }
 

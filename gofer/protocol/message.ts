@@ -93,16 +93,12 @@ export class MessageReader {
     return hi * 0x100000000 + this.buf.view.getUint32(at, true);
   }
 
-  /** Signed 64 bits; outside ±2^53 is a violation. */
-  i64(): number {
+  /** Seconds, signed 64 bits, cut to ±2^53: a file system may hold any, and programs set them. */
+  time(): number {
     const at = this.skip(8);
     if (at < 0) return 0;
     const n = getI64(this.buf.view, at);
-    if (!Number.isSafeInteger(n)) {
-      this.ok = false;
-      return 0;
-    }
-    return n;
+    return Math.max(-Number.MAX_SAFE_INTEGER, Math.min(Number.MAX_SAFE_INTEGER, n));
   }
 
   /** u16 length and bytes, at most `max`. */

@@ -249,8 +249,8 @@ export function setattr(ctx: ServerContext): number {
   const uid = reader.u32();
   const gid = reader.u32();
   const size = reader.u64();
-  const atimeSec = reader.i64();
-  const mtimeSec = reader.i64();
+  const atimeSec = reader.time();
+  const mtimeSec = reader.time();
   const atimeNsec = reader.u32();
   const mtimeNsec = reader.u32();
   ctx.endOfRequest();

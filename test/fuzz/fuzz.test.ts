@@ -1,0 +1,17 @@
+/** Random system calls for some seconds: the sentry answers, says nothing, and holds nothing more afterwards. */
+import { rmSync } from 'node:fs';
+import { afterAll, expect, test } from 'vitest';
+import { platforms } from '../lib/sandbox.ts';
+import { compileFuzzer, fuzz } from './fuzz.ts';
+
+const SECONDS = Number(process.env['RUNSC_TS_FUZZ_SECONDS'] ?? 15);
+const seed = Number(process.env['RUNSC_TS_FUZZ_SEED'] ?? 1);
+
+const bin = compileFuzzer();
+afterAll(() => rmSync(bin));
+
+test.each(platforms)(`random calls on %s, seed ${seed}`, async (platform) => {
+  const report = await fuzz({ platform, seed, seconds: SECONDS, bin });
+  expect(report.findings).toEqual([]);
+  expect(report.workers).toBeGreaterThan(0);
+});
