@@ -81,8 +81,8 @@ function tell(f: FileDescription, o: FileOwner, events: number): void {
   });
 }
 
-/** SIGIO, or the F_SETSIG signal, to the holder of a lease that somebody wants broken (lease_break_callback). */
-export function tellLeaseBreak(f: FileDescription, fd: number): void {
+/** POLL_MSG by SIGIO or the F_SETSIG signal: a lease is to be broken, something happened in a watched directory. */
+export function tellMessage(f: FileDescription, fd: number): void {
   const o = ownerOf(f);
   if (o.pid === 0 || o.ns === null) return;
   send(o, () => (o.signo === 0 ? sigInfoKernel(SIGIO) : sigInfoPoll(o.signo, POLL_MSG, BAND_MSG, fd)));

@@ -49,25 +49,32 @@ import { currentTime } from '../sentry/vfs/times.ts';
 import { treeChanged } from '../sentry/vfs/walk-cache.ts';
 import { LOOKUP_FOLLOW, nd } from '../sentry/vfs/walk.ts';
 import { raiseFileSize } from './io-signals.ts';
+import type { Dentry } from '../sentry/vfs/dentry.ts';
 import { resolveAt, target, walkAt } from './path.ts';
 
-/** notify_change() with the event it causes: told to the directory too if the object was found by name just now. */
-function change(inode: Inode, attr: AttrChange): number {
+/** notify_change() with the event it causes: told to the directory too if `dentry`, the name just found, is the object's. */
+function change(inode: Inode, attr: AttrChange, dentry: Dentry | null = nd.dentry): number {
   const r = inode.setAttr(attr);
   if (inode.isDir) treeChanged();
   if (r !== 0 || !notifying()) return r;
-  if (nd.dentry?.inode === inode) notifyDentry(IN_ATTRIB, nd.dentry);
+  if (dentry?.inode === inode) notifyDentry(IN_ATTRIB, dentry);
   else notifySelf(IN_ATTRIB, inode);
   return r;
 }
 
-function chmodInode(t: Task, inode: Inode, mount: Mount | null, mode: number): SysResult {
+function chmodInode(
+  t: Task,
+  inode: Inode,
+  mount: Mount | null,
+  mode: number,
+  dentry: Dentry | null = nd.dentry,
+): SysResult {
   if (mount !== null && mount.readOnly) return -EROFS;
   // A symbolic link has no permissions of its own.
   if (inode.isSymlink) return -EOPNOTSUPP;
   const attr: AttrChange = { mode: mode & 0o7777, ctime: currentTime() };
   const r = prepareChmod(t, inode, attr);
-  return r !== 0 ? r : change(inode, attr);
+  return r !== 0 ? r : change(inode, attr, dentry);
 }
 
 function chmodAt(t: Task, dfd: number, addr: number, mode: number, at: number): SysResult {
@@ -82,7 +89,8 @@ export function sysChmod(t: Task, a: SyscallArgs): SysResult {
 
 export function sysFchmod(t: Task, a: SyscallArgs): SysResult {
   const f = t.fdTable.get(a.int(0));
-  return f === null ? -EBADF : chmodInode(t, f.inode, f.path?.mount ?? null, a.uint(1));
+  if (f === null) return -EBADF;
+  return chmodInode(t, f.inode, f.path?.mount ?? null, a.uint(1), f.path?.dentry ?? null);
 }
 
 export function sysFchmodat(t: Task, a: SyscallArgs): SysResult {
@@ -93,12 +101,19 @@ export function sysFchmodat2(t: Task, a: SyscallArgs): SysResult {
   return chmodAt(t, a.int(0), a.addr(1), a.uint(2), a.int(3));
 }
 
-function chownInode(t: Task, inode: Inode, mount: Mount | null, uid: number, gid: number): SysResult {
+function chownInode(
+  t: Task,
+  inode: Inode,
+  mount: Mount | null,
+  uid: number,
+  gid: number,
+  dentry: Dentry | null = nd.dentry,
+): SysResult {
   if (mount !== null && mount.readOnly) return -EROFS;
   const attr = prepareChown(t, inode, uid, gid);
   if (typeof attr === 'number') return attr;
   attr.ctime = currentTime();
-  return change(inode, attr);
+  return change(inode, attr, dentry);
 }
 
 function chownAt(t: Task, dfd: number, addr: number, uid: number, gid: number, at: number): SysResult {
@@ -122,7 +137,8 @@ export function sysLchown(t: Task, a: SyscallArgs): SysResult {
 
 export function sysFchown(t: Task, a: SyscallArgs): SysResult {
   const f = t.fdTable.get(a.int(0));
-  return f === null ? -EBADF : chownInode(t, f.inode, f.path?.mount ?? null, id(a, 1), id(a, 2));
+  if (f === null) return -EBADF;
+  return chownInode(t, f.inode, f.path?.mount ?? null, id(a, 1), id(a, 2), f.path?.dentry ?? null);
 }
 
 export function sysFchownat(t: Task, a: SyscallArgs): SysResult {

@@ -28,7 +28,7 @@ const EPOLL_CTL_MOD = 3;
 const EVENT_SIZE = 12;
 /** INT_MAX / sizeof(struct epoll_event) */
 const EP_MAX_EVENTS = 178956970;
-/** Events delivered by one call; the rest stays ready. */
+/** Events copied to the guest at once. */
 const BATCH = 4096;
 
 function sysEpollCreate(t: Task, a: SyscallArgs): SysResult {
@@ -67,13 +67,26 @@ class EpollWait {
   }
 }
 
+// Where the events of the call in hand go, and how many of them are in scratch.
+let waiter: Task;
+let target = 0;
 let collected = 0;
+let fault = 0;
+
 /** Writes one struct epoll_event (packed) into scratch. */
 function emit(events: number, dataLo: number, dataHi: number): void {
+  if (collected === BATCH) flush();
   const at = collected++ * EVENT_SIZE;
   scratch.view.setUint32(at, events >>> 0, true);
   scratch.view.setUint32(at + 4, dataLo, true);
   scratch.view.setUint32(at + 8, dataHi, true);
+}
+
+function flush(): void {
+  const r = waiter.mem.copyOut(target, scratch.bytes, 0, collected * EVENT_SIZE);
+  if (r < 0) fault = -EFAULT;
+  target += collected * EVENT_SIZE;
+  collected = 0;
 }
 
 function interrupted(t: Task): SysResult {
@@ -98,14 +111,20 @@ function epollWait(t: Task, a: SyscallArgs, timeoutNs: number): SysResult {
   const ep = w === null ? fileAt(t, a.int(0)) : w.ep;
   if (ep === null) return -EBADF;
   if (!(ep instanceof EpollFile)) return -EINVAL;
-  const limit = Math.min(max, BATCH, ep.candidates);
+  const limit = Math.min(max, ep.candidates);
   if (limit > 0) {
     if (t.mem.check(addr, limit * EVENT_SIZE, true) !== 0) {
       if (ep.poll() !== 0) return finish(w, -EFAULT);
     } else {
+      waiter = t;
+      target = addr;
       collected = 0;
+      fault = 0;
       const n = ep.collect(limit, emit);
-      if (n > 0) return finish(w, t.mem.copyOut(addr, scratch.bytes, 0, n * EVENT_SIZE) < 0 ? -EFAULT : n);
+      if (n > 0) {
+        flush();
+        return finish(w, fault < 0 ? fault : n);
+      }
     }
   }
   if (t.timedOut || (w === null && timeoutNs === 0)) return finish(w, 0);

@@ -1,5 +1,5 @@
 /** Descriptors: close(2), dup(2), fcntl(2), lseek(2), umask(2) (fs/file.c, fs/fcntl.c). Locks are in locks.ts. */
-import { EACCES, EBADF, EFAULT, EINVAL, EPERM, ESRCH } from '../sentry/abi/errno.ts';
+import { EACCES, EBADF, EFAULT, EINVAL, ENOTDIR, EPERM, ESRCH } from '../sentry/abi/errno.ts';
 import * as F from '../sentry/abi/fcntl.ts';
 import { O_APPEND, O_CLOEXEC, O_DIRECT, O_NOATIME, O_NONBLOCK, O_PATH, FASYNC } from '../sentry/abi/fcntl.ts';
 import { CAP_LEASE } from '../sentry/auth/capability.ts';
@@ -25,10 +25,11 @@ import {
   ownerOf,
   setAsync,
   setOwner,
-  tellLeaseBreak,
+  tellMessage,
 } from './async-io.ts';
 import { ownerOrCapable } from '../sentry/vfs/permission.ts';
 import { leaseType, setLease } from '../sentry/vfs/leases.ts';
+import { notifyDirectory } from '../sentry/fsimpl/inotify/dnotify.ts';
 import { fcntlLock, resumeLock } from './locks.ts';
 import { fcntlFile } from './fcntl-hooks.ts';
 import { openFileLimit } from './fd-install.ts';
@@ -134,10 +135,20 @@ function fcntlLease(t: Task, f: FileDescription, n: number, type: number): SysRe
   if (type !== F.F_RDLCK && type !== F.F_WRLCK && type !== F.F_UNLCK) return -EINVAL;
   if (t.creds.fsuid !== f.inode.uid && !t.creds.has(CAP_LEASE)) return -EACCES;
   if (!f.inode.isRegular) return -EINVAL;
-  const r = setLease(f, type, () => tellLeaseBreak(f, n));
+  const r = setLease(f, type, () => tellMessage(f, n));
   // "By default, the signal goes to the caller" - lease_setup()
   if (r === 0 && type !== F.F_UNLCK && ownerOf(f).pid === 0) setOwner(t, f, F_OWNER_PID, t.tgid);
   return r;
+}
+
+/** fcntl_dirnotify() */
+function fcntlNotify(t: Task, f: FileDescription, n: number, bits: number): SysResult {
+  if ((bits & 0x7fffffff) !== 0) {
+    if (!f.inode.isDir) return -ENOTDIR;
+    if (ownerOf(f).pid === 0) setOwner(t, f, F_OWNER_PID, t.tgid);
+  }
+  notifyDirectory(f, t.fdTable, bits, () => tellMessage(f, n));
+  return 0;
 }
 
 /** Commands that an O_PATH descriptor admits. */
@@ -197,8 +208,7 @@ export function sysFcntl(t: Task, a: SyscallArgs): SysResult {
     case F.F_SETLEASE:
       return fcntlLease(t, f, n, a.int(2));
     case F.F_NOTIFY:
-      // What a kernel without CONFIG_DNOTIFY says.
-      return -EINVAL;
+      return fcntlNotify(t, f, n, a.int(2));
     default:
       return fcntlFile(t, f, cmd, a.int(2));
   }
@@ -239,7 +249,7 @@ export const fdRows: SyscallRow[] = [
     fn: sysFcntl,
     args: [fd, fcntlCmd, hex],
     support: 'partial',
-    note: 'no leases, no dnotify',
+    note: 'only what happens inside the sandbox breaks a lease',
   },
   { nr: 95, name: 'umask', fn: sysUmask, args: [octal], support: 'full' },
   { nr: 292, name: 'dup3', fn: sysDup3, args: [fd, fd, flags({ O_CLOEXEC })], support: 'full' },

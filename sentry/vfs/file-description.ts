@@ -26,6 +26,11 @@ export interface MapSource {
   privateOnly: boolean;
 }
 
+/** What ends when a descriptor table closes the file. */
+export interface CloseHook {
+  fileClosed(): void;
+}
+
 export abstract class FileDescription {
   /** Where it was opened; null for pipes, sockets and other files without a name. */
   readonly path: Path | null;
@@ -46,6 +51,8 @@ export abstract class FileDescription {
   owner: unknown = null;
   /** Called once when the last reference is gone, before release(): epoll forgets the file. Made at first use. */
   releaseHooks: Set<() => void> | null = null;
+  /** By descriptor table: F_NOTIFY. Made at first use. */
+  closeHooks: Map<object, CloseHook> | null = null;
 
   constructor(path: Path | null, inode: Inode, flags: number) {
     this.path = path;
@@ -79,6 +86,7 @@ export abstract class FileDescription {
     if (--this.refs > 0) return;
     if (this.path !== null) notifyFile(this.writable ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE, this);
     if (this.releaseHooks !== null) for (const hook of this.releaseHooks) hook();
+    if (this.closeHooks !== null) for (const h of [...this.closeHooks.values()]) h.fileClosed();
     this.release();
     if (this.inode.locks !== null) {
       removeFileLocks(this.inode, this);

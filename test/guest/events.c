@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/select.h>
@@ -340,11 +341,35 @@ static void test_poll_select(void) {
   say("regular %x", poll1(reg, POLLIN | POLLOUT | POLLPRI, 0));
 }
 
+// More events than one batch of the kernel's.
+static void test_epoll_many(void) {
+  enum { N = 5000 };
+  struct rlimit limit = {N + 50, N + 50};
+  static struct epoll_event got[N + 10];
+  static char seen[N];
+  setrlimit(RLIMIT_NOFILE, &limit);
+  int ep = epoll_create1(0), e = eventfd(1, 0), n = 0;
+  for (int i = 0; i < N; i++) {
+    struct epoll_event ev = {.events = EPOLLIN, .data.u32 = i};
+    n += epoll_ctl(ep, EPOLL_CTL_ADD, dup(e), &ev) == 0;
+  }
+  say("%d watched", n);
+  for (int round = 0; round < 2; round++) {
+    memset(seen, 0, sizeof seen);
+    ret("all at once", epoll_wait(ep, got, N + 10, 0));
+    int once = 0;
+    for (int i = 0; i < N; i++) once += got[i].data.u32 < N && !seen[got[i].data.u32]++;
+    say("%d different", once);
+  }
+  ret("some", epoll_wait(ep, got, 4500, 0));
+}
+
 int main(void) {
   test_eventfd();
   test_timerfd();
   test_signalfd();
   test_epoll();
   test_poll_select();
+  test_epoll_many();
   return 0;
 }

@@ -3,11 +3,12 @@ import { EAGAIN, EEXIST, EINVAL, ENOSPC } from '../../abi/errno.ts';
 import { O_RDONLY } from '../../abi/fcntl.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import { FileDescription } from '../../vfs/file-description.ts';
-import { IN_DELETE_SELF, IN_UNMOUNT, setNotifyListener } from '../../vfs/fsnotify.ts';
+import { IN_UNMOUNT } from '../../vfs/fsnotify.ts';
 import type { Inode } from '../../vfs/inode.ts';
 import { EPOLLIN, EPOLLRDNORM } from '../../waiter/wait-queue.ts';
 import { anonInode } from '../anon/anon-inode.ts';
 import { putU32 } from '../eventfd/eventfd.ts';
+import { addInodeWatch, removeInodeWatch, type InodeWatch } from './inode-watch.ts';
 
 export const IN_ALL_EVENTS = 0xfff;
 export const IN_Q_OVERFLOW = 0x4000;
@@ -23,12 +24,26 @@ const FIONREAD = 0x541b;
 /** sizeof(struct inotify_event); names are padded to a multiple of it. */
 const EVENT_SIZE = 16;
 
-interface Watch {
-  readonly file: InotifyFile;
-  readonly wd: number;
+class Watch implements InodeWatch {
   readonly inode: Inode;
-  mask: number;
-  oneShot: boolean;
+  readonly wd: number;
+  private readonly file: InotifyFile;
+  mask = 0;
+  oneShot = false;
+
+  constructor(file: InotifyFile, wd: number, inode: Inode) {
+    this.file = file;
+    this.wd = wd;
+    this.inode = inode;
+  }
+
+  report(mask: number, cookie: number, name: string): void {
+    this.file.report(this, mask, cookie, name);
+  }
+
+  objectGone(): void {
+    this.file.removeWatch(this.wd);
+  }
 }
 
 interface Event {
@@ -38,7 +53,6 @@ interface Event {
   readonly name: string;
 }
 
-const watchesOf = (inode: Inode): Set<Watch> | null => inode.watches as Set<Watch> | null;
 let watchCount = 0;
 let instances = 0;
 /** fs.inotify.*, here for the whole sandbox */
@@ -49,18 +63,6 @@ export const INOTIFY_LIMIT_MAX = 1_000_000;
 /** False: EMFILE. */
 export function mayMakeInotify(): boolean {
   return instances < inotifyLimits.instances;
-}
-
-/** Tells watches of `inode` and of the directory `dir` what happened. */
-function onEvent(mask: number, inode: Inode | null, dir: Inode | null, name: string, cookie: number): void {
-  if (dir !== null && dir.watches !== null) {
-    for (const w of [...watchesOf(dir)!]) w.file.report(w, mask, cookie, name);
-  }
-  if (inode === null || inode.watches === null) return;
-  for (const w of [...watchesOf(inode)!]) {
-    w.file.report(w, mask, cookie, '');
-    if ((mask & (IN_DELETE_SELF | IN_UNMOUNT)) !== 0) w.file.removeWatch(w.wd);
-  }
 }
 
 export class InotifyFile extends FileDescription {
@@ -85,13 +87,13 @@ export class InotifyFile extends FileDescription {
       return old.wd;
     }
     if (watchCount >= inotifyLimits.watches) return -ENOSPC;
-    const oneShot = (flags & IN_ONESHOT) !== 0;
-    const w: Watch = { file: this, wd: this.nextWd++, inode: inode.hold(), mask, oneShot };
+    const w = new Watch(this, this.nextWd++, inode);
+    w.mask = mask;
+    w.oneShot = (flags & IN_ONESHOT) !== 0;
     this.watches.set(w.wd, w);
     this.byInode.set(inode, w);
-    if (inode.watches === null) inode.watches = new Set<Watch>();
-    watchesOf(inode)!.add(w);
-    if (watchCount++ === 0) setNotifyListener(onEvent);
+    watchCount++;
+    addInodeWatch(w);
     return w.wd;
   }
 
@@ -107,11 +109,8 @@ export class InotifyFile extends FileDescription {
   private forget(w: Watch): void {
     this.watches.delete(w.wd);
     this.byInode.delete(w.inode);
-    const set = watchesOf(w.inode);
-    set?.delete(w);
-    if (set !== null && set.size === 0) w.inode.watches = null;
-    if (--watchCount === 0) setNotifyListener(null);
-    w.inode.drop();
+    watchCount--;
+    removeInodeWatch(w);
   }
 
   report(w: Watch, mask: number, cookie: number, name: string): void {
