@@ -7,6 +7,7 @@ import { availableParallelism, totalmem } from 'node:os';
 import { CLOSED, ControlChannel, NOTHING } from '../platform-ptrace/confine/control-channel.ts';
 import { lockSentry } from '../platform-ptrace/confine/lockdown.ts';
 import {
+  EXIT_SANDBOX_GONE,
   MSG_CREATED,
   MSG_EXIT,
   MSG_FAILED,
@@ -122,7 +123,7 @@ function main(): void {
       if (root !== null && !signalFromTerminal(root.init.terminal?.tty ?? null, control.value)) {
         root.signal(control.value);
       }
-    } else if (type === CLOSED) ended = exitStatus(137);
+    } else if (type === CLOSED) ended = exitStatus(EXIT_SANDBOX_GONE);
     else if (type !== NOTHING) say(`unknown message ${type} from the launcher`);
   });
   hostPoller().add(gofer.pollFd, 0, () => gofer.checkAlive());
@@ -142,7 +143,7 @@ function main(): void {
       if (ended !== null) return finish(ended);
       if (goferGone !== '') {
         say(`the file server is gone (${goferGone}): the sandbox ends`);
-        return finish(exitStatus(134));
+        return finish(exitStatus(EXIT_SANDBOX_GONE));
       }
     } while (kernel.clock.monotonicNs() < until);
     setImmediate(loop);

@@ -35,7 +35,7 @@ export const GOFER_CONFIG_FD = 5;
 export const GOFER_DIST_FD = 6;
 
 /** Exit status when sentry or gofer ended by a fault of ours. */
-export const EXIT_SENTRY_BUG = 134;
+export const EXIT_SANDBOX_GONE = 137;
 /** Exit status when the sandbox could not be started. */
 export const EXIT_CANNOT_START = 125;
 

@@ -136,7 +136,7 @@ static bool has_sys_admin(void) {
 
 // One line for the caller and for the log.
 static void say(const char *text) {
-  if (opt.create_fd >= 0) send_text(opt.create_fd, MSG_FAILED, EXIT_SENTRY_BUG, text);
+  if (opt.create_fd >= 0) send_text(opt.create_fd, MSG_FAILED, EXIT_SANDBOX_GONE, text);
   char line[200];
   int n = snprintf(line, sizeof line, "runsc-ts: %s\n", text);
   if (opt.log_fd >= 0 && write(opt.log_fd, line, n) < 0) opt.log_fd = -1;
@@ -188,7 +188,7 @@ static void fail(const char *who, int status) {
   snprintf(text, sizeof text, "%s ended unexpectedly%s, the sandbox is gone", who, how);
   say(text);
   end_sandbox();
-  _exit(EXIT_SENTRY_BUG);
+  _exit(EXIT_SANDBOX_GONE);
 }
 
 // Messages may be queued behind the death of their sender: an exit status among them counts.
@@ -343,7 +343,7 @@ static void ping(void) {
   }
   say("the sentry does not answer any more, the sandbox is ended");
   end_sandbox();
-  _exit(EXIT_SENTRY_BUG);
+  _exit(EXIT_SANDBOX_GONE);
 }
 
 // ps(1), and with it `docker top`, shows what the stub stands for.

@@ -13,7 +13,7 @@
 // S when both are done. Only then does the sentry lock itself in (seccomp, DUMPABLE=0) and start the guest.
 //
 // End: MSG_EXIT carries the container's wait status; L kills what is left and ends in exactly that way. If S, G or I
-// end without it, L says so in one line and exits with EXIT_SENTRY_BUG. If L is killed, I and G die of PDEATHSIG and of
+// end without it, L says so in one line and exits with EXIT_SANDBOX_GONE. If L is killed, I and G die of PDEATHSIG and of
 // the closed sockets, and the PID namespaces take everything else along.
 // A sentry that does not answer pings for 20 seconds (stuck in the host kernel, or in a loop of its own) is a dead one.
 //
@@ -76,7 +76,8 @@ enum {
   GOFER_DIST_FD = 6,
 };
 
-enum { EXIT_SENTRY_BUG = 128 + 6, EXIT_CANNOT_START = 125 };
+// What engines know as the end by SIGKILL: a container whose sandbox is gone was killed.
+enum { EXIT_SANDBOX_GONE = 128 + 9, EXIT_CANNOT_START = 125 };
 
 #define MAX_TEXT 4096 // behind MSG_FAILED
 #define MAX_ARGS 64

@@ -2,9 +2,11 @@
  * The life of containers under Docker: exec, signals, logs, pause, copies, commits, restarts, limits, terminals. Each
  * story is told by runc and by runsc-ts under the same dockerd, and has to be the same story.
  */
+import { spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { processesOf, survivors } from '../lib/processes.ts';
 import { run as runHost } from '../lib/sandbox.ts';
 import { needed, startDockerd, type Dockerd, type Result } from './lib/dockerd.ts';
 import { missing } from './lib/programs.ts';
@@ -335,5 +337,26 @@ describe.skipIf(lacking.length > 0)('docker', () => {
       }
     });
     expect(told[1]).toEqual(told[0]);
+  });
+
+  // Of runsc-ts alone: runc has no such processes.
+  test.each(['sentry', 'gofer', 'init'])('the %s is killed: 137, and the reason in the log', async (role) => {
+    const c = new Container(process.env['RUNTIME'] ?? 'runsc-ts');
+    try {
+      c.run(['--detach'], 'sleep', '1000');
+      const exec = spawn('docker', ['-H', daemon.host, 'exec', c.name, 'sh', '-c', 'echo up; sleep 1000'], {
+        stdio: ['ignore', 'pipe', 'ignore'],
+      });
+      const execEnded = new Promise((resolve) => exec.on('exit', resolve));
+      await new Promise((resolve) => exec.stdout.once('data', resolve));
+      const all = processesOf(Number(c.inspect('.State.Pid')));
+      process.kill(all.find((p) => p.role === role)!.pid, 'SIGKILL');
+      expect(docker('wait', c.name).stdout).toBe('137\n');
+      expect(await execEnded).toBe(137);
+      expect(docker('logs', c.name).stderr).toMatch(/^runsc-ts: .*(unexpectedly|gone)/m);
+      expect(await survivors(all, 20_000)).toEqual([]);
+    } finally {
+      c.remove();
+    }
   });
 });

@@ -63,7 +63,7 @@ describe.each(platforms)('kill -9 on %s, seed ' + seed, (platform) => {
       expect(end.left, `after ${ms} ms`).toEqual([]);
       if (role === 'launcher') expect(end.signal).toBe('SIGKILL');
       if (role === 'gofer' || role === 'sentry' || role === 'init') {
-        expect([end.code, end.signal], `after ${ms} ms: ${end.stderr}`).toEqual([134, null]);
+        expect([end.code, end.signal], `after ${ms} ms: ${end.stderr}`).toEqual([137, null]);
         expect(end.stderr).toMatch(/^runsc-ts: .*(gone|unexpectedly)/m);
       }
     }

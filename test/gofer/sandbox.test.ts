@@ -234,7 +234,7 @@ test.skipIf(!usable).each(platforms)(
     const status = await new Promise((resolve) =>
       child.on('close', (code, signal) => resolve(signal ?? code)),
     );
-    expect(status).toBe(134);
+    expect(status).toBe(137);
     expect(stderr).toMatch(/file server|gofer/);
     expect(descendants(child.pid!)).toEqual([]);
   },

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { EXIT_CANNOT_START, EXIT_SENTRY_BUG } from '../../platform-ptrace/confine/launcher-protocol.ts';
+import { EXIT_CANNOT_START, EXIT_SANDBOX_GONE } from '../../platform-ptrace/confine/launcher-protocol.ts';
 import { bundleFixture, launch } from '../lib/launch.ts';
 
 beforeAll(() => {
@@ -28,7 +28,7 @@ describe.each([
 
   test('says in one line that the sentry ended by itself', async () => {
     const launched = launch({ crash: 3 }, options);
-    expect(await launched.ended).toBe(EXIT_SENTRY_BUG);
+    expect(await launched.ended).toBe(EXIT_SANDBOX_GONE);
     expect(launched.stderr).toContain(
       'runsc-ts: the sentry ended unexpectedly (exit status 3), the sandbox is gone\n',
     );
@@ -60,12 +60,12 @@ test('an export that does not exist is named', async () => {
 
 test('a sentry that does not answer is ended', async () => {
   const launched = launch({ crash: 'hang' });
-  expect(await launched.ended).toBe(EXIT_SENTRY_BUG);
+  expect(await launched.ended).toBe(EXIT_SANDBOX_GONE);
   expect(launched.stderr).toContain('runsc-ts: the sentry does not answer any more, the sandbox is ended\n');
 });
 
 test('what the sentry must not do is named', async () => {
   const launched = launch({ platform: 'systrap', crash: 'forbidden' });
-  expect(await launched.ended).toBe(EXIT_SENTRY_BUG);
+  expect(await launched.ended).toBe(EXIT_SANDBOX_GONE);
   expect(launched.stderr).toContain("runsc-ts: system call 300 is not in this process's allow-list\n");
 });
