@@ -7,6 +7,7 @@ import {
   copyFileSync,
   existsSync,
   mkdirSync,
+  mkdtempSync,
   openSync,
   readdirSync,
   renameSync,
@@ -15,6 +16,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
 import { dirname } from 'node:path';
 import { build } from 'esbuild';
 
@@ -126,10 +128,10 @@ ${more}script.runInThisContext()(exports, require, module, filename, __dirname);
 }
 
 /** A loader that gives away what V8 has compiled, at exit or after some time, and ends the process. */
-function trainingLoader(name, fd, afterMs) {
+function trainingLoader(name, fd, afterMs, before = '') {
   return loader(
     name,
-    `const save = () => {
+    `${before}const save = () => {
   const data = script.createCachedData();
   for (let at = 0; at < data.length; ) at += require('node:fs').writeSync(${fd}, data, at);
 };
@@ -158,10 +160,14 @@ function keepCache(name, run) {
 /** Above the descriptors that sentry and gofer expect: what they find there is empty, so they load and end. */
 const TRAINING_FD = 15;
 
-/** The functions that a program calls while it loads, compiled under the flags it will have. */
-function writeCodeCache(name, v8Args, args) {
+/**
+ * The functions that a program calls while it loads and does what `args` say, compiled under the flags it will have. The gofer
+ * is small and gets all of its functions: `eager`.
+ */
+function writeCodeCache(name, v8Args, args, eager = false) {
   const program = `${dist}/.${name}-training.cjs`;
-  writeFileSync(program, trainingLoader(name, TRAINING_FD, 0));
+  const flag = (text) => (eager ? `require('node:v8').setFlagsFromString('${text}');\n` : '');
+  writeFileSync(program, flag('--no-lazy') + trainingLoader(name, TRAINING_FD, 0, flag('--lazy')));
   keepCache(name, (fd) =>
     spawnSync(process.execPath, [...v8Args, program, ...args], {
       stdio: [...Array(TRAINING_FD).fill('ignore'), fd],
@@ -169,6 +175,18 @@ function writeCodeCache(name, v8Args, args) {
     }),
   );
   rmSync(program);
+}
+
+/** Those that a container's life needs. Each run starts with what the one before has compiled. */
+async function trainCli() {
+  const { cliTraining } = await load('oci-shim/training.ts');
+  const dir = mkdtempSync(`${tmpdir()}/runsc-ts-build-`);
+  for (const [bundle, config] of Object.entries(cliTraining.bundles)) {
+    mkdirSync(`${dir}/${bundle}`);
+    writeFileSync(`${dir}/${bundle}/config.json`, config);
+  }
+  for (const args of cliTraining.commands(dir)) writeCodeCache('cli', [], args);
+  rmSync(dir, { recursive: true });
 }
 
 /** Those that a sandbox needs besides: of one that has run. Where none can run, the cache stays as it is. */
@@ -251,10 +269,11 @@ for (const [entry, name, target, v8Args, args] of programs) {
   const text = name === 'cli' ? builtinsAtFirstUse(outputFiles[0].text) : outputFiles[0].text;
   const source = `(function (exports, require, module, __filename, __dirname) {${text}\n})`;
   writeProgram(`${name}.js`, source);
-  writeCodeCache(name, v8Args, args);
+  writeCodeCache(name, v8Args, args, name === 'gofer');
   // No extension: node takes runsc-ts as CommonJS, because dist/package.json says so.
   writeProgram(target, (target === 'runsc-ts' ? '#!/usr/bin/env node\n' : '') + loader(name));
 }
 writeFileSync(`${dist}/package.json`, '{ "type": "commonjs" }\n');
 await trainSentry();
+await trainCli();
 for (const [, name, , v8Args] of programs.slice(0, 2)) writeSnapshot(name, v8Args);

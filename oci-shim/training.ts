@@ -1,11 +1,12 @@
 /**
- * The sandbox that build.js runs once, so that V8 has compiled what a start needs: its program starts others, writes
- * files and reads directories until it is ended.
+ * What build.js runs once, so that V8 has compiled what a start needs: a sandbox whose program starts others, writes files and
+ * reads directories until it is ended, and the commands of a container's life.
  */
 
 import type { GoferConfig, SandboxConfig } from './sandbox-config.ts';
 import { NO_LIMITS } from '../sentry/kernel/container.ts';
 import { standardMounts } from './standard-mounts.ts';
+import { SPEC_VERSION } from './version.ts';
 import {
   GOFER_PROGRAM,
   GOFER_V8_ARGS,
@@ -73,4 +74,39 @@ export const training = {
       goferArgs: [...NODE_ARGS, ...GOFER_V8_ARGS, GOFER_PROGRAM],
       exports: [{ path: '/', readOnly: true }],
     }),
+};
+
+/** config.json of a container over the host's root, which it does not change. */
+function specOf(...args: string[]): string {
+  return JSON.stringify({
+    ociVersion: SPEC_VERSION,
+    root: { path: '/', readonly: true },
+    hostname: 'training',
+    process: { args, cwd: '/', env: ['PATH=/usr/bin:/bin'], user: { uid: 0, gid: 0 } },
+    mounts: [{ destination: '/proc', type: 'proc', source: 'proc' }],
+    linux: {
+      namespaces: ['pid', 'mount', 'ipc', 'uts', 'network'].map((type) => ({ type })),
+      resources: { devices: [{ allow: false, access: 'rwm' }] },
+    },
+  });
+}
+
+export const cliTraining = {
+  /** Name of the folder → its config.json. */
+  bundles: { short: specOf('true'), long: specOf('sleep', '60') },
+  /** The commands, with the bundles below `dir`. */
+  commands: (dir: string): string[][] => {
+    const global = ['--root', `${dir}/state`, '--log', `${dir}/log`, '--log-format', 'json'];
+    const id = `training-${process.pid}`;
+    return [
+      ['create', '--bundle', `${dir}/long`, '--pid-file', `${dir}/pid`, id],
+      ['start', id],
+      ['state', id],
+      ['exec', id, 'true'],
+      ['list'],
+      ['kill', id, 'KILL'],
+      ['delete', '--force', id],
+      ['run', '--bundle', `${dir}/short`, id],
+    ].map((command) => [...global, ...command]);
+  },
 };

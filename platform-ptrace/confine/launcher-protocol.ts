@@ -97,9 +97,20 @@ export const NODE_ARGS: readonly string[] = [
   '--no-warnings',
 ];
 
-/** V8's flags of the two programs. build.js compiles their code caches under the same: V8 refuses others. */
-export const SENTRY_V8_ARGS: readonly string[] = ['--always-sparkplug', '--max-semi-space-size=16'];
-export const GOFER_V8_ARGS: readonly string[] = ['--max-old-space-size=256'];
+/**
+ * V8's flags of the two programs. build.js compiles their code caches under the same: V8 refuses others, so none may be set
+ * later. What was compiled once stays compiled.
+ */
+export const SENTRY_V8_ARGS: readonly string[] = [
+  '--always-sparkplug',
+  '--no-flush-bytecode',
+  '--max-semi-space-size=16',
+  // The confined process has no system calls for protection keys, which V8 would put on WebAssembly's code.
+  '--no-wasm-memory-protection-keys',
+  // The decoder of instructions runs once or twice: optimizing it costs another CPU more than it saves.
+  '--no-wasm-dynamic-tiering',
+];
+export const GOFER_V8_ARGS: readonly string[] = ['--no-flush-bytecode', '--max-old-space-size=256'];
 
 /** argv of the launcher, argv[0] included. */
 export function launcherArgv(o: LauncherOptions): string[] {

@@ -4,6 +4,7 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { GOFER_V8_ARGS, SENTRY_V8_ARGS } from '../../platform-ptrace/confine/launcher-protocol.ts';
 import { processesOf } from '../lib/processes.ts';
 import { platforms, root, run, runscTs } from '../lib/sandbox.ts';
 
@@ -22,6 +23,20 @@ test('sentry and gofer start from snapshots that fit this Node and this CPU', as
   expect(args.length).toBe(2);
   for (const line of args)
     expect(line).toMatch(/\0--snapshot-blob\0\/proc\/self\/fd\/\d\/(sentry|gofer)-[0-9a-f]{16}\.blob\0/);
+});
+
+test.each([
+  ['cli', []],
+  ['sentry', SENTRY_V8_ARGS],
+  ['gofer', GOFER_V8_ARGS],
+])('V8 takes the code cache of the %s, with functions that no load calls', (name, v8Args) => {
+  const file = join(root, 'dist', name);
+  const script = `const { readFileSync } = require('fs'); const { Script } = require('vm');
+const script = (cachedData) => new Script(readFileSync('${file}.js', 'latin1'), { filename: '${file}.js', cachedData });
+const cache = readFileSync('${file}.cache');
+console.log(script(cache).cachedDataRejected, cache.length > 1.2 * script().createCachedData().length);`;
+  const r = run(process.execPath, [...v8Args, '-e', script], { cwd: '/' });
+  expect([r.stdout, r.stderr]).toEqual(['false true\n', '']);
 });
 
 test.each(platforms)('%s: without fitting snapshots they load their modules', async (platform) => {
