@@ -1,5 +1,6 @@
 /** The command line. Global options stand before the command, as runc's do. */
 import { Command, CommanderError } from 'commander';
+import { exitNow } from '../sentry/host/spawn.ffi.ts';
 import { doCommand } from './commands/do.ts';
 import { helpSyscallsCommand } from './commands/help-syscalls.ts';
 import { execCommand } from './commands/exec.ts';
@@ -84,5 +85,6 @@ async function main(): Promise<void> {
   }
 }
 
+process.on('exit', exitNow);
 // Nothing is left to do then: output is written, children that go on have been let go.
 void main().then(() => process.exit());

@@ -10,8 +10,6 @@ export interface ExportConfig {
 
 export interface GoferConfig {
   exports: ExportConfig[];
-  /** Somebody looks closer: system calls that the filter refuses are named. */
-  debugLog: boolean;
 }
 
 export function parseGoferConfig(text: string): GoferConfig {
@@ -21,10 +19,9 @@ export function parseGoferConfig(text: string): GoferConfig {
   } catch (e) {
     throw new Error(`gofer config is not JSON: ${(e as Error).message}`, { cause: e });
   }
-  const { exports, debugLog = false } = (raw ?? {}) as { exports?: unknown; debugLog?: unknown };
+  const exports = (raw as { exports?: unknown } | null)?.exports;
   if (!Array.isArray(exports)) throw new Error('gofer config: "exports" is not a list');
-  if (typeof debugLog !== 'boolean') throw new Error('gofer config: "debugLog" is not a boolean');
-  return { exports: exports.map(parseExport), debugLog };
+  return { exports: exports.map(parseExport) };
 }
 
 function parseExport(raw: unknown, index: number): ExportConfig {

@@ -243,7 +243,6 @@ class Creation {
     // Last: whoever waits for the file takes the container for created.
     if (this.o.pidFile !== undefined) writeAtomically(this.o.pidFile, String(stub.process.pid), 0o644);
     stub.commit();
-    if (this.o.detached) stub.detach();
     return { state, stub };
   }
 

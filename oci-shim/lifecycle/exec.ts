@@ -96,7 +96,6 @@ export function execProcess(states: StateDir, state: ContainerState, o: ExecOpti
     remember(states, state.id, stub.process);
     if (o.pidFile !== undefined) writeAtomically(o.pidFile, String(stub.process.pid), 0o644);
     stub.commit();
-    stub.detach();
   } catch (e) {
     stub.abort();
     throw e;

@@ -1,9 +1,8 @@
 /** A launcher as a stub: a child in a session of its own, and the socket over which the CLI brings it up. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { constants } from 'node:os';
 import { join } from 'node:path';
 import { errnoName } from '../../sentry/abi/errno.ts';
 import { nativeDir } from '../../sentry/host/koffi.ffi.ts';
+import { childEnd, spawn } from '../../sentry/host/spawn.ffi.ts';
 import { close } from '../../sentry/host/sys.ffi.ts';
 import {
   launcherArgv,
@@ -33,13 +32,12 @@ export class Inherited {
 
 export class Stub {
   readonly process: HostProcess;
-  private readonly child: ChildProcess;
   private readonly socket: number;
+  private over = false;
 
-  private constructor(child: ChildProcess, socket: number) {
-    this.child = child;
+  private constructor(pid: number, socket: number) {
     this.socket = socket;
-    this.process = { pid: child.pid!, startTime: startTimeOf(child.pid!) };
+    this.process = { pid, startTime: startTimeOf(pid) };
   }
 
   /**
@@ -56,22 +54,18 @@ export class Stub {
     if (typeof sockets === 'number') throw new UserError(`socketpair: ${errnoName(-sockets)}`);
     const [own, theirs] = sockets;
     const createFd = inherited.add(theirs);
-    const argv = launcherArgv({ ...options, createFd });
     // Nothing inside needs the caller's environment, or its directory.
-    const child = spawn(join(nativeDir, 'launcher'), argv.slice(1), {
-      argv0: argv[0]!,
-      stdio: [...stdio, ...inherited.fds],
-      env: {},
-      cwd: '/',
+    const launcher = join(nativeDir, 'launcher');
+    const pid = spawn(
+      launcher,
+      launcherArgv({ ...options, createFd }),
+      [...stdio, ...inherited.fds],
       detached,
-    });
+    );
     close(theirs);
-    if (child.pid === undefined) {
-      close(own);
-      throw new UserError(`cannot start ${join(nativeDir, 'launcher')}: run "npm run build" first`);
-    }
-    child.on('error', () => {});
-    return new Stub(child, own);
+    if (pid > 0) return new Stub(pid, own);
+    close(own);
+    throw new UserError(`cannot start ${launcher}: ${errnoName(-pid)}`);
   }
 
   /** It is where it shall be (cgroup). */
@@ -115,23 +109,14 @@ export class Stub {
     }
   }
 
-  /** The CLI need not wait for it. */
-  detach(): void {
-    this.child.unref();
-  }
-
   /** Its end: exit code, or 128 + signal. */
-  ended(): Promise<number> {
-    return new Promise((resolve) => {
-      this.child.on('exit', (code, signal) => resolve(code ?? 128 + signalNumber(signal)));
-    });
+  async ended(): Promise<number> {
+    const code = await childEnd(this.process.pid);
+    this.over = true;
+    return code;
   }
 
   kill(signal: NodeJS.Signals): void {
-    this.child.kill(signal);
+    if (!this.over) process.kill(this.process.pid, signal);
   }
-}
-
-function signalNumber(signal: NodeJS.Signals | null): number {
-  return signal === null ? 0 : (constants.signals[signal] ?? 0);
 }

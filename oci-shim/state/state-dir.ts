@@ -2,8 +2,18 @@
  * STATEDIR/ID/ for each container: state.json (replaced atomically), lock, and the sandbox's control socket. A directory
  * that is there is a container; its lock is held by whoever changes it.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import { renameExchange } from '../../sentry/host/sys.ffi.ts';
 import { UserError } from '../user-error.ts';
 import { statusOf, type ContainerState } from './container-state.ts';
 import { FileLock } from './lock.ts';
@@ -61,7 +71,7 @@ export class StateDir {
     const lock = FileLock.take(join(dir, 'lock'));
     const state = readState(dir);
     if (state !== null && !isLeftover(state)) exists();
-    rmSync(dir, { recursive: true, force: true });
+    removeDir(dir);
     lock?.release();
   }
 
@@ -71,7 +81,7 @@ export class StateDir {
     const dir = this.pathOf(id);
     if (!existsSync(dir)) return;
     const lock = FileLock.take(join(dir, 'lock'));
-    if (readState(dir) === null) rmSync(dir, { recursive: true, force: true });
+    if (readState(dir) === null) removeDir(dir);
     lock?.release();
   }
 
@@ -147,7 +157,7 @@ export class LockedContainer {
 
   /** Frees the id. */
   remove(): void {
-    rmSync(this.dir, { recursive: true, force: true });
+    removeDir(this.dir);
   }
 
   release(): void {
@@ -155,10 +165,22 @@ export class LockedContainer {
   }
 }
 
+/** A container's directory, which holds files only. It may be gone already. */
+function removeDir(dir: string): void {
+  try {
+    for (const name of readdirSync(dir)) unlinkSync(join(dir, name));
+    rmdirSync(dir);
+  } catch (e) {
+    if ((e as NodeJS.ErrnoException).code !== 'ENOENT') throw e;
+  }
+}
+
 export function writeAtomically(path: string, text: string, mode = 0o600): void {
   const tmp = `${path}.${process.pid}.tmp`;
   writeFileSync(tmp, text, { mode });
-  renameSync(tmp, path);
+  // ext4 writes a file to the disk before it lets it replace another by rename(2), not if the two change places.
+  if (renameExchange(tmp, path) === 0) unlinkSync(tmp);
+  else renameSync(tmp, path);
 }
 
 function readState(dir: string): ContainerState | null {

@@ -13,19 +13,15 @@ function must(what: string, result: number): void {
   if (result !== 0) throw new Error(`lockdown: ${what}: ${result}`);
 }
 
-/**
- * Preconditions: all threads are running (none can start afterwards), the GO message has been received. `report`: a call
- * outside of the list is named before the process ends.
- */
-export function lockSentry(platform: 'systrap' | 'ptrace', report: boolean): void {
+/** Preconditions: all threads are running (none can start afterwards), the GO message has been received. */
+export function lockSentry(platform: 'systrap' | 'ptrace'): void {
   close(SENTRY_DIST_FD);
   must('dumpable', clearDumpable());
-  must('seccomp', installFilter(assembleFilter(sentryRows({ pid: process.pid, platform }), report), report));
+  must('seccomp', installFilter(assembleFilter(sentryRows({ pid: process.pid, platform }))));
 }
 
-/** As lockSentry. */
-export function lockGofer(report: boolean): void {
+export function lockGofer(): void {
   close(GOFER_DIST_FD);
   must('dumpable', clearDumpable());
-  must('seccomp', installFilter(assembleFilter(goferRows(process.pid), report), report));
+  must('seccomp', installFilter(assembleFilter(goferRows(process.pid))));
 }

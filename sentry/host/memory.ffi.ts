@@ -43,6 +43,14 @@ function allocate(b: { -readonly [K in keyof HostBuffer]: HostBuffer[K] }): void
   b.addr = Number(koffi.address(ab));
 }
 
+/** A string as C takes it, in UTF-8. */
+export function cString(s: string): HostBuffer {
+  const bytes = Buffer.from(`${s}\0`);
+  const buffer = new HostBuffer(bytes.length);
+  buffer.bytes.set(bytes);
+  return buffer;
+}
+
 /** Views host memory at `addr` (a mapping this process made). The view must not outlive the mapping. */
 export function viewHostMemory(addr: number, size: number): ArrayBuffer {
   return koffi.view(BigInt(addr), size);

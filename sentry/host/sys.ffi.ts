@@ -4,7 +4,7 @@
  */
 import { atStart } from './at-start.ts';
 import { nativeFunction } from './koffi.ffi.ts';
-import { HostBuffer } from './memory.ffi.ts';
+import { cString, HostBuffer } from './memory.ffi.ts';
 
 type Sys = (nr: number, ...args: number[]) => number;
 
@@ -82,6 +82,13 @@ export function memfdCreate(name: string, flags: number): number {
   scratch.bytes[n] = 0;
   return sys6(319, scratch.addr, flags, 0, 0, 0, 0);
 }
+
+/** renameat2(2) with RENAME_EXCHANGE, of paths that start at the root or in the working directory. 0 or −errno. */
+export function renameExchange(a: string, b: string): number {
+  return sys6(316, AT_FDCWD, cString(a).addr, AT_FDCWD, cString(b).addr, RENAME_EXCHANGE, 0);
+}
+const AT_FDCWD = -100;
+const RENAME_EXCHANGE = 2;
 
 export function fcntl(fd: number, cmd: number, arg: number): number {
   return sys4(72, fd, cmd, arg, 0);

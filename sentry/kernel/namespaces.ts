@@ -1,16 +1,15 @@
 /** Namespaces a task sees (include/linux/nsproxy.h). The PID namespace of a task is its Pid's; see pidForChildren. */
-import type { Credentials, Owned, UserNamespace } from '../auth/credentials.ts';
+import type { Credentials } from '../auth/credentials.ts';
 import { FsContext } from '../vfs/call-context.ts';
 import type { Path } from '../vfs/dentry.ts';
-import { lockTree, type MountNamespace } from '../vfs/mount-namespace.ts';
+import type { MountNamespace } from '../vfs/mount-namespace.ts';
 import type { PidNamespace } from './pid-namespace.ts';
 
 let nextIno = 0xf0000100;
 
 /** uname(2)'s node and domain name. */
-export class UtsNamespace implements Owned {
+export class UtsNamespace {
   readonly ino = nextIno++;
-  owner: UserNamespace | null = null;
   nodename: string;
   domainname: string;
 
@@ -21,9 +20,8 @@ export class UtsNamespace implements Owned {
 }
 
 /** System V and POSIX message objects; the ipc implementation keeps its tables in `state`. */
-export class IpcNamespace implements Owned {
+export class IpcNamespace {
   readonly ino = nextIno++;
-  owner: UserNamespace | null = null;
   state: unknown = null;
   /** /proc/sys entries of the namespace that were set, by path: `kernel/msgmax`. */
   readonly sysctls = new Map<string, string>();
@@ -35,9 +33,8 @@ export class IpcNamespace implements Owned {
   }
 }
 
-export class NetNamespace implements Owned {
+export class NetNamespace {
   readonly ino = nextIno++;
-  owner: UserNamespace | null = null;
   state: unknown = null;
   /** /proc/sys entries of the namespace that were set, by path: `net/ipv4/ip_forward`. */
   readonly sysctls = new Map<string, string>();
@@ -52,27 +49,20 @@ export class MountNamespaceRef {
     this.mounts = mounts;
   }
 
-  /**
-   * copy_mnt_ns(): a copy of the tree for `owner`, and root and working directory moved to their copies. In a lesser user
-   * namespace nothing can be taken off that may hide something, and nothing goes back.
-   */
-  copyFor(fs: FsContext, owner: UserNamespace | null): { ns: MountNamespaceRef; fs: FsContext } {
+  /** copy_mnt_ns(): a copy of the tree, and root and working directory moved to their copies. */
+  copyFor(fs: FsContext): { ns: MountNamespaceRef; fs: FsContext } {
     const { ns, map } = this.mounts.clone();
-    ns.owner = owner;
-    if (owner !== this.mounts.owner) lockTree(ns);
     const move = (p: Path): Path => ({ mount: map.get(p.mount) ?? p.mount, dentry: p.dentry });
     return { ns: new MountNamespaceRef(ns), fs: new FsContext(move(fs.root), move(fs.cwd), fs.umask) };
   }
 }
 
-export class TimeNamespace implements Owned {
+export class TimeNamespace {
   readonly ino = nextIno++;
-  owner: UserNamespace | null = null;
 }
 
-export class CgroupNamespace implements Owned {
+export class CgroupNamespace {
   readonly ino = nextIno++;
-  owner: UserNamespace | null = null;
 }
 
 export interface Namespaces {
