@@ -40,6 +40,10 @@ export const GUEST_MIN = 0x10000;
 // Chunk header (offsets in bytes from the start of the chunk).
 /** Bit n: slot n has something for the sentry. */
 export const CHUNK_PENDING = 0;
+/** Bit n: the thread of slot n waits in a futex call of its own on the host. */
+export const CHUNK_WAITING = 64;
+/** First chunk only: 1 if threads make futex calls on private words themselves (stub-futex.c). */
+export const AREA_OWN_FUTEXES = 128;
 // Zygote only: handshake with its spawner, and what it found out about the host.
 export const ZYGOTE_READY = 256;
 export const ZYGOTE_TAKEN = 260;

@@ -5,6 +5,8 @@ import {
   EINVAL,
   ENOSYS,
   EPERM,
+  ERESTARTNOHAND,
+  ERESTARTNOINTR,
   ERESTARTSYS,
   ERESTART_RESTARTBLOCK,
   ESRCH,
@@ -20,6 +22,7 @@ import {
   requeue,
   wakeQueue,
 } from '../sentry/kernel/futex.ts';
+import { ownsFutex, takeFutexes } from '../sentry/kernel/own-futexes.ts';
 import {
   inStruct,
   int,
@@ -90,6 +93,10 @@ function sysFutex(t: Task, a: SyscallArgs): SysResult {
   const shared = (op & FUTEX_PRIVATE_FLAG) === 0;
   const realtime = (op & FUTEX_CLOCK_REALTIME) !== 0;
   const addr = a.addr(0);
+  if (!shared) {
+    const addr2 = cmd >= FUTEX_REQUEUE && cmd <= FUTEX_WAKE_OP ? a.addr(4) : 0;
+    if (ownsFutex(t, op, addr, addr2)) return repeatByItself(a, cmd);
+  }
   if (realtime && cmd !== FUTEX_WAIT_BITSET && cmd !== FUTEX_WAIT_REQUEUE_PI && cmd !== FUTEX_LOCK_PI2)
     return -ENOSYS;
   switch (cmd) {
@@ -105,6 +112,15 @@ function sysFutex(t: Task, a: SyscallArgs): SysResult {
       return futexRequeue(t, a, shared, cmd === FUTEX_CMP_REQUEUE);
     case FUTEX_WAKE_OP:
       return futexWakeOp(t, a, shared);
+    default:
+      if (!shared) takeFutexes(t.mm);
+      return piCall(t, a, cmd, shared, realtime);
+  }
+}
+
+/** The operations with priority inheritance. */
+function piCall(t: Task, a: SyscallArgs, cmd: number, shared: boolean, realtime: boolean): SysResult {
+  switch (cmd) {
     case FUTEX_LOCK_PI:
     case FUTEX_LOCK_PI2:
       return futexLockPi(t, a, shared, realtime || cmd === FUTEX_LOCK_PI, false);
@@ -119,6 +135,15 @@ function sysFutex(t: Task, a: SyscallArgs): SysResult {
     default:
       return -ENOSYS;
   }
+}
+
+/**
+ * The thread makes this call itself. It is seen here after an interrupt (or if it trapped before that was so): what the
+ * interrupt was for is done, then the thread tries again. A wait for a time starts anew then, unless a handler has run.
+ */
+function repeatByItself(a: SyscallArgs, cmd: number): SysResult {
+  if (cmd !== FUTEX_WAIT && cmd !== FUTEX_WAIT_BITSET) return -ERESTARTNOINTR;
+  return a.addr(3) === 0 ? -ERESTARTSYS : -ERESTARTNOHAND;
 }
 
 function futexWaitCall(
@@ -263,6 +288,7 @@ function vectorInterrupted(t: Task): SysResult {
 }
 
 function startVector(t: Task, a: SyscallArgs): WaitVector | number {
+  takeFutexes(t.mm);
   const count = a.uint(1);
   const clock = a.int(4);
   if (a.uint(2) !== 0) return -EINVAL;

@@ -17,6 +17,7 @@ import {
   SeccompFilter,
   hasListener,
 } from '../sentry/kernel/seccomp.ts';
+import { takeFutexes, takeFutexesFor } from '../sentry/kernel/own-futexes.ts';
 import { SeccompListener } from '../sentry/kernel/seccomp-notify.ts';
 import { SeccompListenerFile } from '../sentry/fsimpl/anon/seccomp-listener.ts';
 import { installFd } from './fd-install.ts';
@@ -71,6 +72,7 @@ export function prctlSetSeccomp(t: Task, a: SyscallArgs): SysResult {
 function setStrict(t: Task): SysResult {
   if (t.seccomp !== null && !t.seccomp.strict) return -EINVAL;
   t.seccomp ??= new SeccompFilter(null, null);
+  takeFutexes(t.mm);
   return 0;
 }
 
@@ -108,6 +110,7 @@ function setFilter(t: Task, flags: number, addr: number): SysResult {
       return (flags & SECCOMP_FILTER_FLAG_TSYNC_ESRCH) !== 0 ? -ESRCH : other;
     }
   }
+  takeFutexesFor(t, filter);
   t.seccomp = filter;
   return fd;
 }
@@ -127,6 +130,7 @@ function syncThreads(t: Task, filter: SeccompFilter): number {
     if (o !== t && o.seccomp !== null && !filter.isAbove(o.seccomp)) return o.tid;
   }
   for (const o of t.group.tasks) {
+    takeFutexesFor(o, filter);
     o.seccomp = filter;
     if (t.noNewPrivs) o.noNewPrivs = true;
   }

@@ -15,7 +15,7 @@ enum {
   NR_rt_sigreturn = 15, NR_sched_yield = 24, NR_mincore = 27, NR_clone = 56, NR_exit = 60, NR_sigaltstack = 131,
   NR_prctl = 157, NR_futex = 202, NR_exit_group = 231, NR_prlimit64 = 302, NR_seccomp = 317, NR_close_range = 436,
 };
-enum { EAGAIN = 11, EFAULT = 14, ENOSYS = 38 };
+enum { EINTR = 4, EAGAIN = 11, EFAULT = 14, ENOSYS = 38 };
 enum { SIGILL = 4, SIGTRAP = 5, SIGBUS = 7, SIGFPE = 8, SIGSEGV = 11, SIGSYS = 31 };
 
 struct sigcontext {
@@ -134,6 +134,14 @@ int stub_run_copyouts(u64 slot); // 0, or −1 after a fault
 // ---- calls from patched sites (stub-fast.c) -------------------------------------------------------------------------
 enum { STUB_TEXT_MAX = 0x10000 };
 extern const char stub_fast[], stub_fast_probe[], stub_fast_slow[], stub_fast_leave[], stub_fast_end[],
-    stub_fast_trapped[];
+    stub_fast_trapped[], stub_detour[], stub_detour_leave[], stub_detour_end[];
 // A signal has come while the thread was in the stub on behalf of a patched site. Returns 0 if it goes on there.
 int stub_fast_signal(u64 slot, int signo, struct sigcontext *mc);
+// Makes a frame of a trapped call lead to where the call goes on as if it came from a patched site.
+void stub_make_detour(u64 slot, u64 nr, struct sigcontext *mc);
+
+// ---- futex calls on private words (stub-futex.c) --------------------------------------------------------------------
+int stub_owns_futex(const u64 *args);        // True if the thread makes the call itself.
+int stub_futex_waits(const u64 *args);       // True if such a call may wait.
+long stub_futex(u64 slot, const u64 *args);  // −EINTR: interrupted, the sentry is to decide. A wait is not made in a handler.
+void stub_leave_futex(struct sigcontext *mc); // An interrupt signal has come: a wait that is about to begin does not.

@@ -407,6 +407,8 @@ export class PtraceContext implements Context {
     return child;
   }
 
+  readonly waits = false;
+
   interrupt(): void {
     if (this.stopped || this.isDead) return;
     this.interruptRequested = true;

@@ -59,6 +59,10 @@ export class PtraceSpace implements AddressSpace {
     return done > 0 || len === 0 ? done : -EFAULT;
   }
 
+  ownFutexes(): boolean {
+    return false;
+  }
+
   /** The platform's loop reaps the threads later; their ids stay taken until then. */
   destroy(): void {
     if (this.dead) return;

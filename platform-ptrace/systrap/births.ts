@@ -50,6 +50,7 @@ export class Births {
 
   fork(parent: SystrapContext, done: Done): void {
     const { platform } = this;
+    platform.placement.blocked(parent); // The child would inherit the CPU it has been given.
     const areaFd = platform.memory.createArea();
     if (areaFd < 0) {
       done(-EAGAIN); // Out of descriptors, memory or room in the window: fork(2)'s word for all of them.
@@ -129,6 +130,7 @@ export class Births {
 
   spawn(parent: SystrapContext, done: Done): void {
     const { platform } = this;
+    platform.placement.blocked(parent);
     const child = parent.space.newContext();
     if (typeof child === 'number') {
       done(child);

@@ -495,6 +495,10 @@ export class SystrapContext implements Context {
     this.cpu = parent.pinned ? parent.cpu : this.platform.sentryCpu;
   }
 
+  get waits(): boolean {
+    return this.phase === RUNNING && this.chunk.waits(this);
+  }
+
   interrupt(): void {
     if (this.phase !== RUNNING || this.interruptWanted || this.tid === 0) return;
     this.interruptWanted = true;

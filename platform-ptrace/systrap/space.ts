@@ -8,7 +8,9 @@ import { assert } from '../../sentry/lib/assert.ts';
 import type { AddressSpace } from '../../sentry/platform/platform.ts';
 import { killProcess, vmRead, vmWrite } from '../ffi/process.ffi.ts';
 import {
+  AREA_OWN_FUTEXES,
   CHUNK_PENDING,
+  CHUNK_WAITING,
   CHUNKS_PER_AREA,
   SLOT_SIZE,
   SLOT_STATE,
@@ -16,7 +18,7 @@ import {
   STATE_FREE,
   STATE_TRAPPED,
 } from '../stub-layout.ts';
-import { GONE, type SystrapContext } from './context.ts';
+import { GONE, RUNNING, type SystrapContext } from './context.ts';
 import type { SystrapPlatform } from './systrap.ts';
 
 /** A mapped piece of a slot area: its slots and their pending word. */
@@ -47,7 +49,37 @@ export class Chunk {
 
   stopped(ctx: SystrapContext): void {
     this.running--;
-    this.space.platform.placement.stopped(ctx);
+    const bit = 1 << (ctx.index % SLOTS_PER_CHUNK);
+    if ((this.waiters & bit) !== 0) this.waiters &= ~bit;
+    else this.space.platform.placement.stopped(ctx);
+  }
+
+  /** Bit n: the running thread of slot n is known to wait on the host. */
+  private waiters = 0;
+
+  /** Takes note of running threads that wait on the host, by their own account: they need no CPU meanwhile. */
+  noteWaiters(): void {
+    const { placement, memory } = this.space.platform;
+    let changed = memory.load(this.base + CHUNK_WAITING / 4) ^ this.waiters;
+    while (changed !== 0) {
+      const slot = 31 - Math.clz32(changed & -changed);
+      changed &= changed - 1;
+      const ctx = this.contexts[slot]!;
+      if (ctx === null || ctx.phase !== RUNNING) continue;
+      this.waiters ^= 1 << slot;
+      if ((this.waiters & (1 << slot)) === 0) {
+        placement.started(ctx);
+      } else {
+        placement.stopped(ctx);
+        placement.blocked(ctx);
+      }
+    }
+  }
+
+  /** True if the thread of `ctx` waits on the host, by its own account. */
+  waits(ctx: SystrapContext): boolean {
+    const { memory } = this.space.platform;
+    return ((memory.load(this.base + CHUNK_WAITING / 4) >>> (ctx.index % SLOTS_PER_CHUNK)) & 1) !== 0;
   }
 
   /** Enters the chunk into the list of those to be looked at, or removes it. */
@@ -162,6 +194,13 @@ export class SystrapSpace implements AddressSpace {
     for (const chunk of this.chunks) {
       for (const ctx of chunk.contexts) if (ctx !== null && ctx.phase !== GONE) yield ctx;
     }
+  }
+
+  ownFutexes(on: boolean): boolean {
+    if (this.dead) return false;
+    this.platform.memory.store(this.chunks[0]!.base + AREA_OWN_FUTEXES / 4, on ? 1 : 0);
+    if (!on) for (const ctx of this.liveContexts()) ctx.interrupt();
+    return on;
   }
 
   gateFdBusy(ctx: SystrapContext): boolean {

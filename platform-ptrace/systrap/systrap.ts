@@ -210,6 +210,7 @@ export class SystrapPlatform implements Platform {
   private spin(): boolean {
     if (this.busyChunks.length === 0) return false;
     if (this.sleepers.owed > 0) this.sleepers.receiveOwed();
+    for (const chunk of this.busyChunks) chunk.noteWaiters();
     const room = this.placement.roomToSpin;
     if (room !== this.stubsSpin) {
       this.stubsSpin = room;

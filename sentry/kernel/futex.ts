@@ -78,10 +78,10 @@ export class FutexWaiter {
   }
 }
 
-/**
- * The queue of the word at `addr`, made if need be, or −EFAULT. `shared`: FUTEX_PRIVATE_FLAG was not given; private memory
- * is private all the same (get_futex_key).
- */
+/** In the key of a word in private memory to which FUTEX_PRIVATE_FLAG was not given: such calls meet only each other. */
+const FUT_OFF_MMSHARED = 2;
+
+/** The queue of the word at `addr`, made if need be, or −EFAULT. `shared`: FUTEX_PRIVATE_FLAG was not given (get_futex_key). */
 export function futexQueue(mm: MemoryManager, addr: number, shared: boolean): FutexQueue | number {
   let key: object = mm;
   let at = addr;
@@ -91,7 +91,7 @@ export function futexQueue(mm: MemoryManager, addr: number, shared: boolean): Fu
     if (v.shared && v.backing !== null) {
       key = v.backing.key;
       at = v.offset + (addr - v.start);
-    }
+    } else at += FUT_OFF_MMSHARED;
   }
   let table = tables.get(key);
   if (table === undefined) tables.set(key, (table = new Map()));
@@ -156,12 +156,10 @@ export function storeWord(mm: MemoryManager, addr: number, value: number): boole
   return mm.space.write(addr, word.bytes, 0, 4) === 4;
 }
 
-/** Wakes one waiter of a word, private or shared. */
+/** Wakes one waiter of a word; as Linux does it, not one that waits with FUTEX_PRIVATE_FLAG. */
 function wakeWord(mm: MemoryManager, addr: number): void {
-  for (const shared of [false, true]) {
-    const q = futexQueue(mm, addr, shared);
-    if (typeof q !== 'number' && wakeQueue(q, 1, FUTEX_BITSET_MATCH_ANY) > 0) return;
-  }
+  const q = futexQueue(mm, addr, true);
+  if (typeof q !== 'number') wakeQueue(q, 1, FUTEX_BITSET_MATCH_ANY);
 }
 
 /** A task leaves its address space: exec or exit (exec_mm_release, exit_mm_release). */

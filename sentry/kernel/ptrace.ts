@@ -6,6 +6,7 @@ import { ESRCH } from '../abi/errno.ts';
 import { PTRACE_EVENT_STOP } from '../abi/ptrace.ts';
 import { CLD_TRAPPED, SA_NOCLDSTOP, SIGCHLD, SIGSTOP, SIGTRAP, SIG_IGN } from '../abi/signal.ts';
 import { EFLAGS } from '../arch/regs.ts';
+import { takeFutexes } from './own-futexes.ts';
 import type { SigInfo } from './sig-info.ts';
 import { childInfo, sendGroupSignal, sendTaskSignal, signalWake } from './signal-send.ts';
 import { sigInfoKernel } from './sig-info.ts';
@@ -73,6 +74,7 @@ export function link(t: Task, tracer: Task, seized: boolean, options: number): P
   const p = new Ptrace(tracer, seized, options);
   t.ptrace = p;
   t.mem.immediate = true;
+  takeFutexes(t.mm);
   (tracer.tracees ??= new Set()).add(t);
   return p;
 }

@@ -97,6 +97,10 @@ export class SeccompFilter {
     return this.states[nr] === CONSTANT ? this.answers[nr]! : -1;
   }
 
+  alwaysAllows(nr: number): boolean {
+    return this.constant(nr) === SECCOMP_RET_ALLOW;
+  }
+
   private findConstant(nr: number): number {
     const below = this.prev === null ? SECCOMP_RET_ALLOW : this.prev.constant(nr);
     if (below < 0) return -1;

@@ -224,6 +224,11 @@ export class Task implements CallContext {
     return this.state === TASK_BLOCKED;
   }
 
+  /** Blocked, or waiting on the host where the kernel does not see it. */
+  get sleeping(): boolean {
+    return this.blocked || (this.state === TASK_RUNNING && this.ctx.waits);
+  }
+
   /** Waits for its vfork child, which no signal ends. */
   get inVfork(): boolean {
     return this.state === TASK_VFORK;

@@ -119,6 +119,8 @@ export class MemoryManager implements AccessMap {
   membarriers = 0;
   /** Some mapping may be sealed. */
   hasSeals = false;
+  /** Who carries out futex calls on private words (kernel/own-futexes.ts). */
+  futexes: 'undecided' | 'own' | 'kernel' = 'undecided';
   /** mlockall(MCL_FUTURE) */
   lockFuture = false;
 

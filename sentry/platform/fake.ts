@@ -41,6 +41,10 @@ export class FakeSpace implements AddressSpace {
     return n;
   }
 
+  ownFutexes(): boolean {
+    return false;
+  }
+
   destroy(): void {
     this.dead = true;
     for (const c of this.members) c.stopped = false;
@@ -205,6 +209,8 @@ export class FakeContext implements Context {
     c.fp.set(this.fp);
     return c;
   }
+
+  readonly waits = false;
 
   interrupt(): void {
     this.interrupted = true;

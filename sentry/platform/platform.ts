@@ -63,6 +63,13 @@ export interface Platform {
   stats(): Record<string, number>;
 }
 
+/**
+ * FUTEX_WAIT, WAKE, REQUEUE, CMP_REQUEUE, WAKE_OP, WAIT_BITSET and WAKE_BITSET with FUTEX_PRIVATE_FLAG, WAIT_BITSET with
+ * FUTEX_CLOCK_REALTIME too: operations that a space with `ownFutexes` carries out by itself. A wait that `interrupt` has
+ * ended becomes an ordinary onSyscall.
+ */
+export const OWN_FUTEX_OPS: ReadonlySet<number> = new Set([128, 129, 131, 132, 133, 137, 138, 393]);
+
 export interface AddressSpace {
   /** Number of live contexts in this space. */
   readonly contexts: number;
@@ -76,6 +83,11 @@ export interface AddressSpace {
   read(addr: number, dst: Uint8Array, off: number, len: number): number;
   /** Copies `src[off..off+len)` into guest memory; same result convention. Obeys page protections. */
   write(addr: number, src: Uint8Array, off: number, len: number): number;
+  /**
+   * Whether threads make futex calls on private words on the host, without the kernel (see OWN_FUTEX_OPS). Those that wait
+   * there are interrupted by `false`. Returns what holds now: a platform need not know how.
+   */
+  ownFutexes(on: boolean): boolean;
   /** SIGKILLs the host process and reaps it; its contexts are gone without events. Idempotent. */
   destroy(): void;
 }
@@ -168,6 +180,8 @@ export interface Context extends Orders {
   /** A further stopped context in this space, with this one's registers and FP state, or −errno. Both stay stopped. */
   spawn(done: (result: Context | number) => void): void;
 
+  /** True while running guest code is known to wait on the host (AddressSpace.ownFutexes). */
+  readonly waits: boolean;
   /** Makes a running context stop soon with onInterrupt, unless another event comes first. No-op when stopped. */
   interrupt(): void;
   /** Ends this context; the space is destroyed with its last one. */

@@ -178,7 +178,7 @@ export function statText(s: Subject, reader: Task): string | number {
     old(t.sigMask.lo),
     old(ignored[0]),
     old(caught[0]),
-    t.blocked ? 1 : 0,
+    t.sleeping ? 1 : 0,
     0,
     0,
     g.exitSignal,

@@ -52,7 +52,7 @@ export function stateOf(t: Task): string {
   if (t.ptrace !== null && t.ptrace.stopped) return 't (tracing stop)';
   if (t.group.stopped) return 'T (stopped)';
   if (t.inVfork) return 'D (disk sleep)';
-  return t.blocked ? 'S (sleeping)' : 'R (running)';
+  return t.sleeping ? 'S (sleeping)' : 'R (running)';
 }
 
 export function ioText(s: Subject): string | number {

@@ -153,7 +153,7 @@ function cpuTimes(sb: ProcSuperBlock): CpuTimes {
   for (const g of sb.env.kernel.pidNs.groups()) {
     for (const t of g.tasks) {
       if (!t.dead) sum.processes++;
-      if (!t.dead && !t.blocked && !g.stopped) sum.running++;
+      if (!t.dead && !t.sleeping && !g.stopped) sum.running++;
     }
   }
   return sum;

@@ -1,0 +1,40 @@
+/**
+ * Futexes on private words concern one address space only, so where the platform can, its threads use the host's
+ * (AddressSpace.ownFutexes). That is decided for a whole address space at its first such call: who waits on the host is
+ * found by calls on the host only. What has to see the calls (strace, a tracer, a seccomp filter), or keeps waiters of its own
+ * (PI, futex_waitv), brings them back into the kernel, for good.
+ */
+import type { MemoryManager } from '../mm/memory-manager.ts';
+import { OWN_FUTEX_OPS } from '../platform/platform.ts';
+import type { SeccompFilter } from './seccomp.ts';
+import type { Task } from './task.ts';
+
+const NR_FUTEX = 202;
+
+/** May a filter have something to say about futex calls? */
+function mindsFutexes(filter: SeccompFilter | null): boolean {
+  return filter !== null && !filter.alwaysAllows(NR_FUTEX);
+}
+
+/** True if `t` makes futex calls with `op` on words at `addr` and `addr2` by itself, so that the kernel must not. */
+export function ownsFutex(t: Task, op: number, addr: number, addr2: number): boolean {
+  const { mm } = t;
+  if (!OWN_FUTEX_OPS.has(op)) return false;
+  if (mm.futexes === 'undecided') {
+    const seen = t.kernel.trace !== null || t.ptrace !== null || mindsFutexes(t.seccomp);
+    mm.futexes = !seen && mm.space.ownFutexes(true) ? 'own' : 'kernel';
+  }
+  return mm.futexes === 'own' && addr < mm.maxAddr && addr2 < mm.maxAddr;
+}
+
+/** From now on the kernel sees all futex calls of an address space. Those that wait on the host come here. */
+export function takeFutexes(mm: MemoryManager): void {
+  const own = mm.futexes === 'own';
+  mm.futexes = 'kernel';
+  if (own) mm.space.ownFutexes(false);
+}
+
+/** `t` is about to be bound by a filter. */
+export function takeFutexesFor(t: Task, filter: SeccompFilter): void {
+  if (mindsFutexes(filter)) takeFutexes(t.mm);
+}
