@@ -64,7 +64,7 @@ function main(): void {
   warmUp();
   // The launcher gave up before the start.
   if (!new ControlChannel(GOFER_CONTROL_FD).waitForPivot()) return;
-  lockGofer();
+  lockGofer(config.debugLog);
   const server = makeServer(config.exports, table);
   serve(GOFER_SENTRY_FD, server);
 }

@@ -43,6 +43,6 @@ export function registerParts(kernel: Kernel, env: { host: HostFacts }): void {
   registerFileSystem({
     name: 'tmpfs',
     nodev: true,
-    mount: (_t, _source, _flags, data) => mountTmpfs(data),
+    mount: (t, _source, _flags, data) => mountTmpfs(t, data),
   });
 }

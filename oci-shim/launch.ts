@@ -41,7 +41,10 @@ export function launcherOptions(
     throw new UserError(`${join(nativeDir, 'launcher')} is missing: run "npm run build" first`);
   }
   const logFd = openDebugLog(globals);
-  const goferConfig: GoferConfig = { exports: exports.map((e) => ({ readOnly: e.readOnly })) };
+  const goferConfig: GoferConfig = {
+    exports: exports.map((e) => ({ readOnly: e.readOnly })),
+    debugLog: globals.debugLog !== null,
+  };
   const json = (value: unknown) => fd(jsonMemfd(Buffer.from(JSON.stringify(value))));
   return {
     node: process.execPath,

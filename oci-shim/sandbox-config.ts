@@ -155,4 +155,5 @@ export interface SandboxConfig {
 /** What the gofer serves: one entry per export, in order. The trees are /0, /1, … of its root. */
 export interface GoferConfig {
   exports: { readOnly: boolean }[];
+  debugLog: boolean;
 }

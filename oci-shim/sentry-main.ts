@@ -70,7 +70,7 @@ function main(): void {
   if (gofer.hello() < 0) throw new Error('the gofer does not answer');
   if (!control.waitForPivot()) return;
   registerSocketFamilies();
-  lockSentry(config.platform);
+  lockSentry(config.platform, config.debugLog);
 
   let ended: number | null = null;
   const kernel = bootKernel({ config, platform, host, log: say });

@@ -109,6 +109,12 @@ function chownInode(
   gid: number,
   dentry: Dentry | null = nd.dentry,
 ): SysResult {
+  const { userNs } = t.creds;
+  if (userNs.level > 0) {
+    // make_kuid(): ids that mean nobody.
+    if (uid !== -1 && (uid = userNs.toUid(uid)) < 0) return -EINVAL;
+    if (gid !== -1 && (gid = userNs.toGid(gid)) < 0) return -EINVAL;
+  }
   if (mount !== null && mount.readOnly) return -EROFS;
   const attr = prepareChown(t, inode, uid, gid);
   if (typeof attr === 'number') return attr;

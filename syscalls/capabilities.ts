@@ -52,7 +52,7 @@ function sysCapset(t: Task, a: SyscallArgs): SysResult {
   const permitted = new CapSet(u[1]!, u[4]!);
   const inheritable = new CapSet(u[2]!, u[5]!);
   const o = t.creds;
-  if (!o.has(CAP_SETPCAP) && !inheritable.isSubsetOf(o.inheritable.or(o.permitted))) return -EPERM;
+  if (!o.hasOwn(CAP_SETPCAP) && !inheritable.isSubsetOf(o.inheritable.or(o.permitted))) return -EPERM;
   if (!inheritable.isSubsetOf(o.inheritable.or(o.bounding))) return -EPERM;
   if (!permitted.isSubsetOf(o.permitted)) return -EPERM;
   if (!effective.isSubsetOf(permitted)) return -EPERM;

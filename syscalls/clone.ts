@@ -151,7 +151,8 @@ function sysClone3(t: Task, a: SyscallArgs): SysResult {
 
 function readSetTid(t: Task, addr: number, count: number): number[] | number {
   if (count > t.pidNs.level + 1) return -EINVAL;
-  if (!t.creds.has(CAP_SYS_ADMIN) && !t.creds.has(CAP_CHECKPOINT_RESTORE)) return -EPERM;
+  const { owner } = t.pidNs;
+  if (!t.creds.hasIn(CAP_SYS_ADMIN, owner) && !t.creds.hasIn(CAP_CHECKPOINT_RESTORE, owner)) return -EPERM;
   const buf = Buffer.alloc(4 * count);
   if (t.mem.copyIn(addr, buf, 0, buf.length) !== 0) return -EFAULT;
   const wanted: number[] = [];
@@ -194,7 +195,8 @@ function sysPidfdGetfd(t: Task, a: SyscallArgs): SysResult {
   const c = t.creds;
   const o = target.creds;
   const same = c.uid === o.euid && c.uid === o.suid && c.uid === o.uid && c.gid === o.egid && c.gid === o.gid;
-  if (g !== t.group && !(same && target.mm.dumpable === 1) && !c.has(CAP_SYS_PTRACE)) return -EPERM;
+  if (g !== t.group && !(same && target.mm.dumpable === 1) && !c.hasIn(CAP_SYS_PTRACE, o.userNs))
+    return -EPERM;
   const theirs = target.fdTable.getRaw(a.int(1));
   if (theirs === null) return -EBADF;
   const n = t.fdTable.install(theirs.ref(), true, t.group.limits.openFiles);

@@ -79,9 +79,12 @@ function takeCreds(t: Task, body: Buffer, info: SendInfo): number {
   if (body.length !== 12) return -EINVAL;
   const creds = { pid: body.readInt32LE(0), uid: body.readUInt32LE(4), gid: body.readUInt32LE(8) };
   const c = t.creds;
-  const pidOk = creds.pid === t.tgid || c.has(CAP_SYS_ADMIN);
-  const uidOk = [c.uid, c.euid, c.suid].includes(creds.uid) || c.has(CAP_SETUID);
-  const gidOk = [c.gid, c.egid, c.sgid].includes(creds.gid) || c.has(CAP_SETGID);
+  creds.uid = c.userNs.toUid(creds.uid);
+  creds.gid = c.userNs.toGid(creds.gid);
+  if (creds.uid < 0 || creds.gid < 0) return -EINVAL;
+  const pidOk = creds.pid === t.tgid || c.hasIn(CAP_SYS_ADMIN, t.pidNs.owner);
+  const uidOk = [c.uid, c.euid, c.suid].includes(creds.uid) || c.hasOwn(CAP_SETUID);
+  const gidOk = [c.gid, c.egid, c.sgid].includes(creds.gid) || c.hasOwn(CAP_SETGID);
   if (!pidOk || !uidOk || !gidOk) return -EPERM;
   info.creds = creds;
   return 0;
@@ -101,8 +104,8 @@ export function buildControl(t: Task, info: RecvInfo, room: number, flags: numbe
       const len = Math.min(room, CMSG_HDR + 12);
       header(out, at, len, SCM_CREDENTIALS);
       out.writeInt32LE(info.creds.pid, at + 16);
-      out.writeUInt32LE(info.creds.uid, at + 20);
-      out.writeUInt32LE(info.creds.gid, at + 24);
+      out.writeUInt32LE(t.creds.userNs.fromUid(info.creds.uid), at + 20);
+      out.writeUInt32LE(t.creds.userNs.fromGid(info.creds.gid), at + 24);
       at = Math.min(room, cmsgAlign(len));
     }
   }

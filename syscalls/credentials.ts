@@ -36,8 +36,9 @@ const FS_CAPS = CapSet.of(
 /** cap_emulate_setxuid(): capabilities follow the change from and to uid 0. */
 function fixCapsAfterSetuid(n: Credentials, o: Credentials): void {
   if ((o.securebits & SECBIT_NO_SETUID_FIXUP) !== 0) return;
-  const hadRoot = o.uid === 0 || o.euid === 0 || o.suid === 0;
-  const hasRoot = n.uid === 0 || n.euid === 0 || n.suid === 0;
+  const root = o.userNs.toUid(0);
+  const hadRoot = o.uid === root || o.euid === root || o.suid === root;
+  const hasRoot = n.uid === root || n.euid === root || n.suid === root;
   if (hadRoot && !hasRoot) {
     if ((o.securebits & SECBIT_KEEP_CAPS) === 0) {
       n.permitted = CapSet.EMPTY;
@@ -46,8 +47,8 @@ function fixCapsAfterSetuid(n: Credentials, o: Credentials): void {
     // "Pre-ambient programs expect setresuid to nonroot followed by exec to drop capabilities."
     n.ambient = CapSet.EMPTY;
   }
-  if (o.euid === 0 && n.euid !== 0) n.effective = CapSet.EMPTY;
-  if (o.euid !== 0 && n.euid === 0) n.effective = n.permitted;
+  if (o.euid === root && n.euid !== root) n.effective = CapSet.EMPTY;
+  if (o.euid !== root && n.euid === root) n.effective = n.permitted;
 }
 
 function commit(t: Task, n: Credentials): SysResult {
@@ -62,19 +63,19 @@ function commit(t: Task, n: Credentials): SysResult {
 }
 
 function sysGetuid(t: Task): SysResult {
-  return t.creds.uid;
+  return t.creds.userNs.fromUid(t.creds.uid);
 }
 
 function sysGeteuid(t: Task): SysResult {
-  return t.creds.euid;
+  return t.creds.userNs.fromUid(t.creds.euid);
 }
 
 function sysGetgid(t: Task): SysResult {
-  return t.creds.gid;
+  return t.creds.userNs.fromGid(t.creds.gid);
 }
 
 function sysGetegid(t: Task): SysResult {
-  return t.creds.egid;
+  return t.creds.userNs.fromGid(t.creds.egid);
 }
 
 /** The ids of one kind: the calls on users and on groups differ in nothing else. */
@@ -89,6 +90,17 @@ interface IdKind {
 const USER: IdKind = { real: 'uid', effective: 'euid', saved: 'suid', fs: 'fsuid', capability: CAP_SETUID };
 const GROUP: IdKind = { real: 'gid', effective: 'egid', saved: 'sgid', fs: 'fsgid', capability: CAP_SETGID };
 
+/** make_kuid() of argument `i`; NO_ID stays, −1: nobody. */
+function idArg(o: Credentials, a: SyscallArgs, i: number, k: IdKind): number {
+  const id = a.uint(i);
+  if (id === NO_ID) return NO_ID;
+  return k === USER ? o.userNs.toUid(id) : o.userNs.toGid(id);
+}
+
+function idName(o: Credentials, id: number, k: IdKind): number {
+  return k === USER ? o.userNs.fromUid(id) : o.userNs.fromGid(id);
+}
+
 function commitIds(t: Task, n: Credentials, k: IdKind): SysResult {
   if (k === USER) fixCapsAfterSetuid(n, t.creds);
   return commit(t, n);
@@ -96,11 +108,11 @@ function commitIds(t: Task, n: Credentials, k: IdKind): SysResult {
 
 /** setuid(2), setgid(2). */
 function setId(t: Task, a: SyscallArgs, k: IdKind): SysResult {
-  const id = a.uint(0);
-  if (id === NO_ID) return -EINVAL;
   const o = t.creds;
+  const id = idArg(o, a, 0, k);
+  if (id === NO_ID || id < 0) return -EINVAL;
   const n = o.clone();
-  if (o.has(k.capability)) {
+  if (o.hasOwn(k.capability)) {
     n[k.real] = id;
     n[k.saved] = id;
   } else if (id !== o[k.real] && id !== o[k.saved]) return -EPERM;
@@ -111,11 +123,12 @@ function setId(t: Task, a: SyscallArgs, k: IdKind): SysResult {
 
 /** setreuid(2), setregid(2). */
 function setReId(t: Task, a: SyscallArgs, k: IdKind): SysResult {
-  const real = a.uint(0);
-  const effective = a.uint(1);
   const o = t.creds;
+  const real = idArg(o, a, 0, k);
+  const effective = idArg(o, a, 1, k);
+  if (real < 0 || effective < 0) return -EINVAL;
   const n = o.clone();
-  const may = o.has(k.capability);
+  const may = o.hasOwn(k.capability);
   if (real !== NO_ID) {
     if (real !== o[k.real] && real !== o[k.effective] && !may) return -EPERM;
     n[k.real] = real;
@@ -132,8 +145,9 @@ function setReId(t: Task, a: SyscallArgs, k: IdKind): SysResult {
 /** setresuid(2), setresgid(2). */
 function setResId(t: Task, a: SyscallArgs, k: IdKind): SysResult {
   const o = t.creds;
-  const ids = [a.uint(0), a.uint(1), a.uint(2)];
-  if (!o.has(k.capability)) {
+  const ids = [idArg(o, a, 0, k), idArg(o, a, 1, k), idArg(o, a, 2, k)];
+  if (ids.some((id) => id < 0)) return -EINVAL;
+  if (!o.hasOwn(k.capability)) {
     for (const id of ids) if (id !== NO_ID && !isOwn(o, k, id)) return -EPERM;
   }
   const n = o.clone();
@@ -155,35 +169,38 @@ const sysSetregid = (t: Task, a: SyscallArgs): SysResult => setReId(t, a, GROUP)
 const sysSetresuid = (t: Task, a: SyscallArgs): SysResult => setResId(t, a, USER);
 const sysSetresgid = (t: Task, a: SyscallArgs): SysResult => setResId(t, a, GROUP);
 
-function writeThree(t: Task, a: SyscallArgs, x: number, y: number, z: number): SysResult {
-  if (t.mem.writeU32(a.addr(0), x) !== 0) return -EFAULT;
-  if (t.mem.writeU32(a.addr(1), y) !== 0) return -EFAULT;
-  return t.mem.writeU32(a.addr(2), z);
+function writeThree(t: Task, a: SyscallArgs, k: IdKind): SysResult {
+  const o = t.creds;
+  if (t.mem.writeU32(a.addr(0), idName(o, o[k.real], k)) !== 0) return -EFAULT;
+  if (t.mem.writeU32(a.addr(1), idName(o, o[k.effective], k)) !== 0) return -EFAULT;
+  return t.mem.writeU32(a.addr(2), idName(o, o[k.saved], k));
 }
 
 function sysGetresuid(t: Task, a: SyscallArgs): SysResult {
-  return writeThree(t, a, t.creds.uid, t.creds.euid, t.creds.suid);
+  return writeThree(t, a, USER);
 }
 
 function sysGetresgid(t: Task, a: SyscallArgs): SysResult {
-  return writeThree(t, a, t.creds.gid, t.creds.egid, t.creds.sgid);
+  return writeThree(t, a, GROUP);
 }
 
 /** setfsuid(2), setfsgid(2): return the old value whether they worked or not. */
 function setFsId(t: Task, a: SyscallArgs, k: IdKind): SysResult {
-  const id = a.uint(0);
   const o = t.creds;
+  const id = idArg(o, a, 0, k);
   const old = o[k.fs];
-  const may = id === old || isOwn(o, k, id) || o.has(k.capability);
-  if (id === NO_ID || !may || id === old) return old;
+  const told = idName(o, old, k);
+  const may = id === old || isOwn(o, k, id) || o.hasOwn(k.capability);
+  if (id === NO_ID || id < 0 || !may || id === old) return told;
   const n = o.clone();
   n[k.fs] = id;
   if (k === USER && (o.securebits & SECBIT_NO_SETUID_FIXUP) === 0) {
-    if (old === 0 && id !== 0) n.effective = n.effective.without(FS_CAPS);
-    if (old !== 0 && id === 0) n.effective = n.effective.or(FS_CAPS.and(n.permitted));
+    const root = o.userNs.toUid(0);
+    if (old === root && id !== root) n.effective = n.effective.without(FS_CAPS);
+    if (old !== root && id === root) n.effective = n.effective.or(FS_CAPS.and(n.permitted));
   }
   commit(t, n);
-  return old;
+  return told;
 }
 
 const sysSetfsuid = (t: Task, a: SyscallArgs): SysResult => setFsId(t, a, USER);
@@ -196,20 +213,23 @@ function sysGetgroups(t: Task, a: SyscallArgs): SysResult {
   if (room === 0) return groups.length;
   if (groups.length > room) return -EINVAL;
   const buf = Buffer.alloc(4 * groups.length);
-  groups.forEach((g, i) => buf.writeUInt32LE(g, 4 * i));
+  groups.forEach((g, i) => buf.writeUInt32LE(t.creds.userNs.fromGid(g), 4 * i));
   return t.mem.copyOut(a.addr(1), buf, 0, buf.length) !== 0 ? -EFAULT : groups.length;
 }
 
 function sysSetgroups(t: Task, a: SyscallArgs): SysResult {
-  if (!t.creds.has(CAP_SETGID)) return -EPERM;
+  const { userNs } = t.creds;
+  // may_setgroups(): not before the group map is written, and not if /proc/PID/setgroups says deny.
+  const allowed = userNs.maps.setgroups && (userNs.level === 0 || userNs.gidMap !== null);
+  if (!t.creds.hasOwn(CAP_SETGID) || !allowed) return -EPERM;
   const n = a.uint(0);
   if (n > NGROUPS_MAX) return -EINVAL;
   const buf = Buffer.alloc(4 * n);
   if (t.mem.copyIn(a.addr(1), buf, 0, buf.length) !== 0) return -EFAULT;
   const groups: number[] = [];
   for (let i = 0; i < n; i++) {
-    const g = buf.readUInt32LE(4 * i);
-    if (g === NO_ID) return -EINVAL;
+    const g = userNs.toGid(buf.readUInt32LE(4 * i));
+    if (g === NO_ID || g < 0) return -EINVAL;
     groups.push(g);
   }
   const c = t.creds.clone();

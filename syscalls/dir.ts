@@ -159,7 +159,7 @@ export function sysChroot(t: Task, a: SyscallArgs): SysResult {
   if (r !== 0) return r;
   const access = maySearch(t, nd.dentry.inode!);
   if (access !== 0) return access;
-  if (!t.creds.has(CAP_SYS_CHROOT)) return -EPERM;
+  if (!t.creds.hasOwn(CAP_SYS_CHROOT)) return -EPERM;
   t.fs.setRoot(nd.path());
   return 0;
 }

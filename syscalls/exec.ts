@@ -99,7 +99,7 @@ export function closeExec(file: FileDescription): void {
 
 /** LSM_UNSAFE_PTRACE: a tracer without the capability must not get hold of a set-user-ID program. */
 function tracedByLesser(t: Task): boolean {
-  return t.ptrace !== null && !t.ptrace.tracer.creds.has(CAP_SYS_PTRACE);
+  return t.ptrace !== null && !t.ptrace.tracer.creds.hasIn(CAP_SYS_PTRACE, t.creds.userNs);
 }
 
 /** Runs `program` in the task instead of what it runs. For the sandbox's first process too. */
@@ -127,7 +127,13 @@ function populate(t: Task, ctx: Context, program: Program, ids: ExecCreds, name:
     ctx,
     limits: t.group.limits,
     randomize: (t.personality & ADDR_NO_RANDOMIZE) === 0,
-    ids: { uid: creds.uid, euid: creds.euid, gid: creds.gid, egid: creds.egid, secure: ids.secure },
+    ids: {
+      uid: creds.userNs.fromUid(creds.uid),
+      euid: creds.userNs.fromUid(creds.euid),
+      gid: creds.userNs.fromGid(creds.gid),
+      egid: creds.userNs.fromGid(creds.egid),
+      secure: ids.secure,
+    },
   });
   if (typeof loaded === 'number') {
     releaseProgram(program, closeExec);

@@ -343,7 +343,7 @@ function sysGetRobustList(t: Task, a: SyscallArgs): SysResult {
   const c = other.creds;
   const { uid } = t.creds;
   const same = c.euid === uid && c.suid === uid && c.uid === uid;
-  if (other.group !== t.group && !same && !t.creds.has(CAP_SYS_PTRACE)) return -EPERM;
+  if (other.group !== t.group && !same && !t.creds.hasIn(CAP_SYS_PTRACE, other.creds.userNs)) return -EPERM;
   scratch.u32[0] = ROBUST_LIST_HEAD_SIZE;
   scratch.u32[1] = 0;
   if (t.mem.copyOut(a.addr(2), scratch.bytes, 0, 8) !== 0) return -EFAULT;

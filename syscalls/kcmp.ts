@@ -35,7 +35,7 @@ function compare(a: object, b: object): number {
 
 /** ptrace_may_access() by real credentials. */
 function mayLook(t: Task, other: Task): boolean {
-  if (other.group === t.group || t.creds.has(CAP_SYS_PTRACE)) return true;
+  if (other.group === t.group || t.creds.hasIn(CAP_SYS_PTRACE, other.creds.userNs)) return true;
   const c = t.creds;
   const o = other.creds;
   const users = c.uid === o.euid && c.uid === o.suid && c.uid === o.uid;

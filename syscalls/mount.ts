@@ -21,6 +21,7 @@ import {
   attachMount,
   cloneTree,
   detachMount,
+  hasLockedChildren,
   isPathBelow,
   makeMount,
   moveMount,
@@ -36,11 +37,11 @@ const MS_MGC_VAL = 0xc0ed0000;
 const MS_NOUSER = 1 << 31;
 const PROPAGATION = M.MS_SHARED | M.MS_PRIVATE | M.MS_SLAVE | M.MS_UNBINDABLE;
 /** may_mount() and check_mnt(): privileged, and in the caller's own mount namespace. */
-function mayMount(t: Task): boolean {
-  return t.creds.has(CAP_SYS_ADMIN);
+export function mayMount(t: Task): boolean {
+  return t.creds.hasIn(CAP_SYS_ADMIN, t.fs.root.mount.ns?.owner ?? null);
 }
 
-function isOurs(t: Task, m: Mount): boolean {
+export function isOurs(t: Task, m: Mount): boolean {
   return m.ns !== null && m.ns === t.fs.root.mount.ns;
 }
 
@@ -81,12 +82,23 @@ export function sysMount(t: Task, a: SyscallArgs): SysResult {
   return mountNew(t, type, source, at, f, data);
 }
 
+/** can_change_locked_flags() */
+export function mayChangeFlags(m: Mount, wanted: number): boolean {
+  const { lockedFlags } = m;
+  if ((lockedFlags & ATIME_FLAGS) !== 0 && ((m.flags ^ wanted) & ATIME_FLAGS) !== 0) return false;
+  return (lockedFlags & ~ATIME_FLAGS & ~wanted) === 0;
+}
+
 /** Remount: with MS_BIND only this mount's flags, otherwise the super block's options too. */
 function remount(t: Task, at: Path, f: number, data: string): SysResult {
   const { mount } = at;
   if (at.dentry !== mount.root || !isOurs(t, mount)) return -EINVAL;
   const atime = (f & ATIME_FLAGS) === 0 ? mount.flags & ATIME_FLAGS : 0;
+  if (!mayChangeFlags(mount, mountFlags(f | atime))) return -EPERM;
+  if ((f & M.MS_RDONLY) !== 0 && !mount.readOnly && mount.writers > 0) return -EBUSY;
   if ((f & MS_BIND) === 0) {
+    // The super block belongs to whoever mounted it.
+    if (!t.creds.hasIn(CAP_SYS_ADMIN, mount.sb.owner)) return -EPERM;
     const r = mount.sb.reconfigure(data);
     if (r < 0) return r;
   }
@@ -100,7 +112,10 @@ function bind(t: Task, sourceAddr: number, at: Path, f: number): SysResult {
   const r = walkAt(t, AT_FDCWD, sourceAddr, LOOKUP_FOLLOW);
   if (r !== 0) return r;
   const from = nd.path();
-  if (!isOurs(t, from.mount) || !isOurs(t, at.mount) || from.mount.unbindable) return -EINVAL;
+  // A namespace's file can be bound although its mount is nobody's.
+  const fromOurs = isOurs(t, from.mount) || from.mount.sb.fsType === 'nsfs';
+  if (!fromOurs || !isOurs(t, at.mount) || from.mount.unbindable) return -EINVAL;
+  if ((f & MS_REC) === 0 && hasLockedChildren(from.mount, from.dentry)) return -EINVAL;
   return attach(cloneTree(from, (f & MS_REC) !== 0), at);
 }
 
@@ -131,7 +146,7 @@ function move(t: Task, sourceAddr: number, at: Path): SysResult {
   const r = walkAt(t, AT_FDCWD, sourceAddr, LOOKUP_FOLLOW);
   if (r !== 0) return r;
   const { mount, dentry } = nd;
-  if (dentry !== mount.root || !isOurs(t, mount) || !isOurs(t, at.mount)) return -EINVAL;
+  if (dentry !== mount.root || !isOurs(t, mount) || !isOurs(t, at.mount) || mount.locked) return -EINVAL;
   if (dentry.inode!.isDir !== at.dentry.inode!.isDir) return -EINVAL;
   return moveMount(mount, at);
 }
@@ -143,6 +158,7 @@ function mountNew(t: Task, type: string, source: string, at: Path, f: number, da
   if (!isOurs(t, at.mount)) return -EINVAL;
   const sb = fs.mount(t, source, f, data);
   if (typeof sb === 'number') return sb;
+  if (sb.mounts === 0 && t.creds.userNs.level > 0) sb.owner = t.creds.userNs;
   if (at.mount.sb === sb && at.dentry === at.mount.root) return -EBUSY;
   return attach(makeMount(sb, mountFlags(f), source === '' ? 'none' : source), at);
 }
@@ -162,7 +178,7 @@ export function sysUmount2(t: Task, a: SyscallArgs): SysResult {
   if (r !== 0) return r;
   const { mount, dentry } = nd;
   if (!mayMount(t)) return -EPERM;
-  if (dentry !== mount.root || !isOurs(t, mount)) return -EINVAL;
+  if (dentry !== mount.root || !isOurs(t, mount) || mount.locked) return -EINVAL;
   if ((f & MNT_EXPIRE) !== 0) {
     if ((f & (MNT_FORCE | MNT_DETACH)) !== 0 || mount === t.fs.root.mount) return -EINVAL;
     if (mount.refs > 0 || mount.children.length > 0) return -EBUSY;
@@ -183,7 +199,7 @@ export function sysPivotRoot(t: Task, a: SyscallArgs): SysResult {
   if (r !== 0) return r;
   const putOld = nd.path();
   const { root } = t.fs;
-  if (!isOurs(t, to.mount) || !isOurs(t, putOld.mount)) return -EINVAL;
+  if (!isOurs(t, to.mount) || !isOurs(t, putOld.mount) || to.mount.locked) return -EINVAL;
   if (to.dentry.inode!.dead) return -ENOENT;
   if (to.mount === root.mount || putOld.mount === root.mount) return -EBUSY;
   if (root.dentry !== root.mount.root || to.dentry !== to.mount.root) return -EINVAL;

@@ -182,7 +182,8 @@ function set(t: Task, a: SyscallArgs, table: MsgTable): SysResult {
   if (typeof q === 'number') return q;
   const maxBytes = b.readUInt32LE(92) !== 0 ? Infinity : b.readUInt32LE(88);
   if (maxBytes > sysvTables(t.ns.ipc).limits.msgmnb && !t.creds.has(CAP_SYS_RESOURCE)) return -EPERM;
-  q.setPerm(b);
+  const r = q.setPerm(b, t.creds.userNs);
+  if (r !== 0) return r;
   // However privileged, a queue does not become larger than a MiB: it lives in the kernel's heap.
   q.maxBytes = Math.min(maxBytes, 1 << 20);
   q.ctime = t.nowSec;
@@ -195,7 +196,7 @@ function stat(t: Task, addr: number, q: MsgQueue | number, checked: boolean, byI
   if (typeof q === 'number') return q;
   if (checked && !q.permits(t.creds, 4)) return -EACCES;
   const b = Buffer.alloc(MSQID_DS_SIZE);
-  q.putPerm(b);
+  q.putPerm(b, t.creds.userNs);
   b.writeUIntLE(q.stime, 48, 6);
   b.writeUIntLE(q.rtime, 56, 6);
   b.writeUIntLE(q.ctime, 64, 6);

@@ -1,14 +1,19 @@
 /** unshare, setns, uname and host names. Linux: kernel/nsproxy.c, kernel/sys.c. */
-import { EBADF, EFAULT, EINVAL, EMFILE, ENOSPC, EPERM } from '../sentry/abi/errno.ts';
+import { EBADF, EFAULT, EINVAL, EMFILE, ENOSPC, EPERM, ESRCH, EUSERS } from '../sentry/abi/errno.ts';
 import { UTS_MACHINE, UTS_RELEASE, UTS_SYSNAME, UTS_VERSION } from '../sentry/abi/utsname.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
-import { CapSet, CAP_SYS_ADMIN } from '../sentry/auth/capability.ts';
-import { type Credentials, UserNamespace } from '../sentry/auth/credentials.ts';
+import { CapSet, CAP_SETFCAP, CAP_SYS_ADMIN, CAP_SYS_CHROOT } from '../sentry/auth/capability.ts';
+import { type Credentials, type Owned, UserNamespace } from '../sentry/auth/credentials.ts';
+import { PidFdFile } from '../sentry/fsimpl/anon/pidfd.ts';
+import { mayAccess } from '../sentry/fsimpl/proc/access.ts';
+import { NsFile } from '../sentry/fsimpl/proc/ns.ts';
 import {
   CgroupNamespace,
   IpcNamespace,
+  MountNamespaceRef,
   NetNamespace,
   UtsNamespace,
+  type Namespaces,
   type NewNamespaces,
 } from '../sentry/kernel/namespaces.ts';
 import { PidNamespace } from '../sentry/kernel/pid-namespace.ts';
@@ -40,6 +45,8 @@ import {
   CLONE_VM,
 } from '../sentry/kernel/task-clone.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
+import type { Path } from '../sentry/vfs/dentry.ts';
+import type { MountNamespace } from '../sentry/vfs/mount-namespace.ts';
 
 /** MAX_PID_NS_LEVEL and the bound of nested user namespaces. */
 const MAX_LEVEL = 32;
@@ -52,10 +59,20 @@ const NEEDS_ADMIN = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC 
 
 /** Credentials in a user namespace of the caller's own: full capabilities there (create_user_ns). */
 function newUserNamespace(t: Task): Credentials | number {
-  const parent = t.creds.userNs;
+  const o = t.creds;
+  const parent = o.userNs;
   if (parent.level >= MAX_LEVEL) return -ENOSPC;
-  const c = t.creds.clone();
-  c.userNs = new UserNamespace(parent, c.euid);
+  // "Verify that we can not violate the policy of which files may be accessed that is specified by the root directory".
+  if (isChrooted(t)) return -EPERM;
+  if (!parent.hasUid(o.euid) || !parent.hasGid(o.egid)) return -EPERM;
+  const ns = new UserNamespace(parent, o.euid, o.egid, o.effective.has(CAP_SETFCAP));
+  return enterUserNamespace(o, ns);
+}
+
+/** set_cred_user_ns() */
+function enterUserNamespace(o: Credentials, ns: UserNamespace): Credentials {
+  const c = o.clone();
+  c.userNs = ns;
   c.permitted = CapSet.FULL;
   c.effective = CapSet.FULL;
   c.inheritable = CapSet.EMPTY;
@@ -65,34 +82,66 @@ function newUserNamespace(t: Task): Credentials | number {
   return c;
 }
 
+/** current_chrooted() */
+function isChrooted(t: Task): boolean {
+  const { root } = t.fs;
+  const ns = root.mount.ns;
+  if (ns === null) return true;
+  const top = topOf({ mount: ns.root, dentry: ns.root.root });
+  return top.mount !== root.mount || top.dentry !== root.dentry;
+}
+
+/** follow_down(): what is mounted on a place. */
+function topOf(p: Path): Path {
+  let { mount, dentry } = p;
+  for (let next = mount.mountOn(dentry); next !== null; next = mount.mountOn(dentry)) {
+    mount = next;
+    dentry = next.root;
+  }
+  return { mount, dentry };
+}
+
 /** New namespaces for clone and unshare: −EPERM without CAP_SYS_ADMIN, −EINVAL for kinds that are not there. */
 export function makeNamespaces(t: Task, flags: number): NewNamespaces | number {
   if ((flags & CLONE_NEWTIME) !== 0) return -EINVAL;
-  // Capabilities in a user namespace of one's own would have to be told from those over the sandbox everywhere.
-  if ((flags & CLONE_NEWUSER) !== 0) return t.creds.has(CAP_SYS_ADMIN) ? withUserNamespace(t, flags) : -EPERM;
-  if ((flags & NEEDS_ADMIN) !== 0 && !t.creds.has(CAP_SYS_ADMIN)) return -EPERM;
+  if ((flags & CLONE_NEWUSER) !== 0) {
+    const creds = newUserNamespace(t);
+    return typeof creds === 'number' ? creds : compose(t, flags, creds);
+  }
+  if ((flags & NEEDS_ADMIN) !== 0 && !t.creds.hasOwn(CAP_SYS_ADMIN)) return -EPERM;
   return compose(t, flags, null);
 }
 
-function withUserNamespace(t: Task, flags: number): NewNamespaces | number {
-  const creds = newUserNamespace(t);
-  return typeof creds === 'number' ? creds : compose(t, flags, creds);
+function owned<N extends Owned>(ns: N, owner: UserNamespace): N {
+  ns.owner = owner.level === 0 ? null : owner;
+  return ns;
 }
 
+/** copy_namespaces(): what is new belongs to the user namespace of `creds`. */
 function compose(t: Task, flags: number, creds: Credentials | null): NewNamespaces | number {
   const old = t.ns;
-  if ((flags & CLONE_NEWPID) !== 0 && old.pidForChildren.level >= MAX_LEVEL) return -ENOSPC;
-  const mounts = (flags & CLONE_NEWNS) !== 0 && old.mnt !== null ? old.mnt.copyFor(t.fs) : null;
+  const { userNs } = creds ?? t.creds;
+  const wants = (flag: number): boolean => (flags & flag) !== 0;
+  if (wants(CLONE_NEWPID)) {
+    if (old.pidForChildren.level >= MAX_LEVEL) return -ENOSPC;
+    // in_userns(): namespaces nest as their owners do.
+    const above = old.pidForChildren.owner;
+    if (above !== null && !above.contains(userNs)) return -EINVAL;
+  }
+  const owner = userNs.level === 0 ? null : userNs;
+  const mounts = wants(CLONE_NEWNS) && old.mnt !== null ? old.mnt.copyFor(t.fs, owner) : null;
+  const { nodename, domainname } = old.uts;
   return {
     ns: {
-      uts: (flags & CLONE_NEWUTS) !== 0 ? new UtsNamespace(old.uts.nodename, old.uts.domainname) : old.uts,
-      ipc: (flags & CLONE_NEWIPC) !== 0 ? new IpcNamespace() : old.ipc,
-      net: (flags & CLONE_NEWNET) !== 0 ? new NetNamespace() : old.net,
+      uts: wants(CLONE_NEWUTS) ? owned(new UtsNamespace(nodename, domainname), userNs) : old.uts,
+      ipc: wants(CLONE_NEWIPC) ? owned(new IpcNamespace(), userNs) : old.ipc,
+      net: wants(CLONE_NEWNET) ? owned(new NetNamespace(), userNs) : old.net,
       mnt: mounts === null ? old.mnt : mounts.ns,
       time: old.time,
-      cgroup: (flags & CLONE_NEWCGROUP) !== 0 ? new CgroupNamespace() : old.cgroup,
-      pidForChildren:
-        (flags & CLONE_NEWPID) !== 0 ? new PidNamespace(old.pidForChildren) : old.pidForChildren,
+      cgroup: wants(CLONE_NEWCGROUP) ? owned(new CgroupNamespace(), userNs) : old.cgroup,
+      pidForChildren: wants(CLONE_NEWPID)
+        ? owned(new PidNamespace(old.pidForChildren), userNs)
+        : old.pidForChildren,
     },
     fs: mounts === null ? null : mounts.fs,
     creds,
@@ -140,10 +189,108 @@ function sysUnshare(t: Task, a: SyscallArgs): SysResult {
   return 0;
 }
 
-/** setns(2): namespace files cannot be opened here, so every descriptor is one of another kind. */
+/** Namespace flags that setns(2) takes with a pidfd (check_setns_flags). */
+const SETNS_KINDS = NEEDS_ADMIN | CLONE_NEWUSER | CLONE_NEWTIME;
+
+/** What a setns(2) has gathered before anything is changed (struct nsset). */
+interface NsSet {
+  creds: Credentials;
+  ns: Namespaces;
+  /** The mount namespace whose root becomes root and working directory. */
+  mounts: MountNamespace | null;
+}
+
 function sysSetns(t: Task, a: SyscallArgs): SysResult {
   const f = t.fdTable.get(a.int(0));
-  return f === null ? -EBADF : -EINVAL;
+  if (f === null) return -EBADF;
+  const flags = a.int(1);
+  const set: NsSet = { creds: t.creds, ns: t.ns, mounts: null };
+  let r: number;
+  if (f instanceof NsFile) {
+    if (flags !== 0 && flags !== f.ns.cloneFlag) return -EINVAL;
+    r = install(t, set, f.ns.cloneFlag, f.ns.namespace);
+  } else if (f instanceof PidFdFile) r = installAll(t, set, flags, f);
+  else return -EINVAL;
+  if (r !== 0) return r;
+  if (set.mounts !== null) {
+    const place = topOf({ mount: set.mounts.root, dentry: set.mounts.root.root });
+    t.fs.setRoot(place);
+    t.fs.setCwd(place);
+  }
+  if (set.creds !== t.creds) t.kernel.commitCreds(t, set.creds);
+  t.ns = set.ns;
+  return 0;
+}
+
+/** validate_nsset(): the namespaces of the process that a pidfd names, the user namespace first. */
+function installAll(t: Task, set: NsSet, flags: number, f: PidFdFile): number {
+  if (flags === 0 || (flags & ~SETNS_KINDS) !== 0) return -EINVAL;
+  const g = f.pid.group;
+  if (g === null || g.isZombie) return -ESRCH;
+  const other = g.leader.dead ? (g.tasks.values().next().value ?? g.leader) : g.leader;
+  if (mayAccess(t, other) !== 0) return -EPERM;
+  const targets: [number, object | null][] = [
+    [CLONE_NEWUSER, other.creds.userNs],
+    [CLONE_NEWNS, other.fs.root.mount.ns],
+    [CLONE_NEWUTS, other.ns.uts],
+    [CLONE_NEWIPC, other.ns.ipc],
+    [CLONE_NEWPID, other.pidNs],
+    [CLONE_NEWCGROUP, other.ns.cgroup],
+    [CLONE_NEWNET, other.ns.net],
+    [CLONE_NEWTIME, other.ns.time],
+  ];
+  for (const [flag, ns] of targets) {
+    if ((flags & flag) === 0 || ns === null) continue;
+    const r = install(t, set, flag, ns);
+    if (r !== 0) return r;
+  }
+  return 0;
+}
+
+/** proc_ns_operations.install of each kind: 0 or −errno. */
+function install(t: Task, set: NsSet, flag: number, ns: object): number {
+  if (flag === CLONE_NEWUSER) return installUser(t, set, ns as UserNamespace);
+  const { owner } = ns as Owned;
+  if (!set.creds.hasIn(CAP_SYS_ADMIN, owner) || !set.creds.hasOwn(CAP_SYS_ADMIN)) return -EPERM;
+  switch (flag) {
+    case CLONE_NEWNS:
+      if (!set.creds.hasOwn(CAP_SYS_CHROOT)) return -EPERM;
+      if (t.fs.shared) return -EINVAL;
+      set.mounts = ns as MountNamespace;
+      set.ns = { ...set.ns, mnt: new MountNamespaceRef(set.mounts) };
+      return 0;
+    case CLONE_NEWPID: {
+      // "The target is the caller's own or a descendant."
+      let at: PidNamespace | null = ns as PidNamespace;
+      while (at !== null && at.level > t.pidNs.level) at = at.parent;
+      if (at !== t.pidNs) return -EINVAL;
+      set.ns = { ...set.ns, pidForChildren: ns as PidNamespace };
+      return 0;
+    }
+    case CLONE_NEWUTS:
+      set.ns = { ...set.ns, uts: ns as UtsNamespace };
+      return 0;
+    case CLONE_NEWIPC:
+      set.ns = { ...set.ns, ipc: ns as IpcNamespace };
+      return 0;
+    case CLONE_NEWNET:
+      set.ns = { ...set.ns, net: ns as NetNamespace };
+      return 0;
+    case CLONE_NEWCGROUP:
+      set.ns = { ...set.ns, cgroup: ns as CgroupNamespace };
+      return 0;
+    default:
+      // The one time namespace there is.
+      return t.group.tasks.size > 1 ? -EUSERS : 0;
+  }
+}
+
+/** userns_install() */
+function installUser(t: Task, set: NsSet, ns: UserNamespace): number {
+  if (ns.sameAs(t.creds.userNs) || t.group.tasks.size > 1 || t.fs.shared) return -EINVAL;
+  if (!t.creds.hasIn(CAP_SYS_ADMIN, ns)) return -EPERM;
+  set.creds = enterUserNamespace(t.creds, ns);
+  return 0;
 }
 
 function putField(i: number, s: string): void {
@@ -159,7 +306,7 @@ function sysUname(t: Task, a: SyscallArgs): SysResult {
 }
 
 function readName(t: Task, a: SyscallArgs): string | number {
-  if (!t.creds.has(CAP_SYS_ADMIN)) return -EPERM;
+  if (!t.creds.hasIn(CAP_SYS_ADMIN, t.ns.uts.owner)) return -EPERM;
   const len = a.int(1);
   if (len < 0 || len > UTSNAME_FIELD - 1) return -EINVAL;
   if (t.mem.copyIn(a.addr(0), scratch.bytes, 0, len) !== 0) return -EFAULT;
@@ -190,14 +337,13 @@ export const namespaceRows: SyscallRow[] = [
     fn: sysUnshare,
     args: [hex],
     support: 'partial',
-    note: 'user namespaces only with CAP_SYS_ADMIN; no time namespaces (EINVAL)',
+    note: 'no time namespaces (EINVAL); a network namespace of one’s own shows the container’s network',
   },
   {
     nr: 308,
     name: 'setns',
     fn: sysSetns,
     args: [fd, int],
-    support: 'none',
-    note: 'namespace files cannot be opened: EINVAL',
+    support: 'full',
   },
 ];

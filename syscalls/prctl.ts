@@ -90,7 +90,7 @@ function setSecurebits(t: Task, a: SyscallArgs): SysResult {
   if (a.words[3] !== 0 || (want & ~(SECURE_ALL_LOCKS | SECURE_ALL_BITS)) !== 0) return -EPERM;
   if ((locks & (o.securebits ^ want)) !== 0) return -EPERM;
   if ((o.securebits & SECURE_ALL_LOCKS & ~want) !== 0) return -EPERM;
-  if (!o.has(CAP_SETPCAP)) return -EPERM;
+  if (!o.hasOwn(CAP_SETPCAP)) return -EPERM;
   const n = o.clone();
   n.securebits = want;
   t.kernel.commitCreds(t, n);
@@ -109,7 +109,7 @@ function setKeepCaps(t: Task, a: SyscallArgs): SysResult {
 }
 
 function dropBounding(t: Task, cap: number): SysResult {
-  if (!t.creds.has(CAP_SETPCAP)) return -EPERM;
+  if (!t.creds.hasOwn(CAP_SETPCAP)) return -EPERM;
   if (cap > CAP_LAST_CAP) return -EINVAL;
   const n = t.creds.clone();
   n.bounding = n.bounding.without(CapSet.of(cap));

@@ -74,7 +74,7 @@ function mayLimit(t: Task, o: Task): boolean {
   const c = o.creds;
   const same =
     c.uid === uid && c.euid === uid && c.suid === uid && c.gid === gid && c.egid === gid && c.sgid === gid;
-  return same || t.creds.has(CAP_SYS_RESOURCE);
+  return same || t.creds.hasIn(CAP_SYS_RESOURCE, c.userNs);
 }
 
 function sysPrlimit64(t: Task, a: SyscallArgs): SysResult {

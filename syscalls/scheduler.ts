@@ -41,7 +41,7 @@ function find(t: Task, nr: number): Task | number {
 /** May `t` change the scheduling of `o`? (check_same_owner) */
 function owns(t: Task, o: Task): boolean {
   const c = t.creds;
-  return c.euid === o.creds.euid || c.euid === o.creds.uid || c.has(CAP_SYS_NICE);
+  return c.euid === o.creds.euid || c.euid === o.creds.uid || c.hasIn(CAP_SYS_NICE, o.creds.userNs);
 }
 
 function isRealTime(policy: number): boolean {
@@ -201,7 +201,7 @@ function targets(t: Task, which: number, who: number): Task[] {
       return g === null ? [] : [...g.members].flatMap((m) => [...m.tasks]);
     }
     default: {
-      const uid = who === 0 ? t.creds.uid : who >>> 0;
+      const uid = who === 0 ? t.creds.uid : t.creds.userNs.toUid(who >>> 0);
       return t.pidNs.groups().flatMap((g) => [...g.tasks].filter((o) => o.creds.uid === uid));
     }
   }

@@ -95,7 +95,7 @@ function setFilter(t: Task, flags: number, addr: number): SysResult {
   const bytes = readProgram(t, addr);
   if (typeof bytes === 'number') return bytes;
   // "The filter would let an unprivileged caller attack a set-user-ID program".
-  if (!t.noNewPrivs && !t.creds.has(CAP_SYS_ADMIN)) return -EACCES;
+  if (!t.noNewPrivs && !t.creds.hasOwn(CAP_SYS_ADMIN)) return -EACCES;
   if (t.seccomp?.strict === true) return -EINVAL;
   const program = loadBpf(bytes);
   if (program === null) return -EINVAL;

@@ -133,7 +133,8 @@ function sysSemctl(t: Task, a: SyscallArgs): SysResult {
       if (t.mem.copyIn(a.addr(3), b, 0, b.length) !== 0) return -EFAULT;
       const s = table.owned(id, t.creds);
       if (typeof s === 'number') return s;
-      s.setPerm(b);
+      const r = s.setPerm(b, t.creds.userNs);
+      if (r !== 0) return r;
       s.ctime = t.nowSec;
       return 0;
     }
@@ -206,7 +207,7 @@ function stat(t: Task, addr: number, s: SemSet | number, checked: boolean, byInd
   if (typeof s === 'number') return s;
   if (checked && !s.permits(t.creds, 4)) return -EACCES;
   const b = Buffer.alloc(SEMID_DS_SIZE);
-  s.putPerm(b);
+  s.putPerm(b, t.creds.userNs);
   b.writeUIntLE(s.otime, 48, 6);
   b.writeUIntLE(s.ctime, 64, 6);
   b.writeUInt32LE(s.values.length, 80);

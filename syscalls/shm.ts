@@ -151,7 +151,8 @@ function sysShmctl(t: Task, a: SyscallArgs): SysResult {
       if (t.mem.copyIn(a.addr(2), b, 0, b.length) !== 0) return -EFAULT;
       const s = table.owned(id, t.creds);
       if (typeof s === 'number') return s;
-      s.setPerm(b);
+      const r = s.setPerm(b, t.creds.userNs);
+      if (r !== 0) return r;
       s.ctime = t.nowSec;
       return 0;
     }
@@ -185,7 +186,7 @@ function stat(t: Task, addr: number, s: ShmSegment | number, checked: boolean, b
   if (typeof s === 'number') return s;
   if (checked && !s.permits(t.creds, 4)) return -EACCES;
   const b = Buffer.alloc(SHMID_DS_SIZE);
-  s.putPerm(b);
+  s.putPerm(b, t.creds.userNs);
   putU64(b, 48, s.size);
   putU64(b, 56, s.atime);
   putU64(b, 64, s.dtime);

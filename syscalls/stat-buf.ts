@@ -36,8 +36,9 @@ export function copyOutStat(t: Task, addr: number, inode: Inode): number {
   put64(2, inode.ino);
   put64(4, inode.nlink);
   u32[6] = inode.mode;
-  u32[7] = inode.uid;
-  u32[8] = inode.gid;
+  const { userNs } = t.creds;
+  u32[7] = userNs.fromUid(inode.uid);
+  u32[8] = userNs.fromGid(inode.gid);
   u32[9] = 0;
   put64(10, inode.rdev);
   put64(12, inode.size);
@@ -71,8 +72,9 @@ export function copyOutStatx(
   u32[1] = inode.sb.blockSize;
   u32[2] = isMountRoot ? STATX_ATTR_MOUNT_ROOT : 0;
   u32[4] = inode.nlink;
-  u32[5] = inode.uid;
-  u32[6] = inode.gid;
+  const { userNs } = t.creds;
+  u32[5] = userNs.fromUid(inode.uid);
+  u32[6] = userNs.fromGid(inode.gid);
   u32[7] = inode.mode;
   put64(8, inode.ino);
   put64(10, inode.size);

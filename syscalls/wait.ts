@@ -156,7 +156,7 @@ function sysWaitid(t: Task, a: SyscallArgs): SysResult {
       v.setInt32(0, SIGCHLD, true);
       v.setInt32(8, outcome.code, true);
       v.setInt32(16, outcome.pid, true);
-      v.setUint32(20, outcome.uid, true);
+      v.setUint32(20, t.creds.userNs.fromUid(outcome.uid), true);
       v.setInt32(24, outcome.siStatus, true);
     }
     // Linux writes these members only, the rest of the caller's struct stays.

@@ -33,7 +33,13 @@ import { scratch } from '../sentry/usermem/user-memory.ts';
 import { IN_ATTRIB, notifySelf } from '../sentry/vfs/fsnotify.ts';
 import type { Inode } from '../sentry/vfs/inode.ts';
 import type { Mount } from '../sentry/vfs/mount.ts';
-import { MAY_READ, MAY_WRITE, inodePermission, ownerOrCapable } from '../sentry/vfs/permission.ts';
+import {
+  MAY_READ,
+  MAY_WRITE,
+  capableWrtInode,
+  inodePermission,
+  ownerOrCapable,
+} from '../sentry/vfs/permission.ts';
 import {
   XATTR_CREATE,
   XATTR_LIST_MAX,
@@ -64,7 +70,7 @@ function mayAccess(t: Task, inode: Inode, name: string, mask: number): number {
   }
   if (name.startsWith('security.')) {
     if (!write) return 0;
-    if (name === 'security.capability') return t.creds.has(CAP_SETFCAP) ? 0 : -EPERM;
+    if (name === 'security.capability') return capableWrtInode(t.creds, inode, CAP_SETFCAP) ? 0 : -EPERM;
     return t.creds.has(CAP_SYS_ADMIN) ? 0 : -EPERM;
   }
   // system.posix_acl_* and anything else: no file system here has a handler.

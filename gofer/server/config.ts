@@ -10,6 +10,8 @@ export interface ExportConfig {
 
 export interface GoferConfig {
   exports: ExportConfig[];
+  /** Somebody looks closer: system calls that the filter refuses are named. */
+  debugLog: boolean;
 }
 
 export function parseGoferConfig(text: string): GoferConfig {
@@ -19,9 +21,10 @@ export function parseGoferConfig(text: string): GoferConfig {
   } catch (e) {
     throw new Error(`gofer config is not JSON: ${(e as Error).message}`, { cause: e });
   }
-  const exports = (raw as { exports?: unknown } | null)?.exports;
+  const { exports, debugLog = false } = (raw ?? {}) as { exports?: unknown; debugLog?: unknown };
   if (!Array.isArray(exports)) throw new Error('gofer config: "exports" is not a list');
-  return { exports: exports.map(parseExport) };
+  if (typeof debugLog !== 'boolean') throw new Error('gofer config: "debugLog" is not a boolean');
+  return { exports: exports.map(parseExport), debugLog };
 }
 
 function parseExport(raw: unknown, index: number): ExportConfig {

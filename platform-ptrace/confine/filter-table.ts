@@ -1,7 +1,7 @@
 /**
  * Seccomp allow-lists for our own processes as tables: every row names a call, what its arguments may be, and why the
- * process needs it. Unlisted calls go to a handler that reports the number and ends the process (see lockdown.ts); those
- * of FORBIDDEN kill at once.
+ * process needs it. Unlisted calls kill the process; for whoever looks closer (`--debug-log`) a handler reports the number
+ * first (see lockdown.ts), except of those of FORBIDDEN.
  */
 import { SYSCALL_NAMES } from '../../sentry/abi/syscall-names.ts';
 import {
@@ -57,8 +57,12 @@ export const FORBIDDEN =
   'pidfd_getfd name_to_handle_at open_by_handle_at setuid setgid setresuid setresgid setreuid setregid setgroups ' +
   'capset personality process_madvise reboot swapon swapoff acct quotactl iopl ioperm modify_ldt seccomp';
 
-/** The filter as BPF. A call named in several rows may satisfy any of them; the first row that matches decides. */
-export function assembleFilter(rows: readonly Row[]): BpfInstruction[] {
+/**
+ * The filter as BPF. A call named in several rows may satisfy any of them; the first row that matches decides. `report`:
+ * what no row names raises SIGSYS instead of killing.
+ */
+export function assembleFilter(rows: readonly Row[], report = false): BpfInstruction[] {
+  const unlisted = report ? SECCOMP_RET_TRAP : SECCOMP_RET_KILL_PROCESS;
   const byNumber = new Map<number, Row[]>();
   for (const row of rows) {
     for (const name of callsOf(row)) {
@@ -73,7 +77,7 @@ export function assembleFilter(rows: readonly Row[]): BpfInstruction[] {
   asm.ret(SECCOMP_RET_KILL_PROCESS);
   asm.label(native);
   asm.load(DATA_NR);
-  for (const [nr, rowsOfCall] of byNumber) emitCall(asm, nr, rowsOfCall);
+  for (const [nr, rowsOfCall] of byNumber) emitCall(asm, nr, rowsOfCall, unlisted);
   for (const name of FORBIDDEN.split(' ')) {
     if (byNumber.has(syscallNumber(name))) continue;
     const next = asm.freshLabel();
@@ -81,12 +85,12 @@ export function assembleFilter(rows: readonly Row[]): BpfInstruction[] {
     asm.ret(SECCOMP_RET_KILL_PROCESS);
     asm.label(next);
   }
-  asm.ret(SECCOMP_RET_TRAP);
+  asm.ret(unlisted);
   return asm.assemble();
 }
 
 /** Preconditions: the accumulator holds the number; it does again where this call's code is left. */
-function emitCall(asm: BpfAssembler, nr: number, rows: readonly Row[]): void {
+function emitCall(asm: BpfAssembler, nr: number, rows: readonly Row[], unlisted: number): void {
   const next = asm.freshLabel();
   asm.jeq(nr, null, next);
   for (const row of rows) {
@@ -102,7 +106,7 @@ function emitCall(asm: BpfAssembler, nr: number, rows: readonly Row[]): void {
       asm.label(fail);
     }
   }
-  if (rows.every((row) => row.when !== undefined)) asm.ret(SECCOMP_RET_TRAP);
+  if (rows.every((row) => row.when !== undefined)) asm.ret(unlisted);
   asm.label(next);
 }
 

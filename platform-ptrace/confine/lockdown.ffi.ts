@@ -1,4 +1,4 @@
-/** Installing a seccomp filter on all threads, with a handler that names the call which did not pass. */
+/** Installing a seccomp filter on all threads, if wanted with a handler that names the call which raised SIGSYS. */
 import { atStart } from '../../sentry/host/at-start.ts';
 import { nativeFunction } from '../../sentry/host/koffi.ffi.ts';
 import { HostBuffer } from '../../sentry/host/memory.ffi.ts';
@@ -19,8 +19,8 @@ export function clearDumpable(): number {
 }
 
 /** Preconditions: no_new_privs is set (the launcher does). 0, −errno, or the tid of a thread that could not follow. */
-export function installFilter(program: readonly BpfInstruction[]): number {
-  const handler = reportForbidden();
+export function installFilter(program: readonly BpfInstruction[], report: boolean): number {
+  const handler = report ? reportForbidden() : 0;
   if (handler < 0) return handler;
   const code = new HostBuffer(program.length * 8);
   program.forEach((ins, i) => {

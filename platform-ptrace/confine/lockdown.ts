@@ -13,15 +13,19 @@ function must(what: string, result: number): void {
   if (result !== 0) throw new Error(`lockdown: ${what}: ${result}`);
 }
 
-/** Preconditions: all threads are running (none can start afterwards), the GO message has been received. */
-export function lockSentry(platform: 'systrap' | 'ptrace'): void {
+/**
+ * Preconditions: all threads are running (none can start afterwards), the GO message has been received. `report`: a call
+ * outside of the list is named before the process ends.
+ */
+export function lockSentry(platform: 'systrap' | 'ptrace', report: boolean): void {
   close(SENTRY_DIST_FD);
   must('dumpable', clearDumpable());
-  must('seccomp', installFilter(assembleFilter(sentryRows({ pid: process.pid, platform }))));
+  must('seccomp', installFilter(assembleFilter(sentryRows({ pid: process.pid, platform }), report), report));
 }
 
-export function lockGofer(): void {
+/** As lockSentry. */
+export function lockGofer(report: boolean): void {
   close(GOFER_DIST_FD);
   must('dumpable', clearDumpable());
-  must('seccomp', installFilter(assembleFilter(goferRows(process.pid))));
+  must('seccomp', installFilter(assembleFilter(goferRows(process.pid), report), report));
 }

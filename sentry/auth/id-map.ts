@@ -34,6 +34,17 @@ export class IdMap {
     return -1;
   }
 
+  /** kuid_has_mapping() */
+  covers(id: number): boolean {
+    for (const e of this.extents) if (id >= e.hostID && id < e.hostID + e.size) return true;
+    return false;
+  }
+
+  /** The same with other names for the ids outside. */
+  renamed(outside: (id: number) => number): IdMap {
+    return new IdMap(this.extents.map((e) => ({ ...e, hostID: outside(e.hostID) })));
+  }
+
   /** As /proc/PID/uid_map shows it. */
   toString(): string {
     return this.extents

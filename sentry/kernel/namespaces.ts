@@ -1,15 +1,16 @@
 /** Namespaces a task sees (include/linux/nsproxy.h). The PID namespace of a task is its Pid's; see pidForChildren. */
-import type { Credentials } from '../auth/credentials.ts';
+import type { Credentials, Owned, UserNamespace } from '../auth/credentials.ts';
 import { FsContext } from '../vfs/call-context.ts';
 import type { Path } from '../vfs/dentry.ts';
-import type { MountNamespace } from '../vfs/mount-namespace.ts';
+import { lockTree, type MountNamespace } from '../vfs/mount-namespace.ts';
 import type { PidNamespace } from './pid-namespace.ts';
 
 let nextIno = 0xf0000100;
 
 /** uname(2)'s node and domain name. */
-export class UtsNamespace {
+export class UtsNamespace implements Owned {
   readonly ino = nextIno++;
+  owner: UserNamespace | null = null;
   nodename: string;
   domainname: string;
 
@@ -20,8 +21,9 @@ export class UtsNamespace {
 }
 
 /** System V and POSIX message objects; the ipc implementation keeps its tables in `state`. */
-export class IpcNamespace {
+export class IpcNamespace implements Owned {
   readonly ino = nextIno++;
+  owner: UserNamespace | null = null;
   state: unknown = null;
   /** /proc/sys entries of the namespace that were set, by path: `kernel/msgmax`. */
   readonly sysctls = new Map<string, string>();
@@ -33,8 +35,9 @@ export class IpcNamespace {
   }
 }
 
-export class NetNamespace {
+export class NetNamespace implements Owned {
   readonly ino = nextIno++;
+  owner: UserNamespace | null = null;
   state: unknown = null;
   /** /proc/sys entries of the namespace that were set, by path: `net/ipv4/ip_forward`. */
   readonly sysctls = new Map<string, string>();
@@ -49,20 +52,27 @@ export class MountNamespaceRef {
     this.mounts = mounts;
   }
 
-  /** copy_mnt_ns(): a copy of the tree, and root and working directory moved to their copies. */
-  copyFor(fs: FsContext): { ns: MountNamespaceRef; fs: FsContext } {
+  /**
+   * copy_mnt_ns(): a copy of the tree for `owner`, and root and working directory moved to their copies. In a lesser user
+   * namespace nothing can be taken off that may hide something, and nothing goes back.
+   */
+  copyFor(fs: FsContext, owner: UserNamespace | null): { ns: MountNamespaceRef; fs: FsContext } {
     const { ns, map } = this.mounts.clone();
+    ns.owner = owner;
+    if (owner !== this.mounts.owner) lockTree(ns);
     const move = (p: Path): Path => ({ mount: map.get(p.mount) ?? p.mount, dentry: p.dentry });
     return { ns: new MountNamespaceRef(ns), fs: new FsContext(move(fs.root), move(fs.cwd), fs.umask) };
   }
 }
 
-export class TimeNamespace {
+export class TimeNamespace implements Owned {
   readonly ino = nextIno++;
+  owner: UserNamespace | null = null;
 }
 
-export class CgroupNamespace {
+export class CgroupNamespace implements Owned {
   readonly ino = nextIno++;
+  owner: UserNamespace | null = null;
 }
 
 export interface Namespaces {

@@ -4,6 +4,7 @@
  * its own namespace and one in each ancestor.
  */
 import { EAGAIN } from '../abi/errno.ts';
+import type { Owned, UserNamespace } from '../auth/credentials.ts';
 import { WaitQueue } from '../waiter/wait-queue.ts';
 import type { ProcessGroup, Session } from './job-control.ts';
 import type { Task } from './task.ts';
@@ -49,7 +50,8 @@ export class Pid {
   }
 }
 
-export class PidNamespace {
+export class PidNamespace implements Owned {
+  owner: UserNamespace | null = null;
   readonly parent: PidNamespace | null;
   readonly level: number;
   /** Inode number of /proc/PID/ns/pid. */

@@ -14,6 +14,7 @@ import {
   SIGRTMIN,
   SIG_DFL,
   SIG_IGN,
+  SI_TKILL,
   SI_USER,
 } from '../abi/signal.ts';
 import { CAP_KILL } from '../auth/capability.ts';
@@ -123,6 +124,12 @@ function complete(t: Task, sig: number, shared: boolean): void {
   signalWake(target, sig === SIGKILL);
 }
 
+/** si_uid as the receiver's user namespace names the sender (send_signal_locked). */
+function nameSender(t: Task, info: SigInfo): void {
+  const hasUid = info.code === SI_USER || info.code === SI_TKILL || (info.signo === SIGCHLD && info.code > 0);
+  if (hasUid) info.bytes.writeUInt32LE(t.creds.userNs.fromUid(info.bytes.readUInt32LE(20)), 20);
+}
+
 /** send_signal(): 0, or −EAGAIN if a queued real-time signal finds the queue full. `force`: from outside the PID namespace. */
 function send(t: Task, queue: SigQueue, info: SigInfo, shared: boolean, force: boolean): number {
   const sig = info.signo;
@@ -132,6 +139,7 @@ function send(t: Task, queue: SigQueue, info: SigInfo, shared: boolean, force: b
     groupExit(t.group, SIGKILL);
     return 0;
   }
+  if (t.creds.userNs.level > 0) nameSender(t, info);
   let kept: SigInfo | null = info;
   if (!account(t, info, sig < SIGRTMIN && !info.fromUser)) {
     if (sig >= SIGRTMIN && info.fromUser && info.code !== SI_USER) return -EAGAIN;
@@ -189,7 +197,7 @@ export function checkKill(t: Task, target: ThreadGroup, sig: number): number {
   const o = target.leader.creds;
   if (target === t.group) return 0;
   if (c.euid === o.suid || c.euid === o.uid || c.uid === o.suid || c.uid === o.uid) return 0;
-  if (c.has(CAP_KILL)) return 0;
+  if (c.hasIn(CAP_KILL, o.userNs)) return 0;
   if (sig === SIGCONT && target.session === t.group.session) return 0;
   return -EPERM;
 }

@@ -25,8 +25,11 @@ export function execCredentials(old: Credentials, file: FileDescription, noNewPr
   const c = old.clone();
   const { inode, path } = file;
   const honoured = path !== null && (path.mount.flags & MS_NOSUID) === 0 && !noNewPrivs;
-  if (honoured && (inode.mode & S_ISUID) !== 0) c.euid = inode.uid;
-  if (honoured && (inode.mode & (S_ISGID | S_IXGRP)) === (S_ISGID | S_IXGRP)) c.egid = inode.gid;
+  // "We cannot trust the identity" of who has no name in the namespace (bprm_fill_uid).
+  const { userNs } = old;
+  const known = honoured && userNs.hasUid(inode.uid) && userNs.hasGid(inode.gid);
+  if (known && (inode.mode & S_ISUID) !== 0) c.euid = inode.uid;
+  if (known && (inode.mode & (S_ISGID | S_IXGRP)) === (S_ISGID | S_IXGRP)) c.egid = inode.gid;
   const idsChanged = c.euid !== old.euid || c.egid !== old.egid;
   const isSetid = c.euid !== c.uid || c.egid !== c.gid;
   c.suid = c.euid;
@@ -36,9 +39,10 @@ export function execCredentials(old: Credentials, file: FileDescription, noNewPr
   if (idsChanged) c.ambient = CapSet.EMPTY;
   // handle_privileged_root()
   const rootRules = (c.securebits & SECBIT_NOROOT) === 0;
-  if (rootRules && (c.euid === 0 || c.uid === 0)) {
+  const root = userNs.toUid(0);
+  if (rootRules && (c.euid === root || c.uid === root)) {
     c.permitted = c.inheritable.or(c.bounding).or(c.ambient);
-    c.effective = c.euid === 0 ? c.permitted : c.ambient;
+    c.effective = c.euid === root ? c.permitted : c.ambient;
   } else {
     c.permitted = c.ambient;
     c.effective = c.ambient;
@@ -48,6 +52,6 @@ export function execCredentials(old: Credentials, file: FileDescription, noNewPr
     c.effective = c.effective.and(c.permitted);
   }
   c.securebits &= ~SECBIT_KEEP_CAPS;
-  const gainedCaps = c.uid !== 0 && !c.effective.isSubsetOf(c.ambient);
+  const gainedCaps = c.uid !== root && !c.effective.isSubsetOf(c.ambient);
   return { creds: c, secure: isSetid || gainedCaps, idsChanged };
 }

@@ -92,8 +92,10 @@ export abstract class FileDescription {
       removeFileLocks(this.inode, this);
       removeLease(this.inode, this);
     }
-    if (this.countedWriter) this.inode.writeCount--;
-    else if (this.countedReader) this.inode.readCount--;
+    if (this.countedWriter) {
+      this.inode.writeCount--;
+      if (this.path !== null) this.path.mount.writers--;
+    } else if (this.countedReader) this.inode.readCount--;
     this.inode.drop();
     if (this.path !== null) putPath(this.path);
   }
@@ -102,6 +104,7 @@ export abstract class FileDescription {
   countWriter(): void {
     this.countedWriter = true;
     this.inode.writeCount++;
+    if (this.path !== null) this.path.mount.writers++;
   }
 
   /** Counts the file as a reader of its inode: i_readcount_inc(). */

@@ -1,7 +1,19 @@
 /** Mount namespaces and the operations on their trees (fs/namespace.c). */
 import { EBUSY, EINVAL, ELOOP, ENOSPC } from '../abi/errno.ts';
+import type { Owned, UserNamespace } from '../auth/credentials.ts';
 import { Dentry, type Path } from './dentry.ts';
-import { Mount, MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE } from './mount.ts';
+import {
+  ATIME_FLAGS,
+  Mount,
+  MS_NODEV,
+  MS_NOEXEC,
+  MS_NOSUID,
+  MS_PRIVATE,
+  MS_RDONLY,
+  MS_REC,
+  MS_SHARED,
+  MS_SLAVE,
+} from './mount.ts';
 import {
   applyReceiver,
   copyPropagation,
@@ -18,7 +30,8 @@ import type { SuperBlock } from './super-block.ts';
 /** fs.mount-max is 100000 in Linux; a hostile guest must not fill the heap. */
 export const MOUNT_MAX = 4096;
 
-export class MountNamespace {
+export class MountNamespace implements Owned {
+  owner: UserNamespace | null = null;
   /** The mount that everything hangs on. */
   root: Mount;
   count = 0;
@@ -57,7 +70,23 @@ export class MountNamespace {
 function copyMount(m: Mount, root: Dentry): Mount {
   const copy = new Mount(m.sb, root, m.flags, m.source);
   copyPropagation(m, copy);
+  copy.lockedFlags = m.lockedFlags;
+  copy.locked = m.locked;
   return copy;
+}
+
+/** lock_mnt_tree() and CL_SHARED_TO_SLAVE: what a namespace of less privilege has been given. */
+export function lockTree(ns: MountNamespace): void {
+  for (const m of ns.mounts()) {
+    if (m.group !== null) makeSlave(m);
+    m.lockedFlags = (m.flags & (MS_RDONLY | MS_NODEV | MS_NOSUID | MS_NOEXEC)) | ATIME_FLAGS;
+    m.locked = m !== ns.root;
+  }
+}
+
+/** has_locked_children(): a bind mount of `d` alone would show what they hide. */
+export function hasLockedChildren(m: Mount, d: Dentry): boolean {
+  return m.children.some((c) => c.locked && isBelow(c.mountpoint!, d));
 }
 
 /** The root dentry of a file system, made at first use. */
@@ -107,6 +136,7 @@ function copyFor(t: Receiver, original: Mount): Mount {
   return copyTree(original, original.root, (m, root) => {
     const copy = new Mount(m.sb, root, m.flags, m.source);
     applyReceiver(t.how, m, copy);
+    copy.lockedFlags = m.lockedFlags;
     return copy;
   });
 }
@@ -143,8 +173,9 @@ export function subtree(m: Mount): Mount[] {
 
 /** Bind: a detached copy of what is seen at `from`, with the mounts below it if `recursive`. */
 export function cloneTree(from: Path, recursive: boolean): Mount {
-  if (!recursive) return copyMount(from.mount, from.dentry);
-  return copyTree(from.mount, from.dentry, copyMount);
+  const top = recursive ? copyTree(from.mount, from.dentry, copyMount) : copyMount(from.mount, from.dentry);
+  top.locked = false;
+  return top;
 }
 
 /** copy_tree(): copies `from` seen from `root` and what is mounted below, without what is unbindable. */

@@ -56,12 +56,18 @@ export class Mount {
   readonly children: Mount[] = [];
   /** Open files, roots and working directories in it: umount(2) says EBUSY. */
   refs = 0;
+  /** Open files that may write: it cannot become read-only (mnt_hold_writers). */
+  writers = 0;
   /** The mount namespace it belongs to; null while detached. */
   ns: MountNamespace | null = null;
   /** Its peers if it is shared. */
   group: PeerGroup | null = null;
   /** The group it receives from if it is a slave. */
   master: PeerGroup | null = null;
+  /** MNT_LOCKED: it came along into a namespace of less privilege, where it cannot be taken off. */
+  locked = false;
+  /** Flags that cannot be taken away again (MNT_LOCK_*). */
+  lockedFlags = 0;
   /** Private, and bind mounts of it are refused. */
   unbindable = false;
 

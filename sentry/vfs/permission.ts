@@ -12,11 +12,9 @@ export const MAY_READ = 4;
 
 /**
  * capable_wrt_inode_uidgid(): a capability counts for an inode only if its ids are mapped in the caller's user namespace.
- * A nested namespace here maps its creator's id alone.
  */
 export function capableWrtInode(creds: Credentials, inode: Inode, cap: number): boolean {
-  if (!creds.has(cap)) return false;
-  return creds.userNs.level === 0 || inode.uid === creds.userNs.owner;
+  return creds.hasOwn(cap) && creds.userNs.hasUid(inode.uid) && creds.userNs.hasGid(inode.gid);
 }
 
 /** generic_permission(): mode bits, then capabilities. */

@@ -1,5 +1,6 @@
 /** SuperBlock: one mounted file system instance (include/linux/fs.h struct super_block). */
 import { makedev } from '../abi/device.ts';
+import type { UserNamespace } from '../auth/credentials.ts';
 import type { Dentry } from './dentry.ts';
 import type { Inode } from './inode.ts';
 
@@ -32,6 +33,8 @@ export abstract class SuperBlock {
   readOnly = false;
   /** Place of the root inside of what it is a part of, for mountinfo: a host directory that is bound; '' is the whole. */
   rootName = '';
+  /** The user namespace it was mounted in; null: the outermost one. */
+  owner: UserNamespace | null = null;
   /** Mounts of it, in all namespaces. */
   mounts = 0;
   /** The one dentry of `root`; made by rootDentry() in vfs/mount-namespace. */

@@ -64,8 +64,17 @@ test('a sentry that does not answer is ended', async () => {
   expect(launched.stderr).toContain('runsc-ts: the sentry does not answer any more, the sandbox is ended\n');
 });
 
-test('what the sentry must not do is named', async () => {
+test('what the sentry must not do kills it', async () => {
   const launched = launch({ platform: 'systrap', crash: 'forbidden' });
+  expect(await launched.ended).toBe(EXIT_SANDBOX_GONE);
+  expect(launched.stderr).toContain(
+    'runsc-ts: the sentry ended unexpectedly (killed by signal 31), the sandbox is gone\n',
+  );
+  expect(launched.stderr).not.toContain('allow-list');
+});
+
+test('what the sentry must not do is named if wanted', async () => {
+  const launched = launch({ platform: 'systrap', report: true, crash: 'forbidden' });
   expect(await launched.ended).toBe(EXIT_SANDBOX_GONE);
   expect(launched.stderr).toContain("runsc-ts: system call 300 is not in this process's allow-list\n");
 });

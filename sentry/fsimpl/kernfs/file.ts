@@ -6,6 +6,7 @@
 import { EACCES, EINVAL } from '../../abi/errno.ts';
 import { O_ACCMODE, O_RDONLY, SEEK_CUR, SEEK_SET } from '../../abi/fcntl.ts';
 import { S_IFREG } from '../../abi/stat.ts';
+import type { Credentials } from '../../auth/credentials.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import { FileDescription } from '../../vfs/file-description.ts';
@@ -21,8 +22,8 @@ export interface Part {
   readonly next: number;
 }
 export type GeneratePart = (t: CallContext, from: number) => Part | number;
-/** Takes what was written: bytes consumed or −errno. `pos` is the file position before the write. */
-export type Store = (t: CallContext, data: string, pos: number) => number;
+/** Takes what was written: bytes consumed or −errno. `pos` is the file position before the write, `opener` who opened the file. */
+export type Store = (t: CallContext, data: string, pos: number, opener: Credentials) => number;
 
 /** onOpen of files that nobody may open for writing, whatever the capabilities (proc_sys_permission, kernfs_fop_open). */
 export function refuseWriters(_t: CallContext, flags: number): number {
@@ -62,7 +63,7 @@ export class KernfsFile extends Inode {
 
   override open(t: CallContext, path: Path, flags: number): FileDescription | number {
     const refused = this.onOpen === null ? 0 : this.onOpen(t, flags);
-    return refused < 0 ? refused : new KernfsFileDescription(path, this, flags);
+    return refused < 0 ? refused : new KernfsFileDescription(path, this, flags, t.creds);
   }
 
   override setAttr(change: AttrChange): number {
@@ -87,15 +88,17 @@ export function setHeldContentLimit(bytes: number): void {
 
 export class KernfsFileDescription extends FileDescription {
   private readonly file: KernfsFile;
+  private readonly opener: Credentials;
   private content: Buffer | null = null;
   // Files in parts: the part at hand, its place in the file, and where the next one begins.
   private part = NOTHING;
   private partStart = 0;
   private nextPart = 0;
 
-  constructor(path: Path, file: KernfsFile, flags: number) {
+  constructor(path: Path, file: KernfsFile, flags: number, opener: Credentials) {
     super(path, file, flags);
     this.file = file;
+    this.opener = opener;
   }
 
   override get pollable(): boolean {
@@ -177,7 +180,12 @@ export class KernfsFileDescription extends FileDescription {
   override write(t: CallContext, buf: Uint8Array, off: number, len: number, pos: number): number {
     if (this.file.store === null) return -EINVAL;
     const n = Math.min(len, MAX_WRITE);
-    return this.file.store(t, Buffer.from(buf.buffer, buf.byteOffset + off, n).toString('latin1'), pos);
+    return this.file.store(
+      t,
+      Buffer.from(buf.buffer, buf.byteOffset + off, n).toString('latin1'),
+      pos,
+      this.opener,
+    );
   }
 
   override seek(_t: CallContext, offset: number, whence: number): number {

@@ -8,7 +8,7 @@ export function mayAccess(t: Task, target: Task): number {
   if (t.group === target.group) return 0;
   const c = t.creds;
   const o = target.creds;
-  if (c.has(CAP_SYS_PTRACE)) return 0;
+  if (c.hasIn(CAP_SYS_PTRACE, o.userNs)) return 0;
   const sameIds =
     c.fsuid === o.euid &&
     c.fsuid === o.suid &&
@@ -16,6 +16,12 @@ export function mayAccess(t: Task, target: Task): number {
     c.fsgid === o.egid &&
     c.fsgid === o.sgid &&
     c.fsgid === o.gid;
-  if (!sameIds || target.mm.dumpable !== 1 || !o.permitted.isSubsetOf(c.effective)) return -EACCES;
+  if (
+    !sameIds ||
+    target.mm.dumpable !== 1 ||
+    !c.userNs.sameAs(o.userNs) ||
+    !o.permitted.isSubsetOf(c.effective)
+  )
+    return -EACCES;
   return 0;
 }

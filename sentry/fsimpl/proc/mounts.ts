@@ -1,6 +1,7 @@
 /** /proc/PID/{mounts,mountinfo,mountstats} (fs/proc_namespace.c; proc_pid_mountinfo(5)). */
 import { EINVAL } from '../../abi/errno.ts';
 import { EPOLLERR, EPOLLIN, EPOLLPRI, EPOLLRDNORM } from '../../waiter/wait-queue.ts';
+import type { Credentials } from '../../auth/credentials.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import type { FileDescription } from '../../vfs/file-description.ts';
@@ -129,8 +130,7 @@ export class MountsFile extends PidFile {
   override open(t: CallContext, path: Path, flags: number): FileDescription | number {
     const ns = this.about.live?.fs.root.mount.ns ?? null;
     if (ns === null) return -EINVAL;
-    void t;
-    return new MountsDescription(path, this, flags, ns);
+    return new MountsDescription(path, this, { flags, opener: t.creds }, ns);
   }
 }
 
@@ -139,8 +139,8 @@ class MountsDescription extends KernfsFileDescription {
   private readonly ns: MountNamespace;
   private seen: number;
 
-  constructor(path: Path, file: KernfsFile, flags: number, ns: MountNamespace) {
-    super(path, file, flags);
+  constructor(path: Path, file: KernfsFile, how: { flags: number; opener: Credentials }, ns: MountNamespace) {
+    super(path, file, how.flags, how.opener);
     this.ns = ns;
     this.seen = ns.event;
   }

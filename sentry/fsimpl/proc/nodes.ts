@@ -1,6 +1,7 @@
 /** Inodes of /proc/PID: their owner is the process's, unless it is not dumpable (proc_pid.c task_dump_owner). */
 import { EACCES, ENOENT, ESRCH } from '../../abi/errno.ts';
 import { S_IFLNK } from '../../abi/stat.ts';
+import type { Credentials } from '../../auth/credentials.ts';
 import type { Task } from '../../kernel/task.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
@@ -24,7 +25,13 @@ export function refreshOwner(inode: Inode, s: Subject): void {
 
 /** Makes the content of a file about a process. `reader` asks. */
 export type SubjectText = (s: Subject, reader: Task) => string | number;
-export type SubjectStore = (s: Subject, data: string, writer: Task) => number;
+export type SubjectStore = (s: Subject, data: string, writer: Task, from: WriteContext) => number;
+
+/** Where a write goes, and who opened the file. */
+export interface WriteContext {
+  readonly pos: number;
+  readonly opener: Credentials;
+}
 
 export interface PidFileOptions {
   store?: SubjectStore;
@@ -48,7 +55,8 @@ export class PidFile extends KernfsFile {
 
   constructor(sb: KernfsSuperBlock, s: Subject, perm: number, text: SubjectText, o: PidFileOptions = {}) {
     const { store, parts } = o;
-    const kernfsStore: Store | null = store === undefined ? null : (t, data) => store(s, data, t as Task);
+    const kernfsStore: Store | null =
+      store === undefined ? null : (t, data, pos, opener) => store(s, data, t as Task, { pos, opener });
     super(sb, perm, (t) => text(s, t as Task), {
       ...(kernfsStore === null ? {} : { store: kernfsStore }),
       ...(parts === undefined ? {} : { parts: (t, from) => parts(s, t as Task, from) }),

@@ -1,6 +1,9 @@
 /** /proc/PID/ns and nsfs: handles of namespaces for setns(2) (fs/nsfs.c, fs/proc/namespaces.c; namespaces(7)). */
-import { EACCES, ENOENT, ENOTTY } from '../../abi/errno.ts';
+import { EACCES, EINVAL, ENOENT, ENOTTY, EPERM, ESRCH } from '../../abi/errno.ts';
+import { O_RDONLY } from '../../abi/fcntl.ts';
 import { DT_LNK, S_IFLNK, S_IFREG } from '../../abi/stat.ts';
+import type { Owned, UserNamespace } from '../../auth/credentials.ts';
+import type { PidNamespace } from '../../kernel/pid-namespace.ts';
 import type { Task } from '../../kernel/task.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import { Dentry, type Path } from '../../vfs/dentry.ts';
@@ -105,8 +108,41 @@ export class NsInode extends Inode {
   }
 }
 
-/** NS_GET_NSTYPE (include/uapi/linux/nsfs.h) */
+// include/uapi/linux/nsfs.h
+const NS_GET_USERNS = 0xb701;
+const NS_GET_PARENT = 0xb702;
 const NS_GET_NSTYPE = 0xb703;
+const NS_GET_OWNER_UID = 0xb704;
+const NS_GET_PID_FROM_PIDNS = 0x8004b706;
+const NS_GET_TGID_FROM_PIDNS = 0x8004b707;
+const NS_GET_PID_IN_PIDNS = 0x8004b708;
+const NS_GET_TGID_IN_PIDNS = 0x8004b709;
+
+/** Opens a namespace for a task: a descriptor or −errno (open_related_ns, open_namespace). */
+export function openNamespace(t: Task, kind: string, namespace: object): number {
+  const inode = new NsInode(kind, KINDS.find(([, k]) => k === kind)![2], namespace);
+  nsfsMount ??= makeMount(nsfs, 0, 'nsfs');
+  const path = { mount: nsfsMount, dentry: new Dentry(inode.anonName, null, inode) };
+  const f = new NsFile(path, inode, O_RDONLY);
+  const fd = t.fdTable.install(f, true, t.group.limits.openFiles);
+  if (fd < 0) f.unref();
+  return fd;
+}
+
+/** The namespaces that PIDFD_GET_*_NAMESPACE name, by the last byte of the command (include/uapi/linux/pidfd.h). */
+const BY_PIDFD: readonly string[] = [
+  '', 'cgroup', 'ipc', 'mnt', 'net', 'pid', 'pid_for_children', 'time', 'time_for_children', 'user', 'uts',
+]; // prettier-ignore
+
+/** PIDFD_GET_*_NAMESPACE: the namespace of `target`, to whom may look into it. */
+export function openNamespaceOf(t: Task, target: Task, index: number): number {
+  const name = BY_PIDFD[index];
+  if (name === undefined || name === '') return -ENOTTY;
+  const kind = KINDS.find(([n]) => n === name)![1];
+  if (mayAccess(t, target) !== 0) return -EACCES;
+  const ns = namespaceOf(target, name);
+  return ns === null ? -ESRCH : openNamespace(t, kind, ns);
+}
 
 export class NsFile extends FileDescription {
   readonly ns: NsInode;
@@ -120,9 +156,60 @@ export class NsFile extends FileDescription {
     return false;
   }
 
-  override ioctl(_t: CallContext, cmd: number): number {
-    return cmd === NS_GET_NSTYPE ? this.ns.cloneFlag : -ENOTTY;
+  override ioctl(t: CallContext, cmd: number, arg: number): number {
+    const { kind, namespace } = this.ns;
+    const own = t.creds.userNs;
+    switch (cmd) {
+      case NS_GET_NSTYPE:
+        return this.ns.cloneFlag;
+      case NS_GET_OWNER_UID:
+        if (kind !== 'user') return -EINVAL;
+        return t.mem.writeU32(arg, own.fromUid((namespace as UserNamespace).owner));
+      case NS_GET_USERNS: {
+        // ns_get_owner(): only what is in the caller's own user namespace.
+        const owner = kind === 'user' ? (namespace as UserNamespace).parent : (namespace as Owned).owner;
+        if (owner === null) {
+          const first = kind !== 'user' && own.level === 0;
+          return first ? openNamespace(t as Task, 'user', own) : -EPERM;
+        }
+        return own.contains(owner) ? openNamespace(t as Task, 'user', owner) : -EPERM;
+      }
+      case NS_GET_PARENT:
+        return this.openParent(t as Task);
+      case NS_GET_PID_FROM_PIDNS:
+      case NS_GET_TGID_FROM_PIDNS:
+      case NS_GET_PID_IN_PIDNS:
+      case NS_GET_TGID_IN_PIDNS:
+        return kind === 'pid' ? translatePid(t as Task, namespace as PidNamespace, cmd, arg) : -EINVAL;
+      default:
+        return -ENOTTY;
+    }
   }
+
+  /** NS_GET_PARENT: of user and PID namespaces, not beyond the caller's own. */
+  private openParent(t: Task): number {
+    const { kind, namespace } = this.ns;
+    if (kind === 'user') {
+      const { parent } = namespace as UserNamespace;
+      return parent !== null && t.creds.userNs.contains(parent) ? openNamespace(t, kind, parent) : -EPERM;
+    }
+    if (kind !== 'pid') return -EINVAL;
+    const { parent } = namespace as PidNamespace;
+    for (let at = parent; at !== null; at = at.parent) {
+      if (at === t.pidNs) return openNamespace(t, kind, parent!);
+    }
+    return -EPERM;
+  }
+}
+
+/** The number of a process in the caller's PID namespace, or in `ns`; −ESRCH. */
+function translatePid(t: Task, ns: PidNamespace, cmd: number, arg: number): number {
+  const inwards = cmd === NS_GET_PID_IN_PIDNS || cmd === NS_GET_TGID_IN_PIDNS;
+  const thread = cmd === NS_GET_PID_FROM_PIDNS || cmd === NS_GET_PID_IN_PIDNS;
+  const task = (inwards ? t.pidNs : ns).findTask(arg);
+  if (task === null) return -ESRCH;
+  const nr = (thread ? task.pid : task.group.pid).nrIn(inwards ? ns : t.pidNs);
+  return nr === 0 ? -ESRCH : nr;
 }
 
 class NsLink extends Inode {

@@ -44,7 +44,7 @@ function fdSize(t: Task): number {
   return size;
 }
 
-export function statusText(s: Subject): string | number {
+export function statusText(s: Subject, reader: Task): string | number {
   const t = s.task;
   if (t === null) return -ESRCH;
   const g = t.group;
@@ -54,6 +54,8 @@ export function statusText(s: Subject): string | number {
   const all = (p: { nrIn(ns: unknown): number }): string => String(p.nrIn(s.ns));
   const mm = s.mm;
   const cpus = s.env.host.cpus;
+  const uid = (id: number): number => reader.creds.userNs.fromUid(id);
+  const gid = (id: number): number => reader.creds.userNs.fromGid(id);
   const lines = [
     `Name:\t${escapedComm(t)}`,
     `Umask:\t${(s.live?.fs.umask ?? 0).toString(8).padStart(4, '0')}`,
@@ -63,10 +65,10 @@ export function statusText(s: Subject): string | number {
     `Pid:\t${s.number(t.pid)}`,
     `PPid:\t${g.parent === null ? 0 : s.number(g.parent.pid)}`,
     `TracerPid:\t${t.ptrace === null ? 0 : s.number(t.ptrace.tracer.pid)}`,
-    `Uid:\t${c.uid}\t${c.euid}\t${c.suid}\t${c.fsuid}`,
-    `Gid:\t${c.gid}\t${c.egid}\t${c.sgid}\t${c.fsgid}`,
+    `Uid:\t${[c.uid, c.euid, c.suid, c.fsuid].map(uid).join('\t')}`,
+    `Gid:\t${[c.gid, c.egid, c.sgid, c.fsgid].map(gid).join('\t')}`,
     `FDSize:\t${fdSize(t)}`,
-    `Groups:\t${c.groups.map((n) => `${n} `).join('')}${c.groups.length === 0 ? ' ' : ''}`,
+    `Groups:\t${c.groups.map((n) => `${gid(n)} `).join('')}${c.groups.length === 0 ? ' ' : ''}`,
     `NStgid:\t${all(g.pid as never)}`,
     `NSpid:\t${all(t.pid as never)}`,
     `NSpgid:\t${all(g.processGroup.pid as never)}`,

@@ -1,6 +1,7 @@
 /** tmpfs: files in memory (mm/shmem.c). One super block with its limits, which its inodes and pages are charged to. */
 import { EINVAL } from '../../abi/errno.ts';
 import { PAGE_SIZE } from '../../lib/addr.ts';
+import type { CallContext } from '../../vfs/call-context.ts';
 import type { Inode } from '../../vfs/inode.ts';
 import { SuperBlock, type StatFs } from '../../vfs/super-block.ts';
 import type { PageAccount } from './content.ts';
@@ -214,10 +215,19 @@ export function parseTmpfsOptions(data: string): TmpfsOptions | number {
   return o;
 }
 
-/** What mount(2) of a tmpfs makes: with Linux's default limits unless the data says otherwise. */
-export function mountTmpfs(data: string): TmpfsSuperBlock | number {
+/**
+ * What mount(2) of a tmpfs makes: with Linux's default limits and the caller's ids unless the data says otherwise, whose ids
+ * are those of the caller's user namespace.
+ */
+export function mountTmpfs(t: CallContext | null, data: string): TmpfsSuperBlock | number {
   const options = parseTmpfsOptions(data);
   if (typeof options === 'number') return options;
+  if (t !== null) {
+    const { userNs, fsuid, fsgid } = t.creds;
+    options.uid = options.uid === undefined ? fsuid : userNs.toUid(options.uid);
+    options.gid = options.gid === undefined ? fsgid : userNs.toGid(options.gid);
+    if (options.uid < 0 || options.gid < 0) return -EINVAL;
+  }
   return new TmpfsSuperBlock({
     size: defaultTmpfsSize(),
     inodes: Math.floor(memoryTotal / 8192),

@@ -1,7 +1,7 @@
 /** Identifiers, keys and permissions of System V IPC objects (ipc/util.c). */
 import { EACCES, EEXIST, EIDRM, EINVAL, ENOENT, ENOSPC, EPERM } from '../../abi/errno.ts';
 import { CAP_IPC_OWNER, CAP_SYS_ADMIN } from '../../auth/capability.ts';
-import type { Credentials } from '../../auth/credentials.ts';
+import type { Credentials, UserNamespace } from '../../auth/credentials.ts';
 
 export const IPC_CREAT = 0o1000;
 export const IPC_EXCL = 0o2000;
@@ -32,6 +32,8 @@ export class IpcObject {
   seq = 0;
   removed = false;
   ctime = 0;
+  /** The user namespace that the IPC namespace belongs to. */
+  owner: UserNamespace | null = null;
 
   constructor(key: number, mode: number, creds: Credentials) {
     this.key = key;
@@ -45,30 +47,34 @@ export class IpcObject {
     let granted = this.mode;
     if (c.euid === this.cuid || c.euid === this.uid) granted >>>= 6;
     else if (inGroup(c, this.cgid) || inGroup(c, this.gid)) granted >>>= 3;
-    return (want & ~granted & 7) === 0 || c.has(CAP_IPC_OWNER);
+    return (want & ~granted & 7) === 0 || c.hasIn(CAP_IPC_OWNER, this.owner);
   }
 
   /** ipcctl_obtain_check(): owner, creator, or privileged. */
   controls(c: Credentials): boolean {
-    return c.euid === this.cuid || c.euid === this.uid || c.has(CAP_SYS_ADMIN);
+    return c.euid === this.cuid || c.euid === this.uid || c.hasIn(CAP_SYS_ADMIN, this.owner);
   }
 
   /** struct ipc64_perm at the start of `b`. */
-  putPerm(b: Buffer): void {
+  putPerm(b: Buffer, seenFrom: UserNamespace): void {
     b.writeInt32LE(this.key, 0);
-    b.writeUInt32LE(this.uid, 4);
-    b.writeUInt32LE(this.gid, 8);
-    b.writeUInt32LE(this.cuid, 12);
-    b.writeUInt32LE(this.cgid, 16);
+    b.writeUInt32LE(seenFrom.fromUid(this.uid), 4);
+    b.writeUInt32LE(seenFrom.fromGid(this.gid), 8);
+    b.writeUInt32LE(seenFrom.fromUid(this.cuid), 12);
+    b.writeUInt32LE(seenFrom.fromGid(this.cgid), 16);
     b.writeUInt32LE(this.mode, 20);
     b.writeUInt16LE(this.seq, 24);
   }
 
-  /** IPC_SET: owner and permission bits from a struct ipc64_perm. */
-  setPerm(b: Buffer): void {
-    this.uid = b.readUInt32LE(4);
-    this.gid = b.readUInt32LE(8);
+  /** IPC_SET: owner and permission bits from a struct ipc64_perm: 0 or −EINVAL (ipc_update_perm). */
+  setPerm(b: Buffer, saidIn: UserNamespace): number {
+    const uid = saidIn.toUid(b.readUInt32LE(4));
+    const gid = saidIn.toGid(b.readUInt32LE(8));
+    if (uid < 0 || gid < 0 || uid === 0xffffffff || gid === 0xffffffff) return -EINVAL;
+    this.uid = uid;
+    this.gid = gid;
     this.mode = (this.mode & ~0o777) | (b.readUInt32LE(20) & 0o777);
+    return 0;
   }
 }
 
@@ -82,6 +88,8 @@ export class IpcIds<T extends IpcObject> {
   private readonly max: () => number;
   private nextSeq = 0;
   count = 0;
+  /** Of the IPC namespace. */
+  owner: UserNamespace | null = null;
 
   /** `max`: how many objects there may be, at most IPCMNI. */
   constructor(max: () => number) {
@@ -113,6 +121,7 @@ export class IpcIds<T extends IpcObject> {
   private add(o: T): number {
     let index = this.byIndex.indexOf(null);
     if (index < 0) index = this.byIndex.length;
+    o.owner = this.owner;
     o.seq = this.nextSeq;
     this.nextSeq = (this.nextSeq + 1) % SEQ_MAX;
     o.id = o.seq * IPCMNI + index;

@@ -20,6 +20,7 @@ export function sysvTables(ns: IpcNamespace): SysvTables {
   if (t === undefined) {
     const limits = new IpcLimits();
     t = { limits, shm: new ShmTable(limits), sem: new SemTable(limits), msg: new MsgTable(limits) };
+    t.shm.owner = t.sem.owner = t.msg.owner = ns.owner;
     tables.set(ns, t);
   }
   return t;

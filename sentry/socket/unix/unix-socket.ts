@@ -493,13 +493,15 @@ export class UnixSocket extends Socket {
     return events;
   }
 
-  override getOption(_t: CallContext, level: number, name: number, out: Buffer, len: number): number {
+  override getOption(t: CallContext, level: number, name: number, out: Buffer, len: number): number {
     if (level !== S.SOL_SOCKET) return -EOPNOTSUPP;
     if (name === S.SO_PEERCRED) {
+      const { userNs } = t.creds;
       const c = this.peerCreds ?? { pid: 0, uid: 0xffffffff, gid: 0xffffffff };
       out.writeInt32LE(c.pid, 0);
-      out.writeUInt32LE(c.uid, 4);
-      out.writeUInt32LE(c.gid, 8);
+      const known = this.peerCreds !== null;
+      out.writeUInt32LE(known ? userNs.fromUid(c.uid) : c.uid, 4);
+      out.writeUInt32LE(known ? userNs.fromGid(c.gid) : c.gid, 8);
       return Math.min(len, 12);
     }
     if (name === S.SO_PEERGROUPS) {
