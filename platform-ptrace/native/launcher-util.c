@@ -150,7 +150,14 @@ pid_t clone_into(unsigned long flags) {
 void exec_node(const char *const *args, int argc, const char *variable) {
   const char *argv[MAX_ARGS + 2] = {"node"};
   for (int i = 0; i < argc; i++) argv[i + 1] = args[i];
-  const char *envp[] = {"HOME=/", "LC_ALL=C", "UV_THREADPOOL_SIZE=1", "MALLOC_ARENA_MAX=1", variable, NULL};
+  const char *envp[] = {"HOME=/",
+                        "LC_ALL=C",
+                        "UV_THREADPOOL_SIZE=1",
+                        "MALLOC_ARENA_MAX=1",
+                        // Huge pages for malloc: Node reads its heap snapshot into fresh memory twice, 4,000 page faults.
+                        "GLIBC_TUNABLES=glibc.malloc.hugetlb=1",
+                        variable,
+                        NULL};
   syscall(SYS_execveat, node_fd, "", argv, envp, AT_EMPTY_PATH);
   die("cannot execute %s", opt.node);
 }
