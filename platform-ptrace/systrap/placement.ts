@@ -2,7 +2,8 @@
  * Which CPU guest threads run on, and whether waiting by spinning pays. Measured: both sides spinning on two CPUs answer
  * in 2–3 µs, both asleep on one CPU (notifications wake the other side on the waker's CPU) in 6–8 µs, asleep across
  * CPUs in 35–50 µs; spinning on a CPU that the other side needs is a disaster. So a lone guest that makes many calls
- * without blocking gets a CPU that the sentry is not on; when there are as many guests as CPUs they are spread. A thread
+ * without blocking gets a CPU that the sentry is not on, and as long as it is alone and does not block the sentry keeps off
+ * that CPU: otherwise the first wake-up behind a spin that was too short brings both together again. When there are as many guests as CPUs they are spread. A thread
  * that blocks may run anywhere again, so that its wake-up does not have to cross CPUs. The sentry spins only while no
  * running guest is believed to be on its own CPU.
  */
@@ -13,8 +14,10 @@ import type { SystrapContext } from './context.ts';
 const NR_SCHED_SETAFFINITY = 203;
 const NR_SCHED_GETAFFINITY = 204;
 const MAX_CPUS = 1024;
+/** sched_setaffinity(2)'s name for the calling thread. */
+const SELF = 0;
 /** Calls in a row that a guest makes alone on the sentry's CPU before it is moved. */
-const LONE_CALLS = 256;
+const LONE_CALLS = 64;
 /** Calls of a thread between two decisions about its place. */
 const SETTLE_CALLS = 64;
 
@@ -25,6 +28,8 @@ export class Placement {
   private readonly load = new Int32Array(MAX_CPUS);
   running = 0;
   moves = 0;
+  /** The lone guest whose CPU the sentry keeps off. */
+  private avoided: SystrapContext | null = null;
 
   constructor() {
     hostSyscall(NR_SCHED_GETAFFINITY, 0, this.mask.size, this.mask.addr, 0, 0, 0);
@@ -57,11 +62,12 @@ export class Placement {
   observe(ctx: SystrapContext, cpu: number, sentryCpu: number): void {
     if (cpu >= MAX_CPUS) return;
     ctx.cpu = cpu;
+    if (this.avoided !== null && (this.running > 0 || ctx !== this.avoided)) this.stopAvoiding();
     if (this.running === 0) {
       if (cpu !== sentryCpu) ctx.loneCalls = 0;
       else if (++ctx.loneCalls >= LONE_CALLS && this.allowed.length > 1) {
         ctx.loneCalls = 0;
-        this.place(ctx, this.leastLoaded(sentryCpu));
+        this.placeAlone(ctx, this.leastLoaded(sentryCpu));
       }
       return;
     }
@@ -75,11 +81,10 @@ export class Placement {
   /** `ctx` blocks: the next wake-up is to find it on the sentry's CPU. */
   blocked(ctx: SystrapContext): void {
     ctx.loneCalls = 0;
+    if (this.avoided === ctx) this.stopAvoiding();
     if (!ctx.pinned) return;
     ctx.pinned = false;
-    this.mask.bytes.fill(0);
-    for (const cpu of this.allowed) this.mask.bytes[cpu >> 3]! |= 1 << (cpu & 7);
-    hostSyscall(NR_SCHED_SETAFFINITY, ctx.tid, this.mask.size, this.mask.addr, 0, 0, 0);
+    this.admit(ctx.tid, -1);
   }
 
   /** `ctx` is about to be woken by the sentry, which runs on `sentryCpu`. */
@@ -102,5 +107,23 @@ export class Placement {
     this.mask.bytes[cpu >> 3] = 1 << (cpu & 7);
     hostSyscall(NR_SCHED_SETAFFINITY, ctx.tid, this.mask.size, this.mask.addr, 0, 0, 0);
     ctx.cpu = cpu;
+  }
+
+  private placeAlone(ctx: SystrapContext, cpu: number): void {
+    this.place(ctx, cpu);
+    this.avoided = ctx;
+    this.admit(SELF, cpu);
+  }
+
+  private stopAvoiding(): void {
+    this.avoided = null;
+    this.admit(SELF, -1);
+  }
+
+  /** Lets thread `tid` run on all CPUs but `except`. */
+  private admit(tid: number, except: number): void {
+    this.mask.bytes.fill(0);
+    for (const cpu of this.allowed) if (cpu !== except) this.mask.bytes[cpu >> 3]! |= 1 << (cpu & 7);
+    hostSyscall(NR_SCHED_SETAFFINITY, tid, this.mask.size, this.mask.addr, 0, 0, 0);
   }
 }
