@@ -116,7 +116,10 @@ export class StateDir {
     }
   }
 
-  /** All containers, by id. Those that vanish meanwhile are left out. */
+  /**
+   * All containers, by id. Those that vanish meanwhile are left out, and so are those of other runtimes: containerd's shim
+   * gives every runtime the same directory unless it is told otherwise.
+   */
   list(): ContainerState[] {
     let names: string[];
     try {
@@ -124,7 +127,9 @@ export class StateDir {
     } catch {
       return [];
     }
-    return names.map((n) => readState(join(this.root, n))).filter((s) => s !== null);
+    return names
+      .map((n) => parseState(join(this.root, n)))
+      .filter((s) => s?.version === 1) as ContainerState[];
   }
 }
 
@@ -184,13 +189,17 @@ export function writeAtomically(path: string, text: string, mode = 0o600): void 
 }
 
 function readState(dir: string): ContainerState | null {
+  const state = parseState(dir);
+  if (state === null || state.version === 1) return state as ContainerState | null;
+  throw new UserError(`${dir}/state.json is of another runtime, or of another version of runsc-ts`);
+}
+
+function parseState(dir: string): ContainerState | { version?: unknown } | null {
   let text: string;
   try {
     text = readFileSync(join(dir, 'state.json'), 'utf8');
   } catch {
     return null;
   }
-  const state = JSON.parse(text) as ContainerState;
-  if (state.version !== 1) throw new UserError(`${dir}/state.json is of another version of runsc-ts`);
-  return state;
+  return JSON.parse(text) as ContainerState;
 }

@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -105,4 +105,15 @@ test('a lock is exclusive between processes and ends with its holder', () => {
   expect(() => FileLock.take(path, 20)).toThrow('another command has been working');
   held.release();
   expect(tryFlock()).toBe(0);
+});
+
+test('a container of another runtime in the same directory is left alone', () => {
+  const ours = states.create('ours');
+  ours.save(state('ours'));
+  ours.release();
+  mkdirSync(join(root, 'theirs'));
+  writeFileSync(join(root, 'theirs/state.json'), '{"id":"theirs","init_process_pid":1}');
+  expect(states.list().map((s) => s.id)).toEqual(['ours']);
+  expect(() => states.load('theirs')).toThrow('is of another runtime');
+  expect(() => states.create('theirs')).toThrow('is of another runtime');
 });
