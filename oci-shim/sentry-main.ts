@@ -49,9 +49,19 @@ import type { SandboxConfig } from './sandbox-config.ts';
 const NODE_TURN_NS = 100e6;
 const STDERR = 2;
 
-function say(line: string): void {
-  writeSync(STDERR, `runsc-ts: ${line}\n`);
+/**
+ * Standard error is the container's, and whatever the engine made of it: closed by its reader, full, /dev/null opened for reading
+ * (containerd's shim). The sandbox does not depend on it.
+ */
+function writeLine(line: string): void {
+  try {
+    writeSync(STDERR, `${line}\n`);
+  } catch {
+    // Nobody listens.
+  }
 }
+
+const say = (line: string): void => writeLine(`runsc-ts: ${line}`);
 
 /** Wait status of an exit. */
 const exitStatus = (code: number): number => code << 8;
@@ -173,7 +183,7 @@ function makePlatform(name: SandboxConfig['platform']): Platform {
 }
 
 function installStrace(kernel: Kernel, calls: string[]): void {
-  const strace = new Strace(calls.length === 0 ? null : calls, (line) => writeSync(STDERR, `${line}\n`));
+  const strace = new Strace(calls.length === 0 ? null : calls, writeLine);
   const open = new WeakMap<Task, string>();
   kernel.trace = {
     enter(t: Task): void {

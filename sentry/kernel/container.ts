@@ -48,6 +48,8 @@ export class Container {
   limits: ContainerLimits;
   /** null: there are no groups, or no longer. */
   figures: GroupFigures | null = null;
+  /** Of `figures`, those that were told. */
+  oomKills = 0;
   /** Puts a new host process into the container's groups, if it is not born there. */
   adopt: ((hostPid: number) => void) | null = null;
   /** The terminal behind its /dev/console. */

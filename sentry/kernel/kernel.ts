@@ -83,7 +83,6 @@ export class Kernel implements PlatformEvents {
   memTotal = 2 ** 30;
   /** Of the sandbox's first container. */
   figures: GroupFigures | null = null;
-  private oomKills = 0;
   /** fs.nr_open: no process's RLIMIT_NOFILE goes beyond. */
   openFilesMax = 1048576;
   /** fs.aio-max-nr and fs.aio-nr: requests that contexts of asynchronous I/O are made for. */
@@ -437,17 +436,9 @@ export class Kernel implements PlatformEvents {
     // An exec in progress has a context that is not the task's yet.
     if (ctx === t.ctx) t.ctxGone = true;
     if (reason !== '')
-      this.report(`pid ${t.tgid} (${t.comm}): ${this.ranOutOfMemory() ? OUT_OF_MEMORY : reason}`);
+      this.report(`pid ${t.tgid} (${t.comm}): ${ranOutOfMemory(t.group.container) ? OUT_OF_MEMORY : reason}`);
     groupExit(t.group, signo > 0 ? signo : SIGKILL);
     exitTask(t, t.group.exitStatus);
-  }
-
-  /** The host has killed a process for lack of memory since this was asked the last time. */
-  private ranOutOfMemory(): boolean {
-    const kills = this.figures?.oomKills() ?? 0;
-    const isNew = kills > this.oomKills;
-    this.oomKills = kills;
-    return isNew;
   }
 
   /** __set_current_blocked(): SIGKILL and SIGSTOP never get into a mask. */
@@ -494,6 +485,15 @@ export class Kernel implements PlatformEvents {
   initEnded(status: number): void {
     this.onExit?.(status);
   }
+}
+
+/** The host has killed a process of the container for lack of memory since this was asked the last time. */
+function ranOutOfMemory(box: Container | null): boolean {
+  if (box === null) return false;
+  const kills = box.figures?.oomKills() ?? 0;
+  const isNew = kills > box.oomKills;
+  box.oomKills = kills;
+  return isNew;
 }
 
 /** X86_TRAP_PF */

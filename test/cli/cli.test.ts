@@ -51,3 +51,9 @@ test('the log names calls that are not implemented, and has the strace', () => {
   expect(text).toMatch(/execve\(/);
   expect(text.match(/io_uring_setup\(.*/g)).toEqual(['io_uring_setup() = -1 ENOSYS']);
 });
+
+test('a standard error that cannot be written is no end of the sandbox', () => {
+  const script = '"$0" --platform "$1" --strace=write do -- echo out 2</dev/null';
+  const r = run('/bin/sh', ['-c', script, runscTs, platform], { cwd: '/' });
+  expect(r).toMatchObject({ status: 0, stdout: 'out\n' });
+});
