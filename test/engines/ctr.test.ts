@@ -189,6 +189,6 @@ describe.skipIf(lacking.length > 0)('ctr', () => {
   });
 
   test('nothing is left', async () => {
-    await until(() => daemon.processes().length === 0);
+    await until(() => daemon.shims().length === 0);
   });
 });

@@ -5,6 +5,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { childrenOf } from '../../lib/processes.ts';
 import { run, runscTs, type Outcome } from '../../lib/sandbox.ts';
 import { mountsBelow } from './dockerd.ts';
 import { writeImageArchive } from './image.ts';
@@ -21,6 +22,8 @@ export const needed = {
 };
 
 export const IMAGE = 'docker.io/library/busybox:latest';
+
+const CRI_NAMESPACE = 'k8s.io';
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms).unref());
 
@@ -70,13 +73,16 @@ const network = (dir: string): object => ({
 export class Containerd {
   /** Scratch directory of this daemon. */
   readonly dir: string;
+  /** Name of its own among network namespaces and cgroups. */
+  readonly name: string;
   private readonly netns: Netns;
   private child: ChildProcess | null = null;
 
   private constructor() {
     // Socket paths below it have to stay shorter than 108 bytes.
     this.dir = mkdtempSync('/tmp/rts-ctd-');
-    this.netns = makeNetns(this.dir.slice('/tmp/'.length));
+    this.name = this.dir.slice('/tmp/'.length);
+    this.netns = makeNetns(this.name);
     mkdirSync(join(this.dir, 'cni'));
     mkdirSync(join(this.dir, 'logs'));
     writeFileSync(join(this.dir, 'config.toml'), configuration(this.dir));
@@ -89,17 +95,8 @@ export class Containerd {
       await daemon.up();
       const archive = join(daemon.dir, 'image.tar');
       writeImageArchive(archive, IMAGE);
-      // Tests of `ctr` look in the namespace "default", the CRI plugin in its own.
-      for (const namespace of ['default', 'k8s.io']) {
-        const r = daemon.ctr([
-          '--namespace',
-          namespace,
-          'images',
-          'import',
-          '--snapshotter',
-          'overlayfs',
-          archive,
-        ]);
+      for (const namespace of [daemon.name, CRI_NAMESPACE]) {
+        const r = daemon.ctr(['images', 'import', '--snapshotter', 'overlayfs', archive], { namespace });
         if (r.status !== 0) throw new Error(`ctr images import: ${r.stderr}`);
       }
     } catch (e) {
@@ -141,8 +138,17 @@ export class Containerd {
     child.kill('SIGKILL');
   }
 
-  ctr(args: readonly string[], options: { input?: string; timeoutMs?: number } = {}): Outcome {
-    return run('ctr', ['--address', this.socket, ...args], { timeoutMs: 60_000, ...options });
+  /**
+   * The daemon's namespace for this is as good as its own: runc and runsc-ts have their state in a directory of that name,
+   * which is the machine's.
+   */
+  ctr(
+    args: readonly string[],
+    options: { input?: string; timeoutMs?: number; namespace?: string } = {},
+  ): Outcome {
+    const { namespace = this.name, ...rest } = options;
+    const own = ['--address', this.socket, '--namespace', namespace];
+    return run('ctr', [...own, ...args], { timeoutMs: 60_000, ...rest });
   }
 
   /** Command line that runs a command where the daemon's network is. */
@@ -154,18 +160,23 @@ export class Containerd {
     return readFileSync(join(this.dir, 'log'), 'utf8');
   }
 
-  /** Host processes of shims and sandboxes of this daemon. */
-  processes(): string[] {
+  /** Host pids of shims of this daemon: each has the containers of a pod below it. */
+  shims(): number[] {
     const text = run('ps', ['-ww', '-eo', 'pid,args']).stdout;
-    const shims = text.split('\n').filter((line) => line.includes(this.socket) && line.includes('shim'));
-    return shims.map((line) => line.trim());
+    const lines = text.split('\n').filter((l) => l.includes('containerd-shim') && l.includes(this.socket));
+    return lines.map((line) => Number.parseInt(line, 10));
   }
 
   async stop(): Promise<void> {
     await this.down();
-    for (const line of this.processes()) spawnSync('kill', ['-KILL', line.split(' ')[0]!]);
+    for (const shim of this.shims()) {
+      for (const pid of [...descendantsOf(shim), shim]) spawnSync('kill', ['-KILL', String(pid)]);
+    }
     for (const mount of mountsBelow(this.dir)) spawnSync('umount', ['--lazy', mount]);
     this.netns.remove();
+    spawnSync('find', ['/sys/fs/cgroup', '-depth', '-type', 'd', '-path', `*/${this.name}*`, '-delete']);
     rmSync(this.dir, { recursive: true, force: true });
   }
 }
+
+const descendantsOf = (pid: number): number[] => childrenOf(pid).flatMap((c) => [...descendantsOf(c), c]);
