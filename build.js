@@ -70,7 +70,7 @@ cc(
 cc('zygote-run', ['zygote-run.c'], ['-static', `-I${dist}`]);
 cc(
   'launcher',
-  ['', '-util', '-init', '-gofer', '-zygote', '-snapshot', '-lock', '-network', '-cgroup'].map(
+  ['', '-util', '-init', '-gofer', '-zygote', '-snapshot', '-lock', '-network', '-cgroup', '-namespaces', '-enter'].map(
     (part) => `launcher${part}.c`,
   ),
   ['-static', `-I${dist}`],

@@ -4,7 +4,6 @@
  */
 import { ENOENT, ENOTDIR, errnoName } from '../sentry/abi/errno.ts';
 import { S_IFREG } from '../sentry/abi/stat.ts';
-import { IdMap, type OwnerMaps } from '../sentry/auth/id-map.ts';
 import type { Credentials } from '../sentry/auth/credentials.ts';
 import { GoferSuperBlock } from '../sentry/fsimpl/goferfs/super-block.ts';
 import { OverlaySuperBlock } from '../sentry/fsimpl/overlay/super-block.ts';
@@ -31,7 +30,7 @@ import { copyUpTree } from './boot-copy-up.ts';
 import { addDevices, populateContainerDev } from './boot-devices.ts';
 import { check, MountError } from './boot-error.ts';
 import { kernelContext, latin1, makeDirectories } from './boot-paths.ts';
-import type { LinuxConfig, MountConfig, SandboxConfig } from './sandbox-config.ts';
+import type { MountConfig, SandboxConfig } from './sandbox-config.ts';
 
 export interface MountEnv {
   readonly config: SandboxConfig;
@@ -80,17 +79,10 @@ const DEFAULT_DEV: MountConfig = {
   data: 'mode=755,size=65536k',
 };
 
-/** Ids of the container and of its files on the host (linux.uidMappings, linux.gidMappings). */
-export function ownerMaps(linux: LinuxConfig | null): OwnerMaps | null {
-  if (linux === null || linux.uidMappings.length === 0) return null;
-  return { uid: new IdMap(linux.uidMappings), gid: new IdMap(linux.gidMappings) };
-}
-
 function makeRoot(config: SandboxConfig, gofer: GoferClient): SuperBlock {
-  const owners = ownerMaps(config.linux);
   const layers = config.root.layers.map((index) =>
     check(
-      GoferSuperBlock.attach(gofer, index, config.exclusiveExports[index] ?? false, owners),
+      GoferSuperBlock.attach(gofer, index, config.exclusiveExports[index] ?? false),
       `cannot attach layer ${index} of the root`,
     ),
   );
@@ -147,10 +139,7 @@ function makeSuperBlock(t: CallContext, m: MountConfig, env: MountEnv): SuperBlo
   const { config, gofer } = env;
   if (m.type === 'bind') {
     const exclusive = config.exclusiveExports[m.exportIndex] ?? false;
-    const sb = check(
-      GoferSuperBlock.attach(gofer, m.exportIndex, exclusive, ownerMaps(config.linux)),
-      `cannot attach ${m.source}`,
-    );
+    const sb = check(GoferSuperBlock.attach(gofer, m.exportIndex, exclusive), `cannot attach ${m.source}`);
     sb.rootName = m.source.startsWith('/') ? latin1(m.source) : '';
     return sb;
   }

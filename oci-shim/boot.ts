@@ -3,6 +3,7 @@
  * the container's first process. Runs in the confined sentry.
  */
 import { Credentials, UserNamespace } from '../sentry/auth/credentials.ts';
+import { IdMap } from '../sentry/auth/id-map.ts';
 import { CapSet } from '../sentry/auth/capability.ts';
 import type { GoferClient } from '../sentry/gofer-api/gofer-api.ts';
 import { close } from '../sentry/host/sys.ffi.ts';
@@ -20,7 +21,7 @@ import type { PidNamespace } from '../sentry/kernel/pid-namespace.ts';
 import type { Platform } from '../sentry/platform/platform.ts';
 import type { MountNamespace } from '../sentry/vfs/mount-namespace.ts';
 import { makeSyscallTable } from '../syscalls/table.ts';
-import { mountAll, ownerMaps } from './boot-mounts.ts';
+import { mountAll } from './boot-mounts.ts';
 import { registerParts, type HostFacts } from './boot-parts.ts';
 import { hasTerminal } from './boot-stdio.ts';
 import { SandboxContainer } from './sandbox/container.ts';
@@ -103,8 +104,11 @@ export function createContainer(
 /** The sandbox's outermost one, with the container's maps to show. */
 function userNamespace(linux: LinuxConfig | null): UserNamespace {
   const ns = new UserNamespace(null, 0);
-  const owners = ownerMaps(linux);
-  if (owners !== null) Object.assign(ns.maps, { uid: String(owners.uid), gid: String(owners.gid) });
+  if (linux !== null && linux.uidMappings.length > 0) {
+    // The gofer is in the host's user namespace with these maps: owners of files are right as it gives them.
+    const [uid, gid] = [new IdMap(linux.uidMappings), new IdMap(linux.gidMappings)];
+    Object.assign(ns.maps, { uid: String(uid), gid: String(gid) });
+  }
   return ns;
 }
 

@@ -1,7 +1,7 @@
 /** `runsc-ts exec`: one more process in a container, from a process.json or from options. */
 import { Command } from 'commander';
 import type { GlobalOptions } from '../global-options.ts';
-import { bundleProcess, execProcess, readProcess, toProcessConfig } from '../lifecycle/exec.ts';
+import { execProcess, readProcess, toProcessConfig } from '../lifecycle/exec.ts';
 import type { ContainerState } from '../state/container-state.ts';
 import { StateDir } from '../state/state-dir.ts';
 import { UserError } from '../user-error.ts';
@@ -72,7 +72,7 @@ const terminal = (f: ExecFlags) => (f.tty ? { terminal: true } : {});
 
 function fromFlags(state: ContainerState, args: string[], f: ExecFlags): Record<string, unknown> {
   if (args.length === 0) throw new UserError('process args cannot be empty');
-  const base = bundleProcess(state);
+  const base = state.process;
   const user = { ...(base['user'] as object | undefined) } as Record<string, unknown>;
   if (f.user !== undefined) {
     const [uid, gid] = f.user.split(':');

@@ -4,6 +4,8 @@
  * warning. Messages are runc's. startContainer hooks run inside the sandbox: start-container.ts.
  */
 import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
+import { join } from 'node:path';
+import { nativeDir } from '../../sentry/host/koffi.ffi.ts';
 import type { OciState } from '../state/container-state.ts';
 import { warn } from '../lifecycle/log.ts';
 import { UserError } from '../user-error.ts';
@@ -11,14 +13,12 @@ import type { Hook, HookKind } from './hooks-config.ts';
 
 /** What a hook may print; more is cut off by killing it. */
 const OUTPUT_MAX = 16 << 20;
-/** Namespaces of the container that createContainer hooks run in (nsenter(1)). */
-const ENTER = ['--mount', '--uts', '--ipc', '--net'];
 
 export interface HookOptions {
   /** Directory that the hooks start in. */
   readonly bundle: string;
-  /** createContainer: the process whose namespaces they run in. */
-  readonly enter?: number;
+  /** createContainer: the process whose namespaces they run in, CLONE_NEW* of these. */
+  readonly enter?: { readonly pid: number; readonly flags: number };
 }
 
 /** Hooks whose failure is "logged … but the remaining hooks and lifecycle continue as if the hook had succeeded". */
@@ -45,16 +45,21 @@ export function runHooks(
 /** null, or what went wrong. */
 function runHook(hook: Hook, input: string, { bundle, enter }: HookOptions): string | null {
   const args = hook.args.length === 0 ? [hook.path] : hook.args;
-  const inside = enter === undefined ? null : ['--target', String(enter), ...ENTER, '--', hook.path];
-  const r = spawnSync(inside === null ? hook.path : 'nsenter', [...(inside ?? []), ...args.slice(1)], {
-    argv0: inside === null ? args[0]! : 'nsenter',
-    cwd: bundle,
-    env: environment(hook.env),
-    input,
-    maxBuffer: OUTPUT_MAX,
-    killSignal: 'SIGKILL',
-    ...(hook.timeout === 0 ? {} : { timeout: 1000 * hook.timeout }),
-  });
+  const entering =
+    enter === undefined ? [] : ['enter', String(enter.pid), String(enter.flags), bundle, hook.path, args[0]!];
+  const r = spawnSync(
+    enter === undefined ? hook.path : join(nativeDir, 'launcher'),
+    [...entering, ...args.slice(1)],
+    {
+      argv0: enter === undefined ? args[0]! : 'runsc-ts',
+      cwd: enter === undefined ? bundle : '/',
+      env: environment(hook.env),
+      input,
+      maxBuffer: OUTPUT_MAX,
+      killSignal: 'SIGKILL',
+      ...(hook.timeout === 0 ? {} : { timeout: 1000 * hook.timeout }),
+    },
+  );
   return describe(hook, r);
 }
 

@@ -26,6 +26,7 @@ import { warn } from './log.ts';
 import { UserError } from '../user-error.ts';
 import { openConsole } from './console.ts';
 import { membership, type Membership } from './members.ts';
+import { foreignNamespaces, innerPid, makesUserNamespace, mapIds, namespaceOptions } from './namespaces.ts';
 import { networkPlace } from './network.ts';
 import { Inherited, Stub } from './stub.ts';
 
@@ -141,11 +142,11 @@ class Creation {
     const fd = (own: number) => inherited.add(this.keep(own));
     const groups = this.group === null ? {} : groupOptions(this.group, 'sentry', fd);
     const place = networkPlace(this.bundle.namespaces);
-    const network = place.kind === 'join' ? fd(place.fd) : place.kind;
     return {
       ...launcherOptions(config, exports, this.globals, fd),
       ...groups,
-      ...(network === 'new' && process.getuid!() !== 0 ? {} : { network }),
+      ...namespaceOptions(this.bundle, fd),
+      network: place.kind === 'join' ? fd(place.fd) : place.kind,
       terminal: newTerminal,
       title: config.process.args,
     };
@@ -201,15 +202,26 @@ class Creation {
     const stub = Stub.spawn(options, stdio, inherited, this.o.detached);
     this.stub = stub;
     this.group?.startScope(stub.process.pid);
+    this.locked.save(this.newState(stub.process));
+    stub.go();
+    stub.born();
     const state = this.newState(stub.process);
     this.locked.save(state);
-    stub.go();
+    if (makesUserNamespace(this.bundle.namespaces)) {
+      mapIds(stub.process.pid, this.bundle);
+      stub.go();
+    }
     stub.wait(MSG_PLACED);
     const { hooks, dir } = this.bundle;
     const shown = ociState(state, 'creating');
     runHooks('prestart', hooks.prestart, shown, { bundle: dir });
     runHooks('createRuntime', hooks.createRuntime, shown, { bundle: dir });
-    runHooks('createContainer', hooks.createContainer, shown, { bundle: dir, enter: stub.process.pid });
+    if (hooks.createContainer.length > 0) {
+      const { pid } = stub.process;
+      const inside = { ...shown, pid: innerPid(pid) };
+      const enter = { pid, flags: foreignNamespaces(pid) };
+      runHooks('createContainer', hooks.createContainer, inside, { bundle: state.rootfs, enter });
+    }
     stub.hooked();
     return stub;
   }
@@ -231,6 +243,7 @@ class Creation {
       paused: false,
       execs: [],
       hooks: bundle.hooks,
+      process: bundle.process,
       cgroup: this.group?.state ?? null,
       cgroupsPath: bundle.cgroupsPath,
       systemdCgroup: globals.systemdCgroup,

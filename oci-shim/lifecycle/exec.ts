@@ -23,6 +23,7 @@ import { isAlive, type HostProcess } from '../state/host-process.ts';
 import { writeAtomically, type StateDir } from '../state/state-dir.ts';
 import { UserError } from '../user-error.ts';
 import { openConsole } from './console.ts';
+import { namespacesOf } from './namespaces.ts';
 import { Inherited, Stub } from './stub.ts';
 
 export interface ExecOptions {
@@ -32,16 +33,6 @@ export interface ExecOptions {
   readonly consoleSocket?: string;
   readonly preserveFds: number;
   readonly detached: boolean;
-}
-
-/** `process` of the bundle's config.json, on which options of the command line build. */
-export function bundleProcess(state: ContainerState): Record<string, unknown> {
-  const path = join(state.bundle, 'config.json');
-  try {
-    return (JSON.parse(readFileSync(path, 'utf8')) as { process: Record<string, unknown> }).process;
-  } catch (e) {
-    throw new UserError(`cannot read ${path}: ${(e as Error).message}`);
-  }
 }
 
 export function readProcess(file: string): Record<string, unknown> {
@@ -85,10 +76,12 @@ export function execProcess(states: StateDir, state: ContainerState, o: ExecOpti
     terminal: slave >= 0,
     title: o.process.args,
     ...execGroups(state, (own) => inherited.add(own)),
+    ...namespacesOf(state.stub.pid, (own) => inherited.add(own)),
   };
   const stub = Stub.spawn(options, stdio, inherited, true);
   try {
     stub.go();
+    stub.born();
     stub.wait(MSG_PLACED);
     stub.hooked();
     stub.wait(MSG_READY);

@@ -12,7 +12,7 @@ import { isAlive } from '../state/host-process.ts';
 import { sleepMs } from '../state/lock.ts';
 import { isLeftover, NoSuchContainer, type LockedContainer, type StateDir } from '../state/state-dir.ts';
 import { UserError } from '../user-error.ts';
-import { bundleProcess, toProcessConfig } from './exec.ts';
+import { toProcessConfig } from './exec.ts';
 
 /** Whoever does not end within this time after SIGKILL is stuck in the host's kernel. */
 const END_MS = 20_000;
@@ -26,8 +26,10 @@ export function startContainer(states: StateDir, id: string): void {
     if (status !== 'created') throw new UserError('cannot start an already running container');
     const { hooks, bundle } = c.state;
     if (hooks !== null && hooks.startContainer.length > 0) {
-      const base = toProcessConfig(bundleProcess(c.state));
-      runStartContainerHooks(states, c.state, hooks.startContainer, ociState(c.state, 'created'), base);
+      const base = toProcessConfig(c.state.process);
+      const { pid } = controlCall(states, c.state, 'pid');
+      const inside = { ...ociState(c.state, 'created'), pid: Number(pid) };
+      runStartContainerHooks(states, c.state, hooks.startContainer, inside, base);
     }
     controlCall(states, c.state, 'start');
     c.save({ ...c.state, phase: 'running' });

@@ -10,6 +10,7 @@ import {
   MSG_FAILED,
   MSG_GO,
   MSG_HOOKED,
+  MSG_STUB,
   type LauncherOptions,
 } from '../../platform-ptrace/confine/launcher-protocol.ts';
 import { CLOSED, NOTHING, pair, receive, send } from '../control/socket.ts';
@@ -31,13 +32,13 @@ export class Inherited {
 }
 
 export class Stub {
-  readonly process: HostProcess;
+  private current: HostProcess;
   private readonly socket: number;
   private over = false;
 
   private constructor(pid: number, socket: number) {
     this.socket = socket;
-    this.process = { pid, startTime: startTimeOf(pid) };
+    this.current = { pid, startTime: startTimeOf(pid) };
   }
 
   /**
@@ -68,9 +69,20 @@ export class Stub {
     throw new UserError(`cannot start ${launcher}: ${errnoName(-pid)}`);
   }
 
-  /** It is where it shall be (cgroup). */
+  /** The process that was started; from `born` on the one that it has made for its place in a PID namespace. */
+  get process(): HostProcess {
+    return this.current;
+  }
+
+  /** It is where it shall be (cgroup), or its ids are mapped. */
   go(): void {
     this.send(MSG_GO);
+  }
+
+  /** Waits for the process that is going to be the stub. */
+  born(): void {
+    const pid = this.wait(MSG_STUB);
+    this.current = { pid, startTime: startTimeOf(pid) };
   }
 
   hooked(): void {
@@ -87,13 +99,13 @@ export class Stub {
     send(this.socket, type, 0); // if it is gone, the next wait says so
   }
 
-  /** Waits for a message of the stub, or throws what went wrong there. */
-  wait(type: number): void {
+  /** Waits for a message of the stub and returns its value, or throws what went wrong there. */
+  wait(type: number): number {
     for (;;) {
       const m = receive(this.socket, true);
       if (m === CLOSED || m === NOTHING) throw new UserError('the sandbox ended before it was ready');
       if (m.type === MSG_FAILED) throw new UserError(m.text);
-      if (m.type === type) return;
+      if (m.type === type) return m.value;
     }
   }
 

@@ -82,6 +82,9 @@ export class Requests {
         this.update(c, request);
         connection.reply();
         return;
+      case 'pid':
+        connection.reply({ pid: c.init.task.group.pid.nr });
+        return;
       case 'stats':
         connection.reply({ stats: containerStats(c) });
         return;

@@ -8,7 +8,7 @@ import type { Export } from '../launch.ts';
 import type { SandboxConfig } from '../sandbox-config.ts';
 import { UserError } from '../user-error.ts';
 import { Field } from './field.ts';
-import { containerPaths, hostNames, linuxConfig, sysctls } from './linux.ts';
+import { containerPaths, effectiveNames, givenNames, linuxConfig, sysctls } from './linux.ts';
 import { mountConfig } from './mounts.ts';
 import { namespaceConfig, type NamespaceConfig } from './namespaces.ts';
 import { processConfig } from './process.ts';
@@ -24,7 +24,11 @@ export interface Bundle {
   cgroupsPath: string;
   hooks: Hooks;
   annotations: Record<string, string>;
+  /** `process` as it is in the file. */
+  process: Record<string, unknown>;
   namespaces: NamespaceConfig[];
+  /** `hostname` and `domainname`; null: not set. */
+  names: { hostname: string | null; domainname: string | null };
   /** What the user should know: fields without effect, unknown ones. */
   warnings: string[];
 }
@@ -40,7 +44,8 @@ export function loadBundle(id: string, dir: string, network: string, globals: Gl
     throw new UserError(`--network ${network}: must be "none" or "host"`);
   }
   const bundle = resolve(dir);
-  const spec = Field.root(readConfig(bundle));
+  const source = readConfig(bundle);
+  const spec = Field.root(source);
   const ociVersion = spec.string('ociVersion');
   if (!VERSION_PATTERN.test(ociVersion)) spec.bad('ociVersion', 'must be a version 1.x.y');
   spec.only([
@@ -56,7 +61,8 @@ export function loadBundle(id: string, dir: string, network: string, globals: Gl
   }
   const linux = spec.optionalObject('linux') ?? Field.root({});
   const namespaces = namespaceConfig(linux);
-  const { hostname, domainname } = hostNames(spec, namespaces);
+  const names = givenNames(spec, namespaces);
+  const { hostname, domainname } = effectiveNames(names, namespaces);
   const readOnly = root.boolean('readonly', false);
   // The root is the container's own: what it caches nobody else changes. Volumes are looked at anew each time.
   const rootExport: Export = { path: realpathSync(rootPath), readOnly: false, exclusive: true };
@@ -96,7 +102,9 @@ export function loadBundle(id: string, dir: string, network: string, globals: Gl
     cgroupsPath: linux.optionalString('cgroupsPath') ?? '',
     hooks: hooksConfig(spec.optionalObject('hooks')),
     annotations: annotations(spec),
+    process: (source as { process: Record<string, unknown> }).process,
     namespaces,
+    names,
     warnings: [...spec.warnings, ...(linux.warnings === spec.warnings ? [] : linux.warnings)],
   };
 }

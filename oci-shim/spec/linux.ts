@@ -1,5 +1,6 @@
 /** `linux` of config.json, as far as it acts inside the sandbox (runtime-spec config-linux.md). */
-import { hostname } from 'node:os';
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { isAbsolute, normalize } from 'node:path';
 import { S_IFBLK, S_IFCHR, S_IFIFO } from '../../sentry/abi/stat.ts';
 import type { DeviceConfig, IdMapping, LinuxConfig } from '../sandbox-config.ts';
@@ -139,11 +140,13 @@ function dotted(name: string): string {
   return [...name].map((c) => (c === '.' ? '/' : c === '/' ? '.' : c)).join('');
 }
 
-/** Host and domain name: the container's own, or the host's if it shares the UTS namespace. */
-export function hostNames(
-  spec: Field,
-  namespaces: readonly NamespaceConfig[],
-): { hostname: string; domainname: string } {
+interface Names {
+  hostname: string | null;
+  domainname: string | null;
+}
+
+/** `hostname` and `domainname`, which need a UTS namespace. */
+export function givenNames(spec: Field, namespaces: readonly NamespaceConfig[]): Names {
   const own = namespaces.some((n) => n.type === 'uts');
   const name = spec.optionalString('hostname');
   const domain = spec.optionalString('domainname');
@@ -151,5 +154,26 @@ export function hostNames(
   if (domain !== null && !own)
     throw new UserError('unable to set domainname without a private UTS namespace');
   if ((name?.length ?? 0) > 64) spec.bad('hostname', 'is longer than 64 bytes');
-  return { hostname: name ?? hostname(), domainname: domain ?? '(none)' };
+  return { hostname: name, domainname: domain };
+}
+
+/** What the container sees: names that are not given are those of the UTS namespace that it joins, or of the runtime's. */
+export function effectiveNames(
+  given: Names,
+  namespaces: readonly NamespaceConfig[],
+): { hostname: string; domainname: string } {
+  if (given.hostname !== null && given.domainname !== null) {
+    return { hostname: given.hostname, domainname: given.domainname };
+  }
+  const path = namespaces.find((n) => n.type === 'uts')?.path ?? '/proc/self/ns/uts';
+  const files = ['/proc/sys/kernel/hostname', '/proc/sys/kernel/domainname'];
+  const inside =
+    path === '/proc/self/ns/uts'
+      ? files.map((f) => readFileSync(f, 'latin1')).join('')
+      : spawnSync('nsenter', [`--uts=${path}`, 'cat', ...files], { encoding: 'latin1' }).stdout;
+  const [hostname = '', domainname = ''] = (inside ?? '').split('\n');
+  return {
+    hostname: given.hostname ?? hostname,
+    domainname: given.domainname ?? (domainname || '(none)'),
+  };
 }

@@ -14,7 +14,7 @@ export interface NamespaceConfig {
 }
 
 /** Names in /proc/PID/ns and CLONE_NEW* (include/uapi/linux/sched.h). */
-const KINDS: Record<NamespaceType, { proc: string; flag: number }> = {
+export const KINDS: Record<NamespaceType, { proc: string; flag: number }> = {
   pid: { proc: 'pid', flag: 0x20000000 },
   network: { proc: 'net', flag: 0x40000000 },
   mount: { proc: 'mnt', flag: 0x00020000 },

@@ -30,6 +30,8 @@ export interface ContainerState {
   execs: HostProcess[];
   /** `hooks` of config.json, for start and delete: the bundle may be gone by then. */
   readonly hooks: Hooks | null;
+  /** `process` of config.json, from which `exec` and startContainer hooks take what they are not told. */
+  readonly process: Record<string, unknown>;
   /** Its groups on the host. */
   cgroup: CgroupState | null;
   /** Where they are: for a create that was killed before it could note them. */

@@ -35,6 +35,7 @@ function state(id: string, changes: Partial<ContainerState> = {}): ContainerStat
     paused: false,
     execs: [],
     hooks: null,
+    process: {},
     cgroup: null,
     cgroupsPath: '',
     systemdCgroup: false,

@@ -16,6 +16,7 @@ export const MSG_PING = 18;
 export const MSG_PLACED = 24;
 export const MSG_HOOKED = 25;
 export const MSG_COMMIT = 26;
+export const MSG_STUB = 27;
 export const MSG_SIZE = 8;
 /** Most text behind MSG_FAILED. */
 export const MAX_TEXT = 4096;
@@ -76,6 +77,16 @@ export interface LauncherOptions {
   readonly leaveProcsFds?: readonly number[];
   /** Groups that the launcher has removed when the sandbox has ended. */
   readonly rmdirs?: readonly string[];
+  /** With createFd: CLONE_NEW* of the namespaces that the launcher makes for itself, and those that it joins. */
+  readonly newNamespaces?: number;
+  readonly joinNamespaces?: readonly { readonly flag: number; readonly fd: number }[];
+  /** Names of the UTS namespace that it is in then. */
+  readonly hostname?: string;
+  readonly domainname?: string;
+  /** Of its new time namespace: lines of /proc/PID/timens_offsets. */
+  readonly timeOffsets?: string;
+  /** The container's root, which becomes the launcher's. */
+  readonly root?: string;
   /** Node's options, then `SENTRY_PROGRAM` or another program, then its arguments. */
   readonly sentryArgs?: readonly string[];
   readonly goferArgs?: readonly string[];
@@ -137,6 +148,12 @@ export function launcherArgv(o: LauncherOptions): string[] {
   for (const fd of o.guestProcsFds ?? []) add('guest-procs', fd);
   for (const fd of o.leaveProcsFds ?? []) add('leave-procs', fd);
   for (const dir of o.rmdirs ?? []) add('rmdir', dir);
+  add('new-ns', o.newNamespaces);
+  for (const n of o.joinNamespaces ?? []) add('join-ns', `${n.flag}:${n.fd}`);
+  add('hostname', o.hostname);
+  add('domainname', o.domainname);
+  add('time-offsets', o.timeOffsets);
+  add('root', o.root);
   for (const arg of o.sentryArgs ?? []) add('sentry-arg', arg);
   for (const arg of o.goferArgs ?? []) add('gofer-arg', arg);
   add('sentry-snapshot', o.sentrySnapshot);

@@ -28,7 +28,7 @@ void gofer_main(void) {
   die_with_parent();
   close_launcher_ends();
   if (!recv_msg(gofer_ctl[1], &m)) _exit(0); // the id maps are written
-  if (privileged ? setgroups(0, NULL) < 0 : setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+  if (privileged ? setgroups(0, NULL) < 0 && !in_user_namespace : setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
     die("cannot take the gofer's ids");
   setsid();
   if (chdir("/") < 0) die("chdir /");
@@ -62,7 +62,7 @@ void gofer_main(void) {
 }
 
 // One export: a private clone of the tree, without devices and setuid.
-static int clone_tree(const char *spec) {
+int clone_tree(const char *spec) {
   bool read_only = strncmp(spec, "ro:", 3) == 0;
   const char *path = spec + 3;
   int tree = syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
@@ -148,11 +148,10 @@ static void remove_pseudo_file_systems(void) {
   fclose(mounts);
 }
 
-static void build_root(void) {
-  int trees[MAX_EXPORTS];
+static void build_root(int trees[MAX_EXPORTS]) {
   if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) die("cannot make mounts private");
   // All clones first: a clone of "/" must not contain the new root on top of it.
-  for (int i = 0; i < opt.nexports; i++) trees[i] = clone_tree(opt.exports[i]);
+  if (!privileged) clone_trees(trees);
   int root = make_tmpfs();
   for (int i = 0; i < opt.nexports; i++) attach_tree(root, i, trees[i]);
   attach_proc(root);
@@ -168,13 +167,16 @@ void pivot_gofer(pid_t gofer) {
   if (helper < 0) die("fork");
   if (helper == 0) {
     die_with_parent();
+    int trees[MAX_EXPORTS];
+    // What hooks have mounted is there in L's mount namespace. Without rights of its own L has them in the gofer's only.
+    if (privileged) clone_trees(trees);
     int pidfd = syscall(SYS_pidfd_open, gofer, 0);
     int spaces = CLONE_NEWNS | CLONE_NEWPID | (privileged ? 0 : CLONE_NEWUSER);
     if (pidfd < 0 || setns(pidfd, spaces) < 0) die("cannot enter the gofer's namespaces");
     pid_t inner = fork();
     if (inner < 0) die("fork");
     if (inner == 0) {
-      build_root();
+      build_root(trees);
       _exit(0);
     }
     if (waitpid(inner, &status, 0) != inner || status != 0) _exit(EXIT_CANNOT_START);

@@ -41,4 +41,6 @@ void enter_network(void) {
   }
   bring_up_loopback();
   opt.host_network = true; // from here on: the one L is in
+  opt.new_network = false;
+  opt.network_fd = -1;
 }

@@ -162,8 +162,12 @@ void exec_node(const char *const *args, int argc, const char *variable) {
   die("cannot execute %s", opt.node);
 }
 
+// For a stub that changes its root: a descriptor from its own mount namespace would keep the old root's mounts.
+static int outer_null = -1;
+void open_outer_null(void) { outer_null = open("/dev/null", O_RDWR | O_CLOEXEC); }
+
 void open_null_and_log(int *null_fd, int *log_fd) {
-  *null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+  *null_fd = outer_null >= 0 ? fcntl(outer_null, F_DUPFD_CLOEXEC, 3) : open("/dev/null", O_RDWR | O_CLOEXEC);
   if (*null_fd < 0) die("cannot open /dev/null");
   *log_fd = opt.log_fd >= 0 ? opt.log_fd : 2;
 }

@@ -54,6 +54,13 @@ static void append_fd(int *list, int *count, int max, const char *value) {
   list[(*count)++] = number(value);
 }
 
+static void parse_namespace(const char *value) {
+  if (opt.njoined == MAX_NAMESPACES) die("too many namespaces");
+  if (sscanf(value, "%d:%d", &opt.joined[opt.njoined].type, &opt.joined[opt.njoined].fd) != 2)
+    die("not a namespace: %s", value);
+  opt.njoined++;
+}
+
 // argv's own place is written over: show_title().
 static char *copy_of(const char *text) {
   char *copy = strdup(text);
@@ -93,6 +100,12 @@ static void parse(int argc, char **argv) {
     else if ((v = value_of(arg, "guest-procs"))) append_fd(opt.guest_procs, &opt.nguest_procs, MAX_GROUPS, v);
     else if ((v = value_of(arg, "leave-procs"))) append_fd(opt.leave_procs, &opt.nleave_procs, MAX_GROUPS, v);
     else if ((v = value_of(arg, "title"))) append(opt.title, &opt.ntitle, MAX_ARGS, v);
+    else if ((v = value_of(arg, "new-ns"))) opt.new_namespaces = number(v);
+    else if ((v = value_of(arg, "join-ns"))) parse_namespace(v);
+    else if ((v = value_of(arg, "hostname"))) opt.hostname = v;
+    else if ((v = value_of(arg, "domainname"))) opt.domainname = v;
+    else if ((v = value_of(arg, "time-offsets"))) opt.time_offsets = v;
+    else if ((v = value_of(arg, "root"))) opt.root = v;
     else if ((v = value_of(arg, "rmdir"))) append(opt.rmdirs, &opt.nrmdirs, MAX_GROUPS, v);
     else die("launcher: unknown argument %s", arg);
   }
@@ -109,7 +122,20 @@ static void make_pair(int pair[2]) {
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) die("socketpair");
 }
 
-static void write_file(pid_t pid, const char *name, const char *text) {
+// The number of a child in the mounted /proc, which is not L's own if L has a PID namespace of the container's.
+static int number_in_proc(pid_t pid) {
+  char path[64], line[64];
+  int pidfd = syscall(SYS_pidfd_open, pid, 0), shown = -1;
+  snprintf(path, sizeof path, "/proc/self/fdinfo/%d", pidfd);
+  FILE *info = fopen(path, "re");
+  if (info == NULL) die("cannot read %s", path);
+  while (shown < 0 && fgets(line, sizeof line, info)) sscanf(line, "Pid: %d", &shown);
+  fclose(info);
+  close(pidfd);
+  return shown;
+}
+
+static void write_file(int pid, const char *name, const char *text) {
   char path[64];
   snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
   int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -117,13 +143,25 @@ static void write_file(pid_t pid, const char *name, const char *text) {
   close(fd);
 }
 
+// `id` if there is such a one in L's user namespace, else its 0.
+static unsigned mapped(const char *map, unsigned id) {
+  unsigned first, count, found = 0;
+  FILE *f = fopen(map, "re");
+  if (f == NULL) die("cannot read %s", map);
+  while (fscanf(f, "%u %*u %u", &first, &count) == 2)
+    if (id >= first && id - first < count) found = id;
+  fclose(f);
+  return found;
+}
+
 // The sandbox's 0 is an id without rights: opt.uid for root, the caller himself otherwise.
-static void write_id_maps(pid_t pid) {
+static void write_id_maps(pid_t child) {
   char map[64];
+  int pid = number_in_proc(child);
   if (!privileged) write_file(pid, "setgroups", "deny");
-  snprintf(map, sizeof map, "0 %u 1", privileged ? opt.gid : getegid());
+  snprintf(map, sizeof map, "0 %u 1", privileged ? mapped("/proc/self/gid_map", opt.gid) : getegid());
   write_file(pid, "gid_map", map);
-  snprintf(map, sizeof map, "0 %u 1", privileged ? opt.uid : geteuid());
+  snprintf(map, sizeof map, "0 %u 1", privileged ? mapped("/proc/self/uid_map", opt.uid) : geteuid());
   write_file(pid, "uid_map", map);
 }
 
@@ -217,6 +255,7 @@ static void start_when_ready(void) {
   }
   if (started || !hooked || !sentry_ready || !init_pivoted || !(gofer_pid == 0 || gofer_ready)) return;
   started = true;
+  enter_root();
   give_up_rights();
   if (opt.join_fd < 0) send_msg(sentry_ctl[0], MSG_GO, 0);
   else if (opt.create_fd >= 0) send_msg(opt.create_fd, MSG_READY, 0);
@@ -394,6 +433,7 @@ static int print_stamp(const char *node) {
 int main(int argc, char **argv) {
   errno = 0;
   if (argc == 3 && strcmp(argv[1], "stamp") == 0) return print_stamp(argv[2]);
+  if (argc >= 7 && strcmp(argv[1], "enter") == 0) return enter_main(argv + 2);
   parse(argc, argv);
   privileged = has_sys_admin();
   set_core_limit();
@@ -418,9 +458,13 @@ int main(int argc, char **argv) {
   if (opt.create_fd >= 0 && (!recv_msg(opt.create_fd, &m) || m.type != MSG_GO)) _exit(EXIT_CANNOT_START);
   start_remover();
   join_groups();
+  if (opt.create_fd >= 0) become_stub();
+  enter_namespaces();
   enter_network();
   if (opt.terminal && ioctl(0, TIOCSCTTY, 0) < 0) die("cannot take the terminal");
-  if (opt.create_fd >= 0) send_msg(opt.create_fd, MSG_PLACED, 0);
+  // L is in the container's groups only when its children are in the sentry's.
+  bool placed_late = opt.new_namespaces & CLONE_NEWCGROUP;
+  if (opt.create_fd >= 0 && !placed_late) send_msg(opt.create_fd, MSG_PLACED, 0);
   hooked = opt.create_fd < 0;
   bool joins = opt.join_fd >= 0, has_gofer = opt.gofer_config_fd >= 0;
   if (joins) {
@@ -456,18 +500,23 @@ int main(int argc, char **argv) {
   if (has_gofer) close(gofer_link[1]);
   join_guest_groups();
   join_late_groups();
+  enter_cgroup_namespace();
+  if (placed_late) send_msg(opt.create_fd, MSG_PLACED, 0);
+  mount_space_fd = joined_mount_namespace();
   prctl(PR_SET_DUMPABLE, 0);
   // Nothing of the caller's stays open here but standard error and the log: whoever reads the container's output sees
   // its end when the container closes it.
   int null_fd, log_fd;
   open_null_and_log(&null_fd, &log_fd);
-  struct place places[10] = {{null_fd, 0}, {null_fd, 1}, {2, 2}, {sigfd, 3}};
+  struct place places[13] = {{null_fd, 0}, {null_fd, 1}, {2, 2}, {sigfd, 3}};
   int n = 4;
-  int *const kept[] = {&sentry_ctl[0], &init_ctl[0], &gofer_ctl[0], &opt.log_fd, &opt.create_fd, &remover_pipe};
-  for (int i = 0; i < 6; i++)
+  int *const kept[] = {&sentry_ctl[0], &init_ctl[0], &gofer_ctl[0], &opt.log_fd, &opt.create_fd, &remover_pipe,
+                       &root_fd,       &mount_space_fd, &mover};
+  enum { KEPT = sizeof kept / sizeof *kept };
+  for (int i = 0; i < KEPT; i++)
     if (*kept[i] >= 0) places[n] = (struct place){*kept[i], n}, n++;
   place_fds(places, n);
-  for (int i = 0, at = 4; i < 6; i++)
+  for (int i = 0, at = 4; i < KEPT; i++)
     if (*kept[i] >= 0) *kept[i] = at++;
   show_title(argc, argv);
   start_when_ready(); // a stub without a gofer waits for nobody

@@ -17,7 +17,7 @@
 // the closed sockets, and the PID namespaces take everything else along.
 // A sentry that does not answer pings for 20 seconds (stuck in the host kernel, or in a loop of its own) is a dead one.
 //
-// For an engine's `create`, L is the container's stub: a child of the CLI, in a session of its own, which stays when the
+// For an engine's `create`, L is the container's stub, a member of the namespaces that config.json names: a child of the CLI, in a session of its own, which stays when the
 // CLI ends. Over the socket `create=FD` the CLI first gets to place L (cgroup) and lets it go on; then L has its network
 // namespace and the CLI runs the hooks; once the sentry has built the container, the CLI writes state and pid file and
 // commits. If the CLI ends before, L takes everything down: a create that failed leaves nothing.
@@ -46,6 +46,8 @@ enum {
   MSG_PLACED = 24,  // L → CLI: in its namespaces
   MSG_HOOKED = 25,  // CLI → L: the hooks have run (MSG_GO before: L is where it shall be)
   MSG_COMMIT = 26,  // CLI → L: state and pid file are written, the stub stands on its own
+  MSG_STUB = 27,    // L → CLI: L's pid, which is another than that of the process started if namespaces need it so; where
+                    // there is a new user namespace, the CLI maps its ids and sends a second MSG_GO
   // Between L and I:
   MSG_PIVOT = 32,   // L → I: change the root; answered by the same message
   MSG_DIED = 33,    // I → L: S has ended; value: wait status
@@ -84,6 +86,7 @@ enum { EXIT_SANDBOX_GONE = 128 + 9, EXIT_CANNOT_START = 125 };
 #define MAX_EXPORTS 128
 #define MAX_DONATED 64
 #define MAX_GROUPS 32
+#define MAX_NAMESPACES 8
 
 // Arguments, `key=value`, in any order:
 struct options {
@@ -124,6 +127,16 @@ struct options {
   int nleave_procs;
   const char *rmdirs[MAX_GROUPS];    // rmdir=PATH, repeated: groups to be removed at the end
   int nrmdirs;
+  // With create=: the namespaces that L is in (launcher-namespaces.c). The network's are above.
+  unsigned new_namespaces;           // new-ns=N: CLONE_NEW*
+  struct {
+    int type, fd;
+  } joined[MAX_NAMESPACES];          // join-ns=TYPE:FD, repeated: CLONE_NEW* and the namespace
+  int njoined;
+  const char *hostname;              // hostname=NAME domainname=NAME: of the UTS namespace
+  const char *domainname;
+  const char *time_offsets;          // time-offsets=TEXT: of the new time namespace, as /proc/PID/timens_offsets takes it
+  const char *root;                  // root=PATH: the container's root, which becomes L's
 };
 
 extern struct options opt;
@@ -151,11 +164,26 @@ int move_root_into_tmpfs(int tmpfs_fd); // pivot_root, old root gone
 int make_tmpfs(void);                   // a tmpfs attached on top of "/", its O_PATH descriptor
 pid_t clone_into(unsigned long flags);
 void exec_node(const char *const *args, int argc, const char *variable) __attribute__((noreturn));
+void open_outer_null(void);
 void open_null_and_log(int *null_fd, int *log_fd);
 
 // launcher-network.c
 void bring_up_loopback(void);
 void enter_network(void);
+
+// launcher-namespaces.c
+extern int root_fd, mount_space_fd; // held until enter_root()
+extern int mover;                   // socket to the mover
+extern bool in_user_namespace;      // L is in one of the container's
+void become_stub(void);
+void enter_namespaces(void);
+void enter_cgroup_namespace(void);
+int joined_mount_namespace(void); // -1: none
+void clone_trees(int trees[MAX_EXPORTS]);
+void enter_root(void);
+
+// launcher-enter.c
+int enter_main(char **argv);
 
 // launcher-cgroup.c
 extern int remover_pipe; // -1: no remover
@@ -176,6 +204,7 @@ void lock_calls(const int *calls, int n); // from now on only these system calls
 void init_main(void) __attribute__((noreturn));
 void gofer_main(void) __attribute__((noreturn));
 void pivot_gofer(pid_t gofer);
+int clone_tree(const char *spec);
 struct started_zygote {
   pid_t pid; // in S's PID namespace
   int listener, area;

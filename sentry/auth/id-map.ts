@@ -52,9 +52,3 @@ export class IdMap {
       .join('');
   }
 }
-
-/** The maps of a container whose files on the host belong to other ids than it sees; null: they are the same. */
-export interface OwnerMaps {
-  readonly uid: IdMap;
-  readonly gid: IdMap;
-}

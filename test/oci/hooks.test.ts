@@ -1,10 +1,10 @@
 // Hooks of all six kinds through create, start and delete: order, state on standard input, what a failure does.
 import { spawnSync } from 'node:child_process';
-import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { runscTs } from '../lib/sandbox.ts';
-import { defaultSpec, hasBusybox, type Spec, TestBundle } from './bundle.ts';
+import { defaultSpec, hasBusybox, hasRunc, type Spec, TestBundle } from './bundle.ts';
 
 const HOST_KINDS = ['prestart', 'createRuntime', 'createContainer', 'poststart', 'poststop'] as const;
 
@@ -70,13 +70,46 @@ describe.runIf(hasBusybox && process.getuid!() === 0)('hooks', () => {
     expect(ran.slice(4, 6).sort()).toEqual(['main', 'poststart']);
     expect(ran.slice(6)).toEqual(['poststop']);
     const common = { ociVersion: '1.0.2', id, bundle: b.dir, annotations: { 'org.example': 'x' } };
-    for (const kind of ['prestart', 'createRuntime', 'createContainer']) {
-      expect(state(kind)).toEqual({ ...common, status: 'creating', pid: expect.any(Number) as number });
-    }
     const { pid } = state('prestart') as { pid: number };
-    expect(state('startContainer', b.rootfs)).toEqual({ ...common, status: 'created', pid });
+    expect(pid).toBeGreaterThan(1);
+    expect(state('prestart')).toEqual({ ...common, status: 'creating', pid });
+    expect(state('createRuntime')).toEqual({ ...common, status: 'creating', pid });
+    // "For hooks executed in the container namespace, it is the pid as seen by the container."
+    expect(state('createContainer')).toEqual({ ...common, status: 'creating', pid: 1 });
+    expect(state('startContainer', b.rootfs)).toEqual({ ...common, status: 'created', pid: 1 });
     expect(state('poststart')).toMatchObject({ ...common, pid });
     expect(state('poststop')).toEqual({ ...common, status: 'stopped' });
+  });
+
+  test.runIf(hasRunc)('each where runc has it: directory, environment, namespaces', () => {
+    const names = ['cgroup', 'ipc', 'mnt', 'net', 'pid', 'user', 'uts'];
+    const own = names.map((n) => `${n}=${readlinkSync(`/proc/self/ns/${n}`)}`).join(' ');
+    const where = (kind: string): Spec => ({
+      path: '/bin/sh',
+      args: ['sh', '-c', `{ echo ${kind} $PWD $#:$1 $A $HOME; for own in ${own.replace(/[[\]]/g, '\\$&')}; do [ $(readlink /proc/self/ns/\${own%%=*}) = "\${own#*=}" ] || echo \${own%%=*}; done; } >> ${b.dir}/where`, 'sh', 'x y'], // prettier-ignore
+      env: ['PATH=/usr/bin:/bin', 'A=b c'],
+    });
+    const s = defaultSpec('true');
+    s.linux.namespaces.push({ type: 'cgroup' });
+    s.hooks = Object.fromEntries(HOST_KINDS.map((kind) => [kind, [where(kind)]]));
+    const log = join(b.dir, 'where');
+    b.runc(s);
+    const native = readFileSync(log, 'utf8');
+    rmSync(log);
+    b.run('systrap', s);
+    expect(readFileSync(log, 'utf8')).toBe(native);
+    expect(native).toContain(`createContainer ${b.rootfs} 1:x y b c\ncgroup\nipc\nmnt\nnet\npid\nuts\n`);
+  });
+
+  test.runIf(hasRunc)('what a createContainer hook mounts is the container’s alone', () => {
+    const s = defaultSpec('cat /etc/made');
+    const script = 'mount -t tmpfs none etc && echo by the hook > etc/made';
+    s.hooks = {
+      createContainer: [{ path: '/bin/sh', args: ['sh', '-c', script], env: ['PATH=/usr/bin:/bin'] }],
+    };
+    expect(b.runc(s).stdout).toBe('by the hook\n');
+    expect(b.run('systrap', s)).toMatchObject({ status: 0, stdout: 'by the hook\n' });
+    expect(existsSync(join(b.rootfs, 'etc/made'))).toBe(false);
   });
 
   test.each(['prestart', 'createRuntime', 'createContainer'])('what fails in %s leaves nothing', (kind) => {

@@ -1,8 +1,8 @@
 /** Directories of goferfs: look-ups, changes, and listings kept in exclusive caching. */
-import { EEXIST, EINVAL, ENOENT, EOVERFLOW, EXDEV } from '../../abi/errno.ts';
+import { EEXIST, EINVAL, ENOENT, EXDEV } from '../../abi/errno.ts';
 import { modeToDt } from '../../abi/stat.ts';
 import { GOFER_RDWR } from '../../gofer-api/gofer-api.ts';
-import type { GoferAttr, GoferDirent, GoferNewInode, GoferOpened } from '../../gofer-api/gofer-api.ts';
+import type { GoferAttr, GoferDirent, GoferOpened } from '../../gofer-api/gofer-api.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import { DirFile, FIRST_ENTRY } from '../../vfs/dir-file.ts';
@@ -201,19 +201,10 @@ export class GoferDir extends GoferInode implements WatchedDir {
     this.invalidate();
   }
 
-  /** Mode and owner of a new inode as the host shall have them; −EOVERFLOW if the owner has no id there. */
-  private newNode(mode: number, uid: number, gid: number): GoferNewInode | number {
-    const { owners } = this.gofer;
-    if (owners === null) return { mode, uid, gid };
-    const node = { mode, uid: owners.uid.toOutside(uid), gid: owners.gid.toOutside(gid) };
-    return node.uid < 0 || node.gid < 0 ? -EOVERFLOW : node;
-  }
-
   override create(name: string, mode: number, uid: number, gid: number): Inode | number {
     const id = this.goferId();
     if (id < 0) return id;
-    const node = this.newNode(mode & 0o7777, uid, gid);
-    if (typeof node === 'number') return node;
+    const node = { mode: mode & 0o7777, uid, gid };
     const r = this.gofer.client.create(id, name, node, GOFER_RDWR);
     return typeof r === 'number' ? r : this.created(name, r);
   }
@@ -230,8 +221,7 @@ export class GoferDir extends GoferInode implements WatchedDir {
   override tmpfile(mode: number, uid: number, gid: number): Inode | number {
     const id = this.goferId();
     if (id < 0) return id;
-    const node = this.newNode(mode & 0o7777, uid, gid);
-    if (typeof node === 'number') return node;
+    const node = { mode: mode & 0o7777, uid, gid };
     for (;;) {
       const name = `.tmpfile-${tmpfiles++}`;
       const r = this.gofer.client.create(id, name, node, GOFER_RDWR);
@@ -246,23 +236,19 @@ export class GoferDir extends GoferInode implements WatchedDir {
   override mkdir(name: string, mode: number, uid: number, gid: number): Inode | number {
     const id = this.goferId();
     if (id < 0) return id;
-    const node = this.newNode(mode & 0o7777, uid, gid);
-    return typeof node === 'number' ? node : this.made(name, this.gofer.client.mkdir(id, name, node));
+    return this.made(name, this.gofer.client.mkdir(id, name, { mode: mode & 0o7777, uid, gid }));
   }
 
   override symlink(name: string, target: string, uid: number, gid: number): Inode | number {
     const id = this.goferId();
     if (id < 0) return id;
-    const node = this.newNode(0, uid, gid);
-    if (typeof node === 'number') return node;
-    return this.made(name, this.gofer.client.symlink(id, name, target, node.uid, node.gid));
+    return this.made(name, this.gofer.client.symlink(id, name, target, uid, gid));
   }
 
   override mknod(name: string, mode: number, _rdev: number, uid: number, gid: number): Inode | number {
     const id = this.goferId();
     if (id < 0) return id;
-    const node = this.newNode(mode, uid, gid);
-    return typeof node === 'number' ? node : this.made(name, this.gofer.client.mknod(id, name, node));
+    return this.made(name, this.gofer.client.mknod(id, name, { mode, uid, gid }));
   }
 
   private made(name: string, attr: GoferAttr | number): Inode | number {

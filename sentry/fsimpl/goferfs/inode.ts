@@ -1,6 +1,6 @@
 /** Inodes of goferfs: attributes and how they stay up to date; symbolic links and special files. */
 import { makedev } from '../../abi/device.ts';
-import { EINVAL, EIO, ENOENT, EOPNOTSUPP, EPERM, ERANGE, ESTALE } from '../../abi/errno.ts';
+import { EIO, ENOENT, EOPNOTSUPP, EPERM, ERANGE, ESTALE } from '../../abi/errno.ts';
 import { S_IFLNK, S_IFMT } from '../../abi/stat.ts';
 import {
   SETATTR_ATIME,
@@ -59,9 +59,8 @@ export abstract class GoferInode extends Inode {
   /** Brings the fields up to date from a reply of the gofer. */
   apply(attr: GoferAttr): void {
     this.mode = attr.mode;
-    const { owners } = this.gofer;
-    this.uid = owners === null ? attr.uid : owners.uid.toInside(attr.uid);
-    this.gid = owners === null ? attr.gid : owners.gid.toInside(attr.gid);
+    this.uid = attr.uid;
+    this.gid = attr.gid;
     this.nlink = attr.nlink;
     this.rdev = makedev(attr.rdevMajor, attr.rdevMinor);
     this.size = attr.size;
@@ -165,13 +164,12 @@ export abstract class GoferInode extends Inode {
     }
     if (change.uid !== undefined) {
       request.valid |= SETATTR_UID;
-      request.uid = this.gofer.owners?.uid.toOutside(change.uid) ?? change.uid;
+      request.uid = change.uid;
     }
     if (change.gid !== undefined) {
       request.valid |= SETATTR_GID;
-      request.gid = this.gofer.owners?.gid.toOutside(change.gid) ?? change.gid;
+      request.gid = change.gid;
     }
-    if (request.uid === -1 || request.gid === -1) return -EINVAL;
     if (change.size !== undefined) {
       request.valid |= SETATTR_SIZE;
       request.size = change.size;

@@ -8,7 +8,6 @@
  */
 import { EIO } from '../../abi/errno.ts';
 import { S_IFDIR, S_IFMT, S_IFREG } from '../../abi/stat.ts';
-import type { OwnerMaps } from '../../auth/id-map.ts';
 import type { GoferAttr, GoferClient } from '../../gofer-api/gofer-api.ts';
 import type { Inode } from '../../vfs/inode.ts';
 import { SuperBlock, type StatFs } from '../../vfs/super-block.ts';
@@ -32,8 +31,6 @@ export class GoferSuperBlock extends SuperBlock {
   readonly fds = new HostFdCache();
   /** Tells of changes by others; null in exclusive caching. */
   readonly watcher: HostWatcher | null;
-  /** Owners on the host and in the container, if they differ. */
-  readonly owners: OwnerMaps | null;
   private rootInode: GoferInode | null = null;
   private readonly inodes = new Map<number | string, GoferInode>();
   private rootDevMajor = 0;
@@ -43,9 +40,8 @@ export class GoferSuperBlock extends SuperBlock {
   private readonly listed = new Set<GoferDir>();
   private listedEntries = 0;
 
-  private constructor(client: GoferClient, exclusive: boolean, owners: OwnerMaps | null) {
+  private constructor(client: GoferClient, exclusive: boolean) {
     super();
-    this.owners = owners;
     this.client = client;
     this.exclusive = exclusive;
     this.revalidates = !exclusive;
@@ -53,15 +49,10 @@ export class GoferSuperBlock extends SuperBlock {
   }
 
   /** Mounts export `index` of the gofer. */
-  static attach(
-    client: GoferClient,
-    index: number,
-    exclusive: boolean,
-    owners: OwnerMaps | null = null,
-  ): GoferSuperBlock | number {
+  static attach(client: GoferClient, index: number, exclusive: boolean): GoferSuperBlock | number {
     const mount = client.attach(index);
     if (typeof mount === 'number') return mount;
-    const sb = new GoferSuperBlock(client, exclusive, owners);
+    const sb = new GoferSuperBlock(client, exclusive);
     sb.readOnly = mount.readOnly;
     sb.rootDevMajor = mount.root.devMajor;
     sb.rootDevMinor = mount.root.devMinor;
