@@ -131,3 +131,17 @@ test('koffi is imported in *.ffi.ts files only', () => {
   );
   expect(bad.filter((f) => f !== 'test/tidy/layering.test.ts')).toEqual([]);
 });
+
+test('nothing lies in the root but the folders of the layout and the usual files', () => {
+  const names = execFileSync('git', ['ls-files', '-co', '--exclude-standard', '-z'], {
+    cwd: root,
+    encoding: 'utf8',
+  })
+    .split('\0')
+    .filter((f) => f !== '' && existsSync(join(root, f)))
+    .map((f) => f.split('/')[0]!);
+  const folders = ['sentry', 'gofer', 'platform-ptrace', 'syscalls', 'oci-shim', 'bench', 'test', 'docs'];
+  const usual =
+    /^(\.ci|\.\w+ignore|\.npmrc|\.prettierrc\.json|LICENSE|[A-Z]+\.md|setup\.sh|[a-z-]+\.json|[a-z.]+\.[jt]s)$/;
+  expect([...new Set(names)].filter((n) => !folders.includes(n) && !usual.test(n))).toEqual([]);
+});
