@@ -23,6 +23,8 @@ import { pipeRows } from './pipe.ts';
 import { pollRows } from './poll.ts';
 import { prctlRows } from './prctl.ts';
 import { readWriteRows } from './read-write.ts';
+import { keyctlRows } from './keyctl.ts';
+import { keyRows } from './keys.ts';
 import { lsmRows } from './lsm.ts';
 import { quotaRows } from './quota.ts';
 import { ptraceRows } from './ptrace.ts';
@@ -75,6 +77,8 @@ const rows: readonly SyscallRow[] = [
   ...prctlRows,
   ...readWriteRows,
   ...ptraceRows,
+  ...keyRows,
+  ...keyctlRows,
   ...lsmRows,
   ...quotaRows,
   ...refusedRows,

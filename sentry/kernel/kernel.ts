@@ -103,6 +103,8 @@ export class Kernel implements PlatformEvents {
   /** Run when a thread ends, before its files are closed. */
   readonly taskExitHooks: ((t: Task) => void)[] = [tracerExit];
   /** Run at execve, before the old address space is left. */
+  /** Called with parent and child when a thread or process has been made. */
+  readonly cloneHooks: ((parent: Task, child: Task) => void)[] = [];
   readonly execHooks: ((t: Task) => void)[] = [(t) => timersAtExec(t.group)];
   /** Run when the last thread of a process has ended. */
   readonly processExitHooks: ((g: ThreadGroup) => void)[] = [timersAtExit, semExit];

@@ -226,6 +226,7 @@ function finishClone(
   const c = new Task(t.kernel, { pid, group, ctx, mm, fs, fdTable, creds, ns: made.ns });
   if (!thread) group.leader = c;
   copyAttributes(t, c, a);
+  for (const hook of t.kernel.cloneHooks) hook(t, c);
   if (thread && group.stopSignal !== 0) {
     c.stopPending = true;
     c.work = true;

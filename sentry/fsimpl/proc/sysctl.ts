@@ -6,6 +6,7 @@ import { EINVAL, EPERM } from '../../abi/errno.ts';
 import { UTS_RELEASE, UTS_SYSNAME, UTS_VERSION } from '../../abi/utsname.ts';
 import { CAP_LAST_CAP, CAP_NET_ADMIN, CAP_SYS_ADMIN } from '../../auth/capability.ts';
 import type { IpcLimits } from '../../kernel/ipc/ipc-limits.ts';
+import type { KeyQuota } from '../../kernel/keys/key.ts';
 import type { Task } from '../../kernel/task.ts';
 import { leaseBreakTime, setLeaseBreakTime } from '../../vfs/leases.ts';
 import { maxMapCount, setMaxMapCount } from '../../mm/memory-manager.ts';
@@ -14,6 +15,7 @@ import { INOTIFY_LIMIT_MAX, inotifyLimits } from '../inotify/inotify.ts';
 import { pipeMaxSize, setPipeMaxSize } from '../pipefs/pipe.ts';
 import { StaticDir } from '../kernfs/dir.ts';
 import { KernfsFile, refuseWriters } from '../kernfs/file.ts';
+import { keyFiles } from './keys.ts';
 import { parseBounded } from '../kernfs/parse.ts';
 import type { ProcEnv } from './env.ts';
 import type { ProcSuperBlock } from './super-block.ts';
@@ -55,6 +57,19 @@ function integer(
     if (error < 0) return -EINVAL;
     return set(t, value) ?? 0;
   });
+}
+
+/** /proc/sys/kernel/keys (security/keys/sysctl.c) */
+function keyQuota(of: 'quota' | 'rootQuota', what: keyof KeyQuota): Variable {
+  const quota = (t: Task): KeyQuota => keyFiles.quotas(t)[of];
+  return integer(
+    (t) => quota(t)[what],
+    (t, v) => {
+      quota(t)[what] = v;
+    },
+    0,
+    0x7fffffff,
+  );
 }
 
 /** A limit of System V IPC in the caller's IPC namespace (ipc/ipc_sysctl.c). */
@@ -184,6 +199,13 @@ function tree(env: ProcEnv): { readonly [name: string]: Node } {
         },
       ),
       io_uring_disabled: 2,
+      keys: {
+        gc_delay: 300,
+        maxbytes: keyQuota('quota', 'maxBytes'),
+        maxkeys: keyQuota('quota', 'maxKeys'),
+        root_maxbytes: keyQuota('rootQuota', 'maxBytes'),
+        root_maxkeys: keyQuota('rootQuota', 'maxKeys'),
+      },
       kptr_restrict: 1,
       msgmax: ipc('msgmax', 0, 0x7fffffff),
       msgmnb: ipc('msgmnb', 0, 0x7fffffff),

@@ -6,6 +6,7 @@ import { clockNs } from '../../host/sys.ffi.ts';
 import { fileSystemTypes } from '../../vfs/fs-types.ts';
 import { StaticDir } from '../kernfs/dir.ts';
 import { KernfsFile } from '../kernfs/file.ts';
+import { keyFiles } from './keys.ts';
 import { configGz } from './config-gz.ts';
 import { memoryFigures } from './memory.ts';
 import type { ProcSuperBlock } from './super-block.ts';
@@ -33,6 +34,8 @@ export function addTopLevelFiles(sb: ProcSuperBlock, root: StaticDir): void {
   add('iomem', () => '');
   add('ioports', () => '');
   add('kallsyms', () => '');
+  add('key-users', (t) => keyFiles.users(t));
+  add('keys', (t) => keyFiles.keys(t));
   add('loadavg', () => loadAverage(sb));
   add('locks', () => '');
   add('meminfo', () => memInfo(sb));
