@@ -1,11 +1,11 @@
 #!/bin/sh
-# Makes the Debian root in which the real programs are tested, once; prints its path. The mirror is the machine's own.
-# Usage: make-root.sh [DIR]   (default: /var/cache/runsc-ts-test/bookworm)
+# Makes a Debian root for tests of real programs, once; prints its path. The mirror is the machine's own.
+# Usage: make-root.sh [DIR [PACKAGES]]   (default: /var/cache/runsc-ts-test/bookworm with those of the tests of programs)
 set -eu
 dir=${1:-/var/cache/runsc-ts-test/bookworm}
-packages="bash coreutils findutils grep sed gawk tar gzip xz-utils procps psmisc less bsdutils bsdextrautils util-linux perl
+packages=${2:-"bash coreutils findutils grep sed gawk tar gzip xz-utils procps psmisc less bsdutils bsdextrautils util-linux perl
   python3 nodejs gcc libc6-dev make git sqlite3 openssl redis-server redis-tools nginx-light curl ca-certificates
-  golang-go default-jdk-headless strace busybox-static"
+  golang-go default-jdk-headless strace busybox-static"}
 list=$(echo $packages | tr ' ' ',')
 stamp=$dir.packages
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$list" ]; then
@@ -18,7 +18,7 @@ mirror=$(sed -n 's/^URIs: *\([^ ]*\).*/\1/p; s/^deb \(\[[^]]*\] \)\{0,1\}\([^ ]*
 [ -n "$mirror" ] || { echo "make-root.sh: no Debian mirror in /etc/apt" >&2; exit 1; }
 rm -rf "$dir.tmp"
 mkdir -p "$(dirname "$dir")"
-echo "make-root.sh: making $dir (some minutes, about 2 GB)" >&2
+echo "make-root.sh: making $dir (some minutes)" >&2
 debootstrap --variant=minbase --include=ca-certificates bookworm "$dir.tmp" "$mirror" >"$dir.log" 2>&1 || { tail -5 "$dir.log" >&2; exit 1; }
 cp /etc/resolv.conf "$dir.tmp/etc/" 2>/dev/null || true
 cp -r /etc/apt/sources.list.d /etc/apt/apt.conf.d "$dir.tmp/etc/apt/" 2>/dev/null || true

@@ -8,7 +8,7 @@ export interface Netns {
   remove(): void;
 }
 
-function run(...command: string[]): void {
+export function run(...command: string[]): void {
   const r = spawnSync(command[0]!, command.slice(1), { encoding: 'utf8' });
   if (r.status !== 0) throw new Error(`${command.join(' ')}: ${r.stderr.trim()}`);
 }

@@ -1,7 +1,7 @@
 /** Waiting for a state, not for a time: what a loaded machine does late is still right. */
 import { spawnSync } from 'node:child_process';
 
-const DEADLINE_MS = 120_000;
+const DEADLINE_MS = 240_000;
 
 /** Waits until `holds` answers true; fails naming `what` and `details` if it never does. */
 export function until(what: string, holds: () => boolean, details: () => string = () => ''): void {
