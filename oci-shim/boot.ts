@@ -91,7 +91,7 @@ export function createContainer(
     ipc: env.ipc,
     net: env.net,
     mnt: new MountNamespaceRef(mounts),
-    time: new TimeNamespace(),
+    time: new TimeNamespace(timeOffsets(config.linux)),
     cgroup: new CgroupNamespace(),
     pidForChildren: env.pidNs,
   };
@@ -99,6 +99,11 @@ export function createContainer(
   const box = new Container(config.id, env.pidNs, limit, config.limits);
   const container = new SandboxContainer(kernel, config, box, root, ns);
   container.makeInit({ creds, stdioFds: env.stdioFds }, env.pidNs.reaper !== null, done);
+}
+
+function timeOffsets(linux: LinuxConfig | null): Record<string, [string, string]> {
+  const lines = (linux?.timeOffsets ?? '').split('\n').filter(Boolean);
+  return Object.fromEntries(lines.map((l) => l.split(' ')).map(([clock, s, ns]) => [clock!, [s!, ns!]]));
 }
 
 /** The sandbox's outermost one, with the container's maps to show. */

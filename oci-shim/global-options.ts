@@ -1,5 +1,5 @@
 /** Options that stand before the command, as runc's do. */
-import { accessSync, constants, mkdirSync, openSync } from 'node:fs';
+import { accessSync, constants, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { SYSCALL_NAMES } from '../sentry/abi/syscall-names.ts';
 import type { LogOptions } from './lifecycle/log.ts';
@@ -64,9 +64,20 @@ function logFormat(value: unknown): 'text' | 'json' {
   return value;
 }
 
+/** The root of a user namespace has no more rights to /run than who has made it (rootless engines). */
 function defaultStateDir(): string {
-  if (process.getuid!() === 0) return '/run/runsc-ts';
-  return `${process.env['XDG_RUNTIME_DIR'] ?? `/tmp/runsc-ts-${process.getuid!()}`}/runsc-ts`;
+  const uid = hostUid();
+  return uid === 0 ? '/run/runsc-ts' : `${process.env['XDG_RUNTIME_DIR'] || `/tmp/runsc-ts-${uid}`}/runsc-ts`;
+}
+
+/** The user's id outside of the user namespace that this process is in. */
+function hostUid(): number {
+  const uid = process.getuid!();
+  for (const line of readFileSync('/proc/self/uid_map', 'latin1').split('\n')) {
+    const [inside = -1, outside = 0, size = 0] = line.trim().split(/\s+/).map(Number);
+    if (line !== '' && uid >= inside && uid - inside < size) return uid - inside + outside;
+  }
+  return uid;
 }
 
 /** Opens the debug log for appending; −1 if none was asked for. */

@@ -110,6 +110,8 @@ export interface LinuxConfig {
   gidMappings: IdMapping[];
   /** As personality(2) takes it. */
   personality: number;
+  /** Of the host's time namespace that the whole sandbox is in: lines of /proc/PID/timens_offsets. */
+  timeOffsets: string;
 }
 
 /** Systrap: rewriting of syscall sites in the text of busy programs, of every program at its first call (tests), or not at all. */

@@ -101,6 +101,9 @@ class Creation {
     this.states = states;
     this.locked = locked;
     this.member = membership(states, bundle.annotations, bundle.namespaces);
+    if (this.member !== null && bundle.config.linux?.timeOffsets) {
+      throw new UserError('linux.timeOffsets: the containers of one sandbox have the same clocks');
+    }
   }
 
   run(): Created {

@@ -26,6 +26,7 @@ type StubOptions = Pick<
 /** What the launcher is told. `fd` places a descriptor in it. */
 export function namespaceOptions(bundle: Bundle, fd: (own: number) => number): StubOptions {
   const { namespaces, names } = bundle;
+  const { timeOffsets = '' } = bundle.config.linux ?? {};
   let newNamespaces = makesUserNamespace(namespaces) ? KINDS.user.flag : 0;
   const joinNamespaces: { flag: number; fd: number }[] = [];
   for (const { type, path } of namespaces) {
@@ -38,6 +39,7 @@ export function namespaceOptions(bundle: Bundle, fd: (own: number) => number): S
     joinNamespaces,
     ...(names.hostname === null ? {} : { hostname: names.hostname }),
     ...(names.domainname === null ? {} : { domainname: names.domainname }),
+    ...(timeOffsets === '' ? {} : { timeOffsets }),
     root: bundle.exports[0]!.path,
   };
 }

@@ -54,6 +54,11 @@ const refused: [string, (s: ReturnType<typeof good>) => unknown, RegExp][] = [
     (s) => ({ ...s, process: { ...s.process, cwd: 'x' } }),
     /process\.cwd "x": must be an absolute/,
   ],
+  [
+    'time offsets without a time namespace',
+    (s) => ({ ...s, linux: { timeOffsets: { boottime: { secs: 1 } } } }),
+    /linux\.timeOffsets .*time namespace is not enabled/,
+  ],
   ['another system', (s) => ({ ...s, vm: { a: 1 } }), /vm .*only Linux containers/],
   ['a version of the future', (s) => ({ ...s, ociVersion: '2.0.0' }), /ociVersion "2.0.0": must be/],
   ['no version', (s) => ({ ...s, ociVersion: 'invalid' }), /ociVersion "invalid": must be/],

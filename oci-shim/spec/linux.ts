@@ -28,7 +28,6 @@ export function linuxConfig(linux: Field, namespaces: readonly NamespaceConfig[]
   linux.ignore(['memoryPolicy'], 'has no effect inside the sandbox');
   linux.refuse(['intelRdt'], 'cache and bandwidth allocation are not supported');
   linux.refuse(['netDevices'], 'moving network devices is not supported');
-  linux.refuse(['timeOffsets'], 'time namespaces are not supported');
   const uidMappings = mappings(linux, 'uidMappings');
   const gidMappings = mappings(linux, 'gidMappings');
   const hasUserNs = namespaces.some((n) => n.type === 'user');
@@ -45,7 +44,25 @@ export function linuxConfig(linux: Field, namespaces: readonly NamespaceConfig[]
     uidMappings,
     gidMappings,
     personality: personality(linux.optionalObject('personality')),
+    timeOffsets: timeOffsets(linux, namespaces),
   };
+}
+
+/** Clocks of the time namespace: "The name of the clock MUST be either monotonic or boottime". As /proc/PID/timens_offsets takes it. */
+function timeOffsets(linux: Field, namespaces: readonly NamespaceConfig[]): string {
+  const clocks = linux.optionalObject('timeOffsets');
+  if (clocks === null || clocks.keys().length === 0) return '';
+  if (!namespaces.some((n) => n.type === 'time' && n.path === null)) {
+    linux.bad('timeOffsets', 'time namespace offsets specified, but time namespace is not enabled');
+  }
+  const lines = clocks.keys().map((clock) => {
+    if (clock !== 'monotonic' && clock !== 'boottime') clocks.bad(clock, 'must be "monotonic" or "boottime"');
+    const offset = clocks.object(clock);
+    offset.only(['secs', 'nanosecs']);
+    const secs = offset.integer('secs', 0, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
+    return `${clock} ${secs} ${offset.integer('nanosecs', 0, 0, 999_999_999)}\n`;
+  });
+  return lines.join('');
 }
 
 function rootfsPropagation(linux: Field): number {

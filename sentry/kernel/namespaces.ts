@@ -65,8 +65,16 @@ export class MountNamespaceRef {
   }
 }
 
+/** All guests' clocks are the host's, which may be offset for the whole sandbox: what is told of it is all there is to it. */
 export class TimeNamespace implements Owned {
   readonly ino = nextIno++;
+  /** Of /proc/PID/timens_offsets: seconds and nanoseconds by clock. */
+  readonly offsets: Readonly<Record<'monotonic' | 'boottime', readonly [string, string]>>;
+
+  constructor(offsets: Partial<TimeNamespace['offsets']> = {}) {
+    this.offsets = { monotonic: ['0', '0'], boottime: ['0', '0'], ...offsets };
+  }
+
   owner: UserNamespace | null = null;
 }
 

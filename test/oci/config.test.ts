@@ -337,6 +337,20 @@ const cases: Record<string, Case> = {
     expected: ' 0 1000 2000\n 0 1000 3000\n0 0\n1 1\n65534 65534\n5 6\nchown: /made: Invalid argument\n0\n',
     withoutRunc: true,
   },
+  'clocks of a time namespace': {
+    script:
+      'cat /proc/self/timens_offsets; [ $(cut -d. -f1 /proc/uptime) -gt 2000000000 ] && echo boottime; [ $(($(date +%s) - $(sed -n "s/btime //p" /proc/stat))) -gt 2000000000 ] && echo since; [ $(date +%s) -lt 4000000000 ] && echo "not realtime"',
+    change: (s) => {
+      s.linux.namespaces.push({ type: 'time' });
+      s.linux.timeOffsets = {
+        monotonic: { secs: 1_000_000_000, nanosecs: 5 },
+        boottime: { secs: 2_000_000_000 },
+      };
+    },
+    expected:
+      'monotonic  1000000000         5\nboottime   2000000000         0\nboottime\nsince\nnot realtime\n',
+    withoutRunc: true,
+  },
   'nice and I/O priority': {
     script: 'cut -d" " -f 19,41 /proc/self/stat',
     change: (s) => (s.process.scheduler = { policy: 'SCHED_BATCH', nice: 7 }),
