@@ -130,18 +130,19 @@ export class Births {
 
   spawn(parent: SystrapContext, done: Done): void {
     const { platform } = this;
-    platform.placement.blocked(parent);
     const child = parent.space.newContext();
     if (typeof child === 'number') {
       done(child);
       return;
     }
+    platform.placement.gather(parent, platform.sentryCpu);
     platform.frames.copyFrame(parent, child);
     child.inherit(parent);
     this.spawning.set(parent, child);
     parent.orderClone(CLONE_FLAGS_THREAD, child.addr, 0);
     parent.runOrders((result) => {
       this.spawning.delete(parent);
+      platform.placement.blocked(parent);
       if (result < 0) {
         parent.space.dropContext(child);
         done(result);
@@ -153,6 +154,7 @@ export class Births {
         return;
       }
       this.claimSleeper(child);
+      platform.placement.blocked(child);
       done(child);
     });
     platform.counters.spawns++;

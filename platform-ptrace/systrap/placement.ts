@@ -78,13 +78,22 @@ export class Placement {
     if (this.load[best]! < this.load[cpu]!) this.place(ctx, best);
   }
 
-  /** `ctx` blocks: the next wake-up is to find it on the sentry's CPU. */
+  /** `ctx` blocks: the next wake-up is to find it on the sentry's CPU. It may run anywhere. */
   blocked(ctx: SystrapContext): void {
     ctx.loneCalls = 0;
     if (this.avoided === ctx) this.stopAvoiding();
     if (!ctx.pinned) return;
     ctx.pinned = false;
     this.admit(ctx.tid, -1);
+  }
+
+  /**
+   * `ctx` makes a thread. It is to begin on the sentry's CPU, like one that is woken: most have to say something at once,
+   * and waking the sentry across CPUs, to and fro, costs more than a start later. Whoever stays runnable is moved by the host
+   * when it balances. To be undone by `blocked` for both.
+   */
+  gather(ctx: SystrapContext, sentryCpu: number): void {
+    if (sentryCpu >= 0) this.place(ctx, sentryCpu);
   }
 
   /** `ctx` is about to be woken by the sentry, which runs on `sentryCpu`. */
