@@ -24,20 +24,14 @@ const ABSENT = [
 
 const HZ = 100;
 
-let packed: string | null = null;
+const lines = [
+  '#',
+  `# Linux/x86 ${UTS_RELEASE} Kernel Configuration`,
+  '#',
+  ...ENABLED.map((o) => `CONFIG_${o}=y`),
+  `CONFIG_HZ=${HZ}`,
+  ...ABSENT.map((o) => `# CONFIG_${o} is not set`),
+];
 
-/** The compressed file as a byte string. */
-export function configGz(): string {
-  if (packed === null) {
-    const lines = [
-      '#',
-      `# Linux/x86 ${UTS_RELEASE} Kernel Configuration`,
-      '#',
-      ...ENABLED.map((o) => `CONFIG_${o}=y`),
-      `CONFIG_HZ=${HZ}`,
-      ...ABSENT.map((o) => `# CONFIG_${o} is not set`),
-    ];
-    packed = gzipSync(`${lines.join('\n')}\n`).toString('latin1');
-  }
-  return packed;
-}
+/** The compressed file as a byte string: a part of the sentry's heap snapshot, for it takes 3 ms to make. */
+export const CONFIG_GZ = gzipSync(`${lines.join('\n')}\n`).toString('latin1');

@@ -7,7 +7,7 @@ import { fileSystemTypes } from '../../vfs/fs-types.ts';
 import { StaticDir } from '../kernfs/dir.ts';
 import { KernfsFile } from '../kernfs/file.ts';
 import { keyFiles } from './keys.ts';
-import { configGz } from './config-gz.ts';
+import { CONFIG_GZ } from './config-gz.ts';
 import { memoryFigures } from './memory.ts';
 import type { ProcSuperBlock } from './super-block.ts';
 import { sandboxUsage } from './usage.ts';
@@ -21,7 +21,7 @@ export function addTopLevelFiles(sb: ProcSuperBlock, root: StaticDir): void {
   add('buddyinfo', () => buddyInfo(sb));
   add('cgroups', () => CGROUPS);
   add('cmdline', () => 'runsc-ts\n');
-  root.add('config.gz', new KernfsFile(sb, 0o444, configGz, { size: configGz().length }));
+  root.add('config.gz', new KernfsFile(sb, 0o444, () => CONFIG_GZ, { size: CONFIG_GZ.length }));
   add('consoles', () => '');
   add('cpuinfo', () => cpuInfo(sb));
   add('crypto', () => '');
