@@ -70,9 +70,20 @@ cc(
 cc('zygote-run', ['zygote-run.c'], ['-static', `-I${dist}`]);
 cc(
   'launcher',
-  ['', '-util', '-init', '-gofer', '-zygote', '-snapshot', '-lock', '-network', '-cgroup', '-namespaces', '-enter'].map(
-    (part) => `launcher${part}.c`,
-  ),
+  [
+    '',
+    '-util',
+    '-init',
+    '-gofer',
+    '-zygote',
+    '-snapshot',
+    '-lock',
+    '-network',
+    '-raw',
+    '-cgroup',
+    '-namespaces',
+    '-enter',
+  ].map((part) => `launcher${part}.c`),
   ['-static', `-I${dist}`],
 );
 const freestanding = ['-static', '-nostdlib', '-ffreestanding', '-Wl,--build-id=none', '-Wl,-z,noexecstack'];

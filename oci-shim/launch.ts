@@ -1,6 +1,7 @@
 /** Turns the CLI process into the launcher of a sandbox. Returns only by throwing. */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { CAP_NET_RAW } from '../sentry/auth/capability.ts';
 import { errnoName } from '../sentry/abi/errno.ts';
 import { nativeDir } from '../sentry/host/koffi.ffi.ts';
 import { becomeLauncher } from '../platform-ptrace/confine/become-launcher.ts';
@@ -62,6 +63,11 @@ export function launcherOptions(
   };
 }
 
+/** Whoever can never have CAP_NET_RAW needs no process that opens such sockets. */
+export function mayUseRawSockets(config: SandboxConfig): boolean {
+  return config.process.capabilities.bounding.includes(CAP_NET_RAW);
+}
+
 export function launch(
   config: SandboxConfig,
   exports: readonly Export[],
@@ -70,9 +76,11 @@ export function launch(
 ): never {
   const figures = groups?.figures() ?? { names: [], fds: [] };
   config.figures = figures.names;
+  config.rawSockets = config.network === 'none' && mayUseRawSockets(config);
   const options: LauncherOptions = {
     ...launcherOptions(config, exports, globals, (own) => own),
     ...(config.network === 'host' ? { network: 'host' as const } : {}),
+    rawSockets: config.rawSockets,
     donatedFds: figures.fds,
   };
   let r: number;

@@ -142,6 +142,8 @@ export interface SandboxConfig {
   /** Of a further container: so many cgroup.procs files, donated behind the figures, that its processes are put into. */
   groupProcs?: number;
   network: 'none' | 'host';
+  /** Raw and packet sockets can be had from the launcher's opener. */
+  rawSockets?: boolean;
   /** An engine manages it: the first donated descriptor is the control socket, and the program waits for `start`. */
   managed: boolean;
   /** Descriptors beside the standard streams that the first process gets, from 3 on (--preserve-fds). */

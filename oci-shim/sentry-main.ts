@@ -17,6 +17,7 @@ import {
   SENTRY_CONTROL_FD,
   SENTRY_EXTRA_FD,
   SENTRY_GOFER_FD,
+  SENTRY_RAW_FD,
   SENTRY_STDIO_FD,
 } from '../platform-ptrace/confine/launcher-protocol.ts';
 import { PtracePlatform } from '../platform-ptrace/ptrace/platform.ts';
@@ -79,7 +80,7 @@ function main(): void {
   });
   if (gofer.hello() < 0) throw new Error('the gofer does not answer');
   if (!control.waitForPivot()) return;
-  registerSocketFamilies();
+  registerSocketFamilies(config.rawSockets === true ? SENTRY_RAW_FD : -1);
   lockSentry(config.platform, config.debugLog);
 
   let ended: number | null = null;

@@ -13,6 +13,7 @@ const NAMESPACES = ['user', 'pid', 'mnt', 'ipc', 'uts', 'net'];
 /** CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID */
 const GOFER_CAPS = '000000000000001f';
 const CAP_KILL = '0000000000000020';
+const CAP_NET_RAW = '0000000000002000';
 const NO_CAPS = '0000000000000000';
 
 const read = (pid: number, file: string): string => readFileSync(`/proc/${pid}/${file}`, 'latin1');
@@ -57,6 +58,8 @@ interface Sandbox {
   gofer: number;
   init: number;
   sentry: number;
+  /** Of raw sockets, for whoever may have them: not for ordinary users. */
+  opener: number | undefined;
   guests: number[];
 }
 
@@ -65,14 +68,18 @@ const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 /** The sandbox below a launcher, once its processes are the same for a while. */
 async function find(launcher: number): Promise<Sandbox> {
   let last = '';
-  for (let i = 0; i < 100; i++) {
+  let same = 0;
+  for (let i = 0; i < 200; i++) {
     await sleep(200);
     const [gofer, init] = children(launcher);
     if (gofer === undefined || init === undefined) continue;
-    const [sentry] = children(init);
+    const [sentry, opener] = children(init);
     if (sentry === undefined || status(sentry).get('Seccomp') !== '2') continue;
     const guests = children(sentry);
-    if (guests.length >= 4 && guests.join() === last) return { launcher, gofer, init, sentry, guests };
+    same = guests.join() === last ? same + 1 : 0;
+    if (guests.length >= 4 && same >= 5) {
+      return { launcher, gofer, init, sentry, opener, guests };
+    }
     last = guests.join();
   }
   throw new Error('the sandbox did not come up');
@@ -99,7 +106,11 @@ describe.each([
 
   afterAll(() => child.kill('SIGKILL'));
 
-  const everyone = () => [box.launcher, box.gofer, box.init, box.sentry, ...box.guests];
+  const everyone = () => [
+    ...[box.launcher, box.gofer, box.init, box.sentry],
+    ...(box.opener === undefined ? [] : [box.opener]),
+    ...box.guests,
+  ];
 
   test('every process has no_new_privs, a seccomp filter in every thread, and a core limit of 1', () => {
     for (const pid of everyone()) {
@@ -132,6 +143,21 @@ describe.each([
       if (asRoot) expect(launcher.get(set)).toBe(CAP_KILL);
     }
     if (!asRoot) expect(launcher.get('CapEff')).toBe(NO_CAPS);
+  });
+
+  test('the opener of raw sockets has that right in the sandbox’s user namespace, and nothing else', () => {
+    if (!asRoot) {
+      expect(box.opener).toBe(undefined);
+      return;
+    }
+    const pid = box.opener!;
+    const opener = status(pid);
+    for (const set of ['CapPrm', 'CapEff', 'CapBnd']) expect(opener.get(set)).toBe(CAP_NET_RAW);
+    expect(opener.get('CapAmb')).toBe(NO_CAPS);
+    expect(opener.get('Uid')!.split('\t')).toEqual(['65534', '65534', '65534', '65534']);
+    expect(namespaces(pid)).toEqual(namespaces(box.sentry));
+    expect(descriptors(pid)).toEqual(['/dev/null', '/dev/null', '/dev/null', 'socket']);
+    expect(readdirSync(`/proc/${pid}/root/`)).toEqual([]);
   });
 
   test('init, sentry and guests share six namespaces with nobody else; the gofer has its own', () => {
@@ -177,7 +203,7 @@ describe.each([
 
   test('sentry and init cannot be read by a process of their own id', () => {
     if (!asRoot) return;
-    for (const pid of [box.init, box.sentry]) expect(exeSeenByPeer(pid)).toBe('');
+    for (const pid of [box.init, box.sentry, box.opener!]) expect(exeSeenByPeer(pid)).toBe('');
     for (const pid of box.guests) expect(exeSeenByPeer(pid)).toMatch(/stub$/);
   });
 

@@ -17,7 +17,7 @@ import type { CgroupHandle } from '../cgroup/cgroup.ts';
 import { figureFds, groupOptions, makeGroups, memberProcsFds } from '../cgroup/sandbox-groups.ts';
 import type { GlobalOptions } from '../global-options.ts';
 import { runHooks } from '../hooks/run-hooks.ts';
-import { launcherOptions } from '../launch.ts';
+import { launcherOptions, mayUseRawSockets } from '../launch.ts';
 import { loadBundle, type Bundle } from '../spec/bundle.ts';
 import { ociState, type ContainerState } from '../state/container-state.ts';
 import type { HostProcess } from '../state/host-process.ts';
@@ -145,11 +145,13 @@ class Creation {
     const fd = (own: number) => inherited.add(this.keep(own));
     const groups = this.group === null ? {} : groupOptions(this.group, 'sentry', fd);
     const place = networkPlace(this.bundle.namespaces);
+    config.rawSockets = place.kind !== 'host' && mayUseRawSockets(config);
     return {
       ...launcherOptions(config, exports, this.globals, fd),
       ...groups,
       ...namespaceOptions(this.bundle, fd),
       network: place.kind === 'join' ? fd(place.fd) : place.kind,
+      rawSockets: config.rawSockets,
       terminal: newTerminal,
       title: config.process.args,
     };

@@ -23,6 +23,7 @@ test('the command line names every option', () => {
     uid: 5,
     gid: 6,
     network: 'host',
+    rawSockets: true,
     terminal: true,
     title: ['sh', '-c'],
     createFd: 12,
@@ -53,7 +54,7 @@ test('the command line names every option', () => {
     ],
   });
   expect(argv.slice(1).join(' ')).toBe(
-    'node=/n dist=/d stub=1 uid=5 gid=6 net=host terminal=1 title=sh title=-c create=12 join=13 gofer-link=14 log=7 sentry-config=8 gofer-config=9 donate=10 donate=11 ' +
+    'node=/n dist=/d stub=1 uid=5 gid=6 net=host raw=1 terminal=1 title=sh title=-c create=12 join=13 gofer-link=14 log=7 sentry-config=8 gofer-config=9 donate=10 donate=11 ' +
       'join-procs=18 late-procs=19 guest-procs=20 leave-procs=21 leave-procs=22 rmdir=/sys/fs/cgroup/x ' +
       'new-ns=536870912 join-ns=67108864:23 hostname=h domainname=d.e time-offsets=monotonic 1 0 root=/r ' +
       'sentry-arg=a sentry-arg=b=c gofer-arg=g sentry-snapshot=s gofer-snapshot=t export=ro:/x export=rw:/y',

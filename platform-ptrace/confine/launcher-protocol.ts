@@ -28,7 +28,8 @@ export const SENTRY_CONFIG_FD = 6;
 export const SENTRY_DIST_FD = 7;
 export const SENTRY_STDIO_FD = 8;
 export const SENTRY_AREA_FD = 11;
-export const SENTRY_EXTRA_FD = 12;
+export const SENTRY_RAW_FD = 12;
+export const SENTRY_EXTRA_FD = 13;
 
 export const GOFER_CONTROL_FD = 3;
 export const GOFER_SENTRY_FD = 4;
@@ -54,6 +55,8 @@ export interface LauncherOptions {
   readonly gid?: number;
   /** host: the caller's network namespace; new: one that the launcher makes and stays in; a descriptor: that one. */
   readonly network?: 'host' | 'new' | number;
+  /** The sentry may have raw and packet sockets, unless it is in the caller's network namespace. */
+  readonly rawSockets?: boolean;
   /** What ps(1) shows as the launcher's arguments; what is too long is cut off. */
   readonly title?: readonly string[];
   /** Standard input becomes the controlling terminal; the launcher has to be the leader of a session. */
@@ -134,6 +137,7 @@ export function launcherArgv(o: LauncherOptions): string[] {
   add('gid', o.gid);
   if (typeof o.network === 'number') add('netns', o.network);
   else add('net', o.network);
+  if (o.rawSockets === true) add('raw', 1);
   if (o.terminal === true) add('terminal', 1);
   for (const arg of (o.title ?? []).slice(0, TITLE_MAX)) add('title', arg.slice(0, TITLE_ARG_MAX));
   add('create', o.createFd);

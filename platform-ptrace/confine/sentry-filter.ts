@@ -26,13 +26,18 @@ const AF_INET6 = 10;
 const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
 const SOCK_FLAGS_CLEAR = ~(0o4000 | 0o2000000) >>> 0;
-/** IPPROTO_IP, ICMP, TCP, UDP, ICMPV6 */
-const PROTOCOLS = [0, 1, 6, 17, 58];
+/** IPPROTO_IP, ICMP, TCP, UDP, ICMPV6, UDPLITE */
+const PROTOCOLS = [0, 1, 6, 17, 58, 136];
 const SOL_SOCKET = 1;
 /** REUSEADDR TYPE ERROR DONTROUTE BROADCAST SNDBUF RCVBUF KEEPALIVE OOBINLINE LINGER REUSEPORT RCVLOWAT RCVTIMEO SNDTIMEO … */
-const SO_NAMES = [2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 15, 18, 19, 20, 21, 29, 30, 35, 37, 38, 39];
-/** SOL_IP, SOL_TCP, SOL_UDP, SOL_IPV6 */
-const PROTOCOL_LEVELS = [0, 6, 17, 41];
+const SO_NAMES = [2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 15, 18, 19, 20, 21, 25, 29, 30, 35, 37, 38, 39];
+/** SOL_IP, SOL_TCP, SOL_UDP, SOL_IPV6, SOL_UDPLITE */
+const PROTOCOL_LEVELS = [0, 6, 17, 41, 136];
+/** SOL_ICMPV6 and SOL_RAW: filters of types, IPV6_CHECKSUM. */
+const ICMP_LEVELS = [58, 255];
+const SOL_PACKET = 263;
+/** ADD_MEMBERSHIP DROP_MEMBERSHIP AUXDATA ORIGDEV: no rings, no fan-out. */
+const PACKET_NAMES = [1, 2, 8, 9];
 /** PEEKUSER POKEUSER CONT GETREGS SETREGS SYSEMU, GETEVENTMSG GETSIGINFO GET/SETREGSET SEIZE INTERRUPT, GET_SYSCALL_INFO */
 const PTRACE = [3, 6, 7, 12, 13, 31, 0x4201, 0x4202, 0x4204, 0x4205, 0x4206, 0x4207, 0x420e];
 
@@ -84,6 +89,14 @@ export function sentryRows(options: SentryFilterOptions): Row[] {
           { arg: 2, is: SO_NAMES },
         ],
         [{ arg: 1, is: PROTOCOL_LEVELS }],
+        [
+          { arg: 1, is: ICMP_LEVELS },
+          { arg: 2, is: [1, 7] },
+        ],
+        [
+          { arg: 1, is: [SOL_PACKET] },
+          { arg: 2, is: PACKET_NAMES },
+        ],
       ],
       why: 'the same; no packet filters',
     },

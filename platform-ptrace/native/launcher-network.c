@@ -31,6 +31,8 @@ void bring_up_loopback(void) {
   errno = 0;
 }
 
+bool own_network;
+
 void enter_network(void) {
   if (opt.network_fd >= 0) {
     if (setns(opt.network_fd, CLONE_NEWNET) < 0) die("cannot join the network namespace");
@@ -40,6 +42,7 @@ void enter_network(void) {
     return;
   }
   bring_up_loopback();
+  own_network = true;
   opt.host_network = true; // from here on: the one L is in
   opt.new_network = false;
   opt.network_fd = -1;

@@ -27,7 +27,7 @@ bool privileged;
 int sentry_ctl[2] = {-1, -1}, gofer_ctl[2] = {-1, -1}, gofer_link[2] = {-1, -1}, init_ctl[2] = {-1, -1};
 int node_fd, dist_fd;
 
-static pid_t init_pid, gofer_pid;
+static pid_t init_pid, gofer_pid, opener_pid;
 enum { PING_INTERVAL_MS = 5000, PINGS_MAX = 4, END_DEADLINE_MS = 10000 };
 static int pings_unanswered;
 static bool sentry_ready, gofer_loaded, gofer_ready, init_pivoted, hooked, started;
@@ -80,6 +80,7 @@ static void parse(int argc, char **argv) {
       opt.host_network = strcmp(v, "host") == 0;
       opt.new_network = strcmp(v, "new") == 0;
     } else if ((v = value_of(arg, "netns"))) opt.network_fd = number(v);
+    else if ((v = value_of(arg, "raw"))) opt.raw_sockets = strcmp(v, "1") == 0;
     else if ((v = value_of(arg, "terminal"))) opt.terminal = strcmp(v, "1") == 0;
     else if ((v = value_of(arg, "create"))) opt.create_fd = number(v);
     else if ((v = value_of(arg, "join"))) opt.join_fd = number(v);
@@ -184,13 +185,13 @@ static void say(const char *text) {
 // Ends everything that is left. Both are killed before either is waited for; a PID namespace's init is only reaped
 // when no process of the namespace is left. One that is stuck in the host kernel is not waited for without end.
 static void end_sandbox(void) {
-  pid_t *const pids[] = {&init_pid, &gofer_pid};
-  for (int i = 0; i < 2; i++)
+  pid_t *const pids[] = {&init_pid, &gofer_pid, &opener_pid};
+  for (int i = 0; i < 3; i++)
     if (*pids[i] > 0) kill(*pids[i], SIGKILL);
-  for (int waited_ms = 0; init_pid > 0 || gofer_pid > 0; waited_ms++) {
-    for (int i = 0; i < 2; i++)
+  for (int waited_ms = 0; init_pid > 0 || gofer_pid > 0 || opener_pid > 0; waited_ms++) {
+    for (int i = 0; i < 3; i++)
       if (*pids[i] > 0 && waitpid(*pids[i], NULL, WNOHANG) != 0) *pids[i] = 0;
-    if (init_pid <= 0 && gofer_pid <= 0) break;
+    if (init_pid <= 0 && gofer_pid <= 0 && opener_pid <= 0) break;
     if (waited_ms > END_DEADLINE_MS) {
       say("processes of the sandbox do not end");
       return;
@@ -346,6 +347,7 @@ static void on_child(void) {
   int status;
   for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
     struct msg m;
+    if (pid == opener_pid) opener_pid = 0; // from now on no raw socket can be made
     if (pid == gofer_pid) {
       gofer_pid = 0;
       drain_sentry();
@@ -489,11 +491,15 @@ int main(int argc, char **argv) {
   }
   if (!joins) {
     unsigned long net = opt.host_network ? 0 : CLONE_NEWNET;
+    if (opt.raw_sockets && (own_network || net)) make_pair(raw_ctl);
     init_pid = clone_into(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | net);
     if (init_pid == 0) init_main();
     write_id_maps(init_pid);
+    if (raw_ctl[1] >= 0 && own_network) opener_pid = start_raw_opener();
     close(sentry_ctl[1]);
     close(init_ctl[1]);
+    for (int i = 0; i < 2; i++)
+      if (raw_ctl[i] >= 0) close(raw_ctl[i]);
     if (has_gofer) close(gofer_link[0]);
     send_msg(init_ctl[0], MSG_GO, 0);
   }

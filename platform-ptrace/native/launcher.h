@@ -7,6 +7,7 @@
 //   Z  zygote    child of S, parent image of all guest processes
 //   G  gofer     Node, child of L, pid 1 of namespaces of its own
 //   R  remover   child of L, only with rmdir=: removes the sandbox's cgroups at the end
+//   P  opener    child of L or I, only with raw=1: opens raw and packet sockets for S
 //
 // Start: L clones G and I. S and G load everything they need from the host's file system and send MSG_READY. L then has
 // the root of each pivoted (I and S: empty read-only directory; G: the exported trees). G gets MSG_GO for its own pivot,
@@ -67,7 +68,8 @@ enum {
   SENTRY_DIST_FD = 7,      // O_PATH directory of the program's files, closed when loaded
   SENTRY_STDIO_FD = 8,     // 8, 9, 10: the container's standard input, output, error
   SENTRY_AREA_FD = 11,     // memfd of the zygote's slot area
-  SENTRY_EXTRA_FD = 12,    // first of the further descriptors donated by `donate=`, in order
+  SENTRY_RAW_FD = 12,      // SOCK_SEQPACKET to the opener of raw sockets, if there is one
+  SENTRY_EXTRA_FD = 13,    // first of the further descriptors donated by `donate=`, in order
 };
 
 // File descriptors of the gofer; 0, 1, 2 as above.
@@ -98,6 +100,7 @@ struct options {
   bool host_network;                 // net=host: stay in the caller's network namespace (default: empty one)
   bool new_network;                  // net=new: L itself moves to an empty network namespace, and I stays in it
   int network_fd;                    // netns=FD: L moves to this network namespace, and I stays in it
+  bool raw_sockets;                  // raw=1: S may have raw and packet sockets, unless in the caller's network namespace
   bool terminal;                     // terminal=1: standard input becomes the controlling terminal
   int create_fd;                     // create=FD: socket to the CLI
   int join_fd;                       // join=FD: connection to a sandbox's control socket
@@ -168,6 +171,7 @@ void open_outer_null(void);
 void open_null_and_log(int *null_fd, int *log_fd);
 
 // launcher-network.c
+extern bool own_network; // L is in the sandbox's network namespace, which is not the caller's
 void bring_up_loopback(void);
 void enter_network(void);
 
@@ -184,6 +188,10 @@ void enter_root(void);
 
 // launcher-enter.c
 int enter_main(char **argv);
+
+// launcher-raw.c
+extern int raw_ctl[2];        // [0] is S's end
+pid_t start_raw_opener(void); // closes [1] in the caller
 
 // launcher-cgroup.c
 extern int remover_pipe; // -1: no remover

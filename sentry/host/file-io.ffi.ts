@@ -48,10 +48,15 @@ export function sendNoWait(fd: number, addr: number, len: number): number {
 
 /** Readiness now: revents of poll(2) for `events`, or −errno. */
 export function pollNow(fd: number, events: number): number {
+  return pollFor(fd, events, 0);
+}
+
+/** The same after at most `timeoutMs`. */
+export function pollFor(fd: number, events: number, timeoutMs: number): number {
   pollFd.i32[0] = fd;
   pollFd.view.setInt16(4, events, true);
   pollFd.view.setInt16(6, 0, true);
-  const n = hostSyscall(NR_poll, pollFd.addr, 1, 0, 0, 0, 0);
+  const n = hostSyscall(NR_poll, pollFd.addr, 1, timeoutMs, 0, 0, 0);
   return n < 0 ? n : pollFd.view.getUint16(6, true);
 }
 

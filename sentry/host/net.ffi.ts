@@ -156,7 +156,7 @@ export function recvMessage(
   out: HostMessage,
 ): number {
   fillHeader(addr, len, ADDR_MAX, Math.min(controlRoom, CONTROL_MAX));
-  const r = hostSyscall(NR_recvmsg, fd, msghdr.addr, flags | MSG_DONTWAIT | 0x40000000, 0, 0, 0);
+  const r = hostSyscall(NR_recvmsg, fd, msghdr.addr, flags | MSG_DONTWAIT, 0, 0, 0);
   if (r < 0) return r;
   const nameLen = Math.min(msghdr.u32[2]!, ADDR_MAX);
   const controlLen = Math.min(msghdr.u32[10]!, CONTROL_MAX);

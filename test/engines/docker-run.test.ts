@@ -191,6 +191,17 @@ const cases: readonly RunCase[] = [
     ),
     normalize: (s) => s.replace(/172\.17\.0\.\d+/, '172.17.0.N'),
   },
+  {
+    name: 'raw and packet sockets',
+    command: sh(
+      'ping -c 1 127.0.0.1 | grep received; ping -c 1 172.17.0.1 | grep received; arping -c 1 -I eth0 172.17.0.1 | grep -o "Received 1"',
+    ),
+  },
+  {
+    name: 'neither without the capability',
+    options: ['--cap-drop', 'NET_RAW'],
+    command: sh('ping -c 1 127.0.0.1 2>&1 | tail -1; arping -c 1 -I eth0 172.17.0.1 2>&1; echo $?'),
+  },
   { name: 'the gateway answers', command: sh('wget -q -O - http://172.17.0.1:1/ 2>&1; echo $?') },
   { name: 'a terminal without one: stdin is not a tty', command: sh('test -t 0; echo $?') },
   { name: 'entry point', options: ['--entrypoint', '/bin/echo'], command: ['a', 'b'] },

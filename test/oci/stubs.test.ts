@@ -53,6 +53,34 @@ describe.each(platforms)('on %s', (platform) => {
     expect(childrenOf(exec)).toEqual([]);
   });
 
+  test('who may have raw sockets gets an opener in the network namespace, with that right alone', async () => {
+    if (!isRoot) return;
+    const may = spec(['sleep', '1000']);
+    for (const set of Object.values(may.process['capabilities'] as Record<string, string[]>)) {
+      set.push('CAP_NET_RAW');
+    }
+    engine.detached('run', '--detach', '--bundle', engine.bundle('b', may), 'c1');
+    const stub = engine.state('c1').pid;
+    const [, init, opener] = childrenOf(stub);
+    expect(childrenOf(init!)).toHaveLength(1);
+    for (const set of ['CapPrm', 'CapEff', 'CapBnd']) expect(status(opener!)[set]).toBe('0000000000002000');
+    expect(status(opener!)).toMatchObject({ NoNewPrivs: '1', Seccomp: '2' });
+    expect(readlinkSync(`/proc/${opener}/ns/net`)).toBe(readlinkSync(`/proc/${stub}/ns/net`));
+    expect(readlinkSync(`/proc/${opener}/ns/net`)).not.toBe(readlinkSync('/proc/self/ns/net'));
+    expect(descriptors(opener!)).toEqual(['/dev/null', '/dev/null', '/dev/null', 'socket']);
+    expect(engine.call('exec', 'c1', 'ping', '-c', '1', '127.0.0.1').stdout).toContain('1 packets received');
+    // Whoever cannot have them in the first container has them in none.
+    engine.detached('run', '--detach', '--bundle', engine.bundle('b2', spec(['sleep', '1000'])), 'c2');
+    expect(childrenOf(engine.state('c2').pid)).toHaveLength(2);
+    expect(engine.call('exec', '--cap', 'CAP_NET_RAW', 'c2', 'ping', '-c', '1', '127.0.0.1')).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('permission denied') as string,
+    });
+    process.kill(opener!, 'SIGKILL');
+    await until(() => childrenOf(stub).length === 2);
+    expect(engine.call('exec', 'c1', 'ping', '-c', '1', '127.0.0.1').status).toBe(1);
+  });
+
   test('what the caller happens to have open reaches nobody', async () => {
     const bundle = engine.bundle('b', spec(['sleep', '1000']));
     const leaked = openSync(bundle, 'r');

@@ -16,12 +16,13 @@ import {
   ESOCKTNOSUPPORT,
 } from '../../abi/errno.ts';
 import * as S from '../../abi/socket.ts';
-import { CAP_NET_BIND_SERVICE } from '../../auth/capability.ts';
+import { CAP_NET_BIND_SERVICE, CAP_NET_RAW } from '../../auth/capability.ts';
 import type { Task } from '../../kernel/task.ts';
 import { ioctl as hostIoctl, pollNow } from '../../host/file-io.ffi.ts';
 import { HostBuffer } from '../../host/memory.ffi.ts';
 import * as net from '../../host/net.ffi.ts';
 import { hostPoller } from '../../host/poller.ffi.ts';
+import { openRawSocket } from '../../host/raw-opener.ffi.ts';
 import { close } from '../../host/sys.ffi.ts';
 import { hostAddressOf } from '../../usermem/io-buffer.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
@@ -40,6 +41,8 @@ const PRIVILEGED_PORTS = 1024;
 const IPPROTO_TCP = 6;
 const IPPROTO_UDP = 17;
 const IPPROTO_ICMPV6 = 58;
+const IPPROTO_UDPLITE = 136;
+const IPPROTO_MAX = 263;
 const SOCKADDR_IN = 16;
 /** SIN6_LEN_RFC2133 */
 const SOCKADDR_IN6_MIN = 24;
@@ -74,6 +77,21 @@ export class HostSocket extends Socket {
     this.hostFd = hostFd;
   }
 
+  /** No ports: raw and packet sockets. */
+  private get raw(): boolean {
+    return this.type === S.SOCK_RAW || this.domain === S.AF_PACKET;
+  }
+
+  private checkAddress(addr: Uint8Array): number {
+    if (addr.length < 2) return -EINVAL;
+    const family = addr[0]! + addr[1]! * 256;
+    if (this.domain === S.AF_PACKET) return 0;
+    if (family === S.AF_UNSPEC) return 0;
+    if (family === S.AF_INET) return addr.length < SOCKADDR_IN ? -EINVAL : 0;
+    if (family === S.AF_INET6) return addr.length < SOCKADDR_IN6_MIN ? -EINVAL : 0;
+    return -EAFNOSUPPORT;
+  }
+
   /** Edge-triggered, so that each event of the host reaches guests' epoll instances once. */
   private watch(): void {
     if (this.watched) return;
@@ -93,9 +111,9 @@ export class HostSocket extends Socket {
   }
 
   override bind(t: CallContext, addr: Uint8Array): number {
-    const r = checkAddress(addr);
+    const r = this.checkAddress(addr);
     if (r < 0) return r;
-    const port = addr.length >= 4 ? addr[2]! * 256 + addr[3]! : 0;
+    const port = addr.length >= 4 && !this.raw ? addr[2]! * 256 + addr[3]! : 0;
     if (port > 0 && port < unprivilegedPorts(t) && !t.creds.has(CAP_NET_BIND_SERVICE)) return -EACCES;
     return net.bind(this.hostFd, addr);
   }
@@ -105,7 +123,7 @@ export class HostSocket extends Socket {
   }
 
   override connect(_t: CallContext, addr: Uint8Array): number {
-    const ok = checkAddress(addr);
+    const ok = this.checkAddress(addr);
     if (ok < 0) return ok;
     this.watch();
     this.target = addr;
@@ -145,7 +163,7 @@ export class HostSocket extends Socket {
   ): number {
     let to: Uint8Array | null = null;
     if (info !== null && info.name !== null) {
-      const ok = checkAddress(info.name);
+      const ok = this.checkAddress(info.name);
       if (ok < 0) return ok;
       to = info.name;
     }
@@ -243,15 +261,6 @@ export class HostSocket extends Socket {
   }
 }
 
-function checkAddress(addr: Uint8Array): number {
-  if (addr.length < 2) return -EINVAL;
-  const family = addr[0]! + addr[1]! * 256;
-  if (family === S.AF_UNSPEC) return 0;
-  if (family === S.AF_INET) return addr.length < SOCKADDR_IN ? -EINVAL : 0;
-  if (family === S.AF_INET6) return addr.length < SOCKADDR_IN6_MIN ? -EINVAL : 0;
-  return -EAFNOSUPPORT;
-}
-
 function isTimeout(name: number): boolean {
   return (
     name === S.SO_RCVTIMEO ||
@@ -267,15 +276,18 @@ function unprivilegedPorts(t: CallContext): number {
   return set === undefined ? PRIVILEGED_PORTS : Number(set);
 }
 
-/** Protocols that guests get, by type; 0 means the default one. */
-function checkProtocol(domain: number, type: number, protocol: number): number {
+/** Protocols that guests get, by type; 0 means the default one (net/ipv4/af_inet.c inet_create). */
+function checkProtocol(t: CallContext, domain: number, type: number, protocol: number): number {
+  if (protocol < 0 || protocol >= IPPROTO_MAX) return -EINVAL;
   if (type === S.SOCK_STREAM) return protocol === 0 || protocol === IPPROTO_TCP ? 0 : -EPROTONOSUPPORT;
   if (type === S.SOCK_DGRAM) {
     const icmp = domain === S.AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6;
-    return protocol === 0 || protocol === IPPROTO_UDP || protocol === icmp ? 0 : -EPROTONOSUPPORT;
+    const known = protocol === 0 || protocol === IPPROTO_UDP || protocol === IPPROTO_UDPLITE;
+    return known || protocol === icmp ? 0 : -EPROTONOSUPPORT;
   }
   if (type !== S.SOCK_RAW) return -ESOCKTNOSUPPORT;
-  return protocol === 0 ? -EPROTONOSUPPORT : -EPERM;
+  if (protocol === 0) return -EPROTONOSUPPORT;
+  return t.creds.has(CAP_NET_RAW) ? 0 : -EPERM;
 }
 
 /** Offers AF_INET and AF_INET6 by sockets of the host. */
@@ -283,9 +295,10 @@ export function registerHostInet(): void {
   for (const domain of [S.AF_INET, S.AF_INET6]) {
     registerSocketProvider(domain, {
       create(t, type, protocol, flags) {
-        const ok = checkProtocol(domain, type, protocol);
+        const ok = checkProtocol(t, domain, type, protocol);
         if (ok < 0) return ok;
-        const fd = net.socket(domain, type, protocol);
+        const open = type === S.SOCK_RAW ? openRawSocket : net.socket;
+        const fd = open(domain, type, protocol);
         if (fd < 0) return fd;
         const proto = protocol !== 0 ? protocol : type === S.SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP;
         return new HostSocket(t, domain, type, proto, flags, fd);

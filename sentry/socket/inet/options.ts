@@ -10,19 +10,35 @@ const SOL_SOCKET = 1;
 const SOL_TCP = 6;
 const SOL_UDP = 17;
 const SOL_IPV6 = 41;
+const SOL_ICMPV6 = 58;
+const SOL_UDPLITE = 136;
+const SOL_RAW = 255;
+const SOL_PACKET = 263;
 
 /** Level → options that can be both read and set; the values of the second table can only be read. */
 const SETTABLE = new Map<number, ReadonlySet<number>>([
-  [SOL_SOCKET, new Set([2, 5, 6, 7, 8, 9, 10, 12, 13, 15, 18, 29, 35])],
+  [SOL_SOCKET, new Set([2, 5, 6, 7, 8, 9, 10, 12, 13, 15, 18, 25, 29, 35])],
   [SOL_TCP, new Set([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 18, 23, 24, 25, 30, 36, 37])],
-  [SOL_IP, new Set([1, 2, 6, 7, 8, 10, 11, 12, 13, 15, 20, 21, 24, 32, 33, 34, 35, 36, 39, 40, 49, 50, 51])],
-  [SOL_IPV6, new Set([16, 17, 18, 19, 20, 21, 23, 24, 25, 26, 29, 49, 51, 62, 66, 67, 70, 72, 74, 76, 78])],
+  [
+    SOL_IP,
+    new Set([1, 2, 3, 4, 6, 7, 8, 10, 11, 12, 13, 15, 20, 21, 24, 32, 33, 34, 35, 36, 39, 40, 49, 50, 51]),
+  ],
+  [
+    SOL_IPV6,
+    new Set([2, 7, 8, 16, 17, 18, 19, 20, 21, 23, 24, 25, 26, 29, 49, 51, 62, 66, 67, 70, 72, 74, 76, 78]),
+  ],
   [SOL_UDP, new Set([1, 103, 104])],
+  [SOL_UDPLITE, new Set([10, 11])],
+  // ICMP_FILTER, IPV6_CHECKSUM; ICMPV6_FILTER; PACKET_ADD_MEMBERSHIP, DROP_MEMBERSHIP, AUXDATA, ORIGDEV: no rings.
+  [SOL_RAW, new Set([1, 7])],
+  [SOL_ICMPV6, new Set([1])],
+  [SOL_PACKET, new Set([1, 2, 8, 9])],
 ]);
 const READABLE = new Map<number, ReadonlySet<number>>([
-  [SOL_SOCKET, new Set([3, 4, 19, 25, 30, 36, 38, 39, 40, 42, 46, 47, 49, 55, 56, 57])],
+  [SOL_SOCKET, new Set([3, 4, 19, 30, 36, 38, 39, 40, 42, 46, 47, 49, 55, 56, 57])],
   [SOL_TCP, new Set([11, 26])],
   [SOL_IP, new Set([14])],
+  [SOL_PACKET, new Set([6])],
 ]);
 
 /** Control messages that may go to the host with a datagram. */

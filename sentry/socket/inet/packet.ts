@@ -1,0 +1,19 @@
+/** AF_PACKET (packet(7)) by sockets of the host that the opener makes: link-level frames of the sandbox's own network. */
+import { EPERM, ESOCKTNOSUPPORT } from '../../abi/errno.ts';
+import { AF_PACKET, SOCK_DGRAM, SOCK_RAW } from '../../abi/socket.ts';
+import { CAP_NET_RAW } from '../../auth/capability.ts';
+import { openRawSocket } from '../../host/raw-opener.ffi.ts';
+import { registerSocketProvider } from '../providers.ts';
+import { HostSocket } from './host-socket.ts';
+
+export function registerPacket(): void {
+  registerSocketProvider(AF_PACKET, {
+    create(t, type, protocol, flags) {
+      // packet_create()
+      if (!t.creds.has(CAP_NET_RAW)) return -EPERM;
+      if (type !== SOCK_RAW && type !== SOCK_DGRAM) return -ESOCKTNOSUPPORT;
+      const fd = openRawSocket(AF_PACKET, type, protocol);
+      return fd < 0 ? fd : new HostSocket(t, AF_PACKET, type, protocol, flags, fd);
+    },
+  });
+}
