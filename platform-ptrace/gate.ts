@@ -73,6 +73,11 @@ export class Gate {
     return this.ordered.size > 0 || this.newborns.size > 0;
   }
 
+  /** True while a thread that runs may be about to make a call that it was ordered to make. */
+  get expectingCall(): boolean {
+    return this.ordered.size > 0;
+  }
+
   forgetNewborn(nonce: number): void {
     this.newborns.delete(nonce);
   }
