@@ -13,9 +13,12 @@ import {
   MountNamespaceRef,
   NetNamespace,
   UtsNamespace,
+  leaveNamespaces,
+  useNamespaces,
   type Namespaces,
   type NewNamespaces,
 } from '../sentry/kernel/namespaces.ts';
+import { dropSysvTables } from '../sentry/kernel/ipc/ipc-state.ts';
 import { PidNamespace } from '../sentry/kernel/pid-namespace.ts';
 import {
   fd,
@@ -117,6 +120,12 @@ function owned<N extends Owned>(ns: N, owner: UserNamespace): N {
   return ns;
 }
 
+function newIpc(owner: UserNamespace): IpcNamespace {
+  const ns = owned(new IpcNamespace(), owner);
+  ns.onUnused = (): void => dropSysvTables(ns);
+  return ns;
+}
+
 /** copy_namespaces(): what is new belongs to the user namespace of `creds`. */
 function compose(t: Task, flags: number, creds: Credentials | null): NewNamespaces | number {
   const old = t.ns;
@@ -130,11 +139,15 @@ function compose(t: Task, flags: number, creds: Credentials | null): NewNamespac
   }
   const owner = userNs.level === 0 ? null : userNs;
   const mounts = wants(CLONE_NEWNS) && old.mnt !== null ? old.mnt.copyFor(t.fs, owner) : null;
+  if (mounts !== null) {
+    const tree = mounts.ns.mounts;
+    tree.onUnused = (): void => tree.dissolve();
+  }
   const { nodename, domainname } = old.uts;
   return {
     ns: {
       uts: wants(CLONE_NEWUTS) ? owned(new UtsNamespace(nodename, domainname), userNs) : old.uts,
-      ipc: wants(CLONE_NEWIPC) ? owned(new IpcNamespace(), userNs) : old.ipc,
+      ipc: wants(CLONE_NEWIPC) ? newIpc(userNs) : old.ipc,
       net: wants(CLONE_NEWNET) ? owned(new NetNamespace(), userNs) : old.net,
       mnt: mounts === null ? old.mnt : mounts.ns,
       time: old.time,
@@ -146,6 +159,14 @@ function compose(t: Task, flags: number, creds: Credentials | null): NewNamespac
     fs: mounts === null ? null : mounts.fs,
     creds,
   };
+}
+
+/** switch_task_namespaces() */
+function changeNamespaces(t: Task, ns: Namespaces): void {
+  const old = t.ns;
+  useNamespaces(ns);
+  t.ns = ns;
+  leaveNamespaces(old);
 }
 
 /** unshare(2). Linux: ksys_unshare(), check_unshare_flags(). */
@@ -173,7 +194,12 @@ function sysUnshare(t: Task, a: SyscallArgs): SysResult {
   if (typeof made === 'number') return made;
   const alone = (flags & CLONE_FILES) !== 0 && t.fdTable.shared;
   // A table that was filled before fs.nr_open was lowered cannot be copied.
-  if (alone && Math.max(-1, ...t.fdTable.fds()) >= t.kernel.openFilesMax) return -EMFILE;
+  if (alone && Math.max(-1, ...t.fdTable.fds()) >= t.kernel.openFilesMax) {
+    made.fs?.unref();
+    useNamespaces(made.ns);
+    leaveNamespaces(made.ns);
+    return -EMFILE;
+  }
   if (made.fs !== null || ((flags & CLONE_FS) !== 0 && t.fs.shared)) {
     const old = t.fs;
     t.fs = made.fs ?? old.clone();
@@ -185,7 +211,7 @@ function sysUnshare(t: Task, a: SyscallArgs): SysResult {
     old.unref(t);
   }
   if (made.creds !== null) t.kernel.commitCreds(t, made.creds);
-  t.ns = made.ns;
+  changeNamespaces(t, made.ns);
   return 0;
 }
 
@@ -218,7 +244,7 @@ function sysSetns(t: Task, a: SyscallArgs): SysResult {
     t.fs.setCwd(place);
   }
   if (set.creds !== t.creds) t.kernel.commitCreds(t, set.creds);
-  t.ns = set.ns;
+  changeNamespaces(t, set.ns);
   return 0;
 }
 
@@ -254,6 +280,8 @@ function install(t: Task, set: NsSet, flag: number, ns: object): number {
   if (!set.creds.hasIn(CAP_SYS_ADMIN, owner) || !set.creds.hasOwn(CAP_SYS_ADMIN)) return -EPERM;
   switch (flag) {
     case CLONE_NEWNS:
+      // Taken apart: a handle that nobody had open led here.
+      if ((ns as MountNamespace).count === 0) return -EINVAL;
       if (!set.creds.hasOwn(CAP_SYS_CHROOT)) return -EPERM;
       if (t.fs.shared) return -EINVAL;
       set.mounts = ns as MountNamespace;

@@ -1,5 +1,6 @@
 /** Namespaces a task sees (include/linux/nsproxy.h). The PID namespace of a task is its Pid's; see pidForChildren. */
 import type { Credentials, Owned, UserNamespace } from '../auth/credentials.ts';
+import { leaveNamespace, useNamespace, type Counted } from '../auth/namespace-users.ts';
 import { FsContext } from '../vfs/call-context.ts';
 import type { Path } from '../vfs/dentry.ts';
 import { lockTree, type MountNamespace } from '../vfs/mount-namespace.ts';
@@ -21,9 +22,11 @@ export class UtsNamespace implements Owned {
 }
 
 /** System V and POSIX message objects; the ipc implementation keeps its tables in `state`. */
-export class IpcNamespace implements Owned {
+export class IpcNamespace implements Owned, Counted {
   readonly ino = nextIno++;
   owner: UserNamespace | null = null;
+  users = 0;
+  onUnused: (() => void) | null = null;
   state: unknown = null;
   /** /proc/sys entries of the namespace that were set, by path: `kernel/msgmax`. */
   readonly sysctls = new Map<string, string>();
@@ -101,4 +104,16 @@ export interface NewNamespaces {
   readonly fs: FsContext | null;
   /** Credentials in a new user namespace; null: unchanged. */
   readonly creds: Credentials | null;
+}
+
+/** A task comes into a set of namespaces. */
+export function useNamespaces({ ipc, mnt }: Namespaces): void {
+  useNamespace(ipc);
+  if (mnt !== null) useNamespace(mnt.mounts);
+}
+
+/** A task has left, or did not come after all. */
+export function leaveNamespaces({ ipc, mnt }: Namespaces): void {
+  leaveNamespace(ipc);
+  if (mnt !== null) leaveNamespace(mnt.mounts);
 }

@@ -8,7 +8,7 @@ import { TASK_SIZE } from '../lib/addr.ts';
 import type { MemoryManager } from '../mm/memory-manager.ts';
 import type { Context } from '../platform/platform.ts';
 import { RLIMIT_NPROC } from './limits.ts';
-import type { NewNamespaces } from './namespaces.ts';
+import { leaveNamespaces, useNamespaces, type NewNamespaces } from './namespaces.ts';
 import type { Pid } from './pid-namespace.ts';
 import { cloneEvent, ptraceEvent, traceChild } from './ptrace-stops.ts';
 import { SYS_DETACHED, type SysResult } from './syscall-table.ts';
@@ -115,17 +115,22 @@ export function cloneTask(t: Task, a: CloneArgs): SysResult {
   const made = a.makeNamespaces === null ? { ns: t.ns, fs: null, creds: null } : a.makeNamespaces(t, a.flags);
   if (typeof made === 'number') return made;
   const pid = made.ns.pidForChildren.alloc(a.setTid);
-  if (typeof pid === 'number') return pid;
+  if (typeof pid === 'number') {
+    discard(made);
+    return pid;
+  }
   let pidfd = -1;
   if (a.makePidfd !== null) {
     pidfd = a.makePidfd(t, pid);
     if (pidfd < 0) {
       pid.releaseIfUnused();
+      discard(made);
       return pidfd;
     }
     if (t.mem.check(a.pidfd, 4, true) !== 0) {
       t.fdTable.close(t, pidfd);
       pid.releaseIfUnused();
+      discard(made);
       return -EFAULT;
     }
   }
@@ -138,11 +143,19 @@ export function cloneTask(t: Task, a: CloneArgs): SysResult {
     if (typeof ctx !== 'number') ctx.exit();
     if (pidfd >= 0 && !t.dead) t.fdTable.close(t, pidfd);
     pid.releaseIfUnused();
+    discard(made);
     t.kernel.endDetached(t, typeof ctx === 'number' ? ctx : -ERESTARTNOINTR);
   };
   if (has(a.flags, CLONE_VM)) t.ctx.spawn(done);
   else t.ctx.fork(done);
   return SYS_DETACHED;
+}
+
+/** Namespaces that were made for a thread which is not to be. */
+function discard({ fs, ns }: NewNamespaces): void {
+  fs?.unref();
+  useNamespaces(ns);
+  leaveNamespaces(ns);
 }
 
 function newThreadGroup(t: Task, a: CloneArgs, pid: Pid): ThreadGroup {

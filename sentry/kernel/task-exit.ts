@@ -17,6 +17,7 @@ import {
   sendGroupSignal,
 } from './signal-send.ts';
 import type { Task } from './task.ts';
+import { leaveNamespaces } from './namespaces.ts';
 import { TASK_DEAD, TASK_DETACHED, TASK_RUNNING, TASK_VFORK } from './task.ts';
 import { CHILD_EVENT, type ThreadGroup } from './thread-group.ts';
 
@@ -37,6 +38,7 @@ export function exitTask(t: Task, status: number): void {
   if (t.seccomp !== null) seccompExit(t);
   t.fdTable.unref(t);
   t.fs.unref();
+  leaveNamespaces(t.ns);
   t.pending.flush(~0, ~0, (info) => freeSigInfo(t, info));
   if (!t.ctxGone) {
     chargeSpace(t);

@@ -21,7 +21,7 @@ import { WaitEntry, type WaitQueue } from '../waiter/wait-queue.ts';
 import type { FdTable } from './fd-table.ts';
 import type { PiState, PiWaiter } from './futex-pi.ts';
 import type { Kernel } from './kernel.ts';
-import type { Namespaces } from './namespaces.ts';
+import { useNamespaces, type Namespaces } from './namespaces.ts';
 import type { Pid, PidNamespace } from './pid-namespace.ts';
 import type { Ptrace } from './ptrace.ts';
 import type { SeccompFilter } from './seccomp.ts';
@@ -196,6 +196,7 @@ export class Task implements CallContext {
     init.ctx.task = this;
     init.pid.task = this;
     init.group.tasks.add(this);
+    useNamespaces(this.ns);
     kernel.countTask(this);
   }
 

@@ -132,6 +132,13 @@ export class Dentry {
   }
 }
 
+/** shrink_dcache_for_umount(): the last mount is gone, nothing below `root` is kept for later. */
+export function forgetTree(root: Dentry): void {
+  const all = [root];
+  for (let i = 0; i < all.length; i++) if (all[i]!.children !== null) all.push(...all[i]!.children!.values());
+  for (let i = all.length - 1; i > 0; i--) if (all[i]!.evictable) all[i]!.drop();
+}
+
 /** d_move(): `d` gets another name; what had that name is dropped. */
 export function moveDentry(d: Dentry, parent: Dentry, name: string): void {
   d.shapes();

@@ -44,6 +44,21 @@ export class MountNamespace implements Owned {
     this.count = 1;
   }
 
+  /** Tasks in it and open handles of it (see kernel/namespaces.ts). */
+  users = 0;
+  onUnused: (() => void) | null = null;
+
+  /** Nobody can come back: all mounts are taken off (put_mnt_ns). What is still open lives on, as after MNT_DETACH. */
+  dissolve(): void {
+    for (const m of this.mounts().reverse()) {
+      m.detach();
+      m.ns = null;
+      m.release();
+    }
+    this.count = 0;
+    this.event++;
+  }
+
   /** Every mount, parents before children. */
   mounts(): Mount[] {
     return subtree(this.root);

@@ -3,6 +3,7 @@ import { EACCES, EINVAL, ENOENT, ENOTTY, EPERM, ESRCH } from '../../abi/errno.ts
 import { O_RDONLY } from '../../abi/fcntl.ts';
 import { DT_LNK, S_IFLNK, S_IFREG } from '../../abi/stat.ts';
 import type { Owned, UserNamespace } from '../../auth/credentials.ts';
+import { leaveNamespace, useNamespace } from '../../auth/namespace-users.ts';
 import type { PidNamespace } from '../../kernel/pid-namespace.ts';
 import type { Task } from '../../kernel/task.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
@@ -150,6 +151,11 @@ export class NsFile extends FileDescription {
   constructor(path: Path, ns: NsInode, flags: number) {
     super(path, ns, flags);
     this.ns = ns;
+    useNamespace(ns.namespace);
+  }
+
+  protected override release(): void {
+    leaveNamespace(this.ns.namespace);
   }
 
   override get pollable(): boolean {

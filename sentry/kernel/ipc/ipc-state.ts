@@ -3,7 +3,7 @@ import type { IpcNamespace } from '../namespaces.ts';
 import { IpcLimits } from './ipc-limits.ts';
 import { MsgTable } from './msg.ts';
 import { SemTable } from './sem.ts';
-import { ShmTable } from './shm.ts';
+import { SHM_DEST, ShmTable } from './shm.ts';
 
 export interface SysvTables {
   readonly limits: IpcLimits;
@@ -24,4 +24,14 @@ export function sysvTables(ns: IpcNamespace): SysvTables {
     tables.set(ns, t);
   }
   return t;
+}
+
+/** free_ipc_ns(): segments go when their last mapping does; semaphores and messages are only memory here. */
+export function dropSysvTables(ns: IpcNamespace): void {
+  const t = tables.get(ns);
+  if (t === undefined) return;
+  for (const s of t.shm.all()) {
+    if (s.attached === 0) t.shm.destroy(s);
+    else s.mode |= SHM_DEST;
+  }
 }
