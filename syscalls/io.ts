@@ -164,14 +164,18 @@ function readLoop(t: Task, f: FileDescription, pos: number, noWait: boolean, w: 
         return endIo(w, n);
       }
     }
-    const n = readStep(t, f, want, at);
+    const view = at >= 0 && want > 0 ? f.bytesAt(t, at, want) : null;
+    const n = view !== null ? view.length : readStep(t, f, want, at);
     if (n < 0) {
       if (done > 0) return endIo(w, done);
       if (n !== -EAGAIN || noWait || t.timedOut) return endIo(w, n);
       return parkIo(t, f, w, 0, READ_EVENTS, f.ioTimeoutNs(false));
     }
     if (n > 0) {
-      const out = iovCopyOut(t, done, ioBuffer.bytes, 0, n);
+      const out =
+        view !== null
+          ? iovCopyOut(t, done, view.bytes, view.off, n)
+          : iovCopyOut(t, done, ioBuffer.bytes, 0, n);
       if (usePos) f.pos += out;
       done += out;
       if (out < n) return endIo(w, done > 0 ? done : -EFAULT);

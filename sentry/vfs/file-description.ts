@@ -31,6 +31,13 @@ export interface CloseHook {
   fileClosed(): void;
 }
 
+/** Where bytes of a file lie in memory of the sentry's own. */
+export interface ByteView {
+  bytes: Uint8Array;
+  off: number;
+  length: number;
+}
+
 export abstract class FileDescription {
   /** Where it was opened; null for pipes, sockets and other files without a name. */
   readonly path: Path | null;
@@ -165,6 +172,14 @@ export abstract class FileDescription {
    */
   get hostReadFd(): number {
     return -1;
+  }
+
+  /**
+   * What a read of up to `len` (> 0) bytes at `pos` gives, where it lies: valid until the file is touched again. null if that
+   * is not possible: the file has to be read. Saves large reads of files in memory a copy.
+   */
+  bytesAt(_t: CallContext, _pos: number, _len: number): ByteView | null {
+    return null;
   }
 
   /** lseek(2): new position or −errno. */

@@ -5,7 +5,7 @@
 import { touchInodeAtime } from '../../vfs/atime.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
-import { FileDescription, type MapSource } from '../../vfs/file-description.ts';
+import { FileDescription, type ByteView, type MapSource } from '../../vfs/file-description.ts';
 import type { OverlayInode } from './inode.ts';
 import { NO_PATH } from './no-path.ts';
 
@@ -51,6 +51,14 @@ export class OverlayFile extends FileDescription {
     const f = this.real(t);
     if (this.inUpper) touchInodeAtime(this.path!.mount, this.node.upper!);
     return f.read(t, buf, off, len, pos);
+  }
+
+  override bytesAt(t: CallContext, pos: number, len: number): ByteView | null {
+    const f = this.real(t);
+    if (!this.inUpper) return null;
+    const view = f.bytesAt(t, pos, len);
+    if (view !== null) touchInodeAtime(this.path!.mount, this.node.upper!);
+    return view;
   }
 
   override write(t: CallContext, buf: Uint8Array, off: number, len: number, pos: number): number {

@@ -98,6 +98,28 @@ describe('contents of a tmpfs file', () => {
     );
   });
 
+  test('a view shows what a read gives, or is refused', () => {
+    const range = fc.tuple(pos, fc.integer({ min: 1, max: 70_000 }));
+    fc.assert(
+      fc.property(fc.array(op, { maxLength: 10 }), range, (ops, [at, len]) => {
+        const c = content();
+        const m = new Model();
+        for (const o of ops) o(c, m);
+        const view = c.view(at, len);
+        if (view === null) return;
+        const shown = Buffer.from(view.bytes.subarray(view.off, view.off + view.length));
+        expect(shown.equals(m.bytes.subarray(at, at + len))).toBe(true);
+      }),
+      { numRuns: 100 },
+    );
+    const c = content();
+    c.write(Buffer.from('hello'), 0, 5, 0);
+    expect(c.view(1, 100)).toMatchObject({ off: 1, length: 4 });
+    expect(c.view(5, 1)).toBeNull();
+    c.toMemfd();
+    expect(c.view(0, 5)).toBeNull();
+  });
+
   test('whatever SEEK_HOLE calls a hole is zeros', () => {
     fc.assert(
       fc.property(fc.array(op, { maxLength: 10 }), (ops) => {

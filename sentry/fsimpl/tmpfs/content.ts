@@ -17,6 +17,7 @@ import {
 } from '../../host/sys.ffi.ts';
 import { PAGE_SIZE, pageDown, pageOffset, pageUp } from '../../lib/addr.ts';
 import { hostAddressOf } from '../../usermem/io-buffer.ts';
+import type { ByteView } from '../../vfs/file-description.ts';
 
 /** Larger files live in a memfd. */
 export const SMALL_MAX = 128 * 1024;
@@ -40,6 +41,7 @@ export interface PageAccount {
 
 const EMPTY = Buffer.alloc(0);
 const bounce = new HostBuffer(SMALL_MAX);
+const byteView: ByteView = { bytes: EMPTY, off: 0, length: 0 };
 
 export class FileContent {
   size = 0;
@@ -76,6 +78,16 @@ export class FileContent {
       done += step;
     }
     return done;
+  }
+
+  /** What `read` would give, where it lies; null if there is nothing, a hole that has no bytes, or a memfd. */
+  view(pos: number, len: number): ByteView | null {
+    const n = Math.min(len, this.size - pos);
+    if (n <= 0 || pos + n > this.buf.length) return null;
+    byteView.bytes = this.buf;
+    byteView.off = pos;
+    byteView.length = n;
+    return byteView;
   }
 
   /** Writes at `pos`, growing the file: bytes written, as many as there is room for, or −ENOSPC. */

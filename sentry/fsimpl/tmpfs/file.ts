@@ -15,7 +15,7 @@ import { PROT_WRITE } from '../../abi/mman.ts';
 import { fileRemovePrivs } from '../../vfs/attr.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
-import { FileDescription, type MapSource } from '../../vfs/file-description.ts';
+import { FileDescription, type ByteView, type MapSource } from '../../vfs/file-description.ts';
 import { touchAtime } from '../../vfs/atime.ts';
 import { currentTime } from '../../vfs/times.ts';
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from './content.ts';
@@ -47,6 +47,12 @@ export class TmpfsFile extends FileDescription {
   override read(_t: CallContext, buf: Uint8Array, off: number, len: number, pos: number): number {
     touchAtime(this);
     return this.node.content.read(buf, off, len, pos);
+  }
+
+  override bytesAt(_t: CallContext, pos: number, len: number): ByteView | null {
+    const view = this.node.content.view(pos, len);
+    if (view !== null) touchAtime(this);
+    return view;
   }
 
   override write(t: CallContext, buf: Uint8Array, off: number, len: number, pos: number): number {
