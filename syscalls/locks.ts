@@ -95,7 +95,7 @@ export function fcntlLock(t: Task, f: FileDescription, cmd: number, addr: number
   if (typeof lock === 'number') return lock;
   if (cmd === F_GETLK || cmd === F_OFD_GETLK) {
     if (lock.type === F_UNLCK) return -EINVAL;
-    const locks = f.inode.locks;
+    const { locks } = f.inode.findIdentity();
     const found = locks === null ? null : findConflict(locks, lock.owner, lock.type, lock.start, lock.end);
     return writeFlock(t, addr, found);
   }
@@ -155,7 +155,7 @@ export function sysFlock(t: Task, a: SyscallArgs): SysResult {
   const type = op === LOCK_SH ? F_RDLCK : op === LOCK_EX ? F_WRLCK : op === LOCK_UN ? F_UNLCK : -1;
   if (type < 0) return -EINVAL;
   if (f === null) return -EBADF;
-  if (type === F_UNLCK && f.inode.locks === null) return 0;
+  if (type === F_UNLCK && f.inode.identity.locks === null) return 0;
   const locks = locksOf(f.inode);
   const r = setFlock(locks, f, type);
   if (r === -EAGAIN && (a.int(1) & LOCK_NB) === 0) {

@@ -108,7 +108,7 @@ export class FdTable {
     const f = this.detach(fd);
     if (f === null) return -EBADF;
     // close(2): "All record locks (see fcntl(2)) held on the file … owned by the process are removed".
-    if (f.inode.locks !== null) removePosixLocks(f.inode, this);
+    if (f.inode.identity.locks !== null) removePosixLocks(f.inode, this);
     if (f.closeHooks !== null) f.closeHooks.get(this)?.fileClosed();
     const r = f.flush(t);
     f.unref();

@@ -126,7 +126,7 @@ export class FileBacking extends Backing {
   }
 
   override get key(): object {
-    return this.open.inode;
+    return this.open.inode.findIdentity();
   }
 
   override get hostFd(): number {

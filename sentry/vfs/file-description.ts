@@ -95,7 +95,7 @@ export abstract class FileDescription {
     if (this.releaseHooks !== null) for (const hook of this.releaseHooks) hook();
     if (this.closeHooks !== null) for (const h of [...this.closeHooks.values()]) h.fileClosed();
     this.release();
-    if (this.inode.locks !== null) {
+    if (this.inode.identity.locks !== null) {
       removeFileLocks(this.inode, this);
       removeLease(this.inode, this);
     }

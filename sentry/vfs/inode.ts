@@ -54,8 +54,12 @@ export abstract class Inode {
   watches: unknown = null;
   /** Bound AF_UNIX socket of an S_IFSOCK inode, set by socket/unix. */
   boundSocket: unknown = null;
-  /** Pipe behind an S_IFIFO inode while it is open, owned by the pipe implementation. */
-  pipe: unknown = null;
+  /**
+   * The inode that stands for the file. Mounts of one host tree, as containers of a pod have them, have inodes of their own for one
+   * file: what is the file's, and not on the host, is kept with this one of them: locks, the bound socket, the pipe, waiters for
+   * futexes. It is the inode itself until `findIdentity` was called.
+   */
+  identity: Inode = this;
   /** Made by O_TMPFILE without O_EXCL: may get a name although it has none (I_LINKABLE). */
   linkable = false;
   /** Directory that was removed: nothing can be made in it any more (S_DEAD). */
@@ -104,6 +108,11 @@ export abstract class Inode {
 
   get isRegular(): boolean {
     return (this.mode & S_IFMT) === S_IFREG;
+  }
+
+  /** To be called before something is kept with the identity, or looked for there. */
+  findIdentity(): Inode {
+    return this.identity;
   }
 
   /** Brings the attribute fields up to date (remote and generated files). 0 or −errno. */

@@ -51,7 +51,7 @@ function expire(locks: FileLocks): void {
 
 /** F_GETLEASE: what the lease is or, while it is being broken, what it will be. */
 export function leaseType(file: FileDescription): number {
-  const { locks } = file.inode;
+  const { locks } = file.inode.identity;
   if (locks === null) return F_UNLCK;
   expire(locks);
   const own = locks.leases.find((l) => l.file === file);
@@ -91,7 +91,7 @@ function mayLease(inode: Inode, file: FileDescription, type: number): boolean {
 
 /** Removes the lease of an open file that is gone. */
 export function removeLease(inode: Inode, file: object): void {
-  const { locks } = inode;
+  const { locks } = inode.identity;
   const own = locks?.leases.find((l) => l.file === file);
   if (own !== undefined) setType(locks!, own, F_UNLCK);
 }
@@ -103,7 +103,7 @@ const conflicts = (l: Lease, write: boolean): boolean => write || l.type === F_W
  * way, else the CLOCK_MONOTONIC time at which the rest goes by force: wait on locksOf(inode).waiters until then, ask again.
  */
 export function breakLeases(inode: Inode, write: boolean): number {
-  const { locks } = inode;
+  const { locks } = inode.identity;
   if (locks === null || locks.leases.length === 0) return 0;
   expire(locks);
   const target = write ? F_UNLCK : F_RDLCK;

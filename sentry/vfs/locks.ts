@@ -35,7 +35,7 @@ export class FileLocks {
 }
 
 export function locksOf(inode: Inode): FileLocks {
-  return (inode.locks ??= new FileLocks());
+  return (inode.findIdentity().locks ??= new FileLocks());
 }
 
 /** First record lock that keeps `owner` from locking [start, end), or null. */
@@ -91,7 +91,7 @@ export function setRecordLock(locks: FileLocks, want: RecordLock): number {
 
 /** Removes every POSIX lock that the descriptor table `owner` has on the inode. */
 export function removePosixLocks(inode: Inode, owner: object): void {
-  const locks = inode.locks;
+  const { locks } = inode.identity;
   if (locks === null || !locks.records.some((l) => l.owner === owner)) return;
   const before = locks.records.length;
   locks.records = locks.records.filter((l) => l.owner !== owner);
@@ -102,7 +102,7 @@ export function removePosixLocks(inode: Inode, owner: object): void {
 /** The last reference of an open file is gone: its OFD and flock locks go. */
 export function removeFileLocks(inode: Inode, file: object): void {
   removePosixLocks(inode, file);
-  const locks = inode.locks;
+  const { locks } = inode.identity;
   if (locks !== null) setFlock(locks, file, F_UNLCK);
 }
 

@@ -182,7 +182,7 @@ export function openFound(
     if (path.mount.readOnly) return -EROFS;
     if (inode.writeCount < 0) return -ETXTBSY;
   }
-  if (inode.locks !== null && type === S_IFREG) {
+  if (inode.identity.locks !== null && type === S_IFREG) {
     leaseDeadlineNs = breakLeases(inode, writer || acc !== O_RDONLY);
     if (leaseDeadlineNs !== 0) {
       if ((flags & O_NONBLOCK) !== 0) return -EAGAIN;

@@ -12,6 +12,7 @@ import { fcntl } from '../../host/sys.ffi.ts';
 import { setDentryLimit, DENTRY_CACHE_MAX } from '../../vfs/dentry.ts';
 import type { FileDescription, MapSource } from '../../vfs/file-description.ts';
 import type { Inode } from '../../vfs/inode.ts';
+import { locksOf } from '../../vfs/locks.ts';
 import { TestContext } from '../../vfs/testing/context.ts';
 import { LOOKUP_FOLLOW, nd, walk } from '../../vfs/walk.ts';
 import type { GoferDir } from './directory.ts';
@@ -428,4 +429,47 @@ test('a lost gofer is EIO for what is not cached', () => {
   expect(sb.statfs()).toBe(-E.EIO);
   expect(read(f)).toBe('one');
   f.unref();
+});
+
+describe('one file in several exports', () => {
+  /** Inodes of the file by two gofers of a sandbox, in a caching of their own each. */
+  function twice(exclusive: boolean): [Inode, Inode] {
+    start(exclusive);
+    const first = stat('f');
+    start(exclusive);
+    return [first, stat('f')];
+  }
+
+  beforeEach(() => fs.writeFileSync(join(dir, 'f'), 'one'));
+
+  test('locks and the like are kept in one place', () => {
+    const [a, b] = twice(false);
+    expect(b.findIdentity()).toBe(b);
+    expect(a.findIdentity()).toBe(b);
+    expect(locksOf(a)).toBe(locksOf(b));
+  });
+
+  test('another file of this name is another file', () => {
+    const [a, b] = twice(false);
+    a.findIdentity();
+    fs.writeFileSync(join(dir, 'new'), 'two');
+    fs.renameSync(join(dir, 'new'), join(dir, 'f'));
+    expect(stat('f').findIdentity()).not.toBe(a);
+    expect(b.findIdentity()).toBe(a);
+  });
+
+  test('what nobody knows any more is nobody’s identity', () => {
+    const [a, b] = twice(false);
+    expect([a.findIdentity(), b.findIdentity()]).toEqual([a, a]);
+    a.evict();
+    b.evict();
+    start(false);
+    const c = stat('f');
+    expect(c.findIdentity()).toBe(c);
+  });
+
+  test('a tree that nobody else has is not looked for elsewhere', () => {
+    const [a, b] = twice(true);
+    expect([a.findIdentity(), b.findIdentity()]).toEqual([a, b]);
+  });
 });

@@ -14,6 +14,7 @@ import type { GoferAttr, GoferSetattr } from '../../gofer-api/gofer-api.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import { Inode, type AttrChange } from '../../vfs/inode.ts';
 import type { GoferDir } from './directory.ts';
+import { joinFile, leaveFile } from './file-identity.ts';
 import type { GoferSuperBlock } from './super-block.ts';
 
 const found: GoferAttr[] = [];
@@ -35,6 +36,8 @@ export abstract class GoferInode extends Inode {
   private readonly birthNsec: number;
   /** The gofer's id: 0 until it is needed. */
   private id: number;
+  /** `identity` is known. */
+  private identified = false;
 
   constructor(sb: GoferSuperBlock, attr: GoferAttr, parent: GoferDir | null, name: string) {
     super(sb, sb.inoOf(attr), attr.mode, attr.uid, attr.gid);
@@ -54,6 +57,19 @@ export abstract class GoferInode extends Inode {
       this.birthSec === attr.btimeSec &&
       this.birthNsec === attr.btimeNsec
     );
+  }
+
+  /** Others may see the file only where caching is shared. */
+  override findIdentity(): Inode {
+    if (!this.identified && !this.gofer.exclusive) {
+      this.identified = true;
+      this.identity = joinFile(this.fileKey(), this);
+    }
+    return this.identity;
+  }
+
+  private fileKey(): string {
+    return `${this.gofer.deviceKeyOf(this.key)}:${this.birthSec}:${this.birthNsec}`;
   }
 
   /** Brings the fields up to date from a reply of the gofer. */
@@ -226,6 +242,11 @@ export abstract class GoferInode extends Inode {
 
   override evict(): void {
     if (this.gofer.root === this) return;
+    if (this.identified) {
+      this.identified = false;
+      this.identity = this;
+      leaveFile(this.fileKey());
+    }
     this.parent?.forgetKnown(this);
     this.gofer.forget(this, this.key);
     if (this.id === 0) return;

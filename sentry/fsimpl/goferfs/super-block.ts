@@ -114,6 +114,11 @@ export class GoferSuperBlock extends SuperBlock {
     return `${a.devMajor}:${a.devMinor}:${a.ino}`;
   }
 
+  /** The same with the device in any case: it is the file's in every export of every gofer. */
+  deviceKeyOf(key: number | string): string {
+    return typeof key === 'string' ? key : `${this.rootDevMajor}:${this.rootDevMinor}:${key}`;
+  }
+
   /**
    * Inode number that the guest sees. An export may span host file systems (the roots of several have number 2): each but
    * the first has a range of its own, or find(1) would take a mount point for its ancestor.

@@ -124,7 +124,7 @@ export class PipeFile extends FileDescription {
     if (this.writable && --ends.writers === 0) ends.wake(EPOLLIN | EPOLLRDNORM | EPOLLHUP);
     if (ends.files.size > 0) return;
     ends.pipe.release();
-    fifos.delete(this.inode);
+    fifos.delete(this.inode.identity);
   }
 }
 
@@ -144,10 +144,11 @@ const fifos = new Map<Inode, PipeEnds>();
 
 /** The pipe behind `inode`, made when its first end is opened. */
 export function fifoEnds(inode: Inode): PipeEnds {
-  let ends = fifos.get(inode);
+  const file = inode.findIdentity();
+  let ends = fifos.get(file);
   if (ends === undefined) {
     ends = new PipeEnds();
-    fifos.set(inode, ends);
+    fifos.set(file, ends);
   }
   return ends;
 }

@@ -122,7 +122,7 @@ export class UnixSocket extends Socket {
     } else {
       const inode = makeSocketNode(t, name.name);
       if (typeof inode === 'number') return inode === -EEXIST ? -EADDRINUSE : inode;
-      inode.boundSocket = this;
+      inode.findIdentity().boundSocket = this;
       this.node = inode.hold();
     }
     this.name = name;
@@ -155,7 +155,7 @@ export class UnixSocket extends Socket {
     else {
       const inode = findSocketNode(t, name.name);
       if (typeof inode === 'number') return inode;
-      other = (inode.boundSocket as UnixSocket | null) ?? undefined;
+      other = (inode.findIdentity().boundSocket as UnixSocket | null) ?? undefined;
     }
     if (other === undefined || other.released) return -ECONNREFUSED;
     return other.type === this.type ? other : -EPROTOTYPE;
@@ -550,7 +550,8 @@ export class UnixSocket extends Socket {
     this.released = true;
     if (this.name.kind === 'abstract' && this.bound) releaseAbstract(this.name.name, this);
     if (this.node !== null) {
-      if (this.node.boundSocket === this) this.node.boundSocket = null;
+      const { identity } = this.node;
+      if (identity.boundSocket === this) identity.boundSocket = null;
       this.node.drop();
     }
     const unread = this.queue.length > 0;
