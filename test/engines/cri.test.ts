@@ -12,11 +12,12 @@ import { missing } from './lib/programs.ts';
 import { inPod, ofPods } from './lib/pod-stories.ts';
 import { eventually, Node, type Pod } from './lib/pod.ts';
 
-const lacking = missing(needed);
+const lacking = missing({ ...needed, python3: 'python3', '/usr/bin/flock': 'util-linux' });
 if (lacking.length > 0) console.log(`SKIPPED: tests of CRI need ${lacking.join(', ')}`);
 
 const SAMPLE = [
   'containers share the network and the host name, and have their own root and processes',
+  'a volume of two containers: sockets, locks, pipes, mappings, semaphores',
   'exit codes and reasons',
   'ExecSync: output, status, time',
   'out of memory',

@@ -1,6 +1,7 @@
 /** Stories of pods and their containers, told in the words of a kubelet's calls. What they return has to be the same for every runtime. */
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { STDERR, STDIN, STDOUT } from './cri-stream.ts';
 import { eventually, failure, type Node, type Pod, type PodContainer } from './pod.ts';
 
 const SERVE = 'echo page > /var/www/index.html; exec httpd -f -p 8080 -h /var/www';
@@ -17,6 +18,65 @@ interface Figures {
   memory: { usage_bytes: { value: number }; working_set_bytes: { value: number } };
 }
 
+const python = (script: string): string => `timeout 60 /usr/bin/python3 -c '${script}'`;
+const connecting = `import socket, time
+while True:
+  try:
+    s = socket.socket(socket.AF_UNIX)
+    s.connect("/vol/socket")
+    break
+  except OSError: time.sleep(0.1)
+s.send(b"question")
+print(s.recv(99))`;
+const locking = `import fcntl
+f = open("/vol/records", "a+")
+try:
+  fcntl.lockf(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+  print("got it")
+except OSError as e: print(e.errno)
+open("/vol/release", "w")
+fcntl.lockf(f, fcntl.LOCK_EX)
+print("then")`;
+const mapping = `import mmap, os, time
+f = os.open("/vol/map", os.O_RDWR | os.O_CREAT)
+os.ftruncate(f, 4096)
+m = mmap.mmap(f, 4096)
+`;
+/** Named semaphores are futexes in files of /dev/shm. */
+const semaphores = `import ctypes, os
+c = ctypes.CDLL(None)
+c.sem_open.restype = ctypes.c_void_p
+up, down = [ctypes.c_void_p(c.sem_open(name, os.O_CREAT, 0o666, 0)) for name in (b"/up", b"/down")]
+`;
+const waitFor = (file: string): string => `until [ -e ${file} ]; do sleep 0.1; done`;
+
+/** What one container does with a volume, and what another one does at the same time. */
+const VOLUME_TALKS: readonly (readonly [string, string])[] = [
+  [
+    python(
+      'import socket; s = socket.socket(socket.AF_UNIX); s.bind("/vol/socket"); s.listen(); c, _ = s.accept(); print(c.recv(99)); c.send(b"answer")',
+    ),
+    python(connecting),
+  ],
+  [
+    `/usr/bin/flock /vol/lock sh -c "touch /vol/held; ${waitFor('/vol/go')}"`,
+    `${waitFor('/vol/held')}; /usr/bin/flock -n /vol/lock true; echo $?; touch /vol/go; /usr/bin/flock /vol/lock true; echo $?`,
+  ],
+  [
+    `${python('import fcntl, os, time; f = open("/vol/records", "a+"); fcntl.lockf(f, fcntl.LOCK_EX); open("/vol/locked", "w")\nwhile not os.path.exists("/vol/release"): time.sleep(0.1)')}`,
+    `${waitFor('/vol/locked')}; ${python(locking)}`,
+  ],
+  ['mkfifo /vol/pipe; cat /vol/pipe', `${waitFor('/vol/pipe')}; echo through > /vol/pipe`],
+  [
+    python(`${mapping}while m[0] == 0: time.sleep(0.1)\nprint(m[:5]); m[100:103] = b"yes"`),
+    python(`${mapping}m[1:5] = b"ello"; m[0] = 104\nwhile m[100] == 0: time.sleep(0.1)\nprint(m[100:103])`),
+  ],
+  [
+    python(`${semaphores}print(c.sem_wait(up), c.sem_post(down))`),
+    python(`${semaphores}print(c.sem_post(up), c.sem_wait(down))`),
+  ],
+];
+
 /** Stories of containers in a pod that is there. */
 export const inPod: Readonly<Record<string, (p: Pod) => Promise<unknown[]>>> = {
   'containers share the network and the host name, and have their own root and processes': async (p) => {
@@ -31,6 +91,20 @@ export const inPod: Readonly<Record<string, (p: Pod) => Promise<unknown[]>>> = {
     const b = await p.output('until cat /dev/shm/a; do sleep 0.1; done 2>/dev/null');
     await a.remove();
     return [b];
+  },
+  'a volume of two containers: sockets, locks, pipes, mappings, semaphores': async (p) => {
+    // Python and flock are the node's.
+    const programs = ['/usr', '/lib', '/lib64'].map((dir) => ({
+      container_path: dir,
+      host_path: dir,
+      readonly: true,
+    }));
+    const volume = { container_path: '/vol', host_path: mkdtempSync(join(p.node.daemon.dir, 'volume-')) };
+    const fields = { mounts: [volume, ...programs] };
+    const [a, b] = [await p.run('sleep 1000', { fields }), await p.run('sleep 1000', { fields })];
+    const told: unknown[] = [];
+    for (const [one, other] of VOLUME_TALKS) told.push(await Promise.all([a.sh(one), b.sh(other)]));
+    return told;
   },
   'exit codes and reasons': async (p) => {
     const told: unknown[] = [];
@@ -240,6 +314,50 @@ export const inPod: Readonly<Record<string, (p: Pod) => Promise<unknown[]>>> = {
     )[1];
     await debug.remove();
     return [seen, (await target.status()).state];
+  },
+  'Exec as a stream, with and without a terminal': async (p) => {
+    const c = await p.run('sleep 1000');
+    const script = 'read x; echo got $x; echo error >&2; exit 3';
+    const plain = await c.execStream(['/bin/sh', '-c', script], false);
+    plain.send(STDIN, 'a line\n');
+    const onTerminal =
+      'tty; until [ "$(stty size 2>/dev/null)" = "33 99" ]; do sleep 0.1; done; echo resized; read x; exit 4';
+    const terminal = await c.execStream(['/bin/sh', '-c', onTerminal], true);
+    await eventually(() =>
+      Promise.resolve(terminal.text(STDOUT).includes('tty') || terminal.text(STDOUT).includes('/dev')),
+    );
+    terminal.resize(99, 33);
+    await eventually(() => Promise.resolve(terminal.text(STDOUT).includes('resized')));
+    terminal.send(STDIN, 'x\n');
+    const missing = await c.execStream(['nosuch'], false);
+    return [await plain.all(), await terminal.all(), await missing.all()];
+  },
+  'Attach, with and without a terminal': async (p) => {
+    const script = 'read x; echo got $x; echo error >&2; read x; exit 6';
+    const told: unknown[] = [];
+    for (const tty of [false, true]) {
+      const c = await p.run(script, { fields: { stdin: true, stdin_once: true, tty } });
+      const stream = await c.attach(tty);
+      stream.send(STDIN, 'a line\n');
+      await eventually(() =>
+        Promise.resolve(
+          (stream.text(STDOUT) + stream.text(STDERR)).includes('error') &&
+            stream.text(STDOUT).includes('got a line'),
+        ),
+      );
+      stream.send(STDIN, 'end\n');
+      told.push((await c.ended()).exit_code, await stream.all(), c.log());
+    }
+    return told;
+  },
+  'a port that is forwarded': async (p) => {
+    const c = await p.run(SERVE);
+    await eventually(async () => (await c.sh('wget -q -O - http://127.0.0.1:8080/'))[0] === 0);
+    const stream = await p.forward(8080);
+    stream.send(0, 'GET / HTTP/1.0\r\n\r\n');
+    await eventually(() => Promise.resolve(stream.text(0).includes('page\n')));
+    stream.close();
+    return [/^(?:.|\n)*?(HTTP\/1\.\d 200 OK)/.exec(stream.text(0))?.[1]];
   },
   'several at once': async (p) => {
     const all = await Promise.all(Array.from({ length: 4 }, (_, i) => p.run(`echo ${i}; exit ${i}`)));

@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Containerd, IMAGE } from './containerd.ts';
 import type { CriClient, Message } from './cri.ts';
+import { CriStream } from './cri-stream.ts';
 
 /** What `f` gives when it gives something, asked again and again. */
 export async function eventually<T>(f: () => Promise<T | null | undefined | false>): Promise<T> {
@@ -74,6 +75,11 @@ export class Node {
     const pod = new Pod(this, id, config);
     this.pods.push(pod);
     return pod;
+  }
+
+  async stream(method: string, request: Message): Promise<CriStream> {
+    const { url } = await this.cri.call<{ url: string }>(method, request);
+    return CriStream.open(this.daemon, url);
   }
 
   /** Those that are left of what was made here. */
@@ -167,6 +173,10 @@ export class Pod {
     return (JSON.parse(info.info) as { pid: number }).pid;
   }
 
+  forward(port: number): Promise<CriStream> {
+    return this.node.stream('PortForward', { pod_sandbox_id: this.id, port: [port] });
+  }
+
   /** Those that are left of what was made here. */
   async removeContainers(): Promise<void> {
     for (const c of this.containers) await c.remove();
@@ -247,6 +257,22 @@ export class PodContainer {
 
   sh(script: string): Promise<[number, string, string]> {
     return this.exec(['/bin/sh', '-c', script]);
+  }
+
+  /** A command with streams; with `tty` a single one for its output. */
+  execStream(cmd: readonly string[], tty: boolean): Promise<CriStream> {
+    const request = { container_id: this.id, cmd, tty, stdin: true, stdout: true, stderr: !tty };
+    return this.pod.node.stream('Exec', request);
+  }
+
+  attach(tty: boolean): Promise<CriStream> {
+    return this.pod.node.stream('Attach', {
+      container_id: this.id,
+      tty,
+      stdin: true,
+      stdout: true,
+      stderr: !tty,
+    });
   }
 
   stats<T extends object>(): Promise<T> {
