@@ -5,6 +5,7 @@
 import { readFileSync, writeSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
 import { CLOSED, ControlChannel, NOTHING } from '../platform-ptrace/confine/control-channel.ts';
+import { lowerHelperThreads } from '../platform-ptrace/confine/helper-threads.ts';
 import { lockSentry } from '../platform-ptrace/confine/lockdown.ts';
 import {
   EXIT_SANDBOX_GONE,
@@ -81,6 +82,7 @@ function main(): void {
   if (gofer.hello() < 0) throw new Error('the gofer does not answer');
   if (!control.waitForPivot()) return;
   registerSocketFamilies(config.rawSockets === true ? SENTRY_RAW_FD : -1);
+  lowerHelperThreads();
   lockSentry(config.platform, config.debugLog);
 
   let ended: number | null = null;

@@ -135,6 +135,17 @@ describe.each([
     }
   });
 
+  test("the sentry's helper threads get less CPU than the one that runs the kernel", () => {
+    const nice = (tid: string): number => {
+      const stat = read(box.sentry, `task/${tid}/stat`);
+      return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16]);
+    };
+    const main = nice(String(box.sentry));
+    const helpers = readdirSync(`/proc/${box.sentry}/task`).filter((tid) => Number(tid) !== box.sentry);
+    expect(helpers.length).toBeGreaterThan(3);
+    for (const tid of helpers) expect(nice(tid)).toBe(Math.min(main + 10, 19));
+  });
+
   test('launcher and gofer have what they need and no more', () => {
     const launcher = status(box.launcher);
     const gofer = status(box.gofer);

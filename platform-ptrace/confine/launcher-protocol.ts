@@ -117,6 +117,8 @@ export const NODE_ARGS: readonly string[] = [
  */
 export const SENTRY_V8_ARGS: readonly string[] = [
   '--always-sparkplug',
+  // Its helper threads get little CPU on a busy machine (helper-threads.ts): the kernel must not wait for their share.
+  '--single-threaded-gc',
   '--no-flush-bytecode',
   '--max-semi-space-size=16',
   // The confined process has no system calls for protection keys, which V8 would put on WebAssembly's code.
