@@ -1,6 +1,7 @@
 // Property test: a VmaTable behaves as an array with one cell per page.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { Backing } from './backing.ts';
 import { Vma } from './vma.ts';
 import { VmaTable } from './vma-table.ts';
 
@@ -53,6 +54,59 @@ test('equals the naive model after any sequence of changes', () => {
       for (const o of ops) {
         apply(t, model, o);
         check(t, model);
+      }
+    }),
+    { numRuns: 150 },
+  );
+});
+
+/** A shared object that only counts. */
+class TestBacking extends Backing {
+  released = false;
+  readonly key = this;
+  readonly hostFd = -1;
+  readonly hostDelta = 0;
+  readonly file = null;
+  readonly label = '';
+
+  protected override release(): void {
+    this.released = true;
+  }
+
+  override punchHole(): number {
+    return 0;
+  }
+}
+
+test('every VMA has one reference of its backing, and offsets follow addresses', () => {
+  fc.assert(
+    fc.property(fc.array(fc.tuple(op, fc.nat(2)), { maxLength: 40 }), (ops) => {
+      const table = new VmaTable();
+      const backings = Array.from({ length: 3 }, () => new TestBacking());
+      const live = VmaTable.live;
+      for (const [o, which] of ops) {
+        const end = Math.min(o.at + o.len, PAGES);
+        if (o.kind === 'protect') table.modify(o.at * PAGE, end * PAGE, (v) => (v.prot = o.prot));
+        else for (const v of table.remove(o.at * PAGE, end * PAGE)) v.backing?.unref();
+        if (o.kind === 'map') {
+          const b = backings[which]!;
+          b.ref();
+          // The same page of an object is always at the same address: neighbours can merge.
+          table.insert(new Vma(o.at * PAGE, end * PAGE, o.prot, 0, b, o.at * PAGE));
+        }
+        const all = Array.from({ length: table.size }, (_, i) => table.at(i)!);
+        for (const v of all) expect(v.offset).toBe(v.start);
+        for (const b of backings) {
+          expect(b.refCount).toBe(1 + all.filter((v) => v.backing === b).length);
+          expect(b.released).toBe(false);
+        }
+        expect(VmaTable.live).toBe(live + table.size);
+      }
+      for (const v of table.clear()) v.backing?.unref();
+      expect(VmaTable.live).toBe(live);
+      for (const b of backings) {
+        b.unref();
+        expect(b.released).toBe(true);
       }
     }),
     { numRuns: 150 },
