@@ -9,6 +9,7 @@ import { registerProc } from '../sentry/fsimpl/proc/super-block.ts';
 import { registerSysfs } from '../sentry/fsimpl/sysfs/sysfs.ts';
 import {
   mountTmpfs,
+  parseTmpfsOptions,
   setTmpfsGuard,
   setTmpfsMemoryTotal,
   tmpfsBytesInUse,
@@ -43,6 +44,10 @@ export function registerParts(kernel: Kernel, env: { host: HostFacts }): void {
   registerFileSystem({
     name: 'tmpfs',
     nodev: true,
+    checkOption: (option) => {
+      const parsed = parseTmpfsOptions(option);
+      return typeof parsed === 'number' ? parsed : 0;
+    },
     mount: (t, _source, _flags, data) => mountTmpfs(t, data),
   });
 }

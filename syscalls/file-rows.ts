@@ -6,6 +6,9 @@ import { fdRows } from './fd.ts';
 import { fileHandleRows } from './file-handle.ts';
 import { linkRows } from './link.ts';
 import { lockRows } from './locks.ts';
+import { fsContextRows } from './fs-context.ts';
+import { mountQueryRows } from './mount-query.ts';
+import { mountTreeRows } from './mount-tree.ts';
 import { mountRows } from './mount.ts';
 import { openRows } from './open.ts';
 import { statRows } from './stat.ts';
@@ -19,6 +22,9 @@ export const fileRows: readonly SyscallRow[] = [
   ...fileHandleRows,
   ...linkRows,
   ...lockRows,
+  ...fsContextRows,
+  ...mountQueryRows,
+  ...mountTreeRows,
   ...mountRows,
   ...openRows,
   ...statRows,

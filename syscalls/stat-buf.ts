@@ -55,6 +55,9 @@ export function copyOutStat(t: Task, addr: number, inode: Inode): number {
 const STATX_BASIC_STATS = 0x7ff;
 const STATX_BTIME = 0x800;
 const STATX_MNT_ID = 0x1000;
+export const STATX_MNT_ID_UNIQUE = 0x4000;
+/** Unique mount ids begin after it: they cannot be taken for the old ones. */
+export const MNT_UNIQUE_ID_OFFSET = 0x80000000;
 const STATX_ATTR_MOUNT_ROOT = 0x2000;
 
 /** Writes struct statx. Everything that is known is reported, whatever was asked for. */
@@ -64,11 +67,15 @@ export function copyOutStatx(
   inode: Inode,
   mount: Mount | null,
   isMountRoot: boolean,
+  uniqueMountId = false,
 ): number {
   const r = inode.refresh();
   if (r < 0) return r;
   u32.fill(0, 0, STATX_SIZE / 4);
-  u32[0] = STATX_BASIC_STATS | (inode.btime !== null ? STATX_BTIME : 0) | (mount !== null ? STATX_MNT_ID : 0);
+  u32[0] =
+    STATX_BASIC_STATS |
+    (inode.btime !== null ? STATX_BTIME : 0) |
+    (mount === null ? 0 : uniqueMountId ? STATX_MNT_ID_UNIQUE : STATX_MNT_ID);
   u32[1] = inode.sb.blockSize;
   u32[2] = isMountRoot ? STATX_ATTR_MOUNT_ROOT : 0;
   u32[4] = inode.nlink;
@@ -88,7 +95,7 @@ export function copyOutStatx(
   u32[33] = minor(inode.rdev);
   u32[34] = major(inode.sb.dev);
   u32[35] = minor(inode.sb.dev);
-  if (mount !== null) put64(36, mount.id);
+  if (mount !== null) put64(36, uniqueMountId ? mount.id + MNT_UNIQUE_ID_OFFSET : mount.id);
   return t.mem.copyOut(addr, scratch.bytes, 0, STATX_SIZE);
 }
 

@@ -41,7 +41,15 @@ import {
 } from '../sentry/vfs/mount.ts';
 import { MAY_EXEC, MAY_WRITE, inodePermission } from '../sentry/vfs/permission.ts';
 import { LOOKUP_FOLLOW, nd } from '../sentry/vfs/walk.ts';
-import { copyOutStat, copyOutStatfs, copyOutStatx, STAT_SIZE, STATFS_SIZE, STATX_SIZE } from './stat-buf.ts';
+import {
+  copyOutStat,
+  copyOutStatfs,
+  copyOutStatx,
+  STAT_SIZE,
+  STATFS_SIZE,
+  STATX_MNT_ID_UNIQUE,
+  STATX_SIZE,
+} from './stat-buf.ts';
 import { resolveAt, resolveFd, target, walkAt } from './path.ts';
 
 export function sysStat(t: Task, a: SyscallArgs): SysResult {
@@ -79,13 +87,14 @@ export function sysStatx(t: Task, a: SyscallArgs): SysResult {
   const r = resolveAt(t, a.int(0), a.addr(1), at);
   if (r !== 0) return r;
   const { mount, inode } = target;
-  return copyOutStatx(t, a.addr(4), inode, mount, mount !== null && mount.root.inode === inode);
+  const unique = (a.uint(3) & STATX_MNT_ID_UNIQUE) !== 0;
+  return copyOutStatx(t, a.addr(4), inode, mount, mount !== null && mount.root.inode === inode, unique);
 }
 
 /** access_override_creds(): credentials with the real ids, the same object if nothing differs. */
 function realCreds(own: Credentials): Credentials {
   const fixup = (own.securebits & SECBIT_NO_SETUID_FIXUP) === 0;
-  const effective = !fixup ? own.effective : own.uid === 0 ? own.permitted : CapSet.EMPTY;
+  const effective = !fixup ? own.effective : own.uid === own.userNs.toUid(0) ? own.permitted : CapSet.EMPTY;
   if (own.fsuid === own.uid && own.fsgid === own.gid && own.effective.equals(effective)) return own;
   const real = own.clone();
   real.fsuid = own.uid;

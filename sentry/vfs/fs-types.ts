@@ -6,6 +6,8 @@ export interface FileSystemType {
   readonly name: string;
   /** False: needs a block device. All of ours are `nodev`. */
   readonly nodev: boolean;
+  /** Judges one option of fsconfig(2), `name` or `name=value`: 0 or −EINVAL. Without it they are judged together, at the mount. */
+  readonly checkOption?: (option: string) => number;
   /** Makes a super block from mount(2)'s source and data; `flags` are MS_*. `t` is null for the kernel's own mounts. */
   readonly mount: (t: CallContext | null, source: string, flags: number, data: string) => SuperBlock | number;
 }

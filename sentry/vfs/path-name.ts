@@ -57,3 +57,10 @@ export function nameInFileSystem(d: Dentry): string {
 export function isReachable(p: Path, root: Path): boolean {
   return components(p, root).reachable;
 }
+
+/** The same of a mount's root, in a file system that may itself be a part of one. */
+export function mountRootName(m: Mount): string {
+  const name = nameInFileSystem(m.root);
+  const prefix = m.sb.rootName;
+  return prefix === '' ? name : name === '/' ? prefix : `${prefix}${name}`;
+}

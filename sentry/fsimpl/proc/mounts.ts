@@ -18,7 +18,7 @@ import {
 } from '../../vfs/mount.ts';
 import type { MountNamespace } from '../../vfs/mount-namespace.ts';
 import { propagationFields } from '../../vfs/propagation.ts';
-import { isReachable, nameInFileSystem, pathName } from '../../vfs/path-name.ts';
+import { isReachable, mountRootName, pathName } from '../../vfs/path-name.ts';
 import { KernfsFileDescription, type KernfsFile } from '../kernfs/file.ts';
 import { PidFile } from './nodes.ts';
 import type { Subject } from './subject.ts';
@@ -78,16 +78,10 @@ function mountsText(mounts: readonly Mount[], root: Path): string {
   return text;
 }
 
-function placeInFileSystem(m: Mount): string {
-  const name = nameInFileSystem(m.root);
-  const prefix = m.sb.rootName;
-  return prefix === '' ? name : name === '/' ? prefix : `${prefix}${name}`;
-}
-
 function mountInfoText(mounts: readonly Mount[], root: Path): string {
   let text = '';
   for (const m of mounts) {
-    const place = mangle(placeInFileSystem(m));
+    const place = mangle(mountRootName(m));
     // The parent of the topmost mount lies outside of what the namespace shows.
     const parent = m.parent === null ? 1 : m.parent.id;
     const source = m.source === '' ? 'none' : m.source;

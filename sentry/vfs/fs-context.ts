@@ -1,0 +1,58 @@
+/** What fsopen(2) and fspick(2) make, and mounts that hang nowhere yet (fs/fs_context.c, fs/fsopen.c). */
+import { ENODATA } from '../abi/errno.ts';
+import { O_RDWR } from '../abi/fcntl.ts';
+import type { CallContext } from './call-context.ts';
+import type { Path } from './dentry.ts';
+import { FileDescription } from './file-description.ts';
+import type { FileSystemType } from './fs-types.ts';
+import type { Inode } from './inode.ts';
+import { subtree } from './mount-namespace.ts';
+import { PathFile } from './open.ts';
+import type { SuperBlock } from './super-block.ts';
+
+/** FS_CONTEXT_*: parameters, made, mounted, parameters of a reconfiguration, failed. */
+export type FsPhase = 'create' | 'made' | 'mounted' | 'reconfigure' | 'failed';
+
+export class FsContextFile extends FileDescription {
+  readonly type: FileSystemType | null;
+  phase: FsPhase;
+  source = '';
+  /** Options as mount(2) takes them. */
+  readonly options: string[] = [];
+  /** MS_* of the super block. */
+  superFlags = 0;
+  /** Made by FSCONFIG_CMD_CREATE, or picked. */
+  sb: SuperBlock | null;
+  /** Of the picked mount, which it keeps. */
+  constructor(inode: Inode, type: FileSystemType | null, picked: SuperBlock | null) {
+    super(null, inode, O_RDWR);
+    this.type = type;
+    this.sb = picked;
+    this.phase = picked === null ? 'create' : 'reconfigure';
+  }
+
+  /** The log of messages, which is empty. */
+  override read(_t: CallContext): number {
+    return -ENODATA;
+  }
+
+  protected override release(): void {
+    if (this.phase === 'made' && this.sb !== null && this.sb.mounts === 0) this.sb.release();
+  }
+}
+
+/** The descriptor of a mount that is attached nowhere: goes away with it unless it has been moved to a place (FMODE_NEED_UNMOUNT). */
+export class DetachedMountFile extends PathFile {
+  constructor(path: Path, flags: number) {
+    super(path, path.dentry.inode!, flags);
+  }
+
+  protected override release(): void {
+    const { mount } = this.path!;
+    if (mount.ns !== null || mount.parent !== null) return;
+    for (const m of subtree(mount).reverse()) {
+      m.detach();
+      m.release();
+    }
+  }
+}
