@@ -14,8 +14,8 @@ import { isFrequent, patchText } from './patch.ts';
 import { findSites } from './sites.ts';
 import { TextImage } from './text-image.ts';
 
-/** Every so many calls that trap one is looked at. */
-const SAMPLE_EVERY = 16;
+/** Every so many calls that trap one is looked at. A prime: calls that come in turn must all be seen. */
+const SAMPLE_EVERY = 17;
 /** Looks at a text before it is patched: 8,000 calls, which cost about as much more as the analysis of a libc. */
 const SAMPLES_TO_PATCH = 500;
 /** Bounds on what guests can make the kernel hold. */
