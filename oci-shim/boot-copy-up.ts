@@ -1,10 +1,8 @@
 /** `tmpcopyup`: a tmpfs that starts with a copy of the directory it is mounted on. */
 import { O_DIRECTORY, O_RDONLY } from '../sentry/abi/fcntl.ts';
-import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../sentry/abi/stat.ts';
-import { copyData, copyXattrs } from '../sentry/fsimpl/overlay/copy-up.ts';
+import { copyAttributes, copyInto } from '../sentry/fsimpl/overlay/copy-up.ts';
 import { KERNEL, NO_PATH } from '../sentry/fsimpl/overlay/no-path.ts';
 import type { TmpfsDir } from '../sentry/fsimpl/tmpfs/directory.ts';
-import { type TmpfsInode, TmpfsRegular } from '../sentry/fsimpl/tmpfs/node.ts';
 import type { TmpfsSuperBlock } from '../sentry/fsimpl/tmpfs/super-block.ts';
 import type { CallContext } from '../sentry/vfs/call-context.ts';
 import type { Path } from '../sentry/vfs/dentry.ts';
@@ -14,6 +12,7 @@ import type { Inode } from '../sentry/vfs/inode.ts';
 export function copyUpTree(t: CallContext, from: Path, to: TmpfsSuperBlock): null | number {
   const top = from.dentry.inode!;
   if (!top.isDir) return null;
+  top.refresh();
   const r = copyAttributes(top, to.root);
   if (r < 0) return r;
   const stack: [Inode, TmpfsDir][] = [[top.hold(), to.root]];
@@ -34,7 +33,7 @@ function copyEntries(t: CallContext, dir: Inode, copy: TmpfsDir, stack: [Inode, 
     const inode = dir.lookup(name, null);
     if (typeof inode === 'number') return inode;
     inode.hold();
-    const made = copyOne(name, inode, copy);
+    const made = copyInto(inode, copy, name);
     if (typeof made !== 'number' && inode.isDir) stack.push([inode, made as TmpfsDir]);
     else inode.drop();
     if (typeof made === 'number') return made;
@@ -52,35 +51,4 @@ function namesOf(t: CallContext, dir: Inode): string[] | number {
   });
   f.unref();
   return r < 0 ? r : names;
-}
-
-function copyOne(name: string, inode: Inode, dir: TmpfsDir): TmpfsInode | number {
-  const made = makeOne(name, inode, dir);
-  if (typeof made === 'number') return made;
-  let r = made instanceof TmpfsRegular ? copyData(inode, made) : 0;
-  if (r === 0) r = copyXattrs(inode, made);
-  if (r === 0) r = copyAttributes(inode, made);
-  return r < 0 ? r : made;
-}
-
-function makeOne(name: string, inode: Inode, dir: TmpfsDir): TmpfsInode | number {
-  const perm = inode.mode & 0o7777;
-  switch (inode.mode & S_IFMT) {
-    case S_IFDIR:
-      return dir.mkdir(name, perm, inode.uid, inode.gid);
-    case S_IFREG:
-      return dir.create(name, perm, inode.uid, inode.gid);
-    case S_IFLNK: {
-      const target = inode.readlink(null);
-      return typeof target === 'number' ? target : dir.symlink(name, target, inode.uid, inode.gid);
-    }
-    default:
-      return dir.mknod(name, inode.mode, inode.rdev, inode.uid, inode.gid);
-  }
-}
-
-function copyAttributes(from: Inode, to: TmpfsInode): number {
-  from.refresh();
-  const { uid, gid, atime, mtime } = from;
-  return to.setAttr({ uid, gid, atime, mtime, mode: from.mode & 0o7777 });
 }

@@ -23,13 +23,7 @@ export function copyToUpper(node: OverlayInode, withData: boolean): TmpfsInode |
     dir?.unlink(node.name, up);
     return r;
   }
-  up.setAttr({
-    mode: lower.mode & 0o7777,
-    uid: lower.uid,
-    gid: lower.gid,
-    atime: lower.atime,
-    mtime: lower.mtime,
-  });
+  copyAttributes(lower, up);
   up.ctime = lower.ctime;
   up.btime = lower.btime;
   // Moving a child between layers is no change of the directory.
@@ -40,9 +34,14 @@ export function copyToUpper(node: OverlayInode, withData: boolean): TmpfsInode |
 
 function makeUpper(node: OverlayInode, lower: Inode, dir: TmpfsDir | null): TmpfsInode | number {
   const { name } = node;
+  if (dir !== null) return makeLike(lower, dir, name);
+  if (lower.isDir) return -ENOENT;
+  return node.sb.upperRoot.tmpfile(lower.mode & 0o7777, lower.uid, lower.gid);
+}
+
+/** A new object in `dir` of the type, mode and owner of `lower`, without its contents; or −errno. */
+function makeLike(lower: Inode, dir: TmpfsDir, name: string): TmpfsInode | number {
   const perm = lower.mode & 0o7777;
-  if (dir === null && lower.isDir) return -ENOENT;
-  if (dir === null) return node.sb.upperRoot.tmpfile(perm, lower.uid, lower.gid);
   switch (lower.mode & S_IFMT) {
     case S_IFDIR:
       return dir.mkdir(name, perm, lower.uid, lower.gid);
@@ -57,10 +56,29 @@ function makeUpper(node: OverlayInode, lower: Inode, dir: TmpfsDir | null): Tmpf
   }
 }
 
+/** A copy of `lower` in `dir`, of a directory without what is in it; or −errno. */
+export function copyInto(lower: Inode, dir: TmpfsDir, name: string): TmpfsInode | number {
+  const made = makeLike(lower, dir, name);
+  if (typeof made === 'number') return made;
+  let r = made instanceof TmpfsRegular ? copyData(lower, made) : 0;
+  if (r === 0) r = copyXattrs(lower, made);
+  if (r === 0) {
+    lower.refresh();
+    r = copyAttributes(lower, made);
+  }
+  return r < 0 ? r : made;
+}
+
+/** Owner, mode and times. */
+export function copyAttributes(from: Inode, to: TmpfsInode): number {
+  const { uid, gid, atime, mtime } = from;
+  return to.setAttr({ uid, gid, atime, mtime, mode: from.mode & 0o7777 });
+}
+
 const ZEROS = Buffer.alloc(IO_CHUNK);
 
 /** The whole content; `up` is empty. 0 or −errno. */
-export function copyData(lower: Inode, up: TmpfsRegular): number {
+function copyData(lower: Inode, up: TmpfsRegular): number {
   if (lower.size === 0 && lower.refresh() === 0 && lower.size === 0) return 0;
   const f = lower.open(KERNEL, NO_PATH, O_RDONLY);
   if (typeof f === 'number') return f;
@@ -87,7 +105,7 @@ export function copyData(lower: Inode, up: TmpfsRegular): number {
   return r;
 }
 
-export function copyXattrs(lower: Inode, up: TmpfsInode): number {
+function copyXattrs(lower: Inode, up: TmpfsInode): number {
   const names = lower.listXattr();
   // A layer without extended attributes has nothing to copy.
   if (typeof names === 'number') return 0;
