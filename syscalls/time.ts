@@ -208,7 +208,10 @@ function readTimex(t: Task, addr: number): SysResult {
   const modes = u32[0]!;
   if ((modes & ADJ_ADJTIME) !== 0 && (modes & ADJ_SINGLESHOT) === 0) return -EINVAL;
   if (modes !== 0 && modes !== ADJ_OFFSET_SS_READ) return -EPERM;
-  bytes.fill(0, 0, TIMEX_SIZE);
+  // do_adjtimex() fills in fields: padding and what is reserved stay the caller's.
+  bytes.fill(0, 8, 44);
+  bytes.fill(0, 48, 116);
+  bytes.fill(0, 120, 164);
   const put = (at: number, v: number): void => {
     u32[at / 4] = v >>> 0;
     u32[at / 4 + 1] = Math.floor(v / 0x100000000);
