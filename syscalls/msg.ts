@@ -28,6 +28,7 @@ import {
 } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import { EPOLLIN, EPOLLOUT } from '../sentry/waiter/wait-queue.ts';
+import { ipcToSet, removeIpc, statIpc, type IpcKind } from './ipc-control.ts';
 
 const MSG_NOERROR = 0o10000;
 const MSG_EXCEPT = 0o20000;
@@ -35,7 +36,22 @@ const MSG_COPY = 0o40000;
 const MSG_STAT = 11;
 const MSG_INFO = 12;
 const MSG_STAT_ANY = 13;
-const MSQID_DS_SIZE = 120;
+
+/** struct msqid64_ds. */
+const KIND: IpcKind<MsgQueue> = {
+  dsSize: 120,
+  statAny: MSG_STAT_ANY,
+  fill(q, b) {
+    b.writeUIntLE(q.stime, 48, 6);
+    b.writeUIntLE(q.rtime, 56, 6);
+    b.writeUIntLE(q.ctime, 64, 6);
+    b.writeUInt32LE(q.bytes, 72);
+    b.writeUInt32LE(q.messages.length, 80);
+    b.writeUInt32LE(q.maxBytes, 88);
+    b.writeInt32LE(q.lspid, 96);
+    b.writeInt32LE(q.lrpid, 100);
+  },
+};
 
 const tableOf = (t: Task): MsgTable => sysvTables(t.ns.ipc).msg;
 
@@ -153,20 +169,14 @@ function sysMsgctl(t: Task, a: SyscallArgs): SysResult {
   const cmd = a.int(1);
   const table = tableOf(t);
   switch (cmd) {
-    case IPC_RMID: {
-      const q = table.owned(id, t.creds);
-      if (typeof q === 'number') return q;
-      table.destroy(q);
-      return 0;
-    }
+    case IPC_RMID:
+      return removeIpc(t, table, id);
     case IPC_SET:
       return set(t, a, table);
     case IPC_STAT:
-      return stat(t, a.addr(2), table.find(id), true, false);
     case MSG_STAT:
-      return stat(t, a.addr(2), table.atIndex(id), true, true);
     case MSG_STAT_ANY:
-      return stat(t, a.addr(2), table.atIndex(id), false, true);
+      return statIpc(t, table, id, a.addr(2), cmd, KIND);
     case IPC_INFO:
     case MSG_INFO:
       return info(t, a.addr(2), table, cmd === MSG_INFO);
@@ -176,9 +186,8 @@ function sysMsgctl(t: Task, a: SyscallArgs): SysResult {
 }
 
 function set(t: Task, a: SyscallArgs, table: MsgTable): SysResult {
-  const b = Buffer.alloc(MSQID_DS_SIZE);
-  if (t.mem.copyIn(a.addr(2), b, 0, b.length) !== 0) return -EFAULT;
-  const q = table.owned(a.int(0), t.creds);
+  const b = Buffer.alloc(KIND.dsSize);
+  const q = ipcToSet(t, table, a.int(0), a.addr(2), b);
   if (typeof q === 'number') return q;
   const maxBytes = b.readUInt32LE(92) !== 0 ? Infinity : b.readUInt32LE(88);
   if (maxBytes > sysvTables(t.ns.ipc).limits.msgmnb && !t.creds.has(CAP_SYS_RESOURCE)) return -EPERM;
@@ -190,23 +199,6 @@ function set(t: Task, a: SyscallArgs, table: MsgTable): SysResult {
   q.readers.wake(EPOLLIN);
   q.writers.wake(EPOLLOUT);
   return 0;
-}
-
-function stat(t: Task, addr: number, q: MsgQueue | number, checked: boolean, byIndex: boolean): SysResult {
-  if (typeof q === 'number') return q;
-  if (checked && !q.permits(t.creds, 4)) return -EACCES;
-  const b = Buffer.alloc(MSQID_DS_SIZE);
-  q.putPerm(b, t.creds.userNs);
-  b.writeUIntLE(q.stime, 48, 6);
-  b.writeUIntLE(q.rtime, 56, 6);
-  b.writeUIntLE(q.ctime, 64, 6);
-  b.writeUInt32LE(q.bytes, 72);
-  b.writeUInt32LE(q.messages.length, 80);
-  b.writeUInt32LE(q.maxBytes, 88);
-  b.writeInt32LE(q.lspid, 96);
-  b.writeInt32LE(q.lrpid, 100);
-  if (t.mem.copyOut(addr, b, 0, b.length) !== 0) return -EFAULT;
-  return byIndex ? q.id : 0;
 }
 
 /** struct msginfo. */

@@ -23,6 +23,7 @@ import {
 } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import { EPOLLIN } from '../sentry/waiter/wait-queue.ts';
+import { removeIpc, setIpc, statIpc, type IpcKind } from './ipc-control.ts';
 import { deadlineIn, readTimespec } from './wait-args.ts';
 
 const GETPID = 11;
@@ -35,9 +36,19 @@ const SETALL = 17;
 const SEM_STAT = 18;
 const SEM_INFO = 19;
 const SEM_STAT_ANY = 20;
-const SEMID_DS_SIZE = 104;
 /** Values of all sets of a namespace together: they live in the kernel's heap. */
 const SEMS_MAX = 4_000_000;
+
+/** struct semid64_ds. */
+const KIND: IpcKind<SemSet> = {
+  dsSize: 104,
+  statAny: SEM_STAT_ANY,
+  fill(s, b) {
+    b.writeUIntLE(s.otime, 48, 6);
+    b.writeUIntLE(s.ctime, 64, 6);
+    b.writeUInt32LE(s.values.length, 80);
+  },
+};
 
 const tableOf = (t: Task): SemTable => sysvTables(t.ns.ipc).sem;
 
@@ -122,28 +133,14 @@ function sysSemctl(t: Task, a: SyscallArgs): SysResult {
   const cmd = a.int(2);
   const table = tableOf(t);
   switch (cmd) {
-    case IPC_RMID: {
-      const s = table.owned(id, t.creds);
-      if (typeof s === 'number') return s;
-      table.destroy(s);
-      return 0;
-    }
-    case IPC_SET: {
-      const b = Buffer.alloc(SEMID_DS_SIZE);
-      if (t.mem.copyIn(a.addr(3), b, 0, b.length) !== 0) return -EFAULT;
-      const s = table.owned(id, t.creds);
-      if (typeof s === 'number') return s;
-      const r = s.setPerm(b, t.creds.userNs);
-      if (r !== 0) return r;
-      s.ctime = t.nowSec;
-      return 0;
-    }
+    case IPC_RMID:
+      return removeIpc(t, table, id);
+    case IPC_SET:
+      return setIpc(t, table, id, a.addr(3), KIND);
     case IPC_STAT:
-      return stat(t, a.addr(3), table.find(id), true, false);
     case SEM_STAT:
-      return stat(t, a.addr(3), table.atIndex(id), true, true);
     case SEM_STAT_ANY:
-      return stat(t, a.addr(3), table.atIndex(id), false, true);
+      return statIpc(t, table, id, a.addr(3), cmd, KIND);
     case IPC_INFO:
     case SEM_INFO:
       return info(t, a.addr(3), table, cmd === SEM_INFO);
@@ -201,18 +198,6 @@ function getAll(t: Task, s: SemSet, addr: number): SysResult {
   const raw = Buffer.alloc(s.values.length * 2);
   s.values.forEach((v, i) => raw.writeUInt16LE(v, i * 2));
   return t.mem.copyOut(addr, raw, 0, raw.length);
-}
-
-function stat(t: Task, addr: number, s: SemSet | number, checked: boolean, byIndex: boolean): SysResult {
-  if (typeof s === 'number') return s;
-  if (checked && !s.permits(t.creds, 4)) return -EACCES;
-  const b = Buffer.alloc(SEMID_DS_SIZE);
-  s.putPerm(b, t.creds.userNs);
-  b.writeUIntLE(s.otime, 48, 6);
-  b.writeUIntLE(s.ctime, 64, 6);
-  b.writeUInt32LE(s.values.length, 80);
-  if (t.mem.copyOut(addr, b, 0, b.length) !== 0) return -EFAULT;
-  return byIndex ? s.id : 0;
 }
 
 /** struct seminfo. */

@@ -23,6 +23,7 @@ import { SharedMemory } from '../sentry/mm/backing.ts';
 import { mayFlags } from '../sentry/mm/memory-manager.ts';
 import { mapVma, munmap } from '../sentry/mm/mmap.ts';
 import { VM_MAYWRITE, Vma } from '../sentry/mm/vma.ts';
+import { setIpc, statIpc, type IpcKind } from './ipc-control.ts';
 
 const SHM_RDONLY = 0o10000;
 const SHM_RND = 0o20000;
@@ -34,7 +35,21 @@ const SHM_UNLOCK = 12;
 const SHM_STAT = 13;
 const SHM_INFO = 14;
 const SHM_STAT_ANY = 15;
-const SHMID_DS_SIZE = 112;
+
+/** struct shmid64_ds. */
+const KIND: IpcKind<ShmSegment> = {
+  dsSize: 112,
+  statAny: SHM_STAT_ANY,
+  fill(s, b) {
+    putU64(b, 48, s.size);
+    putU64(b, 56, s.atime);
+    putU64(b, 64, s.dtime);
+    putU64(b, 72, s.ctime);
+    b.writeInt32LE(s.cpid, 80);
+    b.writeInt32LE(s.lpid, 84);
+    putU64(b, 88, s.attached);
+  },
+};
 
 const tableOf = (t: Task): ShmTable => sysvTables(t.ns.ipc).shm;
 
@@ -146,22 +161,12 @@ function sysShmctl(t: Task, a: SyscallArgs): SysResult {
       table.hide(s);
       return 0;
     }
-    case IPC_SET: {
-      const b = Buffer.alloc(SHMID_DS_SIZE);
-      if (t.mem.copyIn(a.addr(2), b, 0, b.length) !== 0) return -EFAULT;
-      const s = table.owned(id, t.creds);
-      if (typeof s === 'number') return s;
-      const r = s.setPerm(b, t.creds.userNs);
-      if (r !== 0) return r;
-      s.ctime = t.nowSec;
-      return 0;
-    }
+    case IPC_SET:
+      return setIpc(t, table, id, a.addr(2), KIND);
     case IPC_STAT:
-      return stat(t, a.addr(2), table.find(id), true, false);
     case SHM_STAT:
-      return stat(t, a.addr(2), table.atIndex(id), true, true);
     case SHM_STAT_ANY:
-      return stat(t, a.addr(2), table.atIndex(id), false, true);
+      return statIpc(t, table, id, a.addr(2), cmd, KIND);
     case IPC_INFO:
       return info(t, a.addr(2), table, false);
     case SHM_INFO:
@@ -180,22 +185,6 @@ function lock(t: Task, s: ShmSegment | number, on: boolean): SysResult {
   if (!t.creds.has(CAP_IPC_LOCK) && (!owner || t.group.limits.memlock === 0)) return -EPERM;
   s.mode = on ? s.mode | SHM_LOCKED : s.mode & ~SHM_LOCKED;
   return 0;
-}
-
-function stat(t: Task, addr: number, s: ShmSegment | number, checked: boolean, byIndex: boolean): SysResult {
-  if (typeof s === 'number') return s;
-  if (checked && !s.permits(t.creds, 4)) return -EACCES;
-  const b = Buffer.alloc(SHMID_DS_SIZE);
-  s.putPerm(b, t.creds.userNs);
-  putU64(b, 48, s.size);
-  putU64(b, 56, s.atime);
-  putU64(b, 64, s.dtime);
-  putU64(b, 72, s.ctime);
-  b.writeInt32LE(s.cpid, 80);
-  b.writeInt32LE(s.lpid, 84);
-  putU64(b, 88, s.attached);
-  if (t.mem.copyOut(addr, b, 0, b.length) !== 0) return -EFAULT;
-  return byIndex ? s.id : 0;
 }
 
 function putU64(b: Buffer, at: number, v: number): void {

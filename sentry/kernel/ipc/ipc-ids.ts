@@ -82,7 +82,7 @@ function inGroup(c: Credentials, gid: number): boolean {
   return c.egid === gid || c.groups.includes(gid);
 }
 
-export class IpcIds<T extends IpcObject> {
+export abstract class IpcIds<T extends IpcObject> {
   private readonly byIndex: (T | null)[] = [];
   private readonly byKey = new Map<number, T>();
   private readonly max: () => number;
@@ -161,6 +161,9 @@ export class IpcIds<T extends IpcObject> {
   hide(o: T): void {
     if (this.byKey.get(o.key) === o) this.byKey.delete(o.key);
   }
+
+  /** Ends an object with all that waits for it or belongs to it. */
+  abstract destroy(o: T): void;
 
   remove(o: T): void {
     if (o.removed) return;

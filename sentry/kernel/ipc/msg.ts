@@ -70,7 +70,7 @@ export class MsgTable extends IpcIds<MsgQueue> {
     super(() => limits.msgmni);
   }
 
-  destroy(q: MsgQueue): void {
+  override destroy(q: MsgQueue): void {
     this.remove(q);
     while (q.messages.length > 0) q.take(q.messages.length - 1);
     q.readers.wake(1);

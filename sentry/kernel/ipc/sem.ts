@@ -137,7 +137,7 @@ export class SemTable extends IpcIds<SemSet> {
     super(() => limits.semmni);
   }
 
-  destroy(s: SemSet): void {
+  override destroy(s: SemSet): void {
     this.remove(s);
     this.used -= s.values.length;
     s.wakeAll();

@@ -55,7 +55,7 @@ export class ShmTable extends IpcIds<ShmSegment> {
     };
   }
 
-  destroy(s: ShmSegment): void {
+  override destroy(s: ShmSegment): void {
     this.remove(s);
     this.bytes -= s.size;
     this.byMemory.delete(s.memory);
