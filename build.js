@@ -83,6 +83,7 @@ cc(
     '-cgroup',
     '-namespaces',
     '-enter',
+    '-idmap',
   ].map((part) => `launcher${part}.c`),
   ['-static', `-I${dist}`],
 );
@@ -108,13 +109,19 @@ const isMusl = !process.report.getReport().header.glibcVersionRuntime;
 install(require.resolve('iced-x86/iced_x86_bg.wasm'), 'iced_x86_bg.wasm');
 install(`${koffiDir}/${isMusl ? 'musl_x64' : 'linux_x64'}/koffi.node`, 'koffi.node');
 
+/** What `--version` names. */
+function commit() {
+  const git = spawnSync('git', ['describe', '--always', '--dirty', '--abbrev=12'], { cwd: root, encoding: 'utf8' });
+  return git.status === 0 ? git.stdout.trim() : 'unknown';
+}
+
 const common = {
   bundle: true,
   platform: 'node',
   target: 'node20',
   format: 'cjs',
   absWorkingDir: root,
-  define: { 'import.meta.url': '__bundle_url' },
+  define: { 'import.meta.url': '__bundle_url', __commit: JSON.stringify(commit()) },
   banner: { js: "const __bundle_url = require('node:url').pathToFileURL(__filename).href;" },
   logLevel: 'warning',
 };

@@ -16,7 +16,7 @@ import {
 import type { OwnGroups } from './cgroup/sandbox-groups.ts';
 import { jsonMemfd } from './control/client.ts';
 import { openDebugLog, type GlobalOptions } from './global-options.ts';
-import type { GoferConfig, SandboxConfig } from './sandbox-config.ts';
+import type { GoferConfig, IdMapping, SandboxConfig } from './sandbox-config.ts';
 import { UserError } from './user-error.ts';
 
 /** A host tree that the gofer serves. */
@@ -25,11 +25,17 @@ export interface Export {
   readOnly: boolean;
   /** Nobody else changes it while the sandbox runs. */
   exclusive: boolean;
+  /** Ids of its files (a mount's uidMappings and gidMappings). */
+  idMap?: { recursive: boolean; uids: IdMapping[]; gids: IdMapping[] };
 }
 
 /** Host ids of the sentry and the guests' host processes when root starts the sandbox. */
 const SANDBOX_UID = 65534;
 const SANDBOX_GID = 65534;
+
+/** As /proc/PID/uid_map takes them. */
+export const mapLines = (maps: readonly IdMapping[]): string =>
+  maps.map((m) => `${m.containerID} ${m.hostID} ${m.size}\n`).join('');
 
 /** What every launcher of a sandbox, or of a gofer for one more container, is told. `fd` places a descriptor in it. */
 export function launcherOptions(
@@ -59,7 +65,13 @@ export function launcherOptions(
     goferArgs: [...NODE_ARGS, ...GOFER_V8_ARGS, GOFER_PROGRAM],
     sentrySnapshot: 'sentry',
     goferSnapshot: 'gofer',
-    exports: exports.map((e) => ({ path: e.path, readOnly: e.readOnly })),
+    exports: exports.map(({ path, readOnly, idMap: m }) => ({
+      path,
+      readOnly,
+      ...(m === undefined
+        ? {}
+        : { idMap: { recursive: m.recursive, uids: mapLines(m.uids), gids: mapLines(m.gids) } }),
+    })),
   };
 }
 

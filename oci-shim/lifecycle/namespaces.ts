@@ -5,6 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import { openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import type { LauncherOptions } from '../../platform-ptrace/confine/launcher-protocol.ts';
+import { mapLines } from '../launch.ts';
 import type { IdMapping } from '../sandbox-config.ts';
 import type { Bundle } from '../spec/bundle.ts';
 import { KINDS, NAMESPACE_TYPES, type NamespaceConfig, type NamespaceType } from '../spec/namespaces.ts';
@@ -88,7 +89,8 @@ export function innerPid(pid: number): number {
 
 /** Maps the ids of the stub's new user namespace: user_namespaces(7), newuidmap(1) for what an ordinary user may not by himself. */
 export function mapIds(pid: number, bundle: Bundle): void {
-  const { uidMappings = [], gidMappings = [] } = bundle.config.linux ?? {};
+  const isAsked = bundle.namespaces.some((n) => n.type === 'user');
+  const { uidMappings, gidMappings } = (isAsked && bundle.config.linux) || { uidMappings: [], gidMappings: [] };
   mapKind(pid, 'uid', orOwn(uidMappings, process.geteuid!()));
   mapKind(pid, 'gid', orOwn(gidMappings, process.getegid!()));
 }
@@ -107,10 +109,7 @@ function mapKind(pid: number, kind: 'uid' | 'gid', maps: readonly IdMapping[]): 
   }
   try {
     if (kind === 'gid' && !maySetUpNamespaces()) writeFileSync(`/proc/${pid}/setgroups`, 'deny');
-    writeFileSync(
-      `/proc/${pid}/${kind}_map`,
-      maps.map((m) => `${m.containerID} ${m.hostID} ${m.size}\n`).join(''),
-    );
+    writeFileSync(`/proc/${pid}/${kind}_map`, mapLines(maps));
   } catch (e) {
     throw new UserError(`cannot map ${kind}s: ${(e as NodeJS.ErrnoException).code ?? String(e)}`);
   }

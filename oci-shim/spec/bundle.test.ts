@@ -76,7 +76,7 @@ const refused: [string, (s: ReturnType<typeof good>) => unknown, RegExp][] = [
   [
     'mounts with ids of their own',
     (s) => ({ ...s, mounts: [{ destination: '/x', source: '/tmp', options: ['bind', 'idmap'] }] }),
-    /"idmap": mounts with ids/,
+    /uidMappings .*needs uidMappings and gidMappings/,
   ],
   [
     'mounts inside of /proc',

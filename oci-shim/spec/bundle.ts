@@ -8,7 +8,7 @@ import type { Export } from '../launch.ts';
 import type { SandboxConfig } from '../sandbox-config.ts';
 import { UserError } from '../user-error.ts';
 import { Field } from './field.ts';
-import { containerPaths, effectiveNames, givenNames, linuxConfig, sysctls } from './linux.ts';
+import { containerPaths, effectiveNames, givenNames, linuxConfig, mappings, sysctls } from './linux.ts';
 import { mountConfig } from './mounts.ts';
 import { namespaceConfig, type NamespaceConfig } from './namespaces.ts';
 import { processConfig } from './process.ts';
@@ -68,6 +68,7 @@ export function loadBundle(id: string, dir: string, network: string, globals: Gl
   const rootExport: Export = { path: realpathSync(rootPath), readOnly: false, exclusive: true };
   const exports = [rootExport];
   const resources = parseResources(linux.optionalObject('resources'));
+  const containerIds = { uids: mappings(linux, 'uidMappings'), gids: mappings(linux, 'gidMappings') };
   const config: SandboxConfig = {
     id,
     platform: globals.platform,
@@ -76,7 +77,7 @@ export function loadBundle(id: string, dir: string, network: string, globals: Gl
     domainname,
     process: processConfig(spec.object('process')),
     root: { layers: [0], overlay: 'none', readOnly },
-    mounts: spec.objects('mounts').map((m) => mountConfig(m, bundle, exports)),
+    mounts: spec.objects('mounts').map((m) => mountConfig(m, bundle, exports, containerIds)),
     maskedPaths: containerPaths(linux, 'maskedPaths', namespaces),
     readonlyPaths: containerPaths(linux, 'readonlyPaths', namespaces),
     sysctl: sysctls(linux, namespaces),

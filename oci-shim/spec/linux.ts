@@ -28,14 +28,18 @@ export function linuxConfig(linux: Field, namespaces: readonly NamespaceConfig[]
   linux.ignore(['memoryPolicy'], 'has no effect inside the sandbox');
   linux.refuse(['intelRdt'], 'cache and bandwidth allocation are not supported');
   linux.refuse(['netDevices'], 'moving network devices is not supported');
-  const uidMappings = mappings(linux, 'uidMappings');
-  const gidMappings = mappings(linux, 'gidMappings');
+  let uidMappings = mappings(linux, 'uidMappings');
+  let gidMappings = mappings(linux, 'gidMappings');
   const hasUserNs = namespaces.some((n) => n.type === 'user');
   if (hasUserNs && !namespaces.some((n) => n.type === 'user' && n.path !== null)) {
     if (uidMappings.length === 0) linux.bad('uidMappings', 'a user namespace needs uid mappings');
     if (gidMappings.length === 0) linux.bad('gidMappings', 'a user namespace needs gid mappings');
   } else if (!hasUserNs && uidMappings.length + gidMappings.length > 0) {
     linux.bad('uidMappings', 'user namespace mappings specified, but user namespace is not enabled');
+  }
+  if (!hasUserNs || uidMappings.length === 0) {
+    uidMappings = mapsOf('uid', namespaces);
+    gidMappings = mapsOf('gid', namespaces);
   }
   return {
     devices: linux.objects('devices').map(device),
@@ -90,7 +94,7 @@ function device(d: Field): DeviceConfig {
   };
 }
 
-function mappings(linux: Field, key: string): IdMapping[] {
+export function mappings(linux: Field, key: string): IdMapping[] {
   return linux.objects(key).map((m) => {
     m.only(['containerID', 'hostID', 'size']);
     const id = {
@@ -101,6 +105,19 @@ function mappings(linux: Field, key: string): IdMapping[] {
     if (Math.max(id.containerID, id.hostID) + size > MAX_ID + 1) m.bad('size', 'goes beyond the last id');
     return { ...id, size };
   });
+}
+
+/** Those of the user namespace that is joined, or of the runtime's; none if ids are as outside. */
+function mapsOf(kind: 'uid' | 'gid', namespaces: readonly NamespaceConfig[]): IdMapping[] {
+  const path = namespaces.find((n) => n.type === 'user')?.path ?? null;
+  const file = `/proc/self/${kind}_map`;
+  const text =
+    path === null
+      ? readFileSync(file, 'latin1')
+      : spawnSync('nsenter', [`--user=${path}`, 'cat', file], { encoding: 'latin1' }).stdout;
+  const maps = (text ?? '').split('\n').filter(Boolean).map((l) => l.trim().split(/\s+/).map(Number));
+  const all = maps.map(([containerID, hostID, size]) => ({ containerID: containerID!, hostID: hostID!, size: size! }));
+  return all.length === 1 && all[0]!.hostID === 0 && all[0]!.size === MAX_ID + 1 ? [] : all;
 }
 
 function personality(p: Field | null): number {

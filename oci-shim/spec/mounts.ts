@@ -3,9 +3,10 @@ import { existsSync, realpathSync } from 'node:fs';
 import { isAbsolute, normalize, resolve } from 'node:path';
 import * as ms from '../../sentry/vfs/mount.ts';
 import type { Export } from '../launch.ts';
-import type { MountConfig } from '../sandbox-config.ts';
+import type { IdMapping, MountConfig } from '../sandbox-config.ts';
 import { UserError } from '../user-error.ts';
 import type { Field } from './field.ts';
+import { mappings } from './linux.ts';
 import { MOUNT_FLAGS, PROPAGATION_FLAGS, RECURSIVE_FLAGS } from './mount-options.ts';
 
 /** File systems of the sandbox's kernel, and `bind`. */
@@ -24,18 +25,19 @@ interface Parsed {
   propagation: number[];
   recursive: { set: number; clear: number };
   copyUp: boolean;
+  /** `idmap`, `ridmap` */
+  idMap: 'no' | 'one' | 'all';
   data: string[];
 }
 
-export function mountConfig(m: Field, bundle: string, exports: Export[]): MountConfig {
+export function mountConfig(m: Field, bundle: string, exports: Export[], container: Ids): MountConfig {
   m.only(['destination', 'type', 'source', 'options', 'uidMappings', 'gidMappings']);
-  m.refuse(['uidMappings', 'gidMappings'], 'mounts with ids of their own are not supported');
   const given = m.string('destination');
   if (!isAbsolute(given)) {
     throw new UserError(`config.json: ${m.name}.destination "${given}": must be an absolute path`);
   }
   const destination = normalize(given).replace(/(.)\/+$/, '$1');
-  const { flags, propagation, recursive, copyUp, data } = parseOptions(m);
+  const { flags, propagation, recursive, copyUp, idMap, data } = parseOptions(m);
   const type = (flags & ms.MS_BIND) !== 0 ? 'bind' : (m.optionalString('type') ?? 'bind');
   if (!MOUNT_TYPES.includes(type as MountConfig['type'])) {
     throw new UserError(
@@ -57,12 +59,32 @@ export function mountConfig(m: Field, bundle: string, exports: Export[]): MountC
     copyUp,
   };
   checkProc(m, config);
-  if (type === 'bind' && (flags & ms.MS_REMOUNT) === 0) bindExport(m, config, bundle, exports);
+  const isBind = type === 'bind' && (flags & ms.MS_REMOUNT) === 0;
+  if (isBind) bindExport(m, config, bundle, exports);
+  if (idMap !== 'no' || m.has('uidMappings') || m.has('gidMappings')) {
+    if (!isBind) m.bad('options', 'only bind mounts have ids of their own');
+    exports.at(-1)!.idMap = { recursive: idMap === 'all', ...mountIds(m, container) };
+  }
   return config;
 }
 
+interface Ids {
+  uids: IdMapping[];
+  gids: IdMapping[];
+}
+
+/** "If they are not specified, the runtime MAY use the container's user namespace mapping, otherwise an error MUST be returned." */
+function mountIds(m: Field, container: Ids): Ids {
+  const own = { uids: mappings(m, 'uidMappings'), gids: mappings(m, 'gidMappings') };
+  const given = own.uids.length + own.gids.length > 0 ? own : container;
+  if (given.uids.length === 0 || given.gids.length === 0) {
+    m.bad('uidMappings', 'a mount with ids of its own needs uidMappings and gidMappings, or a user namespace that has them');
+  }
+  return given;
+}
+
 function parseOptions(m: Field): Parsed {
-  const p: Parsed = { flags: 0, propagation: [], recursive: { set: 0, clear: 0 }, copyUp: false, data: [] };
+  const p: Parsed = { flags: 0, propagation: [], recursive: { set: 0, clear: 0 }, copyUp: false, idMap: 'no', data: [] };
   for (const o of m.strings('options')) {
     const flag = MOUNT_FLAGS.get(o);
     const propagation = PROPAGATION_FLAGS.get(o);
@@ -77,11 +99,9 @@ function parseOptions(m: Field): Parsed {
         clear: (p.recursive.clear & ~set) | clear,
       };
     } else if (o === 'tmpcopyup') p.copyUp = true;
-    else if (o === 'idmap' || o === 'ridmap') {
-      throw new UserError(
-        `config.json: ${m.name}.options "${o}": mounts with ids of their own are not supported`,
-      );
-    } else if (o !== '') p.data.push(o);
+    else if (o === 'idmap') p.idMap = 'one';
+    else if (o === 'ridmap') p.idMap = 'all';
+    else if (o !== '') p.data.push(o);
   }
   return p;
 }

@@ -97,7 +97,12 @@ export interface LauncherOptions {
   readonly sentrySnapshot?: string;
   readonly goferSnapshot?: string;
   /** Trees the gofer serves: /0, /1, … in its root. */
-  readonly exports?: readonly { readonly path: string; readonly readOnly: boolean }[];
+  readonly exports?: readonly {
+    readonly path: string;
+    readonly readOnly: boolean;
+    /** Ids of its files: lines of /proc/PID/uid_map. */
+    readonly idMap?: { readonly recursive: boolean; readonly uids: string; readonly gids: string };
+  }[];
 }
 
 /** Paths that work whoever owns the directories above dist: the descriptor is inherited. */
@@ -165,5 +170,8 @@ export function launcherArgv(o: LauncherOptions): string[] {
   add('sentry-snapshot', o.sentrySnapshot);
   add('gofer-snapshot', o.goferSnapshot);
   for (const e of o.exports ?? []) add('export', `${e.readOnly ? 'ro' : 'rw'}:${e.path}`);
+  o.exports?.forEach(({ idMap: m }, i) => {
+    if (m !== undefined) add('idmap', `${i}:${m.recursive ? 1 : 0}:${m.uids}:${m.gids}`);
+  });
   return argv;
 }

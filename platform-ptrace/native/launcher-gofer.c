@@ -62,7 +62,8 @@ void gofer_main(void) {
 }
 
 // One export: a private clone of the tree, without devices and setuid.
-int clone_tree(const char *spec) {
+int clone_tree(int index) {
+  const char *spec = opt.exports[index];
   bool read_only = strncmp(spec, "ro:", 3) == 0;
   const char *path = spec + 3;
   int tree = syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
@@ -73,6 +74,7 @@ int clone_tree(const char *spec) {
   };
   if (syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof attr) < 0)
     die("cannot restrict the mount of %s", path);
+  if (opt.idmaps[index].uids) map_tree(tree, index);
   return tree;
 }
 

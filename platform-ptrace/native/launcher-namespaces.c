@@ -88,7 +88,7 @@ static void move(int link, pid_t stub) {
       send_fds(link, &fd, 1);
       continue;
     }
-    for (int i = 0; i < opt.nexports; i++) trees[i] = clone_tree(opt.exports[i]);
+    for (int i = 0; i < opt.nexports; i++) trees[i] = clone_tree(i);
     send_fds(link, trees, opt.nexports);
     break;
   }
@@ -97,7 +97,7 @@ static void move(int link, pid_t stub) {
 
 void clone_trees(int trees[MAX_EXPORTS]) {
   if (mover < 0) {
-    for (int i = 0; i < opt.nexports; i++) trees[i] = clone_tree(opt.exports[i]);
+    for (int i = 0; i < opt.nexports; i++) trees[i] = clone_tree(i);
     return;
   }
   if (write(mover, "t", 1) != 1) die("the mover is gone");

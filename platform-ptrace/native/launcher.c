@@ -68,6 +68,15 @@ static char *copy_of(const char *text) {
   return copy;
 }
 
+static void parse_idmap(char *value) {
+  char *index = strsep(&value, ":"), *recursive = strsep(&value, ":"), *uids = strsep(&value, ":");
+  if (value == NULL || number(index) >= MAX_EXPORTS) die("not a mapping of an export's ids");
+  int i = number(index);
+  opt.idmaps[i].recursive = *recursive == '1';
+  opt.idmaps[i].uids = uids;
+  opt.idmaps[i].gids = value;
+}
+
 static void parse(int argc, char **argv) {
   for (int i = 1; i < argc; i++) {
     const char *v, *arg = copy_of(argv[i]);
@@ -95,6 +104,8 @@ static void parse(int argc, char **argv) {
     else if ((v = value_of(arg, "export"))) {
       if (strncmp(v, "ro:/", 4) != 0 && strncmp(v, "rw:/", 4) != 0) die("malformed export %s", v);
       append(opt.exports, &opt.nexports, MAX_EXPORTS, v);
+    } else if ((v = value_of(arg, "idmap"))) {
+      parse_idmap(copy_of(v));
     } else if ((v = value_of(arg, "donate"))) append_fd(opt.donated, &opt.ndonated, MAX_DONATED, v);
     else if ((v = value_of(arg, "join-procs"))) append_fd(opt.join_procs, &opt.njoin_procs, MAX_GROUPS, v);
     else if ((v = value_of(arg, "late-procs"))) append_fd(opt.late_procs, &opt.nlate_procs, MAX_GROUPS, v);
@@ -124,7 +135,7 @@ static void make_pair(int pair[2]) {
 }
 
 // The number of a child in the mounted /proc, which is not L's own if L has a PID namespace of the container's.
-static int number_in_proc(pid_t pid) {
+int number_in_proc(pid_t pid) {
   char path[64], line[64];
   int pidfd = syscall(SYS_pidfd_open, pid, 0), shown = -1;
   snprintf(path, sizeof path, "/proc/self/fdinfo/%d", pidfd);
@@ -136,7 +147,7 @@ static int number_in_proc(pid_t pid) {
   return shown;
 }
 
-static void write_file(int pid, const char *name, const char *text) {
+void write_file(int pid, const char *name, const char *text) {
   char path[64];
   snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
   int fd = open(path, O_WRONLY | O_CLOEXEC);

@@ -116,6 +116,10 @@ struct options {
   const char *gofer_snapshot;        // it was made by this Node on such a CPU
   const char *exports[MAX_EXPORTS];  // export=ro:PATH or export=rw:PATH, repeated: /0, /1, … in the gofer's root
   int nexports;
+  struct {
+    bool recursive;
+    const char *uids, *gids;         // lines of /proc/PID/uid_map and gid_map; NULL: ids as they are
+  } idmaps[MAX_EXPORTS];             // idmap=INDEX:R:UIDS:GIDS, repeated: ids of an export's files
   const char *title[MAX_ARGS];       // title=ARG, repeated: what ps(1) shows as L's arguments; none: its own
   int ntitle;
   int donated[MAX_DONATED];          // donate=FD, repeated
@@ -149,6 +153,8 @@ extern bool privileged; // started with CAP_SYS_ADMIN: ids are mapped and capabi
 extern int sentry_ctl[2], gofer_ctl[2], gofer_link[2], init_ctl[2]; // [0] is L's, or the sentry's, end
 extern int node_fd, dist_fd;                                        // O_PATH: Node's program, our directory
 
+void write_file(int pid, const char *name, const char *text);
+int number_in_proc(pid_t pid);
 void close_launcher_ends(void); // in I and G
 
 // launcher-util.c
@@ -174,6 +180,9 @@ void open_null_and_log(int *null_fd, int *log_fd);
 extern bool own_network; // L is in the sandbox's network namespace, which is not the caller's
 void bring_up_loopback(void);
 void enter_network(void);
+
+// launcher-idmap.c
+void map_tree(int tree, int index);
 
 // launcher-namespaces.c
 extern int root_fd, mount_space_fd; // held until enter_root()
@@ -212,7 +221,7 @@ void lock_calls(const int *calls, int n); // from now on only these system calls
 void init_main(void) __attribute__((noreturn));
 void gofer_main(void) __attribute__((noreturn));
 void pivot_gofer(pid_t gofer);
-int clone_tree(const char *spec);
+int clone_tree(int index);
 struct started_zygote {
   pid_t pid; // in S's PID namespace
   int listener, area;

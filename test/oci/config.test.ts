@@ -337,6 +337,28 @@ const cases: Record<string, Case> = {
     expected: ' 0 1000 2000\n 0 1000 3000\n0 0\n1 1\n65534 65534\n5 6\nchown: /made: Invalid argument\n0\n',
     withoutRunc: true,
   },
+  'a mount with ids of its own': {
+    script: 'stat -c "%u %g" /mapped /mapped/f /plain/f; touch /mapped/made /plain/made; chown 7000:0 /mapped/made; stat -c "%u %g" /mapped/made /plain/made', // prettier-ignore
+    change: (s, b) => {
+      const shared = join(b.dir, 'shared');
+      mkdirSync(shared, { recursive: true });
+      writeFileSync(join(shared, 'f'), '');
+      chownSync(shared, 100, 100);
+      chownSync(join(shared, 'f'), 105, 106);
+      for (const set of ['bounding', 'effective', 'permitted']) {
+        s.process.capabilities[set] = ['CAP_CHOWN', 'CAP_DAC_OVERRIDE'];
+      }
+      const bind = { type: 'bind', source: shared };
+      const uidMappings = [{ containerID: 100, hostID: 0, size: 10 }, { containerID: 300, hostID: 7000, size: 1 }]; // prettier-ignore
+      const gidMappings = [{ containerID: 100, hostID: 0, size: 10 }];
+      s.mounts.push(
+        { ...bind, destination: '/mapped', options: ['bind', 'idmap'], uidMappings, gidMappings },
+        { ...bind, destination: '/plain', options: ['bind'] },
+      );
+    },
+    expected: '0 0\n5 6\n105 106\n7000 0\n300 100\n',
+    withoutRunc: true,
+  },
   'clocks of a time namespace': {
     script:
       'cat /proc/self/timens_offsets; [ $(cut -d. -f1 /proc/uptime) -gt 2000000000 ] && echo boottime; [ $(($(date +%s) - $(sed -n "s/btime //p" /proc/stat))) -gt 2000000000 ] && echo since; [ $(date +%s) -lt 4000000000 ] && echo "not realtime"',
