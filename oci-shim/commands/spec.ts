@@ -1,6 +1,7 @@
 /** `runsc-ts spec`: a config.json to start from, as `runc spec` writes it (runc's libcontainer/specconv/example.go). */
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { readCgroupHost } from '../cgroup/host.ts';
 import { UserError } from '../user-error.ts';
 import { SPEC_VERSION } from '../version.ts';
 
@@ -31,7 +32,12 @@ export function exampleSpec() {
       args: ['sh'],
       env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'TERM=xterm'],
       cwd: '/',
-      capabilities: { bounding: CAPABILITIES, effective: CAPABILITIES, permitted: CAPABILITIES },
+      capabilities: {
+        bounding: CAPABILITIES,
+        effective: CAPABILITIES,
+        permitted: CAPABILITIES,
+        ambient: CAPABILITIES,
+      },
       rlimits: [{ type: 'RLIMIT_NOFILE', hard: 1024, soft: 1024 }],
       noNewPrivileges: true,
     },
@@ -58,7 +64,7 @@ export function exampleSpec() {
     ],
     linux: {
       resources: { devices: [{ allow: false, access: 'rwm' }] },
-      namespaces: ['pid', 'network', 'ipc', 'uts', 'mount', 'cgroup'].map((type) => ({ type })),
+      namespaces: ['pid', 'network', 'ipc', 'uts', 'mount', ...cgroupNamespace()].map((type) => ({ type })),
       maskedPaths: [
         '/proc/acpi', '/proc/asound', '/proc/kcore', '/proc/keys', '/proc/latency_stats', '/proc/timer_list',
         '/proc/timer_stats', '/proc/sched_debug', '/sys/firmware', '/proc/scsi',
@@ -67,6 +73,9 @@ export function exampleSpec() {
     },
   };
 }
+
+/** As runc has it: under version 2 only. */
+const cgroupNamespace = (): string[] => (readCgroupHost()?.version === 2 ? ['cgroup'] : []);
 
 interface Mount {
   destination: string;
@@ -83,16 +92,19 @@ function mount(destination: string, type: string, source: string, ...options: st
 export function rootlessSpec(uid: number, gid: number) {
   const spec = exampleSpec();
   const { maskedPaths, readonlyPaths } = spec.linux;
+  // Whoever has no network of his own may not mount a sysfs.
+  const sys = mount('/sys', 'none', '/sys', 'rbind', 'nosuid', 'noexec', 'nodev', 'ro');
   const hasId = (option: string): boolean => !option.startsWith('gid=') && !option.startsWith('uid=');
   return {
     ...spec,
-    mounts: spec.mounts.map((m) =>
-      m.options === undefined ? m : { ...m, options: m.options.filter(hasId) },
-    ),
+    mounts: spec.mounts.map((m) => {
+      if (m.destination === '/sys') return sys;
+      return m.options === undefined ? m : { ...m, options: m.options.filter(hasId) };
+    }),
     linux: {
       uidMappings: [{ containerID: 0, hostID: uid, size: 1 }],
       gidMappings: [{ containerID: 0, hostID: gid, size: 1 }],
-      namespaces: ['pid', 'ipc', 'uts', 'mount', 'cgroup', 'user'].map((type) => ({ type })),
+      namespaces: ['pid', 'ipc', 'uts', 'mount', ...cgroupNamespace(), 'user'].map((type) => ({ type })),
       maskedPaths,
       readonlyPaths,
     },

@@ -90,7 +90,10 @@ export function innerPid(pid: number): number {
 /** Maps the ids of the stub's new user namespace: user_namespaces(7), newuidmap(1) for what an ordinary user may not by himself. */
 export function mapIds(pid: number, bundle: Bundle): void {
   const isAsked = bundle.namespaces.some((n) => n.type === 'user');
-  const { uidMappings, gidMappings } = (isAsked && bundle.config.linux) || { uidMappings: [], gidMappings: [] };
+  const { uidMappings, gidMappings } = (isAsked && bundle.config.linux) || {
+    uidMappings: [],
+    gidMappings: [],
+  };
   mapKind(pid, 'uid', orOwn(uidMappings, process.geteuid!()));
   mapKind(pid, 'gid', orOwn(gidMappings, process.getegid!()));
 }

@@ -115,8 +115,15 @@ function mapsOf(kind: 'uid' | 'gid', namespaces: readonly NamespaceConfig[]): Id
     path === null
       ? readFileSync(file, 'latin1')
       : spawnSync('nsenter', [`--user=${path}`, 'cat', file], { encoding: 'latin1' }).stdout;
-  const maps = (text ?? '').split('\n').filter(Boolean).map((l) => l.trim().split(/\s+/).map(Number));
-  const all = maps.map(([containerID, hostID, size]) => ({ containerID: containerID!, hostID: hostID!, size: size! }));
+  const maps = (text ?? '')
+    .split('\n')
+    .filter(Boolean)
+    .map((l) => l.trim().split(/\s+/).map(Number));
+  const all = maps.map(([containerID, hostID, size]) => ({
+    containerID: containerID!,
+    hostID: hostID!,
+    size: size!,
+  }));
   return all.length === 1 && all[0]!.hostID === 0 && all[0]!.size === MAX_ID + 1 ? [] : all;
 }
 

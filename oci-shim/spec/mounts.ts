@@ -78,13 +78,23 @@ function mountIds(m: Field, container: Ids): Ids {
   const own = { uids: mappings(m, 'uidMappings'), gids: mappings(m, 'gidMappings') };
   const given = own.uids.length + own.gids.length > 0 ? own : container;
   if (given.uids.length === 0 || given.gids.length === 0) {
-    m.bad('uidMappings', 'a mount with ids of its own needs uidMappings and gidMappings, or a user namespace that has them');
+    m.bad(
+      'uidMappings',
+      'a mount with ids of its own needs uidMappings and gidMappings, or a user namespace that has them',
+    );
   }
   return given;
 }
 
 function parseOptions(m: Field): Parsed {
-  const p: Parsed = { flags: 0, propagation: [], recursive: { set: 0, clear: 0 }, copyUp: false, idMap: 'no', data: [] };
+  const p: Parsed = {
+    flags: 0,
+    propagation: [],
+    recursive: { set: 0, clear: 0 },
+    copyUp: false,
+    idMap: 'no',
+    data: [],
+  };
   for (const o of m.strings('options')) {
     const flag = MOUNT_FLAGS.get(o);
     const propagation = PROPAGATION_FLAGS.get(o);

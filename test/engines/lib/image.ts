@@ -39,6 +39,7 @@ export function writeRootTar(file: string): void {
     writeFileSync(join(root, 'etc/group'), 'root:x:0:\nuser:x:1000:\nextra:x:2000:user\n');
     writeFileSync(join(root, 'etc/plain'), 'not a program\n');
     execFileSync('chown', ['-R', '1000:1000', join(root, 'home/user')]);
+    chmodSync(root, 0o755);
     execFileSync('tar', ['-C', root, '-cf', file, '.']);
   } finally {
     rmSync(root, { recursive: true, force: true });
