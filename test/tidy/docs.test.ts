@@ -33,7 +33,14 @@ test('the version is that of package.json', () => {
 
 test('links and npm commands in the documents lead somewhere', () => {
   const scripts = (JSON.parse(text('package.json')) as { scripts: Record<string, string> }).scripts;
-  for (const doc of ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'SECURITY.md', 'docs/status.md']) {
+  for (const doc of [
+    'README.md',
+    'ARCHITECTURE.md',
+    'CONTRIBUTING.md',
+    'SECURITY.md',
+    'docs/status.md',
+    'docs/engines.md',
+  ]) {
     for (const m of text(doc).matchAll(/\]\(([^)#:]+)\)/g)) {
       expect(existsSync(join(root, doc, '..', m[1]!)), `${doc}: ${m[1]!}`).toBe(true);
     }

@@ -28,7 +28,7 @@ const CRI_NAMESPACE = 'k8s.io';
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms).unref());
 
 /** `oom_score_adj`: a test machine may lack the capability to lower it. */
-const configuration = (dir: string): string => `
+const configuration = (dir: string, handlers: string): string => `
 version = 2
 root = "${dir}/root"
 state = "${dir}/state"
@@ -43,6 +43,9 @@ state = "${dir}/state"
 [plugins."io.containerd.grpc.v1.cri".cni]
   bin_dir = "/usr/lib/cni"
   conf_dir = "${dir}/cni"
+${handlers}`;
+
+const HANDLERS = `
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
   runtime_type = "io.containerd.runc.v2"
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runsc-ts]
@@ -78,19 +81,20 @@ export class Containerd {
   private readonly netns: Netns;
   private child: ChildProcess | null = null;
 
-  private constructor() {
+  private constructor(handlers: string) {
     // Socket paths below it have to stay shorter than 108 bytes.
     this.dir = mkdtempSync('/tmp/rts-ctd-');
     this.name = this.dir.slice('/tmp/'.length);
     this.netns = makeNetns(this.name);
     mkdirSync(join(this.dir, 'cni'));
     mkdirSync(join(this.dir, 'logs'));
-    writeFileSync(join(this.dir, 'config.toml'), configuration(this.dir));
+    writeFileSync(join(this.dir, 'config.toml'), configuration(this.dir, handlers));
     writeFileSync(join(this.dir, 'cni/pods.conflist'), JSON.stringify(network(this.dir)));
   }
 
-  static async start(): Promise<Containerd> {
-    const daemon = new Containerd();
+  /** `handlers`: runtimes of the CRI plugin, as in its config.toml. */
+  static async start(handlers = HANDLERS): Promise<Containerd> {
+    const daemon = new Containerd(handlers);
     try {
       await daemon.up();
       const archive = join(daemon.dir, 'image.tar');
