@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import {
   copyFileSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -80,8 +81,8 @@ export class Engine {
     return dir;
   }
 
-  private args(args: readonly string[]): string[] {
-    return ['--platform', this.platform, '--root', join(this.dir, 'state'), '--log', this.logFile].concat(
+  private args(args: readonly string[], log = this.logFile): string[] {
+    return ['--platform', this.platform, '--root', join(this.dir, 'state'), '--log', log].concat(
       '--log-format=json',
       args,
     );
@@ -104,7 +105,7 @@ export class Engine {
 
   /** A command after which processes live on, with /dev/null as their streams. */
   detached(...args: string[]): void {
-    const r = spawnSync(runscTs, this.args(args), { stdio: 'ignore', timeout: 60_000 });
+    const r = spawnSync(runscTs, this.args(args), { stdio: 'ignore', timeout: 180_000 });
     if (r.status !== 0) throw new Error(`${args.join(' ')}: ${r.status}: ${this.lastError()}`);
   }
 
@@ -117,6 +118,20 @@ export class Engine {
   status(...args: string[]): Promise<number | null> {
     const child = spawn(runscTs, this.args(args), { stdio: 'ignore' });
     return new Promise((resolve) => child.on('exit', (code) => resolve(code)));
+  }
+
+  private beside = 0;
+
+  /** As `status`, with the command's own log behind a status that is not 0. */
+  outcome(...args: string[]): Promise<string> {
+    const log = join(this.dir, `log-${this.beside++}.json`);
+    const child = spawn(runscTs, this.args(args, log), { stdio: 'ignore' });
+    return new Promise((resolve) =>
+      child.on('exit', (code, signal) => {
+        const why = existsSync(log) ? readFileSync(log, 'utf8').trim() : '';
+        resolve(code === 0 || why === '' ? `${code ?? signal}` : `${code ?? signal}: ${why}`);
+      }),
+    );
   }
 
   state(id: string): { status: string; pid: number } {
