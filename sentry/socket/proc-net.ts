@@ -1,20 +1,23 @@
 /**
- * /proc/net/{unix,tcp,tcp6,udp,udp6,raw}: the sockets that processes have open (net/unix/af_unix.c unix_seq_show,
- * net/ipv4/tcp_ipv4.c get_tcp4_sock, net/ipv4/udp.c udp4_format_sock). Sockets on their way in messages or waiting to be
- * accepted are not shown.
+ * /proc/net/{unix,tcp,tcp6,udp,udp6,udplite,raw,icmp,packet,…}: the sockets that processes have open (net/unix/af_unix.c unix_seq_show,
+ * net/ipv4/tcp_ipv4.c get_tcp4_sock, net/ipv4/udp.c udp4_format_sock, net/packet/af_packet.c packet_seq_show).
  */
-import { AF_INET, AF_INET6, AF_UNIX, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM } from '../abi/socket.ts';
+import { AF_INET, AF_INET6, AF_PACKET, AF_UNIX, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM } from '../abi/socket.ts';
 import { netTables } from '../fsimpl/proc/net.ts';
 import type { Kernel } from '../kernel/kernel.ts';
-import type { Task } from '../kernel/task.ts';
-import { Socket } from './socket.ts';
+import {
+  datagramState,
+  isListening,
+  listSocketsOf,
+  openSockets,
+  TCP_CLOSE,
+  tcpState,
+} from './socket-list.ts';
 
-const SOL_SOCKET = 1;
-const SO_ACCEPTCONN = 30;
-const IPPROTO_TCP = 6;
-const TCP_INFO = 11;
-const TCP_ESTABLISHED = 1;
-const TCP_CLOSE = 7;
+const IPPROTO_ICMP = 1;
+const IPPROTO_UDP = 17;
+const IPPROTO_ICMPV6 = 58;
+const IPPROTO_UDPLITE = 136;
 /** SO_ACCEPTCON of unix sockets' flags. */
 const ACCEPTS = 0x10000;
 const SS_UNCONNECTED = 1;
@@ -23,39 +26,14 @@ const SS_CONNECTED = 3;
 const TCP_WIDTH = 149;
 const UDP_WIDTH = 127;
 
-const option = Buffer.alloc(256);
-
-interface Found {
-  readonly socket: Socket;
-  readonly task: Task;
-}
-
-/** Every open socket of a family and type once, with a task that has it. */
-function sockets(kernel: Kernel, domain: number, type: number): Found[] {
-  const found = new Map<Socket, Task>();
-  for (const g of kernel.pidNs.groups()) {
-    for (const t of g.tasks) {
-      if (t.dead) continue;
-      for (const fd of t.fdTable.fds()) {
-        const f = t.fdTable.getRaw(fd);
-        if (!(f instanceof Socket) || f.domain !== domain) continue;
-        if (type === 0 || f.type === type) found.set(f, t);
-      }
-    }
-  }
-  return [...found].map(([socket, task]) => ({ socket, task }));
-}
-
 const hex = (n: number, width: number): string => n.toString(16).toUpperCase().padStart(width, '0');
 
-function isListening({ socket, task }: Found): boolean {
-  option.fill(0);
-  return socket.getOption(task, SOL_SOCKET, SO_ACCEPTCONN, option, 4) >= 0 && option[0] !== 0;
-}
+/** tx_queue:rx_queue */
+const queues = (q: { rx: number; tx: number }): string => `${hex(q.tx, 8)}:${hex(q.rx, 8)}`;
 
-function unixTable(kernel: Kernel): string {
+function unixTable(): string {
   let text = '';
-  for (const f of sockets(kernel, AF_UNIX, 0)) {
+  for (const f of openSockets(AF_UNIX, 0)) {
     const s = f.socket;
     const listening = isListening(f);
     const connected = typeof s.getName(true) !== 'number';
@@ -88,51 +66,68 @@ function inetName(addr: Uint8Array | number, v6: boolean): string {
   return `${text}:${hex(b.readUInt16BE(2), 4)}`;
 }
 
-function tcpState(f: Found): number {
-  option.fill(0);
-  return f.socket.getOption(f.task, IPPROTO_TCP, TCP_INFO, option, 104) > 0 ? option[0]! : TCP_CLOSE;
-}
-
-function tcpTable(kernel: Kernel, v6: boolean): string {
+function tcpTable(v6: boolean): string {
   let text = '';
   let sl = 0;
-  for (const f of sockets(kernel, v6 ? AF_INET6 : AF_INET, SOCK_STREAM)) {
+  for (const f of openSockets(v6 ? AF_INET6 : AF_INET, SOCK_STREAM)) {
     const state = tcpState(f);
-    const local = f.socket.getName(false);
     // A socket that was never bound is in no table.
     if (state === TCP_CLOSE) continue;
+    const { rx, tx } = f.socket.queueLengths();
+    const listening = isListening(f);
     const line =
-      `${String(sl++).padStart(4)}: ${inetName(local, v6)} ${inetName(f.socket.getName(true), v6)} ${hex(state, 2)} ` +
-      `00000000:00000000 00:00000000 00000000 ${String(f.task.creds.euid).padStart(5)}        0 ` +
-      `${f.socket.inode.ino} 1 ${'0'.repeat(16)} 100 0 0 10 0`;
+      `${String(sl++).padStart(4)}: ${inetName(f.socket.getName(false), v6)} ${inetName(f.socket.getName(true), v6)} ` +
+      `${hex(state, 2)} ${queues({ rx, tx: listening ? 0 : tx })} 00:00000000 00000000 ` +
+      `${String(f.task.creds.euid).padStart(5)}        0 ${f.socket.inode.ino} 1 ${'0'.repeat(16)} 100 0 0 10 0`;
     text += `${v6 ? line : line.padEnd(TCP_WIDTH)}\n`;
   }
   return text;
 }
 
-function udpTable(kernel: Kernel, v6: boolean, type: number): string {
+/** Datagram and raw sockets; `protocol` 0: any. */
+function datagramTable(v6: boolean, type: number, protocol: number): string {
   let text = '';
   let sl = 0;
-  for (const f of sockets(kernel, v6 ? AF_INET6 : AF_INET, type)) {
+  for (const f of openSockets(v6 ? AF_INET6 : AF_INET, type)) {
+    if (protocol !== 0 && f.socket.protocol !== protocol) continue;
     const local = inetName(f.socket.getName(false), v6);
     if (local.endsWith(':0000') && type === SOCK_DGRAM) continue;
-    const peer = f.socket.getName(true);
-    const state = typeof peer === 'number' ? TCP_CLOSE : TCP_ESTABLISHED;
     const line =
-      `${String(sl++).padStart(5)}: ${local} ${inetName(peer, v6)} ${hex(state, 2)} ` +
-      `00000000:00000000 00:00000000 00000000 ${String(f.task.creds.euid).padStart(5)}        0 ` +
+      `${String(sl++).padStart(5)}: ${local} ${inetName(f.socket.getName(true), v6)} ${hex(datagramState(f), 2)} ` +
+      `${queues(f.socket.queueLengths())} 00:00000000 00000000 ${String(f.task.creds.euid).padStart(5)}        0 ` +
       `${f.socket.inode.ino} 2 ${'0'.repeat(16)} 0`;
-    text += `${v6 ? line : line.padEnd(UDP_WIDTH)}\n`;
+    text += `${v6 || type === SOCK_RAW ? line : line.padEnd(UDP_WIDTH)}\n`;
+  }
+  return text;
+}
+
+function packetTable(): string {
+  let text = '';
+  for (const { socket, task } of openSockets(AF_PACKET, 0)) {
+    // struct sockaddr_ll: protocol in network order, index of the interface.
+    const name = socket.getName(false);
+    const b = typeof name === 'number' ? Buffer.alloc(20) : Buffer.from(name);
+    text +=
+      `${'0'.repeat(16)} ${'3'.padEnd(6)} ${String(socket.type).padEnd(4)} ${b.readUInt16BE(2).toString(16).padStart(4, '0')}   ` +
+      `${String(b.readInt32LE(4)).padEnd(5)} 1 ${String(socket.queueLengths().rx).padEnd(6)} ` +
+      `${String(task.creds.euid).padEnd(6)} ${String(socket.inode.ino).padEnd(6)}\n`;
   }
   return text;
 }
 
 /** Makes /proc/net list the sockets of `kernel`'s processes. */
 export function installSocketTables(kernel: Kernel): void {
-  netTables.unix = () => unixTable(kernel);
-  netTables.tcp = () => tcpTable(kernel, false);
-  netTables.tcp6 = () => tcpTable(kernel, true);
-  netTables.udp = () => udpTable(kernel, false, SOCK_DGRAM);
-  netTables.udp6 = () => udpTable(kernel, true, SOCK_DGRAM);
-  netTables.raw = () => udpTable(kernel, false, SOCK_RAW);
+  listSocketsOf(kernel);
+  netTables.unix = unixTable;
+  netTables.tcp = () => tcpTable(false);
+  netTables.tcp6 = () => tcpTable(true);
+  netTables.udp = () => datagramTable(false, SOCK_DGRAM, IPPROTO_UDP);
+  netTables.udp6 = () => datagramTable(true, SOCK_DGRAM, IPPROTO_UDP);
+  netTables.udplite = () => datagramTable(false, SOCK_DGRAM, IPPROTO_UDPLITE);
+  netTables.udplite6 = () => datagramTable(true, SOCK_DGRAM, IPPROTO_UDPLITE);
+  netTables.icmp = () => datagramTable(false, SOCK_DGRAM, IPPROTO_ICMP);
+  netTables.icmp6 = () => datagramTable(true, SOCK_DGRAM, IPPROTO_ICMPV6);
+  netTables.raw = () => datagramTable(false, SOCK_RAW, 0);
+  netTables.raw6 = () => datagramTable(true, SOCK_RAW, 0);
+  netTables.packet = packetTable;
 }

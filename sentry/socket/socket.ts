@@ -60,6 +60,14 @@ export class RecvInfo {
   }
 }
 
+/** Bytes (of listeners connections) that wait to be taken, and bytes that wait to leave (of listeners: the backlog). */
+export interface QueueLengths {
+  readonly rx: number;
+  readonly tx: number;
+}
+
+const EMPTY_QUEUES: QueueLengths = { rx: 0, tx: 0 };
+
 export abstract class Socket extends FileDescription {
   readonly domain: number;
   readonly type: number;
@@ -115,6 +123,11 @@ export abstract class Socket extends FileDescription {
     flags: number,
     info: RecvInfo | null,
   ): number;
+
+  /** For /proc/net and sock_diag. */
+  queueLengths(): QueueLengths {
+    return EMPTY_QUEUES;
+  }
 
   bind(_t: CallContext, _addr: Uint8Array): number {
     return -EOPNOTSUPP;

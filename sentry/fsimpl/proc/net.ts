@@ -37,15 +37,25 @@ export interface NetRoute {
   readonly metric: number;
 }
 
+type Table = (() => string) | null;
+
 /** Lines (with line feeds) below the headings of these files; set by the socket implementations. */
-export const netTables: {
-  unix: (() => string) | null;
-  tcp: (() => string) | null;
-  tcp6: (() => string) | null;
-  udp: (() => string) | null;
-  udp6: (() => string) | null;
-  raw: (() => string) | null;
-  netlink: (() => string) | null;
+export const netTables: Record<
+  | 'unix'
+  | 'tcp'
+  | 'tcp6'
+  | 'udp'
+  | 'udp6'
+  | 'udplite'
+  | 'udplite6'
+  | 'icmp'
+  | 'icmp6'
+  | 'raw'
+  | 'raw6'
+  | 'packet'
+  | 'netlink',
+  Table
+> & {
   devices: (() => NetDevice[]) | null;
   routes: (() => NetRoute[]) | null;
 } = {
@@ -54,7 +64,13 @@ export const netTables: {
   tcp6: null,
   udp: null,
   udp6: null,
+  udplite: null,
+  udplite6: null,
+  icmp: null,
+  icmp6: null,
   raw: null,
+  raw6: null,
+  packet: null,
   netlink: null,
   devices: null,
   routes: null,
@@ -141,55 +157,73 @@ export function makeNetDir(sb: ProcSuperBlock): StaticDir {
       'sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n' +
       (netTables.netlink?.() ?? ''),
   );
-  add('packet', () => 'sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n');
+  add(
+    'packet',
+    () => 'sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n' + (netTables.packet?.() ?? ''),
+  );
   add('protocols', () => PROTOCOLS);
   add('psched', () => '000003e8 00000040 000f4240 3b9aca00\n');
   add('ptype', () => 'Type Device      Function\n');
   add('raw', () => `${INET} ref pointer drops\n${netTables.raw?.() ?? ''}`);
-  add('raw6', () => `${INET6} ref pointer drops\n`);
+  add('raw6', () => `${INET6} ref pointer drops\n${netTables.raw6?.() ?? ''}`);
   add('route', () => `${ROUTE}\n${(netTables.routes?.() ?? []).map(routeLine).join('')}`);
-  add('snmp', () => SNMP);
+  add('snmp', snmp);
   add('sockstat', sockstat);
-  add(
-    'sockstat6',
-    () => 'TCP6: inuse 0\nUDP6: inuse 0\nUDPLITE6: inuse 0\nRAW6: inuse 0\nFRAG6: inuse 0 memory 0\n',
-  );
+  add('sockstat6', sockstat6);
   add('tcp', () => `${INET.padEnd(149)}\n${netTables.tcp?.() ?? ''}`);
   add('tcp6', () => `${INET6}\n${netTables.tcp6?.() ?? ''}`);
   add('udp', () => `${` ${INET} ref pointer drops`.padEnd(127)}\n${netTables.udp?.() ?? ''}`);
   add('udp6', () => `${INET6} ref pointer drops\n${netTables.udp6?.() ?? ''}`);
-  add('udplite', () => `${` ${INET} ref pointer drops`.padEnd(127)}\n`);
-  add('udplite6', () => `${INET6} ref pointer drops\n`);
+  add('udplite', () => `${` ${INET} ref pointer drops`.padEnd(127)}\n${netTables.udplite?.() ?? ''}`);
+  add('udplite6', () => `${INET6} ref pointer drops\n${netTables.udplite6?.() ?? ''}`);
+  add('icmp', () => `${` ${INET} ref pointer drops`.padEnd(127)}\n${netTables.icmp?.() ?? ''}`);
+  add('icmp6', () => `${INET6} ref pointer drops\n${netTables.icmp6?.() ?? ''}`);
   add('unix', () => `Num       RefCount Protocol Flags    Type St Inode Path\n${netTables.unix?.() ?? ''}`);
   return dir;
 }
 
-function lines(table: (() => string) | null): number {
+function lines(table: Table): number {
   const text = table?.() ?? '';
   let n = 0;
   for (let i = text.indexOf('\n'); i >= 0; i = text.indexOf('\n', i + 1)) n++;
   return n;
 }
 
+/** net/ipv4/proc.c sockstat_seq_show() */
 function sockstat(): string {
-  const tcp = lines(netTables.tcp);
-  const udp = lines(netTables.udp);
-  const used = tcp + udp + lines(netTables.unix) + lines(netTables.tcp6) + lines(netTables.udp6);
+  const t = netTables;
+  const tcp = lines(t.tcp);
+  const udp = lines(t.udp);
+  const others = [t.tcp6, t.udp6, t.udplite, t.udplite6, t.icmp, t.icmp6, t.raw, t.raw6, t.packet, t.unix];
+  const used = others.reduce((sum, table) => sum + lines(table), tcp + udp);
   return (
-    `sockets: used ${used}\nTCP: inuse ${tcp} orphan 0 tw 0 alloc ${tcp} mem 0\n` +
-    `UDP: inuse ${udp} mem 0\nUDPLITE: inuse 0\nRAW: inuse 0\nFRAG: inuse 0 memory 0\n`
+    `sockets: used ${used}\nTCP: inuse ${tcp} orphan 0 tw 0 alloc ${tcp + lines(t.tcp6)} mem 0\n` +
+    `UDP: inuse ${udp} mem 0\nUDPLITE: inuse ${lines(t.udplite)}\nRAW: inuse ${lines(t.raw)}\nFRAG: inuse 0 memory 0\n`
+  );
+}
+
+function sockstat6(): string {
+  const t = netTables;
+  return (
+    `TCP6: inuse ${lines(t.tcp6)}\nUDP6: inuse ${lines(t.udp6)}\nUDPLITE6: inuse ${lines(t.udplite6)}\n` +
+    `RAW6: inuse ${lines(t.raw6)}\nFRAG6: inuse 0 memory 0\n`
   );
 }
 
 const PROTOCOLS =
   'protocol  size sockets  memory press maxhdr  slab module     cl co di ac io in de sh ss gs se re bi br ha uh gp em\n';
 
-/** Headings and values pair by position; nothing is counted. */
+/** Headings and values pair by position; packets are not counted. */
 const SNMP_FIELDS: readonly (readonly [string, string, string])[] = [
   [
     'Ip',
     'Forwarding DefaultTTL InReceives InHdrErrors InAddrErrors ForwDatagrams InUnknownProtos InDiscards InDelivers OutRequests OutDiscards OutNoRoutes ReasmTimeout ReasmReqds ReasmOKs ReasmFails FragOKs FragFails FragCreates OutTransmits',
     '2 64',
+  ],
+  [
+    'Icmp',
+    'InMsgs InErrors InCsumErrors InDestUnreachs InTimeExcds InParmProbs InSrcQuenchs InRedirects InEchos InEchoReps InTimestamps InTimestampReps InAddrMasks InAddrMaskReps OutMsgs OutErrors OutRateLimitGlobal OutRateLimitHost OutDestUnreachs OutTimeExcds OutParmProbs OutSrcQuenchs OutRedirects OutEchos OutEchoReps OutTimestamps OutTimestampReps OutAddrMasks OutAddrMaskReps',
+    '',
   ],
   [
     'Tcp',
@@ -201,10 +235,34 @@ const SNMP_FIELDS: readonly (readonly [string, string, string])[] = [
     'InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors SndbufErrors InCsumErrors IgnoredMulti MemErrors',
     '',
   ],
+  [
+    'UdpLite',
+    'InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors SndbufErrors InCsumErrors IgnoredMulti MemErrors',
+    '',
+  ],
 ];
 
-const SNMP = SNMP_FIELDS.map(([name, fields, known]) => {
-  const values = known === '' ? [] : known.split(' ');
-  while (values.length < fields.split(' ').length) values.push('0');
-  return `${name}: ${fields}\n${name}: ${values.join(' ')}\n`;
-}).join('');
+const TCP_ESTABLISHED = '01';
+const TCP_CLOSE_WAIT = '08';
+
+/** TCP_MIB_CURRESTAB: connections among the lines of a table. */
+function established(table: Table): number {
+  let n = 0;
+  for (const line of (table?.() ?? '').split('\n')) {
+    const state = line.trim().split(' ')[3];
+    if (state === TCP_ESTABLISHED || state === TCP_CLOSE_WAIT) n++;
+  }
+  return n;
+}
+
+function snmp(): string {
+  const connections = established(netTables.tcp) + established(netTables.tcp6);
+  return SNMP_FIELDS.map(([name, fields, known]) => {
+    const names = fields.split(' ');
+    const values = known === '' ? [] : known.split(' ');
+    while (values.length < names.length) {
+      values.push(names[values.length] === 'CurrEstab' ? String(connections) : '0');
+    }
+    return `${name}: ${fields}\n${name}: ${values.join(' ')}\n`;
+  }).join('');
+}

@@ -29,7 +29,7 @@ import type { CallContext } from '../../vfs/call-context.ts';
 import * as W from '../../waiter/wait-queue.ts';
 import { SocketOptions } from '../options.ts';
 import { registerSocketProvider } from '../providers.ts';
-import { Socket, type RecvInfo, type SendInfo } from '../socket.ts';
+import { Socket, type QueueLengths, type RecvInfo, type SendInfo } from '../socket.ts';
 import { netIoctl } from './net-ioctl.ts';
 import { checkControl, mayGet, maySet } from './options.ts';
 
@@ -52,6 +52,11 @@ const WATCHED = W.EPOLLIN | W.EPOLLOUT | W.EPOLLPRI | W.EPOLLRDHUP;
 const POLLED = WATCHED | W.EPOLLRDNORM | W.EPOLLWRNORM | W.EPOLLRDBAND | W.EPOLLWRBAND;
 const SEND_FLAGS = S.MSG_OOB | S.MSG_DONTROUTE | S.MSG_EOR | S.MSG_CONFIRM | S.MSG_MORE | S.MSG_FASTOPEN;
 
+const SO_MEMINFO = 55;
+const TCP_INFO = 11;
+const TCP_LISTEN = 10;
+
+const facts = Buffer.alloc(104);
 const bounce = new HostBuffer(256 * 1024);
 const word = new HostBuffer(8);
 const message: net.HostMessage = { name: new Uint8Array(0), control: new Uint8Array(0), flags: 0 };
@@ -221,6 +226,20 @@ export class HostSocket extends Socket {
     const n = Math.min(r, room);
     if (copied && n > 0) buf.set(bounce.bytes.subarray(0, n), off);
     return n;
+  }
+
+  override queueLengths(): QueueLengths {
+    if (this.type !== S.SOCK_STREAM) {
+      // u32[]: SK_MEMINFO_RMEM_ALLOC, RCVBUF, WMEM_ALLOC, …
+      const got = net.getsockopt(this.hostFd, S.SOL_SOCKET, SO_MEMINFO, facts, facts.length);
+      return got < 12 ? { rx: 0, tx: 0 } : { rx: facts.readUInt32LE(0), tx: facts.readUInt32LE(8) };
+    }
+    if (net.getsockopt(this.hostFd, IPPROTO_TCP, TCP_INFO, facts, facts.length) < 32) return { rx: 0, tx: 0 };
+    // tcpi_unacked and tcpi_sacked of a listener (tcp_get_info)
+    if (facts[0] === TCP_LISTEN) return { rx: facts.readUInt32LE(24), tx: facts.readUInt32LE(28) };
+    const rx = hostIoctl(this.hostFd, S.SIOCINQ, word.addr) < 0 ? 0 : word.u32[0]!;
+    const tx = hostIoctl(this.hostFd, S.SIOCOUTQ, word.addr) < 0 ? 0 : word.u32[0]!;
+    return { rx, tx };
   }
 
   override getOption(_t: CallContext, level: number, name: number, out: Buffer, len: number): number {

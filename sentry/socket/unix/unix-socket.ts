@@ -26,7 +26,7 @@ import type { Inode } from '../../vfs/inode.ts';
 import * as W from '../../waiter/wait-queue.ts';
 import { netIoctlAny } from '../inet/net-ioctl.ts';
 import { SocketOptions } from '../options.ts';
-import { Socket, type RecvInfo, type SendInfo, type UCred } from '../socket.ts';
+import { Socket, type QueueLengths, type RecvInfo, type SendInfo, type UCred } from '../socket.ts';
 import {
   autoName,
   claimAbstract,
@@ -162,6 +162,16 @@ export class UnixSocket extends Socket {
   }
 
   // Connections.
+
+  override queueLengths(): QueueLengths {
+    if (this.state === 'listening') return { rx: this.accepting.length, tx: this.backlog };
+    return { rx: this.queuedBytes, tx: 0 };
+  }
+
+  /** The other end of a connection. */
+  get connectedTo(): Socket | null {
+    return this.peer;
+  }
 
   override listen(t: CallContext, backlog: number): number {
     if (this.connectionless) return -EOPNOTSUPP;

@@ -1,0 +1,191 @@
+/**
+ * NetlinkSocket: AF_NETLINK (netlink(7)): addresses, requests of the guest one by one, and a queue of answers. Its protocols answer
+ * queries only.
+ */
+import { EADDRINUSE, EAGAIN, ECONNREFUSED, EINVAL, ENOPROTOOPT, EPERM } from '../../abi/errno.ts';
+import * as S from '../../abi/socket.ts';
+import type { CallContext } from '../../vfs/call-context.ts';
+import { EPOLLIN, EPOLLOUT, EPOLLRDNORM, EPOLLWRNORM } from '../../waiter/wait-queue.ts';
+import { SocketOptions } from '../options.ts';
+import { Socket, type RecvInfo, type SendInfo } from '../socket.ts';
+
+const SOL_NETLINK = 270;
+/** sizeof(struct nlmsghdr) */
+export const HDR = 16;
+const NLMSG_ERROR = 2;
+const NLMSG_DONE = 3;
+export const NLM_F_REQUEST = 1;
+export const NLM_F_MULTI = 2;
+export const NLM_F_ACK = 4;
+export const NLM_F_DUMP = 0x300;
+/** Unread bytes after which requests are refused. */
+const QUEUE_MAX = 1024 * 1024;
+const SOCKADDR_NL = 12;
+
+const usedPorts = new Map<number, Set<number>>();
+let nextPort = 0x80000000;
+
+function address(port: number, groups: number): Uint8Array {
+  const b = Buffer.alloc(SOCKADDR_NL);
+  b.writeUInt16LE(S.AF_NETLINK, 0);
+  b.writeUInt32LE(port >>> 0, 4);
+  b.writeUInt32LE(groups >>> 0, 8);
+  return b;
+}
+
+export abstract class NetlinkSocket extends Socket {
+  private readonly options = new SocketOptions();
+  protected port = 0;
+  private groups = 0;
+  private queue: Buffer[] = [];
+  private queued = 0;
+
+  /** Port ids that sockets of this protocol have. */
+  private get ports(): Set<number> {
+    let ports = usedPorts.get(this.protocol);
+    if (ports === undefined) usedPorts.set(this.protocol, (ports = new Set()));
+    return ports;
+  }
+
+  override get messages(): boolean {
+    return true;
+  }
+
+  override bind(t: CallContext, addr: Uint8Array): number {
+    if (addr.length < SOCKADDR_NL || addr[0] !== S.AF_NETLINK) return -EINVAL;
+    const b = Buffer.from(addr);
+    const port = b.readUInt32LE(4);
+    this.groups = b.readUInt32LE(8);
+    if (this.port !== 0) return port !== 0 && port !== this.port ? -EINVAL : 0;
+    if (port === 0) {
+      this.autobind(t);
+      return 0;
+    }
+    if (this.ports.has(port)) return -EADDRINUSE;
+    this.ports.add(port);
+    this.port = port;
+    return 0;
+  }
+
+  /** netlink_autobind(): the process id if it is free. */
+  private autobind(t: CallContext): void {
+    if (this.port !== 0) return;
+    let port = t.tgid;
+    while (this.ports.has(port)) port = nextPort++;
+    this.ports.add(port);
+    this.port = port;
+  }
+
+  override connect(t: CallContext, addr: Uint8Array): number {
+    if (addr.length < SOCKADDR_NL || addr[0] !== S.AF_NETLINK) return -EINVAL;
+    if (Buffer.from(addr).readUInt32LE(4) !== 0) return -EPERM;
+    this.autobind(t);
+    return 0;
+  }
+
+  override getName(peer: boolean): Uint8Array {
+    return peer ? address(0, 0) : address(this.port, this.groups);
+  }
+
+  override send(
+    t: CallContext,
+    buf: Uint8Array,
+    off: number,
+    len: number,
+    _flags: number,
+    info: SendInfo | null,
+  ): number {
+    const name = info?.name ?? null;
+    if (name !== null) {
+      if (name.length < SOCKADDR_NL || name[0] !== S.AF_NETLINK) return -EINVAL;
+      if (Buffer.from(name).readUInt32LE(4) !== 0) return -ECONNREFUSED;
+    }
+    if (this.queued > QUEUE_MAX) return -EAGAIN;
+    this.autobind(t);
+    const b = Buffer.from(buf.subarray(off, off + len));
+    for (let at = 0; at + HDR <= len;) {
+      const size = b.readUInt32LE(at);
+      if (size < HDR || at + size > len) break;
+      this.request(t, b.subarray(at, at + size));
+      at += Math.ceil(size / 4) * 4;
+    }
+    return len;
+  }
+
+  /** One message of the guest, header first. */
+  protected abstract request(t: CallContext, m: Buffer): void;
+
+  /** struct nlmsgerr: the error and the request's header. */
+  protected error(m: Buffer, errno: number): void {
+    const b = Buffer.alloc(HDR + 4 + HDR);
+    this.header(b, NLMSG_ERROR, 0, m);
+    b.writeInt32LE(-errno, HDR);
+    m.copy(b, HDR + 4, 0, HDR);
+    this.push(b);
+  }
+
+  protected done(m: Buffer): void {
+    const b = Buffer.alloc(HDR + 4);
+    this.header(b, NLMSG_DONE, NLM_F_MULTI, m);
+    this.push(b);
+  }
+
+  protected header(b: Buffer, type: number, flags: number, request: Buffer): void {
+    b.writeUInt32LE(b.length, 0);
+    b.writeUInt16LE(type, 4);
+    b.writeUInt16LE(flags, 6);
+    b.writeUInt32LE(request.readUInt32LE(8), 8);
+    b.writeUInt32LE(this.port >>> 0, 12);
+  }
+
+  protected push(b: Buffer): void {
+    this.queue.push(b);
+    this.queued += b.length;
+    this.waiters.wake(EPOLLIN | EPOLLRDNORM);
+  }
+
+  override recv(
+    _t: CallContext,
+    buf: Uint8Array,
+    off: number,
+    len: number,
+    flags: number,
+    info: RecvInfo | null,
+  ): number {
+    const m = this.queue[0];
+    if (m === undefined) return -EAGAIN;
+    const n = Math.min(len, m.length);
+    m.copy(buf, off, 0, n);
+    if (info !== null) {
+      info.name = address(0, 0);
+      if (n < m.length) {
+        info.msgFlags |= S.MSG_TRUNC;
+        info.fullLen = m.length;
+      }
+    }
+    if ((flags & S.MSG_PEEK) === 0) {
+      this.queue.shift();
+      this.queued -= m.length;
+    }
+    return n;
+  }
+
+  override poll(): number {
+    return (this.queue.length > 0 ? EPOLLIN | EPOLLRDNORM : 0) | EPOLLOUT | EPOLLWRNORM;
+  }
+
+  override getOption(_t: CallContext, level: number, name: number, out: Buffer, len: number): number {
+    if (level === SOL_NETLINK) return Math.min(len, 4);
+    return level === S.SOL_SOCKET ? this.options.get(this, false, name, out, len) : -ENOPROTOOPT;
+  }
+
+  /** Memberships and reporting details are accepted: nothing changes that could be reported. */
+  override setOption(t: CallContext, level: number, name: number, value: Buffer): number {
+    if (level === SOL_NETLINK) return 0;
+    return level === S.SOL_SOCKET ? this.options.set(t, this, name, value) : -ENOPROTOOPT;
+  }
+
+  protected override release(): void {
+    if (this.port !== 0) this.ports.delete(this.port);
+  }
+}
