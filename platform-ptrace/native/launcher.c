@@ -28,9 +28,10 @@ int sentry_ctl[2] = {-1, -1}, gofer_ctl[2] = {-1, -1}, gofer_link[2] = {-1, -1},
 int node_fd, dist_fd;
 
 static pid_t init_pid, gofer_pid, opener_pid;
-enum { PING_INTERVAL_MS = 5000, PINGS_MAX = 4, END_DEADLINE_MS = 10000 };
+// While it boots no guest has a say, and a machine that starts many sandboxes at once may take long.
+enum { PING_INTERVAL_MS = 5000, PINGS_MAX = 4, BOOT_PINGS_MAX = 24, END_DEADLINE_MS = 10000 };
 static int pings_unanswered;
-static bool sentry_ready, gofer_loaded, gofer_ready, init_pivoted, hooked, started;
+static bool sentry_answered, sentry_ready, gofer_loaded, gofer_ready, init_pivoted, hooked, started;
 
 static const char *value_of(const char *arg, const char *key) {
   size_t n = strlen(key);
@@ -297,6 +298,7 @@ static void on_sentry_message(void) {
   if (n < (ssize_t)sizeof in.head) return; // malformed: the peer is not trusted, its message does not exist
   struct msg m = in.head;
   pings_unanswered = 0; // whatever it says, it is there
+  if (started) sentry_answered = true;
   if ((m.type == MSG_CREATED || m.type == MSG_FAILED) && opt.create_fd >= 0) {
     ((char *)&in)[n] = 0;
     send_text(opt.create_fd, m.type, m.value, in.text);
@@ -389,7 +391,7 @@ static void on_signals(int sigfd) {
 // Counted in intervals of L's own time, so that a freezer's or a debugger's pause of the whole sandbox counts as one.
 static void ping(void) {
   if (!started || sentry_ctl[0] < 0) return;
-  if (pings_unanswered++ < PINGS_MAX) {
+  if (pings_unanswered++ < (sentry_answered ? PINGS_MAX : BOOT_PINGS_MAX)) {
     send_msg(sentry_ctl[0], MSG_PING, 0);
     return;
   }
