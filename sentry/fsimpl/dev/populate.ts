@@ -1,6 +1,7 @@
 /**
  * What a container finds in /dev (OCI runtime spec, "Default Devices" and "Dev symbolic links"). Made on any file system
- * that can hold device nodes, normally a tmpfs.
+ * that can hold device nodes, normally a tmpfs. The directories of what is mounted there come with those mounts: a container
+ * without a mount on /dev/shm has no /dev/shm (`docker run --ipc none`).
  */
 import { makedev, MEM_MAJOR, TTYAUX_MAJOR } from '../../abi/device.ts';
 import { S_IFCHR } from '../../abi/stat.ts';
@@ -23,13 +24,6 @@ const LINKS: readonly (readonly [string, string])[] = [
   ['ptmx', 'pts/ptmx'],
 ];
 
-/** Mount points of devpts, tmpfs and mqueue. */
-const DIRS: readonly (readonly [string, number])[] = [
-  ['pts', 0o755],
-  ['shm', 0o1777],
-  ['mqueue', 0o1777],
-];
-
 const TTY_GID = 5;
 
 /** Fills `dev`; `consoleUid` ≥ 0 adds a /dev/console of that user (there is a terminal). 0 or −errno. */
@@ -44,10 +38,6 @@ export function populateDev(dev: Inode, consoleUid: number): number {
   }
   for (const [name, target] of LINKS) {
     const r = dev.symlink(name, target, 0, 0);
-    if (typeof r === 'number') return r;
-  }
-  for (const [name, perm] of DIRS) {
-    const r = dev.mkdir(name, perm, 0, 0);
     if (typeof r === 'number') return r;
   }
   return 0;

@@ -140,8 +140,11 @@ export class HostSocket extends Socket {
   override finishConnect(): number {
     const ready = pollNow(this.hostFd, W.EPOLLOUT);
     if (ready === 0) return -EINPROGRESS;
-    // Asking again tells the outcome and lets the host socket leave its connecting state.
-    return this.target === null ? 0 : net.connect(this.hostFd, this.target);
+    if (this.target === null) return 0;
+    // Asking again tells the outcome and lets the host socket leave its connecting state. An ICMP error that comes while
+    // the first SYN is being sent makes the socket readable for errors, but it goes on: the next SYN decides (tcp_v4_err()).
+    const r = net.connect(this.hostFd, this.target);
+    return r === -EALREADY ? -EINPROGRESS : r;
   }
 
   override accept(t: CallContext, flags: number): Socket | number {

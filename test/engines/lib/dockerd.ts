@@ -134,8 +134,8 @@ export async function startDockerd(options: DockerdOptions = {}): Promise<Docker
       const containerd = join(dir, 'exec/containerd/containerd.pid');
       if (existsSync(containerd)) killIfThere(Number(readFileSync(containerd, 'utf8')));
       await ended;
-      // dockerd refuses to start while a process has the id in this file, its successor perhaps.
-      rmSync(join(dir, 'pid'), { force: true });
+      // The next dockerd takes a process with an id from these files for alive: a zombie, or the id's next owner.
+      for (const file of [join(dir, 'pid'), containerd]) rmSync(file, { force: true });
     },
     restart: start,
     async stop() {
