@@ -20,7 +20,12 @@ import {
   type KeyType,
 } from '../sentry/kernel/keys/key.ts';
 import { findLinked, link, type KeyRef, type Search } from '../sentry/kernel/keys/keyring.ts';
-import { keysOf, resolve, searchProcessKeyrings } from '../sentry/kernel/keys/process-keyrings.ts';
+import {
+  keyringsOf,
+  keysOf,
+  resolve,
+  searchProcessKeyrings,
+} from '../sentry/kernel/keys/process-keyrings.ts';
 import { installKeyFiles } from './keys-text.ts';
 import { int, ptr, size, str, type SysResult, type SyscallRow } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
@@ -150,8 +155,7 @@ function sysRequestKey(t: Task, a: SyscallArgs): SysResult {
     return r === 0 ? found.serial : r;
   }
   if (found !== -EAGAIN) return found;
-  if (callout !== null) makeNegative(t, type, description, dest);
-  return -ENOKEY;
+  return callout === null ? -ENOKEY : makeNegative(t, type, description, dest);
 }
 
 /** A search by type and description. */
@@ -165,17 +169,32 @@ export function lookFor(t: Task, type: KeyType, description: string, skipExpired
   };
 }
 
-/** complete_request_key(): the helper could not be run, which the key says for a while. */
-function makeNegative(t: Task, type: KeyType, description: string, dest: KeyRef | null): void {
-  const into = dest?.key ?? resolve(t, -3, false);
-  const ring = typeof into === 'number' ? null : into instanceof Key ? into : into.key;
-  if (ring === null || !type.named(description)) return;
+/** construct_get_dest_keyring(): where what is made on request goes if the caller does not say. */
+function defaultDestination(t: Task): KeyRef | number {
+  const { reqkeyDefault } = keyringsOf(t);
+  // KEY_REQKEY_DEFL_DEFAULT: the innermost there is. The others are numbered as the special keyrings are, from 1 on.
+  if (reqkeyDefault > 0) return resolve(t, -reqkeyDefault, false);
+  for (const id of [-1, -2, -3]) {
+    const r = resolve(t, id, false);
+    if (typeof r !== 'number') return r;
+  }
+  return -ENOKEY;
+}
+
+/** complete_request_key(): the helper could not be run, which the key says for a while. −ENOKEY, or why it was not even asked. */
+function makeNegative(t: Task, type: KeyType, description: string, dest: KeyRef | null): number {
+  const into = dest ?? defaultDestination(t);
+  if (typeof into === 'number') return into;
+  if (!into.key.permits(t.creds, KEY_NEED_WRITE, into.possessed)) return -EACCES;
+  if (!type.named(description)) return -EINVAL;
   const owner = { uid: t.creds.fsuid, gid: t.creds.fsgid, perm: defaultPerm(type) };
   const key = Key.create(keysOf(t.kernel).table, type, description, owner);
-  if (typeof key === 'number') return;
+  if (typeof key === 'number') return key;
   key.rejected = -ENOKEY;
   key.expiry = t.nowSec + NEGATIVE_TIMEOUT_SEC;
-  if (link(ring, key) !== 0) key.discardIfUnused();
+  const r = link(into.key, key);
+  if (r !== 0) key.discardIfUnused();
+  return r !== 0 ? r : -ENOKEY;
 }
 
 installKeyFiles();

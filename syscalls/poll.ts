@@ -45,10 +45,17 @@ class PollWait {
   }
 }
 
+const STICKY_TIMEOUTS = 0x4000000;
+
+/** poll_select_finish(): with STICKY_TIMEOUTS the caller's timeout stays as it is - personality(2) */
+function tellRemaining(t: Task, addr: number, deadlineNs: number, unitNs: number): void {
+  if ((t.personality & STICKY_TIMEOUTS) === 0) writeRemaining(t, addr, deadlineNs, unitNs);
+}
+
 /** Interrupted: restarts unless a handler runs; the caller sees how much time is left. */
 function interrupted(t: Task): SysResult {
   const w = t.blockState as PollWait;
-  writeRemaining(t, w.timeoutAddr, w.deadlineNs, w.unitNs);
+  tellRemaining(t, w.timeoutAddr, w.deadlineNs, w.unitNs);
   return -ERESTARTNOHAND;
 }
 
@@ -79,8 +86,8 @@ function doPoll(t: Task, addr: number, nfds: number, timeoutNs: number, timeoutA
   if (over) {
     const w = t.blockState as PollWait | null;
     if (bytes > 0 && t.mem.copyOut(addr, buf, 0, bytes) !== 0) return -EFAULT;
-    if (w !== null) writeRemaining(t, w.timeoutAddr, w.deadlineNs, w.unitNs);
-    else if (timeoutAddr !== 0) writeRemaining(t, timeoutAddr, deadlineIn(t, timeoutNs), 1);
+    if (w !== null) tellRemaining(t, w.timeoutAddr, w.deadlineNs, w.unitNs);
+    else if (timeoutAddr !== 0) tellRemaining(t, timeoutAddr, deadlineIn(t, timeoutNs), 1);
     return ready;
   }
   for (let at = 0; at < bytes; at += POLLFD_SIZE) {
@@ -187,7 +194,7 @@ function doSelect(t: Task, a: SyscallArgs, timeoutNs: number, unitNs: number): S
       if (addr !== 0 && t.mem.copyOut(addr, sets, (3 + s) * SET_BYTES, bytes) !== 0) return -EFAULT;
     }
     const w = t.blockState as PollWait | null;
-    writeRemaining(t, a.addr(4), w === null ? deadlineIn(t, timeoutNs) : w.deadlineNs, unitNs);
+    tellRemaining(t, a.addr(4), w === null ? deadlineIn(t, timeoutNs) : w.deadlineNs, unitNs);
     return found;
   }
   for (let fd = 0; fd < n; fd++) {

@@ -3,6 +3,7 @@ import { EFAULT, EINVAL, EPERM, ESRCH } from '../sentry/abi/errno.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CAP_SYS_RESOURCE } from '../sentry/auth/capability.ts';
 import * as limits from '../sentry/kernel/limits.ts';
+import { timersOf } from '../sentry/kernel/process-timers.ts';
 import {
   inStruct,
   oneOf,
@@ -47,6 +48,7 @@ function setLimit(t: Task, g: ThreadGroup, resource: number): number {
   if (resource === RLIMIT_NOFILE && max > t.kernel.openFilesMax) return -EPERM;
   if (max > g.limits.max(resource) && !t.creds.has(CAP_SYS_RESOURCE)) return -EPERM;
   g.limits.set(resource, cur, max);
+  if (resource === RLIMIT_CPU) timersOf(g).watchCpuLimit(g);
   return 0;
 }
 
@@ -101,7 +103,7 @@ function sysPrlimit64(t: Task, a: SyscallArgs): SysResult {
   return t.mem.copyOut(oldAddr, scratch.bytes, 0, 16);
 }
 
-const note = 'RLIMIT_CPU, RSS, CORE, LOCKS, RTTIME are stored but not enforced';
+const note = 'RLIMIT_RSS, CORE, LOCKS, RTTIME are stored but not enforced';
 
 export const rlimitRows: readonly SyscallRow[] = [
   {

@@ -23,6 +23,8 @@ export class Pid {
   group: ThreadGroup | null = null;
   processGroup: ProcessGroup | null = null;
   session: Session | null = null;
+  /** Wait status of the process once it has been waited for (PIDFD_GET_INFO). */
+  exitStatus: number | null = null;
   /** Wakes pidfd pollers when the process has ended. */
   readonly waiters = new WaitQueue();
 

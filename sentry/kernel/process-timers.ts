@@ -2,9 +2,10 @@
  * Timers of a process: setitimer(2) and timer_create(2) (kernel/time/itimer.c, posix-timers.c). Wall and monotonic ones
  * are armed in the kernel's queue; CPU time ones look at the CPU clock when it may have got there.
  */
-import { SIGALRM, SIGPROF, SIGVTALRM, SI_TIMER } from '../abi/signal.ts';
+import { SIGALRM, SIGKILL, SIGPROF, SIGVTALRM, SIGXCPU, SI_TIMER } from '../abi/signal.ts';
 import { Timer } from '../time/timer-queue.ts';
 import { processUsage } from './cpu-time.ts';
+import { RLIMIT_CPU } from './limits.ts';
 import { sigInfoKernel, sigInfoTimer, type SigInfo } from './sig-info.ts';
 import { sendGroupSignal, sendTaskSignal } from './signal-send.ts';
 import type { Task } from './task.ts';
@@ -222,6 +223,22 @@ export class ProcessTimers {
     this.itimers = [monotonicTime, userCpuTime, cpuTime].map((s, i) => new Countdown(g, s, send(i)));
   }
 
+  /** RLIMIT_CPU (check_process_timers): SIGXCPU at the soft limit and each second after it, SIGKILL at the hard one. */
+  watchCpuLimit(g: ThreadGroup): void {
+    const soft = g.limits.cur(RLIMIT_CPU);
+    this.cpuLimit ??= new Countdown(g, cpuTime, () => this.cpuLimitReached(g));
+    if (soft === Infinity) this.cpuLimit.disarm();
+    else this.cpuLimit.set(Math.max(soft, 1) * 1e9, 1e9);
+  }
+
+  private cpuLimitReached(g: ThreadGroup): boolean {
+    const beyond = cpuTime(g) >= g.limits.max(RLIMIT_CPU) * 1e9;
+    sendGroupSignal(g, sigInfoKernel(beyond ? SIGKILL : SIGXCPU));
+    return beyond;
+  }
+
+  private cpuLimit: Countdown | null = null;
+
   newId(): number {
     while (this.posix.has(this.nextId)) this.nextId = (this.nextId + 1) % 0x7fffffff;
     return this.nextId++;
@@ -239,6 +256,7 @@ export class ProcessTimers {
   deleteAll(): void {
     this.deletePosix();
     for (const c of this.itimers) c.disarm();
+    this.cpuLimit?.disarm();
   }
 }
 

@@ -7,7 +7,8 @@ import { HostBuffer } from '../host/memory.ffi.ts';
 import { TASK_SIZE } from '../lib/addr.ts';
 import type { MemoryManager } from '../mm/memory-manager.ts';
 import type { Context } from '../platform/platform.ts';
-import { RLIMIT_NPROC } from './limits.ts';
+import { RLIMIT_CPU, RLIMIT_NPROC } from './limits.ts';
+import { timersOf } from './process-timers.ts';
 import { leaveNamespaces, useNamespaces, type NewNamespaces } from './namespaces.ts';
 import type { Pid } from './pid-namespace.ts';
 import { cloneEvent, ptraceEvent, traceChild } from './ptrace-stops.ts';
@@ -164,6 +165,7 @@ function newThreadGroup(t: Task, a: CloneArgs, pid: Pid): ThreadGroup {
   if (a.clearSighand) handlers.flushForExec();
   const child = new ThreadGroup(t.kernel, pid, handlers, g.processGroup, g.limits.clone());
   child.container = g.container;
+  if (child.limits.cur(RLIMIT_CPU) !== Infinity) timersOf(child).watchCpuLimit(child);
   child.exitSignal = a.exitSignal;
   child.oomScoreAdj = g.oomScoreAdj;
   child.oomScoreAdjMin = g.oomScoreAdjMin;

@@ -159,6 +159,7 @@ export function reapProcess(g: ThreadGroup): void {
   g.parent?.children.delete(g);
   g.parent = null;
   g.processGroup.remove(g);
+  g.pid.exitStatus = g.exitStatus;
   g.pid.group = null;
   g.pid.task = null;
   g.pid.releaseIfUnused();

@@ -25,7 +25,7 @@ export function mremap(mm: MemoryManager, o: Orders, r: MremapRequest, who: Memo
   if (bad !== 0) return bad;
   const v = mm.table.find(r.addr);
   if (v === null) return -EFAULT;
-  if ((v.flags & VM_SEALED) !== 0) return -EPERM;
+  if ((v.flags & VM_SEALED) !== 0 || hasSealed(mm, r.addr, r.addr + oldLen)) return -EPERM;
   const fixed = (r.flags & MREMAP_FIXED) !== 0;
   if ((r.flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) === 0 && newLen <= oldLen && oldLen > 0) {
     const cut = newLen < oldLen ? munmap(mm, o, r.addr + newLen, oldLen - newLen) : 0;

@@ -1,9 +1,22 @@
 /** pidfd: a descriptor that refers to a process (kernel/fork.c pidfd_fops). Readable once the process has ended. */
+import { EFAULT, EINVAL, ENOTTY, ESRCH } from '../../abi/errno.ts';
 import { O_NONBLOCK, O_RDWR } from '../../abi/fcntl.ts';
 import type { Pid } from '../../kernel/pid-namespace.ts';
+import type { Task } from '../../kernel/task.ts';
+import { scratch } from '../../usermem/user-memory.ts';
+import type { CallContext } from '../../vfs/call-context.ts';
 import { FileDescription } from '../../vfs/file-description.ts';
 import { EPOLLIN, EPOLLRDNORM, EPOLL_ALL, WaitEntry } from '../../waiter/wait-queue.ts';
+import { openNamespaceOf } from '../proc/ns.ts';
 import { anonInode } from './anon-inode.ts';
+
+// include/uapi/linux/pidfd.h
+const PIDFS_IOCTL_MAGIC = 0xff;
+const PIDFD_GET_INFO = 11;
+const PIDFD_INFO_PID = 1;
+const PIDFD_INFO_CREDS = 2;
+const PIDFD_INFO_EXIT = 8;
+const PIDFD_INFO_SIZE_VER0 = 64;
 
 export class PidFdFile extends FileDescription {
   readonly pid: Pid;
@@ -23,6 +36,58 @@ export class PidFdFile extends FileDescription {
   override poll(): number {
     const g = this.pid.group;
     return g === null || g.isZombie ? EPOLLIN | EPOLLRDNORM : 0;
+  }
+
+  /** pidfd_ioctl() */
+  override ioctl(t: CallContext, cmd: number, arg: number): number {
+    const kind = (cmd >>> 8) & 0xff;
+    const nr = cmd & 0xff;
+    if (kind !== PIDFS_IOCTL_MAGIC || nr === 0 || nr > PIDFD_GET_INFO) return -ENOTTY;
+    if (nr === PIDFD_GET_INFO) return this.info(t as Task, (cmd >>> 16) & 0x3fff, arg);
+    if (cmd !== ((PIDFS_IOCTL_MAGIC << 8) | nr)) return -ENOTTY;
+    const target = this.live();
+    if (target === null) return -ESRCH;
+    return arg !== 0 ? -EINVAL : openNamespaceOf(t as Task, target, nr);
+  }
+
+  /** A thread that has not ended; null of zombies. */
+  private live(): Task | null {
+    const g = this.pid.group;
+    if (g === null || g.isZombie) return null;
+    return g.leader.dead ? (g.tasks.values().next().value ?? null) : g.leader;
+  }
+
+  /** pidfd_info(): struct pidfd_info of the sizes that Linux has had. */
+  private info(t: Task, size: number, arg: number): number {
+    if (arg === 0) return -EINVAL;
+    if (size < PIDFD_INFO_SIZE_VER0) return -ENOTTY;
+    if (t.mem.copyIn(arg, scratch.bytes, 0, 8) !== 0) return -EFAULT;
+    const wanted = scratch.u32[0]!;
+    const words = scratch.u32;
+    scratch.bytes.fill(0, 0, PIDFD_INFO_SIZE_VER0);
+    let mask = 0;
+    const exit = this.pid.exitStatus;
+    if ((wanted & PIDFD_INFO_EXIT) !== 0 && exit !== null) {
+      mask |= PIDFD_INFO_EXIT;
+      words[15] = exit;
+    }
+    const task = this.pid.group?.leader ?? null;
+    if (task === null) {
+      if (mask === 0) return -ESRCH;
+    } else {
+      const { userNs } = t.creds;
+      const nr = this.pid.nrIn(t.pidNs);
+      if (nr === 0) return -ESRCH;
+      const c = task.creds;
+      mask |= PIDFD_INFO_PID | PIDFD_INFO_CREDS;
+      const parent = task.group.parent;
+      const ids = [c.uid, c.gid, c.euid, c.egid, c.suid, c.sgid, c.fsuid, c.fsgid];
+      words[4] = words[5] = nr;
+      words[6] = parent === null ? 0 : parent.pid.nrIn(t.pidNs);
+      ids.forEach((id, i) => (words[7 + i] = i % 2 === 0 ? userNs.fromUid(id) : userNs.fromGid(id)));
+    }
+    words[0] = mask;
+    return t.mem.copyOut(arg, scratch.bytes, 0, PIDFD_INFO_SIZE_VER0);
   }
 
   override fdinfo(): string {
