@@ -30,7 +30,14 @@ export interface Timestamp {
 
 export const EPOCH: Timestamp = { sec: 0, nsec: 0 };
 
-export abstract class Inode {
+/** What is the file's, and not on the host. */
+export interface FileIdentity {
+  locks: FileLocks | null;
+  watches: unknown;
+  boundSocket: unknown;
+}
+
+export abstract class Inode implements FileIdentity {
   readonly sb: SuperBlock;
   readonly ino: number;
   /** Type and permission bits. */
@@ -55,11 +62,11 @@ export abstract class Inode {
   /** Bound AF_UNIX socket of an S_IFSOCK inode, set by socket/unix. */
   boundSocket: unknown = null;
   /**
-   * The inode that stands for the file. Mounts of one host tree, as containers of a pod have them, have inodes of their own for one
-   * file: what is the file's, and not on the host, is kept with this one of them: locks, the bound socket, the pipe, waiters for
-   * futexes. It is the inode itself until `findIdentity` was called.
+   * What stands for the file: the inode, or what several inodes of it have in common. Mounts of one host tree, as containers of a
+   * pod have them, have inodes of their own for one file; its locks, watches, bound socket, pipe and waiters for futexes are
+   * kept here. It is the inode itself until `findIdentity` was called.
    */
-  identity: Inode = this;
+  identity: FileIdentity = this;
   /** Made by O_TMPFILE without O_EXCL: may get a name although it has none (I_LINKABLE). */
   linkable = false;
   /** Directory that was removed: nothing can be made in it any more (S_DEAD). */
@@ -111,7 +118,7 @@ export abstract class Inode {
   }
 
   /** To be called before something is kept with the identity, or looked for there. */
-  findIdentity(): Inode {
+  findIdentity(): FileIdentity {
     return this.identity;
   }
 

@@ -1,23 +1,26 @@
 /**
  * Files of the host that several inodes stand for: one tree may be exported to several containers of a sandbox, each by its own
- * gofer, or to one at several places. The first inode that is asked becomes the identity of all (vfs/inode.ts).
+ * gofer, or to one at several places. They have their locks and the like in common (vfs/inode.ts).
  */
-import type { Inode } from '../../vfs/inode.ts';
+import type { FileIdentity } from '../../vfs/inode.ts';
+import type { FileLocks } from '../../vfs/locks.ts';
 
-interface SharedFile {
-  readonly identity: Inode;
+class SharedFile implements FileIdentity {
+  locks: FileLocks | null = null;
+  watches: unknown = null;
+  boundSocket: unknown = null;
   /** Inodes that refer to it. */
-  users: number;
+  users = 0;
 }
 
 const files = new Map<string, SharedFile>();
 
 /** `key`: device, inode number and birth time. `leaveFile` gives it back. */
-export function joinFile(key: string, inode: Inode): Inode {
+export function joinFile(key: string): FileIdentity {
   let f = files.get(key);
-  if (f === undefined) files.set(key, (f = { identity: inode, users: 0 }));
+  if (f === undefined) files.set(key, (f = new SharedFile()));
   f.users++;
-  return f.identity;
+  return f;
 }
 
 export function leaveFile(key: string): void {

@@ -12,7 +12,7 @@ import {
 } from '../../gofer-api/gofer-api.ts';
 import type { GoferAttr, GoferSetattr } from '../../gofer-api/gofer-api.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
-import { Inode, type AttrChange } from '../../vfs/inode.ts';
+import { Inode, type AttrChange, type FileIdentity } from '../../vfs/inode.ts';
 import type { GoferDir } from './directory.ts';
 import { joinFile, leaveFile } from './file-identity.ts';
 import type { GoferSuperBlock } from './super-block.ts';
@@ -60,12 +60,20 @@ export abstract class GoferInode extends Inode {
   }
 
   /** Others may see the file only where caching is shared. */
-  override findIdentity(): Inode {
-    if (!this.identified && !this.gofer.exclusive) {
+  override findIdentity(): FileIdentity {
+    if (!this.identified && !this.gofer.exclusive && this.inUse) {
       this.identified = true;
-      this.identity = joinFile(this.fileKey(), this);
+      this.identity = joinFile(this.fileKey());
     }
     return this.identity;
+  }
+
+  /** Nobody uses the inode any more. */
+  leaveIdentity(): void {
+    if (!this.identified) return;
+    this.identified = false;
+    this.identity = this;
+    leaveFile(this.fileKey());
   }
 
   private fileKey(): string {
@@ -241,12 +249,8 @@ export abstract class GoferInode extends Inode {
   }
 
   override evict(): void {
+    this.leaveIdentity();
     if (this.gofer.root === this) return;
-    if (this.identified) {
-      this.identified = false;
-      this.identity = this;
-      leaveFile(this.fileKey());
-    }
     this.parent?.forgetKnown(this);
     this.gofer.forget(this, this.key);
     if (this.id === 0) return;

@@ -168,5 +168,6 @@ export class GoferSuperBlock extends SuperBlock {
 
   override release(): void {
     this.fds.closeIdle(0);
+    this.rootInode?.leaveIdentity();
   }
 }

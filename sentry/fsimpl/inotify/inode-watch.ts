@@ -10,16 +10,17 @@ export interface InodeWatch {
   objectGone(): void;
 }
 
-const watchesOf = (inode: Inode): Set<InodeWatch> | null => inode.watches as Set<InodeWatch> | null;
+const watchesOf = (inode: Inode): Set<InodeWatch> | null =>
+  inode.findIdentity().watches as Set<InodeWatch> | null;
 let count = 0;
 
 /** Tells watches of `inode` and of the directory `dir` what happened. */
 function onEvent(mask: number, inode: Inode | null, dir: Inode | null, name: string, cookie: number): void {
-  if (dir !== null && dir.watches !== null) {
-    for (const w of [...watchesOf(dir)!]) w.report(mask, cookie, name);
-  }
-  if (inode === null || inode.watches === null) return;
-  for (const w of [...watchesOf(inode)!]) {
+  const ofDir = dir === null ? null : watchesOf(dir);
+  if (ofDir !== null) for (const w of [...ofDir]) w.report(mask, cookie, name);
+  const own = inode === null ? null : watchesOf(inode);
+  if (own === null) return;
+  for (const w of [...own]) {
     w.report(mask, cookie, '');
     if ((mask & (IN_DELETE_SELF | IN_UNMOUNT)) !== 0) w.objectGone();
   }
@@ -28,15 +29,16 @@ function onEvent(mask: number, inode: Inode | null, dir: Inode | null, name: str
 /** Begins to tell `w`, which has a hold of its inode from now on. */
 export function addInodeWatch(w: InodeWatch): void {
   w.inode.hold();
-  if (w.inode.watches === null) w.inode.watches = new Set<InodeWatch>();
-  watchesOf(w.inode)!.add(w);
+  const file = w.inode.findIdentity();
+  file.watches ??= new Set<InodeWatch>();
+  (file.watches as Set<InodeWatch>).add(w);
   if (count++ === 0) setNotifyListener(onEvent);
 }
 
 export function removeInodeWatch(w: InodeWatch): void {
   const set = watchesOf(w.inode);
   if (set?.delete(w) !== true) return;
-  if (set.size === 0) w.inode.watches = null;
+  if (set.size === 0) w.inode.identity.watches = null;
   if (--count === 0) setNotifyListener(null);
   w.inode.drop();
 }

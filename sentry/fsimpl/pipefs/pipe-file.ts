@@ -4,7 +4,7 @@ import { O_DIRECT, O_NONBLOCK, O_RDONLY, O_WRONLY } from '../../abi/fcntl.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import { FileDescription } from '../../vfs/file-description.ts';
-import type { Inode } from '../../vfs/inode.ts';
+import type { FileIdentity, Inode } from '../../vfs/inode.ts';
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDNORM, EPOLLWRNORM } from '../../waiter/wait-queue.ts';
 import { pipeInode } from '../anon/anon-inode.ts';
 import { Pipe } from './pipe.ts';
@@ -140,7 +140,7 @@ export function makePipe(t: CallContext | null, flags: number): [PipeFile, PipeF
 }
 
 /** Pipes that are open, by inode. */
-const fifos = new Map<Inode, PipeEnds>();
+const fifos = new Map<FileIdentity, PipeEnds>();
 
 /** The pipe behind `inode`, made when its first end is opened. */
 export function fifoEnds(inode: Inode): PipeEnds {
