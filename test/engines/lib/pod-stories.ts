@@ -48,6 +48,14 @@ c = ctypes.CDLL(None)
 c.sem_open.restype = ctypes.c_void_p
 up, down = [ctypes.c_void_p(c.sem_open(name, os.O_CREAT, 0o666, 0)) for name in (b"/up", b"/down")]
 `;
+const watching = `import ctypes, os
+c = ctypes.CDLL(None)
+os.mkdir("/vol/dir")
+fd = c.inotify_init1(0)
+c.inotify_add_watch(fd, b"/vol/dir", 0x100)
+open("/vol/watching", "w")
+event = os.read(fd, 4096)
+print(event[4:8], event[16:].rstrip(bytes(1)))`;
 const waitFor = (file: string): string => `until [ -e ${file} ]; do sleep 0.1; done`;
 
 /** What one container does with a volume, and what another one does at the same time. */
@@ -66,6 +74,7 @@ const VOLUME_TALKS: readonly (readonly [string, string])[] = [
     `${python('import fcntl, os, time; f = open("/vol/records", "a+"); fcntl.lockf(f, fcntl.LOCK_EX); open("/vol/locked", "w")\nwhile not os.path.exists("/vol/release"): time.sleep(0.1)')}`,
     `${waitFor('/vol/locked')}; ${python(locking)}`,
   ],
+  [python(watching), `${waitFor('/vol/watching')}; touch /vol/dir/made`],
   ['mkfifo /vol/pipe; cat /vol/pipe', `${waitFor('/vol/pipe')}; echo through > /vol/pipe`],
   [
     python(`${mapping}while m[0] == 0: time.sleep(0.1)\nprint(m[:5]); m[100:103] = b"yes"`),
