@@ -117,6 +117,36 @@ describe.skipIf(lacking.length > 0)('podman', () => {
     expect(podman('rm', 'a').status).toBe(0);
   });
 
+  test('health checks, figures, processes', () => {
+    const health = ['--health-cmd', 'test -e /tmp/ok', '--health-interval', 'disable'];
+    expect(podman('run', '--detach', '--name', 'h', '--memory', '256m', ...health, 'busybox', 'sleep', '1000').status).toBe(0); // prettier-ignore
+    expect(podman('healthcheck', 'run', 'h').status).toBe(1);
+    expect(podman('exec', 'h', 'touch', '/tmp/ok').status).toBe(0);
+    expect(podman('healthcheck', 'run', 'h')).toMatchObject({ status: 0 });
+    const usage = podman('stats', '--no-stream', '--format', '{{.Name}} {{.MemUsage}}', 'h').stdout;
+    expect(usage).toMatch(/^h [\d.]+[kM]B \/ 268\.4MB\n$/);
+    expect(podman('top', 'h', 'pid', 'args').stdout).toMatch(/^1 +sleep 1000 *$/m);
+    const inside = podman('top', 'h', '-eo', 'pid,args').stdout.split('\n').slice(1, 2);
+    expect(inside[0]).toMatch(/^ +1 sleep 1000$/);
+    expect(podman('rm', '--force', '--time', '0', 'h').status).toBe(0);
+  });
+
+  test('a pod with one PID namespace; generate kube and play it', () => {
+    podman('pod', 'create', '--name', 'shared', '--share', 'pid,net,uts,ipc');
+    const add = (...args: string[]): Outcome => podman('run', '--pod', 'shared', ...args);
+    expect(add('--detach', '--name', 's1', 'busybox', 'sleep', '4321').status).toBe(0);
+    const seen = add('busybox', 'sh', '-c', 'ps -o args | grep -c "^sleep 4321"');
+    expect([seen.status, seen.stdout]).toEqual([0, '1\n']);
+    expect(podman('pod', 'rm', '--force', '--time', '0', 'shared').status).toBe(0);
+    expect(podman('run', '--detach', '--name', 'g', 'busybox', 'sleep', '4321').status).toBe(0);
+    const file = join(dir, 'generated.yaml');
+    expect(podman('generate', 'kube', '--filename', file, 'g').status).toBe(0);
+    expect(podman('rm', '--force', '--time', '0', 'g').status).toBe(0);
+    expect(podman('kube', 'play', file).status).toBe(0);
+    expect(podman('exec', 'g-pod-g', 'ps', '-o', 'args').stdout).toContain('sleep 4321');
+    expect(podman('kube', 'down', file).status).toBe(0);
+  });
+
   test('a pod: one sandbox, shared network and names, processes apart', () => {
     podman('pod', 'create', '--name', 'pod');
     expect(
