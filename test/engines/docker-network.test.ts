@@ -138,4 +138,4 @@ const stories: Readonly<Record<string, Story>> = {
     }),
 };
 
-tellStories('networks of docker', stories, { perl: 'perl' });
+tellStories('networks of docker', stories, { perl: 'perl' }, { every: 2 });

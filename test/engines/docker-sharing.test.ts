@@ -125,4 +125,4 @@ const stories: Readonly<Record<string, Story>> = {
   ],
 };
 
-tellStories('what containers share', stories);
+tellStories('what containers share', stories, {}, { every: 3 });
