@@ -164,6 +164,7 @@ function sysListmount(t: Task, a: SyscallArgs): SysResult {
   if (t.mem.check(a.addr(1), 8 * count, true) !== 0 && count > 0) return -EFAULT;
   const req = copyRequest(t, a.addr(0));
   if (typeof req === 'number') return req;
+  if (req.param !== 0 && req.param <= MNT_UNIQUE_ID_OFFSET) return -EINVAL;
   const ns = namespaceOf(t);
   const all = ns?.mounts() ?? [];
   const top = req.id < 0 ? t.fs.root.mount : all.find((m) => uniqueId(m) === req.id);

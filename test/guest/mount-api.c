@@ -186,6 +186,8 @@ static void queries(void) {
   ret("listmount the rest", list_mount(&r, ids, 64, 0));
   r.param = ids[0];
   ret("listmount after the last", list_mount(&r, ids, 64, 0));
+  r.param = 5;
+  ret("listmount after an old id", list_mount(&r, ids, 64, 0));
   r.param = 0;
   ret("listmount flags", list_mount(&r, ids, 64, 8));
   ret("listmount huge", list_mount(&r, ids, 2000000, 0));
