@@ -134,7 +134,7 @@ static void signals(void) {
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
 static int turn, storm_over;
-enum { ROUNDS = 3000 };
+enum { ROUNDS = 500 };
 static void *other_side(void *arg) {
   pthread_mutex_lock(&mutex);
   for (int i = 0; i < ROUNDS; i++) {
