@@ -6,7 +6,7 @@ import {
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Engine, spec, until } from '../lib/oci.ts';
-import { isAlive, processesOf, survivors } from '../lib/processes.ts';
+import { childrenOf, isAlive, processesOf, survivors } from '../lib/processes.ts';
 import { platforms } from '../lib/sandbox.ts';
 
 describe.each(platforms)('on %s', (platform) => {
@@ -91,11 +91,12 @@ describe.each(platforms)('on %s', (platform) => {
   test('a create whose caller is killed leaves nothing', async () => {
     const bundle = engine.bundle('b', spec(['sleep', '60']));
     const cli = engine.spawn(['create', '--bundle', bundle, 'c1']);
-    const stub = await until(() => processesOf(cli.pid!)[1]);
-    const below = await until(() => {
-      const all = processesOf(stub.pid);
-      return all.length >= 4 ? all : null;
-    });
+    // Its first child ends as soon as it has made the stub.
+    const below = await until(() =>
+      childrenOf(cli.pid!)
+        .map(processesOf)
+        .find((all) => all.length >= 4),
+    );
     cli.kill('SIGKILL');
     expect(await survivors(below, 5000)).toEqual([]);
     engine.detached('run', '--detach', '--bundle', bundle, 'c1');
