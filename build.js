@@ -111,7 +111,10 @@ install(`${koffiDir}/${isMusl ? 'musl_x64' : 'linux_x64'}/koffi.node`, 'koffi.no
 
 /** What `--version` names. */
 function commit() {
-  const git = spawnSync('git', ['describe', '--always', '--dirty', '--abbrev=12'], { cwd: root, encoding: 'utf8' });
+  const git = spawnSync('git', ['describe', '--always', '--dirty', '--abbrev=12'], {
+    cwd: root,
+    encoding: 'utf8',
+  });
   return git.status === 0 ? git.stdout.trim() : 'unknown';
 }
 

@@ -99,7 +99,7 @@ const MOVE_MOUNT_T_SYMLINKS = 0x10;
 const MOVE_MOUNT_T_EMPTY_PATH = 0x40;
 const MOVE_MOUNT_SET_GROUP = 0x100;
 const MOVE_MOUNT_BENEATH = 0x200;
-const MOVE_MOUNT__MASK = 0x377;
+const MOVE_MOUNT_FLAGS = 0x377;
 
 /** *at flags for one side of a move. */
 function sideFlags(follow: boolean, empty: boolean): number {
@@ -110,7 +110,7 @@ function sysMoveMount(t: Task, a: SyscallArgs): SysResult {
   if (!mayMount(t)) return -EPERM;
   const flags = a.uint(4);
   const groupOrBeneath = MOVE_MOUNT_SET_GROUP | MOVE_MOUNT_BENEATH;
-  if ((flags & ~MOVE_MOUNT__MASK) !== 0 || (flags & groupOrBeneath) === groupOrBeneath) return -EINVAL;
+  if ((flags & ~MOVE_MOUNT_FLAGS) !== 0 || (flags & groupOrBeneath) === groupOrBeneath) return -EINVAL;
   const has = (bit: number): boolean => (flags & bit) !== 0;
   const to = placeAt(
     t,
