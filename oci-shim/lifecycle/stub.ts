@@ -35,6 +35,8 @@ export class Stub {
   private current: HostProcess;
   private readonly socket: number;
   private over = false;
+  /** Messages before their time: a stub that is born elsewhere may be placed before its parent tells of the birth. */
+  private readonly early = new Map<number, number>();
 
   private constructor(pid: number, socket: number) {
     this.socket = socket;
@@ -101,11 +103,14 @@ export class Stub {
 
   /** Waits for a message of the stub and returns its value, or throws what went wrong there. */
   wait(type: number): number {
+    const early = this.early.get(type);
+    if (early !== undefined) return early;
     for (;;) {
       const m = receive(this.socket, true);
       if (m === CLOSED || m === NOTHING) throw new UserError('the sandbox ended before it was ready');
       if (m.type === MSG_FAILED) throw new UserError(m.text);
       if (m.type === type) return m.value;
+      this.early.set(m.type, m.value);
     }
   }
 
