@@ -8,9 +8,13 @@ export default class FlakyReporter implements Reporter {
   readonly #flaky: string[] = [];
 
   onTestCaseResult(test: TestCase): void {
-    if (test.diagnostic()?.flaky !== true) return;
-    const reason = test.result().errors?.[0]?.message ?? 'no message';
-    this.#flaky.push(`FLAKY ${test.module.relativeModuleId} ${test.fullName}: ${reason}`);
+    const flaky = test.diagnostic()?.flaky === true;
+    const { state, errors } = test.result();
+    if (!flaky && state !== 'failed') return;
+    const line = `${test.module.relativeModuleId} ${test.fullName}: ${errors?.[0]?.message ?? 'no message'}`;
+    // A failure is told at once: the run may hang behind it.
+    if (flaky) this.#flaky.push(`FLAKY ${line}`);
+    else console.log(`\nFAILED ${line}`);
   }
 
   onTestRunEnd(): void {
