@@ -70,19 +70,15 @@ int shim_reap(int32_t *status) {
 int shim_cpu(void) { return sched_getcpu(); }
 
 int shim_notif_receive(int listener, void *out, int max, int expected);
+struct timespec *shim_limit(double ns, struct timespec *ts);
 
 // Sleeps until one of three descriptors (−1: none) is readable. Bits 0 to 2 say which; notifications are received into
 // `out`, up to 32 of them, bits 3 to 8 say how many; bits 16 and up are the CPU it woke on.
 int shim_wait(int listener, int deaths, int wake, double timeout_ns, void *out) {
   struct pollfd fds[3] = {{listener, POLLIN, 0}, {deaths, POLLIN, 0}, {wake, POLLIN, 0}};
-  struct timespec ts, *limit = NULL;
-  if (timeout_ns >= 0) {
-    ts.tv_sec = (time_t)(timeout_ns / 1e9);
-    ts.tv_nsec = (long)(timeout_ns - (double)ts.tv_sec * 1e9);
-    limit = &ts;
-  }
+  struct timespec ts;
   int bits = 0;
-  if (ppoll(fds, 3, limit, NULL) > 0)
+  if (ppoll(fds, 3, shim_limit(timeout_ns, &ts), NULL) > 0)
     for (int i = 0; i < 3; i++)
       if (fds[i].revents != 0) bits |= 1 << i;
   int count = (bits & 1) != 0 ? shim_notif_receive(listener, out, 1, 1) : 0;

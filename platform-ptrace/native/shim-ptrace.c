@@ -12,6 +12,8 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+struct timespec *shim_limit(double ns, struct timespec *ts);
+
 struct shim_ptrace_event {
   int status, pad;
   unsigned char syscall_info[88]; // struct ptrace_syscall_info
@@ -106,11 +108,11 @@ long shim_ptrace_wait(int wakefd, double timeout_ns, struct shim_ptrace_event *e
     if (tid > 0) return tid;
     if (timeout_ns == 0) return 0;
     struct pollfd fds[2] = {{signal_fd, POLLIN, 0}, {wakefd, POLLIN, 0}};
-    struct timespec limit = {timeout_ns / 1e9, 0};
-    limit.tv_nsec = timeout_ns - limit.tv_sec * 1e9;
-    int ready = ppoll(fds, 2, timeout_ns < 0 ? NULL : &limit, NULL);
+    struct timespec ts;
+    int ready = ppoll(fds, 2, shim_limit(timeout_ns, &ts), NULL);
     if (ready == 0) return 0;
-    if (ready < 0) continue; // EINTR
+    if (ready < 0 && errno != EINTR) return 0;
+    if (ready < 0) continue;
     struct signalfd_siginfo info;
     if (fds[0].revents == 0) return -1;
     if (read(signal_fd, &info, sizeof info) < 0) continue; // it was taken with another one

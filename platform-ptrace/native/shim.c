@@ -34,6 +34,14 @@ double shim_clock_ns(int clock) {
   return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
 }
 
+// A relative time limit for ppoll, or NULL for none: a negative one, or one that no timespec holds (guests may sleep until 2^63 s).
+struct timespec *shim_limit(double ns, struct timespec *ts) {
+  if (!(ns >= 0 && ns < 1e18)) return NULL;
+  ts->tv_sec = (time_t)(ns / 1e9);
+  ts->tv_nsec = (long)(ns - (double)ts->tv_sec * 1e9);
+  return ts;
+}
+
 // ---- seccomp notifications -----------------------------------------------------------------------------------------
 
 // Receives up to `max` waiting notifications (struct seccomp_notif, 80 bytes each) into `out`; never blocks. The caller

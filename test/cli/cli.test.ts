@@ -39,8 +39,8 @@ test.each([
 test('the log names calls that are not implemented, and has the strace', () => {
   const dir = mkdtempSync(join(tmpdir(), 'log-'));
   const log = join(dir, 'log');
-  const script = 'import ctypes; ctypes.CDLL(None).syscall(425, 1, 0)';
-  const r = sandbox(platform, ['python3', '-c', script], {
+  const script = `python3 -c 'import ctypes; ctypes.CDLL(None).syscall(425, 1, 0)'; :`;
+  const r = sandbox(platform, ['/bin/sh', '-c', script], {
     cwd: '/',
     global: ['--debug-log', log, '--strace=execve,io_uring_setup'],
   });

@@ -12,6 +12,6 @@ afterAll(() => rmSync(bin));
 
 test.each(platforms)(`random calls on %s, seed ${seed}`, async (platform) => {
   const report = await fuzz({ platform, seed, seconds: SECONDS, bin });
-  expect(report.findings).toEqual([]);
+  expect(report.findings.join('\n')).toBe('');
   expect(report.workers).toBeGreaterThan(0);
 });
