@@ -103,7 +103,8 @@ class Countdown {
 
   /** hrtimer_forward(): `steps` intervals on. */
   private forward(now: number, steps: number): void {
-    if (this.interval === 0) this.expiry = Infinity;
+    // A repetition that no clock reaches is Infinity, too, and would make the sum below NaN.
+    if (this.interval === 0 || this.interval === Infinity) this.expiry = Infinity;
     else {
       const step = Math.max(this.interval, MIN_INTERVAL_NS);
       this.expiry = Math.max(this.expiry + steps * this.interval, now + (step - this.interval));

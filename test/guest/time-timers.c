@@ -140,6 +140,27 @@ static void posix(void) {
   ret("bad value", timer_settime(id, 0, &ts, 0));
 }
 
+// A repetition beyond the end of time: what was armed before it still comes.
+static void far(void) {
+  timer_t a, b;
+  struct sigevent ev = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN};
+  struct itimerspec later = {{0, 0}, {0, 50000000}}, ts = {{1L << 62, 0}, {0, 1000000}};
+  sigset_t block, old;
+  sigemptyset(&block);
+  sigaddset(&block, SIGRTMIN);
+  sigprocmask(SIG_BLOCK, &block, &old);
+  ret("timer_create", timer_create(CLOCK_MONOTONIC, &ev, &a));
+  ret("timer_create", timer_create(CLOCK_MONOTONIC, &ev, &b));
+  hits = 0;
+  ret("in 50 ms", timer_settime(a, 0, &later, 0));
+  ret("in 1 ms, then never", timer_settime(b, 0, &ts, 0));
+  while (hits < 2) sigsuspend(&old);
+  say("hits %d", (int)hits);
+  sigprocmask(SIG_SETMASK, &old, 0);
+  ret("delete", timer_delete(a));
+  ret("delete", timer_delete(b));
+}
+
 static void usage(void) {
   struct rusage ru;
   struct tms tm;
@@ -168,6 +189,7 @@ int main(void) {
   say("# sleeps"), sleeps();
   say("# itimers"), itimers();
   say("# posix"), posix();
+  say("# far"), far();
   say("# usage"), usage();
   return 0;
 }
