@@ -224,22 +224,6 @@ export class MemoryManager implements AccessMap {
     return Math.min(at, end) - addr;
   }
 
-  /**
-   * True if the host can copy [addr, addr+len) without waiting for a file system: no mapping of a file there. Memory of
-   * others is left to the stub, which may stall in our place.
-   */
-  stallFree(addr: number, len: number): boolean {
-    const end = addr + len;
-    let at = addr;
-    while (at < end) {
-      const v = this.table.find(at);
-      if (v === null) return true;
-      if (v.backing !== null && v.backing.file !== null) return false;
-      at = v.end;
-    }
-    return true;
-  }
-
   /** The stack VMA grown down to `addr`, if that is in the part the host has mapped for it; else null. */
   private growStack(addr: number): Vma | null {
     if (this.stackReserve === 0 || addr < this.stackReserve) return null;
