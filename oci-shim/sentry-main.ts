@@ -2,7 +2,7 @@
  * The sentry process: reads its configuration, loads everything, waits for the launcher to take the host's file system
  * away, confines itself, boots the kernel and runs its loop until the container has ended.
  */
-import { readFileSync, writeSync } from 'node:fs';
+import { existsSync, readFileSync, writeSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
 import { CLOSED, ControlChannel, NOTHING } from '../platform-ptrace/confine/control-channel.ts';
 import { lowerHelperThreads } from '../platform-ptrace/confine/helper-threads.ts';
@@ -34,6 +34,7 @@ import type { Kernel } from '../sentry/kernel/kernel.ts';
 import type { SysResult } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import type { Platform } from '../sentry/platform/platform.ts';
+import { PROTECTIONS, setProtection } from '../sentry/vfs/protected.ts';
 import { Strace } from '../sentry/strace/strace.ts';
 import { copyPlan } from '../syscalls/copy-plan.ts';
 import { setUpPatching } from './boot-patching.ts';
@@ -74,6 +75,7 @@ function main(): void {
   const control = new ControlChannel(SENTRY_CONTROL_FD);
   const platform = makePlatform(config.platform);
   const host = hostFacts(config);
+  takeProtections();
   setUpPatching(platform, config.patching);
   let goferGone = '';
   const gofer = new RemoteGofer(new SocketChannel(SENTRY_GOFER_FD), (why) => {
@@ -174,6 +176,14 @@ function hostFacts({ limits }: SandboxConfig): HostFacts {
     cpus: Array.from({ length: cpus }, (_, i) => i),
     memTotal: limits.memory > 0 ? Math.min(limits.memory, totalmem()) : totalmem(),
   };
+}
+
+/** fs.protected_* are the machine's: a container has what the host has. */
+function takeProtections(): void {
+  for (const of of PROTECTIONS) {
+    const path = `/proc/sys/fs/protected_${of}`;
+    if (existsSync(path)) setProtection(of, Number.parseInt(readFileSync(path, 'latin1'), 10) || 0);
+  }
 }
 
 function makePlatform(name: SandboxConfig['platform']): Platform {

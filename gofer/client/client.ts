@@ -11,7 +11,7 @@ import type {
   GoferSetattr,
   GoferStatfs,
 } from '../../sentry/gofer-api/gofer-api.ts';
-import { GOFER_WALK_MAX } from '../../sentry/gofer-api/gofer-api.ts';
+import { GOFER_RDWR, GOFER_WALK_MAX } from '../../sentry/gofer-api/gofer-api.ts';
 import { clamp53, getAttr } from '../protocol/attr.ts';
 import * as layout from '../protocol/layout.ts';
 import { MessageReader, MessageWriter, isValidName } from '../protocol/message.ts';
@@ -128,6 +128,12 @@ export class RemoteGofer implements GoferClient {
     w.u32(access);
     const r = this.putName(name);
     return r < 0 ? r : this.callForFile(access & 3);
+  }
+
+  tmpfile(dir: number, node: GoferNewInode): GoferOpened | number {
+    this.begin(layout.OP_TMPFILE).u32(dir);
+    this.putNode(node);
+    return this.callForFile(GOFER_RDWR);
   }
 
   readlink(id: number): string | number {

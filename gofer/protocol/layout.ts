@@ -47,7 +47,8 @@ export const OP_REMOVEXATTR = 21;
 export const OP_FORGET = 22;
 export const OP_EVENTS = 23;
 export const OP_WATCH = 24;
-export const OP_MAX = 24;
+export const OP_TMPFILE = 25;
+export const OP_MAX = 25;
 
 export const MOUNT_READONLY = 1;
 

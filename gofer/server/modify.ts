@@ -19,6 +19,9 @@ import {
   O_NOCTTY,
   O_NOFOLLOW,
   O_NONBLOCK,
+  O_PATH,
+  O_RDWR,
+  O_TMPFILE,
   O_WRONLY,
   UTIME_OMIT,
   chmodFd,
@@ -27,6 +30,7 @@ import {
   linkFd,
   mkdirAt,
   mknodAt,
+  openAt,
   openBeneath,
   renameAt,
   statxAt,
@@ -96,6 +100,33 @@ export function create(ctx: ServerContext): number {
     unlinkAt(dirFd, name, 0);
     return node;
   }
+  return donate(ctx, node, fd);
+}
+
+/** A file without a name (O_TMPFILE): its descriptor is the only way to it. */
+export function tmpfile(ctx: ServerContext): number {
+  const dir = ctx.inode();
+  const mode = ctx.reader.u32();
+  const uid = ctx.reader.u32();
+  const gid = ctx.reader.u32();
+  ctx.endOfRequest();
+  const dirFd = directoryFd(ctx, dir);
+  if (dirFd < 0) return dirFd;
+  const flags = O_TMPFILE | O_RDWR | O_CLOEXEC;
+  const fd = openBeneath(dirFd, '.', flags, mode & 0o777, dir.mount.resolve);
+  if (fd < 0) return fd;
+  let r = settle(ctx, fd, mode, uid, gid);
+  // What is kept may not be written through.
+  const kept = r < 0 ? r : openAt(ctx.procFd, String(fd), O_PATH | O_CLOEXEC);
+  r = kept < 0 ? kept : statxFd(fd);
+  const node = r < 0 ? r : ctx.table.intern(dir.mount, null, '', false);
+  if (typeof node === 'number') {
+    if (kept >= 0) closeFd(kept);
+    closeFd(fd);
+    return node;
+  }
+  ctx.table.pin(node);
+  ctx.table.adopt(node, kept);
   return donate(ctx, node, fd);
 }
 

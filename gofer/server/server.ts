@@ -37,6 +37,7 @@ const handlers = new Map<number, Handler>([
   [layout.OP_FORGET, lookup.forget],
   [layout.OP_EVENTS, watch.events],
   [layout.OP_WATCH, watch.watch],
+  [layout.OP_TMPFILE, modify.tmpfile],
 ]);
 
 export class GoferServer {

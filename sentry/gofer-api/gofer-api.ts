@@ -133,6 +133,8 @@ export interface GoferClient {
   readdir(id: number, withAttrs: boolean): GoferDirent[] | number;
   /** Makes a regular file, which must not exist, and opens it. */
   create(dir: number, name: string, node: GoferNewInode, access: number): GoferOpened | number;
+  /** Makes a regular file without a name and opens it; −EOPNOTSUPP where the host's file system cannot. */
+  tmpfile(dir: number, node: GoferNewInode): GoferOpened | number;
   mkdir(dir: number, name: string, node: GoferNewInode): GoferAttr | number;
   /** FIFO or socket placeholder; `node.mode` holds the type. Devices are −EPERM. */
   mknod(dir: number, name: string, node: GoferNewInode): GoferAttr | number;

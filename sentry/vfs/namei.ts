@@ -34,6 +34,7 @@ import type { Inode } from './inode.ts';
 import type { Mount } from './mount.ts';
 import { isBelow } from './mount-namespace.ts';
 import { MAY_WRITE, inodePermission, mayCreate, mayDelete } from './permission.ts';
+import { mayLink } from './protected.ts';
 import { LAST_DOT, LAST_DOTDOT, LAST_NORM, LOOKUP_PARENT, lookupDentry, nd, walk } from './walk.ts';
 
 export const RENAME_NOREPLACE = 1;
@@ -118,6 +119,8 @@ export function vfsLink(
   const d = lookupForCreate(t, start, name, false);
   if (typeof d === 'number') return d;
   if (nd.mount !== mount) return -EXDEV;
+  const may = mayLink(t, inode);
+  if (may !== 0) return may;
   const dir = nd.dentry.inode!;
   const r = mayCreate(t, dir);
   if (r !== 0) return r;

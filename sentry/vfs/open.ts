@@ -28,6 +28,7 @@ import type { Inode } from './inode.ts';
 import { breakLeases } from './leases.ts';
 import { MS_NODEV, MS_NOEXEC } from './mount.ts';
 import { MAY_EXEC, MAY_READ, MAY_WRITE, inodePermission, mayCreate, ownerOrCapable } from './permission.ts';
+import { mayCreateInSticky } from './protected.ts';
 import { currentTime } from './times.ts';
 import {
   LAST_NORM,
@@ -91,18 +92,27 @@ function openCreate(
     if (r !== 0) return r;
     if (nd.lastType !== LAST_NORM) return (flags & O_EXCL) !== 0 ? -EEXIST : -EISDIR;
     if (nd.trailingSlash) return -EISDIR;
+    const dir = nd.dentry.inode!;
     const d = lookupDentry(t, nd.dentry, nd.last);
     if (typeof d === 'number') return d;
     if (d.inode === null) return createAndOpen(t, d, flags, mode);
     if ((flags & O_EXCL) !== 0) return -EEXIST;
     if (!d.inode.isSymlink) {
       r = stepInto(d, how);
-      return r !== 0 ? r : openFound(t, nd.path(), flags, false);
+      return r !== 0 ? r : openOfCreate(t, dir, flags);
     }
     if ((flags & O_NOFOLLOW) !== 0) return -ELOOP;
     r = walkLink(t, d, how);
-    if (r === 1) return openFound(t, nd.path(), flags, false);
+    if (r === 1) return openOfCreate(t, dir, flags);
   }
+}
+
+/** O_CREAT has found what `nd` is, by a name in `dir`. */
+function openOfCreate(t: CallContext, dir: Inode, flags: number): FileDescription | number {
+  const inode = nd.dentry.inode!;
+  if (inode.isDir) return -EISDIR;
+  const may = mayCreateInSticky(t, dir, inode);
+  return may !== 0 ? may : openFound(t, nd.path(), flags, false);
 }
 
 /** The negative dentry `d` in the directory nd becomes a regular file. */

@@ -11,6 +11,7 @@ import { Dentry, type Path } from './dentry.ts';
 import type { Inode } from './inode.ts';
 import { MS_NOSYMFOLLOW, type Mount } from './mount.ts';
 import { maySearch } from './permission.ts';
+import { mayFollowLink, protectsLinks } from './protected.ts';
 import { CACHED_NAME_MAX, cachedWalk, entryToFill, treeGeneration } from './walk-cache.ts';
 
 /** Follow a symbolic link in the last component. */
@@ -167,6 +168,8 @@ function walkSlow(t: CallContext, start: Path, name: string, flags: number): num
  * again; 1: a magic link led to the end, nd is the result; −errno.
  */
 export function walkLink(t: CallContext, link: Dentry, flags: number): number {
+  const may = mayFollowLink(t, nd.dentry.inode!, link.inode!);
+  if (may !== 0) return may;
   const target = pickLink(t, link, flags);
   if (typeof target === 'number') return target;
   return target.length === 0 ? 1 : walkFrom(t, target, flags);
@@ -233,6 +236,11 @@ function walkFrom(t: CallContext, name: string, flags: number): number {
       if (inode === null) return -ENOENT;
       const format = inode.mode & S_IFMT;
       if (format === S_IFLNK && (!isLast || (flags & LOOKUP_FOLLOW) !== 0 || nd.trailingSlash)) {
+        if (isLast && protectsLinks(dir)) {
+          nd.restricted = true;
+          const may = mayFollowLink(t, dir, inode);
+          if (may !== 0) return may;
+        }
         const target = pickLink(t, d, flags);
         if (typeof target === 'number') return target;
         if (target.length > 0) {

@@ -1,5 +1,5 @@
 /** Directories of goferfs: look-ups, changes, and listings kept in exclusive caching. */
-import { EEXIST, EINVAL, ENOENT, EXDEV } from '../../abi/errno.ts';
+import { EEXIST, EINVAL, ENOENT, EOPNOTSUPP, EXDEV } from '../../abi/errno.ts';
 import { modeToDt } from '../../abi/stat.ts';
 import { GOFER_RDWR } from '../../gofer-api/gofer-api.ts';
 import type { GoferAttr, GoferDirent, GoferOpened } from '../../gofer-api/gofer-api.ts';
@@ -217,11 +217,18 @@ export class GoferDir extends GoferInode implements WatchedDir {
     return inode;
   }
 
-  /** A file that has no name when it is returned; the host sees one for a moment. */
   override tmpfile(mode: number, uid: number, gid: number): Inode | number {
     const id = this.goferId();
     if (id < 0) return id;
     const node = { mode: mode & 0o7777, uid, gid };
+    const unnamed = this.gofer.client.tmpfile(id, node);
+    if (typeof unnamed !== 'number') {
+      const inode = this.gofer.inodeFor(unnamed.attr, null, '') as GoferRegular;
+      inode.adoptWritable(unnamed.hostFd);
+      return inode;
+    }
+    if (unnamed !== -EOPNOTSUPP) return unnamed;
+    // A file system of the host without O_TMPFILE: a file that has lost its name when it is returned.
     for (;;) {
       const name = `.tmpfile-${tmpfiles++}`;
       const r = this.gofer.client.create(id, name, node, GOFER_RDWR);

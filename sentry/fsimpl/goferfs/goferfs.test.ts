@@ -227,6 +227,12 @@ describe('exclusive', () => {
     const f = inode.open(t, { mount: t.fs.root.mount, dentry: t.fs.root.dentry }, O_RDWR) as FileDescription;
     expect(write(f, 'abc')).toBe(3);
     expect(read(f)).toBe('abc');
+    expect(root.link('named', inode)).toBe(0);
+    expect(fs.readFileSync(join(dir, 'named'), 'latin1')).toBe('abc');
+    expect(find('named')).toBe(inode);
+    expect(inode.nlink).toBe(1);
+    expect(root.unlink('named', inode)).toBe(0);
+    expect(fs.readdirSync(dir)).toEqual([]);
     f.unref();
   });
 

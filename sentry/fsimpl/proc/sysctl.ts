@@ -9,6 +9,7 @@ import type { IpcLimits } from '../../kernel/ipc/ipc-limits.ts';
 import type { KeyQuota } from '../../kernel/keys/key.ts';
 import type { Task } from '../../kernel/task.ts';
 import { leaseBreakTime, setLeaseBreakTime } from '../../vfs/leases.ts';
+import { protection, setProtection, type Protection } from '../../vfs/protected.ts';
 import { maxMapCount, setMaxMapCount } from '../../mm/memory-manager.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import { INOTIFY_LIMIT_MAX, inotifyLimits } from '../inotify/inotify.ts';
@@ -96,6 +97,15 @@ function inotifyLimit(name: keyof typeof inotifyLimits): Variable {
   );
 }
 
+function nameProtection(of: Protection, max: number): Variable {
+  return integer(
+    () => protection(of),
+    (_t, v) => setProtection(of, v),
+    0,
+    max,
+  );
+}
+
 /** kernel.sem: SEMMSL, SEMMNS, SEMOPM, SEMMNI. */
 function semLimits(): Variable {
   const names = ['semmsl', 'semmns', 'semopm', 'semmni'] as const;
@@ -171,10 +181,10 @@ function tree(env: ProcEnv): { readonly [name: string]: Node } {
       'pipe-max-size': integer(pipeMaxSize, (_t, v) => setPipeMaxSize(v), 4096, 0x7fffffff),
       'pipe-user-pages-hard': 0,
       'pipe-user-pages-soft': 16384,
-      protected_fifos: 0,
-      protected_hardlinks: 0,
-      protected_regular: 0,
-      protected_symlinks: 0,
+      protected_fifos: nameProtection('fifos', 2),
+      protected_hardlinks: nameProtection('hardlinks', 1),
+      protected_regular: nameProtection('regular', 2),
+      protected_symlinks: nameProtection('symlinks', 1),
       suid_dumpable: 0,
     },
     kernel: {
