@@ -1,17 +1,9 @@
 /** Bundles, and runsc-ts driven as an engine drives it. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { busyboxRoot, coreMounts, usualNamespaces } from './bundle-parts.ts';
 import { run, runscTs, type Outcome } from './sandbox.ts';
 
 const APPLETS = [
@@ -40,24 +32,8 @@ export function spec(args: readonly string[]): Spec {
     },
     root: { path: 'rootfs' },
     hostname: 'box',
-    mounts: [
-      { destination: '/proc', type: 'proc', source: 'proc' },
-      {
-        destination: '/dev',
-        type: 'tmpfs',
-        source: 'tmpfs',
-        options: ['nosuid', 'strictatime', 'mode=755', 'size=65536k'],
-      },
-      {
-        destination: '/dev/pts',
-        type: 'devpts',
-        source: 'devpts',
-        options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'],
-      },
-    ],
-    linux: {
-      namespaces: ['pid', 'network', 'ipc', 'uts', 'mount'].map((type): object => ({ type })),
-    },
+    mounts: [...coreMounts],
+    linux: { namespaces: [...usualNamespaces] },
   };
 }
 
@@ -73,10 +49,7 @@ export class Engine {
   /** Directory of a new bundle with busybox as its root. */
   bundle(name: string, config: Spec): string {
     const dir = join(this.dir, name);
-    mkdirSync(join(dir, 'rootfs/bin'), { recursive: true });
-    mkdirSync(join(dir, 'rootfs/tmp'), { recursive: true });
-    copyFileSync('/usr/bin/busybox', join(dir, 'rootfs/bin/busybox'));
-    for (const a of APPLETS) symlinkSync('busybox', join(dir, 'rootfs/bin', a));
+    busyboxRoot(join(dir, 'rootfs'), APPLETS);
     writeFileSync(join(dir, 'config.json'), JSON.stringify(config));
     return dir;
   }

@@ -11,6 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { usualMounts, usualNamespaces } from '../lib/bundle-parts.ts';
 
 /** What a container gets by default from the usual engines. */
 const DEFAULT_CAPS = [
@@ -75,7 +76,6 @@ function spec(options: BundleOptions): unknown {
     source,
     options: ['rbind', 'ro'],
   });
-  const nosuid = ['nosuid', 'noexec', 'nodev'];
   return {
     ociVersion: '1.0.2',
     process: {
@@ -92,33 +92,11 @@ function spec(options: BundleOptions): unknown {
     root: { path: 'rootfs' },
     hostname: 'ltp',
     mounts: [
-      { destination: '/proc', type: 'proc', source: 'proc' },
-      {
-        destination: '/dev',
-        type: 'tmpfs',
-        source: 'tmpfs',
-        options: ['nosuid', 'strictatime', 'mode=755', 'size=65536k'],
-      },
-      {
-        destination: '/dev/pts',
-        type: 'devpts',
-        source: 'devpts',
-        options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'],
-      },
-      {
-        destination: '/dev/shm',
-        type: 'tmpfs',
-        source: 'shm',
-        options: [...nosuid, 'mode=1777', 'size=65536k'],
-      },
-      { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: nosuid },
-      { destination: '/sys', type: 'sysfs', source: 'sysfs', options: [...nosuid, 'ro'] },
+      ...usualMounts,
       bind('/usr', '/usr'),
       bind(options.ltpRoot, options.ltpRoot),
       bind(options.driverDir, '/driver'),
     ],
-    linux: {
-      namespaces: ['pid', 'mount', 'ipc', 'uts', 'network'].map((type) => ({ type })),
-    },
+    linux: { namespaces: usualNamespaces },
   };
 }

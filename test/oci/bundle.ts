@@ -1,18 +1,10 @@
 /** OCI bundles with a busybox root file system, run by runsc-ts and by runc. */
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { BUSYBOX, busyboxRoot, usualMounts, usualNamespaces } from '../lib/bundle-parts.ts';
 import { type Outcome, run, runscTs } from '../lib/sandbox.ts';
 
-const BUSYBOX = '/usr/bin/busybox';
 const RUNC = '/usr/sbin/runc';
 const APPLETS = [
   'sh', 'cat', 'echo', 'ls', 'id', 'stat', 'mount', 'umount', 'mkdir', 'touch', 'grep', 'sed', 'cut', 'head', 'sort',
@@ -41,41 +33,9 @@ export function defaultSpec(script: string): Spec {
     },
     root: { path: 'rootfs', readonly: false },
     hostname: 'box',
-    mounts: [
-      { destination: '/proc', type: 'proc', source: 'proc' },
-      {
-        destination: '/dev',
-        type: 'tmpfs',
-        source: 'tmpfs',
-        options: ['nosuid', 'strictatime', 'mode=755', 'size=65536k'],
-      },
-      {
-        destination: '/dev/pts',
-        type: 'devpts',
-        source: 'devpts',
-        options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'],
-      },
-      {
-        destination: '/dev/shm',
-        type: 'tmpfs',
-        source: 'shm',
-        options: ['nosuid', 'noexec', 'nodev', 'mode=1777', 'size=65536k'],
-      },
-      {
-        destination: '/dev/mqueue',
-        type: 'mqueue',
-        source: 'mqueue',
-        options: ['nosuid', 'noexec', 'nodev'],
-      },
-      {
-        destination: '/sys',
-        type: 'sysfs',
-        source: 'sysfs',
-        options: ['nosuid', 'noexec', 'nodev', 'ro'],
-      },
-    ],
+    mounts: structuredClone(usualMounts),
     linux: {
-      namespaces: ['pid', 'network', 'ipc', 'uts', 'mount'].map((type) => ({ type })),
+      namespaces: structuredClone(usualNamespaces),
       resources: { devices: [{ allow: false, access: 'rwm' }] },
       maskedPaths: [],
       readonlyPaths: [],
@@ -89,10 +49,7 @@ export class TestBundle {
   private static count = 0;
 
   constructor() {
-    for (const d of ['bin', 'etc', 'tmp', 'proc', 'sys', 'dev'])
-      mkdirSync(join(this.rootfs, d), { recursive: true });
-    copyFileSync(BUSYBOX, join(this.rootfs, 'bin/busybox'));
-    for (const a of APPLETS) symlinkSync('busybox', join(this.rootfs, 'bin', a));
+    busyboxRoot(this.rootfs, APPLETS, ['etc', 'proc', 'sys', 'dev']);
     writeFileSync(
       join(this.rootfs, 'etc/passwd'),
       'root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n',
