@@ -84,6 +84,7 @@ cc(
     '-namespaces',
     '-enter',
     '-idmap',
+    '-identity',
   ].map((part) => `launcher${part}.c`),
   ['-static', `-I${dist}`],
 );

@@ -28,7 +28,7 @@ import { openConsole } from './console.ts';
 import { membership, type Membership } from './members.ts';
 import { foreignNamespaces, innerPid, makesUserNamespace, mapIds, namespaceOptions } from './namespaces.ts';
 import { networkPlace } from './network.ts';
-import { Inherited, Stub } from './stub.ts';
+import { identityOf, Inherited, Stub } from './stub.ts';
 
 export interface CreateOptions {
   readonly id: string;
@@ -154,6 +154,7 @@ class Creation {
       rawSockets: config.rawSockets,
       terminal: newTerminal,
       title: config.process.args,
+      identity: identityOf(config.process),
     };
   }
 
@@ -258,6 +259,7 @@ class Creation {
   private finish(stub: Stub): Created {
     const state: ContainerState = { ...this.locked.state, phase: 'created' };
     this.locked.save(state);
+    stub.setOomScore(this.bundle.config.process.oomScoreAdj);
     // Last: whoever waits for the file takes the container for created.
     if (this.o.pidFile !== undefined) writeAtomically(this.o.pidFile, String(stub.process.pid), 0o644);
     stub.commit();

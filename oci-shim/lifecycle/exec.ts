@@ -24,7 +24,7 @@ import { writeAtomically, type StateDir } from '../state/state-dir.ts';
 import { UserError } from '../user-error.ts';
 import { openConsole } from './console.ts';
 import { namespacesOf } from './namespaces.ts';
-import { Inherited, Stub } from './stub.ts';
+import { identityOf, Inherited, Stub } from './stub.ts';
 
 export interface ExecOptions {
   readonly id: string;
@@ -75,6 +75,7 @@ export function execProcess(states: StateDir, state: ContainerState, o: ExecOpti
     joinFd,
     terminal: slave >= 0,
     title: o.process.args,
+    identity: identityOf(o.process),
     ...execGroups(state, (own) => inherited.add(own)),
     ...namespacesOf(state.stub.pid, (own) => inherited.add(own)),
   };
@@ -87,6 +88,7 @@ export function execProcess(states: StateDir, state: ContainerState, o: ExecOpti
     stub.wait(MSG_READY);
     requestExec(connection, o, stdio);
     remember(states, state.id, stub.process);
+    stub.setOomScore(o.process.oomScoreAdj);
     if (o.pidFile !== undefined) writeAtomically(o.pidFile, String(stub.process.pid), 0o644);
     stub.commit();
   } catch (e) {

@@ -1,4 +1,5 @@
 /** A launcher as a stub: a child in a session of its own, and the socket over which the CLI brings it up. */
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoName } from '../../sentry/abi/errno.ts';
 import { nativeDir } from '../../sentry/host/koffi.ffi.ts';
@@ -14,12 +15,23 @@ import {
   type LauncherOptions,
 } from '../../platform-ptrace/confine/launcher-protocol.ts';
 import { CLOSED, NOTHING, pair, receive, send } from '../control/socket.ts';
+import type { ProcessConfig } from '../sandbox-config.ts';
 import { isAlive, startTimeOf, type HostProcess } from '../state/host-process.ts';
 import { sleepMs } from '../state/lock.ts';
 import { UserError } from '../user-error.ts';
 
 /** How long a stub may take to end everything below it. */
 const END_MS = 15_000;
+
+/** What the host sees of a stub as of its process; `setOomScore` for what a process cannot say of itself. */
+export const identityOf = (p: ProcessConfig): NonNullable<LauncherOptions['identity']> => ({
+  uid: p.uid,
+  gid: p.gid,
+  umask: p.umask,
+  groups: p.additionalGids,
+  cwd: p.cwd,
+  rlimits: p.rlimits,
+});
 
 /** Descriptors that a stub inherits beside its standard streams, and the numbers they have there. */
 export class Inherited {
@@ -89,6 +101,15 @@ export class Stub {
 
   hooked(): void {
     this.send(MSG_HOOKED);
+  }
+
+  /** "If oomScoreAdj is set, the runtime MUST set oom_score_adj to the given value": as far as the caller may. */
+  setOomScore(value: number): void {
+    try {
+      writeFileSync(`/proc/${this.process.pid}/oom_score_adj`, String(value));
+    } catch {
+      // Less than the runtime's own, or an ordinary user's stub: the sandbox's kernel shows it nevertheless.
+    }
   }
 
   /** From now on it stands on its own. */

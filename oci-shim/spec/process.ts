@@ -1,4 +1,5 @@
 /** `process` of config.json (runtime-spec config.md, "Process"; config-linux.md for the Linux-only fields). */
+import { readFileSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import { CAPABILITY_NAMES } from '../../sentry/auth/capability-names.ts';
 import type { ProcessConfig } from '../sandbox-config.ts';
@@ -44,7 +45,7 @@ export function processConfig(p: Field): ProcessConfig {
     capabilities: capabilities(p.optionalObject('capabilities')),
     rlimits: rlimits(p),
     noNewPrivileges: p.boolean('noNewPrivileges', false),
-    oomScoreAdj: p.integer('oomScoreAdj', 0, -1000, 1000),
+    oomScoreAdj: p.integer('oomScoreAdj', ownOomScore(), -1000, 1000),
     terminal: p.boolean('terminal', false),
     consoleSize:
       size === null
@@ -55,6 +56,9 @@ export function processConfig(p: Field): ProcessConfig {
     homeFromPasswd: true,
   };
 }
+
+/** "If oomScoreAdj is not set, the runtime MUST NOT change the value": the process has the runtime's. */
+const ownOomScore = (): number => Number(readFileSync('/proc/self/oom_score_adj', 'latin1'));
 
 /** The last setting of a name counts, as for runc: programs disagree on which of two they see. */
 function environment(p: Field): string[] {

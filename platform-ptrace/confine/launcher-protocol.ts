@@ -59,6 +59,15 @@ export interface LauncherOptions {
   readonly rawSockets?: boolean;
   /** What ps(1) shows as the launcher's arguments; what is too long is cut off. */
   readonly title?: readonly string[];
+  /** With createFd: whose process the launcher seems to be to the host, where, and under which limits (RLIM_INFINITY: −1). */
+  readonly identity?: {
+    readonly uid: number;
+    readonly gid: number;
+    readonly umask: number;
+    readonly groups: readonly number[];
+    readonly cwd: string;
+    readonly rlimits: Readonly<Record<number, { readonly soft: number; readonly hard: number }>>;
+  };
   /** Standard input becomes the controlling terminal; the launcher has to be the leader of a session. */
   readonly terminal?: boolean;
   /** Socket to the CLI: the launcher is made for an engine's `create`. */
@@ -133,6 +142,21 @@ export const SENTRY_V8_ARGS: readonly string[] = [
 ];
 export const GOFER_V8_ARGS: readonly string[] = ['--no-flush-bytecode', '--max-old-space-size=256'];
 
+const RLIM_INFINITY = '18446744073709551615';
+const STUB_GROUPS_MAX = 32;
+
+function addIdentity(
+  { uid, gid, umask, groups, cwd, rlimits }: NonNullable<LauncherOptions['identity']>,
+  add: (key: string, value: string) => void,
+): void {
+  const limit = (value: number): string => (value < 0 ? RLIM_INFINITY : String(value));
+  add('user', `${uid}:${gid}:${umask.toString(8)}:${groups.slice(0, STUB_GROUPS_MAX).join(',')}`);
+  add('cwd', cwd);
+  for (const [nr, { soft, hard }] of Object.entries(rlimits)) {
+    add('rlimit', `${nr}:${limit(soft)}:${limit(hard)}`);
+  }
+}
+
 /** argv of the launcher, argv[0] included. */
 export function launcherArgv(o: LauncherOptions): string[] {
   const argv = ['runsc-ts', `node=${o.node}`, `dist=${o.dist}`];
@@ -147,6 +171,7 @@ export function launcherArgv(o: LauncherOptions): string[] {
   if (o.rawSockets === true) add('raw', 1);
   if (o.terminal === true) add('terminal', 1);
   for (const arg of (o.title ?? []).slice(0, TITLE_MAX)) add('title', arg.slice(0, TITLE_ARG_MAX));
+  if (o.identity !== undefined) addIdentity(o.identity, add);
   add('create', o.createFd);
   add('join', o.joinFd);
   add('gofer-link', o.goferLinkFd);

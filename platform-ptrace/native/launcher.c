@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/capability.h>
 #include <poll.h>
 #include <sched.h>
@@ -62,6 +63,12 @@ static void parse_namespace(const char *value) {
   opt.njoined++;
 }
 
+static void parse_limit(const char *value) {
+  if (opt.nrlimits == MAX_RLIMITS) die("too many limits");
+  struct limit *l = &opt.rlimits[opt.nrlimits++];
+  if (sscanf(value, "%d:%" SCNu64 ":%" SCNu64, &l->nr, &l->soft, &l->hard) != 3) die("not a limit: %s", value);
+}
+
 // argv's own place is written over: show_title().
 static char *copy_of(const char *text) {
   char *copy = strdup(text);
@@ -113,6 +120,9 @@ static void parse(int argc, char **argv) {
     else if ((v = value_of(arg, "guest-procs"))) append_fd(opt.guest_procs, &opt.nguest_procs, MAX_GROUPS, v);
     else if ((v = value_of(arg, "leave-procs"))) append_fd(opt.leave_procs, &opt.nleave_procs, MAX_GROUPS, v);
     else if ((v = value_of(arg, "title"))) append(opt.title, &opt.ntitle, MAX_ARGS, v);
+    else if ((v = value_of(arg, "user"))) opt.user = v;
+    else if ((v = value_of(arg, "cwd"))) opt.cwd = v;
+    else if ((v = value_of(arg, "rlimit"))) parse_limit(v);
     else if ((v = value_of(arg, "new-ns"))) opt.new_namespaces = number(v);
     else if ((v = value_of(arg, "join-ns"))) parse_namespace(v);
     else if ((v = value_of(arg, "hostname"))) opt.hostname = v;
@@ -269,6 +279,7 @@ static void start_when_ready(void) {
   if (started || !hooked || !sentry_ready || !init_pivoted || !(gofer_pid == 0 || gofer_ready)) return;
   started = true;
   enter_root();
+  if (opt.create_fd >= 0) take_identity();
   give_up_rights();
   if (opt.join_fd < 0) send_msg(sentry_ctl[0], MSG_GO, 0);
   else if (opt.create_fd >= 0) send_msg(opt.create_fd, MSG_READY, 0);

@@ -90,6 +90,13 @@ enum { EXIT_SANDBOX_GONE = 128 + 9, EXIT_CANNOT_START = 125 };
 #define MAX_DONATED 64
 #define MAX_GROUPS 32
 #define MAX_NAMESPACES 8
+#define MAX_RLIMITS 16
+#define MAX_STUB_GROUPS 32
+
+struct limit {
+  int nr;
+  uint64_t soft, hard;
+};
 
 // Arguments, `key=value`, in any order:
 struct options {
@@ -123,6 +130,10 @@ struct options {
   } idmaps[MAX_EXPORTS];             // idmap=INDEX:R:UIDS:GIDS, repeated: ids of an export's files
   const char *title[MAX_ARGS];       // title=ARG, repeated: what ps(1) shows as L's arguments; none: its own
   int ntitle;
+  const char *user;                  // user=UID:GID:UMASK:GROUP,… with create=: whose process L seems to be (launcher-identity.c)
+  const char *cwd;                   // cwd=PATH: where
+  struct limit rlimits[MAX_RLIMITS]; // rlimit=NR:SOFT:HARD, repeated
+  int nrlimits;
   int donated[MAX_DONATED];          // donate=FD, repeated
   int ndonated;
   int join_procs[MAX_GROUPS];        // join-procs=FD, repeated: tasks or cgroup.procs files of the groups to be in
@@ -195,6 +206,9 @@ void enter_cgroup_namespace(void);
 int joined_mount_namespace(void); // -1: none
 void clone_trees(int trees[MAX_EXPORTS]);
 void enter_root(void);
+
+// launcher-identity.c
+void take_identity(void);
 
 // launcher-enter.c
 int enter_main(char **argv);

@@ -1,4 +1,4 @@
-// Namespaces of the host that a container's stub is in, compared with those of runc's container for the same config.json.
+// What the host finds in /proc of a container's stub, namespaces first, compared with runc's container for the same config.json.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,6 +11,11 @@ const RUNC = '/usr/sbin/runc';
 const NAMES = ['cgroup', 'ipc', 'mnt', 'net', 'pid', 'user', 'uts'];
 
 const link = (pid: number | 'self', name: string): string => readlinkSync(`/proc/${pid}/ns/${name}`);
+
+const lines = (pid: number, file: string, wanted: RegExp): string[] =>
+  readFileSync(`/proc/${pid}/${file}`, 'latin1')
+    .split('\n')
+    .filter((l) => wanted.test(l));
 
 /** A process in namespaces of its own, for paths to name. */
 class Holder {
@@ -45,6 +50,8 @@ interface Seen {
   hostname: string;
   root: string[];
   maps: string;
+  /** Whose process it is, where, and its limits as far as config.json sets them. */
+  identity: string[];
 }
 
 describe.runIf(hasBusybox && hasRunc)('namespaces of the stub', () => {
@@ -70,6 +77,12 @@ describe.runIf(hasBusybox && hasRunc)('namespaces of the stub', () => {
       hostname: run('nsenter', ['--target', String(pid), '--uts', 'hostname']).stdout,
       root: readdirSync(`/proc/${pid}/root`).sort(),
       maps: readFileSync(`/proc/${pid}/uid_map`, 'latin1'),
+      identity: [
+        ...lines(pid, 'status', /^(Uid|Gid|Groups):/),
+        ...lines(pid, 'limits', /^Max (open files|stack size|locked memory) /),
+        ...lines(pid, 'oom_score_adj', /./),
+        readlinkSync(`/proc/${pid}/cwd`),
+      ],
     };
   }
 
@@ -114,6 +127,17 @@ describe.runIf(hasBusybox && hasRunc)('namespaces of the stub', () => {
       s.linux.namespaces = [...of('pid', 'mount'), ...paths];
       delete s.hostname;
     },
+    'a user’s process, with limits': (s) => {
+      s.process.user = { uid: 1001, gid: 1002, additionalGids: [5, 7], umask: 0o27 };
+      s.process.oomScoreAdj = 500;
+      s.process.cwd = '/bin';
+      const limits = { NOFILE: [200, 300], STACK: [1 << 20, 1 << 21], MEMLOCK: [4096, 8192] };
+      s.process.rlimits = Object.entries(limits).map(([type, [soft, hard]]) => ({
+        type: `RLIMIT_${type}`,
+        soft,
+        hard,
+      }));
+    },
     'a user namespace': (s) => {
       s.linux.namespaces.push({ type: 'user' });
       s.linux.uidMappings = [{ containerID: 0, hostID: 200_000, size: 70_000 }];
@@ -126,6 +150,8 @@ describe.runIf(hasBusybox && hasRunc)('namespaces of the stub', () => {
 
   test.each(Object.entries(cases))('%s', (_name, change) => {
     const spec = defaultSpec('exec sleep 1000');
+    // Not what happens to be the runtime's own: that may change on its way through it.
+    spec.process.rlimits = [{ type: 'RLIMIT_NOFILE', soft: 100, hard: 100 }];
     change(spec);
     const native = seen(RUNC, 'runc', spec);
     expect(seen(runscTs, 'runsc-ts', spec)).toEqual(native);
