@@ -4,6 +4,7 @@ import {
   EBADF,
   EFAULT,
   EFBIG,
+  EINTR,
   EINVAL,
   EISDIR,
   ENODEV,
@@ -31,6 +32,7 @@ import {
 import type { Task } from '../sentry/kernel/task.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import { prepareChmod, prepareChown } from '../sentry/vfs/attr.ts';
+import type { FileDescription } from '../sentry/vfs/file-description.ts';
 import {
   IN_ATTRIB,
   IN_MODIFY,
@@ -48,6 +50,7 @@ import { MAY_WRITE, inodePermission, ownerOrCapable } from '../sentry/vfs/permis
 import { currentTime } from '../sentry/vfs/times.ts';
 import { treeChanged } from '../sentry/vfs/walk-cache.ts';
 import { LOOKUP_FOLLOW, nd } from '../sentry/vfs/walk.ts';
+import { endIo, yieldIo, type IoWait } from './io.ts';
 import { raiseFileSize } from './io-signals.ts';
 import type { Dentry } from '../sentry/vfs/dentry.ts';
 import { resolveAt, target, walkAt } from './path.ts';
@@ -307,12 +310,7 @@ const FALLOC_UNSHARE_RANGE = 64;
 const FALLOC_ALL = 0x7b;
 
 /** vfs_fallocate(): the checks that come before the file system's. */
-export function sysFallocate(t: Task, a: SyscallArgs): SysResult {
-  const f = t.fdTable.get(a.int(0));
-  if (f === null) return -EBADF;
-  const mode = a.int(1);
-  const offset = a.long(2);
-  const len = a.long(3);
+function mayAllocate(t: Task, f: FileDescription, mode: number, offset: number, len: number): number {
   if (offset < 0 || len <= 0) return -EINVAL;
   if ((mode & ~FALLOC_ALL) !== 0) return -EOPNOTSUPP;
   const exclusive = FALLOC_PUNCH_HOLE | FALLOC_ZERO_RANGE;
@@ -329,9 +327,27 @@ export function sysFallocate(t: Task, a: SyscallArgs): SysResult {
   if (!f.inode.isRegular) return -ENODEV;
   if (offset + len > Number.MAX_SAFE_INTEGER) return -EFBIG;
   if ((mode & FALLOC_KEEP_SIZE) === 0 && overLimit(t, f.inode, offset + len)) return -EFBIG;
-  const r = f.allocate(t, mode, offset, len);
-  if (r === 0) notifyFile(IN_MODIFY, f);
-  return r;
+  return 0;
+}
+
+/** fallocate(2). A large range takes several turns; what an interrupted call has allocated stays (Linux: tmpfs frees it). */
+export function sysFallocate(t: Task, a: SyscallArgs): SysResult {
+  const w = t.blockState as IoWait | null;
+  const f = w === null ? t.fdTable.get(a.int(0)) : w.file;
+  if (f === null) return -EBADF;
+  const mode = a.int(1);
+  const offset = a.long(2);
+  const len = a.long(3);
+  const refused = w === null ? mayAllocate(t, f, mode, offset, len) : t.interrupted ? -EINTR : 0;
+  if (refused !== 0) return endIo(w, refused);
+  const r = f.allocate(t, mode, offset, len, w === null ? 0 : w.done);
+  if (r >= 0 && r < len) return yieldIo(t, f, w, r, allocateInterrupted);
+  if (r === len) notifyFile(IN_MODIFY, f);
+  return endIo(w, r === len ? 0 : r);
+}
+
+function allocateInterrupted(t: Task): SysResult {
+  return endIo(t.blockState as IoWait, -EINTR);
 }
 
 const atFlags = flags({ AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH });

@@ -85,8 +85,17 @@ export function parkIo(
 }
 
 /** Lets others run, then goes on with the same transfer. */
-function yieldIo(t: Task, f: FileDescription, w: IoWait | null, done: number): SysResult {
-  const r = parkIo(t, f, w, done, 0, Infinity);
+export function yieldIo(
+  t: Task,
+  f: FileDescription,
+  w: IoWait | null,
+  done: number,
+  onInterrupt: (t: Task) => SysResult = interrupted,
+): SysResult {
+  const state = w ?? new IoWait(t, f, Infinity);
+  state.done = done;
+  t.blockState = state;
+  const r = t.block(state.deadlineNs, onInterrupt);
   t.wake();
   return r;
 }

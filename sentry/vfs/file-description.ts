@@ -221,8 +221,10 @@ export abstract class FileDescription {
     return -EINVAL;
   }
 
-  /** fallocate(2) with FALLOC_FL_* mode. */
-  allocate(_t: CallContext, _mode: number, _offset: number, _len: number): number {
+  /**
+   * fallocate(2) with FALLOC_FL_* mode, from `done` bytes on: what is done of `len` when others should have their turn, or −errno.
+   */
+  allocate(_t: CallContext, _mode: number, _offset: number, _len: number, _done: number): number {
     return -EOPNOTSUPP;
   }
 

@@ -212,6 +212,14 @@ static void sizes(void) {
   fstat(fd, &st);
   ret("size", st.st_size);
   is("allocated", st.st_blocks * 512 >= 20000);
+  int large = memfd_create("large", 0);
+  ret("fallocate 20 MiB", fallocate(large, 0, 4096, 20 << 20));
+  fstat(large, &st);
+  ret("size of it", st.st_size), is("all of it", st.st_blocks >= 20 << 11);
+  ret("punch 10 MiB", fallocate(large, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 10 << 20));
+  fstat(large, &st);
+  ret("size, punched", st.st_size), is("half of it", st.st_blocks < 15 << 11);
+  close(large);
   ret("keep size", fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 40000));
   fstat(fd, &st);
   ret("size kept", st.st_size);

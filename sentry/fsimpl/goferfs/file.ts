@@ -118,7 +118,7 @@ export class GoferFile extends FileDescription {
     return this.node.setAttr({ size });
   }
 
-  override allocate(_t: CallContext, mode: number, offset: number, len: number): number {
+  override allocate(_t: CallContext, mode: number, offset: number, len: number, _done: number): number {
     if ((mode & ~FALLOC_FL_ALL) !== 0) return -EOPNOTSUPP;
     const fd = this.node.writableFd();
     if (fd < 0) return fd;
@@ -126,7 +126,8 @@ export class GoferFile extends FileDescription {
     if (r < 0) return r;
     this.node.invalidate();
     // Appends and SEEK_END go by the size.
-    return this.node.refresh();
+    const fresh = this.node.refresh();
+    return fresh < 0 ? fresh : len;
   }
 
   override fsync(dataOnly: boolean): number {

@@ -159,7 +159,7 @@ describe('exclusive', () => {
     expect(f.seek(t, -1, SEEK_END)).toBe(6);
     expect(f.truncate(t, 2)).toBe(0);
     expect(stat('f').size).toBe(2);
-    expect(f.allocate(t, 0, 0, 8192)).toBe(0);
+    expect(f.allocate(t, 0, 0, 8192, 0)).toBe(8192);
     expect(stat('f').size).toBe(8192);
     expect(stat('f').blocks).toBeGreaterThanOrEqual(16);
     expect(f.fsync(false)).toBe(0);

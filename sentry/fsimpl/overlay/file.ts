@@ -93,9 +93,9 @@ export class OverlayFile extends FileDescription {
     return this.node.setAttr({ size });
   }
 
-  override allocate(t: CallContext, mode: number, offset: number, len: number): number {
+  override allocate(t: CallContext, mode: number, offset: number, len: number, done: number): number {
     const f = this.real(t);
-    const r = f.allocate(t, mode, offset, len);
+    const r = f.allocate(t, mode, offset, len, done);
     this.pullSize(f);
     return r;
   }

@@ -2,7 +2,13 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
 import { ENOSPC } from '../../abi/errno.ts';
 import { SEEK_DATA, SEEK_HOLE } from '../../abi/fcntl.ts';
-import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, FileContent, SMALL_MAX } from './content.ts';
+import {
+  ALLOCATE_SLICE,
+  FALLOC_FL_KEEP_SIZE,
+  FALLOC_FL_PUNCH_HOLE,
+  FileContent,
+  SMALL_MAX,
+} from './content.ts';
 
 const made: FileContent[] = [];
 
@@ -60,13 +66,13 @@ const op: fc.Arbitrary<Op> = fc.oneof(
     m.resize(size);
   }),
   fc.tuple(pos, fc.integer({ min: 1, max: 10_000 })).map(([p, n]) => (c: FileContent, m: Model) => {
-    expect(c.allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, p, n)).toBe(0);
+    expect(c.allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, p, n, 0)).toBe(n);
     m.bytes.fill(0, p, p + n);
   }),
   fc
     .tuple(pos, fc.integer({ min: 1, max: 10_000 }), fc.boolean())
     .map(([p, n, keep]) => (c: FileContent, m: Model) => {
-      expect(c.allocate(keep ? FALLOC_FL_KEEP_SIZE : 0, p, n)).toBe(0);
+      expect(c.allocate(keep ? FALLOC_FL_KEEP_SIZE : 0, p, n, 0)).toBe(n);
       if (!keep && p + n > m.bytes.length) m.resize(p + n);
     }),
   fc.constant((c: FileContent) => void expect(c.toMemfd()).toBeGreaterThanOrEqual(0)),
@@ -79,6 +85,20 @@ function readAll(c: FileContent): Uint8Array {
 }
 
 describe('contents of a tmpfs file', () => {
+  test('a large range is allocated and freed slice by slice, the size changes at the end', () => {
+    const c = content();
+    const len = 2 * ALLOCATE_SLICE + 4096;
+    expect(c.allocate(0, 0, len, 0)).toBe(ALLOCATE_SLICE);
+    expect([c.size, c.pages]).toEqual([0, ALLOCATE_SLICE / 4096]);
+    expect(c.allocate(0, 0, len, ALLOCATE_SLICE)).toBe(2 * ALLOCATE_SLICE);
+    expect(c.allocate(0, 0, len, 2 * ALLOCATE_SLICE)).toBe(len);
+    expect([c.size, c.pages]).toEqual([len, len / 4096]);
+    const punch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+    for (let done = 0; done < len;) done = c.allocate(punch, 0, len, done);
+    expect([c.size, c.pages]).toEqual([len, 0]);
+    c.release();
+  });
+
   test('are what a plain array of bytes would be', () => {
     fc.assert(
       fc.property(fc.array(op, { maxLength: 15 }), (ops) => {

@@ -89,7 +89,7 @@ export class TmpfsFile extends FileDescription {
     return this.node.setAttr({ size });
   }
 
-  override allocate(_t: CallContext, mode: number, offset: number, len: number): number {
+  override allocate(_t: CallContext, mode: number, offset: number, len: number, done: number): number {
     const node = this.node;
     if (offset + len > MAX_FILE_SIZE) return -EFBIG;
     if ((mode & FALLOC_FL_PUNCH_HOLE) !== 0) {
@@ -97,8 +97,8 @@ export class TmpfsFile extends FileDescription {
     } else if ((mode & FALLOC_FL_KEEP_SIZE) === 0 && (node.seals & F_SEAL_GROW) !== 0) {
       if (offset + len > node.size) return -EPERM;
     }
-    const r = node.content.allocate(mode, offset, len);
-    if (r === 0) {
+    const r = node.content.allocate(mode, offset, len, done);
+    if (r === len) {
       node.size = node.content.size;
       node.mtime = node.ctime = currentTime();
     }
