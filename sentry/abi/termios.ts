@@ -52,6 +52,7 @@ export const CSIZE = 0x00000030;
 export const CS8 = 0x00000030;
 export const CREAD = 0x00000080;
 export const PARENB = 0x00000100;
+export const CLOCAL = 0x00000800;
 
 // c_lflag
 export const ISIG = 0x00001;
@@ -88,6 +89,8 @@ export const TIOCOUTQ = 0x5411;
 export const TIOCSTI = 0x5412;
 export const TIOCGWINSZ = 0x5413;
 export const TIOCSWINSZ = 0x5414;
+export const TIOCGSOFTCAR = 0x5419;
+export const TIOCSSOFTCAR = 0x541a;
 export const FIONREAD = 0x541b;
 export const TIOCLINUX = 0x541c;
 export const TIOCPKT = 0x5420;
@@ -111,6 +114,8 @@ export const TIOCGPKT = 0x80045438;
 export const TIOCGPTLCK = 0x80045439;
 export const TIOCGEXCL = 0x80045440;
 export const TIOCGPTPEER = 0x5441;
+export const TIOCGLCKTRMIOS = 0x5456;
+export const TIOCSLCKTRMIOS = 0x5457;
 
 // TCXONC
 export const TCOOFF = 0;

@@ -172,6 +172,35 @@ static void modes(void) {
   fcntl(slave, F_SETFL, 0);
 }
 
+static void locked_modes(void) {
+  struct termios t, old, locked;
+  tcgetattr(slave, &old);
+  memset(&locked, 0xee, sizeof locked);
+  ret("TIOCGLCKTRMIOS", ioctl(slave, TIOCGLCKTRMIOS, &locked));
+  say("locked %x %x %x %x %x %x", locked.c_iflag, locked.c_oflag, locked.c_cflag, locked.c_lflag, locked.c_line, locked.c_cc[VINTR]);
+  ret("TIOCGLCKTRMIOS bad", ioctl(slave, TIOCGLCKTRMIOS, BAD_PTR));
+  ret("TIOCSLCKTRMIOS bad", ioctl(slave, TIOCSLCKTRMIOS, BAD_PTR));
+  memset(&locked, 0, sizeof locked);
+  locked.c_lflag = ECHO, locked.c_cc[VINTR] = 1;
+  ret("TIOCSLCKTRMIOS", ioctl(slave, TIOCSLCKTRMIOS, &locked));
+  t = old;
+  t.c_lflag ^= ECHO | NOFLSH, t.c_cc[VINTR] ^= 4, t.c_cc[VQUIT] ^= 4;
+  ret("TCSETS, some locked", ioctl(master, TCSETS, &t));
+  ioctl(master, TCGETS, &t);
+  say("changed: lflag %x, intr %d, quit %d", t.c_lflag ^ old.c_lflag, t.c_cc[VINTR] ^ old.c_cc[VINTR], t.c_cc[VQUIT] ^ old.c_cc[VQUIT]);
+  memset(&locked, 0, sizeof locked);
+  ioctl(slave, TIOCSLCKTRMIOS, &locked);
+  int on = 7;
+  ret("TIOCGSOFTCAR", ioctl(slave, TIOCGSOFTCAR, &on));
+  say("softcar %d", on);
+  on = !on;
+  ret("TIOCSSOFTCAR", ioctl(slave, TIOCSSOFTCAR, &on));
+  ioctl(slave, TCGETS, &t);
+  say("clocal %d", !!(t.c_cflag & CLOCAL));
+  ret("TIOCSSOFTCAR bad", ioctl(slave, TIOCSSOFTCAR, BAD_PTR));
+  ioctl(slave, TCSETS, &old);
+}
+
 static void packets(void) {
   int on = 1, got = 0;
   ret("TIOCPKT", ioctl(master, TIOCPKT, &on));
@@ -295,6 +324,7 @@ int main(void) {
   canonical();
   raw();
   modes();
+  locked_modes();
   packets();
   session();
   hangup();

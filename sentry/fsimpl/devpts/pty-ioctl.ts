@@ -5,7 +5,7 @@
 import { EINVAL, EIO, ENOTTY, EPERM } from '../../abi/errno.ts';
 import { SIGTTOU } from '../../abi/signal.ts';
 import * as T from '../../abi/termios.ts';
-import { CAP_SYS_ADMIN } from '../../auth/capability.ts';
+import { CAP_CHECKPOINT_RESTORE, CAP_SYS_ADMIN } from '../../auth/capability.ts';
 import type { Task } from '../../kernel/task.ts';
 import { scratch } from '../../usermem/user-memory.ts';
 import { TERMIO_SIZE, TERMIOS2_SIZE, TERMIOS_SIZE, Termios } from '../tty/termios.ts';
@@ -38,6 +38,15 @@ export function modeIoctl(pty: Pty, t: Task, cmd: number, arg: number, master: b
       return setModes(pty, t, arg, TERMIO_SIZE, false, master);
     case T.TCSETAF:
       return setModes(pty, t, arg, TERMIO_SIZE, true, master);
+    case T.TIOCGLCKTRMIOS:
+      pty.lockedModes.encode(scratch.view, TERMIOS_SIZE);
+      return t.mem.copyOut(arg, scratch.bytes, 0, TERMIOS_SIZE);
+    case T.TIOCSLCKTRMIOS:
+      return lockModes(pty, t, arg);
+    case T.TIOCGSOFTCAR:
+      return t.mem.writeU32(arg, (pty.termios.cflag & T.CLOCAL) !== 0 ? 1 : 0);
+    case T.TIOCSSOFTCAR:
+      return setSoftCarrier(pty, t, arg);
     case T.TIOCGWINSZ:
       return pty.getWinsize(t, arg);
     case T.TIOCSWINSZ:
@@ -99,6 +108,26 @@ function setModes(pty: Pty, t: Task, arg: number, size: number, flush: boolean, 
   if (flush) pty.ldisc.flushInput();
   if (size === TERMIO_SIZE) pty.termios.decodeTermio(scratch.view);
   else pty.termios.decode(scratch.view, size);
+  pty.termios.keepLocked(old, pty.lockedModes);
+  pty.modesChanged(old);
+  return 0;
+}
+
+function lockModes(pty: Pty, t: Task, arg: number): number {
+  if (!t.creds.has(CAP_SYS_ADMIN) && !t.creds.has(CAP_CHECKPOINT_RESTORE)) return -EPERM;
+  const r = t.mem.copyIn(arg, scratch.bytes, 0, TERMIOS_SIZE);
+  if (r < 0) return r;
+  pty.lockedModes.decode(scratch.view, TERMIOS_SIZE);
+  return 0;
+}
+
+/** tty_change_softcar() */
+function setSoftCarrier(pty: Pty, t: Task, arg: number): number {
+  const r = t.mem.readU32(arg);
+  if (r < 0) return r;
+  old.copyFrom(pty.termios);
+  const { cflag } = pty.termios;
+  pty.termios.cflag = scratch.u32[0] !== 0 ? cflag | T.CLOCAL : cflag & ~T.CLOCAL;
   pty.modesChanged(old);
   return 0;
 }

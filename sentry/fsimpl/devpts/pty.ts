@@ -24,6 +24,8 @@ const OUTPUT_SIZE = 12 * 1024;
 export class Pty extends Tty implements NTtyOwner {
   readonly index: number;
   readonly termios = new Termios();
+  /** Modes that cannot be changed (TIOCSLCKTRMIOS). */
+  readonly lockedModes = Termios.zero();
   readonly output: TtyOutput;
   readonly ldisc: NTty;
   /** Waiters on the master's side. */

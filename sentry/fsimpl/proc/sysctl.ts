@@ -147,7 +147,7 @@ function tree(env: ProcEnv): { readonly [name: string]: Node } {
       ),
       'aio-nr': () => kernel.aio.used,
       'dentry-state': '0\t0\t45\t0\t0\t0',
-      'dir-notify-enable': 0,
+      'dir-notify-enable': 1,
       epoll: { max_user_watches: Math.floor(env.host.memTotal / 25 / 160) },
       'file-max': '9223372036854775807',
       'file-nr': () => `${openFiles(env)}\t0\t9223372036854775807`,

@@ -32,6 +32,24 @@ export class Termios {
     this.ospeed = o.ospeed;
   }
 
+  /** unset_locked_termios(): what is set in `locked` stays as it is in `old`. */
+  keepLocked(old: Termios, locked: Termios): void {
+    this.iflag = keepBits(this.iflag, old.iflag, locked.iflag);
+    this.oflag = keepBits(this.oflag, old.oflag, locked.oflag);
+    this.cflag = keepBits(this.cflag, old.cflag, locked.cflag);
+    this.lflag = keepBits(this.lflag, old.lflag, locked.lflag);
+    if (locked.line !== 0) this.line = old.line;
+    for (let i = 0; i < T.NCCS; i++) if (locked.cc[i] !== 0) this.cc[i] = old.cc[i]!;
+  }
+
+  /** Nothing set: no mode is locked. */
+  static zero(): Termios {
+    const zero = Termios.raw();
+    zero.cflag = 0;
+    zero.cc.fill(0);
+    return zero;
+  }
+
   /** What a pseudo-terminal master starts with: no processing at all (drivers/tty/pty.c unix98_pty_init). */
   static raw(): Termios {
     const raw = new Termios();
@@ -86,4 +104,8 @@ export class Termios {
     this.line = view.getUint8(8);
     for (let i = 0; i < TERMIO_NCC; i++) this.cc[i] = view.getUint8(9 + i);
   }
+}
+
+function keepBits(now: number, old: number, locked: number): number {
+  return ((now & ~locked) | (old & locked)) >>> 0;
 }
