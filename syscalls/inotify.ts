@@ -13,6 +13,7 @@ import {
   type SyscallRow,
 } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
+import { IN_EXCL_UNLINK } from '../sentry/vfs/fsnotify.ts';
 import { inodePermission, MAY_READ } from '../sentry/vfs/permission.ts';
 import { LOOKUP_DIRECTORY, LOOKUP_FOLLOW, nd, walk } from '../sentry/vfs/walk.ts';
 import { installFd } from './fd-install.ts';
@@ -31,7 +32,7 @@ function sysInotifyInit1(t: Task, a: SyscallArgs): SysResult {
 
 function sysInotifyAddWatch(t: Task, a: SyscallArgs): SysResult {
   const mask = a.uint(2);
-  if ((mask & (I.IN_ALL_EVENTS | I.IN_ONESHOT | I.IN_EXCL_UNLINK)) === 0) return -EINVAL;
+  if ((mask & (I.IN_ALL_EVENTS | I.IN_ONESHOT | IN_EXCL_UNLINK)) === 0) return -EINVAL;
   if ((mask & I.IN_MASK_ADD) !== 0 && (mask & I.IN_MASK_CREATE) !== 0) return -EINVAL;
   const f = fileAt(t, a.int(0));
   if (f === null) return -EBADF;

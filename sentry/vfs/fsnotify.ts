@@ -20,11 +20,12 @@ export const IN_DELETE = 0x200;
 export const IN_DELETE_SELF = 0x400;
 export const IN_MOVE_SELF = 0x800;
 export const IN_UNMOUNT = 0x2000;
+export const IN_EXCL_UNLINK = 0x04000000;
 export const IN_ISDIR = 0x40000000;
 
 /**
  * An event on `inode` (null: only its directory is told), seen under `name` in `dir` (null: no directory is told).
- * `cookie` ties IN_MOVED_FROM to IN_MOVED_TO.
+ * `cookie` ties IN_MOVED_FROM to IN_MOVED_TO. IN_EXCL_UNLINK in the mask: the file was opened by a name that is gone.
  */
 export type NotifyListener = (
   mask: number,
@@ -56,7 +57,8 @@ export function notifyDentry(mask: number, d: Dentry): void {
 export function notifyFile(mask: number, f: FileDescription): void {
   if (listener === null || f.isPathOnly) return;
   const dentry = f.path?.dentry ?? null;
-  const full = f.inode.isDir ? mask | IN_ISDIR : mask;
+  let full = f.inode.isDir ? mask | IN_ISDIR : mask;
+  if (dentry?.unhashed === true) full |= IN_EXCL_UNLINK;
   listener(full, f.inode, dentry?.parent?.inode ?? null, dentry?.name ?? '', 0);
 }
 

@@ -100,6 +100,21 @@ int main(void) {
   unlink("d/n"), unlink("d/o"), rmdir("d/p");
   rmdir("d");
   events("directory gone");
+  mkdir("x", 0700);
+  f = open("x/f", O_CREAT | O_RDWR, 0600);
+  inotify_add_watch(in, "x", IN_MODIFY | IN_EXCL_UNLINK);
+  inotify_add_watch(in, "x/f", IN_MODIFY | IN_CLOSE_WRITE | IN_EXCL_UNLINK);
+  link("x/f", "linked");
+  write(f, "x", 1);
+  events("a name that is there");
+  unlink("x/f");
+  write(f, "x", 1);
+  close(f);
+  events("a name that is gone");
+  close(open("linked", O_WRONLY));
+  events("another name");
+  unlink("linked");
+  events("no name");
   pid_t pid = fork();
   mkdir("e", 0700);
   if (pid == 0) {

@@ -3,7 +3,7 @@ import { EAGAIN, EEXIST, EINVAL, ENOSPC } from '../../abi/errno.ts';
 import { O_RDONLY } from '../../abi/fcntl.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import { FileDescription } from '../../vfs/file-description.ts';
-import { IN_UNMOUNT } from '../../vfs/fsnotify.ts';
+import { IN_EXCL_UNLINK, IN_UNMOUNT } from '../../vfs/fsnotify.ts';
 import type { Inode } from '../../vfs/inode.ts';
 import { EPOLLIN, EPOLLRDNORM } from '../../waiter/wait-queue.ts';
 import { anonInode } from '../anon/anon-inode.ts';
@@ -15,7 +15,6 @@ export const IN_Q_OVERFLOW = 0x4000;
 export const IN_IGNORED = 0x8000;
 export const IN_ONLYDIR = 0x01000000;
 export const IN_DONT_FOLLOW = 0x02000000;
-export const IN_EXCL_UNLINK = 0x04000000;
 export const IN_MASK_CREATE = 0x10000000;
 export const IN_MASK_ADD = 0x20000000;
 export const IN_ONESHOT = 0x80000000;
@@ -116,7 +115,8 @@ export class InotifyFile extends FileDescription {
   report(w: Watch, mask: number, cookie: number, name: string): void {
     const wanted = w.mask | IN_UNMOUNT;
     if ((mask & wanted & (IN_ALL_EVENTS | IN_UNMOUNT)) === 0 || !this.watches.has(w.wd)) return;
-    this.push({ wd: w.wd, mask: mask >>> 0, cookie, name });
+    if ((mask & w.mask & IN_EXCL_UNLINK) !== 0) return;
+    this.push({ wd: w.wd, mask: (mask & ~IN_EXCL_UNLINK) >>> 0, cookie, name });
     if (w.oneShot) this.removeWatch(w.wd);
   }
 
