@@ -1,7 +1,8 @@
 /**
- * VmaTable: the VMAs of an address space in order of address, as a sorted array (Linux: mm_mt). Keeps them disjoint
+ * VmaTable: the VMAs of an address space in order of address, as a sorted list (Linux: mm_mt). Keeps them disjoint
  * and merged; knows nothing of protection rules, limits or the host.
  */
+import { GapArray } from '../lib/gap-array.ts';
 import { VM_GROWSDOWN, VM_SPECIAL, type Vma } from './vma.ts';
 
 /** stack_guard_gap: what unmapped-area searches leave free below a growing stack. */
@@ -11,7 +12,7 @@ export const STACK_GUARD_GAP = 256 * 4096;
 let live = 0;
 
 export class VmaTable {
-  private list: Vma[] = [];
+  private list = new GapArray<Vma>();
   /** The one found last: accesses cluster. */
   private last: Vma | null = null;
 
@@ -25,7 +26,7 @@ export class VmaTable {
   }
 
   at(i: number): Vma | undefined {
-    return this.list[i];
+    return this.list.at(i);
   }
 
   /** Index of the first VMA that ends above `addr` (find_vma), `size` if none. */
@@ -34,7 +35,7 @@ export class VmaTable {
     let hi = this.list.length;
     while (lo < hi) {
       const mid = (lo + hi) >>> 1;
-      if (this.list[mid]!.end > addr) hi = mid;
+      if (this.list.at(mid)!.end > addr) hi = mid;
       else lo = mid + 1;
     }
     return lo;
@@ -44,7 +45,7 @@ export class VmaTable {
   find(addr: number): Vma | null {
     const c = this.last;
     if (c !== null && addr >= c.start && addr < c.end) return c;
-    const v = this.list[this.indexAt(addr)];
+    const v = this.list.at(this.indexAt(addr));
     if (v === undefined || v.start > addr) return null;
     this.last = v;
     return v;
@@ -52,7 +53,7 @@ export class VmaTable {
 
   /** True if nothing is mapped in [start, end). */
   isFree(start: number, end: number): boolean {
-    const v = this.list[this.indexAt(start)];
+    const v = this.list.at(this.indexAt(start));
     return v === undefined || v.start >= end;
   }
 
@@ -60,7 +61,7 @@ export class VmaTable {
   firstHole(start: number, end: number): number {
     let at = start;
     for (let i = this.indexAt(start); at < end; i++) {
-      const v = this.list[i];
+      const v = this.list.at(i);
       if (v === undefined || v.start > at) return at;
       at = v.end;
     }
@@ -70,10 +71,11 @@ export class VmaTable {
   /** Puts `v`, which overlaps nothing, in and merges it with its neighbours. Returns the VMA that covers it. */
   insert(v: Vma): Vma {
     const i = this.indexAt(v.start);
-    this.list.splice(i, 0, v);
+    this.list.insert(i, v);
     live++;
     this.mergeAt(i);
-    return i > 0 && this.list[i - 1]!.end > v.start ? this.list[i - 1]! : this.list[i]!;
+    const before = i > 0 ? this.list.at(i - 1)! : null;
+    return before !== null && before.end > v.start ? before : this.list.at(i)!;
   }
 
   /** Takes everything in [start, end) out, splitting at the edges. The caller owns the returned VMAs. */
@@ -82,26 +84,29 @@ export class VmaTable {
     const past = this.splitAt(end);
     this.last = null;
     live -= past - first;
-    return first === past ? NONE : this.list.splice(first, past - first);
+    return first === past ? NONE : this.list.remove(first, past - first);
   }
 
   /** Calls `change` for every VMA in [start, end), split at the edges, then merges again. */
   modify(start: number, end: number, change: (v: Vma) => void): void {
     const first = this.splitAt(start);
     const past = this.splitAt(end);
-    for (let i = first; i < past; i++) change(this.list[i]!);
+    for (let i = first; i < past; i++) change(this.list.at(i)!);
     for (let i = past; i >= first; i--) this.mergeWithPrevious(i);
   }
 
   /** VMAs that meet [start, end), unsplit. */
   forEachIn(start: number, end: number, visit: (v: Vma) => void): void {
-    for (let i = this.indexAt(start); i < this.list.length && this.list[i]!.start < end; i++)
-      visit(this.list[i]!);
+    for (let i = this.indexAt(start); ; i++) {
+      const v = this.list.at(i);
+      if (v === undefined || v.start >= end) return;
+      visit(v);
+    }
   }
 
   /** Number of VMAs that an unmapping of [start, end) would add (a hole inside one splits it). */
   splitsBy(start: number, end: number): number {
-    const v = this.list[this.indexAt(start)];
+    const v = this.list.at(this.indexAt(start));
     return v !== undefined && v.start < start && v.end > end ? 1 : 0;
   }
 
@@ -109,7 +114,7 @@ export class VmaTable {
   gapBelow(len: number, low: number, high: number, align: number): number {
     let top = high;
     for (let i = Math.min(this.indexAt(high), this.list.length - 1); ; i--) {
-      const v = i < 0 ? undefined : this.list[i];
+      const v = i < 0 ? undefined : this.list.at(i);
       const bottom = v === undefined ? low : Math.max(low, v.end);
       const at = Math.floor((top - len) / align) * align;
       if (at >= bottom) return at;
@@ -122,7 +127,7 @@ export class VmaTable {
   gapAbove(len: number, low: number, high: number): number {
     let bottom = low;
     for (let i = this.indexAt(low); ; i++) {
-      const v = this.list[i];
+      const v = this.list.at(i);
       const top = v === undefined ? high : Math.min(high, gapStart(v));
       if (top - bottom >= len) return bottom;
       if (v === undefined || v.end >= high) return -1;
@@ -132,9 +137,9 @@ export class VmaTable {
 
   /** Takes all out. */
   clear(): Vma[] {
-    const all = this.list;
+    const all = this.list.toArray();
     live -= all.length;
-    this.list = [];
+    this.list = new GapArray();
     this.last = null;
     return all;
   }
@@ -142,11 +147,11 @@ export class VmaTable {
   /** Index of the first VMA at or after `addr`, after making `addr` a boundary. */
   private splitAt(addr: number): number {
     const i = this.indexAt(addr);
-    const v = this.list[i];
+    const v = this.list.at(i);
     if (v === undefined || v.start >= addr) return i;
     const upper = v.slice(addr, v.end);
     v.end = addr;
-    this.list.splice(i + 1, 0, upper);
+    this.list.insert(i + 1, upper);
     live++;
     return i + 1;
   }
@@ -157,15 +162,15 @@ export class VmaTable {
   }
 
   private mergeWithPrevious(i: number): void {
-    const b = this.list[i];
-    const a = this.list[i - 1];
+    const b = this.list.at(i);
+    const a = i > 0 ? this.list.at(i - 1) : undefined;
     if (a === undefined || b === undefined || a.end !== b.start || !a.mergesWith(b)) return;
     if ((a.flags & VM_SPECIAL) !== 0) return;
     a.end = b.end;
     a.asMapped &&= b.asMapped;
     b.backing?.unref();
     if (this.last === b) this.last = null;
-    this.list.splice(i, 1);
+    this.list.remove(i, 1);
     live--;
   }
 }
