@@ -1,10 +1,12 @@
 /**
  * `npm run test:ltp`: the system call commands of the Linux Test Project (runtest/syscalls), where it is installed: at
  * $LTP_ROOT, by default /opt/ltp. Nothing of the suite is part of this repository; names and verdicts are (verdicts.tsv).
+ * --runtest takes another list of the suite; what comes of it is printed only.
  *
  * Fails if a command that passes under runc fails here without standing in expected-failures.tsv.
  *
  *   npm run test:ltp -- [--engine systrap,ptrace] [--jobs 2] [--batch 40] [--limit 90] [--privileged] [--every N]
+ *                       [--runtest FILE]
  *                       [--record] [--logs DIR] [name or /pattern/ …]
  *
  * --record writes the verdicts into verdicts.tsv; --every N takes each Nth command; --logs keeps what the commands printed.
@@ -26,11 +28,12 @@ const { values: options, positionals } = parseArgs({
     every: { type: 'string', default: '1' },
     privileged: { type: 'boolean', default: false },
     record: { type: 'boolean', default: false },
+    runtest: { type: 'string', default: 'syscalls' },
     logs: { type: 'string' },
   },
 });
 const ltpRoot = process.env['LTP_ROOT'] ?? '/opt/ltp';
-const runtest = join(ltpRoot, 'runtest/syscalls');
+const runtest = join(ltpRoot, 'runtest', options.runtest);
 if (!existsSync(runtest)) {
   console.log(`SKIPPED: the Linux Test Project is not installed (${runtest} is missing; set LTP_ROOT)`);
   process.exit(0);
@@ -104,7 +107,7 @@ for (const name of options.engine.split(',')) {
           .join(' ')}`,
       );
   }
-  if (options.record) {
+  if (options.record && options.runtest === 'syscalls') {
     const order = new Map(list.map((c, i) => [c.name, i]));
     for (const r of results.sort((a, b) => order.get(a.name)! - order.get(b.name)!)) {
       const row = verdicts.get(r.name) ?? new Map<string, string>();
