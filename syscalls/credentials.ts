@@ -55,7 +55,7 @@ function commit(t: Task, n: Credentials): SysResult {
   const o = t.creds;
   // Whoever changes identity may hold secrets of the old one (commit_creds).
   if (o.euid !== n.euid || o.egid !== n.egid || o.fsuid !== n.fsuid || o.fsgid !== n.fsgid) {
-    t.mm.dumpable = 0;
+    t.mm.dumpable = t.kernel.core.suidDumpable;
     t.pdeathSignal = 0;
   }
   t.kernel.commitCreds(t, n);

@@ -2,7 +2,7 @@
  * execve(2), execveat(2) (fs/exec.c). Everything that can fail happens in a fresh address space while the old program is
  * still there; then the other threads go and the task moves over (kernel/task-exec).
  */
-import { EBADF, EFAULT, EINVAL, ENOENT } from '../sentry/abi/errno.ts';
+import { EAGAIN, EBADF, EFAULT, EINVAL, ENOENT } from '../sentry/abi/errno.ts';
 import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW } from '../sentry/abi/fcntl.ts';
 import { CS, EFLAGS, RIP, RSP, SS } from '../sentry/arch/regs.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
@@ -26,6 +26,7 @@ import { openProgram, releaseProgram, type Program } from '../sentry/loader/prog
 import type { Context } from '../sentry/platform/platform.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
 import { allowWrite, openExec, openExecPath } from '../sentry/vfs/open.ts';
+import { MAY_READ, inodePermission } from '../sentry/vfs/permission.ts';
 import { readStrings } from './exec-args.ts';
 import { getnameEmpty, startAt } from './path.ts';
 
@@ -105,6 +106,9 @@ function tracedByLesser(t: Task): boolean {
 /** Runs `program` in the task instead of what it runs. For the sandbox's first process too. */
 export function execProgram(t: Task, program: Program, name: string): SysResult {
   const ids = execCredentials(t.creds, program.file, t.noNewPrivs || tracedByLesser(t));
+  // would_dump(): memory must not tell what the file does not.
+  for (const p of [program, program.interp])
+    if (p !== null && inodePermission(t, p.file.inode, MAY_READ) !== 0) ids.dumpable = false;
   t.state = TASK_DETACHED;
   t.kernel.platform.createAddressSpace((ctx) => {
     if (typeof ctx === 'number') {
@@ -141,6 +145,10 @@ function populate(t: Task, ctx: Context, program: Program, ids: ExecCreds, name:
     t.kernel.endDetached(t, loaded);
     return;
   }
+  if (t.killed) {
+    abandon(t, ctx, loaded, program, -EAGAIN);
+    return;
+  }
   if (ctx.dataSize > 0 && t.ptrace === null && queueAll(ctx, loaded)) {
     // Everything goes along with the first resume; what fails there ends the process (begin_new_exec is past).
     finishInterp(program);
@@ -149,15 +157,21 @@ function populate(t: Task, ctx: Context, program: Program, ids: ExecCreds, name:
   }
   ctx.runOrders((result) => {
     const failed = result < 0 ? result : writeAll(ctx, loaded);
-    finishInterp(program);
-    if (failed !== 0 || t.dead) {
-      loaded.mm.unref();
-      ctx.exit();
-      t.kernel.endDetached(t, failed);
+    if (failed !== 0 || t.killed) {
+      abandon(t, ctx, loaded, program, failed === 0 ? -EAGAIN : failed);
       return;
     }
+    finishInterp(program);
     deThread(t, () => switchTo(t, ctx, loaded, ids, name, oldTid));
   });
+}
+
+/** The new program does not come about. */
+function abandon(t: Task, ctx: Context, loaded: LoadedProgram, program: Program, result: number): void {
+  finishInterp(program);
+  loaded.mm.unref();
+  ctx.exit();
+  t.kernel.endDetached(t, result);
 }
 
 /** The interpreter's file has been mapped; unlike the program's it may be written from now on. */
@@ -203,7 +217,7 @@ function switchTo(
   t.memoryChange.kind = 'exec';
   t.creds = ids.creds;
   if (ids.idsChanged) t.pdeathSignal = 0;
-  loaded.mm.dumpable = ids.secure ? 0 : 1;
+  loaded.mm.dumpable = ids.dumpable ? 1 : t.kernel.core.suidDumpable;
   t.personality &= ~READ_IMPLIES_EXEC;
   commitExec(t, ctx, loaded.mm, name.slice(name.lastIndexOf('/') + 1));
   execStop(t, oldTid, (task) => task.kernel.endDetached(task, SYS_RESUME_REGS));

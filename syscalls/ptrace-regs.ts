@@ -1,5 +1,5 @@
 /** Registers of a stopped tracee as its tracer sees and sets them (arch/x86/kernel/ptrace.c). */
-import { EFAULT, EINVAL, EIO, ENODEV } from '../sentry/abi/errno.ts';
+import { EFAULT, EINVAL, EIO } from '../sentry/abi/errno.ts';
 import { NT_PRFPREG, NT_PRSTATUS, NT_X86_XSTATE } from '../sentry/abi/ptrace.ts';
 import {
   CS,
@@ -18,9 +18,10 @@ import {
   SS,
   USER_REGS_SIZE,
 } from '../sentry/arch/regs.ts';
-import { FP_SW_RESERVED, FP_XSTATE_MAGIC1, FXSAVE_SIZE } from '../sentry/arch/signal-frame.ts';
+import { FP_SW_RESERVED, FXSAVE_SIZE } from '../sentry/arch/signal-frame.ts';
 import { TASK_SIZE } from '../sentry/lib/addr.ts';
 import type { Task } from '../sentry/kernel/task.ts';
+import { loadUserRegs, userFpRegs, userXstate } from '../sentry/kernel/user-regs.ts';
 
 const TRAP_FLAG = 0x100;
 const SW_BYTES = 48;
@@ -35,11 +36,7 @@ const bytes = Buffer.from(view.bytes.buffer);
 /** Fills `view` with what PTRACE_GETREGS gives. */
 function load(c: Task): void {
   const p = c.ptrace!;
-  view.copyFrom(c.ctx.regs());
-  view.set(ORIG_RAX, p.inSyscall ? c.sysno : -1);
-  if (p.inSyscall) view.set(RAX, p.result);
-  view.set(FS_BASE, c.ctx.segmentBase('fs'));
-  view.set(GS_BASE, c.ctx.segmentBase('gs'));
+  loadUserRegs(view, c, p);
   if (p.trapFlagSet) view.words[2 * EFLAGS] = view.words[2 * EFLAGS]! & ~TRAP_FLAG;
 }
 
@@ -114,7 +111,6 @@ export function pokeUser(c: Task, offset: number, lo: number, hi: number): numbe
   return store(c);
 }
 
-const fp = Buffer.alloc(FP_MAX);
 const frame = Buffer.alloc(FP_MAX);
 
 /** A register set as PTRACE_GETREGSET gives it, or −errno. */
@@ -123,19 +119,9 @@ export function getRegset(c: Task, type: number): Uint8Array | number {
     case NT_PRSTATUS:
       return getRegs(c);
     case NT_PRFPREG:
-      c.ctx.getFpState(fp);
-      fp.fill(0, FP_SW_RESERVED, FXSAVE_SIZE);
-      return fp.subarray(0, FXSAVE_SIZE);
-    case NT_X86_XSTATE: {
-      const total = c.ctx.getFpState(fp);
-      const extended = fp.readUInt32LE(FP_SW_RESERVED) === FP_XSTATE_MAGIC1;
-      if (!extended) return -ENODEV;
-      const size = Math.min(fp.readUInt32LE(FP_SW_RESERVED + 16), total);
-      // The features that the XSAVE area may hold take the place of the frame's software bytes (xstateregs_get).
-      fp.copyWithin(FP_SW_RESERVED, FP_SW_RESERVED + 8, FP_SW_RESERVED + 16);
-      fp.fill(0, FP_SW_RESERVED + 8, FXSAVE_SIZE);
-      return fp.subarray(0, size);
-    }
+      return userFpRegs(c);
+    case NT_X86_XSTATE:
+      return userXstate(c);
     default:
       return -EINVAL;
   }

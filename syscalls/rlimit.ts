@@ -103,7 +103,7 @@ function sysPrlimit64(t: Task, a: SyscallArgs): SysResult {
   return t.mem.copyOut(oldAddr, scratch.bytes, 0, 16);
 }
 
-const note = 'RLIMIT_RSS, CORE, LOCKS, RTTIME are stored but not enforced';
+const note = 'RLIMIT_RSS, LOCKS, RTTIME are stored but not enforced';
 
 export const rlimitRows: readonly SyscallRow[] = [
   {

@@ -1,7 +1,7 @@
 /**
  * Kernel: one per sandbox. Owns tasks, timers and the run queue, receives the platform's events and dispatches syscalls.
  */
-import { EAGAIN, ENOMEM, ENOSYS, ESRCH } from '../abi/errno.ts';
+import { EAGAIN, ENOMEM, ENOSYS, ERESTARTNOINTR, ESRCH } from '../abi/errno.ts';
 import { SIGKILL, SIGSEGV, SI_USER } from '../abi/signal.ts';
 import { PTRACE_EVENT_VFORK_DONE } from '../abi/ptrace.ts';
 import { SYSCALL_NAMES } from '../abi/syscall-names.ts';
@@ -14,6 +14,7 @@ import { Clock } from '../time/clock.ts';
 import { TimerQueue } from '../time/timer-queue.ts';
 import type { FsContext } from '../vfs/call-context.ts';
 import type { Container, GroupFigures } from './container.ts';
+import { CoreSettings } from './core-pattern.ts';
 import type { FdTable } from './fd-table.ts';
 import { futexExit } from './futex.ts';
 import { releasePiLocks } from './futex-pi.ts';
@@ -48,7 +49,7 @@ import {
   TASK_VFORK,
 } from './task.ts';
 import { exitTask, exitThreads } from './task-exit.ts';
-import { exitToUser, finishSyscall, recalcWork } from './task-run.ts';
+import { endKilled, exitToUser, finishSyscall, recalcWork } from './task-run.ts';
 import { ThreadGroup } from './thread-group.ts';
 import { emulateVsyscall } from './vsyscall.ts';
 
@@ -83,6 +84,8 @@ export class Kernel implements PlatformEvents {
   memTotal = 2 ** 30;
   /** Of the sandbox's first container. */
   figures: GroupFigures | null = null;
+  /** Core files: their names, and whose there are. */
+  readonly core = new CoreSettings();
   /** fs.nr_open: no process's RLIMIT_NOFILE goes beyond. */
   openFilesMax = 1048576;
   /** fs.aio-max-nr and fs.aio-nr: requests that contexts of asynchronous I/O are made for. */
@@ -225,7 +228,7 @@ export class Kernel implements PlatformEvents {
         return;
       case TASK_VFORK:
         if (t.killed) {
-          exitTask(t, t.group.exitStatus);
+          endKilled(t, t.vforkResult, true);
           return;
         }
         if (!t.vforkDone) return;
@@ -258,7 +261,7 @@ export class Kernel implements PlatformEvents {
     t.timedOut = false;
     t.memoryChange.kind = 'none';
     if (t.killed) {
-      exitTask(t, t.group.exitStatus);
+      endKilled(t, -ERESTARTNOINTR, true);
       return;
     }
     if (t.ptrace !== null) this.enterTraced(t);
@@ -375,7 +378,7 @@ export class Kernel implements PlatformEvents {
     if (t.mm.hasLimbo) t.mm.settle(ctx);
     t.state = TASK_KERNEL;
     if (t.killed) {
-      exitTask(t, t.group.exitStatus);
+      endKilled(t, 0, false);
       return;
     }
     if (t.ptrace !== null) clearStep(t);
@@ -470,11 +473,6 @@ export class Kernel implements PlatformEvents {
     t.futexesReleased = true;
     if (this.futexExit !== null) this.futexExit(t);
     releasePiLocks(t);
-  }
-
-  /** 0x80 if a core file would have been written. There are none in a sandbox. */
-  coreFlag(_g: ThreadGroup): number {
-    return 0;
   }
 
   /** A signal from outside the sandbox to its init (an engine's kill, the terminal of the CLI). 0 or −ESRCH. */

@@ -167,8 +167,7 @@ export function checkSeccomp(t: Task): SysResult | null {
     case SECCOMP_RET_KILL_THREAD:
       return killThread(t, top.strict ? SIGKILL : SIGSYS);
     default:
-      groupExit(t.group, SIGSYS);
-      return -ENOSYS;
+      return killProcess(t, r & 0xffff);
   }
 }
 
@@ -187,10 +186,17 @@ export function hasListener(top: SeccompFilter | null): boolean {
 
 /** The last thread takes the process with it. */
 function killThread(t: Task, sig: number): SysResult {
-  if (t.group.tasks.size === 1) {
-    groupExit(t.group, sig);
-    return -ENOSYS;
+  if (t.group.tasks.size > 1) {
+    exitTask(t, sig);
+    return SYS_DETACHED;
   }
-  exitTask(t, sig);
-  return SYS_DETACHED;
+  if (sig === SIGSYS) return killProcess(t, 0);
+  groupExit(t.group, sig);
+  return -ENOSYS;
+}
+
+/** "Trigger a coredump with SIGSYS", with the registers as they were before the call. */
+function killProcess(t: Task, data: number): SysResult {
+  forceSignal(t, sigInfoSeccomp(t.ctx.regs().get(RIP), t.sysno, data), true);
+  return t.sysno;
 }

@@ -174,14 +174,15 @@ export function copySigInfo(info: SigInfo): SigInfo {
 }
 
 /**
- * force_sig_info(): a signal the thread has caused itself (fault). If it is blocked or ignored, the default action applies.
+ * force_sig_info(): a signal the thread has caused itself (fault). If it is blocked or ignored, or `fatal`, the default action
+ * applies.
  */
-export function forceSignal(t: Task, info: SigInfo): void {
+export function forceSignal(t: Task, info: SigInfo, fatal = false): void {
   if (t.state === TASK_DEAD) return;
   const sig = info.signo;
   const h = t.group.handlers;
   const blocked = t.sigMask.has(sig);
-  if (blocked || h.ignores(sig)) {
+  if (blocked || fatal || h.ignores(sig)) {
     h.handler[sig] = SIG_DFL;
     if (blocked) t.sigMask.delete(sig);
   }
@@ -210,7 +211,16 @@ export function validSignal(sig: number): boolean {
  * Starts the end of the whole process with wait status `status` (do_group_exit): every thread leaves, from the kernel's loop.
  */
 export function groupExit(g: ThreadGroup, status: number): void {
-  if (g.exiting) return;
+  if (g.exiting) {
+    if (status === SIGKILL) g.coreDump?.kill();
+    return;
+  }
+  beginGroupExit(g, status);
+  g.kernel.enqueueExit(g);
+}
+
+/** The same without an end to it: a core is dumped first. */
+export function beginGroupExit(g: ThreadGroup, status: number): void {
   g.exiting = true;
   g.exitStatus = status;
   g.stopSignal = 0;
@@ -219,7 +229,6 @@ export function groupExit(g: ThreadGroup, status: number): void {
     t.killed = true;
     t.work = true;
   }
-  g.kernel.enqueueExit(g);
 }
 
 /** SIGCONT has been sent, whatever its action: the stop ends (prepare_signal). */

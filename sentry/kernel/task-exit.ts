@@ -56,6 +56,7 @@ export function exitTask(t: Task, status: number): void {
   // Without exit_group the last thread's code is the process's (synchronize_group_exit).
   if (!g.exiting) g.exitStatus = status;
   parentThreadGone(t);
+  g.coreDump?.left(t);
   if (g.leader !== t) {
     if (t.ptrace !== null) tracedThreadEnded(t, g.exiting ? g.exitStatus : status);
     else {

@@ -5,6 +5,7 @@
 import { EINTR, ERESTARTNOHAND, ERESTARTNOINTR, ERESTARTSYS, ERESTART_RESTARTBLOCK } from '../abi/errno.ts';
 import { SA_RESETHAND, SA_RESTART, SIGKILL, SIGSEGV, SIGSTOP, SIG_DFL, SIG_IGN } from '../abi/signal.ts';
 import { RAX, RIP } from '../arch/regs.ts';
+import { CoreDump, mayDumpCore } from './core-dump.ts';
 import { leaveThunk } from './patched-text.ts';
 import { setStep } from './ptrace.ts';
 import { exitStop, handlerStop, signalStop, syscallExit, trapStop } from './ptrace-stops.ts';
@@ -95,6 +96,18 @@ function isInterrupt(result: number): boolean {
   return result === -EINTR || isRestart(result);
 }
 
+/** SIGKILL, exit_group or a core dump has caught up with `t`, which would go on with `result` or from its registers. */
+export function endKilled(t: Task, result: number, inSyscall: boolean): void {
+  const dump = t.group.coreDump;
+  if (dump === null) {
+    exitTask(t, t.group.exitStatus);
+    return;
+  }
+  t.stopResult = result;
+  t.stopInSyscall = inSyscall;
+  dump.park(t);
+}
+
 /** The task's registers are needed and not at hand: goes on when they are. */
 function completeThenExit(t: Task, result: number): void {
   t.state = TASK_DETACHED;
@@ -111,7 +124,7 @@ export function exitToUser(t: Task, result: number, inSyscall: boolean): void {
   t.state = TASK_KERNEL;
   for (;;) {
     if (t.killed) {
-      exitTask(t, t.group.exitStatus);
+      endKilled(t, result, inSyscall);
       return;
     }
     if (t.ptrace !== null) {
@@ -162,6 +175,12 @@ export function exitToUser(t: Task, result: number, inSyscall: boolean): void {
     const fatal = act(t, info);
     if (fatal !== 0) {
       if (fatal < 0) continue;
+      if (defaultDumpsCore(fatal) && mayDumpCore(t)) {
+        t.stopResult = result;
+        t.stopInSyscall = inSyscall;
+        new CoreDump(t, info, endDumped).start();
+        return;
+      }
       const end = (task: Task): void => {
         groupExit(task.group, fatal);
         exitToUser(task, result, inSyscall);
@@ -211,7 +230,16 @@ function act(t: Task, info: SigInfo): number {
     stopGroup(g, sig);
     return -1;
   }
-  return defaultDumpsCore(sig) && sig !== SIGKILL ? sig | t.kernel.coreFlag(g) : sig;
+  return sig;
+}
+
+/** The core of the process of `t` has been written, or not. */
+function endDumped(t: Task): void {
+  const end = (task: Task): void => {
+    task.killed = true;
+    task.kernel.enqueueExit(task.group);
+  };
+  if (!exitStop(t, t.group.exitStatus, end)) end(t);
 }
 
 /** Sets rax as the handler's return shall find it: EINTR, the restart of the call, or its result. */

@@ -55,6 +55,8 @@ export const TASK_DETHREAD = 7;
 export const TASK_FROZEN = 8;
 /** Stopped for its tracer. */
 export const TASK_TRACED = 9;
+/** Stands still while the core of its process is written. */
+export const TASK_DUMPED = 10;
 
 export interface TaskInit {
   pid: Pid;

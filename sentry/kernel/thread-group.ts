@@ -2,6 +2,7 @@
 import { SA_NOCLDWAIT, SIGCHLD, SIG_IGN } from '../abi/signal.ts';
 import { WaitQueue } from '../waiter/wait-queue.ts';
 import type { Container } from './container.ts';
+import type { CoreDump } from './core-dump.ts';
 import type { Pid } from './pid-namespace.ts';
 import type { ProcessGroup, Session } from './job-control.ts';
 import type { Kernel } from './kernel.ts';
@@ -101,8 +102,10 @@ export class ThreadGroup {
   oomScoreAdj = 0;
   /** What it may be lowered to without CAP_SYS_RESOURCE. */
   oomScoreAdjMin = 0;
-  /** /proc/PID/coredump_filter: kept for those who ask, there are no core files. */
+  /** /proc/PID/coredump_filter */
   coredumpFilter = 0x33;
+  /** The core dump in progress. */
+  coreDump: CoreDump | null = null;
   /** Interval and POSIX timers, owned by the time syscalls. */
   timers: unknown = null;
 

@@ -15,6 +15,8 @@ export interface ExecCreds {
   secure: boolean;
   /** The ids changed: PR_SET_PDEATHSIG is cleared. */
   idsChanged: boolean;
+  /** PR_GET_DUMPABLE will be 1. */
+  dumpable: boolean;
 }
 
 /**
@@ -53,5 +55,6 @@ export function execCredentials(old: Credentials, file: FileDescription, noNewPr
   }
   c.securebits &= ~SECBIT_KEEP_CAPS;
   const gainedCaps = c.uid !== root && !c.effective.isSubsetOf(c.ambient);
-  return { creds: c, secure: isSetid || gainedCaps, idsChanged };
+  const secure = isSetid || gainedCaps;
+  return { creds: c, secure, idsChanged, dumpable: !secure };
 }

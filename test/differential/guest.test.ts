@@ -2,7 +2,7 @@
 // both platforms. GUEST=name,name restricts the run.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { compileGuest, guestPrograms } from '../lib/guest-programs.ts';
+import { compileGuest, guestPrograms, unfitHost } from '../lib/guest-programs.ts';
 import { platforms, run, sandbox, type Outcome } from '../lib/sandbox.ts';
 
 const only = process.env['GUEST']?.split(',');
@@ -32,6 +32,11 @@ function firstDifference(a: string[], b: string[]): number {
 }
 
 for (const name of programs) {
+  const unfit = unfitHost(name);
+  if (unfit !== null) {
+    test.skip(`${name}: ${unfit}`);
+    continue;
+  }
   const bin = compileGuest(name);
   const native = inScratch((cwd) => run(bin, [], { cwd, env }));
   const lines = linesOf(native.stdout);

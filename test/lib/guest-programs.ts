@@ -16,6 +16,19 @@ export function guestPrograms(): string[] {
     .sort();
 }
 
+/**
+ * Why the program's native run would say nothing of the sandbox, null if it may run. A line `// host: PATH VALUE` asks for a file
+ * of the host whose content is VALUE.
+ */
+export function unfitHost(name: string): string | null {
+  const source = readFileSync(join(guestDir, `${name}.c`), 'utf8');
+  for (const [, path, value] of source.matchAll(/^\/\/ host: (\S+) (.*)$/gm)) {
+    const found = existsSync(path!) ? readFileSync(path!, 'utf8').trim() : 'missing';
+    if (found !== value) return `${path} of this host is ${found}`;
+  }
+  return null;
+}
+
 /** Path of the compiled program. */
 export function compileGuest(name: string): string {
   mkdirSync(binDir, { recursive: true });

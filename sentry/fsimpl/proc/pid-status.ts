@@ -78,7 +78,8 @@ export function statusText(s: Subject, reader: Task): string | number {
   let text = `${lines.join('\n')}\n`;
   if (mm !== null) {
     text += statusLines(mm);
-    text += 'HugetlbPages:\t       0 kB\nCoreDumping:\t0\nTHP_enabled:\t1\nuntag_mask:\t0xffffffffffffffff\n';
+    text += `HugetlbPages:\t       0 kB\nCoreDumping:\t${g.coreDump === null ? 0 : 1}\n`;
+    text += 'THP_enabled:\t1\nuntag_mask:\t0xffffffffffffffff\n';
   }
   const pending = s.env.kernel.pendingByUid.get(c.uid) ?? 0;
   const rest = [

@@ -185,14 +185,31 @@ function tree(env: ProcEnv): { readonly [name: string]: Node } {
       protected_hardlinks: nameProtection('hardlinks', 1),
       protected_regular: nameProtection('regular', 2),
       protected_symlinks: nameProtection('symlinks', 1),
-      suid_dumpable: 0,
+      suid_dumpable: integer(
+        () => kernel.core.suidDumpable,
+        (_t, v) => {
+          kernel.core.suidDumpable = v;
+        },
+        0,
+        2,
+      ),
     },
     kernel: {
       auto_msgmni: 0,
       cap_last_cap: CAP_LAST_CAP,
-      core_pattern: 'core',
+      core_pattern: new Variable(
+        () => kernel.core.pattern,
+        (_t, text) => kernel.core.setPattern(text),
+      ),
       core_pipe_limit: 0,
-      core_uses_pid: 0,
+      core_uses_pid: integer(
+        () => kernel.core.usesPid,
+        (_t, v) => {
+          kernel.core.usesPid = v;
+        },
+        0,
+        0x7fffffff,
+      ),
       dmesg_restrict: 1,
       domainname: new Variable(
         (t) => t.ns.uts.domainname,
