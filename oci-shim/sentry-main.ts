@@ -18,6 +18,7 @@ import {
   SENTRY_CONTROL_FD,
   SENTRY_EXTRA_FD,
   SENTRY_GOFER_FD,
+  SENTRY_NETWORKS_FD,
   SENTRY_RAW_FD,
   SENTRY_STDIO_FD,
 } from '../platform-ptrace/confine/launcher-protocol.ts';
@@ -83,7 +84,7 @@ function main(): void {
   });
   if (gofer.hello() < 0) throw new Error('the gofer does not answer');
   if (!control.waitForPivot()) return;
-  registerSocketFamilies(config.rawSockets === true ? SENTRY_RAW_FD : -1);
+  registerSocketFamilies(config.rawSockets === true ? SENTRY_RAW_FD : -1, SENTRY_NETWORKS_FD);
   lowerHelperThreads();
   lockSentry(config.platform, config.debugLog);
 

@@ -1,11 +1,9 @@
 /** mount(2), umount2(2), pivot_root(2) (fs/namespace.c). */
-import { NsInode } from '../sentry/fsimpl/proc/ns.ts';
 import { EAGAIN, EBUSY, EFAULT, EINVAL, ENODEV, ENOENT, ENOTDIR, EPERM } from '../sentry/abi/errno.ts';
 import { PATH_MAX, AT_FDCWD } from '../sentry/abi/fcntl.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CAP_SYS_ADMIN } from '../sentry/auth/capability.ts';
 import { flags, path, ptr, str, type SysResult, type SyscallRow } from '../sentry/kernel/syscall-table.ts';
-import { pinNamespace } from '../sentry/auth/namespace-users.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import type { Path } from '../sentry/vfs/dentry.ts';
 import { fileSystemType } from '../sentry/vfs/fs-types.ts';
@@ -118,7 +116,6 @@ function bind(t: Task, sourceAddr: number, at: Path, f: number): SysResult {
   const fromOurs = isOurs(t, from.mount) || from.mount.sb.fsType === 'nsfs';
   if (!fromOurs || !isOurs(t, at.mount) || from.mount.unbindable) return -EINVAL;
   if ((f & MS_REC) === 0 && hasLockedChildren(from.mount, from.dentry)) return -EINVAL;
-  if (from.dentry.inode instanceof NsInode) pinNamespace(from.dentry.inode.namespace);
   return attach(cloneTree(from, (f & MS_REC) !== 0), at);
 }
 

@@ -18,6 +18,7 @@ import {
   type Namespaces,
   type NewNamespaces,
 } from '../sentry/kernel/namespaces.ts';
+import { addNetwork } from '../sentry/socket/network.ts';
 import { dropSysvTables } from '../sentry/kernel/ipc/ipc-state.ts';
 import { PidNamespace } from '../sentry/kernel/pid-namespace.ts';
 import {
@@ -138,6 +139,8 @@ function compose(t: Task, flags: number, creds: Credentials | null): NewNamespac
     if (above !== null && !above.contains(userNs)) return -EINVAL;
   }
   const owner = userNs.level === 0 ? null : userNs;
+  const net = wants(CLONE_NEWNET) ? owned(new NetNamespace(), userNs) : old.net;
+  if (net !== old.net && !addNetwork(net)) return -ENOSPC;
   const mounts = wants(CLONE_NEWNS) && old.mnt !== null ? old.mnt.copyFor(t.fs, owner) : null;
   if (mounts !== null) {
     const tree = mounts.ns.mounts;
@@ -148,7 +151,7 @@ function compose(t: Task, flags: number, creds: Credentials | null): NewNamespac
     ns: {
       uts: wants(CLONE_NEWUTS) ? owned(new UtsNamespace(nodename, domainname), userNs) : old.uts,
       ipc: wants(CLONE_NEWIPC) ? newIpc(userNs) : old.ipc,
-      net: wants(CLONE_NEWNET) ? owned(new NetNamespace(), userNs) : old.net,
+      net,
       mnt: mounts === null ? old.mnt : mounts.ns,
       time: old.time,
       cgroup: wants(CLONE_NEWCGROUP) ? owned(new CgroupNamespace(), userNs) : old.cgroup,
@@ -365,7 +368,7 @@ export const namespaceRows: SyscallRow[] = [
     fn: sysUnshare,
     args: [hex],
     support: 'partial',
-    note: 'no time namespaces (EINVAL); a network namespace of one’s own shows the container’s network',
+    note: 'no time namespaces (EINVAL)',
   },
   {
     nr: 308,

@@ -14,6 +14,8 @@ const NAMESPACES = ['user', 'pid', 'mnt', 'ipc', 'uts', 'net'];
 const GOFER_CAPS = '000000000000001f';
 const CAP_KILL = '0000000000000020';
 const CAP_NET_RAW = '0000000000002000';
+/** NET_BIND_SERVICE, NET_ADMIN, NET_RAW, SYS_ADMIN */
+const NETWORKER_CAPS = '0000000000203400';
 const NO_CAPS = '0000000000000000';
 
 const read = (pid: number, file: string): string => readFileSync(`/proc/${pid}/${file}`, 'latin1');
@@ -60,6 +62,7 @@ interface Sandbox {
   sentry: number;
   /** Of raw sockets, for whoever may have them: not for ordinary users. */
   opener: number | undefined;
+  networker: number;
   guests: number[];
 }
 
@@ -73,12 +76,13 @@ async function find(launcher: number): Promise<Sandbox> {
     await sleep(200);
     const [gofer, init] = children(launcher);
     if (gofer === undefined || init === undefined) continue;
-    const [sentry, opener] = children(init);
-    if (sentry === undefined || status(sentry).get('Seccomp') !== '2') continue;
+    const [sentry, ...others] = children(init);
+    const networker = others.pop();
+    if (sentry === undefined || networker === undefined || status(sentry).get('Seccomp') !== '2') continue;
     const guests = children(sentry);
     same = guests.join() === last ? same + 1 : 0;
     if (guests.length >= 4 && same >= 5) {
-      return { launcher, gofer, init, sentry, opener, guests };
+      return { launcher, gofer, init, sentry, opener: others[0], networker, guests };
     }
     last = guests.join();
   }
@@ -107,7 +111,7 @@ describe.each([
   afterAll(() => child.kill('SIGKILL'));
 
   const everyone = () => [
-    ...[box.launcher, box.gofer, box.init, box.sentry],
+    ...[box.launcher, box.gofer, box.init, box.sentry, box.networker],
     ...(box.opener === undefined ? [] : [box.opener]),
     ...box.guests,
   ];
@@ -171,6 +175,16 @@ describe.each([
     expect(readdirSync(`/proc/${pid}/root/`)).toEqual([]);
   });
 
+  test('the networker has its rights in the sandbox’s user namespace only', () => {
+    const networker = status(box.networker);
+    for (const set of ['CapPrm', 'CapEff', 'CapBnd']) expect(networker.get(set)).toBe(NETWORKER_CAPS);
+    expect(networker.get('CapAmb')).toBe(NO_CAPS);
+    expect(networker.get('Uid')).toBe(status(box.sentry).get('Uid'));
+    expect(namespaces(box.networker)).toEqual(namespaces(box.sentry));
+    expect(descriptors(box.networker)).toEqual(['/dev/null', '/dev/null', '/dev/null', 'socket']);
+    if (isRoot) expect(readdirSync(`/proc/${box.networker}/root/`)).toEqual([]);
+  });
+
   test('init, sentry and guests share six namespaces with nobody else; the gofer has its own', () => {
     const own = namespaces(process.pid);
     const inside = namespaces(box.sentry);
@@ -214,7 +228,7 @@ describe.each([
 
   test('sentry and init cannot be read by a process of their own id', () => {
     if (!asRoot) return;
-    for (const pid of [box.init, box.sentry, box.opener!]) expect(exeSeenByPeer(pid)).toBe('');
+    for (const pid of [box.init, box.sentry, box.opener!, box.networker]) expect(exeSeenByPeer(pid)).toBe('');
     for (const pid of box.guests) expect(exeSeenByPeer(pid)).toMatch(/stub$/);
   });
 

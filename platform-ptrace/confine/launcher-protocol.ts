@@ -29,7 +29,8 @@ export const SENTRY_DIST_FD = 7;
 export const SENTRY_STDIO_FD = 8;
 export const SENTRY_AREA_FD = 11;
 export const SENTRY_RAW_FD = 12;
-export const SENTRY_EXTRA_FD = 13;
+export const SENTRY_NETWORKS_FD = 13;
+export const SENTRY_EXTRA_FD = 14;
 
 export const GOFER_CONTROL_FD = 3;
 export const GOFER_SENTRY_FD = 4;

@@ -46,6 +46,7 @@ static void sentry_main(void) {
     places[n++] = (struct place){zygote.area, SENTRY_AREA_FD};
   }
   if (raw_ctl[0] >= 0) places[n++] = (struct place){raw_ctl[0], SENTRY_RAW_FD};
+  places[n++] = (struct place){networks_ctl[0], SENTRY_NETWORKS_FD};
   if (opt.sentry_config_fd >= 0) places[n++] = (struct place){opt.sentry_config_fd, SENTRY_CONFIG_FD};
   for (int i = 0; i < opt.ndonated; i++) places[n++] = (struct place){opt.donated[i], SENTRY_EXTRA_FD + i};
   int node = node_fd;
@@ -111,6 +112,7 @@ void init_main(void) {
   if (sentry < 0) die("fork");
   if (sentry == 0) sentry_main();
   if (raw_ctl[1] >= 0 && !opt.host_network) start_raw_opener();
+  start_networker();
   // Only what the loop needs; the caller's standard streams among the rest, so that a pipe's reader sees its end.
   int null_fd, log_fd;
   open_null_and_log(&null_fd, &log_fd);

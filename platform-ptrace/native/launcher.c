@@ -516,14 +516,17 @@ int main(int argc, char **argv) {
   if (!joins) {
     unsigned long net = opt.host_network ? 0 : CLONE_NEWNET;
     if (opt.raw_sockets && (own_network || net)) make_pair(raw_ctl);
+    make_pair(networks_ctl);
     init_pid = clone_into(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | net);
     if (init_pid == 0) init_main();
     write_id_maps(init_pid);
     if (raw_ctl[1] >= 0 && own_network) opener_pid = start_raw_opener();
     close(sentry_ctl[1]);
     close(init_ctl[1]);
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 2; i++) {
       if (raw_ctl[i] >= 0) close(raw_ctl[i]);
+      close(networks_ctl[i]);
+    }
     if (has_gofer) close(gofer_link[0]);
     send_msg(init_ctl[0], MSG_GO, 0);
   }

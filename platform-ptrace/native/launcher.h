@@ -8,6 +8,7 @@
 //   G  gofer     Node, child of L, pid 1 of namespaces of its own
 //   R  remover   child of L, only with rmdir=: removes the sandbox's cgroups at the end
 //   P  opener    child of L or I, only with raw=1: opens raw and packet sockets for S
+//   N  networker child of I: makes the network namespaces that guests ask for, and sockets in them for S
 //
 // Start: L clones G and I. S and G load everything they need from the host's file system and send MSG_READY. L then has
 // the root of each pivoted (I and S: empty read-only directory; G: the exported trees). G gets MSG_GO for its own pivot,
@@ -70,7 +71,8 @@ enum {
   SENTRY_STDIO_FD = 8,     // 8, 9, 10: the container's standard input, output, error
   SENTRY_AREA_FD = 11,     // memfd of the zygote's slot area
   SENTRY_RAW_FD = 12,      // SOCK_SEQPACKET to the opener of raw sockets, if there is one
-  SENTRY_EXTRA_FD = 13,    // first of the further descriptors donated by `donate=`, in order
+  SENTRY_NETWORKS_FD = 13, // SOCK_SEQPACKET to the networker
+  SENTRY_EXTRA_FD = 14,    // first of the further descriptors donated by `donate=`, in order
 };
 
 // File descriptors of the gofer; 0, 1, 2 as above.
@@ -213,9 +215,33 @@ void take_identity(void);
 // launcher-enter.c
 int enter_main(char **argv);
 
+// launcher-opener.c: requests of S, answered with descriptors
+struct request {
+  int32_t op; // REQUEST_*
+  int32_t network;
+  int32_t args[3];
+  unsigned char data[1024]; // as much of it as was sent
+};
+enum {
+  REQUEST_SOCKET = 1,   // args: domain, type, protocol → a socket
+  REQUEST_NETWORK = 2,  // a new network namespace gets the number `network`
+  REQUEST_FORGET = 3,   // the number is free again
+  REQUEST_BIND = 4,     // with a socket: binds it to the address `data`, whatever the port
+  REQUEST_ROUTE = 5,    // data: a request of rtnetlink that changes an interface, an address or a route
+  REQUEST_IFREQ = 6,    // args[0]: SIOCSIF*, data: struct ifreq
+};
+// Waits for a request: the length of its data, or -1 if S is gone. A descriptor that came along is in *fd, else -1.
+int next_request(int ctl, struct request *r, int *fd);
+void answer_request(int ctl, int result, int fd); // 0 or -errno; fd -1: none
+void become_opener(int *ctl, uint64_t caps, const int *calls, int n); // nothing else but 0, 1 and 2 stays open
+
 // launcher-raw.c
 extern int raw_ctl[2];        // [0] is S's end
 pid_t start_raw_opener(void); // closes [1] in the caller
+
+// launcher-networker.c
+extern int networks_ctl[2];  // [0] is S's end
+void start_networker(void); // closes [1] in the caller
 
 // launcher-cgroup.c
 extern int remover_pipe; // -1: no remover

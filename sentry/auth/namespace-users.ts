@@ -1,23 +1,21 @@
-/** How long namespaces live: counts of the tasks in them and of their open handles (refcounts of struct ns_common). */
+/** How long namespaces live: counts of the tasks in them and of their handles, open or mounted (refcounts of struct ns_common). */
+
+/** Network namespaces that guests of a sandbox may have at a time: each is one of the host's (user.max_net_namespaces). */
+export const NET_NAMESPACES_MAX = 64;
 
 /** A namespace that holds more than names: what it holds is given back when nobody is in it and no handle leads to it. */
 export interface Counted {
   users: number;
-  /** null: it stays for the sandbox's life (what the container began with, and what a handle of is mounted). */
+  /** null: it stays for the sandbox's life (what the container began with). */
   onUnused: (() => void) | null;
 }
 
-/** A handle of a namespace is opened. */
+/** A task comes into a namespace, or a handle of it is opened or mounted. */
 export function useNamespace(ns: object): void {
   if ('users' in ns) (ns as Counted).users++;
 }
 
-/** A handle of a namespace is closed. */
+/** The same has ended. */
 export function leaveNamespace(ns: object): void {
   if ('users' in ns && --(ns as Counted).users === 0) (ns as Counted).onUnused?.();
-}
-
-/** A handle is mounted somewhere: the namespace stays. */
-export function pinNamespace(ns: object): void {
-  if ('users' in ns) (ns as Counted).onUnused = null;
 }

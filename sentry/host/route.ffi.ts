@@ -1,9 +1,7 @@
-/** The sentry's one route socket on the host (AF_NETLINK, NETLINK_ROUTE): opened before it confines itself, used for queries only. */
+/** Queries through route sockets of the host (AF_NETLINK, NETLINK_ROUTE). */
 import { HostBuffer } from './memory.ffi.ts';
-import { recv, send, socket } from './net.ffi.ts';
+import { recv, send } from './net.ffi.ts';
 
-const AF_NETLINK = 16;
-const SOCK_RAW = 3;
 const NLMSG_ERROR = 2;
 const NLMSG_DONE = 3;
 const NLM_F_MULTI = 2;
@@ -19,19 +17,13 @@ const MAX_CHUNKS = 256;
 
 const request = new HostBuffer(4096);
 let reply: HostBuffer | null = null;
-let fd = -1;
 let seq = 1;
 
-/** Before the sentry's system call filter: afterwards no netlink socket can be made. */
-export function openRouteSocket(): void {
-  if (fd < 0) fd = socket(AF_NETLINK, SOCK_RAW, 0);
-}
-
 /**
- * Sends one request (its length, type and flags are set) and returns the datagrams of the answer; null if there is no socket
- * or it failed.
+ * Sends one request (its length, type and flags are set) and returns the datagrams of the answer; null if that
+ * failed.
  */
-export function routeQuery(message: Uint8Array): Buffer[] | null {
+export function routeQuery(fd: number, message: Uint8Array): Buffer[] | null {
   if (fd < 0 || message.length > request.size) return null;
   reply ??= new HostBuffer(CHUNK);
   while (recv(fd, reply.addr, USUAL, 0) > 0);

@@ -38,9 +38,12 @@ export class IpcNamespace implements Owned, Counted {
   }
 }
 
-export class NetNamespace implements Owned {
+/** Sockets, interfaces and abstract names; a guest's own has its `state` from the socket families (socket/network.ts). */
+export class NetNamespace implements Owned, Counted {
   readonly ino = nextIno++;
   owner: UserNamespace | null = null;
+  users = 0;
+  onUnused: (() => void) | null = null;
   state: unknown = null;
   /** /proc/sys entries of the namespace that were set, by path: `net/ipv4/ip_forward`. */
   readonly sysctls = new Map<string, string>();
@@ -107,13 +110,15 @@ export interface NewNamespaces {
 }
 
 /** A task comes into a set of namespaces. */
-export function useNamespaces({ ipc, mnt }: Namespaces): void {
+export function useNamespaces({ ipc, net, mnt }: Namespaces): void {
   useNamespace(ipc);
+  useNamespace(net);
   if (mnt !== null) useNamespace(mnt.mounts);
 }
 
 /** A task has left, or did not come after all. */
-export function leaveNamespaces({ ipc, mnt }: Namespaces): void {
+export function leaveNamespaces({ ipc, net, mnt }: Namespaces): void {
   leaveNamespace(ipc);
+  leaveNamespace(net);
   if (mnt !== null) leaveNamespace(mnt.mounts);
 }

@@ -5,6 +5,7 @@
 import { AF_INET, AF_INET6, AF_PACKET, AF_UNIX, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM } from '../abi/socket.ts';
 import { netTables } from '../fsimpl/proc/net.ts';
 import type { Kernel } from '../kernel/kernel.ts';
+import type { NetNamespace } from '../kernel/namespaces.ts';
 import {
   datagramState,
   isListening,
@@ -31,9 +32,9 @@ const hex = (n: number, width: number): string => n.toString(16).toUpperCase().p
 /** tx_queue:rx_queue */
 const queues = (q: { rx: number; tx: number }): string => `${hex(q.tx, 8)}:${hex(q.rx, 8)}`;
 
-function unixTable(): string {
+function unixTable(ns: NetNamespace | null): string {
   let text = '';
-  for (const f of openSockets(AF_UNIX, 0)) {
+  for (const f of openSockets(ns, AF_UNIX, 0)) {
     const s = f.socket;
     const listening = isListening(f);
     const connected = typeof s.getName(true) !== 'number';
@@ -66,10 +67,10 @@ function inetName(addr: Uint8Array | number, v6: boolean): string {
   return `${text}:${hex(b.readUInt16BE(2), 4)}`;
 }
 
-function tcpTable(v6: boolean): string {
+function tcpTable(ns: NetNamespace | null, v6: boolean): string {
   let text = '';
   let sl = 0;
-  for (const f of openSockets(v6 ? AF_INET6 : AF_INET, SOCK_STREAM)) {
+  for (const f of openSockets(ns, v6 ? AF_INET6 : AF_INET, SOCK_STREAM)) {
     const state = tcpState(f);
     // A socket that was never bound is in no table.
     if (state === TCP_CLOSE) continue;
@@ -85,10 +86,10 @@ function tcpTable(v6: boolean): string {
 }
 
 /** Datagram and raw sockets; `protocol` 0: any. */
-function datagramTable(v6: boolean, type: number, protocol: number): string {
+function datagramTable(ns: NetNamespace | null, v6: boolean, type: number, protocol: number): string {
   let text = '';
   let sl = 0;
-  for (const f of openSockets(v6 ? AF_INET6 : AF_INET, type)) {
+  for (const f of openSockets(ns, v6 ? AF_INET6 : AF_INET, type)) {
     if (protocol !== 0 && f.socket.protocol !== protocol) continue;
     const local = inetName(f.socket.getName(false), v6);
     if (local.endsWith(':0000') && type === SOCK_DGRAM) continue;
@@ -101,9 +102,9 @@ function datagramTable(v6: boolean, type: number, protocol: number): string {
   return text;
 }
 
-function packetTable(): string {
+function packetTable(ns: NetNamespace | null): string {
   let text = '';
-  for (const { socket, task } of openSockets(AF_PACKET, 0)) {
+  for (const { socket, task } of openSockets(ns, AF_PACKET, 0)) {
     // struct sockaddr_ll: protocol in network order, index of the interface.
     const name = socket.getName(false);
     const b = typeof name === 'number' ? Buffer.alloc(20) : Buffer.from(name);
@@ -119,15 +120,15 @@ function packetTable(): string {
 export function installSocketTables(kernel: Kernel): void {
   listSocketsOf(kernel);
   netTables.unix = unixTable;
-  netTables.tcp = () => tcpTable(false);
-  netTables.tcp6 = () => tcpTable(true);
-  netTables.udp = () => datagramTable(false, SOCK_DGRAM, IPPROTO_UDP);
-  netTables.udp6 = () => datagramTable(true, SOCK_DGRAM, IPPROTO_UDP);
-  netTables.udplite = () => datagramTable(false, SOCK_DGRAM, IPPROTO_UDPLITE);
-  netTables.udplite6 = () => datagramTable(true, SOCK_DGRAM, IPPROTO_UDPLITE);
-  netTables.icmp = () => datagramTable(false, SOCK_DGRAM, IPPROTO_ICMP);
-  netTables.icmp6 = () => datagramTable(true, SOCK_DGRAM, IPPROTO_ICMPV6);
-  netTables.raw = () => datagramTable(false, SOCK_RAW, 0);
-  netTables.raw6 = () => datagramTable(true, SOCK_RAW, 0);
+  netTables.tcp = (ns) => tcpTable(ns, false);
+  netTables.tcp6 = (ns) => tcpTable(ns, true);
+  netTables.udp = (ns) => datagramTable(ns, false, SOCK_DGRAM, IPPROTO_UDP);
+  netTables.udp6 = (ns) => datagramTable(ns, true, SOCK_DGRAM, IPPROTO_UDP);
+  netTables.udplite = (ns) => datagramTable(ns, false, SOCK_DGRAM, IPPROTO_UDPLITE);
+  netTables.udplite6 = (ns) => datagramTable(ns, true, SOCK_DGRAM, IPPROTO_UDPLITE);
+  netTables.icmp = (ns) => datagramTable(ns, false, SOCK_DGRAM, IPPROTO_ICMP);
+  netTables.icmp6 = (ns) => datagramTable(ns, true, SOCK_DGRAM, IPPROTO_ICMPV6);
+  netTables.raw = (ns) => datagramTable(ns, false, SOCK_RAW, 0);
+  netTables.raw6 = (ns) => datagramTable(ns, true, SOCK_RAW, 0);
   netTables.packet = packetTable;
 }

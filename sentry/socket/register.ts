@@ -1,17 +1,17 @@
 /** What a sandbox offers beside AF_UNIX. Called once, before the sentry confines itself: the route socket is opened here. */
-import { useRawOpener } from '../host/raw-opener.ffi.ts';
-import { openRouteSocket } from '../host/route.ffi.ts';
 import { registerHostInet } from './inet/host-socket.ts';
 import { registerPacket } from './inet/packet.ts';
+import { registerInetTables } from './netlink/inet-tables.ts';
 import { registerNetDevices } from './netlink/devices.ts';
 import { registerNetlink } from './netlink/route-socket.ts';
+import { useNetworks } from './network.ts';
 
-/** `rawOpener`: connection to the opener of raw sockets; −1: there is none. */
-export function registerSocketFamilies(rawOpener = -1): void {
-  openRouteSocket();
-  useRawOpener(rawOpener);
+/** Connections to the opener of raw sockets and to the networker; −1: there is none. */
+export function registerSocketFamilies(rawOpener = -1, networker = -1): void {
+  useNetworks(rawOpener, networker);
   registerHostInet();
   registerPacket();
   registerNetlink();
   registerNetDevices();
+  registerInetTables();
 }

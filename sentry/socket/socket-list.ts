@@ -1,6 +1,7 @@
 /** The sockets that processes have open, with what /proc/net and sock_diag(7) tell of each. Those on their way in messages or waiting to be accepted are not among them. */
 import { AF_INET6 } from '../abi/socket.ts';
 import type { Kernel } from '../kernel/kernel.ts';
+import type { NetNamespace } from '../kernel/namespaces.ts';
 import type { Task } from '../kernel/task.ts';
 import { Socket } from './socket.ts';
 
@@ -25,15 +26,15 @@ export interface OpenSocket {
   readonly task: Task;
 }
 
-/** Every open socket of a family and type (0: any) once. */
-export function openSockets(domain: number, type: number): OpenSocket[] {
+/** Every open socket of a network, a family and a type (0: any) once. */
+export function openSockets(ns: NetNamespace | null, domain: number, type: number): OpenSocket[] {
   const found = new Map<Socket, Task>();
-  for (const g of kernel?.pidNs.groups() ?? []) {
+  for (const g of kernel?.allGroups() ?? []) {
     for (const t of g.tasks) {
       if (t.dead) continue;
       for (const fd of t.fdTable.fds()) {
         const f = t.fdTable.getRaw(fd);
-        if (!(f instanceof Socket) || f.domain !== domain) continue;
+        if (!(f instanceof Socket) || f.domain !== domain || f.net !== ns) continue;
         if (type === 0 || f.type === type) found.set(f, t);
       }
     }

@@ -5,9 +5,12 @@
 import { EINVAL, EOPNOTSUPP, ESPIPE } from '../abi/errno.ts';
 import { O_NONBLOCK, O_RDWR } from '../abi/fcntl.ts';
 import { SOCK_STREAM } from '../abi/socket.ts';
+import { leaveNamespace, useNamespace } from '../auth/namespace-users.ts';
 import { socketInode } from '../fsimpl/anon/anon-inode.ts';
+import type { NetNamespace } from '../kernel/namespaces.ts';
 import type { CallContext } from '../vfs/call-context.ts';
 import { FileDescription } from '../vfs/file-description.ts';
+import { netNsOf } from './network.ts';
 
 /** struct ucred */
 export interface UCred {
@@ -72,15 +75,30 @@ export abstract class Socket extends FileDescription {
   readonly domain: number;
   readonly type: number;
   readonly protocol: number;
+  /** Where it was made, for good; null: the sandbox's own network. */
+  readonly net: NetNamespace | null;
   /** SO_RCVTIMEO and SO_SNDTIMEO in ns. */
   recvTimeoutNs = Infinity;
   sendTimeoutNs = Infinity;
 
-  constructor(t: CallContext | null, domain: number, type: number, protocol: number, flags: number) {
+  constructor(
+    t: CallContext | null,
+    domain: number,
+    type: number,
+    protocol: number,
+    flags: number,
+    net: NetNamespace | null = netNsOf(t),
+  ) {
     super(null, socketInode(t), O_RDWR | (flags & O_NONBLOCK));
     this.domain = domain;
     this.type = type;
     this.protocol = protocol;
+    this.net = net;
+    if (net !== null) useNamespace(net);
+  }
+
+  protected override release(): void {
+    if (this.net !== null) leaveNamespace(this.net);
   }
 
   override get messages(): boolean {

@@ -167,7 +167,7 @@ export interface Path {
 
 /** Keeps a path's dentry and mount alive beyond the syscall. */
 export function holdPath(p: Path): Path {
-  p.dentry.refs++;
+  p.dentry.hold();
   p.mount.refs++;
   return p;
 }

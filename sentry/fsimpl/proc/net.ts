@@ -4,6 +4,7 @@
  */
 import { StaticDir } from '../kernfs/dir.ts';
 import { KernfsFile } from '../kernfs/file.ts';
+import type { NetNamespace } from '../../kernel/namespaces.ts';
 import type { ProcSuperBlock } from './super-block.ts';
 
 /** An interface as rtnetlink(7) describes it. */
@@ -28,16 +29,7 @@ export interface NetDevice {
   readonly counters: readonly number[];
 }
 
-/** A route of the main table; addresses as they lie in memory, read as little-endian words. */
-export interface NetRoute {
-  readonly device: string;
-  readonly destination: number;
-  readonly prefix: number;
-  readonly gateway: number;
-  readonly metric: number;
-}
-
-type Table = (() => string) | null;
+type Table = ((ns: NetNamespace | null) => string) | null;
 
 /** Lines (with line feeds) below the headings of these files; set by the socket implementations. */
 export const netTables: Record<
@@ -53,11 +45,14 @@ export const netTables: Record<
   | 'raw'
   | 'raw6'
   | 'packet'
-  | 'netlink',
+  | 'netlink'
+  | 'route'
+  | 'arp'
+  | 'if_inet6'
+  | 'ipv6_route',
   Table
 > & {
-  devices: (() => NetDevice[]) | null;
-  routes: (() => NetRoute[]) | null;
+  devices: ((ns: NetNamespace | null) => NetDevice[]) | null;
 } = {
   unix: null,
   tcp: null,
@@ -72,8 +67,11 @@ export const netTables: Record<
   raw6: null,
   packet: null,
   netlink: null,
+  route: null,
+  arp: null,
+  if_inet6: null,
+  ipv6_route: null,
   devices: null,
-  routes: null,
 };
 
 const INET =
@@ -99,8 +97,8 @@ const LOOPBACK: NetDevice = {
   counters: [],
 };
 
-export function deviceList(): readonly NetDevice[] {
-  const found = netTables.devices?.() ?? [];
+export function deviceList(ns: NetNamespace | null): readonly NetDevice[] {
+  const found = netTables.devices?.(ns) ?? [];
   return found.length === 0 ? [LOOPBACK] : found;
 }
 
@@ -114,99 +112,79 @@ function deviceLine({ name, counters }: NetDevice): string {
   return `${name.padStart(6)}: ${columns.map(([v, width]) => String(v).padStart(width)).join(' ')}\n`;
 }
 
-const RTF_UP = 1;
-const RTF_GATEWAY = 2;
-const RTF_HOST = 4;
-
-/** A line of /proc/net/route (net/ipv4/fib_trie.c fib_route_seq_show). */
-function routeLine(r: NetRoute): string {
-  const hex = (v: number): string => v.toString(16).toUpperCase().padStart(8, '0');
-  const flags = RTF_UP | (r.gateway === 0 ? 0 : RTF_GATEWAY) | (r.prefix === 32 ? RTF_HOST : 0);
-  const mask = r.prefix === 0 ? 0 : (0xffffffff << (32 - r.prefix)) >>> 0;
-  const maskInMemory = Buffer.alloc(4);
-  maskInMemory.writeUInt32BE(mask);
-  const text = [
-    r.device, hex(r.destination), hex(r.gateway), flags.toString(16).toUpperCase().padStart(4, '0'), 0, 0, r.metric,
-    hex(maskInMemory.readUInt32LE()), 0, 0, 0,
-  ].join('\t'); // prettier-ignore
-  return `${text.padEnd(127)}\n`;
-}
-
-const ROUTE = 'Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT'.padEnd(
-  127,
-);
-
-export function makeNetDir(sb: ProcSuperBlock): StaticDir {
+/** The network namespace `ns` as seen below `sb`. */
+export function makeNetDir(sb: ProcSuperBlock, ns: NetNamespace | null): StaticDir {
   const dir = new StaticDir(sb, 0o555);
   const add = (name: string, text: () => string): void => {
     dir.add(name, new KernfsFile(sb, 0o444, text));
   };
-  add('arp', () => 'IP address       HW type     Flags       HW address            Mask     Device\n');
-  add('dev', () => DEV + deviceList().map(deviceLine).join(''));
-  add('dev_mcast', () => '');
-  add('if_inet6', () => '00000000000000000000000000000001 01 80 10 80       lo\n');
-  add('igmp', () => 'Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n');
   add(
-    'ipv6_route',
+    'arp',
     () =>
-      '00000000000000000000000000000001 80 00000000000000000000000000000000 00 00000000000000000000000000000000 00000000 00000001 00000000 80200001       lo\n',
+      `IP address       HW type     Flags       HW address            Mask     Device\n${netTables.arp?.(ns) ?? ''}`,
   );
+  add('dev', () => DEV + deviceList(ns).map(deviceLine).join(''));
+  add('dev_mcast', () => '');
+  add('if_inet6', () => netTables.if_inet6?.(ns) ?? '');
+  add('igmp', () => 'Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n');
+  add('ipv6_route', () => netTables.ipv6_route?.(ns) ?? '');
   add(
     'netlink',
     () =>
       'sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n' +
-      (netTables.netlink?.() ?? ''),
+      (netTables.netlink?.(ns) ?? ''),
   );
   add(
     'packet',
-    () => 'sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n' + (netTables.packet?.() ?? ''),
+    () =>
+      'sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n' + (netTables.packet?.(ns) ?? ''),
   );
   add('protocols', () => PROTOCOLS);
   add('psched', () => '000003e8 00000040 000f4240 3b9aca00\n');
   add('ptype', () => 'Type Device      Function\n');
-  add('raw', () => `${INET} ref pointer drops\n${netTables.raw?.() ?? ''}`);
-  add('raw6', () => `${INET6} ref pointer drops\n${netTables.raw6?.() ?? ''}`);
-  add('route', () => `${ROUTE}\n${(netTables.routes?.() ?? []).map(routeLine).join('')}`);
-  add('snmp', snmp);
-  add('sockstat', sockstat);
-  add('sockstat6', sockstat6);
-  add('tcp', () => `${INET.padEnd(149)}\n${netTables.tcp?.() ?? ''}`);
-  add('tcp6', () => `${INET6}\n${netTables.tcp6?.() ?? ''}`);
-  add('udp', () => `${` ${INET} ref pointer drops`.padEnd(127)}\n${netTables.udp?.() ?? ''}`);
-  add('udp6', () => `${INET6} ref pointer drops\n${netTables.udp6?.() ?? ''}`);
-  add('udplite', () => `${` ${INET} ref pointer drops`.padEnd(127)}\n${netTables.udplite?.() ?? ''}`);
-  add('udplite6', () => `${INET6} ref pointer drops\n${netTables.udplite6?.() ?? ''}`);
-  add('icmp', () => `${` ${INET} ref pointer drops`.padEnd(127)}\n${netTables.icmp?.() ?? ''}`);
-  add('icmp6', () => `${INET6} ref pointer drops\n${netTables.icmp6?.() ?? ''}`);
-  add('unix', () => `Num       RefCount Protocol Flags    Type St Inode Path\n${netTables.unix?.() ?? ''}`);
+  add('raw', () => `${INET} ref pointer drops\n${netTables.raw?.(ns) ?? ''}`);
+  add('raw6', () => `${INET6} ref pointer drops\n${netTables.raw6?.(ns) ?? ''}`);
+  add('route', () => netTables.route?.(ns) ?? '');
+  add('snmp', () => snmp(ns));
+  add('sockstat', () => sockstat(ns));
+  add('sockstat6', () => sockstat6(ns));
+  add('tcp', () => `${INET.padEnd(149)}\n${netTables.tcp?.(ns) ?? ''}`);
+  add('tcp6', () => `${INET6}\n${netTables.tcp6?.(ns) ?? ''}`);
+  add('udp', () => `${` ${INET} ref pointer drops`.padEnd(127)}\n${netTables.udp?.(ns) ?? ''}`);
+  add('udp6', () => `${INET6} ref pointer drops\n${netTables.udp6?.(ns) ?? ''}`);
+  add('udplite', () => `${` ${INET} ref pointer drops`.padEnd(127)}\n${netTables.udplite?.(ns) ?? ''}`);
+  add('udplite6', () => `${INET6} ref pointer drops\n${netTables.udplite6?.(ns) ?? ''}`);
+  add('icmp', () => `${` ${INET} ref pointer drops`.padEnd(127)}\n${netTables.icmp?.(ns) ?? ''}`);
+  add('icmp6', () => `${INET6} ref pointer drops\n${netTables.icmp6?.(ns) ?? ''}`);
+  add('unix', () => `Num       RefCount Protocol Flags    Type St Inode Path\n${netTables.unix?.(ns) ?? ''}`);
   return dir;
 }
 
-function lines(table: Table): number {
-  const text = table?.() ?? '';
+function lines(ns: NetNamespace | null, table: Table): number {
+  const text = table?.(ns) ?? '';
   let n = 0;
   for (let i = text.indexOf('\n'); i >= 0; i = text.indexOf('\n', i + 1)) n++;
   return n;
 }
 
 /** net/ipv4/proc.c sockstat_seq_show() */
-function sockstat(): string {
+function sockstat(ns: NetNamespace | null): string {
   const t = netTables;
-  const tcp = lines(t.tcp);
-  const udp = lines(t.udp);
+  const tcp = lines(ns, t.tcp);
+  const udp = lines(ns, t.udp);
   const others = [t.tcp6, t.udp6, t.udplite, t.udplite6, t.icmp, t.icmp6, t.raw, t.raw6, t.packet, t.unix];
-  const used = others.reduce((sum, table) => sum + lines(table), tcp + udp);
+  const used = others.reduce((sum, table) => sum + lines(ns, table), tcp + udp);
   return (
-    `sockets: used ${used}\nTCP: inuse ${tcp} orphan 0 tw 0 alloc ${tcp + lines(t.tcp6)} mem 0\n` +
-    `UDP: inuse ${udp} mem 0\nUDPLITE: inuse ${lines(t.udplite)}\nRAW: inuse ${lines(t.raw)}\nFRAG: inuse 0 memory 0\n`
+    `sockets: used ${used}\nTCP: inuse ${tcp} orphan 0 tw 0 alloc ${tcp + lines(ns, t.tcp6)} mem 0\n` +
+    `UDP: inuse ${udp} mem 0\nUDPLITE: inuse ${lines(ns, t.udplite)}\nRAW: inuse ${lines(ns, t.raw)}\nFRAG: inuse 0 memory 0\n`
   );
 }
 
-function sockstat6(): string {
+function sockstat6(ns: NetNamespace | null): string {
   const t = netTables;
   return (
-    `TCP6: inuse ${lines(t.tcp6)}\nUDP6: inuse ${lines(t.udp6)}\nUDPLITE6: inuse ${lines(t.udplite6)}\n` +
-    `RAW6: inuse ${lines(t.raw6)}\nFRAG6: inuse 0 memory 0\n`
+    `TCP6: inuse ${lines(ns, t.tcp6)}\nUDP6: inuse ${lines(ns, t.udp6)}\nUDPLITE6: inuse ${lines(ns, t.udplite6)}\n` +
+    `RAW6: inuse ${lines(ns, t.raw6)}\nFRAG6: inuse 0 memory 0\n`
   );
 }
 
@@ -246,17 +224,17 @@ const TCP_ESTABLISHED = '01';
 const TCP_CLOSE_WAIT = '08';
 
 /** TCP_MIB_CURRESTAB: connections among the lines of a table. */
-function established(table: Table): number {
+function established(ns: NetNamespace | null, table: Table): number {
   let n = 0;
-  for (const line of (table?.() ?? '').split('\n')) {
+  for (const line of (table?.(ns) ?? '').split('\n')) {
     const state = line.trim().split(' ')[3];
     if (state === TCP_ESTABLISHED || state === TCP_CLOSE_WAIT) n++;
   }
   return n;
 }
 
-function snmp(): string {
-  const connections = established(netTables.tcp) + established(netTables.tcp6);
+function snmp(ns: NetNamespace | null): string {
+  const connections = established(ns, netTables.tcp) + established(ns, netTables.tcp6);
   return SNMP_FIELDS.map(([name, fields, known]) => {
     const names = fields.split(' ');
     const values = known === '' ? [] : known.split(' ');

@@ -109,6 +109,31 @@ export class NsInode extends Inode {
   }
 }
 
+/** What is open or mounted of a namespace keeps it. */
+class NsDentry extends Dentry {
+  private readonly namespace: object;
+
+  constructor(inode: NsInode) {
+    super(inode.anonName, null, inode);
+    this.namespace = inode.namespace;
+  }
+
+  override hold(): this {
+    useNamespace(this.namespace);
+    return super.hold();
+  }
+
+  override put(): void {
+    super.put();
+    leaveNamespace(this.namespace);
+  }
+}
+
+function nsPath(inode: NsInode): Path {
+  nsfsMount ??= makeMount(nsfs, 0, 'nsfs');
+  return { mount: nsfsMount, dentry: new NsDentry(inode) };
+}
+
 // include/uapi/linux/nsfs.h
 const NS_GET_USERNS = 0xb701;
 const NS_GET_PARENT = 0xb702;
@@ -122,9 +147,7 @@ const NS_GET_TGID_IN_PIDNS = 0x8004b709;
 /** Opens a namespace for a task: a descriptor or −errno (open_related_ns, open_namespace). */
 export function openNamespace(t: Task, kind: string, namespace: object): number {
   const inode = new NsInode(kind, KINDS.find(([, k]) => k === kind)![2], namespace);
-  nsfsMount ??= makeMount(nsfs, 0, 'nsfs');
-  const path = { mount: nsfsMount, dentry: new Dentry(inode.anonName, null, inode) };
-  const f = new NsFile(path, inode, O_RDONLY);
+  const f = new NsFile(nsPath(inode), inode, O_RDONLY);
   const fd = t.fdTable.install(f, true, t.group.limits.openFiles);
   if (fd < 0) f.unref();
   return fd;
@@ -151,11 +174,6 @@ export class NsFile extends FileDescription {
   constructor(path: Path, ns: NsInode, flags: number) {
     super(path, ns, flags);
     this.ns = ns;
-    useNamespace(ns.namespace);
-  }
-
-  protected override release(): void {
-    leaveNamespace(this.ns.namespace);
   }
 
   override get pollable(): boolean {
@@ -245,9 +263,7 @@ class NsLink extends Inode {
 
   override followMagic(t: CallContext): Path | number {
     const inode = this.find(t);
-    if (typeof inode === 'number') return inode;
-    nsfsMount ??= makeMount(nsfs, 0, 'nsfs');
-    return { mount: nsfsMount, dentry: new Dentry(inode.anonName, null, inode) };
+    return typeof inode === 'number' ? inode : nsPath(inode);
   }
 
   override readlink(t: CallContext | null): string | number {

@@ -39,6 +39,8 @@ interface PidEntry {
   readonly make: Make;
   /** Only in /proc/PID, only in task/TID, or in both. */
   readonly where: 'both' | 'process' | 'thread';
+  /** Another node from time to time. */
+  readonly changes?: boolean;
 }
 
 function file(
@@ -157,7 +159,7 @@ const ENTRIES: readonly PidEntry[] = [
   dir('fd', (sb, s) => new FdDir(sb, s)),
   dir('fdinfo', (sb, s) => new FdInfoDir(sb, s)),
   dir('ns', (sb, s) => new NsDir(sb, s)),
-  dir('net', (sb) => sb.netDir),
+  { name: 'net', type: DT_DIR, where: 'both', make: (sb, s) => sb.netDir(s.task!.ns.net), changes: true },
   file('environ', 0o400, environText, { guarded: true }),
   file('auxv', 0o400, auxvText, { guarded: true }),
   file('status', 0o444, statusText),
@@ -321,7 +323,7 @@ export class PidDir extends KernfsDir {
 
   private node(e: PidEntry): Inode {
     let node = this.nodes.get(e.name);
-    if (node === undefined) {
+    if (node === undefined || e.changes === true) {
       node = e.make(this.proc, this.subject);
       this.nodes.set(e.name, node);
     }

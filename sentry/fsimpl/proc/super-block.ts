@@ -1,6 +1,7 @@
 /** proc: the process file system (fs/proc/root.c; proc(5)). One super block per mount, each bound to a PID namespace. */
 import { ENOENT } from '../../abi/errno.ts';
 import { DT_DIR } from '../../abi/stat.ts';
+import type { NetNamespace } from '../../kernel/namespaces.ts';
 import type { Pid, PidNamespace } from '../../kernel/pid-namespace.ts';
 import type { Task } from '../../kernel/task.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
@@ -65,7 +66,7 @@ export class ProcSuperBlock extends KernfsSuperBlock {
   override readonly root: StaticDir;
   readonly env: ProcEnv;
   readonly ns: PidNamespace;
-  readonly netDir: StaticDir;
+  private readonly networks = new WeakMap<NetNamespace, StaticDir>();
   private readonly processes = new WeakMap<Pid, PidDir>();
   private readonly threads = new WeakMap<Pid, PidDir>();
 
@@ -74,7 +75,6 @@ export class ProcSuperBlock extends KernfsSuperBlock {
     this.env = env;
     this.ns = ns;
     this.root = new ProcRoot(this);
-    this.netDir = makeNetDir(this);
     const root = this.root;
     addTopLevelFiles(this, root);
     const self = (t: CallContext | null): string | number => {
@@ -97,6 +97,13 @@ export class ProcSuperBlock extends KernfsSuperBlock {
 
   override options(): string {
     return 'rw';
+  }
+
+  /** /proc/PID/net of whoever is in `ns`. */
+  netDir(ns: NetNamespace): StaticDir {
+    let dir = this.networks.get(ns);
+    if (dir === undefined) this.networks.set(ns, (dir = makeNetDir(this, ns)));
+    return dir;
   }
 
   processDir(pid: Pid): PidDir {

@@ -5,6 +5,7 @@
 import { EINVAL, EPERM } from '../../abi/errno.ts';
 import { UTS_RELEASE, UTS_SYSNAME, UTS_VERSION } from '../../abi/utsname.ts';
 import { CAP_LAST_CAP, CAP_NET_ADMIN, CAP_SYS_ADMIN } from '../../auth/capability.ts';
+import { NET_NAMESPACES_MAX } from '../../auth/namespace-users.ts';
 import type { IpcLimits } from '../../kernel/ipc/ipc-limits.ts';
 import type { KeyQuota } from '../../kernel/keys/key.ts';
 import type { Task } from '../../kernel/task.ts';
@@ -356,7 +357,7 @@ function tree(env: ProcEnv): { readonly [name: string]: Node } {
       max_inotify_watches: inotifyLimit('watches'),
       max_ipc_namespaces: threadsMax,
       max_mnt_namespaces: threadsMax,
-      max_net_namespaces: threadsMax,
+      max_net_namespaces: NET_NAMESPACES_MAX,
       max_pid_namespaces: threadsMax,
       max_user_namespaces: threadsMax,
       max_uts_namespaces: threadsMax,
@@ -470,9 +471,13 @@ function addNodes(
   }
 }
 
+function mayConfigure(t: Task): boolean {
+  return t.creds.hasIn(CAP_NET_ADMIN, t.ns.net.owner);
+}
+
 /** test_perm(), net_ctl_permissions(): what counts is the user, not what capabilities root has left. */
 function mayWrite(t: CallContext, path: string): boolean {
-  return t.creds.euid === 0 || (path.startsWith('net/') && t.creds.has(CAP_NET_ADMIN));
+  return t.creds.euid === 0 || (path.startsWith('net/') && mayConfigure(t as Task));
 }
 
 export function addSysctls(sb: ProcSuperBlock, dir: StaticDir): StaticDir {

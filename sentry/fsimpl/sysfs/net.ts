@@ -1,6 +1,7 @@
 /** /sys/class/net and /sys/devices/virtual/net (Documentation/ABI/testing/sysfs-class-net): the interfaces of the sandbox. */
 import { ENOENT } from '../../abi/errno.ts';
 import { DT_DIR, DT_LNK } from '../../abi/stat.ts';
+import type { NetNamespace } from '../../kernel/namespaces.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Inode } from '../../vfs/inode.ts';
 import { FIRST_ENTRY, KernfsDir, StaticDir, type KernfsEntry } from '../kernfs/dir.ts';
@@ -45,11 +46,17 @@ const ATTRIBUTES: Readonly<Record<string, (d: NetDevice) => string | number>> = 
 /** One node per interface, made when it is first looked for. */
 abstract class InterfacesDir extends KernfsDir {
   private readonly nodes = new Map<string, Inode>();
+  protected readonly net: NetNamespace | null;
   protected abstract readonly entryType: number;
   protected abstract make(name: string): Inode;
 
+  constructor(sb: KernfsSuperBlock, net: NetNamespace | null) {
+    super(sb, 0o755);
+    this.net = net;
+  }
+
   override lookup(name: string): Inode | number {
-    if (!deviceList().some((d) => d.name === name)) {
+    if (!deviceList(this.net).some((d) => d.name === name)) {
       this.nodes.delete(name);
       return -ENOENT;
     }
@@ -63,7 +70,7 @@ abstract class InterfacesDir extends KernfsDir {
   }
 
   override *entries(_t: CallContext, from: number): Iterable<KernfsEntry> {
-    for (const d of deviceList()) {
+    for (const d of deviceList(this.net)) {
       const off = FIRST_ENTRY + d.index;
       if (off >= from) yield { name: d.name, ino: this.node(d.name).ino, type: this.entryType, off };
     }
@@ -79,7 +86,7 @@ export class NetDevicesDir extends InterfacesDir {
     const dir = new StaticDir(sb, 0o755);
     const add = (to: StaticDir, file: string, value: (d: NetDevice) => string | number): void => {
       const text = (): string => {
-        const d = deviceList().find((x) => x.name === name);
+        const d = deviceList(this.net).find((x) => x.name === name);
         return d === undefined ? '' : `${value(d)}\n`;
       };
       to.add(file, new KernfsFile(sb, 0o444, text, ATTRIBUTE));

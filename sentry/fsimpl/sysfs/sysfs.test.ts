@@ -14,7 +14,7 @@ const cpuInfo = readFileSync('/proc/cpuinfo', 'latin1');
 const host = { cpuInfo, cpus: [0, 1], memTotal: 2 ** 30 };
 
 function cat(path: string): string {
-  const sb = new SysfsSuperBlock(host, () => 0);
+  const sb = new SysfsSuperBlock(host, () => 0, null);
   let node: Inode = sb.root;
   for (const name of path.split('/')) node = node.lookup(name, t) as Inode;
   const at = { mount: makeMount(sb, 0, 'sysfs'), dentry: new Dentry('x', null, node) };

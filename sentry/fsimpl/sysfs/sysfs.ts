@@ -6,6 +6,8 @@ import { StaticDir } from '../kernfs/dir.ts';
 import { KernfsFile, refuseWriters } from '../kernfs/file.ts';
 import { KernfsLink } from '../kernfs/link.ts';
 import { KernfsSuperBlock } from '../kernfs/super-block.ts';
+import type { NetNamespace } from '../../kernel/namespaces.ts';
+import type { Task } from '../../kernel/task.ts';
 import { registerFileSystem } from '../../vfs/fs-types.ts';
 import { cpuList, cpuMask } from '../proc/cpus.ts';
 import type { HostFacts, ProcEnv } from '../proc/env.ts';
@@ -26,13 +28,13 @@ export class SysfsSuperBlock extends KernfsSuperBlock {
   readonly magic = SYSFS_MAGIC;
   override readonly root: StaticDir;
 
-  /** `freeKb` tells how much memory is free. */
-  constructor(host: HostFacts, freeKb: () => number) {
+  /** `freeKb` tells how much memory is free; the interfaces are those of `net`, the sandbox's own being null. */
+  constructor(host: HostFacts, freeKb: () => number, net: NetNamespace | null) {
     super();
     this.root = new StaticDir(this, 0o555);
     this.addNodes(this.root, tree(host, freeKb));
-    (this.at('class') as StaticDir).add('net', new NetClassDir(this, 0o755));
-    (this.at('devices', 'virtual') as StaticDir).add('net', new NetDevicesDir(this, 0o755));
+    (this.at('class') as StaticDir).add('net', new NetClassDir(this, net));
+    (this.at('devices', 'virtual') as StaticDir).add('net', new NetDevicesDir(this, net));
   }
 
   private at(...names: string[]): Inode {
@@ -159,5 +161,9 @@ function hasThreads(places: readonly CpuPlace[]): boolean {
 
 export function registerSysfs(env: ProcEnv): void {
   const free = (): number => memoryFigures(env).freeKb;
-  registerFileSystem({ name: 'sysfs', nodev: true, mount: () => new SysfsSuperBlock(env.host, free) });
+  registerFileSystem({
+    name: 'sysfs',
+    nodev: true,
+    mount: (t) => new SysfsSuperBlock(env.host, free, (t as Task | null)?.ns?.net ?? null),
+  });
 }

@@ -17,17 +17,17 @@ import {
 } from '../../abi/errno.ts';
 import * as S from '../../abi/socket.ts';
 import { CAP_NET_BIND_SERVICE, CAP_NET_RAW } from '../../auth/capability.ts';
-import type { Task } from '../../kernel/task.ts';
+import type { NetNamespace } from '../../kernel/namespaces.ts';
 import { ioctl as hostIoctl, pollNow } from '../../host/file-io.ffi.ts';
 import { HostBuffer } from '../../host/memory.ffi.ts';
 import * as net from '../../host/net.ffi.ts';
 import { hostPoller } from '../../host/poller.ffi.ts';
-import { openRawSocket } from '../../host/raw-opener.ffi.ts';
 import { close } from '../../host/sys.ffi.ts';
 import { hostAddressOf } from '../../usermem/io-buffer.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import * as W from '../../waiter/wait-queue.ts';
 import { SocketOptions } from '../options.ts';
+import { netNsOf, networkOf } from '../network.ts';
 import { registerSocketProvider } from '../providers.ts';
 import { Socket, type QueueLengths, type RecvInfo, type SendInfo } from '../socket.ts';
 import { netIoctl } from './net-ioctl.ts';
@@ -77,8 +77,9 @@ export class HostSocket extends Socket {
     protocol: number,
     flags: number,
     hostFd: number,
+    ns: NetNamespace | null = netNsOf(t),
   ) {
-    super(t, domain, type, protocol, flags);
+    super(t, domain, type, protocol, flags, ns);
     this.hostFd = hostFd;
   }
 
@@ -119,8 +120,10 @@ export class HostSocket extends Socket {
     const r = this.checkAddress(addr);
     if (r < 0) return r;
     const port = addr.length >= 4 && !this.raw ? addr[2]! * 256 + addr[3]! : 0;
-    if (port > 0 && port < unprivilegedPorts(t) && !t.creds.has(CAP_NET_BIND_SERVICE)) return -EACCES;
-    return net.bind(this.hostFd, addr);
+    if (port === 0 || port >= PRIVILEGED_PORTS) return net.bind(this.hostFd, addr);
+    const owner = this.net?.owner ?? null;
+    if (port < unprivilegedPorts(this.net) && !t.creds.hasIn(CAP_NET_BIND_SERVICE, owner)) return -EACCES;
+    return networkOf(this.net).bind(this.hostFd, addr);
   }
 
   override listen(_t: CallContext, backlog: number): number {
@@ -150,7 +153,7 @@ export class HostSocket extends Socket {
   override accept(t: CallContext, flags: number): Socket | number {
     this.watch();
     const fd = net.accept(this.hostFd);
-    return fd < 0 ? fd : new HostSocket(t, this.domain, this.type, this.protocol, flags, fd);
+    return fd < 0 ? fd : new HostSocket(t, this.domain, this.type, this.protocol, flags, fd, this.net);
   }
 
   override shutdown(how: number): number {
@@ -272,7 +275,7 @@ export class HostSocket extends Socket {
       const r = hostIoctl(this.hostFd, cmd, word.addr);
       return r < 0 ? r : t.mem.writeU32(arg, word.u32[0]!);
     }
-    return netIoctl(t, this.hostFd, cmd, arg);
+    return netIoctl(t, networkOf(this.net), this.hostFd, this.net?.owner ?? null, cmd, arg);
   }
 
   protected override release(): void {
@@ -280,6 +283,7 @@ export class HostSocket extends Socket {
     // close(2) of a lingering socket waits, even of a non-blocking one.
     if (this.lingerSec > 0) net.setsockopt(this.hostFd, S.SOL_SOCKET, S.SO_LINGER, new Uint8Array(8));
     close(this.hostFd);
+    super.release();
   }
 }
 
@@ -292,9 +296,9 @@ function isTimeout(name: number): boolean {
   );
 }
 
-/** The first port that needs no capability, in the caller's network namespace. */
-function unprivilegedPorts(t: CallContext): number {
-  const set = (t as Task).ns?.net.sysctls.get('net/ipv4/ip_unprivileged_port_start');
+/** The first port that needs no capability. */
+function unprivilegedPorts(ns: NetNamespace | null): number {
+  const set = ns?.sysctls.get('net/ipv4/ip_unprivileged_port_start');
   return set === undefined ? PRIVILEGED_PORTS : Number(set);
 }
 
@@ -309,7 +313,7 @@ function checkProtocol(t: CallContext, domain: number, type: number, protocol: n
   }
   if (type !== S.SOCK_RAW) return -ESOCKTNOSUPPORT;
   if (protocol === 0) return -EPROTONOSUPPORT;
-  return t.creds.has(CAP_NET_RAW) ? 0 : -EPERM;
+  return t.creds.hasIn(CAP_NET_RAW, netNsOf(t)?.owner ?? null) ? 0 : -EPERM;
 }
 
 /** Offers AF_INET and AF_INET6 by sockets of the host. */
@@ -319,8 +323,7 @@ export function registerHostInet(): void {
       create(t, type, protocol, flags) {
         const ok = checkProtocol(t, domain, type, protocol);
         if (ok < 0) return ok;
-        const open = type === S.SOCK_RAW ? openRawSocket : net.socket;
-        const fd = open(domain, type, protocol);
+        const fd = networkOf(netNsOf(t)).socket(domain, type, protocol);
         if (fd < 0) return fd;
         const proto = protocol !== 0 ? protocol : type === S.SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP;
         return new HostSocket(t, domain, type, proto, flags, fd);

@@ -1,17 +1,18 @@
-/** Interface queries by ioctl (netdevice(7)): an allow-list of struct ifreq calls that only read. */
+/** Interfaces by ioctl (netdevice(7)): an allow-list of calls with a struct ifreq. */
 import { EFAULT, EINVAL, ENOTTY, EPERM } from '../../abi/errno.ts';
 import { ioctl as hostIoctl } from '../../host/file-io.ffi.ts';
-import { AF_INET, SOCK_DGRAM } from '../../abi/socket.ts';
-import { socket } from '../../host/net.ffi.ts';
+import { CAP_NET_ADMIN } from '../../auth/capability.ts';
+import type { UserNamespace } from '../../auth/credentials.ts';
 import { HostBuffer } from '../../host/memory.ffi.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
+import type { Network } from '../network.ts';
 
 const SIOCGIFCONF = 0x8912;
 /** NAME, FLAGS, ADDR, DSTADDR, BRDADDR, NETMASK, METRIC, MTU, HWADDR, INDEX, TXQLEN, MAP */
 const IFREQ_READ = [
   0x8910, 0x8913, 0x8915, 0x8917, 0x8919, 0x891b, 0x891d, 0x8921, 0x8927, 0x8933, 0x8942, 0x8970,
 ];
-/** The settings that belong to them: the network is not the guest's to change. */
+/** The settings that belong to them. */
 const IFREQ_WRITE = [0x8914, 0x8916, 0x8918, 0x891a, 0x891c, 0x891e, 0x8922, 0x8924, 0x8943, 0x8971];
 const IFREQ_SIZE = 40;
 const IFCONF_SIZE = 16;
@@ -21,21 +22,23 @@ const ifreq = new HostBuffer(IFREQ_SIZE);
 const ifconf = new HostBuffer(IFCONF_SIZE);
 const list = new HostBuffer(LIST_MAX);
 
-let askFd = -1;
-
-/** The same for a socket that is not the host's: any internet socket may be asked. */
-export function netIoctlAny(t: CallContext, cmd: number, arg: number): number {
-  if (cmd !== SIOCGIFCONF && !IFREQ_READ.includes(cmd) && !IFREQ_WRITE.includes(cmd)) return -ENOTTY;
-  if (askFd < 0) askFd = socket(AF_INET, SOCK_DGRAM, 0);
-  return askFd < 0 ? -ENOTTY : netIoctl(t, askFd, cmd, arg);
-}
-
-export function netIoctl(t: CallContext, hostFd: number, cmd: number, arg: number): number {
-  if (cmd === SIOCGIFCONF) return listInterfaces(t, hostFd, arg);
+/** `hostFd`: a socket in `network`; `owner`: whom that belongs to. */
+export function netIoctl(
+  t: CallContext,
+  network: Network,
+  hostFd: number,
+  owner: UserNamespace | null,
+  cmd: number,
+  arg: number,
+): number {
   const write = IFREQ_WRITE.includes(cmd);
-  if (!write && !IFREQ_READ.includes(cmd)) return -ENOTTY;
+  if (cmd !== SIOCGIFCONF && !write && !IFREQ_READ.includes(cmd)) return -ENOTTY;
+  if (hostFd < 0) return hostFd;
+  if (cmd === SIOCGIFCONF) return listInterfaces(t, hostFd, arg);
   if (t.mem.copyIn(arg, ifreq.bytes, 0, IFREQ_SIZE) !== 0) return -EFAULT;
-  if (write) return -EPERM;
+  if (write) {
+    return t.creds.hasIn(CAP_NET_ADMIN, owner) ? network.setInterface(cmd, ifreq.bytes) : -EPERM;
+  }
   const r = hostIoctl(hostFd, cmd, ifreq.addr);
   return r < 0 ? r : t.mem.copyOut(arg, ifreq.bytes, 0, IFREQ_SIZE);
 }

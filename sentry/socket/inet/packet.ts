@@ -2,7 +2,7 @@
 import { EPERM, ESOCKTNOSUPPORT } from '../../abi/errno.ts';
 import { AF_PACKET, SOCK_DGRAM, SOCK_RAW } from '../../abi/socket.ts';
 import { CAP_NET_RAW } from '../../auth/capability.ts';
-import { openRawSocket } from '../../host/raw-opener.ffi.ts';
+import { netNsOf, networkOf } from '../network.ts';
 import { registerSocketProvider } from '../providers.ts';
 import { HostSocket } from './host-socket.ts';
 
@@ -10,9 +10,9 @@ export function registerPacket(): void {
   registerSocketProvider(AF_PACKET, {
     create(t, type, protocol, flags) {
       // packet_create()
-      if (!t.creds.has(CAP_NET_RAW)) return -EPERM;
+      if (!t.creds.hasIn(CAP_NET_RAW, netNsOf(t)?.owner ?? null)) return -EPERM;
       if (type !== SOCK_RAW && type !== SOCK_DGRAM) return -ESOCKTNOSUPPORT;
-      const fd = openRawSocket(AF_PACKET, type, protocol);
+      const fd = networkOf(netNsOf(t)).socket(AF_PACKET, type, protocol);
       return fd < 0 ? fd : new HostSocket(t, AF_PACKET, type, protocol, flags, fd);
     },
   });

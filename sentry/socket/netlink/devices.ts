@@ -1,20 +1,18 @@
 /**
- * Interfaces and routes of the sandbox's network namespace, as the host kernel gives them to a route socket (rtnetlink(7)),
+ * Interfaces of the sandbox's network namespace, as the host kernel gives them to a route socket (rtnetlink(7)),
  * for /proc/net and /sys/class/net.
  */
-import { AF_INET, AF_UNSPEC } from '../../abi/socket.ts';
-import { routeQuery } from '../../host/route.ffi.ts';
-import { netTables, type NetDevice, type NetRoute } from '../../fsimpl/proc/net.ts';
+import { AF_UNSPEC } from '../../abi/socket.ts';
+import type { NetNamespace } from '../../kernel/namespaces.ts';
+import { netTables, type NetDevice } from '../../fsimpl/proc/net.ts';
+import { networkOf } from '../network.ts';
 
-const HDR = 16;
+export const HDR = 16;
 const NLM_F_REQUEST = 1;
 const NLM_F_DUMP = 0x300;
 const RTM_NEWLINK = 16;
 const RTM_GETLINK = 18;
-const RTM_NEWROUTE = 24;
-const RTM_GETROUTE = 26;
 const IFINFOMSG = 16;
-const RTMSG = 12;
 const IFLA_ADDRESS = 1;
 const IFLA_BROADCAST = 2;
 const IFLA_IFNAME = 3;
@@ -24,17 +22,11 @@ const IFLA_TXQLEN = 13;
 const IFLA_OPERSTATE = 16;
 const IFLA_STATS64 = 23;
 const IFLA_CARRIER = 33;
-const RTA_DST = 1;
-const RTA_OIF = 4;
-const RTA_GATEWAY = 5;
-const RTA_PRIORITY = 6;
-const RT_TABLE_MAIN = 254;
-const RTN_UNICAST = 1;
 
-type Attributes = Map<number, Buffer>;
+export type Attributes = Map<number, Buffer>;
 
 /** struct rtattr after rtattr, up to the end of the message. */
-function attributes(message: Buffer, from: number): Attributes {
+export function attributes(message: Buffer, from: number): Attributes {
   const found: Attributes = new Map();
   for (let at = from; at + 4 <= message.length;) {
     const length = message.readUInt16LE(at);
@@ -46,14 +38,20 @@ function attributes(message: Buffer, from: number): Attributes {
 }
 
 /** Messages of one type in the answer to a dump; none without a route socket. */
-function dump(request: number, fixed: number, family: number, answer: number): Buffer[] {
+export function dump(
+  ns: NetNamespace | null,
+  request: number,
+  fixed: number,
+  family: number,
+  answer: number,
+): Buffer[] {
   const ask = Buffer.alloc(HDR + fixed);
   ask.writeUInt32LE(ask.length, 0);
   ask.writeUInt16LE(request, 4);
   ask.writeUInt16LE(NLM_F_REQUEST | NLM_F_DUMP, 6);
   ask[HDR] = family;
   const messages: Buffer[] = [];
-  for (const chunk of routeQuery(ask) ?? []) {
+  for (const chunk of networkOf(ns).query(ask) ?? []) {
     for (let at = 0; at + HDR <= chunk.length;) {
       const length = chunk.readUInt32LE(at);
       if (length < HDR || at + length > chunk.length) break;
@@ -66,10 +64,10 @@ function dump(request: number, fixed: number, family: number, answer: number): B
   return messages;
 }
 
-const u32 = (b: Buffer | undefined, missing: number): number =>
+export const u32 = (b: Buffer | undefined, missing: number): number =>
   b === undefined || b.length < 4 ? missing : b.readUInt32LE(0);
 
-const colons = (b: Buffer | undefined): string =>
+export const colons = (b: Buffer | undefined): string =>
   b === undefined ? '' : [...b].map((x) => x.toString(16).padStart(2, '0')).join(':');
 
 function counters(b: Buffer | undefined): number[] {
@@ -100,28 +98,10 @@ function device(message: Buffer): NetDevice {
   };
 }
 
-function routes(): NetRoute[] {
-  const names = new Map(netDevices().map((d) => [d.index, d.name]));
-  const list: NetRoute[] = [];
-  for (const message of dump(RTM_GETROUTE, RTMSG, AF_INET, RTM_NEWROUTE)) {
-    if (message[HDR + 4] !== RT_TABLE_MAIN || message[HDR + 7] !== RTN_UNICAST) continue;
-    const a = attributes(message, HDR + RTMSG);
-    list.push({
-      device: names.get(u32(a.get(RTA_OIF), 0)) ?? '*',
-      destination: u32(a.get(RTA_DST), 0),
-      prefix: message[HDR + 1]!,
-      gateway: u32(a.get(RTA_GATEWAY), 0),
-      metric: u32(a.get(RTA_PRIORITY), 0),
-    });
-  }
-  return list;
-}
-
-function netDevices(): NetDevice[] {
-  return dump(RTM_GETLINK, IFINFOMSG, AF_UNSPEC, RTM_NEWLINK).map(device);
+export function netDevices(ns: NetNamespace | null): NetDevice[] {
+  return dump(ns, RTM_GETLINK, IFINFOMSG, AF_UNSPEC, RTM_NEWLINK).map(device);
 }
 
 export function registerNetDevices(): void {
   netTables.devices = netDevices;
-  netTables.routes = routes;
 }

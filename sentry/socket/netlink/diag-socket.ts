@@ -139,7 +139,7 @@ export class DiagSocket extends NetlinkSocket {
     const wanted = m[HDR + 2]!;
     const states = m.readUInt32LE(HDR + 4);
     const messages: Buffer[] = [];
-    for (const f of openSockets(family, type)) {
+    for (const f of openSockets(this.net, family, type)) {
       if (type !== S.SOCK_RAW && f.socket.protocol !== protocol) continue;
       const state = type === S.SOCK_STREAM ? tcpState(f) : datagramState(f);
       // A socket that was never bound is in no table.
@@ -156,7 +156,7 @@ export class DiagSocket extends NetlinkSocket {
     const states = m.readUInt32LE(HDR + 4);
     const show = m.readUInt32LE(HDR + 12);
     const messages: Buffer[] = [];
-    for (const f of openSockets(S.AF_UNIX, 0)) {
+    for (const f of openSockets(this.net, S.AF_UNIX, 0)) {
       const state = unixState(f);
       if (Math.floor(states / 2 ** state) % 2 === 1) messages.push(unixMessage(f, state, show));
     }

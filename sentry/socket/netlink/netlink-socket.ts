@@ -22,7 +22,9 @@ export const NLM_F_DUMP = 0x300;
 const QUEUE_MAX = 1024 * 1024;
 const SOCKADDR_NL = 12;
 
-const usedPorts = new Map<number, Set<number>>();
+/** By network namespace and protocol. */
+const usedPorts = new WeakMap<object, Map<number, Set<number>>>();
+const OWN = {};
 let nextPort = 0x80000000;
 
 function address(port: number, groups: number): Uint8Array {
@@ -42,8 +44,11 @@ export abstract class NetlinkSocket extends Socket {
 
   /** Port ids that sockets of this protocol have. */
   private get ports(): Set<number> {
-    let ports = usedPorts.get(this.protocol);
-    if (ports === undefined) usedPorts.set(this.protocol, (ports = new Set()));
+    const ns = this.net ?? OWN;
+    let protocols = usedPorts.get(ns);
+    if (protocols === undefined) usedPorts.set(ns, (protocols = new Map()));
+    let ports = protocols.get(this.protocol);
+    if (ports === undefined) protocols.set(this.protocol, (ports = new Set()));
     return ports;
   }
 
@@ -187,5 +192,6 @@ export abstract class NetlinkSocket extends Socket {
 
   protected override release(): void {
     if (this.port !== 0) this.ports.delete(this.port);
+    super.release();
   }
 }

@@ -1,13 +1,15 @@
 /**
  * RouteSocket: NETLINK_ROUTE for queries (rtnetlink(7)): what getaddrinfo(3), getifaddrs(3), ip(8) and language run-times ask
- * for. Requests are built anew from the guest's fields and answered by the host kernel in the sandbox's network namespace;
- * changes are refused.
+ * for. Requests are built anew from the guest's fields and answered by the host kernel in the socket's network namespace;
+ * changes are a guest's in networks of its own only (route-change.ts).
  */
 import { EOPNOTSUPP, EPERM, EPROTONOSUPPORT, ESOCKTNOSUPPORT } from '../../abi/errno.ts';
 import * as S from '../../abi/socket.ts';
-import { routeQuery } from '../../host/route.ffi.ts';
+import { CAP_NET_ADMIN } from '../../auth/capability.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
+import { networkOf } from '../network.ts';
 import { registerSocketProvider } from '../providers.ts';
+import { changeNetwork } from './route-change.ts';
 import { DiagSocket } from './diag-socket.ts';
 import { HDR, NetlinkSocket, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST } from './netlink-socket.ts';
 
@@ -28,16 +30,22 @@ const QUERIES = new Map<number, { fixed: number; attrs: readonly number[] }>([
 
 export class RouteSocket extends NetlinkSocket {
   /** One message of the guest, header first. */
-  protected override request(_t: CallContext, m: Buffer): void {
+  protected override request(t: CallContext, m: Buffer): void {
     const type = m.readUInt16LE(4);
     const flags = m.readUInt16LE(6);
     if ((flags & NLM_F_REQUEST) === 0 || type <= NLMSG_NOOP) return;
     if (type < RTM_BASE || type > RTM_MAX) return this.error(m, type < RTM_BASE ? 0 : EOPNOTSUPP);
     const query = QUERIES.get(type);
-    if (query === undefined) return this.error(m, (type & 3) === 2 ? EOPNOTSUPP : EPERM);
+    if (query === undefined) {
+      if ((type & 3) === 2) return this.error(m, EOPNOTSUPP);
+      const may = t.creds.hasIn(CAP_NET_ADMIN, this.net?.owner ?? null);
+      const r = may ? changeNetwork(networkOf(this.net), m) : -EPERM;
+      if (r !== 0 || (flags & NLM_F_ACK) !== 0) this.error(m, -r);
+      return;
+    }
     const dump = (flags & NLM_F_DUMP) === NLM_F_DUMP;
     const built = rebuild(m, type, query, dump);
-    const replies = routeQuery(built);
+    const replies = networkOf(this.net).query(built);
     if (replies === null) {
       if (dump) this.done(m);
       else this.error(m, EOPNOTSUPP);

@@ -1,6 +1,7 @@
 /** struct sockaddr_un: parsing, the abstract name space, and where pathnames are looked up (net/unix/af_unix.c). */
 import { EADDRINUSE, EINVAL, ENOSPC } from '../../abi/errno.ts';
 import { AF_UNIX } from '../../abi/socket.ts';
+import type { NetNamespace } from '../../kernel/namespaces.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Inode } from '../../vfs/inode.ts';
 import type { UnixSocket } from './unix-socket.ts';
@@ -36,31 +37,42 @@ export function unixAddress(name: UnixName): Uint8Array {
   return out;
 }
 
-/** Each socket type has names of its own (unix_abstract_hash). */
-const abstractNames = new Map<string, UnixSocket>();
+/** Each network namespace and socket type has names of its own (unix_abstract_hash). */
+const abstractNames = new WeakMap<object, Map<string, UnixSocket>>();
+/** The namespace of sockets that no task has made. */
+const OWN = {};
 const key = (name: string, type: number): string => String.fromCharCode(type) + name;
 let nextAuto = 0;
 
-export function findAbstract(name: string, type: number): UnixSocket | undefined {
-  return abstractNames.get(key(name, type));
+function namesOf(ns: NetNamespace | null): Map<string, UnixSocket> {
+  const at = ns ?? OWN;
+  let names = abstractNames.get(at);
+  if (names === undefined) abstractNames.set(at, (names = new Map()));
+  return names;
+}
+
+export function findAbstract(ns: NetNamespace | null, name: string, type: number): UnixSocket | undefined {
+  return namesOf(ns).get(key(name, type));
 }
 
 export function claimAbstract(name: string, s: UnixSocket): number {
-  if (abstractNames.has(key(name, s.type))) return -EADDRINUSE;
-  abstractNames.set(key(name, s.type), s);
+  const names = namesOf(s.net);
+  if (names.has(key(name, s.type))) return -EADDRINUSE;
+  names.set(key(name, s.type), s);
   return 0;
 }
 
 export function releaseAbstract(name: string, s: UnixSocket): void {
   const k = key(name, s.type);
-  if (abstractNames.get(k) === s) abstractNames.delete(k);
+  const names = namesOf(s.net);
+  if (names.get(k) === s) names.delete(k);
 }
 
 /** unix_autobind(): five hexadecimal digits. */
-export function autoName(type: number): string | number {
+export function autoName(ns: NetNamespace | null, type: number): string | number {
   for (let tries = 0; tries < 0x100000; tries++) {
     const name = (nextAuto++ & 0xfffff).toString(16).padStart(5, '0');
-    if (!abstractNames.has(key(name, type))) return name;
+    if (!namesOf(ns).has(key(name, type))) return name;
   }
   return -ENOSPC;
 }

@@ -105,5 +105,6 @@ export class DonatedSocket extends Socket {
   protected override release(): void {
     this.onHost.remove();
     this.stream.unref();
+    super.release();
   }
 }

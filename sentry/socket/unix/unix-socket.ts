@@ -20,11 +20,13 @@ import {
   ERANGE,
 } from '../../abi/errno.ts';
 import * as S from '../../abi/socket.ts';
+import type { NetNamespace } from '../../kernel/namespaces.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { FileDescription } from '../../vfs/file-description.ts';
 import type { Inode } from '../../vfs/inode.ts';
 import * as W from '../../waiter/wait-queue.ts';
-import { netIoctlAny } from '../inet/net-ioctl.ts';
+import { netIoctl } from '../inet/net-ioctl.ts';
+import { netNsOf, networkOf } from '../network.ts';
 import { SocketOptions } from '../options.ts';
 import { Socket, type QueueLengths, type RecvInfo, type SendInfo, type UCred } from '../socket.ts';
 import {
@@ -80,8 +82,8 @@ export class UnixSocket extends Socket {
   /** Senders that wait for room in this queue. */
   private readonly blockedSenders = new Set<UnixSocket>();
 
-  constructor(t: CallContext | null, type: number, flags: number) {
-    super(t, S.AF_UNIX, type, 0, flags);
+  constructor(t: CallContext | null, type: number, flags: number, net: NetNamespace | null = netNsOf(t)) {
+    super(t, S.AF_UNIX, type, 0, flags, net);
   }
 
   private get stream(): boolean {
@@ -131,7 +133,7 @@ export class UnixSocket extends Socket {
   }
 
   private autobind(): number {
-    const name = autoName(this.type);
+    const name = autoName(this.net, this.type);
     if (typeof name === 'number') return name;
     claimAbstract(name, this);
     this.name = { kind: 'abstract', name };
@@ -151,7 +153,7 @@ export class UnixSocket extends Socket {
     if (typeof name === 'number') return name;
     if (name.kind === 'none') return -EINVAL;
     let other: UnixSocket | undefined;
-    if (name.kind === 'abstract') other = findAbstract(name.name, this.type);
+    if (name.kind === 'abstract') other = findAbstract(this.net, name.name, this.type);
     else {
       const inode = findSocketNode(t, name.name);
       if (typeof inode === 'number') return inode;
@@ -200,7 +202,7 @@ export class UnixSocket extends Socket {
       this.full = other;
       return -EAGAIN;
     }
-    const server = new UnixSocket(t, this.type, 0);
+    const server = new UnixSocket(t, this.type, 0, other.net);
     server.name = other.name;
     server.bound = false;
     server.options.sndbuf = other.options.sndbuf;
@@ -532,7 +534,10 @@ export class UnixSocket extends Socket {
 
   override ioctl(t: CallContext, cmd: number, arg: number): number {
     if (cmd === S.SIOCOUTQ) return t.mem.writeU32(arg, this.charged);
-    if (cmd !== S.SIOCINQ) return netIoctlAny(t, cmd, arg);
+    if (cmd !== S.SIOCINQ) {
+      const network = networkOf(this.net);
+      return netIoctl(t, network, network.asker(), this.net?.owner ?? null, cmd, arg);
+    }
     if (this.state === 'listening') return -EINVAL;
     const first = this.queue.at(0);
     return t.mem.writeU32(arg, this.stream ? this.queuedBytes : first === undefined ? 0 : first.data.length);
@@ -595,6 +600,7 @@ export class UnixSocket extends Socket {
       m.uncharge(m.data.length + MESSAGE_OVERHEAD);
       this.dropFds(m);
     }
+    super.release();
     if (inFlightTotal() > 0) collectGarbage();
   }
 }

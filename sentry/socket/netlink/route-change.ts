@@ -1,0 +1,64 @@
+/**
+ * Requests of rtnetlink(7) that change something in a network of a guest's own: loopback up and down, its addresses, routes. Built anew
+ * from fields and attributes that are known here; the host's answer is the guest's. Interfaces cannot be made.
+ */
+import { EINVAL, EOPNOTSUPP } from '../../abi/errno.ts';
+import type { Network } from '../network.ts';
+import { HDR, NLM_F_REQUEST } from './netlink-socket.ts';
+
+const NLM_F_CREATE = 0x400;
+/** NLM_F_REPLACE, EXCL, CREATE, APPEND */
+const MODIFIERS = 0xf00;
+const RTM_NEWLINK = 16;
+/** Attributes' values are addresses, names and numbers. */
+const VALUE_MAX = 64;
+
+interface Change {
+  /** sizeof(struct ifinfomsg), ifaddrmsg, rtmsg */
+  readonly fixed: number;
+  readonly attrs: readonly number[];
+}
+
+/** IFA_ADDRESS LOCAL LABEL BROADCAST ANYCAST CACHEINFO FLAGS RT_PRIORITY PROTO */
+const ADDRESS: Change = { fixed: 8, attrs: [1, 2, 3, 4, 5, 6, 8, 9, 11] };
+/** RTA_DST SRC OIF GATEWAY PRIORITY PREFSRC TABLE PREF */
+const ROUTE: Change = { fixed: 12, attrs: [1, 2, 4, 5, 6, 7, 15, 20] };
+const CHANGES = new Map<number, Change>([
+  // IFLA_IFNAME MTU TXQLEN
+  [RTM_NEWLINK, { fixed: 16, attrs: [3, 4, 13] }],
+  [20, ADDRESS],
+  [21, ADDRESS],
+  [24, ROUTE],
+  [25, ROUTE],
+]);
+
+/** The guest's request with what is known of it, or −errno. */
+function rebuild(m: Buffer, type: number, change: Change): Buffer | number {
+  if (m.length < HDR + change.fixed) return -EINVAL;
+  const out = Buffer.alloc(m.length);
+  m.copy(out, HDR, HDR, HDR + change.fixed);
+  let to = HDR + change.fixed;
+  for (let at = to; at + 4 <= m.length;) {
+    const len = m.readUInt16LE(at);
+    if (len < 4 || at + len > m.length) break;
+    if (!change.attrs.includes(m.readUInt16LE(at + 2)) || len > VALUE_MAX) return -EOPNOTSUPP;
+    m.copy(out, to, at, at + len);
+    to += Math.ceil(len / 4) * 4;
+    at += Math.ceil(len / 4) * 4;
+  }
+  out.writeUInt32LE(Math.min(to, out.length), 0);
+  out.writeUInt16LE(type, 4);
+  out.writeUInt16LE(NLM_F_REQUEST | (m.readUInt16LE(6) & MODIFIERS), 6);
+  return out.subarray(0, Math.min(to, out.length));
+}
+
+/** 0 or −errno. */
+export function changeNetwork(network: Network, m: Buffer): number {
+  const type = m.readUInt16LE(4);
+  const change = CHANGES.get(type);
+  if (change === undefined) return -EOPNOTSUPP;
+  const built = rebuild(m, type, change);
+  if (typeof built === 'number') return built;
+  if (type === RTM_NEWLINK && (m.readUInt16LE(6) & NLM_F_CREATE) !== 0) return -EOPNOTSUPP;
+  return network.change(built);
+}

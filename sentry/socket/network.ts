@@ -1,0 +1,163 @@
+/**
+ * Network: a network namespace as the host has it. The sandbox's own is the one that the sentry is in. Those that guests make are
+ * namespaces of the host, too, empty but for a loopback interface that is down; the networker (launcher-networker.c) makes
+ * one when something first asks for what is in it, and opens its sockets, which the sentry then uses as its own.
+ */
+import { ENODEV, EPERM } from '../abi/errno.ts';
+import { AF_INET, AF_NETLINK, AF_PACKET, SOCK_DGRAM, SOCK_RAW } from '../abi/socket.ts';
+import { NET_NAMESPACES_MAX } from '../auth/namespace-users.ts';
+import { bind as hostBind, socket as hostSocket } from '../host/net.ffi.ts';
+import * as O from '../host/opener.ffi.ts';
+import { routeQuery } from '../host/route.ffi.ts';
+import { close } from '../host/sys.ffi.ts';
+import type { NetNamespace } from '../kernel/namespaces.ts';
+import type { Task } from '../kernel/task.ts';
+import type { CallContext } from '../vfs/call-context.ts';
+
+export abstract class Network {
+  private askFd = -1;
+  private routeFd = -1;
+
+  /** A non-blocking socket of the host in this network, or −errno. */
+  abstract socket(domain: number, type: number, protocol: number): number;
+
+  /** bind(2) whatever the port: whether the caller may is asked before. */
+  abstract bind(hostFd: number, addr: Uint8Array): number;
+
+  /** A checked request of rtnetlink(7) that changes something: 0 or −errno. */
+  abstract change(message: Uint8Array): number;
+
+  /** The same by an ioctl, SIOCSIF*, with a struct ifreq. */
+  abstract setInterface(cmd: number, ifreq: Uint8Array): number;
+
+  /** Any socket, to ask about interfaces by ioctl. */
+  asker(): number {
+    if (this.askFd < 0) this.askFd = this.socket(AF_INET, SOCK_DGRAM, 0);
+    return this.askFd;
+  }
+
+  openRoute(): number {
+    if (this.routeFd < 0) this.routeFd = this.socket(AF_NETLINK, SOCK_RAW, 0);
+    return this.routeFd;
+  }
+
+  /** Answers to a query by rtnetlink(7), datagrams; null if it failed. */
+  query(message: Uint8Array): Buffer[] | null {
+    return routeQuery(this.openRoute(), message);
+  }
+
+  protected closeOwn(): void {
+    if (this.askFd >= 0) close(this.askFd);
+    if (this.routeFd >= 0) close(this.routeFd);
+    this.askFd = this.routeFd = -1;
+  }
+}
+
+/** What the sandbox was given: nobody inside may change it, and raw sockets come from an opener, if there is one. */
+class OwnNetwork extends Network {
+  rawOpener = new O.Opener(-1);
+
+  override socket(domain: number, type: number, protocol: number): number {
+    const raw = domain === AF_PACKET || (type === SOCK_RAW && domain !== AF_NETLINK);
+    return raw ? this.rawOpener.socket(0, domain, type, protocol) : hostSocket(domain, type, protocol);
+  }
+
+  override bind(hostFd: number, addr: Uint8Array): number {
+    return hostBind(hostFd, addr);
+  }
+
+  override change(): number {
+    return -EPERM;
+  }
+
+  override setInterface(): number {
+    return -EPERM;
+  }
+}
+
+let networker = new O.Opener(-1);
+const numbers = new Set<number>();
+
+class MadeNetwork extends Network {
+  /** The networker's number of it; −1: not made yet. */
+  private number = -1;
+  private dropped = false;
+
+  /** Makes the host's namespace if there is none yet: 0 or −errno. */
+  private make(): number {
+    if (this.dropped) return -ENODEV;
+    if (this.number >= 0) return 0;
+    let n = 0;
+    while (numbers.has(n)) n++;
+    const r = networker.ask(O.REQUEST_NETWORK, n);
+    if (r < 0) return r;
+    numbers.add(n);
+    this.number = n;
+    return 0;
+  }
+
+  override socket(domain: number, type: number, protocol: number): number {
+    const r = this.make();
+    return r < 0 ? r : networker.socket(this.number, domain, type, protocol);
+  }
+
+  override bind(hostFd: number, addr: Uint8Array): number {
+    return networker.ask(O.REQUEST_BIND, this.number, [], addr, hostFd);
+  }
+
+  override change(message: Uint8Array): number {
+    const r = this.make();
+    return r < 0 ? r : networker.ask(O.REQUEST_ROUTE, this.number, [], message);
+  }
+
+  override setInterface(cmd: number, ifreq: Uint8Array): number {
+    const r = this.make();
+    return r < 0 ? r : networker.ask(O.REQUEST_IFREQ, this.number, [cmd], ifreq);
+  }
+
+  /** The host's namespace ends with its last socket. */
+  drop(): void {
+    this.dropped = true;
+    this.closeOwn();
+    if (this.number < 0) return;
+    networker.ask(O.REQUEST_FORGET, this.number);
+    numbers.delete(this.number);
+    this.number = -1;
+  }
+}
+
+const own = new OwnNetwork();
+
+/**
+ * Once, before the sentry's system call filter: afterwards it can make no netlink socket. Connections to the opener of raw
+ * sockets and to the networker; −1: there is none.
+ */
+export function useNetworks(rawOpenerFd: number, networkerFd: number): void {
+  own.openRoute();
+  own.rawOpener = new O.Opener(rawOpenerFd);
+  networker = new O.Opener(networkerFd);
+}
+
+let made = 0;
+
+/** Makes a guest's new namespace one of the networks: false if there are too many. */
+export function addNetwork(ns: NetNamespace): boolean {
+  if (made >= NET_NAMESPACES_MAX) return false;
+  made++;
+  const network = new MadeNetwork();
+  ns.state = network;
+  ns.onUnused = () => {
+    made--;
+    network.drop();
+  };
+  return true;
+}
+
+export function networkOf(ns: NetNamespace | null): Network {
+  return ns === null ? own : ((ns.state as Network | null) ?? own);
+}
+
+/** The network namespace of a caller; null: the sandbox's own (callers without a task). */
+export function netNsOf(t: CallContext | null): NetNamespace | null {
+  return t === null ? null : ((t as Task).ns?.net ?? null);
+}
