@@ -56,8 +56,7 @@ export function mapsText(mm: MemoryManager, fileName: FileName): string {
 }
 
 function mapsLine(mm: MemoryManager, v: Vma, fileName: FileName): string {
-  const file = v.backing?.file ?? null;
-  const dev = file?.inode.sb.dev ?? (v.backing === null ? 0 : 1);
+  const { dev, ino } = vmaInode(v);
   const perms =
     ((v.prot & PROT_READ) !== 0 ? 'r' : '-') +
     ((v.prot & PROT_WRITE) !== 0 ? 'w' : '-') +
@@ -65,17 +64,24 @@ function mapsLine(mm: MemoryManager, v: Vma, fileName: FileName): string {
     (v.shared ? 's' : 'p');
   // Anonymous devices: major 0.
   const head =
-    `${hex(v.start, 8)}-${hex(v.end, 8)} ${perms} ${hex(v.offset, 8)} ` +
-    `00:${hex(dev, 2)} ${file?.inode.ino ?? (v.backing === null ? 0 : 1)}`;
-  const name = vmaName(mm, v, fileName);
+    `${hex(v.start, 8)}-${hex(v.end, 8)} ${perms} ${hex(v.offset, 8)} ` + `00:${hex(dev, 2)} ${ino}`;
+  // A newline would forge a line (seq_file_path escapes it).
+  const name = vmaName(mm, v, fileName).replaceAll('\n', '\\012');
   return name === '' ? `${head} \n` : `${head.padEnd(NAME_COLUMN - 1)} ${name}\n`;
 }
 
-function vmaName(mm: MemoryManager, v: Vma, fileName: FileName): string {
+/** Device (of major 0) and inode of the mapped file; shared anonymous memory is one of tmpfs. */
+export function vmaInode(v: Vma): { dev: number; ino: number } {
+  const file = v.backing?.file ?? null;
+  if (file !== null) return { dev: file.inode.sb.dev, ino: file.inode.ino };
+  return v.backing === null ? { dev: 0, ino: 0 } : { dev: 1, ino: 1 };
+}
+
+/** What a mapping is called, '' if nothing. */
+export function vmaName(mm: MemoryManager, v: Vma, fileName: FileName): string {
   if (v.backing !== null) {
     const file = v.backing.file;
-    // A newline would forge a line (seq_file_path escapes it).
-    return file === null ? v.backing.label : fileName(file).replaceAll('\n', '\\012');
+    return file === null ? v.backing.label : fileName(file);
   }
   if (v.name !== null) return v.name;
   if (v.start < pageUpBrk(mm) && v.end > mm.layout.startBrk) return '[heap]';

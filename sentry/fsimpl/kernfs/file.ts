@@ -62,8 +62,13 @@ export class KernfsFile extends Inode {
   }
 
   override open(t: CallContext, path: Path, flags: number): FileDescription | number {
-    const refused = this.onOpen === null ? 0 : this.onOpen(t, flags);
+    const refused = this.mayOpen(t, flags);
     return refused < 0 ? refused : new KernfsFileDescription(path, this, flags, t.creds);
+  }
+
+  /** 0 or −errno. */
+  protected mayOpen(t: CallContext, flags: number): number {
+    return this.onOpen === null ? 0 : this.onOpen(t, flags);
   }
 
   override setAttr(change: AttrChange): number {

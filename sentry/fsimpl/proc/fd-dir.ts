@@ -40,6 +40,12 @@ export function fileName(f: FileDescription, root: Path): string {
   return f.path === null ? f.inode.anonName : pathName(f.path, root);
 }
 
+/** The same for whoever reads. */
+export const readerFileName =
+  (reader: Task) =>
+  (f: FileDescription): string =>
+    fileName(f, reader.fs.root);
+
 function openFile(s: Subject, fd: number): FileDescription | null {
   return s.live?.fdTable.getRaw(fd) ?? null;
 }

@@ -3,14 +3,7 @@ import { EACCES, EINVAL, ENOENT, EPERM, ESRCH } from '../../abi/errno.ts';
 import { DT_DIR, DT_LNK, DT_REG } from '../../abi/stat.ts';
 import { CAP_SYS_NICE, CAP_SYS_RESOURCE } from '../../auth/capability.ts';
 import type { Task } from '../../kernel/task.ts';
-import {
-  mapsPart,
-  smapsPart,
-  smapsRollupText,
-  statmText,
-  type FileName,
-  type MapsPart,
-} from '../../mm/maps.ts';
+import { smapsPart, smapsRollupText, statmText } from '../../mm/maps.ts';
 import type { MemoryManager } from '../../mm/memory-manager.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
@@ -19,8 +12,9 @@ import type { Inode } from '../../vfs/inode.ts';
 import { FIRST_ENTRY, KernfsDir, StaticDir, type KernfsEntry } from '../kernfs/dir.ts';
 import { parseInteger, strip } from '../kernfs/parse.ts';
 import { mayAccess } from './access.ts';
-import { FdDir, FdInfoDir, fileName } from './fd-dir.ts';
+import { FdDir, FdInfoDir } from './fd-dir.ts';
 import { idMapText, setgroupsText, storeIdMap, storeSetgroups } from './id-map.ts';
+import { MapsFile, mappings } from './maps-file.ts';
 import { MountsFile } from './mounts.ts';
 import { PidFile, PidLink, refreshOwner, type PidFileOptions, type SubjectText } from './nodes.ts';
 import { NsDir } from './ns.ts';
@@ -77,22 +71,6 @@ function withMm(fn: (mm: MemoryManager, reader: Task) => string): SubjectText {
   return (s, reader) => {
     const mm = s.mm;
     return mm === null ? (s.task === null ? -ESRCH : '') : fn(mm, reader);
-  };
-}
-
-const nameFor =
-  (reader: Task) =>
-  (f: FileDescription): string =>
-    fileName(f, reader.fs.root);
-
-/** maps and smaps of whatever address space the process has at the moment. */
-function mappings(
-  make: (mm: MemoryManager, from: number, name: FileName) => MapsPart,
-): (s: Subject, reader: Task, from: number) => MapsPart | number {
-  return (s, reader, from) => {
-    const mm = s.mm;
-    if (mm === null) return s.task === null ? -ESRCH : { text: '', next: -1 };
-    return make(mm, from, nameFor(reader));
   };
 }
 
@@ -190,7 +168,7 @@ const ENTRIES: readonly PidEntry[] = [
   file('statm', 0o444, (s) =>
     s.task === null ? -ESRCH : s.mm === null ? '0 0 0 0 0 0 0\n' : statmText(s.mm),
   ),
-  file('maps', 0o444, () => '', { guarded: true, parts: mappings(mapsPart) }),
+  { name: 'maps', type: DT_REG, where: 'both', make: (sb, s) => new MapsFile(sb, s) },
   { name: 'mem', type: DT_REG, where: 'both', make: (sb, s) => new MemNode(sb, s) },
   link('cwd', (t) => t.fs.cwd),
   link('root', (t) => t.fs.root),
