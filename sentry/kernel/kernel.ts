@@ -260,22 +260,23 @@ export class Kernel implements PlatformEvents {
     t.blockState = null;
     t.timedOut = false;
     t.memoryChange.kind = 'none';
-    if (t.killed) {
-      endKilled(t, -ERESTARTNOINTR, true);
-      return;
-    }
-    if (t.ptrace !== null) this.enterTraced(t);
+    this.enterSyscall(t);
+  }
+
+  private enterSyscall(t: Task): void {
+    if (t.killed) endKilled(t, -ERESTARTNOINTR, true);
+    else if (t.ptrace !== null) this.enterTraced(t);
     else this.runSyscall(t);
   }
 
-  /** A tracer sees registers: a call from patched text has to bring them first. */
+  /** A tracer sees registers: a call from patched text has to bring them first. It may be gone by then. */
   private enterTraced(t: Task): void {
     if (t.ctx.partial) {
       t.state = TASK_DETACHED;
       t.ctx.complete(() => {
         if (t.state === TASK_DEAD) return;
         t.state = TASK_KERNEL;
-        this.enterTraced(t);
+        this.enterSyscall(t);
       });
       return;
     }

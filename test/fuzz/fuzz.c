@@ -243,7 +243,7 @@ int main(int argc, char **argv, char **envp) {
   long end = now_ms() + 1000 * atol(argv[2]);
   const char *volume = argc > 3 ? argv[3] : NULL;
   struct worker workers[AT_ONCE] = {0};
-  unsigned long started = 0, ended = 0;
+  unsigned long started = 0, ended = 0, refused = 0;
   setvbuf(stdout, NULL, _IOLBF, 0);
   while (now_ms() < end) {
     for (int i = 0; i < AT_ONCE; i++) {
@@ -254,7 +254,10 @@ int main(int argc, char **argv, char **envp) {
         printf("start %lx\n", w->seed);
         void *arg[2] = {&w->seed, (void *)volume};
         w->pid = clone(start_reaper, stack + sizeof stack, NAMESPACES | SIGCHLD, arg);
-        if (w->pid < 0) return printf("clone %s\n", strerrorname_np(errno)), 3;
+        // The workers' processes together may reach the sandbox's limit of 400: until some of them have been ended.
+        if (w->pid < 0 && errno == EAGAIN && refused++ < 6000) w->pid = 0, started--;
+        else if (w->pid < 0) return printf("clone %s\n", strerrorname_np(errno)), 3;
+        else refused = 0;
       }
       if (w->pid > 0 && !w->killed && now_ms() > w->started + WORKER_MS) kill(w->pid, SIGKILL), w->killed = 1;
       int status;

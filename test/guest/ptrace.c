@@ -521,6 +521,28 @@ static void real_parent(void) {
   wait_for("parent sees", c);
 }
 
+// Tracers that come and end while their tracee makes calls: whatever the call was at, the tracee goes on.
+static void tracers_come_and_go(void) {
+  pid_t c = fork();
+  if (c == 0)
+    for (;;) getppid();
+  int seized = 0;
+  for (int i = 0; i < 300; i++) {
+    pid_t tracer = fork();
+    if (tracer == 0) {
+      long r = pt(PTRACE_SEIZE, c, 0, 0);
+      for (volatile int n = i % 100 * 200; n > 0; n--) {}
+      _exit(r == 0);
+    }
+    int st;
+    waitpid(tracer, &st, 0);
+    seized += WEXITSTATUS(st);
+  }
+  say("seized %d times", seized);
+  ret("still there", kill(c, SIGKILL));
+  wait_say("tracee", c);
+}
+
 int main(void) {
   setvbuf(stdout, 0, _IOLBF, 0);
   say("# errors"), errors();
@@ -537,5 +559,6 @@ int main(void) {
   say("# seizing"), seizing();
   say("# end of the tracer"), tracer_ends();
   say("# parent and tracer"), real_parent();
+  say("# tracers come and go"), tracers_come_and_go();
   return 0;
 }
