@@ -63,6 +63,18 @@ static inline void sleep_ms(int ms) {
   while (nanosleep(&ts, &ts) < 0 && errno == EINTR) {}
 }
 
+// Until the process is in the state that ps(1) calls so: 'S' sleeping, 'Z' a zombie, 'T' stopped.
+static inline void until_state(pid_t pid, char state) {
+  char path[40], line[200];
+  snprintf(path, sizeof path, "/proc/%d/stat", pid);
+  for (char now = 0; now != state; sleep_ms(1)) {
+    FILE *f = fopen(path, "r");
+    if (f == NULL) return;
+    if (fgets(line, sizeof line, f) != NULL) now = strrchr(line, ')')[2];
+    fclose(f);
+  }
+}
+
 // Waits for `pid` and prints how it ended.
 static inline void wait_say(const char *name, pid_t pid) {
   int st = 0;

@@ -58,7 +58,7 @@ static void errors(void) {
     ret("traceme again", pt(PTRACE_TRACEME, 0, 0, 0));
     for (;;) pause();
   }
-  sleep_ms(30);
+  until_state(c, 'S');
   ret("running tracee", pt(PTRACE_CONT, c, 0, 0));
   ret("peek running", pt(PTRACE_PEEKDATA, c, (void *)&word, (void *)&word));
   kill(c, SIGKILL);
@@ -400,7 +400,7 @@ static void attaching(void) {
   pid_t c = fork();
   char path[64], line[256];
   if (c == 0) for (;;) pause();
-  sleep_ms(20);
+  until_state(c, 'S');
   ret("attach", pt(PTRACE_ATTACH, c, 0, 0));
   wait_for("attach", c);
   sprintf(path, "/proc/%d/status", c);
@@ -415,7 +415,7 @@ static void attaching(void) {
   say("orig_rax %lld rax %lld", (long long)r.orig_rax, (long long)r.rax);
   ret("detach", pt(PTRACE_DETACH, c, 0, 0));
   ret("gone", pt(PTRACE_CONT, c, 0, 0));
-  sleep_ms(20);
+  until_state(c, 'S');
   int st;
   ret("runs on", waitpid(c, &st, WNOHANG));
   ret("attach", pt(PTRACE_ATTACH, c, 0, 0));
@@ -431,7 +431,7 @@ static void seizing(void) {
     signal(SIGCONT, on_signal);
     for (;;) pause();
   }
-  sleep_ms(20);
+  until_state(c, 'S');
   ret("seize", pt(PTRACE_SEIZE, c, 0, 0));
   ret("no stop", waitpid(c, &st, WNOHANG | __WALL));
   ret("interrupt", pt(PTRACE_INTERRUPT, c, 0, 0));
@@ -464,19 +464,19 @@ static void *tracer_thread(void *a) {
   return 0;
 }
 static void tracer_ends(void) {
+  int p[2];
+  char b = 0;
+  if (pipe(p)) return;
   pid_t c = fork();
   pthread_t t;
-  if (c == 0) {
-    sleep_ms(300);
-    _exit(7);
-  }
+  if (c == 0) _exit(read(p[0], &b, 1) == 1 ? 7 : 1);
   pthread_create(&t, 0, tracer_thread, (void *)(intptr_t)c);
   pthread_join(t, 0);
   ret("other thread", pt(PTRACE_CONT, c, 0, 0));
+  if (write(p[1], &b, 1) != 1) return;
   wait_for("detached", c);
+  close(p[0]), close(p[1]);
   // EXITKILL
-  int p[2];
-  char b;
   if (pipe(p)) return;
   fflush(stdout);
   pid_t tracer = fork();
@@ -495,9 +495,9 @@ static void tracer_ends(void) {
 }
 
 static void real_parent(void) {
-  int p[2];
+  int p[2], seen[2];
   char b = 0;
-  if (pipe(p)) return;
+  if (pipe(p) || pipe(seen)) return;
   fflush(stdout);
   pid_t c = fork();
   if (c == 0) {
@@ -509,13 +509,14 @@ static void real_parent(void) {
   if (tracer == 0) {
     ret("seize sibling", pt(PTRACE_SEIZE, c, 0, 0));
     if (write(p[1], &b, 1) != 1) _exit(1);
-    sleep_ms(60);
+    if (read(seen[0], &b, 1) != 1) _exit(1);
     wait_for("tracer sees", c);
     _exit(0);
   }
-  sleep_ms(30);
+  until_state(c, 'Z');
   int st;
   ret("parent does not see", waitpid(c, &st, WNOHANG));
+  if (write(seen[1], &b, 1) != 1) return;
   waitpid(tracer, &st, 0);
   say("tracer %s", status_text(st));
   wait_for("parent sees", c);
