@@ -109,7 +109,6 @@ cc(
 
 const koffiDir = dirname(require.resolve('@koromix/koffi-linux-x64/package.json'));
 const isMusl = !process.report.getReport().header.glibcVersionRuntime;
-install(require.resolve('iced-x86/iced_x86_bg.wasm'), 'iced_x86_bg.wasm');
 install(`${koffiDir}/${isMusl ? 'musl_x64' : 'linux_x64'}/koffi.node`, 'koffi.node');
 
 /** What `--version` names. */

@@ -136,10 +136,6 @@ export const SENTRY_V8_ARGS: readonly string[] = [
   '--single-threaded-gc',
   '--no-flush-bytecode',
   '--max-semi-space-size=16',
-  // The confined process has no system calls for protection keys, which V8 would put on WebAssembly's code.
-  '--no-wasm-memory-protection-keys',
-  // The decoder of instructions runs once or twice: optimizing it costs another CPU more than it saves.
-  '--no-wasm-dynamic-tiering',
 ];
 export const GOFER_V8_ARGS: readonly string[] = ['--no-flush-bytecode', '--max-old-space-size=256'];
 

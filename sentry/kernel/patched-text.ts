@@ -4,6 +4,9 @@ import type { TextPatches } from '../mm/text/text-patches.ts';
 import { showPatched } from '../mm/text/text-vmas.ts';
 import { TASK_KERNEL, type Task } from './task.ts';
 
+/** Bytes of the instruction. */
+const SYSCALL_SIZE = 2;
+
 /**
  * `t` has trapped for a call whose handler has returned `result`: the text it came from counts as busy, and is replaced by its
  * patched copy, if there is one by now, when the task resumes. That has to be at once: orders of a task that waits would
@@ -11,9 +14,10 @@ import { TASK_KERNEL, type Task } from './task.ts';
  */
 export function patchCaller(t: Task, result: number, patches: TextPatches): void {
   if (t.state !== TASK_KERNEL || t.work || t.restoreSigMask || result < -4095) return;
-  const v = t.mm.table.find(t.ctx.regs().get(RIP));
-  if (v === null || v.text !== null || v.unfit) return;
-  const image = patches.sample(v);
+  const rip = t.ctx.regs().get(RIP);
+  const v = t.mm.table.find(rip);
+  if (v === null || v.unfit || v.backing === null) return;
+  const image = patches.sample(v, rip - SYSCALL_SIZE - v.start + v.offset + v.backing.hostDelta);
   if (image !== null) showPatched(t.mm, t.ctx, v, image);
 }
 

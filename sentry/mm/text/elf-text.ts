@@ -33,9 +33,14 @@ export interface ElfText {
   length: number;
   /** Part of it that is code: the rest of its last page is nobody's. */
   code: number;
-  /** Begin and end of functions as offsets in the segment, by rising begin: begin0, end0, begin1, … */
+  /**
+   * The functions that were asked for, as offsets in the segment: begin, end and where the next one begins, by rising begin.
+   */
   functions: Uint32Array;
 }
+
+/** Words per function. */
+export const FUNCTION_WORDS = 3;
 
 interface Load {
   vaddr: number;
@@ -43,8 +48,11 @@ interface Load {
   filesz: number;
 }
 
-/** Null if the file has no code of a shape that can be patched. */
-export function readElfText(read: ReadFile): ElfText | null {
+/**
+ * Null if the file has no code of a shape that can be patched. `places`: file offsets; of all functions only those that
+ * have one of them are wanted. Without it all are.
+ */
+export function readElfText(read: ReadFile, places: readonly number[] | null): ElfText | null {
   const header = read(0, EHDR_SIZE);
   if (header === null || header.readUInt32BE(0) !== 0x7f454c46 || header[4] !== 2) return null;
   const phnum = header.readUInt16LE(56);
@@ -70,51 +78,87 @@ export function readElfText(read: ReadFile): ElfText | null {
   const lead = text.offset - offset;
   const base = text.vaddr - lead;
   const size = lead + text.filesz;
+  const wanted = places === null ? null : places.map((at) => at - offset);
   const functions =
-    frames === null ? walkFrames(read, header, base, size) : readFunctions(read, frames, base, size);
+    frames === null
+      ? walkFrames(read, header, base, size, wanted)
+      : readFunctions(read, frames, base, size, wanted);
   if (functions === null) return null;
   return { offset, length: pageUp(lead + text.filesz), code: lead + text.filesz, functions };
 }
 
 /** The search table and the FDEs it points to. `base` is the link address of the text, `size` its length. */
-function readFunctions(read: ReadFile, frames: Load, base: number, size: number): Uint32Array | null {
+function readFunctions(
+  read: ReadFile,
+  frames: Load,
+  base: number,
+  size: number,
+  wanted: readonly number[] | null,
+): Uint32Array | null {
   const head = frames.filesz >= 12 ? read(frames.offset, 12) : null;
   if (head === null || head[0] !== 1 || head[1] !== PCREL_SDATA4) return null;
   if (head[2] !== UDATA4 || head[3] !== DATAREL_SDATA4) return null;
   const count = head.readUInt32LE(8);
-  if (count > MAX_FUNCTIONS || 12 + 8 * count > frames.filesz) return null;
+  if (count === 0 || count > MAX_FUNCTIONS || 12 + 8 * count > frames.filesz) return null;
   const table = read(frames.offset + 12, 8 * count);
   if (table === null) return null;
+  const beginOf = (i: number): number => frames.vaddr + table.readInt32LE(8 * i) - base;
+  const rows = wanted === null ? Array.from({ length: count }, (_, i) => i) : rowsOf(count, beginOf, wanted);
   // The FDEs lie behind the table, in the same segment: link address − file offset is the same.
   let low = Infinity;
   let high = 0;
-  for (let i = 0; i < count; i++) {
+  for (const i of rows) {
     const at = frames.offset + table.readInt32LE(8 * i + 4);
     low = Math.min(low, at);
     high = Math.max(high, at + 16);
   }
-  if (count === 0 || low < 0 || high - low > MAX_TABLE) return null;
+  if (rows.length === 0) return new Uint32Array(0);
+  if (low < 0 || high - low > MAX_TABLE) return null;
   const fdes = read(low, high - low);
   if (fdes === null) return null;
-  const functions = new Uint32Array(2 * count);
+  const functions = new Uint32Array(FUNCTION_WORDS * rows.length);
   let n = 0;
   let last = 0;
-  for (let i = 0; i < count; i++) {
-    const begin = frames.vaddr + table.readInt32LE(8 * i) - base;
+  for (const i of rows) {
+    const begin = beginOf(i);
     const at = frames.offset + table.readInt32LE(8 * i + 4) - low;
     // pc_begin is relative to itself; if it does not name the same function, the encoding is another one.
     const fdeBegin = frames.vaddr - frames.offset + low + at + 8 + fdes.readInt32LE(at + 8) - base;
     const end = begin + fdes.readUInt32LE(at + 12);
+    const next = i + 1 < count ? beginOf(i + 1) : end;
     if (fdeBegin !== begin || begin < last || end > size || end <= begin) continue;
     functions[n++] = begin;
     functions[n++] = end;
+    functions[n++] = next >= end && next <= size ? next : end;
     last = end;
   }
   return functions.subarray(0, n);
 }
 
+/** Rows of the search table whose functions may contain `wanted`, rising, each once. */
+function rowsOf(count: number, beginOf: (i: number) => number, wanted: readonly number[]): number[] {
+  const rows = new Set<number>();
+  for (const place of wanted) {
+    let low = 0;
+    let high = count;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (beginOf(middle) <= place) low = middle + 1;
+      else high = middle;
+    }
+    if (low > 0) rows.add(low - 1);
+  }
+  return [...rows].sort((a, b) => a - b);
+}
+
 /** The .eh_frame section's FDEs, one after the other. */
-function walkFrames(read: ReadFile, header: Buffer, base: number, size: number): Uint32Array | null {
+function walkFrames(
+  read: ReadFile,
+  header: Buffer,
+  base: number,
+  size: number,
+  wanted: readonly number[] | null,
+): Uint32Array | null {
   const section = findFrames(read, header);
   if (section === null || section.filesz > MAX_TABLE) return null;
   const data = read(section.offset, section.filesz);
@@ -136,12 +180,15 @@ function walkFrames(read: ReadFile, header: Buffer, base: number, size: number):
     at += 4 + length;
   }
   found.sort((a, b) => a[0] - b[0]);
-  const functions = new Uint32Array(2 * found.length);
+  const rows = wanted === null ? found.keys() : rowsOf(found.length, (i) => found[i]![0], wanted);
+  const functions = new Uint32Array(FUNCTION_WORDS * found.length);
   let n = 0;
-  for (const [begin, end] of found) {
-    if (n > 0 && begin < functions[n - 1]!) continue;
+  for (const i of rows) {
+    const [begin, end] = found[i]!;
+    if (i > 0 && begin < found[i - 1]![1]) continue;
     functions[n++] = begin;
     functions[n++] = end;
+    functions[n++] = Math.max(end, found[i + 1]?.[0] ?? end);
   }
   return functions.subarray(0, n);
 }

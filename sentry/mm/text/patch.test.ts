@@ -1,15 +1,11 @@
 // The patcher on code made by hand, and its invariants on the dynamic loader of the machine.
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { Decoder } from './decoder.ts';
-import { type ElfText, readElfText } from './elf-text.ts';
-import { patchText } from './patch.ts';
+import { type ElfText, type ReadFile, readElfText } from './elf-text.ts';
+import { patchText, rankSites } from './patch.ts';
 import { findSites } from './sites.ts';
 
-const decoder = new Decoder(
-  readFileSync(join(import.meta.dirname, '../../../node_modules/iced-x86/iced_x86_bg.wasm')),
-);
 const ENTRY = 0x7fff00000010;
 const PAGE = 4096;
 
@@ -26,7 +22,8 @@ function code(...functions: number[][]): { pages: Buffer; text: ElfText } {
   const bounds: number[] = [];
   functions.forEach((f, i) => {
     pages.set(f, 64 * i);
-    bounds.push(64 * i, 64 * i + f.length);
+    const next = i + 1 < functions.length ? 64 * (i + 1) : 64 * i + f.length;
+    bounds.push(64 * i, 64 * i + f.length, next);
   });
   const size = 64 * functions.length;
   return { pages, text: { offset: 0, length: PAGE, code: size, functions: Uint32Array.from(bounds) } };
@@ -34,8 +31,7 @@ function code(...functions: number[][]): { pages: Buffer; text: ElfText } {
 
 function sitesIn(f: number[]): ReturnType<typeof findSites> {
   const { pages, text } = code(f);
-  decoder.load(pages);
-  return findSites(decoder, pages.subarray(0, text.code), text, () => true);
+  return findSites(new Decoder(pages), pages.subarray(0, text.code), text, () => true);
 }
 
 test('the instruction before a syscall makes way', () => {
@@ -73,8 +69,7 @@ test('sites that need the flags, the place or a branch are left alone', () => {
 
 test('of calls with a number before them only those that are wanted', () => {
   const { pages, text } = code([...MOV_39, ...SYSCALL, ...RET], [0xb8, 1, 0, 0, 0, ...SYSCALL, ...RET]);
-  decoder.load(pages);
-  const sites = findSites(decoder, pages.subarray(0, text.code), text, (nr) => nr === 1);
+  const sites = findSites(new Decoder(pages), pages.subarray(0, text.code), text, (nr) => nr === 1);
   expect(sites.map((s) => s.sysno)).toEqual([1]);
 });
 
@@ -85,9 +80,8 @@ test('code that does not decode is left alone', () => {
 test('a thunk repeats the instruction, gives the return address and goes on to the platform', () => {
   const { pages, text } = code([...MOV_39, ...SYSCALL, ...RET]);
   const before = Buffer.from(pages);
-  decoder.load(pages);
-  const sites = findSites(decoder, pages.subarray(0, text.code), text, () => true);
-  const patch = patchText(pages, text, sites, ENTRY, () => false)!;
+  const sites = findSites(new Decoder(pages), pages.subarray(0, text.code), text, () => true);
+  const patch = patchText(pages, text, sites, ENTRY)!;
   const [thunk] = patch.thunks;
   expect([...pages.subarray(0, 5)]).toEqual([0xe9, ...le32(thunk!.start - 5)]);
   expect([...pages.subarray(5, 8)]).toEqual([...SYSCALL, ...RET]);
@@ -103,25 +97,31 @@ test('a thunk repeats the instruction, gives the return address and goes on to t
 
 test('calls to be skipped, and a full page', () => {
   const { pages, text } = code([...MOV_39, ...SYSCALL, ...RET]);
-  decoder.load(pages);
-  const sites = findSites(decoder, pages.subarray(0, text.code), text, () => true);
-  expect(patchText(pages, text, sites, ENTRY, (nr) => nr === 39)).toBeNull();
-  expect(patchText(pages, { ...text, code: PAGE - 20 }, sites, ENTRY, () => false)).toBeNull();
+  const sites = findSites(new Decoder(pages), pages.subarray(0, text.code), text, () => true);
+  expect(rankSites(sites, (nr) => nr === 39)).toEqual([]);
+  expect(patchText(pages, text, [], ENTRY)).toBeNull();
+  expect(patchText(pages, { ...text, code: PAGE - 20 }, sites, ENTRY)).toBeNull();
 });
 
 const LOADER = '/lib64/ld-linux-x86-64.so.2';
 
-test.skipIf(!existsSync(LOADER))('every patched instruction of a real file can be put back', () => {
+function reader(file: Buffer): ReadFile {
+  return (at, len) => (at < 0 || at + len > file.length ? null : Buffer.from(file.subarray(at, at + len)));
+}
+
+function loader(places: number[] | null): { text: ElfText; pages: Buffer } {
   const file = readFileSync(LOADER);
-  const text = readElfText((at, len) =>
-    at + len > file.length ? null : Buffer.from(file.subarray(at, at + len)),
-  )!;
+  const text = readElfText(reader(file), places)!;
   const pages = Buffer.alloc(text.length);
   file.copy(pages, 0, text.offset, text.offset + text.length);
+  return { text, pages };
+}
+
+test.skipIf(!existsSync(LOADER))('every patched instruction of a real file can be put back', () => {
+  const { text, pages } = loader(null);
   const before = Buffer.from(pages);
-  decoder.load(pages);
-  const sites = findSites(decoder, pages.subarray(0, text.code), text, () => true);
-  const patch = patchText(pages, text, sites, ENTRY, () => false)!;
+  const sites = findSites(new Decoder(pages), pages.subarray(0, text.code), text, () => true);
+  const patch = patchText(pages, text, sites, ENTRY)!;
   expect(patch.thunks.length).toBeGreaterThan(5);
   for (const t of patch.thunks)
     expect(pages.subarray(t.syscall, t.syscall + 2)).toEqual(Buffer.from(SYSCALL));
@@ -130,14 +130,32 @@ test.skipIf(!existsSync(LOADER))('every patched instruction of a real file can b
   expect(pages.subarray(0, text.code)).toEqual(before.subarray(0, text.code));
 });
 
+test.skipIf(!existsSync(LOADER))(
+  'functions that are asked for are patched first and stay where they are',
+  () => {
+    const { text, pages } = loader(null);
+    const all = findSites(new Decoder(pages), pages.subarray(0, text.code), text, () => true);
+    const last = all.at(-1)!;
+    const some = loader([text.offset + last.at + last.length]);
+    const first = findSites(new Decoder(pages), pages.subarray(0, text.code), some.text, () => true);
+    expect(first).toContainEqual(last);
+    expect(first.length).toBeLessThan(all.length);
+    const small = patchText(some.pages, text, first, ENTRY)!;
+    const known = new Set(first.map((s) => s.at));
+    const rest = all.filter((s) => !known.has(s.at));
+    const large = patchText(pages, text, [...first, ...rest], ENTRY)!;
+    expect(large.thunks.slice(0, small.thunks.length)).toEqual(small.thunks);
+    for (const { start, end } of small.thunks)
+      expect(pages.subarray(start, end)).toEqual(some.pages.subarray(start, end));
+  },
+);
+
 test('headers that lie are refused', () => {
   const file = existsSync(LOADER) ? readFileSync(LOADER) : Buffer.alloc(4096);
   for (let i = 0; i < 60; i++) {
     const broken = Buffer.from(file.subarray(0, 0x32000));
     for (let k = 0; k < 4; k++) broken[(i * 7919 + k * 104729) % 1024] = (i * 31 + k) & 0xff;
-    const text = readElfText((at, len) =>
-      at < 0 || at + len > broken.length ? null : Buffer.from(broken.subarray(at, at + len)),
-    );
+    const text = readElfText(reader(broken), i % 2 === 0 ? null : [0x5000]);
     if (text === null) continue;
     expect(text.code).toBeLessThanOrEqual(text.length);
     for (const bound of text.functions) expect(bound).toBeLessThanOrEqual(text.code);

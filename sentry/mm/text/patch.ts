@@ -36,6 +36,8 @@ export interface Thunk {
 }
 
 export interface PatchedText {
+  /** What has been patched, in the order of the thunks. */
+  sites: readonly Site[];
   /** What the jumps overwrite: offsets and the original's bytes. */
   undo: { at: number; bytes: Buffer }[];
   /** By rising `start`. */
@@ -45,24 +47,21 @@ export interface PatchedText {
 }
 
 /**
- * Patches `pages`, the segment's whole pages as the file has them. `entry`: where the platform takes calls. `skip`: numbers
- * that are better left alone. Null, and nothing changed, if there is nothing to be done or no room.
+ * Patches `pages`, the segment's whole pages as the file has them. `sites` get thunks in their order while there is room, so a longer list
+ * leaves those of a shorter one where they are. `entry`: where the platform takes calls. Null, and nothing changed, if there is
+ * nothing to be done or no room.
  */
 export function patchText(
   pages: Buffer,
   text: ElfText,
   sites: readonly Site[],
   entry: number,
-  skip: (sysno: number) => boolean,
 ): PatchedText | null {
   const common = Math.ceil(text.code / 16) * 16;
   let at = common + COMMON_SIZE;
   const chosen: Site[] = [];
   const thunks: Thunk[] = [];
-  const wanted = sites
-    .filter((s) => s.sysno < 0 || !skip(s.sysno))
-    .sort((a, b) => rank(a) - rank(b) || a.at - b.at);
-  for (const s of wanted) {
+  for (const s of sites) {
     const own = at + s.length;
     const end = own + LEA_SIZE + JMP_SIZE;
     if (end > pages.length) break;
@@ -97,7 +96,12 @@ export function patchText(
     pages.writeInt8(s.cave - (s.at + JMP_SHORT_SIZE), s.at + 1);
     jump(pages, s.cave, start);
   });
-  return { undo, thunks, common };
+  return { sites: chosen, undo, thunks, common };
+}
+
+/** The best first; without those whose number is to be skipped. */
+export function rankSites(sites: readonly Site[], skip: (sysno: number) => boolean): Site[] {
+  return sites.filter((s) => s.sysno < 0 || !skip(s.sysno)).sort((a, b) => rank(a) - rank(b) || a.at - b.at);
 }
 
 /** Worth a thunk while there is room. */

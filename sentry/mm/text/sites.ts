@@ -4,8 +4,10 @@
  * anywhere, and the `syscall` itself stays for restarts, for branches to it and for whoever traps after all.
  */
 import {
-  ARITHMETIC_FLAGS,
   type Decoder,
+  FLAGS_READ,
+  FLAGS_SET,
+  FLAGS_SET_BUT_CARRY,
   FLOW_CALL,
   FLOW_CONDITIONAL,
   FLOW_INDIRECT_JUMP,
@@ -13,7 +15,7 @@ import {
   FLOW_NEXT,
   FLOW_RETURN,
 } from './decoder.ts';
-import type { ElfText } from './elf-text.ts';
+import { type ElfText, FUNCTION_WORDS } from './elf-text.ts';
 
 /** `jmp rel32` */
 const NEAR_JUMP = 5;
@@ -49,7 +51,7 @@ interface Body {
 }
 
 /**
- * `decoder` has been loaded with `code`. Of calls whose number stands before them only those that are `wanted`: decoding
+ * `decoder` reads `code`. Of calls whose number stands before them only those that are `wanted`: decoding
  * functions takes time.
  */
 export function findSites(
@@ -61,27 +63,25 @@ export function findSites(
   const sites: Site[] = [];
   const { functions } = text;
   let budget = MAX_INSTRUCTIONS;
-  let f = 0;
-  let at = code.indexOf(SYSCALL, 0);
-  while (at >= 0 && budget > 0) {
-    while (f < functions.length && functions[f + 1]! <= at) f += 2;
-    if (f >= functions.length) break;
+  for (let f = 0; f < functions.length && budget > 0; f += FUNCTION_WORDS) {
     const begin = functions[f]!;
     const end = functions[f + 1]!;
-    if (at < begin || !worthLooking(code, at, wanted)) {
-      at = code.indexOf(SYSCALL, at + 1);
-      continue;
-    }
-    if (end - begin <= MAX_FUNCTION) {
-      const body = decodeFunction(decoder, code, begin, end, functions[f + 2] ?? end);
-      if (body !== null) {
-        budget -= body.starts.length;
-        sitesOf(decoder, code, body, sites);
-      }
-    }
-    at = code.indexOf(SYSCALL, Math.max(end, at + 1));
+    if (end - begin > MAX_FUNCTION || !hasCall(code, begin, end, wanted)) continue;
+    const body = decodeFunction(decoder, code, begin, end, functions[f + 2]!);
+    if (body === null) continue;
+    budget -= body.starts.length;
+    sitesOf(decoder, code, body, sites);
   }
   return sites;
+}
+
+/** Functions without a `syscall` that is wanted need not be decoded. */
+function hasCall(code: Buffer, begin: number, end: number, wanted: (sysno: number) => boolean): boolean {
+  const body = code.subarray(begin, end);
+  for (let at = body.indexOf(SYSCALL); at >= 0; at = body.indexOf(SYSCALL, at + 1)) {
+    if (worthLooking(code, begin + at, wanted)) return true;
+  }
+  return false;
 }
 
 /** What the bytes before a `syscall` look like, be they an instruction or not. */
@@ -174,16 +174,18 @@ function takeCave(body: Body, at: number): number {
 
 /** True if the code at `at` sets the arithmetic flags before it looks at them. */
 function flagsDead(d: Decoder, at: number): boolean {
-  let live = ARITHMETIC_FLAGS;
+  let carry = true;
+  let others = true;
   d.seek(at);
   for (let i = 0; i < FLAGS_LOOK; i++) {
-    if (d.next() === 0 || (d.flagsRead & live) !== 0) return false;
-    const { flow } = d;
+    if (d.next() === 0) return false;
+    const { flow, flags } = d;
     // "The direction flag ... Other user flags have no specified role" across calls (x86-64 psABI 3.2.1).
     if (flow === FLOW_RETURN || flow === FLOW_CALL) return true;
-    live &= ~d.flagsModified;
-    if (live === 0) return true;
-    if (flow !== FLOW_NEXT) return false;
+    if (flags === FLAGS_READ || flow !== FLOW_NEXT) return false;
+    if (flags === FLAGS_SET || flags === FLAGS_SET_BUT_CARRY) others = false;
+    if (flags === FLAGS_SET) carry = false;
+    if (!carry && !others) return true;
   }
   return false;
 }

@@ -1,7 +1,8 @@
 /**
- * Which files' text is worth patching, and the patched copies. A busy text is found by looking at where calls trap; once
- * it has cost as much as the analysis will, it is patched for the whole sandbox: processes that map it later have
- * it from their first instruction, those that run get it put in place of the file's.
+ * Which files' text is worth patching, and the patched copies. Busy places are found by looking at where calls trap; once
+ * they have cost as much as their analysis will, the functions they are in are patched for the whole sandbox: processes
+ * that map the text later have it from their first instruction, those that run get it put in place of the file's. Places that
+ * become busy later are added by a further copy.
  */
 import { PROT_EXEC, PROT_READ } from '../../abi/mman.ts';
 import { HostBuffer } from '../../host/memory.ffi.ts';
@@ -10,29 +11,35 @@ import { FileBacking } from '../backing.ts';
 import type { Vma } from '../vma.ts';
 import { Decoder } from './decoder.ts';
 import { readElfText } from './elf-text.ts';
-import { isFrequent, patchText } from './patch.ts';
+import { isFrequent, patchText, rankSites } from './patch.ts';
 import { findSites } from './sites.ts';
 import { TextImage } from './text-image.ts';
 
 /** Every so many calls that trap one is looked at. A prime: calls that come in turn must all be seen. */
 const SAMPLE_EVERY = 17;
-/** Looks at a text before it is patched: 8,000 calls, which cost about as much more as the analysis of a libc. */
-const SAMPLES_TO_PATCH = 500;
+/** Looks at new places of a text before they are patched: some 340 calls; twice as many for each further time. */
+const FIRST_LOOKS = 20;
+const MAX_TIMES = 6;
+/** Places between two times. */
+const MAX_PLACES = 256;
 /** Bounds on what guests can make the kernel hold. */
 const MAX_TEXTS = 1024;
 const MAX_IMAGES = 32;
 const MAX_IMAGE_BYTES = 64 * 1024 * 1024;
 
 interface Text {
-  samples: number;
-  /** undefined: not tried yet; null: cannot be patched. */
-  image: TextImage | null | undefined;
+  image: TextImage | null;
+  /** File offsets of calls that have been dealt with, and of those that have been seen since. */
+  known: Set<number>;
+  fresh: Set<number>;
+  looks: number;
+  times: number;
+  /** Nothing more will be patched. */
+  done: boolean;
 }
 
 export interface TextPatchOptions {
-  /** The file iced_x86_bg.wasm. */
-  wasm: Uint8Array;
-  /** Every text is patched at its first call. */
+  /** Every text is patched at its first call, and whole. */
   always: boolean;
   /** Where the platform takes calls of patched sites. */
   entry: number;
@@ -43,11 +50,9 @@ export interface TextPatchOptions {
 export class TextPatches {
   private readonly options: TextPatchOptions;
   private readonly texts = new Map<string, Text>();
-  private decoder: Decoder | null = null;
   private sampleIn = 1;
   private images = 0;
   private imageBytes = 0;
-  sites = 0;
 
   constructor(options: TextPatchOptions) {
     this.options = options;
@@ -64,26 +69,49 @@ export class TextPatches {
     return this.images;
   }
 
-  /** A call has trapped in `v`: its text is patched if that is worthwhile by now. The image that fits it, or null. */
-  sample(v: Vma): TextImage | null {
+  /**
+   * The call at `place` of the mapped file has trapped in `v`: it is patched if that is worthwhile by now. The image that is
+   * to be shown there, or null if all is well as it is.
+   */
+  sample(v: Vma, place: number): TextImage | null {
     const text = this.lookUp(v, true);
-    if (text === null) {
+    // A file that has been written to: the process keeps what it has.
+    if (text === null || (v.text !== null && v.text.latest !== text.image)) {
       v.unfit = true;
       return null;
     }
-    text.samples++;
-    if (text.image === undefined) {
-      if (text.samples < SAMPLES_TO_PATCH && !this.options.always) return null;
-      try {
-        text.image = this.makeImage(v.backing!.hostFd);
-      } catch {
-        // WebAssembly has trapped: a bug of the decoder, which costs this text its patches.
-        text.image = null;
-      }
+    if (!text.done && !text.known.has(place)) {
+      text.looks++;
+      if (text.fresh.size < MAX_PLACES) text.fresh.add(place);
+      if (this.options.always || text.looks >= FIRST_LOOKS * 2 ** text.times) this.patchMore(text, v);
     }
-    if (text.image !== null && fits(v, text.image)) return text.image;
-    v.unfit = true;
-    return null;
+    const { image } = text;
+    if (image === null ? text.done : !fits(v, image)) v.unfit = true;
+    return image === null || v.unfit || v.text === image ? null : image;
+  }
+
+  /** Patches what has been seen of `text`, which `v` maps. */
+  private patchMore(text: Text, v: Vma): void {
+    const places = this.options.always ? null : [...text.fresh];
+    let image: TextImage | null = null;
+    try {
+      image = this.makeImage(v.backing!.hostFd, text.image, places);
+    } catch {
+      // Tables that lie: they cost the text its patches.
+      text.done = true;
+    }
+    for (const place of text.fresh) text.known.add(place);
+    text.fresh.clear();
+    text.looks = 0;
+    if (++text.times >= MAX_TIMES || this.options.always) text.done = true;
+    if (image === null) return;
+    if (text.image === null) this.images++;
+    else {
+      this.imageBytes -= text.image.length;
+      text.image.replaceBy(image);
+    }
+    this.imageBytes += image.length;
+    text.image = image;
   }
 
   /** The patched text for a mapping that is being made. */
@@ -100,33 +128,36 @@ export class TextPatches {
     let text = this.texts.get(id);
     if (text === undefined) {
       if (!enter || id === '' || this.texts.size >= MAX_TEXTS) return null;
-      text = { samples: 0, image: undefined };
+      text = { image: null, known: new Set(), fresh: new Set(), looks: 0, times: 0, done: false };
       this.texts.set(id, text);
     }
     return text;
   }
 
-  private makeImage(fd: number): TextImage | null {
-    if (this.images >= MAX_IMAGES) return null;
+  /** An image with the sites of `old` and those in the functions of `places`, or in all; null if there are no more. */
+  private makeImage(fd: number, old: TextImage | null, places: readonly number[] | null): TextImage | null {
+    if (old === null && this.images >= MAX_IMAGES) return null;
     const elf = readElfText((offset, len) => {
       const b = readFile(fd, offset, len, len);
       return b === null ? null : b.bytes;
-    });
-    if (elf === null || this.imageBytes + elf.length > MAX_IMAGE_BYTES) return null;
+    }, places);
+    if (elf === null || elf.functions.length === 0 || this.imageBytes + elf.length > MAX_IMAGE_BYTES)
+      return null;
     // The last page may lie half behind the end of the file.
-    const pages = readFile(fd, elf.offset, elf.length, elf.code);
-    if (pages === null) return null;
-    this.decoder ??= new Decoder(this.options.wasm);
-    this.decoder.load(pages.bytes);
-    const sites = findSites(this.decoder, pages.bytes.subarray(0, elf.code), elf, isFrequent);
-    this.decoder.unload();
-    const patch = patchText(pages.bytes, elf, sites, this.options.entry, this.options.skip);
-    const image = patch === null ? null : TextImage.create(elf.offset, pages, patch);
-    if (image === null) return null;
-    this.images++;
-    this.imageBytes += image.length;
-    this.sites += image.sites;
-    return image;
+    const pages = old === null ? readFile(fd, elf.offset, elf.length, elf.code) : old.originalPages();
+    if (pages === null || pages.size !== elf.length) return null;
+    const code = pages.bytes.subarray(0, elf.code);
+    const found = findSites(new Decoder(code), code, elf, places === null ? isFrequent : () => true);
+    const known = new Set(old?.sites.map((s) => s.at));
+    const { skip, entry } = this.options;
+    const fresh = rankSites(
+      found.filter((s) => !known.has(s.at)),
+      skip,
+    );
+    if (fresh.length === 0) return null;
+    const patch = patchText(pages.bytes, elf, [...(old?.sites ?? []), ...fresh], entry);
+    if (patch === null || patch.sites.length === known.size) return null;
+    return TextImage.create(elf.offset, pages, patch);
   }
 }
 
