@@ -1,11 +1,12 @@
 /**
- * Priorities, policies and CPU affinity. Linux: kernel/sched/syscalls.c, kernel/sys.c, block/ioprio.c. The host schedules guest
- * threads; what a guest sets here is remembered and told back, with the checks of Linux.
+ * Priorities and CPU affinity, and the rows of scheduling. Linux: kernel/sched/syscalls.c, kernel/sys.c, block/ioprio.c. The host
+ * schedules guest threads; what a guest sets here is remembered and told back, with the checks of Linux.
  */
-import { E2BIG, EACCES, EFAULT, EINVAL, EPERM, ESRCH } from '../sentry/abi/errno.ts';
+import { EACCES, EFAULT, EINVAL, EPERM, ESRCH } from '../sentry/abi/errno.ts';
+import { SCHED_DEADLINE, SCHED_FIFO, SCHED_RR } from '../sentry/abi/sched.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CAP_SYS_NICE } from '../sentry/auth/capability.ts';
-import { RLIMIT_NICE, RLIMIT_RTPRIO } from '../sentry/kernel/limits.ts';
+import { RLIMIT_NICE } from '../sentry/kernel/limits.ts';
 import {
   int,
   pid,
@@ -17,14 +18,18 @@ import {
 } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
+import {
+  findTask,
+  isPolicy,
+  isRealTime,
+  owns,
+  sysSchedGetattr,
+  sysSchedGetscheduler,
+  sysSchedSetattr,
+  sysSchedSetparam,
+  sysSchedSetscheduler,
+} from './sched-policy.ts';
 
-const SCHED_OTHER = 0;
-const SCHED_FIFO = 1;
-const SCHED_RR = 2;
-const SCHED_BATCH = 3;
-const SCHED_IDLE = 5;
-const SCHED_RESET_ON_FORK = 0x40000000;
-const SCHED_ATTR_SIZE_VER0 = 48;
 const PRIO_PROCESS = 0;
 const PRIO_PGRP = 1;
 const PRIO_USER = 2;
@@ -32,74 +37,19 @@ const MAX_RT_PRIO = 99;
 /** Slice that SCHED_RR and fair tasks report. */
 const RR_INTERVAL_NS = 100_000_000;
 
-function find(t: Task, nr: number): Task | number {
-  if (nr < 0) return -EINVAL;
-  if (nr === 0) return t;
-  return t.pidNs.findTask(nr) ?? -ESRCH;
-}
-
-/** May `t` change the scheduling of `o`? (check_same_owner) */
-function owns(t: Task, o: Task): boolean {
-  const c = t.creds;
-  return c.euid === o.creds.euid || c.euid === o.creds.uid || c.hasIn(CAP_SYS_NICE, o.creds.userNs);
-}
-
-function isRealTime(policy: number): boolean {
-  return policy === SCHED_FIFO || policy === SCHED_RR;
-}
-
 function sysSchedYield(): SysResult {
   return 0;
 }
 
-function setPolicy(t: Task, o: Task, policy: number, priority: number): SysResult {
-  const reset = (policy & SCHED_RESET_ON_FORK) !== 0;
-  policy &= ~SCHED_RESET_ON_FORK;
-  if (![SCHED_OTHER, SCHED_FIFO, SCHED_RR, SCHED_BATCH, SCHED_IDLE].includes(policy)) return -EINVAL;
-  if (isRealTime(policy) ? priority < 1 || priority > MAX_RT_PRIO : priority !== 0) return -EINVAL;
-  if (!owns(t, o)) return -EPERM;
-  if (isRealTime(policy) && !t.creds.has(CAP_SYS_NICE)) {
-    const limit = o.group.limits.cur(RLIMIT_RTPRIO);
-    if (priority > limit && (priority > o.schedPriority || !isRealTime(o.schedPolicy))) return -EPERM;
-  }
-  if (o.schedResetOnFork && !reset && !t.creds.has(CAP_SYS_NICE)) return -EPERM;
-  o.schedPolicy = policy;
-  o.schedPriority = priority;
-  o.schedResetOnFork = reset;
-  return 0;
-}
-
-function sysSchedSetscheduler(t: Task, a: SyscallArgs): SysResult {
-  if (a.int(1) < 0 || a.addr(2) === 0) return -EINVAL;
-  if (t.mem.copyIn(a.addr(2), scratch.bytes, 0, 4) !== 0) return -EFAULT;
-  const priority = scratch.i32[0]!;
-  const o = find(t, a.int(0));
-  return typeof o === 'number' ? o : setPolicy(t, o, a.int(1), priority);
-}
-
-function sysSchedSetparam(t: Task, a: SyscallArgs): SysResult {
-  if (a.addr(1) === 0) return -EINVAL;
-  if (t.mem.copyIn(a.addr(1), scratch.bytes, 0, 4) !== 0) return -EFAULT;
-  const priority = scratch.i32[0]!;
-  const o = find(t, a.int(0));
-  if (typeof o === 'number') return o;
-  return setPolicy(t, o, o.schedPolicy | (o.schedResetOnFork ? SCHED_RESET_ON_FORK : 0), priority);
-}
-
-function sysSchedGetscheduler(t: Task, a: SyscallArgs): SysResult {
-  const o = find(t, a.int(0));
-  return typeof o === 'number' ? o : o.schedPolicy | (o.schedResetOnFork ? SCHED_RESET_ON_FORK : 0);
-}
-
 function sysSchedGetparam(t: Task, a: SyscallArgs): SysResult {
   if (a.addr(1) === 0) return -EINVAL;
-  const o = find(t, a.int(0));
+  const o = findTask(t, a.int(0));
   return typeof o === 'number' ? o : t.mem.writeU32(a.addr(1), o.schedPriority);
 }
 
 function maxPriority(policy: number, most: number): SysResult {
   if (isRealTime(policy)) return most;
-  return [SCHED_OTHER, SCHED_BATCH, SCHED_IDLE, 6].includes(policy) ? 0 : -EINVAL;
+  return isPolicy(policy) ? 0 : -EINVAL;
 }
 
 function sysSchedGetPriorityMax(_t: Task, a: SyscallArgs): SysResult {
@@ -111,9 +61,10 @@ function sysSchedGetPriorityMin(_t: Task, a: SyscallArgs): SysResult {
 }
 
 function sysSchedRrGetInterval(t: Task, a: SyscallArgs): SysResult {
-  const o = find(t, a.int(0));
+  const o = findTask(t, a.int(0));
   if (typeof o === 'number') return o;
-  const ns = o.schedPolicy === SCHED_FIFO ? 0 : o.schedPolicy === SCHED_RR ? RR_INTERVAL_NS : 4_000_000;
+  const sliceless = o.schedPolicy === SCHED_FIFO || o.schedPolicy === SCHED_DEADLINE;
+  const ns = sliceless ? 0 : o.schedPolicy === SCHED_RR ? RR_INTERVAL_NS : 4_000_000;
   scratch.bytes.fill(0, 0, 16);
   scratch.u32[2] = ns;
   return t.mem.copyOut(a.addr(1), scratch.bytes, 0, 16);
@@ -132,7 +83,7 @@ function sysSchedSetaffinity(t: Task, a: SyscallArgs): SysResult {
   const mask = new Uint8Array(all.length);
   const n = Math.min(a.uint(1), all.length);
   if (t.mem.copyIn(a.addr(2), mask, 0, n) !== 0) return -EFAULT;
-  const o = find(t, a.int(0));
+  const o = findTask(t, a.int(0));
   if (typeof o === 'number') return o;
   if (!owns(t, o)) return -EPERM;
   let any = 0;
@@ -147,7 +98,7 @@ function sysSchedGetaffinity(t: Task, a: SyscallArgs): SysResult {
   const all = allCpus(t);
   if (len * 8 < t.kernel.cpuCount || len % 8 !== 0) return -EINVAL;
   // Unlike the policy calls, a negative pid is merely nobody's.
-  const o = a.int(0) < 0 ? -ESRCH : find(t, a.int(0));
+  const o = a.int(0) < 0 ? -ESRCH : findTask(t, a.int(0));
   if (typeof o === 'number') return o;
   const n = Math.min(len, all.length);
   return t.mem.copyOut(a.addr(2), o.affinity ?? all, 0, n) !== 0 ? -EFAULT : n;
@@ -157,36 +108,6 @@ function sysGetcpu(t: Task, a: SyscallArgs): SysResult {
   if (a.addr(0) !== 0 && t.mem.writeU32(a.addr(0), 0) !== 0) return -EFAULT;
   if (a.addr(1) !== 0 && t.mem.writeU32(a.addr(1), 0) !== 0) return -EFAULT;
   return 0;
-}
-
-function sysSchedSetattr(t: Task, a: SyscallArgs): SysResult {
-  if (a.addr(1) === 0 || a.uint(2) !== 0) return -EINVAL;
-  if (t.mem.copyIn(a.addr(1), scratch.bytes, 0, SCHED_ATTR_SIZE_VER0) !== 0) return -EFAULT;
-  const len = scratch.u32[0]!;
-  if (len !== 0 && len < SCHED_ATTR_SIZE_VER0) return -E2BIG;
-  const policy = scratch.u32[1]!;
-  const flags = scratch.u32[2]!;
-  const nice = scratch.i32[4]!;
-  const priority = scratch.u32[5]!;
-  const o = find(t, a.int(0));
-  if (typeof o === 'number') return o;
-  const r = setPolicy(t, o, policy | ((flags & 1) !== 0 ? SCHED_RESET_ON_FORK : 0), priority);
-  if (r === 0 && !isRealTime(policy)) o.nice = Math.max(-20, Math.min(19, nice));
-  return r;
-}
-
-function sysSchedGetattr(t: Task, a: SyscallArgs): SysResult {
-  const len = a.uint(2);
-  if (a.addr(1) === 0 || len < SCHED_ATTR_SIZE_VER0 || len > 4096 || a.uint(3) !== 0) return -EINVAL;
-  const o = find(t, a.int(0));
-  if (typeof o === 'number') return o;
-  scratch.bytes.fill(0, 0, SCHED_ATTR_SIZE_VER0);
-  scratch.u32[0] = SCHED_ATTR_SIZE_VER0;
-  scratch.u32[1] = o.schedPolicy;
-  scratch.u32[2] = o.schedResetOnFork ? 1 : 0;
-  scratch.i32[4] = isRealTime(o.schedPolicy) ? 0 : o.nice;
-  scratch.u32[5] = o.schedPriority;
-  return t.mem.copyOut(a.addr(1), scratch.bytes, 0, SCHED_ATTR_SIZE_VER0);
 }
 
 /** Tasks that getpriority(2), setpriority(2), ioprio_* address. Types are PRIO_*. */

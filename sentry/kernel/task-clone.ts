@@ -1,5 +1,6 @@
 /** New threads and processes (kernel/fork.c copy_process). The platform makes the host thread; everything else is here. */
 import { EAGAIN, EFAULT, EINVAL, ENOMEM, EPERM, ERESTARTNOINTR } from '../abi/errno.ts';
+import { SCHED_BATCH, SCHED_DEADLINE, SCHED_IDLE } from '../abi/sched.ts';
 import { SS_DISABLE } from '../abi/signal.ts';
 import { RSP } from '../arch/regs.ts';
 import { CAP_SYS_ADMIN, CAP_SYS_RESOURCE } from '../auth/capability.ts';
@@ -110,6 +111,8 @@ function checkCount(t: Task): number {
 export function cloneTask(t: Task, a: CloneArgs): SysResult {
   const bad = checkFlags(t, a) || checkCount(t);
   if (bad !== 0) return bad;
+  // sched_fork(): nobody inherits a share of the processor.
+  if (t.schedPolicy === SCHED_DEADLINE && !t.schedResetOnFork) return -EAGAIN;
   if (!has(a.flags, CLONE_VM) && !t.mm.mayFork) return -ENOMEM;
   // A signal first: the child would inherit half of its effects.
   if (t.work && (t.killed || hasDeliverable(t))) return -ERESTARTNOINTR;
@@ -204,10 +207,12 @@ function copyAttributes(t: Task, c: Task, a: CloneArgs): void {
   c.mempolicy = t.mempolicy;
   c.timerSlackNs = t.timerSlackNs;
   c.defaultTimerSlackNs = t.timerSlackNs;
-  if (!t.schedResetOnFork) {
+  // sched_fork(): only fair policies survive a reset, without a negative nice value.
+  if (!t.schedResetOnFork || t.schedPolicy === SCHED_BATCH || t.schedPolicy === SCHED_IDLE) {
     c.schedPolicy = t.schedPolicy;
     c.schedPriority = t.schedPriority;
   }
+  if (t.schedResetOnFork) c.nice = c.schedPolicy === t.schedPolicy ? Math.max(0, t.nice) : 0;
   if (has(a.flags, CLONE_CHILD_CLEARTID)) c.clearChildTid = a.childTid;
 }
 

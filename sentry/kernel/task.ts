@@ -156,6 +156,8 @@ export class Task implements CallContext {
   schedPolicy = 0;
   schedPriority = 0;
   schedResetOnFork = false;
+  /** Runtime, deadline and period in ns of SCHED_DEADLINE. */
+  schedDeadline: readonly [number, number, number] | null = null;
   /** CPU affinity as the guest set it; null: all. */
   affinity: Uint8Array | null = null;
   ioprio = 0;

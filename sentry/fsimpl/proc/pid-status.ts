@@ -140,7 +140,7 @@ export function statText(s: Subject, reader: Task): string | number {
   const children = g.childrenUsage;
   const rt = t.schedPriority;
   // "(explained above) … for a real-time policy -2 to -100, otherwise 20 + nice" - proc_pid_stat(5)
-  const priority = t.schedPolicy === 1 || t.schedPolicy === 2 ? -rt - 1 : 20 + t.nice;
+  const priority = t.schedDeadline !== null ? -101 : rt > 0 ? -rt - 1 : 20 + t.nice;
   const layout = mm?.layout;
   const secret = (n: number | undefined): number => (permitted ? (n ?? 0) : 0);
   const rss = mm === null ? 0 : Math.floor(residentTotal(mm) / 4096);
