@@ -1,7 +1,7 @@
 /** The standard streams of a process that came from outside: descriptions over donated host descriptors, a terminal among them. */
 import { errnoName } from '../sentry/abi/errno.ts';
 import { O_RDWR } from '../sentry/abi/fcntl.ts';
-import { S_IFMT, S_IFSOCK } from '../sentry/abi/stat.ts';
+import { S_IFCHR, S_IFMT, S_IFSOCK } from '../sentry/abi/stat.ts';
 import { SIGCONT, SIGINT, SIGQUIT, SIGTSTP, SIGWINCH } from '../sentry/abi/signal.ts';
 import { fstat } from '../sentry/host/file-io.ffi.ts';
 import { close, dup } from '../sentry/host/sys.ffi.ts';
@@ -12,7 +12,11 @@ import type { Task } from '../sentry/kernel/task.ts';
 import type { Path } from '../sentry/vfs/dentry.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
 import { DonatedSocket } from '../sentry/socket/unix/donated-socket.ts';
+import { vfsOpen } from '../sentry/vfs/open.ts';
 import { LOOKUP_FOLLOW, nd, walk } from '../sentry/vfs/walk.ts';
+
+/** st_rdev of 1:3 on the host. */
+const NULL_RDEV = 0x103;
 
 export interface StdioTerminal {
   readonly tty: HostTty;
@@ -74,7 +78,19 @@ function makeTerminal(t: Task, hostFd: number, isNew: boolean): StdioTerminal | 
   return { tty, path: nd.path(), release: () => tty.release() };
 }
 
+/** What is the host's /dev/null becomes the container's (reOpenDevNull of runc). null: it is another file, or there is none. */
+function openNull(t: Task, hostFd: number): FileDescription | null {
+  const st = fstat(hostFd);
+  if (typeof st === 'number' || (st.mode & S_IFMT) !== S_IFCHR || st.rdev !== NULL_RDEV) return null;
+  const file = vfsOpen(t, t.fs.root, '/dev/null', O_RDWR, 0);
+  if (typeof file === 'number') return null;
+  close(hostFd);
+  return file;
+}
+
 function openStream(t: Task, hostFd: number, terminal: StdioTerminal | null): FileDescription | number {
+  const none = openNull(t, hostFd);
+  if (none !== null) return none;
   if (terminal !== null && isHostTerminal(hostFd)) {
     return openHostTerminal(terminal.tty, hostFd, terminal.path, O_RDWR);
   }

@@ -49,12 +49,13 @@ export function setOwner(t: Task, f: FileDescription, type: number, pid: number)
   o.creds = t.creds;
 }
 
-/** O_ASYNC is switched. Files that are always ready have no events to tell. */
+/** O_ASYNC is switched. Files without events to tell of ignore it. */
 export function setAsync(f: FileDescription, fd: number, on: boolean): void {
+  if (!f.fasync) return;
   const had = (f.flags & FASYNC) !== 0;
   if (on) f.flags |= FASYNC;
   else f.flags &= ~FASYNC;
-  if (had === on || !f.pollable) return;
+  if (had === on) return;
   const o = ownerOf(f);
   if (!on) {
     o.entry?.remove();

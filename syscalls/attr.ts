@@ -307,20 +307,30 @@ const FALLOC_COLLAPSE_RANGE = 8;
 const FALLOC_ZERO_RANGE = 16;
 const FALLOC_INSERT_RANGE = 32;
 const FALLOC_UNSHARE_RANGE = 64;
-const FALLOC_ALL = 0x7b;
+const FALLOC_WRITE_ZEROES = 128;
+const FALLOC_ALL = 0xfb;
 
 /** vfs_fallocate(): the checks that come before the file system's. */
 function mayAllocate(t: Task, f: FileDescription, mode: number, offset: number, len: number): number {
   if (offset < 0 || len <= 0) return -EINVAL;
   if ((mode & ~FALLOC_ALL) !== 0) return -EOPNOTSUPP;
-  const exclusive = FALLOC_PUNCH_HOLE | FALLOC_ZERO_RANGE;
-  if ((mode & exclusive) === exclusive) return -EOPNOTSUPP;
-  if ((mode & FALLOC_PUNCH_HOLE) !== 0 && (mode & FALLOC_KEEP_SIZE) === 0) return -EOPNOTSUPP;
-  for (const alone of [FALLOC_COLLAPSE_RANGE, FALLOC_INSERT_RANGE]) {
-    if ((mode & alone) !== 0 && mode !== alone) return -EINVAL;
+  const keep = (mode & FALLOC_KEEP_SIZE) !== 0;
+  switch (mode & ~FALLOC_KEEP_SIZE) {
+    case 0:
+    case FALLOC_UNSHARE_RANGE:
+    case FALLOC_ZERO_RANGE:
+      break;
+    case FALLOC_PUNCH_HOLE:
+      if (!keep) return -EOPNOTSUPP;
+      break;
+    case FALLOC_COLLAPSE_RANGE:
+    case FALLOC_INSERT_RANGE:
+    case FALLOC_WRITE_ZEROES:
+      if (keep) return -EOPNOTSUPP;
+      break;
+    default:
+      return -EOPNOTSUPP;
   }
-  if ((mode & FALLOC_UNSHARE_RANGE) !== 0 && (mode & ~(FALLOC_UNSHARE_RANGE | FALLOC_KEEP_SIZE)) !== 0)
-    return -EINVAL;
   if (!f.writable) return -EBADF;
   if ((f.inode.mode & S_IFMT) === S_IFIFO) return -ESPIPE;
   if (f.inode.isDir) return -EISDIR;

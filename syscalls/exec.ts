@@ -2,7 +2,7 @@
  * execve(2), execveat(2) (fs/exec.c). Everything that can fail happens in a fresh address space while the old program is
  * still there; then the other threads go and the task moves over (kernel/task-exec).
  */
-import { EAGAIN, EBADF, EFAULT, EINVAL, ENOENT } from '../sentry/abi/errno.ts';
+import { EACCES, EAGAIN, EBADF, EFAULT, EINVAL } from '../sentry/abi/errno.ts';
 import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW } from '../sentry/abi/fcntl.ts';
 import { CS, EFLAGS, RIP, RSP, SS } from '../sentry/arch/regs.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
@@ -89,7 +89,7 @@ function openTarget(t: Task, dfd: number, name: string, follow: boolean): FileDe
   if (dfd === AT_FDCWD) return openExecPath(t, t.fs.cwd);
   const f = t.fdTable.getRaw(dfd);
   if (f === null) return -EBADF;
-  return f.path === null ? -ENOENT : openExecPath(t, f.path);
+  return f.path === null ? -EACCES : openExecPath(t, f.path);
 }
 
 /** Gives a file back that openExec() returned. */

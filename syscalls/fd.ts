@@ -2,6 +2,7 @@
 import { EACCES, EBADF, EFAULT, EINVAL, ENOTDIR, EPERM, ESRCH } from '../sentry/abi/errno.ts';
 import * as F from '../sentry/abi/fcntl.ts';
 import { O_APPEND, O_CLOEXEC, O_DIRECT, O_NOATIME, O_NONBLOCK, O_PATH, FASYNC } from '../sentry/abi/fcntl.ts';
+import { S_IFIFO, S_IFMT } from '../sentry/abi/stat.ts';
 import { CAP_LEASE } from '../sentry/auth/capability.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import {
@@ -94,6 +95,8 @@ const SETFL_MASK = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME;
 
 function setFlags(t: Task, f: FileDescription, fd: number, arg: number): SysResult {
   if ((arg & O_NOATIME) !== 0 && (f.flags & O_NOATIME) === 0 && !ownerOrCapable(t, f.inode)) return -EPERM;
+  // Of pipes it asks for packets.
+  if ((arg & O_DIRECT) !== 0 && (f.inode.mode & S_IFMT) !== S_IFIFO && !f.canDirect) return -EINVAL;
   f.flags = (f.flags & ~SETFL_MASK) | (arg & SETFL_MASK);
   setAsync(f, fd, (arg & FASYNC) !== 0);
   return 0;
@@ -157,6 +160,7 @@ function onPathFile(cmd: number): boolean {
     cmd === F.F_DUPFD ||
     cmd === F.F_DUPFD_CLOEXEC ||
     cmd === F.F_DUPFD_QUERY ||
+    cmd === F.F_CREATED_QUERY ||
     cmd === F.F_GETFD ||
     cmd === F.F_SETFD ||
     cmd === F.F_GETFL
@@ -210,7 +214,7 @@ export function sysFcntl(t: Task, a: SyscallArgs): SysResult {
     case F.F_NOTIFY:
       return fcntlNotify(t, f, n, a.int(2));
     default:
-      return fcntlFile(t, f, cmd, a.int(2));
+      return fcntlFile(t, f, cmd, a.addr(2));
   }
 }
 

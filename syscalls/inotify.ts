@@ -13,11 +13,16 @@ import {
   type SyscallRow,
 } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
-import { IN_EXCL_UNLINK } from '../sentry/vfs/fsnotify.ts';
+import { IN_EXCL_UNLINK, IN_ISDIR, IN_UNMOUNT } from '../sentry/vfs/fsnotify.ts';
 import { inodePermission, MAY_READ } from '../sentry/vfs/permission.ts';
 import { LOOKUP_DIRECTORY, LOOKUP_FOLLOW, nd, walk } from '../sentry/vfs/walk.ts';
 import { installFd } from './fd-install.ts';
 import { fileAt } from './io.ts';
+
+/** Bits that inotify_add_watch(2) knows; one of them has to be there, be it an event or not. */
+const ALL_INOTIFY_BITS =
+  I.IN_ALL_EVENTS | IN_UNMOUNT | I.IN_Q_OVERFLOW | I.IN_IGNORED | I.IN_ONLYDIR | I.IN_DONT_FOLLOW |
+  IN_EXCL_UNLINK | I.IN_MASK_ADD | I.IN_MASK_CREATE | IN_ISDIR | I.IN_ONESHOT; // prettier-ignore
 
 function sysInotifyInit(t: Task): SysResult {
   return I.mayMakeInotify() ? installFd(t, new I.InotifyFile(0), false) : -EMFILE;
@@ -32,7 +37,7 @@ function sysInotifyInit1(t: Task, a: SyscallArgs): SysResult {
 
 function sysInotifyAddWatch(t: Task, a: SyscallArgs): SysResult {
   const mask = a.uint(2);
-  if ((mask & (I.IN_ALL_EVENTS | I.IN_ONESHOT | IN_EXCL_UNLINK)) === 0) return -EINVAL;
+  if ((mask & ALL_INOTIFY_BITS) === 0) return -EINVAL;
   if ((mask & I.IN_MASK_ADD) !== 0 && (mask & I.IN_MASK_CREATE) !== 0) return -EINVAL;
   const f = fileAt(t, a.int(0));
   if (f === null) return -EBADF;

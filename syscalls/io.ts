@@ -2,7 +2,17 @@
  * The loops behind read(2), write(2) and their kin (fs/read_write.c): chunks through the bounce buffer, partial results,
  * faults in the middle, blocking by retry. A transfer that has to wait keeps its file and progress in an IoWait.
  */
-import { EAGAIN, EFAULT, EFBIG, EINTR, EMSGSIZE, EPIPE, ERESTARTSYS } from '../sentry/abi/errno.ts';
+import {
+  EAGAIN,
+  EFAULT,
+  EFBIG,
+  EINTR,
+  EINVAL,
+  EISDIR,
+  EMSGSIZE,
+  EPIPE,
+  ERESTARTSYS,
+} from '../sentry/abi/errno.ts';
 import { O_APPEND, O_NONBLOCK, O_PATH } from '../sentry/abi/fcntl.ts';
 import { S_IFIFO, S_IFMT } from '../sentry/abi/stat.ts';
 import { pageDown } from '../sentry/lib/addr.ts';
@@ -153,6 +163,24 @@ export function writeVec(
   return r;
 }
 
+/** What a read says whose memory is bad: whether there is anything to read comes first. */
+function readNowhere(f: FileDescription, pos: number): number {
+  if (!f.canRead) return -EINVAL;
+  if (f.inode.isDir) return -EISDIR;
+  if (f.seekable) return f.canDirect && pos >= f.inode.size ? 0 : -EFAULT;
+  const events = f.poll();
+  if ((events & READ_EVENTS) === 0) return -EAGAIN;
+  const isPipe = (f.inode.mode & S_IFMT) === S_IFIFO;
+  return isPipe && (events & (EPOLLIN | EPOLLERR)) === 0 ? 0 : -EFAULT;
+}
+
+/** The same of a write. */
+function writeNowhere(f: FileDescription): number {
+  if (!f.canWrite) return -EINVAL;
+  const isPipe = (f.inode.mode & S_IFMT) === S_IFIFO;
+  return isPipe && (f.poll() & EPOLLERR) !== 0 ? -EPIPE : -EFAULT;
+}
+
 function readLoop(t: Task, f: FileDescription, pos: number, noWait: boolean, w: IoWait | null): SysResult {
   const total = iovTotal();
   const chunk = f.messages ? IO_MAX : IO_CHUNK;
@@ -163,7 +191,10 @@ function readLoop(t: Task, f: FileDescription, pos: number, noWait: boolean, w: 
     let want = Math.min(total - done, chunk);
     if (want > 0) {
       want = iovAccessible(t, done, want, true);
-      if (want === 0) return endIo(w, done > 0 ? done : -EFAULT);
+      if (want === 0) {
+        const r = done > 0 ? done : readNowhere(f, usePos ? f.pos : pos);
+        return r === -EAGAIN && !noWait ? parkIo(t, f, w, 0, READ_EVENTS, f.ioTimeoutNs(false)) : endIo(w, r);
+      }
     }
     const at = usePos ? f.pos : pos >= 0 ? pos + done : -1;
     if (done === 0 && want === total && at >= 0) {
@@ -216,13 +247,17 @@ function writeLoop(t: Task, f: FileDescription, pos: number, noWait: boolean, w:
   for (;;) {
     const at = usePos ? f.pos : pos >= 0 ? pos + done : -1;
     const want = Math.min(total - done, chunk);
-    let n = iovCopyIn(t, done, ioBuffer.bytes, 0, want);
+    let n = f.ignoresData ? want : iovCopyIn(t, done, ioBuffer.bytes, 0, want);
     // A pipe takes whole pages up to a fault (pipe_write).
     if (n < want && n > 0 && (f.inode.mode & S_IFMT) === S_IFIFO)
       n = pageDown(n) === 0 ? -EFAULT : pageDown(n);
     const copied = n;
     if (n >= 0 && at >= 0) n = limitFileSize(t, f, n, at);
-    if (n < 0) return endIo(w, done > 0 ? done : n);
+    if (n < 0) {
+      const r = done > 0 ? done : n === -EFAULT ? writeNowhere(f) : n;
+      if (r === -EPIPE) raisePipe(t);
+      return endIo(w, r);
+    }
     const r = f.write(t, ioBuffer.bytes, 0, n, at);
     if (r < 0) {
       if (r === -EAGAIN && !noWait && !t.timedOut) {

@@ -1,12 +1,14 @@
 /** ioctl(2): what every file understands, then the file's own (fs/ioctl.c do_vfs_ioctl). */
 import { setAsync } from './async-io.ts';
-import { EBADF, EFAULT, EOPNOTSUPP, ENOTTY } from '../sentry/abi/errno.ts';
-import { O_NONBLOCK } from '../sentry/abi/fcntl.ts';
+import { EBADF, EFAULT, EINVAL, EISDIR, EOPNOTSUPP, ENOTTY, EPERM, EXDEV } from '../sentry/abi/errno.ts';
+import { FASYNC, O_NONBLOCK } from '../sentry/abi/fcntl.ts';
+import { CAP_SYS_RAWIO } from '../sentry/auth/capability.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { fd, hex, ptr, type SysResult, type SyscallRow } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
+import { checkFileRange } from './splice.ts';
 
 // include/uapi/asm-generic/ioctls.h, include/uapi/linux/fs.h
 const FIBMAP = 0x1;
@@ -28,6 +30,20 @@ function setFlag(t: Task, f: FileDescription, flag: number, arg: number): number
   return 0;
 }
 
+/** vfs_clone_file_range(): no file system shares extents. */
+function cloneRefusal(from: FileDescription, to: FileDescription): number {
+  if (from.inode.sb !== to.inode.sb) return -EXDEV;
+  const r = checkFileRange(from, to);
+  return r < 0 ? r : -EOPNOTSUPP;
+}
+
+/** vfs_dedupe_file_range() */
+function dedupeRefusal(f: FileDescription): number {
+  if (!f.readable) return -EINVAL;
+  if (f.inode.isDir) return -EISDIR;
+  return f.inode.isRegular ? -EOPNOTSUPP : -EINVAL;
+}
+
 function sysIoctl(t: Task, a: SyscallArgs): SysResult {
   const fdnum = a.int(0);
   const cmd = a.uint(1);
@@ -44,9 +60,8 @@ function sysIoctl(t: Task, a: SyscallArgs): SysResult {
     case FIONBIO:
       return setFlag(t, f, O_NONBLOCK, arg);
     case FIOASYNC:
-      // Files without fasync refuse.
-      if (f.inode.isRegular || f.inode.isDir) return -ENOTTY;
       if (t.mem.readU32(arg) !== 0) return -EFAULT;
+      if (!f.fasync) return (scratch.u32[0] !== 0) === ((f.flags & FASYNC) !== 0) ? 0 : -ENOTTY;
       setAsync(f, fdnum, scratch.u32[0] !== 0);
       return 0;
     case FIOQSIZE:
@@ -61,12 +76,20 @@ function sysIoctl(t: Task, a: SyscallArgs): SysResult {
       if (!f.inode.isRegular) return f.ioctl(t, cmd, arg);
       f.inode.refresh();
       return t.mem.writeU32(arg, (f.inode.size - f.pos) >>> 0);
-    case FICLONE:
-    case FICLONERANGE:
+    case FICLONE: {
+      const source = t.fdTable.get(arg | 0);
+      return source === null ? -EBADF : cloneRefusal(source, f);
+    }
+    case FICLONERANGE: {
+      if (t.mem.copyIn(arg, scratch.bytes, 0, 8) !== 0) return -EFAULT;
+      const source = t.fdTable.get(scratch.i32[0]!);
+      return source === null ? -EBADF : cloneRefusal(source, f);
+    }
     case FIDEDUPERANGE:
-      return -EOPNOTSUPP;
+      return dedupeRefusal(f);
     case FIBMAP:
-      return -ENOTTY;
+      if (!f.inode.isRegular) return f.ioctl(t, cmd, arg);
+      return t.creds.has(CAP_SYS_RAWIO) ? -EINVAL : -EPERM;
     default:
       return f.ioctl(t, cmd, arg);
   }

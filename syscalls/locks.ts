@@ -155,6 +155,8 @@ export function sysFlock(t: Task, a: SyscallArgs): SysResult {
   const type = op === LOCK_SH ? F_RDLCK : op === LOCK_EX ? F_WRLCK : op === LOCK_UN ? F_UNLCK : -1;
   if (type < 0) return -EINVAL;
   if (f === null) return -EBADF;
+  // Opened for neither reading nor writing.
+  if (type !== F_UNLCK && !f.readable && !f.writable) return -EBADF;
   if (type === F_UNLCK && f.inode.identity.locks === null) return 0;
   const locks = locksOf(f.inode);
   const r = setFlock(locks, f, type);

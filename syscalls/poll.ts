@@ -121,8 +121,8 @@ function sysPpoll(t: Task, a: SyscallArgs): SysResult {
 }
 
 // What select's three sets mean in poll events.
-const SELECT_IN = EPOLLRDNORM | EPOLLRDBAND | EPOLLIN | EPOLLHUP | EPOLLERR;
-const SELECT_OUT = EPOLLWRBAND | EPOLLWRNORM | EPOLLOUT | EPOLLERR;
+const SELECT_IN = EPOLLRDNORM | EPOLLRDBAND | EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLNVAL;
+const SELECT_OUT = EPOLLWRBAND | EPOLLWRNORM | EPOLLOUT | EPOLLERR | EPOLLNVAL;
 const SELECT_EX = EPOLLPRI;
 const MAX_SELECT_FDS = 65536;
 /** Three input sets, then three result sets. */
@@ -150,9 +150,9 @@ function scanSets(t: Task, n: number): number {
     }
     const wanted = wantedEvents(fd);
     if (wanted === 0) continue;
-    const f = fileAt(t, fd);
+    const f = t.fdTable.getRaw(fd);
     if (f === null) return -EBADF;
-    const events = f.poll();
+    const events = f.isPathOnly ? EPOLLNVAL : f.poll();
     if (bit(0, fd) && (events & SELECT_IN) !== 0) {
       setBit(3, fd);
       found++;
@@ -199,7 +199,7 @@ function doSelect(t: Task, a: SyscallArgs, timeoutNs: number, unitNs: number): S
   }
   for (let fd = 0; fd < n; fd++) {
     const wanted = wantedEvents(fd);
-    if (wanted !== 0) t.waitOn(t.fdTable.get(fd)!.waiters, wanted);
+    if (wanted !== 0) t.waitOn(t.fdTable.getRaw(fd)!.waiters, wanted);
   }
   return park(t, timeoutNs, a.addr(4), unitNs);
 }

@@ -14,18 +14,18 @@ import {
   type SyscallRow,
 } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
-import type { FileDescription } from '../sentry/vfs/file-description.ts';
+import {
+  RWF_APPEND,
+  RWF_DSYNC,
+  RWF_HIPRI,
+  RWF_NOAPPEND,
+  RWF_NOWAIT,
+  RWF_SYNC,
+  type FileDescription,
+} from '../sentry/vfs/file-description.ts';
 import { endIo, fileAt, nonBlocking, readVec, writeVec, type IoWait } from './io.ts';
-import { importIovec, importBuffer } from './iovec.ts';
+import { importIovec, importBuffer, iovTotal } from './iovec.ts';
 
-// preadv2(2) flags (include/uapi/linux/fs.h).
-const RWF_HIPRI = 0x1;
-const RWF_DSYNC = 0x2;
-const RWF_SYNC = 0x4;
-const RWF_NOWAIT = 0x8;
-const RWF_APPEND = 0x10;
-const RWF_NOAPPEND = 0x20;
-const RWF_SUPPORTED = RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND | RWF_NOAPPEND;
 const RWF_NAMES = { RWF_HIPRI, RWF_DSYNC, RWF_SYNC, RWF_NOWAIT, RWF_APPEND, RWF_NOAPPEND };
 
 /** The file of a transfer: kept by the wait if one is in progress, so that close(2) meanwhile does not matter. */
@@ -60,17 +60,28 @@ function sysWrite(t: Task, a: SyscallArgs): SysResult {
 function sysReadv(t: Task, a: SyscallArgs): SysResult {
   const f = readable(t, a.int(0));
   if (f === null) return -EBADF;
-  const r = importIovec(t, a.addr(1), a.size(2));
-  if (r < 0) return endIo(t.blockState as IoWait | null, r);
+  const r = importRanges(t, a, f.canRead);
+  if (r <= 0) return endIo(t.blockState as IoWait | null, r);
   return readVec(t, f, -1, nonBlocking(f), t.blockState as IoWait | null);
 }
 
 function sysWritev(t: Task, a: SyscallArgs): SysResult {
   const f = writable(t, a.int(0));
   if (f === null) return -EBADF;
-  const r = importIovec(t, a.addr(1), a.size(2));
-  if (r < 0) return endIo(t.blockState as IoWait | null, r);
+  const r = importRanges(t, a, f.canWrite);
+  if (r <= 0) return endIo(t.blockState as IoWait | null, r);
   return writeVec(t, f, -1, nonBlocking(f), t.blockState as IoWait | null);
+}
+
+/**
+ * The ranges of a vectored call. "If iovcnt is zero" or all are empty, the file is not asked (vfs_readv): 0 then, and 1 if there
+ * is something to move. Files that cannot be read are EINVAL, whatever the ranges are.
+ */
+function importRanges(t: Task, a: SyscallArgs, can: boolean): number {
+  const r = importIovec(t, a.addr(1), a.size(2));
+  if (r < 0) return r;
+  if (!can) return -EINVAL;
+  return iovTotal() > 0 ? 1 : 0;
 }
 
 /** Checks of the positioned calls in Linux's order: offset, descriptor, seekable, mode. */
@@ -103,16 +114,16 @@ function sysPwrite64(t: Task, a: SyscallArgs): SysResult {
 function sysPreadv(t: Task, a: SyscallArgs): SysResult {
   const f = positioned(t, a.int(0), a.long(3), false);
   if (typeof f === 'number') return f;
-  const r = importIovec(t, a.addr(1), a.size(2));
-  if (r < 0) return endIo(t.blockState as IoWait | null, r);
+  const r = importRanges(t, a, f.canRead);
+  if (r <= 0) return endIo(t.blockState as IoWait | null, r);
   return readVec(t, f, a.long(3), nonBlocking(f), t.blockState as IoWait | null);
 }
 
 function sysPwritev(t: Task, a: SyscallArgs): SysResult {
   const f = positioned(t, a.int(0), a.long(3), true);
   if (typeof f === 'number') return f;
-  const r = importIovec(t, a.addr(1), a.size(2));
-  if (r < 0) return endIo(t.blockState as IoWait | null, r);
+  const r = importRanges(t, a, f.canWrite);
+  if (r <= 0) return endIo(t.blockState as IoWait | null, r);
   return writeVec(t, f, a.long(3), nonBlocking(f), t.blockState as IoWait | null);
 }
 
@@ -122,9 +133,9 @@ function sysPreadv2(t: Task, a: SyscallArgs): SysResult {
   const f = pos === -1 ? (readable(t, a.int(0)) ?? -EBADF) : positioned(t, a.int(0), pos, false);
   if (typeof f === 'number') return f;
   const w = t.blockState as IoWait | null;
-  const r = importIovec(t, a.addr(1), a.size(2));
-  if (r < 0) return endIo(w, r);
-  if ((rwf & ~RWF_SUPPORTED) !== 0) return endIo(w, -EOPNOTSUPP);
+  const r = importRanges(t, a, f.canRead);
+  if (r <= 0) return endIo(w, r);
+  if ((rwf & ~f.rwFlags(false)) !== 0) return endIo(w, -EOPNOTSUPP);
   return readVec(t, f, pos, nonBlocking(f) || (rwf & RWF_NOWAIT) !== 0, w);
 }
 
@@ -134,9 +145,9 @@ function sysPwritev2(t: Task, a: SyscallArgs): SysResult {
   const f = pos === -1 ? (writable(t, a.int(0)) ?? -EBADF) : positioned(t, a.int(0), pos, true);
   if (typeof f === 'number') return f;
   const w = t.blockState as IoWait | null;
-  const r = importIovec(t, a.addr(1), a.size(2));
-  if (r < 0) return endIo(w, r);
-  if ((rwf & ~RWF_SUPPORTED) !== 0) return endIo(w, -EOPNOTSUPP);
+  const r = importRanges(t, a, f.canWrite);
+  if (r <= 0) return endIo(w, r);
+  if ((rwf & ~f.rwFlags(true)) !== 0) return endIo(w, -EOPNOTSUPP);
   if ((rwf & RWF_APPEND) !== 0 && (rwf & RWF_NOAPPEND) !== 0) return endIo(w, -EINVAL);
   if (f.inode.isRegular && (rwf & RWF_NOWAIT) !== 0 && (rwf & (RWF_SYNC | RWF_DSYNC)) !== 0) {
     return endIo(w, -EAGAIN);

@@ -1,5 +1,5 @@
 /** Moving data between files without the caller's memory: sendfile(2), splice(2), tee(2), vmsplice(2), copy_file_range(2). */
-import { EAGAIN, EBADF, EFAULT, EINVAL, EISDIR, EPIPE, ESPIPE } from '../sentry/abi/errno.ts';
+import { EAGAIN, EBADF, EFAULT, EINVAL, EISDIR, EPIPE, ESPIPE, EXDEV } from '../sentry/abi/errno.ts';
 import { O_APPEND } from '../sentry/abi/fcntl.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { PipeFile } from '../sentry/fsimpl/pipefs/pipe-file.ts';
@@ -100,7 +100,9 @@ function sysSendfile(t: Task, a: SyscallArgs): SysResult {
   if (pos < -1) return endIo(w, pos);
   if (w === null) {
     if (offAddr !== 0 && !input.seekable) return -ESPIPE;
-    if (!input.seekable || input.inode.isDir) return -EINVAL;
+    // Streams only go into pipes (splice_direct_to_actor), but not from them.
+    if (!input.seekable && (!(out instanceof PipeFile) || input instanceof PipeFile)) return -EINVAL;
+    if (input.inode.isDir || !input.canSplice(false) || !out.canSplice(true)) return -EINVAL;
     if ((out.flags & O_APPEND) !== 0) return -EINVAL;
   }
   if (a.size(3) >= SSIZE_LIMIT) return endIo(w, -EINVAL);
@@ -173,7 +175,7 @@ function sysSplice(t: Task, a: SyscallArgs): SysResult {
   if ((f & ~SPLICE_F_ALL) !== 0) return -EINVAL;
   const input = w === null ? fileAt(t, a.int(0)) : w.input;
   const out = w === null ? fileAt(t, a.int(2)) : w.output;
-  if (input === null || out === null || !input.readable || !out.writable) return -EBADF;
+  if (input === null || out === null) return -EBADF;
   const r = splice(t, a, input, out, len);
   const noWait = (f & SPLICE_F_NONBLOCK) !== 0;
   if (r !== -EAGAIN) return endIo(w, r);
@@ -191,8 +193,10 @@ function splice(t: Task, a: SyscallArgs, input: FileDescription, out: FileDescri
   const outAddr = a.addr(3);
   const inPipe = input instanceof PipeFile;
   const outPipe = out instanceof PipeFile;
-  if (!inPipe && !outPipe) return -EINVAL;
   if ((inPipe && inAddr !== 0) || (outPipe && outAddr !== 0)) return -ESPIPE;
+  if (!input.readable || !out.writable) return -EBADF;
+  if (!inPipe && !outPipe) return -EINVAL;
+  if (!input.canSplice(false) || !out.canSplice(true)) return -EINVAL;
   if (inPipe && outPipe && input.ends === out.ends) return -EINVAL;
   if (inPipe) {
     if (!outPipe && (out.flags & O_APPEND) !== 0) return -EINVAL;
@@ -258,14 +262,21 @@ function sysVmsplice(t: Task, a: SyscallArgs): SysResult {
   return writeVec(t, f, -1, true, w);
 }
 
+/** generic_file_rw_checks() */
+export function checkFileRange(input: FileDescription, out: FileDescription): number {
+  if (input.inode.isDir || out.inode.isDir) return -EISDIR;
+  if (!input.inode.isRegular || !out.inode.isRegular) return -EINVAL;
+  return !input.readable || !out.writable || (out.flags & O_APPEND) !== 0 ? -EBADF : 0;
+}
+
 function sysCopyFileRange(t: Task, a: SyscallArgs): SysResult {
   if (a.uint(5) !== 0) return -EINVAL;
   const input = fileAt(t, a.int(0));
   const out = fileAt(t, a.int(2));
-  if (input === null || out === null || !input.readable || !out.writable) return -EBADF;
-  if (input.inode.isDir || out.inode.isDir) return -EISDIR;
-  if (!input.inode.isRegular || !out.inode.isRegular) return -EINVAL;
-  if ((out.flags & O_APPEND) !== 0) return -EBADF;
+  if (input === null || out === null) return -EBADF;
+  const refused = checkFileRange(input, out);
+  if (refused < 0) return refused;
+  if (input.inode.sb !== out.inode.sb) return -EXDEV;
   const inGiven = readOffset(t, a.addr(1));
   if (inGiven < -1) return inGiven;
   const outGiven = readOffset(t, a.addr(3));

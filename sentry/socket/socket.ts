@@ -72,6 +72,10 @@ export interface QueueLengths {
 const EMPTY_QUEUES: QueueLengths = { rx: 0, tx: 0 };
 
 export abstract class Socket extends FileDescription {
+  override get fasync(): boolean {
+    return true;
+  }
+
   readonly domain: number;
   readonly type: number;
   readonly protocol: number;

@@ -3,7 +3,7 @@ import { EINVAL, EISDIR } from '../abi/errno.ts';
 import { SEEK_CUR, SEEK_SET } from '../abi/fcntl.ts';
 import { DT_DIR } from '../abi/stat.ts';
 import type { CallContext } from './call-context.ts';
-import { FileDescription, type DirEmit } from './file-description.ts';
+import { FileDescription, RWF_HIPRI, type DirEmit } from './file-description.ts';
 
 /** Position after "." and "..". */
 export const FIRST_ENTRY = 2;
@@ -12,6 +12,10 @@ export const FIRST_ENTRY = 2;
 export abstract class DirFile extends FileDescription {
   override get seekable(): boolean {
     return true;
+  }
+
+  override rwFlags(): number {
+    return RWF_HIPRI;
   }
 
   override get pollable(): boolean {

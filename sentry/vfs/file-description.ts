@@ -13,6 +13,17 @@ import type { Inode } from './inode.ts';
 import { removeLease } from './leases.ts';
 import { removeFileLocks } from './locks.ts';
 
+// include/uapi/linux/fs.h
+export const RWF_HIPRI = 0x1;
+export const RWF_DSYNC = 0x2;
+export const RWF_SYNC = 0x4;
+export const RWF_NOWAIT = 0x8;
+export const RWF_APPEND = 0x10;
+export const RWF_NOAPPEND = 0x20;
+const RWF_ALL = RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND | RWF_NOAPPEND;
+/** Of files that may keep a caller waiting whatever is asked. */
+export const RWF_WAITING = RWF_ALL & ~RWF_NOWAIT;
+
 /** Receives directory entries; false: no room, the entry was not taken. `off` is the d_off that continues after it. */
 export type DirEmit = (name: string, ino: number, type: number, off: number) => boolean;
 
@@ -140,6 +151,43 @@ export abstract class FileDescription {
 
   /** True if one read or write is one message that must not be cut into chunks (datagrams, packets). */
   get messages(): boolean {
+    return false;
+  }
+
+  /** FMODE_CAN_READ: the file has a way to be read at all. */
+  get canRead(): boolean {
+    return this.read !== FileDescription.prototype.read;
+  }
+
+  get canWrite(): boolean {
+    return this.write !== FileDescription.prototype.write;
+  }
+
+  /**
+   * RWF_* flags of preadv2(2) and pwritev2(2) that the file knows. Files whose operations are the old ones, without an iterator,
+   * know RWF_HIPRI only; RWF_NOWAIT is for files that say so (FMODE_NOWAIT).
+   */
+  rwFlags(_write: boolean): number {
+    return RWF_ALL;
+  }
+
+  /** splice(2) and sendfile(2) may read from the file, or write to it. */
+  canSplice(write: boolean): boolean {
+    return write ? this.canWrite : this.canRead;
+  }
+
+  /** What is written is never looked at: bad addresses do not matter. */
+  get ignoresData(): boolean {
+    return false;
+  }
+
+  /** O_DIRECT may be asked for (FMODE_CAN_ODIRECT). */
+  get canDirect(): boolean {
+    return false;
+  }
+
+  /** The file can tell of its events by signals: O_ASYNC, FIOASYNC. */
+  get fasync(): boolean {
     return false;
   }
 

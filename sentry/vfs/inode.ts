@@ -8,6 +8,7 @@ import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../abi/stat.ts';
 import type { CallContext } from './call-context.ts';
 import type { Path } from './dentry.ts';
 import type { FileDescription } from './file-description.ts';
+import { IN_DELETE_SELF, notifySelf } from './fsnotify.ts';
 import type { FileLocks } from './locks.ts';
 import { openSpecial } from './special.ts';
 import type { SuperBlock } from './super-block.ts';
@@ -73,9 +74,15 @@ export abstract class Inode implements FileIdentity {
   dead = false;
   /** Open files that may write (> 0) or running executables that forbid writing (< 0): i_writecount, ETXTBSY. */
   writeCount = 0;
+  /** F_SET_RW_HINT: how long what is written will live. */
+  writeHint = 0;
   /** Open files that may only read: i_readcount, for leases. */
   readCount = 0;
-  /** Dentries and open files that refer to it. */
+  /** Its last name is gone: when only watches refer to it, they are told. */
+  orphan = false;
+  /** References that are watches'. */
+  watchRefs = 0;
+  /** Dentries, open files and watches that refer to it. */
   private refs = 0;
 
   constructor(sb: SuperBlock, ino: number, mode: number, uid: number, gid: number) {
@@ -93,7 +100,12 @@ export abstract class Inode implements FileIdentity {
 
   /** Gives back a reference; with the last one the VFS knows the inode no more: evict(). */
   drop(): void {
-    if (--this.refs === 0) this.evict();
+    if (--this.refs === 0) {
+      this.evict();
+    } else if (this.orphan && this.refs === this.watchRefs) {
+      this.orphan = false;
+      notifySelf(IN_DELETE_SELF, this);
+    }
   }
 
   get inUse(): boolean {

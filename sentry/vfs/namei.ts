@@ -21,7 +21,6 @@ import {
   IN_ATTRIB,
   IN_CREATE,
   IN_DELETE,
-  IN_DELETE_SELF,
   IN_MOVED_FROM,
   IN_MOVED_TO,
   IN_MOVE_SELF,
@@ -52,6 +51,8 @@ function lookupForCreate(t: CallContext, start: Path, name: string, wantDir: boo
   const d = lookupDentry(t, nd.dentry, nd.last);
   if (typeof d === 'number') return d;
   if (d.inode !== null) return -EEXIST;
+  // Look-ups in /proc fail, before anything else is found wrong.
+  if (nd.dentry.inode!.sb.fsType === 'proc') return -ENOENT;
   if (!wantDir && nd.trailingSlash) return -ENOENT;
   if (nd.mount.readOnly) return -EROFS;
   return d;
@@ -164,10 +165,10 @@ export function vfsUnlink(t: CallContext, start: Path, name: string): number {
 
 function notifyRemoved(dir: Inode, name: string, inode: Inode): void {
   if (!notifying()) return;
-  // The link count has changed; then, with the last name, the object itself is gone.
+  // The link count has changed; without a name the object itself goes with its last user.
   if (!inode.isDir) notifySelf(IN_ATTRIB, inode);
-  if (inode.nlink === 0 || inode.isDir) notifySelf(IN_DELETE_SELF, inode);
   notifyName(IN_DELETE, dir, name, inode.isDir);
+  inode.orphan = inode.nlink === 0 || inode.isDir;
 }
 
 export function vfsRmdir(t: CallContext, start: Path, name: string): number {
@@ -292,7 +293,9 @@ function notifyMoved(
   const cookie = nextCookie();
   notifyName(IN_MOVED_FROM, oldDir, oldName, inode.isDir, cookie);
   notifyName(IN_MOVED_TO, newDir, newName, inode.isDir, cookie);
+  if (replaced !== null) {
+    notifySelf(IN_ATTRIB, replaced);
+    replaced.orphan = replaced.nlink === 0 || replaced.isDir;
+  }
   notifySelf(IN_MOVE_SELF, inode);
-  if (replaced !== null)
-    notifySelf(replaced.nlink > 0 && !replaced.isDir ? IN_ATTRIB : IN_DELETE_SELF, replaced);
 }

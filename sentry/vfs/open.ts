@@ -1,9 +1,10 @@
 /** Opening by name (fs/namei.c path_openat, fs/open.c do_dentry_open), for open(2) and for execve(2). */
-import { EACCES, EAGAIN, EEXIST, EISDIR, ELOOP, EPERM, EROFS, ETXTBSY } from '../abi/errno.ts';
+import { EACCES, EAGAIN, EEXIST, EINVAL, EISDIR, ELOOP, EPERM, EROFS, ETXTBSY } from '../abi/errno.ts';
 import {
   O_ACCMODE,
   O_CLOEXEC,
   O_CREAT,
+  O_DIRECT,
   O_DIRECTORY,
   O_EXCL,
   O_LARGEFILE,
@@ -153,7 +154,7 @@ function openTmpfile(
   // Named after its inode, below the directory, and gone: what d_tmpfile() does.
   const d = new Dentry(`#${inode.ino}`, dentry, inode);
   d.unhashed = true;
-  return openFound(t, { mount, dentry: d }, flags & ~O_TRUNC & ~(O_TMPFILE & ~O_DIRECTORY), true);
+  return openFound(t, { mount, dentry: d }, flags & ~O_TRUNC, true);
 }
 
 /** ACC_MODE(): what an access mode asks for; mode 3 needs both and allows neither. */
@@ -209,6 +210,10 @@ export function openFound(
   }
   const f = inode.open(t, path, (flags & ~(CREATION_FLAGS & ~O_NOCTTY)) | O_LARGEFILE);
   if (typeof f === 'number') return f;
+  if ((flags & O_DIRECT) !== 0 && !f.canDirect) {
+    f.unref();
+    return -EINVAL;
+  }
   f.flags &= ~CREATION_FLAGS;
   f.created = created;
   if (writer && (acc === O_WRONLY || acc === O_RDWR)) f.countWriter();

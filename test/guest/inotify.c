@@ -115,6 +115,29 @@ int main(void) {
   events("another name");
   unlink("linked");
   events("no name");
+  // What is unlinked is gone with its last open file.
+  mkdir("w", 0700);
+  f = open("w/open", O_CREAT | O_RDWR, 0600);
+  close(open("w/over", O_CREAT, 0600));
+  close(open("w/new", O_CREAT, 0600));
+  ret("only IN_MASK_CREATE", inotify_add_watch(in, "w", IN_MASK_CREATE));
+  ret("once more", inotify_add_watch(in, "w", IN_MASK_CREATE | IN_CREATE));
+  inotify_add_watch(in, "w", IN_ALL_EVENTS & ~IN_OPEN);
+  inotify_add_watch(in, "w/open", IN_ALL_EVENTS & ~IN_OPEN);
+  inotify_add_watch(in, "w/over", IN_ALL_EVENTS & ~IN_OPEN);
+  unlink("w/open");
+  events("unlinked while open");
+  write(f, "x", 1);
+  close(f);
+  events("last close");
+  rename("w/new", "w/over");
+  events("replaced");
+  f = open("w", O_RDONLY | O_DIRECTORY);
+  unlink("w/over");
+  rmdir("w");
+  events("directory removed while open");
+  close(f);
+  events("last close of it");
   pid_t pid = fork();
   mkdir("e", 0700);
   if (pid == 0) {

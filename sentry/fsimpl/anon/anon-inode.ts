@@ -2,6 +2,7 @@
  * Inodes of files that have no name: the anonymous inode file system (fs/anon_inodes.c), pipefs and sockfs. Each class
  * shares one super block, as in Linux, so st_dev tells them apart.
  */
+import { EOPNOTSUPP } from '../../abi/errno.ts';
 import { S_IFIFO, S_IFSOCK } from '../../abi/stat.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
@@ -54,6 +55,8 @@ export class NamelessInode extends Inode {
   }
 
   override setAttr(change: AttrChange): number {
+    // anon_inode_setattr(): nobody owns what all share.
+    if (this.sb === anonSb) return -EOPNOTSUPP;
     if (change.mode !== undefined) this.mode = (this.mode & ~0o7777) | (change.mode & 0o7777);
     if (change.uid !== undefined) this.uid = change.uid;
     if (change.gid !== undefined) this.gid = change.gid;

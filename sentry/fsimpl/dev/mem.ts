@@ -2,13 +2,12 @@
 import { randomFillSync } from 'node:crypto';
 import { EFAULT, EINVAL, ENOSPC, EPERM } from '../../abi/errno.ts';
 import { MEM_MAJOR } from '../../abi/device.ts';
-import { SEEK_CUR, SEEK_SET } from '../../abi/fcntl.ts';
 import { CAP_SYS_ADMIN } from '../../auth/capability.ts';
 import { EPOLLIN, EPOLLOUT, EPOLLRDNORM, EPOLLWRNORM } from '../../waiter/wait-queue.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import { registerCharDevice } from '../../vfs/device.ts';
-import { FileDescription, type MapSource } from '../../vfs/file-description.ts';
+import { FileDescription, RWF_HIPRI, RWF_WAITING, type MapSource } from '../../vfs/file-description.ts';
 import type { Inode } from '../../vfs/inode.ts';
 
 /** null_lseek: any seek succeeds and stays at 0. */
@@ -30,6 +29,10 @@ abstract class MemDevice extends FileDescription {
     return -EINVAL;
   }
 
+  override get ignoresData(): boolean {
+    return true;
+  }
+
   override write(_t: CallContext, _buf: Uint8Array, _off: number, len: number): number {
     return len;
   }
@@ -38,6 +41,10 @@ abstract class MemDevice extends FileDescription {
 class NullDevice extends MemDevice {
   override read(): number {
     return 0;
+  }
+
+  override canSplice(write: boolean): boolean {
+    return write;
   }
 }
 
@@ -56,6 +63,14 @@ class FullDevice extends MemDevice {
   override read(_t: CallContext, buf: Uint8Array, off: number, len: number): number {
     buf.fill(0, off, off + len);
     return len;
+  }
+
+  override rwFlags(write: boolean): number {
+    return write ? RWF_HIPRI : RWF_WAITING;
+  }
+
+  override canSplice(write: boolean): boolean {
+    return !write;
   }
 
   override write(): number {
@@ -90,8 +105,12 @@ class RandomDevice extends FileDescription {
   }
 
   /** noop_llseek */
-  override seek(_t: CallContext, _offset: number, whence: number): number {
-    return whence === SEEK_SET || whence === SEEK_CUR ? this.pos : -EINVAL;
+  override seek(): number {
+    return this.pos;
+  }
+
+  override get fasync(): boolean {
+    return true;
   }
 
   override read(_t: CallContext, buf: Uint8Array, off: number, len: number): number {

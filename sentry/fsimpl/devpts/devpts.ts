@@ -85,6 +85,7 @@ export class DevptsSuperBlock extends KernfsSuperBlock implements PtyOwner {
   readonly magic = DEVPTS_SUPER_MAGIC;
   /** Slaves come and go by themselves. */
   override readonly uncached = true;
+  override readonly blockSize = 1024;
   override readonly root: DevptsRoot;
   private readonly opts: DevptsOptions;
 

@@ -16,7 +16,7 @@ import {
 } from '../../waiter/wait-queue.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
-import { FileDescription } from '../../vfs/file-description.ts';
+import { FileDescription, RWF_WAITING } from '../../vfs/file-description.ts';
 import type { Inode } from '../../vfs/inode.ts';
 import { NOT_MINE } from '../tty/tty.ts';
 import { modeIoctl } from './pty-ioctl.ts';
@@ -31,6 +31,14 @@ export interface PtyOwner {
 }
 
 export class PtyMaster extends FileDescription {
+  override rwFlags(): number {
+    return RWF_WAITING;
+  }
+
+  override get fasync(): boolean {
+    return true;
+  }
+
   override readonly waiters: WaitQueue;
   readonly pty: Pty;
   private readonly ptyOwner: PtyOwner;
@@ -40,6 +48,10 @@ export class PtyMaster extends FileDescription {
     this.pty = pty;
     this.ptyOwner = owner;
     this.waiters = pty.masterWaiters;
+  }
+
+  override fdinfo(): string {
+    return `tty-index:\t${this.pty.index}\n`;
   }
 
   protected override release(): void {

@@ -16,7 +16,7 @@ import {
 } from '../../waiter/wait-queue.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
-import { FileDescription } from '../../vfs/file-description.ts';
+import { FileDescription, RWF_WAITING } from '../../vfs/file-description.ts';
 import type { Inode } from '../../vfs/inode.ts';
 import { NOT_MINE } from '../tty/tty.ts';
 import { modeIoctl } from './pty-ioctl.ts';
@@ -28,6 +28,14 @@ const DECISECOND_NS = 100_000_000;
 const STALE_NS = 50_000_000;
 
 export class PtySlave extends FileDescription {
+  override rwFlags(): number {
+    return RWF_WAITING;
+  }
+
+  override get fasync(): boolean {
+    return true;
+  }
+
   override readonly waiters: WaitQueue;
   readonly pty: Pty;
   // A read under VTIME: until when, and how many characters were there when the time started.
@@ -52,6 +60,7 @@ export class PtySlave extends FileDescription {
     if (this.pty.hungUp) return 0;
     const r = this.pty.checkChange(t as Task, SIGTTIN);
     if (r < 0) return r;
+    if (len === 0) return 0;
     if ((termios.lflag & (T.ICANON | T.EXTPROC)) === T.ICANON) {
       return ldisc.hasLine ? ldisc.readLine(buf, off, len) : -EAGAIN;
     }

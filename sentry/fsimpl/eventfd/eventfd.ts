@@ -2,7 +2,7 @@
 import { EAGAIN, EINVAL } from '../../abi/errno.ts';
 import { O_RDWR } from '../../abi/fcntl.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
-import { FileDescription } from '../../vfs/file-description.ts';
+import { FileDescription, RWF_HIPRI } from '../../vfs/file-description.ts';
 import { EPOLLERR, EPOLLIN, EPOLLOUT } from '../../waiter/wait-queue.ts';
 import { anonInode } from '../anon/anon-inode.ts';
 
@@ -68,6 +68,10 @@ export class EventFile extends FileDescription {
     this.lo = U32 - 1;
     this.hi = U32 - 1;
     this.waiters.wake(EPOLLIN | EPOLLERR);
+  }
+
+  override rwFlags(write: boolean): number {
+    return write ? RWF_HIPRI : super.rwFlags(write);
   }
 
   /** noop_llseek() */

@@ -31,6 +31,10 @@ export class GoferFile extends FileDescription {
     return true;
   }
 
+  override get canDirect(): boolean {
+    return true;
+  }
+
   override get pollable(): boolean {
     return false;
   }

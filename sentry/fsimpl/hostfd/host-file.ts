@@ -182,6 +182,15 @@ export class HostStream extends HostFile {
     return -ESPIPE;
   }
 
+  override get pollable(): boolean {
+    this.watchHost();
+    return this.watch === 0;
+  }
+
+  override get fasync(): boolean {
+    return this.pollable;
+  }
+
   /** Registers with the poller at the first time somebody may wait; edges reach `waiters`. */
   protected watchHost(): void {
     if (this.watch >= 0) return;

@@ -29,6 +29,7 @@ function onEvent(mask: number, inode: Inode | null, dir: Inode | null, name: str
 /** Begins to tell `w`, which has a hold of its inode from now on. */
 export function addInodeWatch(w: InodeWatch): void {
   w.inode.hold();
+  w.inode.watchRefs++;
   const file = w.inode.findIdentity();
   file.watches ??= new Set<InodeWatch>();
   (file.watches as Set<InodeWatch>).add(w);
@@ -40,5 +41,6 @@ export function removeInodeWatch(w: InodeWatch): void {
   if (set?.delete(w) !== true) return;
   if (set.size === 0) w.inode.identity.watches = null;
   if (--count === 0) setNotifyListener(null);
+  w.inode.watchRefs--;
   w.inode.drop();
 }

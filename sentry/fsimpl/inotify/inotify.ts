@@ -2,7 +2,7 @@
 import { EAGAIN, EEXIST, EINVAL, ENOSPC } from '../../abi/errno.ts';
 import { O_RDONLY } from '../../abi/fcntl.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
-import { FileDescription } from '../../vfs/file-description.ts';
+import { FileDescription, RWF_HIPRI } from '../../vfs/file-description.ts';
 import { IN_EXCL_UNLINK, IN_UNMOUNT } from '../../vfs/fsnotify.ts';
 import type { Inode } from '../../vfs/inode.ts';
 import { EPOLLIN, EPOLLRDNORM } from '../../waiter/wait-queue.ts';
@@ -65,6 +65,18 @@ export function mayMakeInotify(): boolean {
 }
 
 export class InotifyFile extends FileDescription {
+  override rwFlags(): number {
+    return RWF_HIPRI;
+  }
+
+  override canSplice(): boolean {
+    return false;
+  }
+
+  override get fasync(): boolean {
+    return true;
+  }
+
   private readonly watches = new Map<number, Watch>();
   private readonly byInode = new Map<Inode, Watch>();
   private nextWd = 1;

@@ -2,7 +2,7 @@
  * Generated directories: StaticDir with a fixed set of children, KernfsDir for names that come and go. Entry positions are
  * chosen by the directory, so that a reader who goes on after a change neither skips nor repeats what stayed.
  */
-import { EACCES, ENOENT, EPERM } from '../../abi/errno.ts';
+import { EACCES, EINVAL, ENOENT, EPERM } from '../../abi/errno.ts';
 import { S_IFDIR, modeToDt } from '../../abi/stat.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
@@ -74,6 +74,11 @@ class KernfsDirDescription extends DirFile {
   constructor(path: Path, dir: KernfsDir, flags: number) {
     super(path, dir, flags);
     this.dir = dir;
+  }
+
+  override fsync(): number {
+    // Those of sysfs have noop_fsync.
+    return this.inode.sb.fsType === 'proc' ? -EINVAL : 0;
   }
 
   protected override emitEntries(t: CallContext, emit: DirEmit): void {

@@ -9,7 +9,7 @@ import { S_IFREG } from '../../abi/stat.ts';
 import type { Credentials } from '../../auth/credentials.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
-import { FileDescription } from '../../vfs/file-description.ts';
+import { FileDescription, RWF_HIPRI, RWF_WAITING } from '../../vfs/file-description.ts';
 import { Inode, type AttrChange } from '../../vfs/inode.ts';
 import { applyAttr, now } from './attr.ts';
 import type { KernfsSuperBlock } from './super-block.ts';
@@ -104,6 +104,14 @@ export class KernfsFileDescription extends FileDescription {
     super(path, file, flags);
     this.file = file;
     this.opener = opener;
+  }
+
+  override rwFlags(write: boolean): number {
+    return write ? RWF_HIPRI : RWF_WAITING;
+  }
+
+  override canSplice(write: boolean): boolean {
+    return !write;
   }
 
   override get pollable(): boolean {

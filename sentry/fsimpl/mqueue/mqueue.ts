@@ -8,7 +8,7 @@ import type { Task } from '../../kernel/task.ts';
 import { EPOLLIN, EPOLLOUT, EPOLLRDNORM, EPOLLWRNORM, WaitQueue } from '../../waiter/wait-queue.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
-import { FileDescription } from '../../vfs/file-description.ts';
+import { FileDescription, RWF_HIPRI } from '../../vfs/file-description.ts';
 import { registerFileSystem } from '../../vfs/fs-types.ts';
 import { Inode, type AttrChange } from '../../vfs/inode.ts';
 import { applyAttr, now } from '../kernfs/attr.ts';
@@ -127,6 +127,14 @@ export class MqInode extends Inode {
 }
 
 export class MqFile extends FileDescription {
+  override rwFlags(): number {
+    return RWF_HIPRI;
+  }
+
+  override canSplice(): boolean {
+    return false;
+  }
+
   readonly queue: MqInode;
   override readonly waiters: WaitQueue;
 

@@ -5,7 +5,7 @@
 import { touchInodeAtime } from '../../vfs/atime.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
-import { FileDescription, type ByteView, type MapSource } from '../../vfs/file-description.ts';
+import { FileDescription, RWF_WAITING, type ByteView, type MapSource } from '../../vfs/file-description.ts';
 import type { OverlayInode } from './inode.ts';
 import { NO_PATH } from './no-path.ts';
 
@@ -36,6 +36,14 @@ export class OverlayFile extends FileDescription {
   }
 
   override get seekable(): boolean {
+    return true;
+  }
+
+  override rwFlags(): number {
+    return RWF_WAITING;
+  }
+
+  override get canDirect(): boolean {
     return true;
   }
 

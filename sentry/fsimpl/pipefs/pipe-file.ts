@@ -3,7 +3,7 @@ import { EAGAIN, EPIPE } from '../../abi/errno.ts';
 import { O_DIRECT, O_NONBLOCK, O_RDONLY, O_WRONLY } from '../../abi/fcntl.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
-import { FileDescription } from '../../vfs/file-description.ts';
+import { FileDescription, RWF_WAITING } from '../../vfs/file-description.ts';
 import type { FileIdentity, Inode } from '../../vfs/inode.ts';
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDNORM, EPOLLWRNORM } from '../../waiter/wait-queue.ts';
 import { pipeInode } from '../anon/anon-inode.ts';
@@ -26,6 +26,14 @@ export class PipeEnds {
 }
 
 export class PipeFile extends FileDescription {
+  override get fasync(): boolean {
+    return true;
+  }
+
+  override rwFlags(write: boolean): number {
+    return this.path === null ? super.rwFlags(write) : RWF_WAITING;
+  }
+
   readonly ends: PipeEnds;
   /** Value of the peers' open counter at which open(2) still waits; −1: it does not. */
   private readonly awaitWriters: number;
@@ -134,7 +142,8 @@ export function makePipe(t: CallContext | null, flags: number): [PipeFile, PipeF
   const ends = fifoEnds(inode);
   inode.opener = (path, openFlags) => new PipeFile(path, inode, openFlags, ends, true);
   return [
-    new PipeFile(null, inode, O_RDONLY | flags, ends),
+    // Packets are the writer's to make.
+    new PipeFile(null, inode, O_RDONLY | (flags & O_NONBLOCK), ends),
     new PipeFile(null, inode, O_WRONLY | flags, ends),
   ];
 }

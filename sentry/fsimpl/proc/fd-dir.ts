@@ -18,6 +18,7 @@ import { parseInteger } from '../kernfs/parse.ts';
 import type { KernfsSuperBlock } from '../kernfs/super-block.ts';
 import { mayAccess } from './access.ts';
 import { refreshOwner } from './nodes.ts';
+import { NsInode } from './ns.ts';
 import type { Subject } from './subject.ts';
 
 /** Detached mounts of pipefs, sockfs and the like, so that files without a name have a place. */
@@ -37,7 +38,8 @@ export function placeOf(f: FileDescription): Path {
 
 /** What readlink(2) of /proc/PID/fd/N says. */
 export function fileName(f: FileDescription, root: Path): string {
-  return f.path === null ? f.inode.anonName : pathName(f.path, root);
+  // Namespaces have a place without a name.
+  return f.path === null || f.inode instanceof NsInode ? f.inode.anonName : pathName(f.path, root);
 }
 
 /** The same for whoever reads. */
@@ -66,7 +68,7 @@ class FdLink extends Inode {
   override refresh(): number {
     refreshOwner(this, this.subject);
     const f = openFile(this.subject, this.fd);
-    if (f !== null) this.mode = S_IFLNK | 0o100 | (f.readable ? 0o400 : 0) | (f.writable ? 0o200 : 0);
+    if (f !== null) this.mode = S_IFLNK | (f.readable ? 0o500 : 0) | (f.writable ? 0o300 : 0);
     // "st_size": 64, what proc_fd_instantiate leaves in place of a length
     this.size = 64;
     return 0;

@@ -11,6 +11,7 @@ import { Dentry, type Path } from '../../vfs/dentry.ts';
 import { FileDescription } from '../../vfs/file-description.ts';
 import { Inode } from '../../vfs/inode.ts';
 import { makeMount } from '../../vfs/mount-namespace.ts';
+import { MAY_WRITE } from '../../vfs/permission.ts';
 import type { Mount } from '../../vfs/mount.ts';
 import { now } from '../kernfs/attr.ts';
 import { FIRST_ENTRY, KernfsDir, StaticDir, type KernfsEntry } from '../kernfs/dir.ts';
@@ -102,6 +103,11 @@ export class NsInode extends Inode {
 
   override get anonName(): string {
     return `${this.kind}:[${this.ino}]`;
+  }
+
+  /** It is immutable (nsfs_init_inode). */
+  override permission(_t: CallContext, mask: number): number {
+    return (mask & MAY_WRITE) !== 0 ? -EPERM : 0;
   }
 
   override open(_t: CallContext, path: Path, flags: number): FileDescription {

@@ -63,6 +63,7 @@ export class ProcSuperBlock extends KernfsSuperBlock {
   readonly fsType = 'proc';
   readonly magic = PROC_SUPER_MAGIC;
   override readonly uncached = true;
+  override readonly blockSize = 1024;
   override readonly root: StaticDir;
   readonly env: ProcEnv;
   readonly ns: PidNamespace;

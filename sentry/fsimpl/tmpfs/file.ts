@@ -15,7 +15,7 @@ import { PROT_WRITE } from '../../abi/mman.ts';
 import { fileRemovePrivs } from '../../vfs/attr.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
-import { FileDescription, type ByteView, type MapSource } from '../../vfs/file-description.ts';
+import { FileDescription, RWF_WAITING, type ByteView, type MapSource } from '../../vfs/file-description.ts';
 import { touchAtime } from '../../vfs/atime.ts';
 import { currentTime } from '../../vfs/times.ts';
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from './content.ts';
@@ -34,6 +34,14 @@ export class TmpfsFile extends FileDescription {
 
   override get seekable(): boolean {
     return true;
+  }
+
+  override rwFlags(): number {
+    return RWF_WAITING;
+  }
+
+  override get canDirect(): boolean {
+    return this.path !== null;
   }
 
   override get pollable(): boolean {

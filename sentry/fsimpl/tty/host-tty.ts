@@ -17,7 +17,7 @@ import { scratch } from '../../usermem/user-memory.ts';
 import type { WaitQueue } from '../../waiter/wait-queue.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import { registerCharDevice } from '../../vfs/device.ts';
-import { FileDescription } from '../../vfs/file-description.ts';
+import { FileDescription, RWF_WAITING } from '../../vfs/file-description.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import type { Inode } from '../../vfs/inode.ts';
 import { openHostFd, type HostFile } from '../hostfd/host-file.ts';
@@ -98,6 +98,14 @@ export class HostTty extends Tty {
 }
 
 class HostTtyFile extends FileDescription {
+  override rwFlags(): number {
+    return RWF_WAITING;
+  }
+
+  override get fasync(): boolean {
+    return true;
+  }
+
   override readonly waiters: WaitQueue;
   private readonly tty: HostTty;
   private readonly host: HostFile;
