@@ -67,16 +67,20 @@ for (const c of [program, ...program.commands]) {
   c.configureOutput({ writeOut: print, writeErr: printError });
 }
 
+/** A file of the caller's that is not what it should be: the message of Node names call, path and reason. */
+const isHostError = (e: unknown): e is Error =>
+  e instanceof Error && (e as NodeJS.ErrnoException).syscall !== undefined;
+
 async function main(): Promise<void> {
   try {
     await program.parseAsync(expandBareStrace(process.argv.slice(2)), { from: 'user' });
   } catch (e) {
     if (e instanceof CommanderError) {
       process.exitCode = e.exitCode;
-    } else if (e instanceof UserError) {
+    } else if (e instanceof UserError || isHostError(e)) {
       log('error', e.message);
       printError(`runsc-ts: ${e.message}\n`);
-      process.exitCode = e.exitCode;
+      process.exitCode = e instanceof UserError ? e.exitCode : 1;
     } else {
       log('error', `internal error: ${String(e)}`);
       printError(`runsc-ts: internal error: ${(e as Error).stack ?? String(e)}\n`);

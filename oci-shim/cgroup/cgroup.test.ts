@@ -51,7 +51,27 @@ test('zeros and huge numbers of engines mean "not set" and "no limit"', () => {
   expect(r.blockIO.weight).toBeUndefined();
 });
 
+test('rules for devices come in their order, then runc’s own; a change of limits leaves them alone', () => {
+  const { devices } = resources({
+    devices: [
+      { allow: false, access: 'rwm' },
+      { allow: true, type: 'c', major: 10, minor: 229, access: 'rw' },
+      { allow: true, type: 'b', major: 8, minor: -1, access: 'r' },
+      { allow: true },
+    ],
+  });
+  const text = devices.map((d) => `${d.allow ? 'allow' : 'deny'} ${d.what}`);
+  const first = ['deny a', 'deny a', 'allow c 10:229 rw', 'allow b 8:* r', 'allow a', 'allow c *:* m'];
+  expect(text.slice(0, 6)).toEqual(first);
+  expect(text).toContain('allow c 1:3 rwm');
+  files({ 'devices/devices.allow': '', 'devices/devices.deny': '' });
+  v1('devices').apply(resources({ devices: [{ allow: true }] }));
+  expect(read('devices/devices.allow')).toBe('');
+});
+
 test.each([
+  [{ devices: [{ allow: true, type: 'x' }] }, /devices\[0\]\.type "x": invalid cgroup device type/],
+  [{ devices: [{ allow: true, access: 'q' }] }, /devices\[0\]\.access "q"/],
   [{ memory: { limit: 'much' } }, /memory\.limit "much"/],
   [{ memory: { swappiness: 101 } }, /memory\.swappiness 101/],
 ])('%j is refused', (json, message) => {

@@ -8,6 +8,7 @@
 import { existsSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs';
 import { sleepMs } from '../state/lock.ts';
 import { UserError } from '../user-error.ts';
+import { writeDevicesV1 } from './devices.ts';
 import { CgroupError, codeOf, readCgroupFile, readProcs, writeCgroupFile } from './file.ts';
 import { systemdRuns, type CgroupHost } from './host.ts';
 import { directoryIn, type CgroupPlace, type Scope } from './path.ts';
@@ -97,6 +98,9 @@ export function createCgroup(
       }
     }
     const notInForce = group.apply(resources);
+    if (host.version === 1 && state.paths['devices'] !== undefined) {
+      writeDevicesV1(state.paths['devices'], resources.devices);
+    }
     // All for the same reason: once is enough.
     if (Object.keys(state.paths).length > 0) warnings.push(...notInForce);
     else if (notInForce.length > 0) warnings.push('limits are not in force: this user may not make cgroups');

@@ -1,6 +1,7 @@
 /** `linux.resources` of config.json and of `update` (runtime-spec config-linux.md, "Control groups"), checked and typed. */
 import type { ContainerLimits } from '../../sentry/kernel/container.ts';
 import type { Field } from '../spec/field.ts';
+import { deviceRules, type DeviceRule } from './devices.ts';
 
 /** Absent fields and zeros mean: leave as it is. Engines write zeros for everything their user did not set. */
 export interface Resources {
@@ -14,6 +15,8 @@ export interface Resources {
   rdma: { device: string; hcaHandles?: number; hcaObjects?: number }[];
   /** File of the unified hierarchy → value. */
   unified: Record<string, string>;
+  /** In their order, for a new group; none: it stays as its parent is. */
+  devices: DeviceRule[];
 }
 
 /** Bytes; −1: no limit. */
@@ -80,11 +83,12 @@ export function noResources(): Resources {
     network: { priorities: [] },
     rdma: [],
     unified: {},
+    devices: [],
   };
 }
 
 export function parseResources(r: Field | null): Resources {
-  if (r === null) return noResources();
+  if (r === null) return { ...noResources(), devices: deviceRules(null) };
   r.only([
     'devices', 'memory', 'cpu', 'pids', 'blockIO', 'hugepageLimits', 'network', 'rdma', 'unified',
   ]); // prettier-ignore
@@ -100,6 +104,7 @@ export function parseResources(r: Field | null): Resources {
     network: parseNetwork(r.optionalObject('network')),
     rdma: parseRdma(r.optionalObject('rdma')),
     unified: r.stringMap('unified'),
+    devices: deviceRules(r),
   };
 }
 
@@ -200,7 +205,8 @@ function parseRdma(r: Field | null): Resources['rdma'] {
   });
 }
 
-export const asksForLimits = (r: Resources): boolean => JSON.stringify(r) !== JSON.stringify(noResources());
+export const asksForLimits = (r: Resources): boolean =>
+  JSON.stringify({ ...r, devices: [] }) !== JSON.stringify(noResources());
 
 /** What the guest is shown of them. */
 export function limitsOf(r: Resources): ContainerLimits {

@@ -49,8 +49,8 @@ export function execCommand(globals: () => GlobalOptions): Command {
     .passThroughOptions()
     .action((id: string, args: string[], f: ExecFlags) => {
       const states = new StateDir(globals().root);
-      const state = states.load(id);
       try {
+        const state = states.load(id);
         const base =
           f.process === undefined ? fromFlags(state, args, f) : { ...readProcess(f.process), ...terminal(f) };
         const { pidFile, consoleSocket, preserveFds, detach } = f;

@@ -4,9 +4,10 @@
  * warning. Messages are runc's. startContainer hooks run inside the sandbox: start-container.ts.
  */
 import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { nativeDir } from '../../sentry/host/koffi.ffi.ts';
-import type { OciState } from '../state/container-state.ts';
+import { ociState, type ContainerState, type OciState } from '../state/container-state.ts';
 import { warn } from '../lifecycle/log.ts';
 import { UserError } from '../user-error.ts';
 import type { Hook, HookKind } from './hooks-config.ts';
@@ -40,6 +41,13 @@ export function runHooks(
     if (!mayFail(kind)) throw new UserError(message);
     warn(message);
   });
+}
+
+/** When everything of the container is gone; its bundle may be, too. */
+export function runPoststopHooks(state: ContainerState): void {
+  if (state.hooks === null) return;
+  const bundle = existsSync(state.bundle) ? state.bundle : '/';
+  runHooks('poststop', state.hooks.poststop, ociState(state, 'stopped'), { bundle });
 }
 
 /** null, or what went wrong. */

@@ -16,7 +16,7 @@ import { listenIn, pair } from '../control/socket.ts';
 import type { CgroupHandle } from '../cgroup/cgroup.ts';
 import { figureFds, groupOptions, makeGroups, memberProcsFds } from '../cgroup/sandbox-groups.ts';
 import type { GlobalOptions } from '../global-options.ts';
-import { runHooks } from '../hooks/run-hooks.ts';
+import { runHooks, runPoststopHooks } from '../hooks/run-hooks.ts';
 import { launcherOptions, mayUseRawSockets } from '../launch.ts';
 import { loadBundle, type Bundle } from '../spec/bundle.ts';
 import { ociState, type ContainerState } from '../state/container-state.ts';
@@ -87,6 +87,7 @@ class Creation {
   private group: CgroupHandle | null = null;
   private figures: { names: string[]; fds: number[] } = { names: [], fds: [] };
   private stub: Stub | null = null;
+  private hooksRan = false;
 
   constructor(
     o: CreateOptions,
@@ -220,6 +221,7 @@ class Creation {
     stub.wait(MSG_PLACED);
     const { hooks, dir } = this.bundle;
     const shown = ociState(state, 'creating');
+    this.hooksRan = true;
     runHooks('prestart', hooks.prestart, shown, { bundle: dir });
     runHooks('createRuntime', hooks.createRuntime, shown, { bundle: dir });
     if (hooks.createContainer.length > 0) {
@@ -269,7 +271,10 @@ class Creation {
   undo(): void {
     this.stub?.abort();
     this.group?.remove();
+    const state = this.hooksRan ? this.locked.state : null;
     this.locked.remove();
+    // A hook that fails "MUST … stop the container, and continue the lifecycle at step 12": what hooks have set up has an end, too.
+    if (state !== null) runPoststopHooks(state);
   }
 
   closeAll(): void {

@@ -1,11 +1,10 @@
 /** What is done with a container that exists: start, kill, pause, resume, delete. Errors are runc's words, which engines know. */
-import { existsSync } from 'node:fs';
 import { SIGKILL } from '../../sentry/abi/signal.ts';
 import { openCgroup, type CgroupHandle } from '../cgroup/cgroup.ts';
 import { noResources } from '../cgroup/resources.ts';
 import { makeGroups } from '../cgroup/sandbox-groups.ts';
 import { controlCall, SandboxGone } from '../control/client.ts';
-import { runHooks } from '../hooks/run-hooks.ts';
+import { runHooks, runPoststopHooks } from '../hooks/run-hooks.ts';
 import { runStartContainerHooks } from '../hooks/start-container.ts';
 import { ociState, statusOf, type ContainerState } from '../state/container-state.ts';
 import { isAlive } from '../state/host-process.ts';
@@ -23,18 +22,35 @@ export function startContainer(states: StateDir, id: string): void {
   states.withLock(id, (c) => {
     const status = statusOf(c.state);
     if (status === 'stopped') throw new UserError('cannot start a container that has stopped');
+    if (status === 'paused') throw new UserError('cannot start a container in the paused state');
     if (status !== 'created') throw new UserError('cannot start an already running container');
     const { hooks, bundle } = c.state;
     if (hooks !== null && hooks.startContainer.length > 0) {
       const base = toProcessConfig(c.state.process);
       const { pid } = controlCall(states, c.state, 'pid');
       const inside = { ...ociState(c.state, 'created'), pid: Number(pid) };
-      runStartContainerHooks(states, c.state, hooks.startContainer, inside, base);
+      try {
+        runStartContainerHooks(states, c.state, hooks.startContainer, inside, base);
+      } catch (e) {
+        killStub(c.state); // "stop the container": what is left of it is for `delete`
+        throw e;
+      }
     }
     controlCall(states, c.state, 'start');
     c.save({ ...c.state, phase: 'running' });
-    if (hooks !== null) runHooks('poststart', hooks.poststart, ociState(c.state, 'running'), { bundle });
+    if (hooks === null || hooks.poststart.length === 0) return;
+    awaitProgram(states, c.state);
+    runHooks('poststart', hooks.poststart, ociState(c.state, 'running'), { bundle });
   });
+}
+
+/** "The poststart hooks MUST be called after the user-specified process is executed": when it has done what it does first. */
+function awaitProgram(states: StateDir, state: ContainerState): void {
+  try {
+    controlCall(states, state, 'settled');
+  } catch (e) {
+    if (!(e instanceof UserError)) throw e; // it has ended already
+  }
 }
 
 export function killContainer(states: StateDir, id: string, signal: number, all: boolean): void {
@@ -90,9 +106,7 @@ export function deleteContainer(states: StateDir, id: string, force: boolean): v
     for (const exec of c.state.execs) if (isAlive(exec)) kill(exec.pid);
     groupsOf(c.state)?.remove();
     c.remove();
-    const { hooks, bundle } = c.state;
-    const cwd = existsSync(bundle) ? bundle : '/';
-    if (hooks !== null) runHooks('poststop', hooks.poststop, ociState(c.state, 'stopped'), { bundle: cwd });
+    runPoststopHooks(c.state);
   } finally {
     c.release();
   }

@@ -15,6 +15,7 @@ import type { ProcessConfig, SandboxConfig } from '../sandbox-config.ts';
 import { makeProcess, type OutsideProcess, type ProcessEnv } from './process.ts';
 
 const FREEZE_POLL_NS = 1e6;
+const SETTLED_NS = 500e6;
 
 export class SandboxContainer {
   readonly kernel: Kernel;
@@ -112,6 +113,19 @@ export class SandboxContainer {
   /** In a shared PID namespace nobody else would. */
   private killAll(): void {
     for (const g of [...this.groups()]) sendGroupSignal(g, sigInfoUser(SIGKILL, SI_USER, 0, 0), true);
+  }
+
+  /** Calls `done` when the program waits for something, has ended, or has computed for a while: poststart hooks find it at work. */
+  whenSettled(done: () => void): void {
+    const { leader } = this.init.task.group;
+    const deadline = this.kernel.clock.monotonicNs() + SETTLED_NS;
+    const look = (): void => {
+      const now = this.kernel.clock.monotonicNs();
+      if (this.status !== null || leader.sleeping || now >= deadline) done();
+      else this.kernel.timers.arm(timer, now + FREEZE_POLL_NS);
+    };
+    const timer = new Timer(look);
+    look();
   }
 
   /** Calls `done` when no thread is in guest code any more. */

@@ -60,6 +60,9 @@ export class Requests {
         c.init.start();
         connection.reply();
         return;
+      case 'settled':
+        c.whenSettled(() => connection.reply());
+        return;
       case 'kill':
         if (request['all'] === true) c.signalAll(Number(request['signal']));
         else c.signal(Number(request['signal']));

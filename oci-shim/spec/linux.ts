@@ -1,7 +1,7 @@
 /** `linux` of config.json, as far as it acts inside the sandbox (runtime-spec config-linux.md). */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { isAbsolute, normalize } from 'node:path';
+import { isAbsolute, normalize, resolve } from 'node:path';
 import { S_IFBLK, S_IFCHR, S_IFIFO } from '../../sentry/abi/stat.ts';
 import type { DeviceConfig, IdMapping, LinuxConfig } from '../sandbox-config.ts';
 import { UserError } from '../user-error.ts';
@@ -79,13 +79,11 @@ function rootfsPropagation(linux: Field): number {
 
 function device(d: Field): DeviceConfig {
   d.only(['path', 'type', 'major', 'minor', 'fileMode', 'uid', 'gid']);
-  const path = d.string('path');
-  if (!isAbsolute(path)) d.bad('path', 'must be an absolute path');
   const name = d.string('type');
   const type = DEVICE_TYPES[name];
   if (type === undefined) d.bad('type', `invalid device type "${name}"`);
   return {
-    path: normalize(path),
+    path: resolve('/', d.string('path')),
     mode: type | (d.integer('fileMode', 0o666, 0, 0xffffffff) & FILE_MODE_BITS),
     major: d.integer('major', 0, 0, 0xfff),
     minor: d.integer('minor', 0, 0, 0xfffff),

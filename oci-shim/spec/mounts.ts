@@ -1,6 +1,6 @@
 /** `mounts` of config.json: type, flags and options as mount(8) and the runtime-spec name them. */
 import { existsSync, realpathSync } from 'node:fs';
-import { isAbsolute, normalize, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import * as ms from '../../sentry/vfs/mount.ts';
 import type { Export } from '../launch.ts';
 import type { IdMapping, MountConfig } from '../sandbox-config.ts';
@@ -32,11 +32,8 @@ interface Parsed {
 
 export function mountConfig(m: Field, bundle: string, exports: Export[], container: Ids): MountConfig {
   m.only(['destination', 'type', 'source', 'options', 'uidMappings', 'gidMappings']);
-  const given = m.string('destination');
-  if (!isAbsolute(given)) {
-    throw new UserError(`config.json: ${m.name}.destination "${given}": must be an absolute path`);
-  }
-  const destination = normalize(given).replace(/(.)\/+$/, '$1');
+  // "It MAY be a relative path, in which case it MUST be interpreted as relative to '/'."
+  const destination = resolve('/', m.string('destination'));
   const { flags, propagation, recursive, copyUp, idMap, data } = parseOptions(m);
   const type = (flags & ms.MS_BIND) !== 0 ? 'bind' : (m.optionalString('type') ?? 'bind');
   if (!MOUNT_TYPES.includes(type as MountConfig['type'])) {

@@ -38,6 +38,12 @@ const FLAGS = [
   'SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV',
 ]; // prettier-ignore
 
+/** Rules are for x86-64 calls only; what programs of the others would call, the sandbox's kernel does not run. */
+const ARCHITECTURES = [
+  'X86', 'X86_64', 'X32', 'ARM', 'AARCH64', 'LOONGARCH64', 'M68K', 'MIPS', 'MIPS64', 'MIPS64N32', 'MIPSEL', 'MIPSEL64',
+  'MIPSEL64N32', 'PPC', 'PPC64', 'PPC64LE', 'S390', 'S390X', 'SH', 'SHEB', 'PARISC', 'PARISC64', 'RISCV64',
+].map((name) => `SCMP_ARCH_${name}`); // prettier-ignore
+
 const EPERM = 1;
 const ENOSYS = 38;
 const MAX_ERRNO = 4095;
@@ -51,7 +57,7 @@ export function seccompConfig(s: Field | null): SeccompConfig | null {
   for (const f of s.strings('flags'))
     if (!FLAGS.includes(f)) s.bad('flags', `seccomp flag "${f}" is not known`);
   for (const a of s.strings('architectures')) {
-    if (!a.startsWith('SCMP_ARCH_')) s.bad('architectures', `seccomp architecture "${a}" is not known`);
+    if (!ARCHITECTURES.includes(a)) s.bad('architectures', `seccomp architecture "${a}" is not known`);
   }
   const defaultAction = action(s, 'defaultAction', 'defaultErrnoRet');
   const rules: SeccompConfig['rules'] = [];

@@ -42,8 +42,7 @@ export interface ContainerState {
 export function statusOf(s: ContainerState): Status {
   if (s.stub.pid === 0) return 'creating';
   if (!isAlive(s.stub)) return 'stopped';
-  if (s.phase !== 'running') return s.phase;
-  return s.paused ? 'paused' : 'running';
+  return s.paused ? 'paused' : s.phase;
 }
 
 /** The state of the runtime-spec (runtime.md, "State"), as hooks get it. */

@@ -19,7 +19,8 @@ import { statusOf, type ContainerState } from './container-state.ts';
 import { FileLock } from './lock.ts';
 
 const ID_PATTERN = /^[\w+.-]+$/;
-const ID_MAX = 1024;
+/** Names of a directory and of groups are made of it. */
+const ID_MAX = 240;
 
 export function checkId(id: string): void {
   if (!ID_PATTERN.test(id) || id === '.' || id === '..' || id.length > ID_MAX) {
