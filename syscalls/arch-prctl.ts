@@ -21,24 +21,31 @@ const ARCH_GET_CPUID = 0x1011;
 const ARCH_SET_CPUID = 0x1012;
 const PERSONALITY_QUERY = 0xffffffff;
 
-function sysArchPrctl(t: Task, a: SyscallArgs): SysResult {
-  const addr = a.addr(1);
-  switch (a.int(0)) {
+/** do_arch_prctl_64(): segment bases of `c`, asked by `t`. */
+export function segmentBase(t: Task, c: Task, option: number, addr: number): SysResult {
+  switch (option) {
     case ARCH_SET_FS:
     case ARCH_SET_GS:
       if (addr >= TASK_SIZE) return -EPERM;
-      t.ctx.setSegmentBase(a.int(0) === ARCH_SET_FS ? 'fs' : 'gs', addr);
+      c.ctx.setSegmentBase(option === ARCH_SET_FS ? 'fs' : 'gs', addr);
       return 0;
     case ARCH_GET_FS:
-      return t.mem.writeU64(addr, t.ctx.segmentBase('fs'));
+      return t.mem.writeU64(addr, c.ctx.segmentBase('fs'));
     case ARCH_GET_GS:
-      return t.mem.writeU64(addr, t.ctx.segmentBase('gs'));
+      return t.mem.writeU64(addr, c.ctx.segmentBase('gs'));
+    default:
+      return -EINVAL;
+  }
+}
+
+function sysArchPrctl(t: Task, a: SyscallArgs): SysResult {
+  switch (a.int(0)) {
     case ARCH_GET_CPUID:
       return 1;
     case ARCH_SET_CPUID:
       return -ENODEV;
     default:
-      return -EINVAL;
+      return segmentBase(t, t, a.int(0), a.addr(1));
   }
 }
 

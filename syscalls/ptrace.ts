@@ -29,6 +29,7 @@ import {
 } from '../sentry/kernel/syscall-table.ts';
 import { TASK_DETACHED, TASK_KERNEL, type Task } from '../sentry/kernel/task.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
+import { segmentBase } from './arch-prctl.ts';
 import { getRegs, getRegset, peekUser, pokeUser, setRegs, setRegset } from './ptrace-regs.ts';
 
 const SYSCALL_INFO_SIZE = 88;
@@ -126,6 +127,8 @@ function about(t: Task, c: Task, a: SyscallArgs, request: number): SysResult {
       c.restoreSigMask = false;
       t.kernel.setSigMask(c, scratch.u32[0]!, scratch.u32[1]!);
       return 0;
+    case P.PTRACE_ARCH_PRCTL:
+      return segmentBase(t, c, a.int(3), a.addr(2));
     case P.PTRACE_GET_SYSCALL_INFO:
       return syscallInfo(t, c, a);
     default:

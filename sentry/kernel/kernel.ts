@@ -284,10 +284,10 @@ export class Kernel implements PlatformEvents {
     if (!syscallEntryStop(t, this.runSyscall)) this.runSyscall(t);
   }
 
-  /** Carries a system call out. */
-  private readonly runSyscall = (t: Task): void => {
+  /** Carries a system call out, unless a tracer has answered it. */
+  private readonly runSyscall = (t: Task, answer: SysResult | null = null): void => {
     if (this.trace !== null) this.trace.enter(t);
-    const refused = t.seccomp === null ? null : checkSeccomp(t);
+    const refused = answer ?? (t.seccomp === null ? null : checkSeccomp(t));
     const result = refused ?? this.invoke(t);
     const { patches } = this;
     if (patches !== null && patches.due && !t.ctx.partial && t.ptrace === null)

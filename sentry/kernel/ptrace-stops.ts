@@ -95,8 +95,11 @@ function passSignal(t: Task, p: Ptrace): void {
   p.signal = 0;
 }
 
-/** Syscall-enter-stop. True: it has stopped, `run` carries the call out afterwards. */
-export function syscallEntryStop(t: Task, run: (t: Task) => void): boolean {
+/**
+ * Syscall-enter-stop. True: it has stopped, `run` carries the call out afterwards, or ends it with `answer`: the tracer has set
+ * orig_rax to −1 then.
+ */
+export function syscallEntryStop(t: Task, run: (t: Task, answer: SysResult | null) => void): boolean {
   const p = t.ptrace!;
   p.stepIntoCall = p.stepping;
   if (p.mode !== GO_SYSCALL && p.mode !== GO_SYSEMU) return false;
@@ -114,7 +117,11 @@ export function syscallEntryStop(t: Task, run: (t: Task) => void): boolean {
       task.args.words[2 * i] = regs.words[2 * r]!;
       task.args.words[2 * i + 1] = regs.words[2 * r + 1]!;
     });
-    run(task);
+    if (!p.inSyscall) {
+      task.sysno = -1;
+      task.row = null;
+    }
+    run(task, p.inSyscall ? null : p.result);
   });
   return true;
 }

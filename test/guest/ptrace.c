@@ -95,11 +95,18 @@ static void signals(void) {
   wait_for("end", c);
 }
 
+#ifndef PTRACE_ARCH_PRCTL
+#define PTRACE_ARCH_PRCTL 30
+#endif
 static void do_calls(void) {
   syscall(SYS_getpid);
   syscall(SYS_close, 1000);
   syscall(SYS_getppid);
-  syscall(SYS_exit_group, 4);
+  errno = 0;
+  long skipped = syscall(SYS_getuid), why = errno;
+  errno = 0;
+  long answered = syscall(SYS_dup, 1000), why2 = errno;
+  syscall(SYS_exit_group, skipped == -1 && why == ENOSYS && answered == -1 && why2 == EPERM ? 4 : 5);
 }
 struct info {
   uint8_t op, pad[3];
@@ -126,6 +133,22 @@ static void calls(void) {
     pt(PTRACE_GETREGS, c, 0, &r);
     memset(&in, 0, sizeof in);
     long n = pt(PTRACE_GET_SYSCALL_INFO, c, N(sizeof in), &in);
+    if (in.op == 1 && (r.orig_rax == SYS_getuid || r.orig_rax == SYS_dup)) { // is skipped, with an answer
+      if (r.orig_rax == SYS_dup) r.rax = -EPERM;
+      r.orig_rax = -1;
+      ret("  skip", pt(PTRACE_SETREGS, c, 0, &r));
+      pt(PTRACE_SYSCALL, c, 0, 0);
+      waitpid(c, &st, __WALL);
+      pt(PTRACE_GETREGS, c, 0, &r);
+      say("  skipped: %s, call %lld, rax %lld", status_text(st), (long long)r.orig_rax, (long long)r.rax);
+      unsigned long fs = 0;
+      is("  fs", pt(PTRACE_ARCH_PRCTL, c, &fs, N(0x1003)) == 0 && fs == r.fs_base && fs != 0);
+      is("  set fs", pt(PTRACE_ARCH_PRCTL, c, N(fs), N(0x1002)) == 0);
+      ret("  set fs high", pt(PTRACE_ARCH_PRCTL, c, N(1ul << 63), N(0x1002)));
+      ret("  fs to nowhere", pt(PTRACE_ARCH_PRCTL, c, BAD_PTR, N(0x1003)));
+      ret("  no such", pt(PTRACE_ARCH_PRCTL, c, &fs, N(0x1999)));
+      continue;
+    }
     if (r.orig_rax != SYS_getpid && r.orig_rax != SYS_close && r.orig_rax != SYS_getppid && r.orig_rax != SYS_exit_group) continue;
     say("call %lld op %d size %ld ip %d sp %d arch %x", r.orig_rax, in.op, n, in.ip == r.rip, in.sp == r.rsp, in.arch);
     if (in.op == 1) {
