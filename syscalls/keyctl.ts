@@ -330,6 +330,7 @@ const OPERATIONS: Readonly<Record<string, readonly [number, Operation]>> = {
 const byNumber = new Map(Object.values(OPERATIONS));
 
 function sysKeyctl(t: Task, a: SyscallArgs): SysResult {
+  keysOf(t.kernel).table.collect(t.nowSec);
   return byNumber.get(a.int(0))?.(t, a) ?? -EOPNOTSUPP;
 }
 

@@ -46,7 +46,9 @@ function line(t: Task, k: Key): string {
 /** The keys that the reader may view. */
 function keysText(t: Task): string {
   let text = '';
-  const keys = [...keysOf(t.kernel).table.bySerial.values()].sort((a, b) => a.serial - b.serial);
+  const { table } = keysOf(t.kernel);
+  table.collect(t.nowSec);
+  const keys = [...table.bySerial.values()].sort((a, b) => a.serial - b.serial);
   for (const k of keys) {
     const mayView =
       k.permits(t.creds, KEY_NEED_VIEW, false) || k.permits(t.creds, KEY_NEED_VIEW, possesses(t, k));
@@ -57,6 +59,7 @@ function keysText(t: Task): string {
 
 function keyUsersText(t: Task): string {
   const { table } = keysOf(t.kernel);
+  table.collect(t.nowSec);
   let text = '';
   for (const uid of [...table.users.keys()].sort((a, b) => a - b)) {
     const u = table.user(uid);

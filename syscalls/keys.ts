@@ -93,6 +93,7 @@ export function setPayload(key: Key, payload: Buffer): number {
 }
 
 function sysAddKey(t: Task, a: SyscallArgs): SysResult {
+  keysOf(t.kernel).table.collect(t.nowSec);
   const len = a.size(3);
   if (len > MAX_PAYLOAD) return -EINVAL;
   const name = typeName(t, a.addr(0));
@@ -135,6 +136,7 @@ function createOrUpdate(t: Task, ring: KeyRef, type: KeyType, description: strin
 }
 
 function sysRequestKey(t: Task, a: SyscallArgs): SysResult {
+  keysOf(t.kernel).table.collect(t.nowSec);
   const name = typeName(t, a.addr(0));
   if (typeof name === 'number') return name;
   const description = userString(t, a.addr(1));

@@ -52,7 +52,7 @@ import { scratch } from '../sentry/usermem/user-memory.ts';
 import type { Path } from '../sentry/vfs/dentry.ts';
 import type { MountNamespace } from '../sentry/vfs/mount-namespace.ts';
 
-/** MAX_PID_NS_LEVEL and the bound of nested user namespaces. */
+/** MAX_PID_NS_LEVEL. User namespaces nest one deeper ("parent_ns->level > 32"). */
 const MAX_LEVEL = 32;
 // Execution domains (include/uapi/linux/personality.h) and what override_architecture() makes of them.
 const PER_MASK = 0xff;
@@ -65,7 +65,7 @@ const NEEDS_ADMIN = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC 
 function newUserNamespace(t: Task): Credentials | number {
   const o = t.creds;
   const parent = o.userNs;
-  if (parent.level >= MAX_LEVEL) return -ENOSPC;
+  if (parent.level > MAX_LEVEL) return -ENOSPC;
   // "Verify that we can not violate the policy of which files may be accessed that is specified by the root directory".
   if (isChrooted(t)) return -EPERM;
   if (!parent.hasUid(o.euid) || !parent.hasGid(o.egid)) return -EPERM;

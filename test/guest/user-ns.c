@@ -347,6 +347,22 @@ static void cloned(void) {
   ret("uts alone", syscall(SYS_clone, CLONE_NEWUTS | SIGCHLD, 0, 0, 0, 0));
 }
 
+// Linux allows 33 below the first; this may begin some levels down.
+static void nested(void) {
+  int depth = 0;
+  while (depth < 100 && unshare(CLONE_NEWUSER) == 0) {
+    const char *files[] = {"/proc/self/uid_map", "/proc/self/setgroups", "/proc/self/gid_map"};
+    for (int i = 0; i < 3; i++) {
+      int fd = open(files[i], O_WRONLY);
+      if (write(fd, i == 1 ? "deny" : "0 0 1", i == 1 ? 4 : 5) < 0) ret(files[i], -1);
+      close(fd);
+    }
+    depth++;
+  }
+  say("%s", strerrorname_np(errno));
+  is("deep", depth >= 25 && depth <= 33);
+}
+
 int main(void) {
   chmod(".", 0777);
   int fd = open("secret", O_CREAT | O_RDWR, 0600);
@@ -363,5 +379,6 @@ int main(void) {
   in_child("executing", executing);
   in_child("jailed", jailed);
   in_child("cloned", cloned);
+  in_child("nested", nested);
   return 0;
 }

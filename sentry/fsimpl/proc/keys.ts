@@ -5,9 +5,9 @@ import type { Task } from '../../kernel/task.ts';
 interface KeyFiles {
   keys: (t: Task) => string;
   users: (t: Task) => string;
-  quotas: (t: Task) => Pick<KeyTable, 'quota' | 'rootQuota'>;
+  quotas: (t: Task) => Pick<KeyTable, 'quota' | 'rootQuota' | 'gcDelay'>;
 }
 
-const NO_QUOTAS = { quota: { maxKeys: 0, maxBytes: 0 }, rootQuota: { maxKeys: 0, maxBytes: 0 } };
+const NO_QUOTAS = { quota: { maxKeys: 0, maxBytes: 0 }, rootQuota: { maxKeys: 0, maxBytes: 0 }, gcDelay: 0 };
 
 export const keyFiles: KeyFiles = { keys: () => '', users: () => '', quotas: () => NO_QUOTAS };

@@ -228,7 +228,14 @@ function tree(env: ProcEnv): { readonly [name: string]: Node } {
       ),
       io_uring_disabled: 2,
       keys: {
-        gc_delay: 300,
+        gc_delay: integer(
+          (t) => keyFiles.quotas(t).gcDelay,
+          (t, v) => {
+            keyFiles.quotas(t).gcDelay = v;
+          },
+          0,
+          0x7fffffff,
+        ),
         maxbytes: keyQuota('quota', 'maxBytes'),
         maxkeys: keyQuota('quota', 'maxKeys'),
         root_maxbytes: keyQuota('rootQuota', 'maxBytes'),

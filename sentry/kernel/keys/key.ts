@@ -72,6 +72,9 @@ export interface KeyUser {
 /** Keys and their bytes of the whole sandbox: they live in the kernel's heap. */
 const MAX_KEYS = 50_000;
 const MAX_BYTES = 32 * 1024 * 1024;
+/** sizeof(struct keyring link) in quota. */
+export const LINK_BYTES = 4;
+const NO_KEYS: readonly Key[] = [];
 
 /** All keys by serial number, and the quotas. */
 export class KeyTable {
@@ -81,6 +84,36 @@ export class KeyTable {
   readonly quota: KeyQuota = { maxKeys: 200, maxBytes: 20000 };
   readonly rootQuota: KeyQuota = { maxKeys: 1_000_000, maxBytes: 25_000_000 };
   bytes = 0;
+  /** Seconds that an expired key stays where it is linked. */
+  private delay = 300;
+  /** When the next one has stayed long enough, in CLOCK_REALTIME seconds. */
+  private nextExpiry = Infinity;
+
+  get gcDelay(): number {
+    return this.delay;
+  }
+
+  set gcDelay(seconds: number) {
+    this.delay = seconds;
+    this.nextExpiry = 0;
+  }
+
+  /** A key expires at `expiry`. */
+  willExpire(expiry: number): void {
+    this.nextExpiry = Math.min(this.nextExpiry, expiry + this.delay);
+  }
+
+  /** Takes keys that expired long enough ago out of the keyrings (security/keys/gc.c): before keys are used. */
+  collect(nowSec: number): void {
+    if (nowSec < this.nextExpiry) return;
+    this.nextExpiry = Infinity;
+    for (const ring of [...this.bySerial.values()]) {
+      for (const k of ring.links ?? NO_KEYS) {
+        if (k.expiry + this.delay <= nowSec) ring.unlink(k);
+        else if (k.expiry !== Infinity) this.willExpire(k.expiry);
+      }
+    }
+  }
 
   quotaOf(uid: number): KeyQuota {
     return uid === 0 ? this.rootQuota : this.quota;
@@ -127,7 +160,7 @@ export class Key {
   /** Links to it, and processes and users that have it. */
   private refs = 0;
   /** CLOCK_REALTIME seconds, Infinity: never. */
-  expiry = Infinity;
+  private expires = Infinity;
   revoked = false;
   invalidated = false;
   /** request_key(2) found nobody to make it: what readers get. */
@@ -178,6 +211,24 @@ export class Key {
 
   get refCount(): number {
     return this.refs;
+  }
+
+  get expiry(): number {
+    return this.expires;
+  }
+
+  set expiry(sec: number) {
+    this.expires = sec;
+    if (sec !== Infinity) this.table.willExpire(sec);
+  }
+
+  /** key_unlink() of a keyring that is one: false if `key` is not linked to it. */
+  unlink(key: Key): boolean {
+    const { links } = this;
+    if (links?.delete(key) !== true) return false;
+    this.reserve(links.size * LINK_BYTES);
+    key.unref();
+    return true;
   }
 
   /** Bytes of quota it takes; 0 or −EDQUOT (key_payload_reserve). */

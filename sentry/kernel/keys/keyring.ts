@@ -1,12 +1,10 @@
 /** Links between keyrings and keys, and searches through them (security/keys/keyring.c). */
 import { EACCES, EAGAIN, EDEADLK, ELOOP, ENOENT, ENOTDIR, EPERM } from '../../abi/errno.ts';
 import type { Credentials } from '../../auth/credentials.ts';
-import { KEY_NEED_SEARCH, type Key, type KeyType } from './key.ts';
+import { KEY_NEED_SEARCH, LINK_BYTES, type Key, type KeyType } from './key.ts';
 
 /** KEYRING_SEARCH_MAX_DEPTH */
 const MAX_DEPTH = 6;
-/** sizeof(struct keyring link) in quota. */
-const LINK_BYTES = 4;
 
 /** A key and whether the caller possesses it. */
 export interface KeyRef {
@@ -52,10 +50,7 @@ function checkCycle(ring: Key, key: Key): number {
 /** key_unlink() */
 export function unlink(ring: Key, key: Key): number {
   if (ring.links === null) return -ENOTDIR;
-  if (!ring.links.delete(key)) return -ENOENT;
-  ring.reserve(ring.links.size * LINK_BYTES);
-  key.unref();
-  return 0;
+  return ring.unlink(key) ? 0 : -ENOENT;
 }
 
 /** keyring_clear() */
