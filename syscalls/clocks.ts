@@ -12,7 +12,7 @@ const NS = 1_000_000_000;
 const CPUCLOCK_PROF = 0;
 const CPUCLOCK_VIRT = 1;
 const CPUCLOCK_SCHED = 2;
-const CPUCLOCK_PERTHREAD = 4;
+export const CPUCLOCK_PERTHREAD = 4;
 
 /** Result of readClock(). */
 export const reading = { sec: 0, nsec: 0 };

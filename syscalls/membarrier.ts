@@ -1,7 +1,6 @@
 /**
  * membarrier(2) (kernel/sched/membarrier.c). The barriers are the host's: the calling thread asks for them itself, as it is one
- * of the host's processes whose threads are meant. Barriers of other processes (GLOBAL) are not offered, as on a kernel with
- * nohz_full CPUs.
+ * of the host's processes whose threads are meant. Registrations for the global expedited barrier are the host's as well.
  */
 import { EINVAL, EPERM } from '../sentry/abi/errno.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
@@ -16,6 +15,9 @@ import {
 import { TASK_DETACHED, type Task } from '../sentry/kernel/task.ts';
 
 const MEMBARRIER_CMD_QUERY = 0;
+const MEMBARRIER_CMD_GLOBAL = 1;
+const MEMBARRIER_CMD_GLOBAL_EXPEDITED = 2;
+const MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED = 4;
 const MEMBARRIER_CMD_PRIVATE_EXPEDITED = 8;
 const MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED = 16;
 const MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE = 32;
@@ -24,6 +26,9 @@ const MEMBARRIER_CMD_GET_REGISTRATIONS = 512;
 
 const COMMANDS = {
   MEMBARRIER_CMD_QUERY,
+  MEMBARRIER_CMD_GLOBAL,
+  MEMBARRIER_CMD_GLOBAL_EXPEDITED,
+  MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED,
   MEMBARRIER_CMD_PRIVATE_EXPEDITED,
   MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED,
   MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE,
@@ -40,6 +45,10 @@ function sysMembarrier(t: Task, a: SyscallArgs): SysResult {
       return SUPPORTED;
     case MEMBARRIER_CMD_GET_REGISTRATIONS:
       return t.mm.membarriers;
+    case MEMBARRIER_CMD_GLOBAL:
+    case MEMBARRIER_CMD_GLOBAL_EXPEDITED:
+      return askHost(t, command, false);
+    case MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED:
     case MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED:
     case MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE:
       return (t.mm.membarriers & command) !== 0 ? 0 : askHost(t, command, true);
@@ -71,6 +80,6 @@ export const membarrierRows: readonly SyscallRow[] = [
     fn: sysMembarrier,
     args: [oneOf(COMMANDS), uint, int],
     support: 'partial',
-    note: 'barriers of the own process; no GLOBAL ones and none for rseq',
+    note: 'none for rseq',
   },
 ];

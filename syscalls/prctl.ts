@@ -8,7 +8,7 @@ import {
   SECURE_ALL_LOCKS,
 } from '../sentry/abi/securebits.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
-import { CAP_LAST_CAP, CAP_SETPCAP, CapSet } from '../sentry/auth/capability.ts';
+import { CAP_LAST_CAP, CAP_SETPCAP, CAP_SYS_RESOURCE, CapSet } from '../sentry/auth/capability.ts';
 import { hex, oneOf, type SysResult, type SyscallRow } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
@@ -246,17 +246,24 @@ function prctlMachine(t: Task, a: SyscallArgs, value: number): SysResult {
     case PR.PR_MCE_KILL_GET:
       return rest(a, 1) ? -EINVAL : PR_MCE_KILL_DEFAULT;
     case PR.PR_SET_THP_DISABLE:
-      return rest(a, 2) ? -EINVAL : 0;
+      if (rest(a, 2)) return -EINVAL;
+      t.mm.thpDisabled = value !== 0;
+      return 0;
     case PR.PR_GET_THP_DISABLE:
-      return rest(a, 1) ? -EINVAL : 0;
+      return rest(a, 1) ? -EINVAL : t.mm.thpDisabled ? 1 : 0;
     case PR.PR_GET_SPECULATION_CTRL:
       if (a.long(2) !== 0 || a.long(3) !== 0 || a.long(4) !== 0) return -EINVAL;
       return -ENXIO;
     case PR.PR_SET_MM:
       return -EPERM;
     case PR.PR_SET_IO_FLUSHER:
+      if (!t.creds.has(CAP_SYS_RESOURCE)) return -EPERM;
+      if (value > 1 || rest(a, 2)) return -EINVAL;
+      t.ioFlusher = value === 1;
+      return 0;
     case PR.PR_GET_IO_FLUSHER:
-      return -EPERM;
+      if (!t.creds.has(CAP_SYS_RESOURCE)) return -EPERM;
+      return rest(a, 1) ? -EINVAL : t.ioFlusher ? 1 : 0;
     default:
       // PR_SET_VMA_ANON_NAME among them: as without CONFIG_ANON_VMA_NAME.
       return -EINVAL;

@@ -181,6 +181,6 @@ export const seccompRows: SyscallRow[] = [
       ptr,
     ],
     support: 'partial',
-    note: 'no tracers, no log, no SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (EINVAL)',
+    note: 'nothing is logged; no SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (EINVAL)',
   },
 ];

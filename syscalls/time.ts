@@ -19,10 +19,20 @@ import {
   type SyscallRow,
 } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
-import type { ResourceUsage } from '../sentry/kernel/thread-group.ts';
+import type { TimeSource } from '../sentry/kernel/process-timers.ts';
+import type { ResourceUsage, ThreadGroup } from '../sentry/kernel/thread-group.ts';
 import * as clock from '../sentry/time/clock.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
-import { cpuClock, hostClock, isAlarmClock, readClock, reading, resolution, toMonotonic } from './clocks.ts';
+import {
+  CPUCLOCK_PERTHREAD,
+  cpuClock,
+  hostClock,
+  isAlarmClock,
+  readClock,
+  reading,
+  resolution,
+  toMonotonic,
+} from './clocks.ts';
 import { readTimespec, writeRemaining } from './wait-args.ts';
 
 const NS = 1_000_000_000;
@@ -93,25 +103,44 @@ function sysTime(t: Task, a: SyscallArgs): SysResult {
 
 /** A sleep in progress. */
 interface Sleep {
+  /** CLOCK_MONOTONIC ns, or what `cpu` is to read. */
   readonly deadline: number;
+  /** Sleeps until a process has used CPU time; null: on a clock that goes by itself. */
+  readonly cpu?: { readonly group: ThreadGroup; readonly source: TimeSource };
   /** Where the time left goes if it is interrupted; 0: nowhere, as for absolute sleeps. */
   readonly remAddr: number;
   readonly absolute: boolean;
 }
 
 function sleepOn(t: Task, s: Sleep): SysResult {
+  if (s.cpu !== undefined) return sleepOnCpu(t, s, s.cpu);
   if (t.blockState !== null && t.timedOut) return 0;
   if (s.deadline <= t.kernel.clock.monotonicNs()) return 0;
   t.blockState = s;
   return t.block(s.deadline, sleepInterrupted);
 }
 
+/** CPU time is looked at no more often than this. */
+const CPU_POLL_NS = 1_000_000;
+
+/** do_cpu_nanosleep() */
+function sleepOnCpu(t: Task, s: Sleep, { group, source }: NonNullable<Sleep['cpu']>): SysResult {
+  const left = s.deadline - source(group);
+  if (left <= 0) return 0;
+  t.blockState = s;
+  // The clock runs at most as fast as all threads together.
+  const wait = Math.max(left / Math.max(1, group.tasks.size), CPU_POLL_NS);
+  return t.block(t.kernel.clock.deadlineIn(wait), sleepInterrupted);
+}
+
 /** Relative sleeps go on with what is left after a stop; after a handler they end with EINTR. */
 function sleepInterrupted(t: Task): SysResult {
   const s = t.blockState as Sleep;
   if (s.absolute) return -ERESTARTNOHAND;
-  if (s.deadline <= t.kernel.clock.monotonicNs()) return 0;
-  if (!writeRemaining(t, s.remAddr, s.deadline, 1)) return -EFAULT;
+  const { clock: kernelClock } = t.kernel;
+  const left = s.deadline - (s.cpu === undefined ? kernelClock.monotonicNs() : s.cpu.source(s.cpu.group));
+  if (left <= 0) return 0;
+  if (!writeRemaining(t, s.remAddr, kernelClock.deadlineIn(left), 1)) return -EFAULT;
   t.restart = (task) => sleepOn(task, (task.blockState as Sleep | null) ?? s);
   return -ERESTART_RESTARTBLOCK;
 }
@@ -134,16 +163,24 @@ function sysClockNanosleep(t: Task, a: SyscallArgs): SysResult {
   const ns = readTimespec(t, a.addr(2));
   if (ns < 0) return ns;
   const absolute = (a.int(1) & TIMER_ABSTIME) !== 0;
+  const remAddr = absolute ? 0 : a.addr(3);
+  if (hostClock(id) < 0) {
+    const cpu = cpuClock(t, id);
+    if (typeof cpu === 'number') return cpu;
+    return sleepOn(t, { deadline: absolute ? ns : cpu.source(cpu.group) + ns, cpu, remAddr, absolute });
+  }
   const deadline = absolute ? toMonotonic(t, id, ns) : t.kernel.clock.deadlineIn(ns);
-  return sleepOn(t, { deadline, remAddr: absolute ? 0 : a.addr(3), absolute });
+  return sleepOn(t, { deadline, remAddr, absolute });
 }
 
-/** 0 if one can sleep on the clock, else Linux's answer; CPU clocks cannot be slept on here. */
+/** 0 if one can sleep on the clock, else Linux's answer: nobody can wait for the own thread's CPU time. */
 function checkSleepClock(t: Task, id: number): number {
   if (id === CLOCK_REALTIME || id === CLOCK_MONOTONIC || id === CLOCK_BOOTTIME || id === CLOCK_TAI) return 0;
-  if (hostClock(id) >= 0 || isAlarmClock(id)) return -EOPNOTSUPP;
+  if (hostClock(id) >= 0 || isAlarmClock(id) || id === clock.CLOCK_THREAD_CPUTIME_ID) return -EOPNOTSUPP;
   const cpu = cpuClock(t, id);
-  return typeof cpu === 'number' ? cpu : -EOPNOTSUPP;
+  if (typeof cpu === 'number') return cpu;
+  const nr = ~(id >> 3);
+  return id < 0 && (id & CPUCLOCK_PERTHREAD) !== 0 && (nr === 0 || nr === t.tid) ? -EINVAL : 0;
 }
 
 const ticks = (ns: number): number => Math.floor(ns / (NS / USER_HZ));
@@ -297,7 +334,7 @@ export const timeRows: readonly SyscallRow[] = [
     fn: sysClockNanosleep,
     args: [clockId, int, timespec, ptr],
     support: 'partial',
-    note: 'no sleeping on CPU clocks (EOPNOTSUPP)',
+    note: 'sleeps on CPU clocks may last a millisecond longer',
   },
   {
     nr: 305,

@@ -18,9 +18,13 @@ export class SyscallArgs {
     return this.words[2 * i]!;
   }
 
-  /** Pointer or unsigned long. Exact below 2^53; larger values stay ≥ 2^53 and so fail every range check. */
+  /**
+   * Pointer or unsigned long. Exact below 2^53; larger values become ones just below that, so that they fail every range check
+   * but keep their place in a page: misaligned ones are misaligned.
+   */
   addr(i: number): number {
-    return this.words[2 * i + 1]! * 0x100000000 + this.words[2 * i]!;
+    const hi = this.words[2 * i + 1]!;
+    return (hi < 0x200000 ? hi : 0x1fffff) * 0x100000000 + this.words[2 * i]!;
   }
 
   /** size_t: as addr. */

@@ -6,6 +6,8 @@
 import { EFAULT, EINVAL } from '../abi/errno.ts';
 import type { MemoryManager } from '../mm/memory-manager.ts';
 import { HostBuffer } from '../host/memory.ffi.ts';
+import { pageUp } from '../lib/addr.ts';
+import type { FileDescription } from '../vfs/file-description.ts';
 import type { PiState } from './futex-pi.ts';
 import type { Task } from './task.ts';
 
@@ -91,11 +93,19 @@ export function futexQueue(mm: MemoryManager, addr: number, shared: boolean): Fu
     if (v.shared && v.backing !== null) {
       key = v.backing.key;
       at = v.offset + (addr - v.start);
+      if (isBeyondEnd(v.backing.file, at)) return -EFAULT;
     } else at += FUT_OFF_MMSHARED;
   }
   let table = tables.get(key);
   if (table === undefined) tables.set(key, (table = new Map()));
   return table.get(at) ?? new FutexQueue(table, at);
+}
+
+/** A page that is not there: the file was cut off before it. */
+function isBeyondEnd(file: FileDescription | null, at: number): boolean {
+  if (file === null || !file.inode.isRegular || at < pageUp(file.inode.size)) return false;
+  file.inode.refresh();
+  return at >= pageUp(file.inode.size);
 }
 
 /** Wakes up to `count` waiters that share a bit with `bitset`, in order of arrival. How many; −EINVAL for PI waiters. */

@@ -295,6 +295,12 @@ export class Kernel implements PlatformEvents {
     finishSyscall(t, result);
   };
 
+  /** Carries out a call that a tracer has seen on behalf of a filter. */
+  runSeen(t: Task): void {
+    const refused = t.seccomp === null ? null : checkSeccomp(t, true);
+    finishSyscall(t, refused ?? this.invoke(t));
+  }
+
   /**
    * A tracer writes to memory its tracee may not write, by /proc/PID/mem. False: `mm` is of nobody that `t` traces and that
    * is stopped. See accessTracee.

@@ -112,11 +112,7 @@ export function syscallEntryStop(t: Task, run: (t: Task, answer: SysResult | nul
       goOn(task, p);
       return;
     }
-    const regs = task.ctx.regs();
-    [RDI, RSI, RDX, R10, R8, R9].forEach((r, i) => {
-      task.args.words[2 * i] = regs.words[2 * r]!;
-      task.args.words[2 * i + 1] = regs.words[2 * r + 1]!;
-    });
+    argsFromRegs(task);
     if (!p.inSyscall) {
       task.sysno = -1;
       task.row = null;
@@ -124,6 +120,15 @@ export function syscallEntryStop(t: Task, run: (t: Task, answer: SysResult | nul
     run(task, p.inSyscall ? null : p.result);
   });
   return true;
+}
+
+/** The arguments of the call in progress, which a tracer may have changed. */
+export function argsFromRegs(t: Task): void {
+  const regs = t.ctx.regs();
+  [RDI, RSI, RDX, R10, R8, R9].forEach((r, i) => {
+    t.args.words[2 * i] = regs.words[2 * r]!;
+    t.args.words[2 * i + 1] = regs.words[2 * r + 1]!;
+  });
 }
 
 /** The end of a traced task's system call: syscall-exit-stop if wanted, the trap of a single step, then the way out. */

@@ -5,7 +5,9 @@
 import { ENOSYS } from '../abi/errno.ts';
 import { SIGKILL, SIGSYS } from '../abi/signal.ts';
 import { RIP } from '../arch/regs.ts';
+import { PTRACE_EVENT_SECCOMP } from '../abi/ptrace.ts';
 import { runBpf, type BpfProgram } from './bpf.ts';
+import { argsFromRegs, ptraceEvent } from './ptrace-stops.ts';
 import type { SeccompListener } from './seccomp-notify.ts';
 import type { SeccompRules } from './seccomp-profile.ts';
 import { sigInfoSeccomp } from './sig-info.ts';
@@ -144,8 +146,11 @@ function strictVerdict(nr: number): number {
   return nr === 0 || nr === 1 || nr === 15 || nr === 60 ? SECCOMP_RET_ALLOW : SECCOMP_RET_KILL_THREAD;
 }
 
-/** __secure_computing(): null to go on, or the result that replaces the call. */
-export function checkSeccomp(t: Task): SysResult | null {
+/**
+ * __secure_computing(): null to go on, or the result that replaces the call. `traced`: a tracer has seen the call for
+ * SECCOMP_RET_TRACE already, and may have changed it.
+ */
+export function checkSeccomp(t: Task, traced = false): SysResult | null {
   const top = t.seccomp!;
   const constant = top.constant(t.sysno);
   if (constant === SECCOMP_RET_ALLOW) return null;
@@ -157,8 +162,9 @@ export function checkSeccomp(t: Task): SysResult | null {
     case SECCOMP_RET_ERRNO:
       return -Math.min(r & 0xffff, MAX_ERRNO);
     case SECCOMP_RET_TRACE:
-      // Nobody traces.
-      return -ENOSYS;
+      if (traced) return null;
+      // Without a tracer that wants it "the system call is not executed and returns ENOSYS" - seccomp(2)
+      return t.ptrace?.wants(PTRACE_EVENT_SECCOMP) === true ? askTracer(t, r & 0xffff) : -ENOSYS;
     case SECCOMP_RET_USER_NOTIF:
       return notify(t, top);
     case SECCOMP_RET_TRAP:
@@ -169,6 +175,24 @@ export function checkSeccomp(t: Task): SysResult | null {
     default:
       return killProcess(t, r & 0xffff);
   }
+}
+
+/** PTRACE_EVENT_SECCOMP: the tracer may change the call, or leave it out by the number −1. */
+function askTracer(t: Task, data: number): SysResult {
+  ptraceEvent(t, PTRACE_EVENT_SECCOMP, data, (task) => {
+    const p = task.ptrace;
+    if (task.killed) {
+      task.kernel.endDetached(task, -ENOSYS);
+      return;
+    }
+    if (p !== null && !p.inSyscall) {
+      task.kernel.endDetached(task, p.result);
+      return;
+    }
+    argsFromRegs(task);
+    task.kernel.runSeen(task);
+  });
+  return SYS_DETACHED;
 }
 
 /** seccomp_do_user_notification(); without a listener as if there was no such call. */

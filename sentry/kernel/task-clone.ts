@@ -204,6 +204,7 @@ function copyAttributes(t: Task, c: Task, a: CloneArgs): void {
   c.nice = t.nice;
   c.affinity = t.affinity;
   c.ioprio = t.ioprio;
+  c.ioFlusher = t.ioFlusher;
   c.mempolicy = t.mempolicy;
   c.timerSlackNs = t.timerSlackNs;
   c.defaultTimerSlackNs = t.timerSlackNs;

@@ -85,6 +85,7 @@ export function commitExec(t: Task, ctx: Context, mm: MemoryManager, comm: strin
   if (!t.ctxGone) chargeSpace(t);
   const oldCtx = t.ctx;
   const oldMm = t.mm;
+  mm.thpDisabled = oldMm.thpDisabled;
   t.rebind(ctx, mm);
   oldMm.unref();
   if (!t.ctxGone) oldCtx.exit();

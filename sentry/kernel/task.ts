@@ -161,6 +161,8 @@ export class Task implements CallContext {
   /** CPU affinity as the guest set it; null: all. */
   affinity: Uint8Array | null = null;
   ioprio = 0;
+  /** PR_SET_IO_FLUSHER, which has no effect: no memory is reclaimed here. */
+  ioFlusher = false;
   /** set_mempolicy(2); null: the default one. */
   mempolicy: MemPolicy | null = null;
   timerSlackNs = 50_000;

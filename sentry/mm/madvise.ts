@@ -111,7 +111,8 @@ function refuseRemove(v: Vma): number {
 export function madvise(mm: MemoryManager, o: Orders, addr: number, length: number, advice: number): number {
   const a = ADVICE.get(advice);
   if (a === undefined) return -EINVAL;
-  if (!isPageAligned(addr) || length > TASK_SIZE || addr + length > TASK_SIZE) return -EINVAL;
+  if (!isPageAligned(addr) || length > TASK_SIZE) return -EINVAL;
+  if (addr + length > TASK_SIZE && addr > TASK_SIZE) return -ENOMEM;
   const end = addr + pageUp(length);
   if (end === addr) return 0;
   let hole = false;
@@ -147,6 +148,7 @@ export function mlock(
   const start = Math.floor(addr / 4096) * 4096;
   const len = pageUp(length + (addr - start));
   if (lock && !who.canLock && who.limits.memlock === 0) return -EPERM;
+  if (start > TASK_SIZE) return -ENOMEM;
   if (start + len > TASK_SIZE) return lock && !who.canLock ? -ENOMEM : -EINVAL;
   if (len === 0) return 0;
   const end = start + len;

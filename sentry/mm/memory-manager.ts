@@ -115,6 +115,8 @@ export class MemoryManager implements AccessMap {
   exeFile: FileDescription | null = null;
   /** PR_SET_DUMPABLE */
   dumpable = 1;
+  /** PR_SET_THP_DISABLE: kept over fork and exec. */
+  thpDisabled = false;
   /** MEMBARRIER_CMD_REGISTER_* that were called. */
   membarriers = 0;
   /** Some mapping may be sealed. */
@@ -197,6 +199,7 @@ export class MemoryManager implements AccessMap {
     mm.setExeFile(this.exeFile);
     mm.dumpable = this.dumpable;
     mm.membarriers = this.membarriers;
+    mm.thpDisabled = this.thpDisabled;
     mm.hasSeals = this.hasSeals;
     for (let i = 0; i < this.table.size; i++) {
       const v = this.table.at(i)!;

@@ -332,6 +332,10 @@ static void barriers(void) {
   w[0] = 1;
   pthread_create(&t, 0, spin, w);
   ret("with a thread", syscall(SYS_membarrier, 8, 0, 0));
+  ret("global", syscall(SYS_membarrier, 1, 0, 0));
+  ret("global expedited", syscall(SYS_membarrier, 2, 0, 0));
+  ret("register for it", syscall(SYS_membarrier, 4, 0, 0));
+  ret("global expedited again", syscall(SYS_membarrier, 2, 0, 0));
   ret("register sync", syscall(SYS_membarrier, 64, 0, 0));
   ret("sync", syscall(SYS_membarrier, 32, 0, 0));
   __atomic_store_n(w, 0, __ATOMIC_SEQ_CST);

@@ -3,6 +3,8 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sys/user.h>
+#include <sys/ptrace.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <sys/prctl.h>
@@ -125,6 +127,56 @@ static void others(void) {
   ret("log", uname(&u));
 }
 
+// SECCOMP_RET_TRACE in a child that we trace: what the tracer sees, and what it may change.
+static void traced(void) {
+  pid_t p = fork();
+  if (p == 0) {
+    struct sock_filter f[] = {LOAD(nr), IF_EQ(SYS_getppid, 0, 1), RET(SECCOMP_RET_TRACE | 5), IF_EQ(SYS_getpgid, 0, 1),
+                              RET(SECCOMP_RET_ERRNO | ENOTTY), RET(SECCOMP_RET_ALLOW)};
+    ptrace(PTRACE_TRACEME, 0, 0, 0);
+    raise(SIGSTOP);
+    long parent = getppid();
+    ret("install", INSTALL(f));
+    ret("not wanted", syscall(SYS_getppid));
+    raise(SIGSTOP);
+    is("let through", syscall(SYS_getppid) == parent);
+    ret("left out", syscall(SYS_getppid));
+    ret("left out with an error", syscall(SYS_getppid));
+    is("another call", syscall(SYS_getppid) == getuid());
+    ret("a refused call", syscall(SYS_getppid));
+    ret("a call that waits", syscall(SYS_getppid));
+    syscall(SYS_getppid);
+    _exit(0);
+  }
+  int st, events = 0, stops = 0;
+  struct user_regs_struct r;
+  while (waitpid(p, &st, 0) == p && !WIFEXITED(st) && !WIFSIGNALED(st)) {
+    int event = st >> 16;
+    unsigned long data = 0;
+    if (event == PTRACE_EVENT_SECCOMP) {
+      events++;
+      ptrace(PTRACE_GETEVENTMSG, p, 0, &data);
+      ptrace(PTRACE_GETREGS, p, 0, &r);
+      say("event %d: signal %d, data %lu, call %d, rax %lld", events, WSTOPSIG(st), data, r.orig_rax == SYS_getppid, (long long)r.rax);
+      if (events == 2 || events == 3) {
+        r.orig_rax = -1;
+        r.rax = events == 2 ? 77 : -ENODEV;
+      } else if (events == 4) r.orig_rax = SYS_getuid;
+      else if (events == 5) r.orig_rax = SYS_getpgid;
+      else if (events == 6) {
+        r.orig_rax = SYS_poll;
+        r.rdi = 0;
+        r.rsi = 0;
+        r.rdx = 20;
+      }
+      if (events > 1) ptrace(PTRACE_SETREGS, p, 0, &r);
+      if (events == 7) kill(p, SIGKILL);
+    } else if (WSTOPSIG(st) == SIGSTOP && ++stops == 2) ok("options", ptrace(PTRACE_SETOPTIONS, p, 0, PTRACE_O_TRACESECCOMP));
+    ptrace(PTRACE_CONT, p, 0, 0);
+  }
+  say("end: %s", WIFSIGNALED(st) ? "killed" : "exited");
+}
+
 static void chain(void) {
   struct sock_filter a[] = {LOAD(nr), IF_EQ(SYS_uname, 0, 1), RET(SECCOMP_RET_ERRNO | 1), RET(SECCOMP_RET_ALLOW)};
   struct sock_filter b[] = {LOAD(nr), IF_EQ(SYS_uname, 0, 1), RET(SECCOMP_RET_ERRNO | 2), RET(SECCOMP_RET_ALLOW)};
@@ -201,6 +253,7 @@ int main(void) {
   in_child("kill process", kill_process);
   in_child("kill thread", kill_thread);
   in_child("others", others);
+  traced();
   in_child("chain", chain);
   in_child("tsync", tsync);
   in_child("refusals", refusals);

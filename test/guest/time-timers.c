@@ -1,5 +1,6 @@
 // Clocks, sleeping, interval and POSIX timers: results and relations, no absolute values.
 #include "guest.h"
+#include <pthread.h>
 #include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/times.h>
@@ -180,6 +181,41 @@ static void usage(void) {
   is("children time", ru.ru_utime.tv_sec * 1000000 + ru.ru_utime.tv_usec > 10000);
 }
 
+static void *burn(void *arg) {
+  for (volatile long n = 0;; n++) {}
+  return NULL;
+}
+
+// Sleeps that end by CPU time, of threads that use it meanwhile.
+static void cpu_sleeps(void) {
+  struct timespec ts = {0, 20000000}, rem = {7, 7}, then;
+  clockid_t own, other;
+  pthread_t t;
+  say("thread: %s", strerrorname_np(-(int)syscall(SYS_clock_nanosleep, CLOCK_THREAD_CPUTIME_ID, 0, &ts, NULL) == 1 ? errno : 0));
+  pthread_getcpuclockid(pthread_self(), &own);
+  say("own thread by number: %s", strerrorname_np(clock_nanosleep(own, 0, &ts, NULL)));
+  say("nobody: %s", strerrorname_np(clock_nanosleep((~0x3ffffffu << 3) | 2, 0, &ts, NULL)));
+  pthread_create(&t, NULL, burn, NULL);
+  long long before = now(CLOCK_PROCESS_CPUTIME_ID);
+  say("relative: %d", clock_nanosleep(CLOCK_PROCESS_CPUTIME_ID, 0, &ts, &rem));
+  is("the time was used", now(CLOCK_PROCESS_CPUTIME_ID) - before >= 20000000);
+  say("rest untouched: %d", (int)rem.tv_sec);
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &then);
+  then.tv_sec += then.tv_nsec >= 980000000;
+  then.tv_nsec = (then.tv_nsec + 20000000) % 1000000000;
+  say("absolute: %d", clock_nanosleep(CLOCK_PROCESS_CPUTIME_ID, TIMER_ABSTIME, &then, NULL));
+  is("the moment is past", now(CLOCK_PROCESS_CPUTIME_ID) >= then.tv_sec * 1000000000LL + then.tv_nsec);
+  then.tv_sec = 0;
+  say("long ago: %d", clock_nanosleep(CLOCK_PROCESS_CPUTIME_ID, TIMER_ABSTIME, &then, NULL));
+  pid_t p = fork();
+  if (p == 0)
+    for (volatile long n = 0;; n++) {}
+  clock_getcpuclockid(p, &other);
+  say("another process: %d", clock_nanosleep(other, 0, &ts, NULL));
+  kill(p, SIGKILL);
+  wait_say("it", p);
+}
+
 int main(void) {
   struct sigaction sa = {.sa_sigaction = on_sig, .sa_flags = SA_SIGINFO};
   sigaction(SIGALRM, &sa, 0);
@@ -187,6 +223,10 @@ int main(void) {
   sigaction(SIGRTMIN, &sa, 0);
   say("# clocks"), clocks();
   say("# sleeps"), sleeps();
+  say("# CPU sleeps");
+  pid_t sleeper = fork();
+  if (sleeper == 0) cpu_sleeps(), _exit(0);
+  wait_say("CPU sleeps", sleeper);
   say("# itimers"), itimers();
   say("# posix"), posix();
   say("# far"), far();

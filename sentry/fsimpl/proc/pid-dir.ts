@@ -18,6 +18,7 @@ import { MapsFile, mappings } from './maps-file.ts';
 import { MountsFile } from './mounts.ts';
 import { PidFile, PidLink, refreshOwner, type PidFileOptions, type SubjectText } from './nodes.ts';
 import { NsDir } from './ns.ts';
+import { PagemapFile } from './pagemap.ts';
 import { auxvText, cmdlineText, environText, ProcMemFile } from './pid-mem.ts';
 import { statText, statusText } from './pid-status.ts';
 import { ioText, limitsText, oomScore, syscallText, timeOffsetsText } from './pid-text.ts';
@@ -72,6 +73,23 @@ function withMm(fn: (mm: MemoryManager, reader: Task) => string): SubjectText {
     const mm = s.mm;
     return mm === null ? (s.task === null ? -ESRCH : '') : fn(mm, reader);
   };
+}
+
+/** /proc/PID/pagemap */
+class PagemapNode extends PidFile {
+  private readonly about: Subject;
+
+  constructor(sb: ProcSuperBlock, s: Subject) {
+    super(sb, s, 0o400, () => '');
+    this.about = s;
+  }
+
+  override open(t: CallContext, path: Path, flags: number): FileDescription | number {
+    const target = this.about.live;
+    if (target === null) return -ESRCH;
+    if (mayAccess(t as Task, target) !== 0) return -EACCES;
+    return new PagemapFile(path, this, flags, target.mm);
+  }
 }
 
 class MemNode extends PidFile {
@@ -182,6 +200,7 @@ const ENTRIES: readonly PidEntry[] = [
     make: (sb, s) => new MountsFile(sb, s, 'mountstats'),
   },
   file('smaps', 0o444, () => '', { guarded: true, parts: mappings(smapsPart) }),
+  { name: 'pagemap', type: DT_REG, where: 'both', make: (sb, s) => new PagemapNode(sb, s) },
   file(
     'smaps_rollup',
     0o444,
