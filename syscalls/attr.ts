@@ -31,7 +31,7 @@ import {
 } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
-import { prepareChmod, prepareChown } from '../sentry/vfs/attr.ts';
+import { fileRemovePrivs, prepareChmod, prepareChown } from '../sentry/vfs/attr.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
 import {
   IN_ATTRIB,
@@ -336,7 +336,8 @@ function mayAllocate(t: Task, f: FileDescription, mode: number, offset: number, 
   if (f.inode.isDir) return -EISDIR;
   if (!f.inode.isRegular) return -ENODEV;
   if (offset + len > Number.MAX_SAFE_INTEGER) return -EFBIG;
-  if ((mode & FALLOC_KEEP_SIZE) === 0 && overLimit(t, f.inode, offset + len)) return -EFBIG;
+  // shmem_fallocate(): "We need to check rlimit even when FALLOC_FL_KEEP_SIZE".
+  if ((mode & FALLOC_PUNCH_HOLE) === 0 && overLimit(t, f.inode, offset + len)) return -EFBIG;
   return 0;
 }
 
@@ -352,7 +353,10 @@ export function sysFallocate(t: Task, a: SyscallArgs): SysResult {
   if (refused !== 0) return endIo(w, refused);
   const r = f.allocate(t, mode, offset, len, w === null ? 0 : w.done);
   if (r >= 0 && r < len) return yieldIo(t, f, w, r, allocateInterrupted);
-  if (r === len) notifyFile(IN_MODIFY, f);
+  if (r === len) {
+    fileRemovePrivs(t, f.inode);
+    notifyFile(IN_MODIFY, f);
+  }
   return endIo(w, r === len ? 0 : r);
 }
 

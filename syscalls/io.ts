@@ -226,7 +226,7 @@ function readLoop(t: Task, f: FileDescription, pos: number, noWait: boolean, w: 
 }
 
 /** Bytes of `n` that RLIMIT_FSIZE admits at `at` (generic_write_checks), or −EFBIG with SIGXFSZ. */
-function limitFileSize(t: Task, f: FileDescription, n: number, at: number): number {
+export function limitFileSize(t: Task, f: FileDescription, n: number, at: number): number {
   const limit = t.fileSizeLimit;
   if (limit === Infinity || n === 0 || !f.inode.isRegular) return n;
   const start = (f.flags & O_APPEND) !== 0 ? f.inode.size : at;

@@ -60,9 +60,11 @@ export function importIovec(t: Task, addr: number, n: number): number {
   for (let i = 0; i < n; i++) {
     const at = scratch.u32[4 * i + 1]! * 0x100000000 + scratch.u32[4 * i]!;
     const len = scratch.u32[4 * i + 3]! * 0x100000000 + scratch.u32[4 * i + 2]!;
-    if (len >= SSIZE_LIMIT) return -EINVAL;
+    // The sign, exactly.
+    if (scratch.u32[4 * i + 3]! >= 0x80000000) return -EINVAL;
+    // access_ok() of all of it, before it is cut.
+    if (at + len > TASK_SIZE) return -EFAULT;
     const rest = Math.min(len, MAX_RW_COUNT - total);
-    if (at + rest > TASK_SIZE) return -EFAULT;
     base[i] = at;
     length[i] = rest;
     total += rest;

@@ -1,5 +1,15 @@
 /** Moving data between files without the caller's memory: sendfile(2), splice(2), tee(2), vmsplice(2), copy_file_range(2). */
-import { EAGAIN, EBADF, EFAULT, EINVAL, EISDIR, EPIPE, ESPIPE, EXDEV } from '../sentry/abi/errno.ts';
+import {
+  EAGAIN,
+  EBADF,
+  EFAULT,
+  EINVAL,
+  EISDIR,
+  EOVERFLOW,
+  EPIPE,
+  ESPIPE,
+  EXDEV,
+} from '../sentry/abi/errno.ts';
 import { O_APPEND } from '../sentry/abi/fcntl.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { PipeFile } from '../sentry/fsimpl/pipefs/pipe-file.ts';
@@ -25,7 +35,7 @@ import {
   EPOLLRDNORM,
   EPOLLWRNORM,
 } from '../sentry/waiter/wait-queue.ts';
-import { endIo, fileAt, nonBlocking, parkIo, readVec, writeVec, type IoWait } from './io.ts';
+import { endIo, fileAt, limitFileSize, nonBlocking, parkIo, readVec, writeVec, type IoWait } from './io.ts';
 import { raisePipe } from './io-signals.ts';
 import { importIovec, MAX_RW_COUNT, SSIZE_LIMIT } from './iovec.ts';
 
@@ -50,7 +60,9 @@ function readOffset(t: Task, addr: number): number {
 /** Writes to `out` what lies in the bounce buffer: bytes taken or −errno, with SIGPIPE. */
 function put(t: Task, out: FileDescription, n: number, pos: number): number {
   const at = pos >= 0 ? pos : out.usesPos ? out.pos : -1;
-  const r = out.write(t, ioBuffer.bytes, 0, n, at);
+  const allowed = at >= 0 ? limitFileSize(t, out, n, at) : n;
+  if (allowed < 0) return allowed;
+  const r = out.write(t, ioBuffer.bytes, 0, allowed, at);
   if (r === -EPIPE) raisePipe(t);
   if (r > 0 && pos < 0 && out.usesPos) out.pos += r;
   return r;
@@ -262,6 +274,11 @@ function sysVmsplice(t: Task, a: SyscallArgs): SysResult {
   return writeVec(t, f, -1, true, w);
 }
 
+/** An offset (negative if it was refused) and a length that together leave the 64 bits they have. */
+function wraps(offset: number, len: number): boolean {
+  return offset === -EINVAL ? len > 0 : offset > 0 && offset + len >= 2 ** 64;
+}
+
 /** generic_file_rw_checks() */
 export function checkFileRange(input: FileDescription, out: FileDescription): number {
   if (input.inode.isDir || out.inode.isDir) return -EISDIR;
@@ -278,19 +295,21 @@ function sysCopyFileRange(t: Task, a: SyscallArgs): SysResult {
   if (refused < 0) return refused;
   if (input.inode.sb !== out.inode.sb) return -EXDEV;
   const inGiven = readOffset(t, a.addr(1));
-  if (inGiven < -1) return inGiven;
+  if (inGiven < -1) return wraps(inGiven, a.size(4)) ? -EOVERFLOW : inGiven;
   const outGiven = readOffset(t, a.addr(3));
-  if (outGiven < -1) return outGiven;
+  if (outGiven < -1) return wraps(outGiven, a.size(4)) ? -EOVERFLOW : outGiven;
   const len = Math.min(a.size(4), 4 * RUN_BUDGET);
   const from = inGiven >= 0 ? inGiven : input.pos;
   const to = outGiven >= 0 ? outGiven : out.pos;
+  if (wraps(from, a.size(4)) || wraps(to, a.size(4))) return -EOVERFLOW;
   if (input.inode === out.inode && from < to + len && to < from + len && len > 0) return -EINVAL;
   let done = 0;
   while (done < len) {
     const r = moveFile(t, input, inGiven >= 0 ? from : -1, out, outGiven >= 0 ? to : -1, len, done);
     if (r < 0) return done > 0 ? done : r;
-    if (r === done) break;
+    const short = r - done < Math.min(RUN_BUDGET, len - done);
     done = r;
+    if (short) break;
   }
   if (a.addr(1) !== 0 && t.mem.writeU64(a.addr(1), from + done) !== 0) return -EFAULT;
   if (a.addr(3) !== 0 && t.mem.writeU64(a.addr(3), to + done) !== 0) return -EFAULT;

@@ -58,6 +58,12 @@ function xattrName(t: Task, addr: number): string | number {
 
 /** xattr_permission(): what each namespace demands. */
 function mayAccess(t: Task, inode: Inode, name: string, mask: number): number {
+  const refused = namespaceRefusal(t, inode, name, mask);
+  // A namespace without a name behind it (xattr_resolve_name).
+  return refused === 0 && PREFIXES.includes(name) ? -EINVAL : refused;
+}
+
+function namespaceRefusal(t: Task, inode: Inode, name: string, mask: number): number {
   const write = (mask & MAY_WRITE) !== 0;
   if (name.startsWith('trusted.')) {
     if (t.creds.has(CAP_SYS_ADMIN)) return 0;
@@ -77,6 +83,14 @@ function mayAccess(t: Task, inode: Inode, name: string, mask: number): number {
   return -EOPNOTSUPP;
 }
 
+const PREFIXES: readonly string[] = ['user.', 'trusted.', 'security.'];
+
+/** A capability set of a file that Linux would take (security/commoncap.c validheader). */
+function isFileCapability(value: Uint8Array): boolean {
+  const revision = value.length >= 4 ? value[3] : 0;
+  return (value.length === 20 && revision === 2) || (value.length === 24 && revision === 3);
+}
+
 /** The arguments of the call in progress, whichever variant it is. */
 const call = { name: 0, value: 0, size: 0, flags: 0 };
 
@@ -89,6 +103,7 @@ function doSet(t: Task, inode: Inode, mount: Mount | null): SysResult {
   if (len > XATTR_SIZE_MAX) return -E2BIG;
   const value = new Uint8Array(len);
   if (t.mem.copyIn(call.value, value, 0, len) < 0) return -EFAULT;
+  if (name === 'security.capability' && !isFileCapability(value)) return -EINVAL;
   if (mount !== null && mount.readOnly) return -EROFS;
   const may = mayAccess(t, inode, name, MAY_WRITE);
   if (may !== 0) return may;

@@ -55,7 +55,11 @@ export function prepareChown(t: CallContext, inode: Inode, uid: number, gid: num
     let mode = inode.mode & ~S_ISUID;
     const outsider = !creds.inGroup(inode.gid) && !capableWrtInode(creds, inode, CAP_FSETID);
     if ((mode & S_IXGRP) !== 0 || outsider) mode &= ~S_ISGID;
-    if (mode !== inode.mode) change.mode = mode & 0o7777;
+    if (mode !== inode.mode) {
+      // A change of mode, if only to drop bits, is the owner's (setattr_prepare).
+      if (!ownerOrCapable(t, inode)) return -EPERM;
+      change.mode = mode & 0o7777;
+    }
   }
   return change;
 }

@@ -10,6 +10,7 @@ import type { Path } from '../../vfs/dentry.ts';
 import type { FileDescription } from '../../vfs/file-description.ts';
 import type { Inode } from '../../vfs/inode.ts';
 import { FIRST_ENTRY, KernfsDir, StaticDir, type KernfsEntry } from '../kernfs/dir.ts';
+import { KernfsFile } from '../kernfs/file.ts';
 import { parseInteger, strip } from '../kernfs/parse.ts';
 import { mayAccess } from './access.ts';
 import { FdDir, FdInfoDir } from './fd-dir.ts';
@@ -148,6 +149,37 @@ function storeTimerSlack(s: Subject, data: string, writer: Task): number {
   return data.length;
 }
 
+/** oom_adj_read(): the old scale, −17 to 15. */
+function oomAdj(t: Task): string {
+  const { oomScoreAdj: adj } = t.group;
+  return `${adj === 1000 ? 15 : Math.trunc((adj * 17) / 1000)}\n`;
+}
+
+/** oom_adj_write() */
+function storeOomAdj(s: Subject, data: string, writer: Task): number {
+  const value = parseInteger(strip(data), 0);
+  if (Number.isNaN(value) || ((value < -16 || value > 15) && value !== -17)) return -EINVAL;
+  const r = storeOomScoreAdj(s, String(value === 15 ? 1000 : Math.trunc((value * 1000) / 17)), writer);
+  return r < 0 ? r : data.length;
+}
+
+/** clear_refs_write(): which pages are referenced is not known here, so there is nothing to clear. */
+function storeClearRefs(_s: Subject, data: string): number {
+  const value = parseInteger(strip(data), 10);
+  return Number.isNaN(value) || value < 1 || value > 5 ? -EINVAL : data.length;
+}
+
+/** Without a security module that keeps attributes, all of them are EINVAL. */
+function attrDir(sb: ProcSuperBlock): StaticDir {
+  const d = new StaticDir(sb, 0o555);
+  const none = (): number => -EINVAL;
+  for (const name of ['current', 'exec', 'fscreate', 'keycreate', 'sockcreate']) {
+    d.add(name, new KernfsFile(sb, 0o666, none, { store: none }));
+  }
+  d.add('prev', new KernfsFile(sb, 0o444, none));
+  return d;
+}
+
 const hex8 = (n: number): string => `${n.toString(16).padStart(8, '0')}\n`;
 
 const ENTRIES: readonly PidEntry[] = [
@@ -207,7 +239,7 @@ const ENTRIES: readonly PidEntry[] = [
     withMm((mm) => smapsRollupText(mm)),
     { guarded: true },
   ),
-  dir('attr', (sb) => new StaticDir(sb, 0o555)),
+  dir('attr', (sb) => attrDir(sb)),
   file(
     'wchan',
     0o444,
@@ -232,6 +264,24 @@ const ENTRIES: readonly PidEntry[] = [
     'oom_score',
     0o444,
     about((t) => `${oomScore(t.group.oomScoreAdj)}\n`),
+  ),
+  file(
+    'oom_adj',
+    0o644,
+    about((t) => oomAdj(t)),
+    { store: storeOomAdj },
+  ),
+  file('clear_refs', 0o200, () => '', { store: storeClearRefs }, 'process'),
+  // No function of the kernel's is told; what is there of AVX-512 is never asked of the scheduler.
+  file(
+    'stack',
+    0o400,
+    peek(() => '[<0>] 0xffffffffffffffff\n'),
+  ),
+  file(
+    'arch_status',
+    0o444,
+    about(() => 'AVX512_elapsed_ms:\t-1\n'),
   ),
   file(
     'oom_score_adj',

@@ -448,6 +448,23 @@ function isOfNamespace(path: string): boolean {
   return path.startsWith('net/') || isIpcEntry(path);
 }
 
+/** Constants that are so in Linux, too. */
+const READ_ONLY: ReadonlySet<string> = new Set([
+  'fs/dentry-state',
+  'fs/inode-nr',
+  'fs/inode-state',
+  'kernel/cap_last_cap',
+  'kernel/ngroups_max',
+  'kernel/osrelease',
+  'kernel/ostype',
+  'kernel/pty/nr',
+  'kernel/random/boot_id',
+  'kernel/random/entropy_avail',
+  'kernel/random/poolsize',
+  'kernel/seccomp/actions_avail',
+  'kernel/version',
+]);
+
 function addNodes(
   sb: ProcSuperBlock,
   dir: StaticDir,
@@ -473,7 +490,9 @@ function addNodes(
       dir.add(name, child);
     } else {
       const get = typeof node === 'function' ? node : (): string | number => node;
-      dir.add(name, new KernfsFile(sb, 0o444, (t) => `${get(t as Task)}\n`, { onOpen: refuseWriters }));
+      // What Linux lets be written looks so; it cannot be changed here.
+      const perm = constant && !READ_ONLY.has(path) ? 0o644 : 0o444;
+      dir.add(name, new KernfsFile(sb, perm, (t) => `${get(t as Task)}\n`, { onOpen: refuseWriters }));
     }
   }
 }

@@ -5,7 +5,7 @@ import { CLOCK_BOOTTIME } from '../../time/clock.ts';
 import { clockNs } from '../../host/sys.ffi.ts';
 import { fileSystemTypes } from '../../vfs/fs-types.ts';
 import { StaticDir } from '../kernfs/dir.ts';
-import { KernfsFile } from '../kernfs/file.ts';
+import { KernfsFile, refuseWriters } from '../kernfs/file.ts';
 import { keyFiles } from './keys.ts';
 import { CONFIG_GZ } from './config-gz.ts';
 import { memoryFigures } from './memory.ts';
@@ -49,6 +49,18 @@ export function addTopLevelFiles(sb: ProcSuperBlock, root: StaticDir): void {
   add('version', () => `${UTS_SYSNAME} version ${UTS_RELEASE} (runsc-ts) ${UTS_VERSION}\n`);
   add('vmstat', () => vmStat(sb));
   add('zoneinfo', () => zoneInfo(sb));
+  add('slabinfo', () => SLABINFO, 0o400);
+  const tty = new StaticDir(sb, 0o555);
+  tty.add('drivers', new KernfsFile(sb, 0o444, () => TTY_DRIVERS));
+  tty.add('ldiscs', new KernfsFile(sb, 0o444, () => 'n_tty       0\n'));
+  tty.add('driver', new StaticDir(sb, 0o500));
+  tty.add('ldisc', new StaticDir(sb, 0o555));
+  root.add('tty', tty);
+  const pressure = new StaticDir(sb, 0o555);
+  for (const name of ['cpu', 'io', 'memory']) {
+    pressure.add(name, new KernfsFile(sb, 0o666, () => NO_PRESSURE, { onOpen: refuseWriters }));
+  }
+  root.add('pressure', pressure);
   // Empty: there are no buses, drivers and interrupts. Container engines make them read-only.
   for (const name of ['bus', 'driver', 'fs', 'irq']) root.add(name, new StaticDir(sb, 0o555));
 }
@@ -56,6 +68,23 @@ export function addTopLevelFiles(sb: ProcSuperBlock, root: StaticDir): void {
 /** Hierarchy 0: the unified one (fsimpl/cgroup). JVMs decide by it. */
 const CGROUPS = `#subsys_name\thierarchy\tnum_cgroups\tenabled
 ${['cpuset', 'cpu', 'cpuacct', 'blkio', 'memory', 'devices', 'freezer', 'pids'].map((c) => `${c}\t0\t1\t1\n`).join('')}`;
+
+/** How ps(1) names terminals. */
+const TTY_DRIVERS = `/dev/tty             /dev/tty        5       0 system:/dev/tty
+/dev/console         /dev/console    5       1 system:console
+/dev/ptmx            /dev/ptmx       5       2 system
+pty_slave            /dev/pts      136 0-1048575 pty:slave
+pty_master           /dev/ptm      128 0-1048575 pty:master
+`;
+
+/** Stalls are not measured; triggers are refused. */
+const NO_PRESSURE = `some avg10=0.00 avg60=0.00 avg300=0.00 total=0
+full avg10=0.00 avg60=0.00 avg300=0.00 total=0
+`;
+
+const SLABINFO = `slabinfo - version: 2.1
+# name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> : tunables <limit> <batchcount> <sharedfactor> : slabdata <active_slabs> <num_slabs> <sharedavail>
+`;
 
 const DEVICES = `Character devices:
   1 mem

@@ -130,7 +130,8 @@ export class TmpfsSuperBlock extends SuperBlock implements PageAccount {
     let s = this.readOnly ? 'ro' : 'rw';
     const isDefault = this.maxPages === Math.floor(defaultTmpfsSize() / PAGE_SIZE);
     if (this.maxPages !== Infinity && !isDefault) s += `,size=${(this.maxPages * PAGE_SIZE) / 1024}k`;
-    if (this.maxInodes !== Infinity) s += `,nr_inodes=${this.maxInodes}`;
+    if (this.maxInodes !== Infinity && this.maxInodes !== defaultInodes())
+      s += `,nr_inodes=${this.maxInodes}`;
     if (o.mode !== undefined && o.mode !== 0o1777) s += `,mode=${o.mode.toString(8)}`;
     if (o.uid) s += `,uid=${o.uid}`;
     if (o.gid) s += `,gid=${o.gid}`;
@@ -187,6 +188,11 @@ export function defaultTmpfsSize(): number {
   return Math.floor(memoryTotal / 2);
 }
 
+/** shmem_default_max_inodes() */
+function defaultInodes(): number {
+  return Math.floor(memoryTotal / 8192);
+}
+
 /** mount(2)'s data for tmpfs(5); unknown options are −EINVAL. */
 export function parseTmpfsOptions(data: string): TmpfsOptions | number {
   const o: TmpfsOptions = {};
@@ -230,7 +236,7 @@ export function mountTmpfs(t: CallContext | null, data: string): TmpfsSuperBlock
   }
   return new TmpfsSuperBlock({
     size: defaultTmpfsSize(),
-    inodes: Math.floor(memoryTotal / 8192),
+    inodes: defaultInodes(),
     ...options,
   });
 }
