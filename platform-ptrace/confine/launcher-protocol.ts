@@ -132,6 +132,8 @@ export const NODE_ARGS: readonly string[] = [
  */
 export const SENTRY_V8_ARGS: readonly string[] = [
   '--always-sparkplug',
+  // What is there at the start lives on: the first full collection would come in the first 10,000 system calls.
+  '--initial-old-space-size=24',
   // Its helper threads get little CPU on a busy machine (helper-threads.ts): the kernel must not wait for their share.
   '--single-threaded-gc',
   '--no-flush-bytecode',
