@@ -27,6 +27,7 @@ export type { HostFacts };
 export function registerParts(kernel: Kernel, env: { host: HostFacts }): void {
   kernel.cpuCount = env.host.cpus.length;
   kernel.memTotal = env.host.memTotal;
+  kernel.machine = env.host.machine ?? { cpus: kernel.cpuCount, memory: kernel.memTotal };
   registerMemDevices();
   registerDevpts();
   const proc = { kernel, host: env.host, processUsage, sharedBytes: tmpfsBytesInUse };

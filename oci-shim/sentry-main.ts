@@ -170,10 +170,13 @@ function main(): void {
 /** The machine, cut to the container's share. */
 function hostFacts({ limits }: SandboxConfig): HostFacts {
   const quota = limits.cpuQuota > 0 ? Math.max(1, Math.ceil(limits.cpuQuota / limits.cpuPeriod)) : Infinity;
-  // The group's cpuset is in force already.
+  // The group's cpuset is in force already; an update may make it larger.
   const cpus = Math.min(availableParallelism(), quota);
+  const cpuInfo = readFileSync('/proc/cpuinfo', 'latin1');
+  const allCpus = cpuInfo.split('\n').filter((l) => l.startsWith('processor\t')).length;
   return {
-    cpuInfo: readFileSync('/proc/cpuinfo', 'latin1'),
+    cpuInfo,
+    machine: { cpus: limits.cpus > 0 ? allCpus : availableParallelism(), memory: totalmem() },
     cpus: Array.from({ length: cpus }, (_, i) => i),
     memTotal: limits.memory > 0 ? Math.min(limits.memory, totalmem()) : totalmem(),
   };

@@ -72,7 +72,7 @@ function sysSchedRrGetInterval(t: Task, a: SyscallArgs): SysResult {
 
 /** Mask of the sandbox's CPUs. */
 function allCpus(t: Task): Uint8Array {
-  const n = t.kernel.cpuCount;
+  const n = t.kernel.cpusOf(t.group.container);
   const mask = new Uint8Array(8 * Math.ceil(n / 64));
   for (let cpu = 0; cpu < n; cpu++) mask[cpu >> 3]! |= 1 << (cpu & 7);
   return mask;
@@ -96,7 +96,7 @@ function sysSchedSetaffinity(t: Task, a: SyscallArgs): SysResult {
 function sysSchedGetaffinity(t: Task, a: SyscallArgs): SysResult {
   const len = a.uint(1);
   const all = allCpus(t);
-  if (len * 8 < t.kernel.cpuCount || len % 8 !== 0) return -EINVAL;
+  if (len * 8 < t.kernel.cpusOf(t.group.container) || len % 8 !== 0) return -EINVAL;
   // Unlike the policy calls, a negative pid is merely nobody's.
   const o = a.int(0) < 0 ? -ESRCH : findTask(t, a.int(0));
   if (typeof o === 'number') return o;

@@ -55,8 +55,9 @@ function sysSysinfo(t: Task, a: SyscallArgs): SysResult {
     view.setUint32(at + 4, Math.floor(v / 0x100000000), true);
   };
   u64(0, Math.ceil(clockNs(CLOCK_BOOTTIME) / 1e9));
-  u64(32, t.kernel.memTotal);
-  u64(40, t.kernel.memTotal);
+  const memory = t.kernel.memoryOf(t.group.container);
+  u64(32, memory);
+  u64(40, memory);
   view.setUint16(80, Math.min(t.pidNs.groups().length, 0xffff), true);
   view.setUint32(104, 1, true);
   return t.mem.copyOut(a.addr(0), bytes, 0, SYSINFO_SIZE);

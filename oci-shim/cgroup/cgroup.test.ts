@@ -210,6 +210,7 @@ test('the guest is shown what is in force', () => {
     cpuQuota: 150000,
     cpuPeriod: 100000,
     cpuShares: 0,
+    cpus: 0,
   });
 });
 

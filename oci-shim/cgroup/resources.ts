@@ -217,7 +217,18 @@ export function limitsOf(r: Resources): ContainerLimits {
     cpuQuota: atLeast0(r.cpu.quota),
     cpuPeriod: r.cpu.period ?? CPU_PERIOD,
     cpuShares: r.cpu.shares ?? 0,
+    cpus: cpuCount(r.cpu.cpus ?? ''),
   };
+}
+
+/** How many CPUs `0-2,4` names; 0 for what the kernel will refuse. */
+function cpuCount(list: string): number {
+  const parts = list.split(',').filter(Boolean);
+  const counts = parts.map((part) => {
+    const [first, last = first] = part.split('-').map(Number);
+    return last! - first! + 1;
+  });
+  return counts.reduce((sum, n) => sum + n, 0) || 0;
 }
 
 const UNITS: Record<string, number> = { '': 1, b: 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4 };

@@ -61,6 +61,7 @@ function changed(r: Resources): Record<string, number> {
     cpuQuota: r.cpu.quota,
     cpuPeriod: r.cpu.period,
     cpuShares: r.cpu.shares,
+    cpus: r.cpu.cpus,
   };
   return Object.fromEntries(Object.entries(limits).filter(([key]) => given[key] !== undefined));
 }

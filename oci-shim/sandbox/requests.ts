@@ -1,5 +1,4 @@
 /** What the CLI and the stubs may ask of the sandbox (oci-shim/control/protocol.ts), carried out. */
-import { totalmem } from 'node:os';
 import { MSG_EXIT, MSG_SIGNAL } from '../../platform-ptrace/confine/launcher-protocol.ts';
 import { SocketChannel } from '../../gofer/client/channel.ts';
 import { RemoteGofer } from '../../gofer/client/client.ts';
@@ -24,9 +23,6 @@ import { containerStats } from './stats.ts';
 
 /** Namespaces of other containers of the sandbox that a member joins: kind → container id. */
 export type Shares = Partial<Record<'pid' | 'ipc' | 'uts' | 'net', string>>;
-
-/** Read when the program is loaded: later the sentry has no files. */
-const MACHINE_MEMORY = totalmem();
 
 export class Requests {
   private readonly kernel: Kernel;
@@ -103,7 +99,7 @@ export class Requests {
     c.box.limits = limits;
     if (pidsLimit !== 0) c.box.tasksMax = pidsLimit > 0 ? pidsLimit : TASKS_MAX_DEFAULT;
     if (this.containers.size === 1) {
-      this.kernel.memTotal = limits.memory > 0 ? Math.min(limits.memory, MACHINE_MEMORY) : MACHINE_MEMORY;
+      this.kernel.memTotal = this.kernel.memoryOf(c.box);
     }
   }
 

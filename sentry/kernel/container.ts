@@ -13,6 +13,8 @@ export interface ContainerLimits {
   cpuPeriod: number;
   /** Weight among others; 0: the default. */
   cpuShares: number;
+  /** So many CPUs are in its cpuset. */
+  cpus: number;
 }
 
 export const NO_LIMITS: ContainerLimits = {
@@ -21,6 +23,7 @@ export const NO_LIMITS: ContainerLimits = {
   cpuQuota: 0,
   cpuPeriod: 100_000,
   cpuShares: 0,
+  cpus: 0,
 };
 
 /** What the host's groups count. −1: it does not say. */

@@ -82,6 +82,8 @@ export class Kernel implements PlatformEvents {
   cpuCount = 1;
   /** Memory that the container may use, in bytes. */
   memTotal = 2 ** 30;
+  /** What there is, whatever limits say. */
+  machine = { cpus: 1, memory: 2 ** 30 };
   /** Of the sandbox's first container. */
   figures: GroupFigures | null = null;
   /** Core files: their names, and whose there are. */
@@ -121,6 +123,20 @@ export class Kernel implements PlatformEvents {
   setSysctl: (t: Task, path: string, value: string) => number | null = () => null;
   /** For strace: a syscall starts and ends. Null when nobody listens. */
   trace: { enter(t: Task): void; exit(t: Task, result: SysResult): void } | null = null;
+
+  /** CPUs that processes are told of: those of the container's cpuset, and no more than its quota is worth. */
+  cpusOf(box: Container | null): number {
+    if (box === null) return this.cpuCount;
+    const { cpus, cpuQuota, cpuPeriod } = box.limits;
+    const quota = cpuQuota > 0 ? Math.max(1, Math.ceil(cpuQuota / cpuPeriod)) : Infinity;
+    return Math.min(this.machine.cpus, cpus || Infinity, quota);
+  }
+
+  /** Bytes that processes are told of. */
+  memoryOf(box: Container | null): number {
+    if (box === null) return this.memTotal;
+    return Math.min(this.machine.memory, box.limits.memory || Infinity);
+  }
 
   constructor(platform: Platform, table: readonly (SyscallRow | null)[]) {
     this.platform = platform;

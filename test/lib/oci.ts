@@ -8,7 +8,7 @@ import { run, runscTs, type Outcome } from './sandbox.ts';
 
 const APPLETS = [
   'sh', 'cat', 'echo', 'sleep', 'true', 'tty', 'stty', 'id', 'ps', 'kill', 'hostname', 'touch', 'ls', 'env', 'pwd', 'mkdir',
-  'nc', 'ip', 'head', 'ping',
+  'nc', 'ip', 'head', 'ping', 'nproc',
 ]; // prettier-ignore
 
 export interface Spec {

@@ -1,6 +1,7 @@
 // Limits of containers as engines set, change and read them: update, events, and the host's groups around a container.
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { readCgroupHost } from '../../oci-shim/cgroup/host.ts';
@@ -56,6 +57,9 @@ describe.runIf(usable)('limits of a container', () => {
       'for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 5 & done',
     );
     expect(forks.stderr).toMatch(/fork/);
+    engine.ok('update', '--cpu-quota', '-1', '--cpuset-cpus', '0', id);
+    expect(value('cpuset', path, 'cpuset.cpus')).toBe('0');
+    expect(engine.ok('exec', id, 'nproc')).toBe('1\n');
     // As engines send it: what is 0 stays.
     const r = spawn(runscTs, ['--root', join(engine.dir, 'state'), 'update', '--resources', '-', id]);
     r.stdin.end('{"memory":{"limit":0,"swap":0},"cpu":{"quota":70000,"period":100000}}');
@@ -129,7 +133,11 @@ describe.runIf(usable)('limits of a container', () => {
         return path;
       };
       const root = start('pod', 'sandbox', IDLE, {});
-      const app = start('app', 'container', IDLE, { memory: { limit: 64 << 20 } });
+      const app = start('app', 'container', IDLE, { memory: { limit: 64 << 20 }, cpu: { cpus: '0' } });
+      // Its share of the machine, not the first container's.
+      const shown = pod.ok('exec', 'app', 'sh', '-c', 'nproc; head -n 1 /proc/meminfo');
+      expect(shown).toMatch(new RegExp(`^1\nMemTotal: +${64 << 10} kB\n$`));
+      expect(pod.ok('exec', 'pod', 'nproc')).toBe(`${availableParallelism()}\n`);
       const names = (path: string): string[] =>
         value('memory', path, 'cgroup.procs')
           .split('\n')

@@ -21,7 +21,7 @@ const group = {
 const pidNs = { groups: () => [group], find: (nr: number) => (nr === 1 ? {} : null) };
 const box = {
   tasksMax: 77,
-  limits: { memory: 4096, memorySwap: 6144, cpuQuota: 50000, cpuPeriod: 20000, cpuShares: 1024 },
+  limits: { memory: 4096, memorySwap: 6144, cpuQuota: 50000, cpuPeriod: 20000, cpuShares: 1024, cpus: 0 },
   figures: { oomKills: () => 3, limitHits: () => 5, memoryPeak: () => -1, memoryUsage: () => 2048 },
 };
 const unlimited = { tasksMax: 4096, limits: NO_LIMITS, figures: null };

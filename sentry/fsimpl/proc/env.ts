@@ -9,6 +9,8 @@ export interface HostFacts {
   readonly cpus: readonly number[];
   /** Memory of the container, or of the host, in bytes. */
   readonly memTotal: number;
+  /** Without any limit. */
+  readonly machine?: { readonly cpus: number; readonly memory: number };
 }
 
 export interface ProcEnv {

@@ -28,8 +28,9 @@ export interface MemoryFigures {
   readonly sharedKb: number;
 }
 
-export function memoryFigures(env: ProcEnv): MemoryFigures {
-  const totalKb = Math.floor(env.kernel.memTotal / KIB);
+/** `total`: of the container that asks. */
+export function memoryFigures(env: ProcEnv, total = env.kernel.memTotal): MemoryFigures {
+  const totalKb = Math.floor(total / KIB);
   const anonKb = Math.min(totalKb, Math.floor(usedBytes(env) / KIB));
   const sharedKb = Math.min(totalKb - anonKb, Math.floor((env.sharedBytes?.() ?? 0) / KIB));
   return { totalKb, freeKb: totalKb - anonKb - sharedKb, anonKb, sharedKb };

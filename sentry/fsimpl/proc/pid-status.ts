@@ -53,7 +53,7 @@ export function statusText(s: Subject, reader: Task): string | number {
   const set = (x: SigSet): string => sigText(x.lo, x.hi);
   const all = (p: { nrIn(ns: unknown): number }): string => String(p.nrIn(s.ns));
   const mm = s.mm;
-  const cpus = s.env.host.cpus;
+  const cpus = Array.from({ length: s.env.kernel.cpusOf(g.container) }, (_, i) => i);
   const uid = (id: number): number => reader.creds.userNs.fromUid(id);
   const gid = (id: number): number => reader.creds.userNs.fromGid(id);
   const lines = [

@@ -38,7 +38,7 @@ export function addTopLevelFiles(sb: ProcSuperBlock, root: StaticDir): void {
   add('keys', (t) => keyFiles.keys(t));
   add('loadavg', () => loadAverage(sb));
   add('locks', () => '');
-  add('meminfo', () => memInfo(sb));
+  add('meminfo', (t) => memInfo(sb, t));
   add('misc', () => '');
   add('modules', () => '');
   add('partitions', () => 'major minor  #blocks  name\n\n');
@@ -115,8 +115,9 @@ function fileSystems(): string {
   return text;
 }
 
-function memInfo(sb: ProcSuperBlock): string {
-  const { totalKb, freeKb, anonKb, sharedKb } = memoryFigures(sb.env);
+function memInfo(sb: ProcSuperBlock, reader: Task): string {
+  const total = sb.env.kernel.memoryOf(reader.group.container);
+  const { totalKb, freeKb, anonKb, sharedKb } = memoryFigures(sb.env, total);
   const rows: (readonly [string, number])[] = [
     ['MemTotal', totalKb],
     ['MemFree', freeKb],
