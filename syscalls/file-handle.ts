@@ -20,13 +20,21 @@ import { openFound, PathFile } from '../sentry/vfs/open.ts';
 import { nd } from '../sentry/vfs/walk.ts';
 import { installFd } from './fd-install.ts';
 import { resolveAt, target } from './path.ts';
+import { MNT_UNIQUE_ID_OFFSET } from './stat-buf.ts';
 
+// include/uapi/linux/fcntl.h
+const AT_HANDLE_MNT_ID_UNIQUE = 0x1;
+const AT_HANDLE_CONNECTABLE = 0x2;
 const AT_HANDLE_FID = 0x200;
 const MAX_HANDLE_SZ = 128;
 const HEADER = 8;
 /** A handle holds a secret of this run, and the number of the inode. */
 const HANDLE_BYTES = 16;
 const HANDLE_TYPE = 1;
+// What the kernel adds to the type of a handle that leads to a name (include/linux/exportfs.h).
+const FILEID_IS_CONNECTABLE = 0x10000;
+const FILEID_IS_DIR = 0x20000;
+const FILEID_USER_FLAGS = 0xffff0000;
 
 /** File systems whose files can be found again; the others make their files up (EOPNOTSUPP). */
 const WITH_HANDLES: readonly string[] = ['tmpfs', 'overlay', 'gofer'];
@@ -53,19 +61,24 @@ function generation(sb: SuperBlock): number {
   return (Math.imul(sb.dev, 0x9e3779b1) ^ 0x5bd1e995) >>> 0;
 }
 
-function encode(sb: SuperBlock, ino: number): void {
+function encode(sb: SuperBlock, ino: number, flags: number): void {
   const w = scratch.u32;
   w[0] = HANDLE_BYTES;
-  w[1] = HANDLE_TYPE;
+  w[1] = HANDLE_TYPE | flags;
   w[2] = generation(sb);
   w[3] = ino >>> 0;
   w[4] = Math.floor(ino / 0x100000000);
   w[5] = sb.dev >>> 0;
 }
 
+const NAME_FLAGS =
+  AT_SYMLINK_FOLLOW | AT_EMPTY_PATH | AT_HANDLE_FID | AT_HANDLE_MNT_ID_UNIQUE | AT_HANDLE_CONNECTABLE;
+
 function sysNameToHandleAt(t: Task, a: SyscallArgs): SysResult {
   const flags = a.uint(4);
-  if ((flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH | AT_HANDLE_FID)) !== 0) return -EINVAL;
+  if ((flags & ~NAME_FLAGS) !== 0) return -EINVAL;
+  const connectable = (flags & AT_HANDLE_CONNECTABLE) !== 0;
+  if (connectable && (flags & (AT_HANDLE_FID | AT_EMPTY_PATH)) !== 0) return -EINVAL;
   const follow = (flags & AT_SYMLINK_FOLLOW) !== 0;
   const r = resolveAt(t, a.int(0), a.addr(1), (flags & AT_EMPTY_PATH) | (follow ? 0 : AT_SYMLINK_NOFOLLOW));
   if (r !== 0) return r;
@@ -73,13 +86,21 @@ function sysNameToHandleAt(t: Task, a: SyscallArgs): SysResult {
   const inode = target.inode;
   const supported = place !== null && WITH_HANDLES.includes(inode.sb.fsType);
   if (!supported && (flags & AT_HANDLE_FID) === 0) return -EOPNOTSUPP;
+  // A file of tmpfs does not know its directory (shmem_encode_fh).
+  if (connectable && inode.sb.fsType === 'tmpfs' && place!.dentry !== place!.mount.root) return -EOPNOTSUPP;
   if (t.mem.readU32(a.addr(2)) !== 0) return -EFAULT;
   const room = scratch.u32[0]!;
   if (room > MAX_HANDLE_SZ) return -EINVAL;
-  encode(inode.sb, inode.ino);
+  const flagged = connectable ? FILEID_IS_CONNECTABLE | (inode.isDir ? FILEID_IS_DIR : 0) : 0;
+  encode(inode.sb, inode.ino, flagged);
   const fits = room >= HANDLE_BYTES;
   if (t.mem.copyOut(a.addr(2), scratch.bytes, 0, fits ? HEADER + HANDLE_BYTES : 4) !== 0) return -EFAULT;
-  if (t.mem.writeU32(a.addr(3), place === null ? 0 : place.mount.id) !== 0) return -EFAULT;
+  const id = place === null ? 0 : place.mount.id;
+  const told =
+    (flags & AT_HANDLE_MNT_ID_UNIQUE) !== 0
+      ? t.mem.writeU64(a.addr(3), id + MNT_UNIQUE_ID_OFFSET)
+      : t.mem.writeU32(a.addr(3), id);
+  if (told !== 0) return -EFAULT;
   if (!fits) return -EOVERFLOW;
   if (place !== null) remember(place.dentry);
   return 0;
@@ -91,14 +112,18 @@ function handleToPath(t: Task, mountFd: number, addr: number): Path | number {
   if (at === null) return -EBADF;
   if (t.mem.copyIn(addr, scratch.bytes, 0, HEADER) !== 0) return -EFAULT;
   const len = scratch.u32[0]!;
+  const flagged = scratch.u32[1]! & FILEID_USER_FLAGS;
   if (len > MAX_HANDLE_SZ || len === 0) return -EINVAL;
+  if ((flagged & ~(FILEID_IS_CONNECTABLE | FILEID_IS_DIR)) !== 0) return -EINVAL;
   if (!t.creds.has(CAP_DAC_READ_SEARCH)) return -EPERM;
   if (t.mem.copyIn(addr, scratch.bytes, 0, HEADER + len) !== 0) return -EFAULT;
   const [, type, gen, lo, hi, dev] = scratch.u32 as unknown as number[];
   const { sb } = at.mount;
-  const ours = type === HANDLE_TYPE && len === HANDLE_BYTES && gen === generation(sb) && dev === sb.dev >>> 0;
+  const ours = (type! & ~FILEID_USER_FLAGS) === HANDLE_TYPE && len === HANDLE_BYTES && gen === generation(sb) && dev === sb.dev >>> 0;
   const dentry = ours ? find(sb, hi! * 0x100000000 + lo!) : null;
-  return dentry === null ? -ESTALE : { mount: at.mount, dentry };
+  // The caller of a connectable handle counts on what it leads to.
+  const wrongKind = (flagged & FILEID_IS_DIR) !== 0 && dentry?.inode?.isDir !== true;
+  return dentry === null || wrongKind ? -ESTALE : { mount: at.mount, dentry };
 }
 
 function sysOpenByHandleAt(t: Task, a: SyscallArgs): SysResult {

@@ -46,6 +46,18 @@ int main(void) {
   struct handle p = {128};
   ret("of /proc", syscall(SYS_name_to_handle_at, AT_FDCWD, "/proc/self/status", &p, &mnt, 0));
 
+  struct handle c = {128};
+  uint64_t unique = 0;
+  ret("unique mount id", syscall(SYS_name_to_handle_at, dir, "f", &c, &unique, 1));
+  is("unique", unique > 0x80000000);
+  ret("connectable and FID", name("f", &c, &mnt, 0x202));
+  ret("connectable and empty path", name("", &c, &mnt, 0x1002));
+  c = h;
+  c.type |= 0x40000;
+  opened("unknown flag of the type", &c, O_RDONLY);
+  c.type = h.type | 0x30000;
+  opened("a file that claims to be a directory", &c, O_RDONLY);
+
   long r = opened("open", &h, O_RDONLY);
   char buf[8] = {0};
   if (read(r, buf, 8) == 5) say("%s", buf);
