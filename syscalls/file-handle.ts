@@ -119,7 +119,11 @@ function handleToPath(t: Task, mountFd: number, addr: number): Path | number {
   if (t.mem.copyIn(addr, scratch.bytes, 0, HEADER + len) !== 0) return -EFAULT;
   const [, type, gen, lo, hi, dev] = scratch.u32 as unknown as number[];
   const { sb } = at.mount;
-  const ours = (type! & ~FILEID_USER_FLAGS) === HANDLE_TYPE && len === HANDLE_BYTES && gen === generation(sb) && dev === sb.dev >>> 0;
+  const ours =
+    (type! & ~FILEID_USER_FLAGS) === HANDLE_TYPE &&
+    len === HANDLE_BYTES &&
+    gen === generation(sb) &&
+    dev === sb.dev >>> 0;
   const dentry = ours ? find(sb, hi! * 0x100000000 + lo!) : null;
   // The caller of a connectable handle counts on what it leads to.
   const wrongKind = (flagged & FILEID_IS_DIR) !== 0 && dentry?.inode?.isDir !== true;

@@ -223,6 +223,12 @@ static void packets(void) {
   t.c_iflag |= IXON;
   tcsetattr(slave, TCSANOW, &t);
   show("flow control", master);
+  t.c_lflag |= EXTPROC;
+  tcsetattr(slave, TCSANOW, &t);
+  show("EXTPROC", master);
+  t.c_lflag &= ~EXTPROC;
+  tcsetattr(slave, TCSANOW, &t);
+  show("no EXTPROC", master);
   on = 0;
   ioctl(master, TIOCPKT, &on);
 }

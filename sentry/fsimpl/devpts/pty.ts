@@ -77,10 +77,11 @@ export class Pty extends Tty implements NTtyOwner {
     if (this.packet) {
       const flow = usualFlow(t);
       const extproc = ((old.lflag | t.lflag) & T.EXTPROC) !== 0;
-      if (usualFlow(old) !== flow || extproc) {
-        const bits = (flow ? T.TIOCPKT_DOSTOP : T.TIOCPKT_NOSTOP) | (extproc ? T.TIOCPKT_IOCTL : 0);
+      if (usualFlow(old) !== flow) {
+        const bits = flow ? T.TIOCPKT_DOSTOP : T.TIOCPKT_NOSTOP;
         this.packetStatus(T.TIOCPKT_DOSTOP | T.TIOCPKT_NOSTOP, bits);
       }
+      if (extproc) this.packetStatus(0, T.TIOCPKT_IOCTL);
     }
     this.ldisc.modesChanged(old.lflag, old.iflag);
   }

@@ -73,6 +73,8 @@ export class GoferFile extends FileDescription {
       n = pwrite(fd, bounce.addr, part, at);
     }
     if (n > 0) node.written(at, n);
+    // Whoever kept set-id bits through a write has CAP_FSETID; the sentry has not, so the host has dropped them.
+    if (n > 0 && (node.mode & 0o6000) !== 0) node.setAttr({ mode: node.mode & 0o7777 });
     return n;
   }
 
