@@ -236,10 +236,10 @@ export function munmap(mm: MemoryManager, o: Orders, addr: number, length: numbe
   // What the table has not is the platform's or a reserve: orders name mapped ranges only.
   const start = Math.max(addr, mm.minAddr);
   const stop = Math.min(end, mm.maxAddr);
+  if (stop <= start) return 0;
   mm.cutReserves(o, start, stop);
   keepTextWhole(mm, o, start, stop);
   mm.removeVmas(start, stop);
-  if (stop <= start) return 0;
   o.munmap(start, stop - start);
   mm.enterLimbo(o, start, stop);
   return 0;

@@ -112,3 +112,18 @@ test('every VMA has one reference of its backing, and offsets follow addresses',
     { numRuns: 150 },
   );
 });
+
+test('an empty or inverted range changes nothing', () => {
+  const t = new VmaTable();
+  for (let p = 0; p < 4; p++) t.insert(new Vma(p * 2 * PAGE, (p * 2 + 1) * PAGE, 1, 0, null, 0));
+  expect(t.remove(6 * PAGE, 2 * PAGE)).toEqual([]);
+  expect(t.remove(2 * PAGE, 2 * PAGE)).toEqual([]);
+  t.modify(6 * PAGE, PAGE, (v) => (v.prot = 7));
+  expect(Array.from({ length: 5 }, (_, i) => t.at(i)?.start)).toEqual([
+    0,
+    2 * PAGE,
+    4 * PAGE,
+    6 * PAGE,
+    undefined,
+  ]);
+});

@@ -78,8 +78,9 @@ export class VmaTable {
     return before !== null && before.end > v.start ? before : this.list.at(i)!;
   }
 
-  /** Takes everything in [start, end) out, splitting at the edges. The caller owns the returned VMAs. */
+  /** Takes everything in [start, end) out, splitting at the edges; nothing if it is empty. The caller owns the returned VMAs. */
   remove(start: number, end: number): Vma[] {
+    if (end <= start) return NONE;
     const first = this.splitAt(start);
     const past = this.splitAt(end);
     this.last = null;
@@ -89,6 +90,7 @@ export class VmaTable {
 
   /** Calls `change` for every VMA in [start, end), split at the edges, then merges again. */
   modify(start: number, end: number, change: (v: Vma) => void): void {
+    if (end <= start) return;
     const first = this.splitAt(start);
     const past = this.splitAt(end);
     for (let i = first; i < past; i++) change(this.list.at(i)!);

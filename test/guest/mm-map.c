@@ -1,6 +1,7 @@
 // mmap, munmap, mprotect, mremap, brk, madvise, mincore, msync: results and contents.
 #include "guest.h"
 #include <setjmp.h>
+#include <sys/syscall.h>
 
 #define PG 4096L
 static sigjmp_buf jb;
@@ -276,6 +277,29 @@ static void stack(void) {
   wait_say("overflow", c);
 }
 
+// What the kernel has mapped, too: valgrind unmaps the vDSO. A kernel may have sealed it.
+static void kernels_own(void) {
+  pid_t c = fork();
+  if (c == 0) {
+    char line[512];
+    unsigned long from = 0, to = 0, start, end;
+    FILE *maps = fopen("/proc/self/maps", "r");
+    while (fgets(line, sizeof line, maps))
+      if (strstr(line, "[vdso]") && sscanf(line, "%lx-%lx", &start, &end) == 2) from = start, to = end;
+    fclose(maps);
+    long r = syscall(SYS_munmap, from, to - from);
+    is("vDSO unmapped", from != 0 && (r == 0 || errno == EPERM));
+    char *p = mmap(0, 4 * PG, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    p[PG] = 66;
+    ret("munmap", munmap(p + 2 * PG, PG));
+    touch("memory", p + PG, 1);
+    struct timespec ts;
+    ret("time", syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &ts));
+    _exit(0);
+  }
+  wait_say("without vDSO", c);
+}
+
 int main(void) {
   static char alt[65536];
   stack_t ss = {.ss_sp = alt, .ss_size = sizeof alt};
@@ -292,5 +316,6 @@ int main(void) {
   say("# files"), files();
   say("# others"), others();
   say("# stack"), stack();
+  say("# the kernel's own"), kernels_own();
   return 0;
 }
