@@ -4,8 +4,7 @@ import { O_NONBLOCK } from '../sentry/abi/fcntl.ts';
 import { NSIG, SIGCHLD } from '../sentry/abi/signal.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CAP_CHECKPOINT_RESTORE, CAP_SYS_ADMIN, CAP_SYS_PTRACE } from '../sentry/auth/capability.ts';
-import { PidFdFile } from '../sentry/fsimpl/anon/pidfd.ts';
-import type { Pid } from '../sentry/kernel/pid-namespace.ts';
+import { installPidfd, PidFdFile } from '../sentry/fsimpl/anon/pidfd.ts';
 import {
   fd,
   hex,
@@ -69,16 +68,9 @@ function plain(flags: number, exitSignal: number, stack: number): CloneArgs {
     childTid: 0,
     pidfd: 0,
     setTid: [],
-    makePidfd: (flags & CLONE_PIDFD) !== 0 ? makePidfd : null,
+    makePidfd: (flags & CLONE_PIDFD) !== 0 ? installPidfd : null,
     makeNamespaces: (flags & NEW_NAMESPACES) !== 0 ? makeNamespaces : null,
   };
-}
-
-function makePidfd(t: Task, p: Pid): number {
-  const f = new PidFdFile(p, false);
-  const n = t.fdTable.install(f, true, t.group.limits.openFiles);
-  if (n < 0) f.unref();
-  return n;
 }
 
 function sysClone(t: Task, a: SyscallArgs): SysResult {

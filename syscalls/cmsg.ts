@@ -1,15 +1,17 @@
 /** Control messages: SCM_RIGHTS and SCM_CREDENTIALS between guest memory and the kernel (net/core/scm.c). */
-import { EBADF, EINVAL, EPERM, ETOOMANYREFS } from '../sentry/abi/errno.ts';
+import { EBADF, EINVAL, EPERM, ESRCH, ETOOMANYREFS } from '../sentry/abi/errno.ts';
 import {
   AF_UNIX,
   MSG_CMSG_CLOEXEC,
   MSG_CTRUNC,
   SCM_CREDENTIALS,
   SCM_MAX_FD,
+  SCM_PIDFD,
   SCM_RIGHTS,
   SOL_SOCKET,
 } from '../sentry/abi/socket.ts';
 import { CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN } from '../sentry/auth/capability.ts';
+import { installPidfd } from '../sentry/fsimpl/anon/pidfd.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import type { RecvInfo, SendInfo, Socket } from '../sentry/socket/socket.ts';
 import { inFlightTotal } from '../sentry/socket/unix/in-flight.ts';
@@ -109,6 +111,7 @@ export function buildControl(t: Task, info: RecvInfo, room: number, flags: numbe
       at = Math.min(room, cmsgAlign(len));
     }
   }
+  if (info.sender !== null) at = putPidfd(t, info, at, room, out);
   if (info.fds !== null) at = putFds(t, info, info.fds, at, room, flags, out);
   return at;
 }
@@ -118,6 +121,18 @@ function header(out: Buffer, at: number, len: number, type: number): void {
   out.writeUInt32LE(len, at);
   out.writeInt32LE(SOL_SOCKET, at + 8);
   out.writeInt32LE(type, at + 12);
+}
+
+/** scm_pidfd_recv() */
+function putPidfd(t: Task, info: RecvInfo, at: number, room: number, out: Buffer): number {
+  const process = info.sender?.process;
+  if (room - at < CMSG_HDR + 4) {
+    info.msgFlags |= MSG_CTRUNC;
+    return at;
+  }
+  header(out, at, CMSG_HDR + 4, SCM_PIDFD);
+  out.writeInt32LE(process === undefined ? -ESRCH : installPidfd(t, process), at + CMSG_HDR);
+  return Math.min(room, at + cmsgAlign(CMSG_HDR + 4));
 }
 
 /** scm_detach_fds() */

@@ -9,6 +9,7 @@ import {
   EMFILE,
   ENOTSOCK,
   EOPNOTSUPP,
+  EPERM,
   ERESTARTSYS,
 } from '../sentry/abi/errno.ts';
 import * as S from '../sentry/abi/socket.ts';
@@ -39,6 +40,10 @@ import { socketAt } from './socket-msg.ts';
 /** Largest option value taken or given. */
 const OPTION_MAX = 4096;
 const option = Buffer.alloc(OPTION_MAX);
+const SOL_IPV6 = 41;
+const BPF_MAXINSNS = 4096;
+/** sizeof(struct sock_filter) */
+const SOCK_FILTER = 8;
 
 function sysSocket(t: Task, a: SyscallArgs): SysResult {
   const type = a.int(1);
@@ -182,21 +187,73 @@ function sysSetsockopt(t: Task, a: SyscallArgs): SysResult {
   const f = fileAt(t, a.int(0));
   if (f === null) return -EBADF;
   if (!(f instanceof Socket)) return -ENOTSOCK;
-  if (len > OPTION_MAX) return -EINVAL;
-  const value = Buffer.alloc(len);
-  if (t.mem.copyIn(a.addr(3), value, 0, len) !== 0) return -EFAULT;
-  return f.setOption(t, a.int(1), a.int(2), value);
+  const level = a.int(1);
+  const name = a.int(2);
+  const bad = f.levelError(level, true);
+  if (bad < 0) return bad;
+  // Options that cost memory are shorter; of the others the rest is not looked at.
+  const value = Buffer.alloc(Math.min(len, OPTION_MAX));
+  const short = level === S.SOL_SOCKET && name !== S.SO_BINDTODEVICE && len < 4;
+  if (short) return -EINVAL;
+  if (t.mem.copyIn(a.addr(3), value, 0, value.length) !== 0) return f.faultOption(level, name, len);
+  if (level === S.SOL_SOCKET) {
+    switch (name) {
+      case S.SO_ATTACH_FILTER:
+      case S.SO_ATTACH_REUSEPORT_CBPF:
+        return attachFilter(t, f, name, value);
+      case S.SO_ATTACH_BPF:
+      case S.SO_ATTACH_REUSEPORT_EBPF:
+        // No descriptor is one of an eBPF program.
+        return len === 4 && fileAt(t, value.readInt32LE(0)) === null ? -EBADF : -EINVAL;
+      default:
+    }
+  }
+  return f.setOption(t, level, name, value);
+}
+
+/** copy_bpf_fprog_from_user(), __get_filter(): struct sock_fprog. */
+function attachFilter(t: Task, s: Socket, name: number, fprog: Buffer): number {
+  const code = readProgram(t, fprog);
+  if (typeof code !== 'number') return s.attachFilter(name, code);
+  // TCP sockets of newer kernels want CAP_NET_ADMIN first: one instruction that no checker takes.
+  return s.attachFilter(name, Buffer.alloc(SOCK_FILTER)) === -EPERM ? -EPERM : code;
+}
+
+function readProgram(t: Task, fprog: Buffer): Buffer | number {
+  if (fprog.length !== 16) return -EINVAL;
+  const count = fprog.readUInt16LE(0);
+  const addr = fprog.readUInt32LE(12) * 0x100000000 + fprog.readUInt32LE(8);
+  if (count === 0 || count > BPF_MAXINSNS || addr === 0) return -EINVAL;
+  const code = Buffer.alloc(count * SOCK_FILTER);
+  return t.mem.copyIn(addr, code, 0, code.length) !== 0 ? -EFAULT : code;
+}
+
+/** sk_get_filter(): lengths are counts of instructions; a room of 0 asks for the count. */
+function getFilter(t: Task, s: Socket, a: SyscallArgs, room: number): number {
+  const code = s.getFilter();
+  if (typeof code === 'number') return code;
+  const count = code.length / SOCK_FILTER;
+  if (room !== 0 && room < count) return -EINVAL;
+  if (room !== 0 && count > 0 && t.mem.copyOut(a.addr(3), code, 0, code.length) !== 0) return -EFAULT;
+  return t.mem.writeU32(a.addr(4), count);
 }
 
 function sysGetsockopt(t: Task, a: SyscallArgs): SysResult {
   const f = fileAt(t, a.int(0));
   if (f === null) return -EBADF;
   if (!(f instanceof Socket)) return -ENOTSOCK;
+  const level = a.int(1);
+  const name = a.int(2);
+  const bad = f.levelError(level, false);
+  if (bad < 0) return bad;
   if (t.mem.readU32(a.addr(4)) !== 0) return -EFAULT;
-  const len = scratch.i32[0]!;
+  const given = scratch.i32[0]!;
+  // do_ipv6_getsockopt() takes it for a large one.
+  const len = given < 0 && level === SOL_IPV6 && f.domain === S.AF_INET6 ? OPTION_MAX : given;
   if (len < 0) return -EINVAL;
+  if (level === S.SOL_SOCKET && name === S.SO_ATTACH_FILTER) return getFilter(t, f, a, len);
   option.fill(0);
-  const r = f.getOption(t, a.int(1), a.int(2), option, Math.min(len, OPTION_MAX));
+  const r = f.getOption(t, level, name, option, Math.min(len, OPTION_MAX));
   if (r < 0) return r;
   const n = Math.min(r, len);
   if (n > 0 && t.mem.copyOut(a.addr(3), option, 0, n) !== 0) return -EFAULT;
@@ -236,7 +293,7 @@ export const socketRows: SyscallRow[] = [
     fn: sysSetsockopt,
     args: [fd, int, int, inBuf(4), int],
     support: 'partial',
-    note: 'Options of an allow-list; others answer ENOPROTOOPT.',
+    note: 'eBPF, TCP_ULP, UDP_ENCAP, netfilter and rings of packet sockets are refused',
   },
   {
     nr: 55,
@@ -244,7 +301,7 @@ export const socketRows: SyscallRow[] = [
     fn: sysGetsockopt,
     args: [fd, int, int, ptr, ptr],
     support: 'partial',
-    note: 'Options of an allow-list; others answer ENOPROTOOPT.',
+    note: 'options of packet sockets by an allow-list; others answer ENOPROTOOPT',
   },
   { nr: 288, name: 'accept4', fn: sysAccept4, args: [fd, ptr, ptr, acceptFlags], support: 'full' },
 ];

@@ -77,7 +77,11 @@ test('sockets are internet sockets, signals end or interrupt guests', () => {
   for (const family of [1, 16, 17, 40])
     expect(run('systrap', 'socket', [family, 1, 0])).toBe(SECCOMP_RET_KILL_PROCESS);
   expect(run('systrap', 'socket', [2, 3, 0])).toBe(SECCOMP_RET_KILL_PROCESS); // SOCK_RAW
-  expect(run('systrap', 'setsockopt', [5, 1, 26])).toBe(SECCOMP_RET_KILL_PROCESS); // SO_ATTACH_FILTER
+  expect(run('systrap', 'setsockopt', [5, 1, 26])).toBe(SECCOMP_RET_ALLOW);
+  // SO_ATTACH_FILTER, but no eBPF
+  for (const attach of [50, 52]) {
+    expect(run('systrap', 'setsockopt', [5, 1, attach])).toBe(SECCOMP_RET_KILL_PROCESS);
+  }
   expect(run('systrap', 'kill', [7, 9])).toBe(SECCOMP_RET_ALLOW);
   expect(run('systrap', 'kill', [7, 15])).toBe(SECCOMP_RET_KILL_PROCESS);
   expect(run('systrap', 'tgkill', [7, 7, 23])).toBe(SECCOMP_RET_ALLOW);

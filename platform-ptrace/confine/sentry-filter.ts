@@ -29,8 +29,10 @@ const SOCK_FLAGS_CLEAR = ~(0o4000 | 0o2000000) >>> 0;
 /** IPPROTO_IP, ICMP, TCP, UDP, ICMPV6, UDPLITE */
 const PROTOCOLS = [0, 1, 6, 17, 58, 136];
 const SOL_SOCKET = 1;
-/** REUSEADDR TYPE ERROR DONTROUTE BROADCAST SNDBUF RCVBUF KEEPALIVE OOBINLINE LINGER REUSEPORT RCVLOWAT RCVTIMEO SNDTIMEO … */
-const SO_NAMES = [2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 15, 18, 19, 20, 21, 25, 29, 30, 35, 37, 38, 39];
+/** All up to SO_PASSRIGHTS, but not SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_EBPF and SO_DEVMEM_*. */
+const SO_NAMES = Array.from({ length: 84 }, (_, name) => name).filter(
+  (n) => ![50, 52, 78, 79, 80].includes(n),
+);
 /** SOL_IP, SOL_TCP, SOL_UDP, SOL_IPV6, SOL_UDPLITE */
 const PROTOCOL_LEVELS = [0, 6, 17, 41, 136];
 /** SOL_ICMPV6 and SOL_RAW: filters of types, IPV6_CHECKSUM. */
@@ -98,7 +100,7 @@ export function sentryRows(options: SentryFilterOptions): Row[] {
           { arg: 2, is: PACKET_NAMES },
         ],
       ],
-      why: 'the same; no packet filters',
+      why: 'the same; classic packet filters',
     },
   ];
   if (options.platform === 'ptrace') {

@@ -23,6 +23,8 @@ const MSG_NOSIGNAL = 0x4000;
 const ADDR_MAX = 128;
 const CONTROL_MAX = 4096;
 const VALUE_MAX = 4096;
+/** Below vm.mmap_min_addr. */
+const UNREADABLE = 8;
 const address = new HostBuffer(ADDR_MAX);
 const word = new HostBuffer(8);
 const value = new HostBuffer(VALUE_MAX);
@@ -96,6 +98,41 @@ export function setsockopt(fd: number, level: number, opt: number, v: Uint8Array
   const n = Math.min(v.length, VALUE_MAX);
   value.bytes.set(v.subarray(0, n));
   return hostSyscall(NR_setsockopt, fd, level, opt, value.addr, n, 0);
+}
+
+/** The same with a value that cannot be read. */
+export function setsockoptFault(fd: number, level: number, opt: number, len: number): number {
+  return hostSyscall(NR_setsockopt, fd, level, opt, UNREADABLE, len, 0);
+}
+
+/** struct sock_fprog: a count and a pointer. */
+const fprog = new HostBuffer(16);
+/** BPF_MAXINSNS of struct sock_filter */
+const PROGRAM_MAX = 4096;
+const SOCK_FILTER = 8;
+const SOL_SOCKET = 1;
+const SO_GET_FILTER = 26;
+let program: HostBuffer | null = null;
+
+/** SO_ATTACH_FILTER and SO_ATTACH_REUSEPORT_CBPF: `code` is at most BPF_MAXINSNS instructions. */
+export function attachFilter(fd: number, opt: number, code: Uint8Array): number {
+  program ??= new HostBuffer(PROGRAM_MAX * SOCK_FILTER);
+  program.bytes.set(code);
+  fprog.bytes.fill(0);
+  fprog.u32[0] = code.length / SOCK_FILTER;
+  putAddr(fprog, 8, program.addr);
+  return hostSyscall(NR_setsockopt, fd, SOL_SOCKET, opt, fprog.addr, 16, 0);
+}
+
+/** SO_GET_FILTER: the program as it was attached, or −errno. */
+export function getFilter(fd: number): Uint8Array | number {
+  program ??= new HostBuffer(PROGRAM_MAX * SOCK_FILTER);
+  // The length of this option counts instructions.
+  word.u32[0] = PROGRAM_MAX;
+  const r = hostSyscall(NR_getsockopt, fd, SOL_SOCKET, SO_GET_FILTER, program.addr, word.addr, 0);
+  return r < 0
+    ? r
+    : Uint8Array.from(program.bytes.subarray(0, Math.min(word.u32[0]!, PROGRAM_MAX) * SOCK_FILTER));
 }
 
 /** Sends memory at a host address. `to` null: the connected peer. */

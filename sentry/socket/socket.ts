@@ -2,11 +2,12 @@
  * Socket: what all socket families have in common (net/socket.c). A family implements the operations; the syscall layer
  * copies addresses, messages and control data and does the waiting.
  */
-import { EINVAL, EOPNOTSUPP, ESPIPE } from '../abi/errno.ts';
+import { EFAULT, EINVAL, ENOPROTOOPT, EOPNOTSUPP, ESPIPE } from '../abi/errno.ts';
 import { O_NONBLOCK, O_RDWR } from '../abi/fcntl.ts';
 import { SOCK_STREAM } from '../abi/socket.ts';
 import { leaveNamespace, useNamespace } from '../auth/namespace-users.ts';
 import { socketInode } from '../fsimpl/anon/anon-inode.ts';
+import type { Pid } from '../kernel/pid-namespace.ts';
 import type { NetNamespace } from '../kernel/namespaces.ts';
 import type { CallContext } from '../vfs/call-context.ts';
 import { FileDescription } from '../vfs/file-description.ts';
@@ -17,6 +18,8 @@ export interface UCred {
   readonly pid: number;
   readonly uid: number;
   readonly gid: number;
+  /** The process itself, for pidfds; absent: it is not known. */
+  readonly process?: Pid;
 }
 
 /** What goes along with the data of sendmsg(2). */
@@ -44,6 +47,8 @@ export class RecvInfo {
   /** Received references: the receiver's now. */
   fds: FileDescription[] | null = null;
   creds: UCred | null = null;
+  /** SO_PASSPIDFD: whose pidfd comes along; null: not asked for. */
+  sender: UCred | null = null;
   control: Uint8Array | null = null;
   /** MSG_TRUNC, MSG_EOR, MSG_CTRUNC, … */
   msgFlags = 0;
@@ -56,6 +61,7 @@ export class RecvInfo {
     this.name = null;
     this.fds = null;
     this.creds = null;
+    this.sender = null;
     this.control = null;
     this.msgFlags = 0;
     this.fullLen = -1;
@@ -76,7 +82,8 @@ export abstract class Socket extends FileDescription {
     return true;
   }
 
-  readonly domain: number;
+  /** IPV6_ADDRFORM changes it. */
+  domain: number;
   readonly type: number;
   readonly protocol: number;
   /** Where it was made, for good; null: the sandbox's own network. */
@@ -186,6 +193,26 @@ export abstract class Socket extends FileDescription {
   /** getsockname(2) or, with `peer`, getpeername(2). */
   getName(_peer: boolean): Uint8Array | number {
     return -EOPNOTSUPP;
+  }
+
+  /** The errno of options of a level that is no layer of this socket, whatever else is wrong; 0: it is one. */
+  levelError(_level: number, _set: boolean): number {
+    return 0;
+  }
+
+  /** The errno of setting an option whose value cannot be read: some layers look at other things first. */
+  faultOption(_level: number, _name: number, _len: number): number {
+    return -EFAULT;
+  }
+
+  /** SO_ATTACH_FILTER or SO_ATTACH_REUSEPORT_CBPF: 1 to BPF_MAXINSNS instructions, not checked. */
+  attachFilter(_name: number, _code: Uint8Array): number {
+    return -ENOPROTOOPT;
+  }
+
+  /** SO_GET_FILTER: instructions, none without a filter. */
+  getFilter(): Uint8Array | number {
+    return new Uint8Array(0);
   }
 
   /** Writes the value of an option to `out[0..len)`; returns its length (at most `len`) or −errno. */

@@ -422,6 +422,49 @@ static void test_creds(void) {
   recv_say("second", s[1], 100, 4096, 0);
 }
 
+#define SO_PASSPIDFD 76
+#define SO_PEERPIDFD 77
+#define SCM_PIDFD 4
+
+// Whose a pidfd is: its process is the caller, or the caller's child `pid`.
+static void whose(const char *name, int fd, pid_t pid) {
+  char path[64], line[100];
+  int nr = 0;
+  snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
+  FILE *f = fopen(path, "r");
+  while (f && fgets(line, sizeof line, f)) sscanf(line, "Pid: %d", &nr);
+  if (f) fclose(f);
+  say("%s: %s, cloexec %d", name, nr == getpid() ? "own" : nr == pid ? "child" : "other", fcntl(fd, F_GETFD));
+}
+
+static void test_pidfds(void) {
+  int s[2], one = 1, fd = -1;
+  socklen_t l = sizeof fd;
+  socketpair(AF_UNIX, SOCK_DGRAM, 0, s);
+  ret("peer", getsockopt(s[0], SOL_SOCKET, SO_PEERPIDFD, &fd, &l));
+  whose("peer", fd, 0);
+  ret("groups", getsockopt(s[0], SOL_SOCKET, SO_PEERGROUPS, &fd, &(socklen_t){0}) == -1 && errno == ERANGE);
+  ret("pass", setsockopt(s[1], SOL_SOCKET, SO_PASSPIDFD, &one, sizeof one));
+  pid_t pid = fork();
+  if (pid == 0) write(s[0], "x", 1), pause();
+  char data[10], control[100];
+  for (int room = 100; room >= 16; room -= 84) {
+    struct iovec v = {data, sizeof data};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = room};
+    ret("receive", recvmsg(s[1], &m, 0));
+    say("flags %x, control %zu", m.msg_flags, m.msg_controllen);
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    if (c && room == 100) {
+      say("%d %d %zu", c->cmsg_level, c->cmsg_type, c->cmsg_len);
+      memcpy(&fd, CMSG_DATA(c), sizeof fd);
+      whose("sender", fd, pid);
+    }
+    write(s[0], "own", 3);
+  }
+  kill(pid, SIGKILL);
+  wait(NULL);
+}
+
 int main(void) {
   ret("socket", socket(AF_UNIX, SOCK_STREAM | 0x100, 0));
   ret("family", socket(99, SOCK_STREAM, 0));
@@ -436,5 +479,6 @@ int main(void) {
   test_fds(SOCK_DGRAM);
   test_fds(SOCK_SEQPACKET);
   test_creds();
+  test_pidfds();
   return 0;
 }

@@ -18,6 +18,14 @@ const PIDFD_INFO_CREDS = 2;
 const PIDFD_INFO_EXIT = 8;
 const PIDFD_INFO_SIZE_VER0 = 64;
 
+/** A pidfd of `p` in the descriptor table of `t`: its number, or −errno. */
+export function installPidfd(t: Task, p: Pid): number {
+  const f = new PidFdFile(p, false);
+  const n = t.fdTable.install(f, true, t.group.limits.openFiles);
+  if (n < 0) f.unref();
+  return n;
+}
+
 export class PidFdFile extends FileDescription {
   readonly pid: Pid;
   private readonly entry: WaitEntry;

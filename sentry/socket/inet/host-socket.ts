@@ -6,9 +6,11 @@ import {
   EACCES,
   EAFNOSUPPORT,
   EALREADY,
+  EFAULT,
   EINPROGRESS,
   EINVAL,
   EMSGSIZE,
+  ENOENT,
   ENOPROTOOPT,
   EOPNOTSUPP,
   EPERM,
@@ -52,9 +54,12 @@ const WATCHED = W.EPOLLIN | W.EPOLLOUT | W.EPOLLPRI | W.EPOLLRDHUP;
 const POLLED = WATCHED | W.EPOLLRDNORM | W.EPOLLWRNORM | W.EPOLLRDBAND | W.EPOLLWRBAND;
 const SEND_FLAGS = S.MSG_OOB | S.MSG_DONTROUTE | S.MSG_EOR | S.MSG_CONFIRM | S.MSG_MORE | S.MSG_FASTOPEN;
 
-const SO_MEMINFO = 55;
 const TCP_INFO = 11;
+const IPV6_ADDRFORM = 1;
+const TCP_ULP = 31;
 const TCP_LISTEN = 10;
+const SOL_RAW = 255;
+const SOL_PACKET = 263;
 
 const facts = Buffer.alloc(104);
 const bounce = new HostBuffer(256 * 1024);
@@ -237,7 +242,7 @@ export class HostSocket extends Socket {
   override queueLengths(): QueueLengths {
     if (this.type !== S.SOCK_STREAM) {
       // u32[]: SK_MEMINFO_RMEM_ALLOC, RCVBUF, WMEM_ALLOC, …
-      const got = net.getsockopt(this.hostFd, S.SOL_SOCKET, SO_MEMINFO, facts, facts.length);
+      const got = net.getsockopt(this.hostFd, S.SOL_SOCKET, S.SO_MEMINFO, facts, facts.length);
       return got < 12 ? { rx: 0, tx: 0 } : { rx: facts.readUInt32LE(0), tx: facts.readUInt32LE(8) };
     }
     if (net.getsockopt(this.hostFd, IPPROTO_TCP, TCP_INFO, facts, facts.length) < 32) return { rx: 0, tx: 0 };
@@ -250,20 +255,40 @@ export class HostSocket extends Socket {
 
   override getOption(_t: CallContext, level: number, name: number, out: Buffer, len: number): number {
     if (level === S.SOL_SOCKET && isTimeout(name)) return this.options.get(this, false, name, out, len);
-    if (!mayGet(level, name)) return this.noOption(level);
+    if (!mayGet(level, name)) return level === IPPROTO_TCP ? -EINVAL : -ENOPROTOOPT;
     return net.getsockopt(this.hostFd, level, name, out, len);
   }
 
-  /** Reading an option of a level that is no layer of the socket's is another error than one the layer does not know. */
-  private noOption(level: number): number {
-    if (level === S.SOL_SOCKET || level === IPPROTO_IP || level === this.protocol) return -ENOPROTOOPT;
-    return level === IPPROTO_IPV6 && this.domain === S.AF_INET6 ? -ENOPROTOOPT : -EOPNOTSUPP;
+  override levelError(level: number, set: boolean): number {
+    if (level === S.SOL_SOCKET || level === this.protocol) return 0;
+    if (this.domain === S.AF_PACKET) return level === SOL_PACKET ? 0 : -ENOPROTOOPT;
+    if (level === IPPROTO_IP || (this.raw && (level === SOL_RAW || level === IPPROTO_ICMPV6))) return 0;
+    if (level === IPPROTO_IPV6 && this.domain === S.AF_INET6) return 0;
+    return set || this.domain === S.AF_INET6 ? -ENOPROTOOPT : -EOPNOTSUPP;
+  }
+
+  override faultOption(level: number, name: number, len: number): number {
+    if (!maySet(level, name)) return level === IPPROTO_IP ? -EPERM : -EFAULT;
+    return Math.min(net.setsockoptFault(this.hostFd, level, name, len), -1);
+  }
+
+  override attachFilter(name: number, code: Uint8Array): number {
+    return net.attachFilter(this.hostFd, name, code);
+  }
+
+  override getFilter(): Uint8Array | number {
+    return net.getFilter(this.hostFd);
   }
 
   override setOption(t: CallContext, level: number, name: number, value: Buffer): number {
     if (level === S.SOL_SOCKET && isTimeout(name)) return this.options.set(t, this, name, value);
-    if (!maySet(level, name)) return -ENOPROTOOPT;
+    if (level === IPPROTO_TCP && name === TCP_ULP) return value.length < 1 ? -EINVAL : -ENOENT;
+    if (!maySet(level, name)) {
+      if (level === IPPROTO_IP || level === IPPROTO_IPV6) return -EPERM;
+      return value.length < 4 ? -EINVAL : -ENOPROTOOPT;
+    }
     const r = net.setsockopt(this.hostFd, level, name, value);
+    if (r === 0 && level === IPPROTO_IPV6 && name === IPV6_ADDRFORM) this.domain = S.AF_INET;
     if (r === 0 && level === S.SOL_SOCKET && name === S.SO_LINGER) {
       this.lingerSec = value.readInt32LE(0) !== 0 ? value.readInt32LE(4) : 0;
     }

@@ -1,7 +1,7 @@
 /**
- * What guests may ask of host sockets: options and control messages by level and number. Left out on purpose: everything
- * whose value holds pointers, filters and programs, tunnels, zero copy, and what needs privilege on the host. The sentry's
- * system call filter admits what may be set here, and no more.
+ * What guests may ask of host sockets: options and control messages by level and number. Most options of sockets, IP, TCP and UDP go
+ * to the host, which answers as it does to a process without rights. Left out on purpose: values with pointers and descriptors in them,
+ * tunnels, other protocols on top of TCP. Filters are checked and go their own way.
  */
 import { EINVAL, EPERM } from '../../abi/errno.ts';
 
@@ -15,44 +15,56 @@ const SOL_UDPLITE = 136;
 const SOL_RAW = 255;
 const SOL_PACKET = 263;
 
-/** Level → options that can be both read and set; the values of the second table can only be read. */
+/** Levels of which only these options can be set, and those of the second table read besides. */
 const SETTABLE = new Map<number, ReadonlySet<number>>([
-  [SOL_SOCKET, new Set([2, 5, 6, 7, 8, 9, 10, 12, 13, 15, 18, 25, 29, 35])],
-  [SOL_TCP, new Set([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 18, 23, 24, 25, 30, 36, 37])],
-  [
-    SOL_IP,
-    new Set([1, 2, 3, 4, 6, 7, 8, 10, 11, 12, 13, 15, 20, 21, 24, 32, 33, 34, 35, 36, 39, 40, 49, 50, 51]),
-  ],
-  [
-    SOL_IPV6,
-    new Set([2, 7, 8, 16, 17, 18, 19, 20, 21, 23, 24, 25, 26, 29, 49, 51, 62, 66, 67, 70, 72, 74, 76, 78]),
-  ],
-  [SOL_UDP, new Set([1, 103, 104])],
   [SOL_UDPLITE, new Set([10, 11])],
   // ICMP_FILTER, IPV6_CHECKSUM; ICMPV6_FILTER; PACKET_ADD_MEMBERSHIP, DROP_MEMBERSHIP, AUXDATA, ORIGDEV: no rings.
   [SOL_RAW, new Set([1, 7])],
   [SOL_ICMPV6, new Set([1])],
   [SOL_PACKET, new Set([1, 2, 8, 9])],
 ]);
-const READABLE = new Map<number, ReadonlySet<number>>([
-  [SOL_SOCKET, new Set([3, 4, 19, 30, 36, 38, 39, 40, 42, 46, 47, 49, 55, 56, 57])],
-  [SOL_TCP, new Set([11, 26])],
-  [SOL_IP, new Set([14])],
-  [SOL_PACKET, new Set([6])],
+const READABLE = new Map<number, ReadonlySet<number>>([[SOL_PACKET, new Set([6])]]);
+
+/** Levels whose options can be set and read but for these. */
+const REFUSED_SET = new Map<number, ReadonlySet<number>>([
+  // SO_ATTACH_FILTER, SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_CBPF and EBPF, SO_DEVMEM_*
+  [SOL_SOCKET, new Set([26, 50, 51, 52, 78, 79, 80])],
+  // TCP_ULP, TCP_ZEROCOPY_RECEIVE
+  [SOL_TCP, new Set([31, 35])],
+  // UDP_ENCAP
+  [SOL_UDP, new Set([100])],
+  // IP_IPSEC_POLICY, IP_XFRM_POLICY
+  [SOL_IP, new Set([16, 17])],
+  // IPV6_IPSEC_POLICY, IPV6_XFRM_POLICY
+  [SOL_IPV6, new Set([34, 35])],
 ]);
+const REFUSED_GET = new Map<number, ReadonlySet<number>>([
+  [SOL_SOCKET, new Set([26])],
+  [SOL_TCP, new Set([35])],
+]);
+/** SO_PASSRIGHTS: what lies beyond the sentry's system call filter does not let pass. */
+const SO_LAST = 83;
+/** Netfilter's tables (IPT_BASE_CTL, IP6T_BASE_CTL), and multicast routing beyond. */
+const NETFILTER = 64;
 
 /** Control messages that may go to the host with a datagram. */
 const CONTROL = new Map<number, ReadonlySet<number>>([
+  // SO_TIMESTAMPING, SCM_TXTIME
+  [SOL_SOCKET, new Set([37, 61])],
   [SOL_IP, new Set([1, 2, 8])],
-  [SOL_IPV6, new Set([50, 52, 67])],
+  [SOL_IPV6, new Set([50, 52, 62, 67])],
   [SOL_UDP, new Set([103])],
 ]);
 
 export function maySet(level: number, name: number): boolean {
-  return SETTABLE.get(level)?.has(name) === true;
+  const refused = REFUSED_SET.get(level);
+  if (refused === undefined) return SETTABLE.get(level)?.has(name) === true;
+  if (level === SOL_SOCKET && (name < 0 || name > SO_LAST)) return false;
+  return !refused.has(name) && (level !== SOL_IP || name < NETFILTER);
 }
 
 export function mayGet(level: number, name: number): boolean {
+  if (REFUSED_SET.has(level)) return REFUSED_GET.get(level)?.has(name) !== true;
   return maySet(level, name) || READABLE.get(level)?.has(name) === true;
 }
 

@@ -7,9 +7,14 @@ import * as S from '../../abi/socket.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import { EPOLLIN, EPOLLOUT, EPOLLRDNORM, EPOLLWRNORM } from '../../waiter/wait-queue.ts';
 import { SocketOptions } from '../options.ts';
-import { Socket, type RecvInfo, type SendInfo } from '../socket.ts';
+import { intValue, putInt, Socket, type RecvInfo, type SendInfo } from '../socket.ts';
 
 const SOL_NETLINK = 270;
+const NETLINK_ADD_MEMBERSHIP = 1;
+const NETLINK_DROP_MEMBERSHIP = 2;
+const NETLINK_LISTEN_ALL_NSID = 8;
+const NETLINK_LIST_MEMBERSHIPS = 9;
+const CAP_NET_BROADCAST = 11;
 /** sizeof(struct nlmsghdr) */
 export const HDR = 16;
 const NLMSG_ERROR = 2;
@@ -37,6 +42,8 @@ function address(port: number, groups: number): Uint8Array {
 
 export abstract class NetlinkSocket extends Socket {
   private readonly options = new SocketOptions();
+  /** NETLINK_PKTINFO, BROADCAST_ERROR, NO_ENOBUFS, CAP_ACK, EXT_ACK, GET_STRICT_CHK */
+  private readonly reporting = new Map([3, 4, 5, 10, 11, 12].map((name) => [name, 0]));
   protected port = 0;
   private groups = 0;
   private queue: Buffer[] = [];
@@ -180,14 +187,36 @@ export abstract class NetlinkSocket extends Socket {
   }
 
   override getOption(_t: CallContext, level: number, name: number, out: Buffer, len: number): number {
-    if (level === SOL_NETLINK) return Math.min(len, 4);
-    return level === S.SOL_SOCKET ? this.options.get(this, false, name, out, len) : -ENOPROTOOPT;
+    if (level !== SOL_NETLINK) return this.options.get(this, false, name, out, len);
+    // No groups: a size of 0.
+    if (name === NETLINK_LIST_MEMBERSHIPS) return putInt(out, 4, 0) - 4;
+    const kept = this.reporting.get(name) ?? (name === NETLINK_LISTEN_ALL_NSID ? 0 : undefined);
+    if (kept === undefined) return -ENOPROTOOPT;
+    return len < 4 ? -EINVAL : putInt(out, len, kept);
   }
 
-  /** Memberships and reporting details are accepted: nothing changes that could be reported. */
+  override levelError(level: number): number {
+    return level === S.SOL_SOCKET || level === SOL_NETLINK ? 0 : -ENOPROTOOPT;
+  }
+
+  /** Memberships and reporting details are accepted: nothing changes that could be reported (netlink_setsockopt). */
   override setOption(t: CallContext, level: number, name: number, value: Buffer): number {
-    if (level === SOL_NETLINK) return 0;
-    return level === S.SOL_SOCKET ? this.options.set(t, this, name, value) : -ENOPROTOOPT;
+    if (level !== SOL_NETLINK) return this.options.set(t, this, name, value);
+    const v = intValue(value) ?? 0;
+    if (this.reporting.has(name)) {
+      this.reporting.set(name, v !== 0 ? 1 : 0);
+      return 0;
+    }
+    if (name === NETLINK_ADD_MEMBERSHIP || name === NETLINK_DROP_MEMBERSHIP) {
+      return v <= 0 || v > this.groupCount ? -EINVAL : 0;
+    }
+    if (name === NETLINK_LISTEN_ALL_NSID) return t.creds.has(CAP_NET_BROADCAST) ? 0 : -EPERM;
+    return -ENOPROTOOPT;
+  }
+
+  /** Multicast groups of the protocol. */
+  protected get groupCount(): number {
+    return 0;
   }
 
   protected override release(): void {

@@ -11,7 +11,6 @@ import {
   ENODATA,
   ENOBUFS,
   ENOENT,
-  ENOPROTOOPT,
   ENOTCONN,
   EOPNOTSUPP,
   EPERM,
@@ -20,6 +19,7 @@ import {
   ERANGE,
 } from '../../abi/errno.ts';
 import * as S from '../../abi/socket.ts';
+import type { Task } from '../../kernel/task.ts';
 import type { NetNamespace } from '../../kernel/namespaces.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { FileDescription } from '../../vfs/file-description.ts';
@@ -27,8 +27,9 @@ import type { Inode } from '../../vfs/inode.ts';
 import * as W from '../../waiter/wait-queue.ts';
 import { netIoctl } from '../inet/net-ioctl.ts';
 import { netNsOf, networkOf } from '../network.ts';
+import { installPidfd } from '../../fsimpl/anon/pidfd.ts';
 import { SocketOptions } from '../options.ts';
-import { Socket, type QueueLengths, type RecvInfo, type SendInfo, type UCred } from '../socket.ts';
+import { putInt, Socket, type QueueLengths, type RecvInfo, type SendInfo, type UCred } from '../socket.ts';
 import {
   autoName,
   claimAbstract,
@@ -55,7 +56,8 @@ const READ_EVENTS = W.EPOLLIN | W.EPOLLRDNORM;
 type State = 'closed' | 'listening' | 'connected';
 
 function credsOf(t: CallContext): UCred & { groups: readonly number[] } {
-  return { pid: t.tgid, uid: t.creds.euid, gid: t.creds.egid, groups: t.creds.groups };
+  const process = (t as Task).group?.pid;
+  return { pid: t.tgid, uid: t.creds.euid, gid: t.creds.egid, groups: t.creds.groups, process };
 }
 
 export class UnixSocket extends Socket {
@@ -351,8 +353,8 @@ export class UnixSocket extends Socket {
     const data = new Uint8Array(len);
     data.set(buf.subarray(off, off + len));
     let creds = info === null ? null : info.creds;
-    if (creds === null && (this.options.passCred || other.options.passCred)) {
-      creds = { pid: t.tgid, uid: t.creds.uid, gid: t.creds.gid };
+    if (creds === null && (wantsCreds(this.options) || wantsCreds(other.options))) {
+      creds = { pid: t.tgid, uid: t.creds.uid, gid: t.creds.gid, process: (t as Task).group?.pid };
     }
     const fds = info === null ? null : info.fds;
     if (fds !== null) {
@@ -394,6 +396,7 @@ export class UnixSocket extends Socket {
       }
     }
     info.creds = this.options.passCred ? (m.creds ?? NO_CREDS) : null;
+    info.sender = this.options.passPidfd ? (m.creds ?? NO_CREDS) : null;
   }
 
   override recv(
@@ -449,7 +452,7 @@ export class UnixSocket extends Socket {
     for (let i = 0; done < len || (done === 0 && len === 0);) {
       const m = this.queue.at(peek ? i : 0);
       if (m === undefined) break;
-      if (done > 0 && this.options.passCred && !sameCreds(creds, m.creds)) break;
+      if (done > 0 && wantsCreds(this.options) && !sameCreds(creds, m.creds)) break;
       creds = m.creds;
       const n = Math.min(len - done, m.left);
       buf.set(m.data.subarray(m.off, m.off + n), off + done);
@@ -516,6 +519,11 @@ export class UnixSocket extends Socket {
       out.writeUInt32LE(known ? userNs.fromGid(c.gid) : c.gid, 8);
       return Math.min(len, 12);
     }
+    if (name === S.SO_PEERPIDFD) {
+      const process = this.peerCreds?.process;
+      const fd = process === undefined ? -ENODATA : installPidfd(t as Task, process);
+      return fd < 0 ? fd : putInt(out, len, fd);
+    }
     if (name === S.SO_PEERGROUPS) {
       if (this.peerCreds === null) return -ENODATA;
       const groups = this.peerCreds.groups;
@@ -526,9 +534,11 @@ export class UnixSocket extends Socket {
     return this.options.get(this, this.state === 'listening', name, out, len);
   }
 
-  override setOption(t: CallContext, level: number, name: number, value: Buffer): number {
-    if (level !== S.SOL_SOCKET) return -EOPNOTSUPP;
-    if (name === S.SO_PEERCRED) return -ENOPROTOOPT;
+  override levelError(level: number): number {
+    return level === S.SOL_SOCKET ? 0 : -EOPNOTSUPP;
+  }
+
+  override setOption(t: CallContext, _level: number, name: number, value: Buffer): number {
     return this.options.set(t, this, name, value);
   }
 
@@ -603,6 +613,10 @@ export class UnixSocket extends Socket {
     super.release();
     if (inFlightTotal() > 0) collectGarbage();
   }
+}
+
+function wantsCreds(options: SocketOptions): boolean {
+  return options.passCred || options.passPidfd;
 }
 
 function sameCreds(a: UCred | null, b: UCred | null): boolean {
