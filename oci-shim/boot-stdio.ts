@@ -1,4 +1,5 @@
 /** The standard streams of a process that came from outside: descriptions over donated host descriptors, a terminal among them. */
+import { MEM_MAJOR, makedev } from '../sentry/abi/device.ts';
 import { errnoName } from '../sentry/abi/errno.ts';
 import { O_RDWR } from '../sentry/abi/fcntl.ts';
 import { S_IFCHR, S_IFMT, S_IFSOCK } from '../sentry/abi/stat.ts';
@@ -12,11 +13,13 @@ import type { Task } from '../sentry/kernel/task.ts';
 import type { Path } from '../sentry/vfs/dentry.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
 import { DonatedSocket } from '../sentry/socket/unix/donated-socket.ts';
+import { isDevice } from '../sentry/vfs/device.ts';
 import { vfsOpen } from '../sentry/vfs/open.ts';
 import { LOOKUP_FOLLOW, nd, walk } from '../sentry/vfs/walk.ts';
 
 /** st_rdev of 1:3 on the host. */
 const NULL_RDEV = 0x103;
+const NULL_MINOR = 3;
 
 export interface StdioTerminal {
   readonly tty: HostTty;
@@ -84,6 +87,11 @@ function openNull(t: Task, hostFd: number): FileDescription | null {
   if (typeof st === 'number' || (st.mode & S_IFMT) !== S_IFCHR || st.rdev !== NULL_RDEV) return null;
   const file = vfsOpen(t, t.fs.root, '/dev/null', O_RDWR, 0);
   if (typeof file === 'number') return null;
+  // An image may have anything of that name.
+  if (!isDevice(file.inode) || file.inode.rdev !== makedev(MEM_MAJOR, NULL_MINOR)) {
+    file.unref();
+    return null;
+  }
   close(hostFd);
   return file;
 }

@@ -57,3 +57,9 @@ test('a standard error that cannot be written is no end of the sandbox', () => {
   const r = run('/bin/sh', ['-c', script, runscTs, platform], { cwd: '/' });
   expect(r).toMatchObject({ status: 0, stdout: 'out\n' });
 });
+
+test("a standard stream that is the host's /dev/null is the container's", () => {
+  const command = `'${runscTs}' --platform ${platform} do -- sh -c 'readlink /proc/self/fd/0; stat -L -c %t:%T /dev/stdin' </dev/null`;
+  const r = run('/bin/sh', ['-c', command], { cwd: '/' });
+  expect({ status: r.status, stdout: r.stdout }, r.stderr).toEqual({ status: 0, stdout: '/dev/null\n1:3\n' });
+});
