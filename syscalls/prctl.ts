@@ -60,6 +60,8 @@ const PR_CAP_AMBIENT_LOWER = 3;
 const PR_CAP_AMBIENT_CLEAR_ALL = 4;
 const PR_TSC_ENABLE = 1;
 const PR_TIMING_STATISTICAL = 0;
+const PR_MCE_KILL_CLEAR = 0;
+const PR_MCE_KILL_SET = 1;
 const PR_MCE_KILL_DEFAULT = 2;
 const NSIG = 64;
 const COMM_LEN = 15;
@@ -232,6 +234,20 @@ function prctlPrivileges(t: Task, a: SyscallArgs, value: number): SysResult {
   }
 }
 
+/** When a broken page of memory kills: remembered, the host does not tell of such pages. */
+function setMceKill(t: Task, a: SyscallArgs, action: number): SysResult {
+  const policy = a.addr(2);
+  if (rest(a, 3)) return -EINVAL;
+  if (action === PR_MCE_KILL_CLEAR) {
+    if (policy !== 0) return -EINVAL;
+    t.mceKill = PR_MCE_KILL_DEFAULT;
+    return 0;
+  }
+  if (action !== PR_MCE_KILL_SET || policy > PR_MCE_KILL_DEFAULT) return -EINVAL;
+  t.mceKill = policy;
+  return 0;
+}
+
 /** Options about the machine and memory: answered as the sandbox is, most cannot be changed. */
 function prctlMachine(t: Task, a: SyscallArgs, value: number): SysResult {
   switch (a.int(0)) {
@@ -243,8 +259,10 @@ function prctlMachine(t: Task, a: SyscallArgs, value: number): SysResult {
       return t.mem.writeU32(value, PR_TSC_ENABLE);
     case PR.PR_SET_TSC:
       return value === PR_TSC_ENABLE ? 0 : -EINVAL;
+    case PR.PR_MCE_KILL:
+      return setMceKill(t, a, value);
     case PR.PR_MCE_KILL_GET:
-      return rest(a, 1) ? -EINVAL : PR_MCE_KILL_DEFAULT;
+      return rest(a, 1) ? -EINVAL : t.mceKill;
     case PR.PR_SET_THP_DISABLE:
       if (rest(a, 2)) return -EINVAL;
       t.mm.thpDisabled = value !== 0;
@@ -277,6 +295,6 @@ export const prctlRows: SyscallRow[] = [
     fn: sysPrctl,
     args: [oneOf(PR), hex, hex, hex, hex],
     support: 'partial',
-    note: 'PR_SET_MM, PR_SET_TSC off, PR_SET_VMA, speculation and MCE controls are refused',
+    note: 'PR_SET_MM, PR_SET_TSC off, PR_SET_VMA and speculation controls are refused',
   },
 ];

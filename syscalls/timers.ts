@@ -33,6 +33,8 @@ import { timespecNs } from './wait-args.ts';
 const NS = 1_000_000_000;
 const TIMER_ABSTIME = 1;
 const SIGEV_THREAD = 2;
+const CLOCKFD = 3;
+const CLOCKFD_MASK = 7;
 const SIGEVENT_SIZE = 64;
 /** Timers of one process; Linux bounds them by RLIMIT_SIGPENDING, and so do we besides. */
 const MAX_TIMERS = 4096;
@@ -122,7 +124,8 @@ function readSigevent(t: Task, addr: number): SigEvent | number {
 
 function sysTimerCreate(t: Task, a: SyscallArgs): SysResult {
   const id = a.int(0);
-  if (isAlarmClock(id)) return -EOPNOTSUPP;
+  // Clocks of descriptors have no timers, whatever the descriptor (clock_posix_dynamic).
+  if (isAlarmClock(id) || (id < 0 && (id & CLOCKFD_MASK) === CLOCKFD)) return -EOPNOTSUPP;
   const source = timerSource(t, id);
   if (typeof source === 'number') return source;
   const hostId = hostClock(id);

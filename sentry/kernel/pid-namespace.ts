@@ -3,7 +3,7 @@
  * task for as long as a process group or session bears its number, and it is what pidfds refer to. It has one number in
  * its own namespace and one in each ancestor.
  */
-import { EAGAIN } from '../abi/errno.ts';
+import { EAGAIN, EEXIST, EINVAL } from '../abi/errno.ts';
 import type { Owned, UserNamespace } from '../auth/credentials.ts';
 import { WaitQueue } from '../waiter/wait-queue.ts';
 import type { ProcessGroup, Session } from './job-control.ts';
@@ -74,7 +74,10 @@ export class PidNamespace implements Owned {
     this.ino = PidNamespace.nextIno++;
   }
 
-  /** A new identity with numbers here and in all ancestors, or −EAGAIN. `wanted` (clone3 set_tid): this level first; 0 = any. */
+  /**
+   * A new identity with numbers here and in all ancestors, −EAGAIN, −EEXIST or −EINVAL. `wanted` (clone3 set_tid): this level
+   * first; 0 = any.
+   */
   alloc(wanted: readonly number[] = []): Pid | number {
     const chain = this.chain();
     const numbers: number[] = new Array<number>(this.level + 1).fill(0);
@@ -98,7 +101,8 @@ export class PidNamespace implements Owned {
 
   private take(pid: Pid, wanted: number): number {
     if (wanted !== 0) {
-      if (this.pids.has(wanted) || wanted >= this.pidMax) return -EAGAIN;
+      if (wanted < 1 || wanted >= this.pidMax) return -EINVAL;
+      if (this.pids.has(wanted)) return -EEXIST;
       this.pids.set(wanted, pid);
       return wanted;
     }

@@ -205,6 +205,7 @@ function copyAttributes(t: Task, c: Task, a: CloneArgs): void {
   c.affinity = t.affinity;
   c.ioprio = t.ioprio;
   c.ioFlusher = t.ioFlusher;
+  c.mceKill = t.mceKill;
   c.mempolicy = t.mempolicy;
   c.timerSlackNs = t.timerSlackNs;
   c.defaultTimerSlackNs = t.timerSlackNs;

@@ -161,6 +161,8 @@ export class Task implements CallContext {
   /** CPU affinity as the guest set it; null: all. */
   affinity: Uint8Array | null = null;
   ioprio = 0;
+  /** PR_MCE_KILL: late (0), early (1) or the system's way (2). */
+  mceKill = 2;
   /** PR_SET_IO_FLUSHER, which has no effect: no memory is reclaimed here. */
   ioFlusher = false;
   /** set_mempolicy(2); null: the default one. */

@@ -135,6 +135,21 @@ static void flags(void) {
   wait_say("child", p);
   ret("THP on", prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0));
   ret("THP is on", prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0));
+  ret("MCE", prctl(PR_MCE_KILL_GET, 0, 0, 0, 0));
+  ret("MCE early", prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_EARLY, 0, 0));
+  ret("MCE is early", prctl(PR_MCE_KILL_GET, 0, 0, 0, 0));
+  ret("MCE late", prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_LATE, 0, 0));
+  ret("MCE is late", prctl(PR_MCE_KILL_GET, 0, 0, 0, 0));
+  ret("MCE unknown", prctl(PR_MCE_KILL, PR_MCE_KILL_SET, 3, 0, 0));
+  ret("MCE clear with more", prctl(PR_MCE_KILL, PR_MCE_KILL_CLEAR, 1, 0, 0));
+  ret("MCE clear", prctl(PR_MCE_KILL, PR_MCE_KILL_CLEAR, 0, 0, 0));
+  ret("MCE again", prctl(PR_MCE_KILL_GET, 0, 0, 0, 0));
+  char set_tid[88] = {[32] = SIGCHLD, [72] = 1};
+  pid_t one = 1;
+  *(uint64_t *)(set_tid + 64) = (uintptr_t)&one;
+  ret("clone3, a number in use", syscall(SYS_clone3, set_tid, sizeof set_tid));
+  int id;
+  ret("timer of a descriptor's clock", syscall(SYS_timer_create, -5, NULL, &id));
   ret("THP argument", prctl(PR_GET_THP_DISABLE, 1, 0, 0, 0));
 }
 
