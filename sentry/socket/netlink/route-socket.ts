@@ -17,8 +17,8 @@ const NETLINK_ROUTE = 0;
 const NETLINK_SOCK_DIAG = 4;
 const NLMSG_NOOP = 1;
 const NLMSG_ERROR = 2;
-/** RTNLGRP_MAX of the kernel that answers. */
-const RTNLGRP_MAX = 38;
+/** The highest group of the kernels that answer, newer than many headers. */
+const ROUTE_GROUPS = 38;
 const RTM_BASE = 16;
 const RTM_MAX = 123;
 /** RTM_GETLINK, GETADDR, GETROUTE, GETNEIGH, GETRULE: size of the fixed part, attributes that go along. */
@@ -32,7 +32,7 @@ const QUERIES = new Map<number, { fixed: number; attrs: readonly number[] }>([
 
 export class RouteSocket extends NetlinkSocket {
   protected override get groupCount(): number {
-    return RTNLGRP_MAX;
+    return ROUTE_GROUPS;
   }
 
   /** One message of the guest, header first. */
