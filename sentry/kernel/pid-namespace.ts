@@ -27,6 +27,7 @@ export class Pid {
   exitStatus: number | null = null;
   /** Wakes pidfd pollers when the process has ended. */
   readonly waiters = new WaitQueue();
+  private caches: (() => void)[] | null = null;
 
   constructor(ns: PidNamespace, numbers: readonly number[]) {
     this.ns = ns;
@@ -44,10 +45,17 @@ export class Pid {
     return own === ns ? this.numbers[ns.level]! : 0;
   }
 
+  /** `forget` drops what is kept elsewhere under one of the numbers; called when they are given back (proc_flush_pid). */
+  onRelease(forget: () => void): void {
+    (this.caches ??= []).push(forget);
+  }
+
   /** Gives the numbers back once nothing uses them. */
   releaseIfUnused(): void {
     if (this.task !== null || this.group !== null || this.processGroup !== null || this.session !== null)
       return;
+    if (this.caches !== null) for (const forget of this.caches) forget();
+    this.caches = null;
     for (let ns: PidNamespace | null = this.ns; ns !== null; ns = ns.parent) ns.free(this.numbers[ns.level]!);
   }
 }

@@ -95,27 +95,15 @@ export class Dentry {
     this.shapes();
     this.unhashed = true;
     if (this.slot >= 0) cacheRemove(this);
-    if (this.children !== null) this.dropUnusedChildren();
+    // They are no longer reachable from above, so nobody else would free them.
+    if (this.children !== null) forgetBelow(this);
     if (this.refs === 0) this.forgetInode();
   }
 
-  /** Leaves of the dropped subtree are no longer reachable from above, so nobody else would free them. */
-  private dropUnusedChildren(): void {
-    const stack: Dentry[] = [this];
-    while (stack.length > 0) {
-      const dir = stack.pop()!;
-      for (const c of dir.children!.values()) {
-        if (c.mounted > 0) continue;
-        if (c.children !== null && c.children.size > 0) stack.push(c);
-        else if (c.refs === 0) c.drop();
-      }
-    }
-  }
-
-  /** Names that lead through here change their meaning: directories and symbolic links. */
+  /** Names that lead through here change their meaning: directories and symbolic links. No names through volatile ones are kept. */
   shapes(): void {
     const { inode } = this;
-    if (inode !== null && (inode.isDir || inode.isSymlink)) treeChanged();
+    if (!this.volatile && inode !== null && (inode.isDir || inode.isSymlink)) treeChanged();
   }
 
   private forgetInode(): void {
@@ -132,8 +120,8 @@ export class Dentry {
   }
 }
 
-/** shrink_dcache_for_umount(): the last mount is gone, nothing below `root` is kept for later. */
-export function forgetTree(root: Dentry): void {
+/** Nothing below `root` that nobody uses is kept for later; also when the last mount is gone (shrink_dcache_for_umount). */
+export function forgetBelow(root: Dentry): void {
   const all = [root];
   for (let i = 0; i < all.length; i++) if (all[i]!.children !== null) all.push(...all[i]!.children!.values());
   for (let i = all.length - 1; i > 0; i--) if (all[i]!.evictable) all[i]!.drop();

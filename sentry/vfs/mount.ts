@@ -1,5 +1,5 @@
 /** Mount: a super block's tree hung on a dentry of another (fs/mount.h). Mounts of one namespace form a tree. */
-import { type Dentry, forgetTree } from './dentry.ts';
+import { type Dentry, forgetBelow } from './dentry.ts';
 import type { MountNamespace } from './mount-namespace.ts';
 import { makePrivate, type PeerGroup } from './propagation.ts';
 import type { SuperBlock } from './super-block.ts';
@@ -131,7 +131,7 @@ export class Mount {
   private free(): void {
     this.root.put();
     if (--this.sb.mounts > 0) return;
-    if (this.sb.rootDentry !== null) forgetTree(this.sb.rootDentry);
+    if (this.sb.rootDentry !== null) forgetBelow(this.sb.rootDentry);
     this.sb.release();
   }
 

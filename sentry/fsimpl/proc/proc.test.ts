@@ -13,6 +13,7 @@ import {
   TimeNamespace,
   UtsNamespace,
 } from '../../kernel/namespaces.ts';
+import type { Pid } from '../../kernel/pid-namespace.ts';
 import type { Task } from '../../kernel/task.ts';
 import { MemoryManager } from '../../mm/memory-manager.ts';
 import type { AddressSpace, Context, Platform } from '../../platform/platform.ts';
@@ -125,6 +126,22 @@ describe('files with labels have them in the order of the host', () => {
       for (const l of required) expect(mine).toContain(l);
     });
   }
+});
+
+test('nothing is kept under the number of a process that is gone', () => {
+  const pid = kernel.pidNs.alloc() as Pid;
+  pid.task = t;
+  const root = rootDentry(proc);
+  const name = String(pid.nr);
+  const dir = new Dentry(name, root, proc.root.lookup(name, t) as Inode);
+  root.addChild(dir);
+  dir.addChild(new Dentry('status', dir, dir.inode!.lookup('status', t) as Inode));
+  pid.releaseIfUnused();
+  expect(root.child(name)).toBe(dir);
+  pid.task = null;
+  pid.releaseIfUnused();
+  expect(root.child(name)).toBeUndefined();
+  expect(dir.child('status')).toBeUndefined();
 });
 
 test('stat of a process has 52 fields and keeps blanks and brackets of the name', () => {

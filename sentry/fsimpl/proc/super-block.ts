@@ -115,11 +115,18 @@ export class ProcSuperBlock extends KernfsSuperBlock {
     return this.dirOf(this.threads, pid, true);
   }
 
+  /** The name of a process that is gone, with all that is cached below it. */
+  private forget(nr: number): void {
+    const dentry = this.rootDentry?.child(String(nr));
+    if (dentry !== undefined && dentry.mounted === 0) dentry.drop();
+  }
+
   private dirOf(cache: WeakMap<Pid, PidDir>, pid: Pid, isThread: boolean): PidDir {
     let dir = cache.get(pid);
     if (dir === undefined) {
       dir = new PidDir(this, new Subject(this.env, this.ns, pid, isThread));
       cache.set(pid, dir);
+      if (cache === this.processes) pid.onRelease(() => this.forget(pid.nrIn(this.ns)));
     }
     dir.refresh();
     return dir;
