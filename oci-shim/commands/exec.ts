@@ -5,7 +5,7 @@ import { execProcess, readProcess, toProcessConfig } from '../lifecycle/exec.ts'
 import type { ContainerState } from '../state/container-state.ts';
 import { StateDir } from '../state/state-dir.ts';
 import { UserError } from '../user-error.ts';
-import { count } from './lifecycle.ts';
+import { parsePreservedFds } from './preserved-fds.ts';
 
 interface ExecFlags {
   process?: string;
@@ -40,7 +40,7 @@ export function execCommand(globals: () => GlobalOptions): Command {
     .option('-d, --detach', 'return when the process runs', false)
     .option('--pid-file <file>', 'write the pid of the process’s stub to FILE')
     .option('--console-socket <path>', 'send the terminal’s master to this socket')
-    .option('--preserve-fds <n>', 'pass N descriptors beside the standard streams', count, 0)
+    .option('--preserve-fds <n>', 'pass N descriptors beside the standard streams', parsePreservedFds, 0)
     .option('--apparmor <profile>', 'accepted, without effect')
     .option('--process-label <label>', 'accepted, without effect')
     .option('--ignore-paused', 'accepted, without effect')

@@ -13,8 +13,8 @@ import {
 import { parseSignal } from '../lifecycle/signals.ts';
 import { statusOf } from '../state/container-state.ts';
 import { StateDir } from '../state/state-dir.ts';
-import { UserError } from '../user-error.ts';
 import { print } from '../output.ts';
+import { parsePreservedFds } from './preserved-fds.ts';
 
 export interface CreateFlags {
   bundle: string;
@@ -23,19 +23,13 @@ export interface CreateFlags {
   preserveFds: number;
 }
 
-export function count(value: string): number {
-  if (!/^\d+$/.test(value) || Number(value) > 240)
-    throw new UserError(`${value}: must be a number up to 240`);
-  return Number(value);
-}
-
 /** Options of `create` and `run`; those that have no meaning in a sandbox are accepted, as engines pass them. */
 export function withCreateOptions(c: Command): Command {
   return c
     .option('-b, --bundle <dir>', 'directory with config.json and the root file system', '.')
     .option('--pid-file <file>', 'write the pid of the container’s stub to FILE')
     .option('--console-socket <path>', 'send the terminal’s master to this socket')
-    .option('--preserve-fds <n>', 'pass N descriptors beside the standard streams', count, 0)
+    .option('--preserve-fds <n>', 'pass N descriptors beside the standard streams', parsePreservedFds, 0)
     .option('--pidfd-socket <path>', 'accepted, without effect')
     .option('--no-pivot', 'accepted, without effect')
     .option('--no-new-keyring', 'accepted, without effect')

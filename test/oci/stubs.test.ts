@@ -113,22 +113,14 @@ describe.each(platforms)('on %s', (platform) => {
       writeFileSync(join(engine.dir, name), `${name}\n`);
       return openSync(join(engine.dir, name), 'r');
     };
-    const r = spawnSync(
-      runscTs,
-      [
-        '--platform',
-        platform,
-        '--root',
-        join(engine.dir, 'state'),
-        'run',
-        '--preserve-fds',
-        '2',
-        '--bundle',
-        bundle,
-        'c1',
-      ],
-      { stdio: ['ignore', 'pipe', 'pipe', file('three'), file('four')] },
-    );
+    const root = join(engine.dir, 'state');
+    const args = ['--platform', platform, '--root', root, 'run', '--bundle', bundle, '--preserve-fds'];
+    const stdio = ['ignore', 'pipe', 'pipe', file('three'), file('four')] as const;
+    // Without a fifth one Node's own descriptors come next, which are nobody's business.
+    const tooMany = spawnSync(runscTs, [...args, '3', 'c1'], { stdio: [...stdio] });
+    expect(tooMany.stderr.toString()).toContain('descriptor 5 is not open');
+    expect(tooMany.status).toBe(1);
+    const r = spawnSync(runscTs, [...args, '2', 'c1'], { stdio: [...stdio] });
     expect(r.stdout.toString()).toBe('three\nfour\n');
     expect(r.status).toBe(0);
   });
