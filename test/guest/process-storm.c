@@ -22,9 +22,11 @@ static void *busy(void *arg) {
 static void *forker(void *arg) {
   (void)arg;
   for (;;) {
-    pid_t p = rand() & 1 ? fork() : vfork();
+    // Asked before: a child of fork may find the lock of rand() taken, by a thread that it does not have.
+    int dice = rand();
+    pid_t p = dice & 1 ? fork() : vfork();
     if (p == 0) {
-      if (rand() & 1) execl("/bin/true", "true", NULL);
+      if (dice & 2) execl("/bin/true", "true", NULL);
       _exit(1);
     }
     if (p > 0) waitpid(p, NULL, 0);
