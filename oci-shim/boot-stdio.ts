@@ -17,9 +17,7 @@ import { isDevice } from '../sentry/vfs/device.ts';
 import { vfsOpen } from '../sentry/vfs/open.ts';
 import { LOOKUP_FOLLOW, nd, walk } from '../sentry/vfs/walk.ts';
 
-/** st_rdev of 1:3 on the host. */
-const NULL_RDEV = 0x103;
-const NULL_MINOR = 3;
+const NULL_RDEV = makedev(MEM_MAJOR, 3);
 
 export interface StdioTerminal {
   readonly tty: HostTty;
@@ -88,7 +86,7 @@ function openNull(t: Task, hostFd: number): FileDescription | null {
   const file = vfsOpen(t, t.fs.root, '/dev/null', O_RDWR, 0);
   if (typeof file === 'number') return null;
   // An image may have anything of that name.
-  if (!isDevice(file.inode) || file.inode.rdev !== makedev(MEM_MAJOR, NULL_MINOR)) {
+  if (!isDevice(file.inode) || file.inode.rdev !== NULL_RDEV) {
     file.unref();
     return null;
   }

@@ -31,6 +31,7 @@ import { HOST_EPOLLIN, hostPoller } from '../sentry/host/poller.ffi.ts';
 import { runProgram } from '../sentry/host/program.ts';
 import { close } from '../sentry/host/sys.ffi.ts';
 import { registerSocketFamilies } from '../sentry/socket/register.ts';
+import { cpusWithin, memoryWithin } from '../sentry/kernel/container.ts';
 import type { Kernel } from '../sentry/kernel/kernel.ts';
 import type { SysResult } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
@@ -169,16 +170,16 @@ function main(): void {
 
 /** The machine, cut to the container's share. */
 function hostFacts({ limits }: SandboxConfig): HostFacts {
-  const quota = limits.cpuQuota > 0 ? Math.max(1, Math.ceil(limits.cpuQuota / limits.cpuPeriod)) : Infinity;
-  // The group's cpuset is in force already; an update may make it larger.
-  const cpus = Math.min(availableParallelism(), quota);
   const cpuInfo = readFileSync('/proc/cpuinfo', 'latin1');
-  const allCpus = cpuInfo.split('\n').filter((l) => l.startsWith('processor\t')).length;
+  // The group's cpuset is in force already; an update may make it larger.
+  const allowed = availableParallelism();
+  const all =
+    limits.cpus > 0 ? cpuInfo.split('\n').filter((l) => l.startsWith('processor\t')).length : allowed;
   return {
     cpuInfo,
-    machine: { cpus: limits.cpus > 0 ? allCpus : availableParallelism(), memory: totalmem() },
-    cpus: Array.from({ length: cpus }, (_, i) => i),
-    memTotal: limits.memory > 0 ? Math.min(limits.memory, totalmem()) : totalmem(),
+    machine: { cpus: all, memory: totalmem() },
+    cpus: Array.from({ length: cpusWithin(limits, allowed) }, (_, i) => i),
+    memTotal: memoryWithin(limits, totalmem()),
   };
 }
 

@@ -4,6 +4,7 @@
  */
 import { E2BIG, EFAULT, EINVAL, EOPNOTSUPP, EPERM, ESRCH } from '../sentry/abi/errno.ts';
 import {
+  RT_PRIORITY_MAX,
   SCHED_BATCH,
   SCHED_DEADLINE,
   SCHED_FIFO,
@@ -14,12 +15,11 @@ import {
 } from '../sentry/abi/sched.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CAP_SYS_NICE } from '../sentry/auth/capability.ts';
+import { PAGE_SIZE } from '../sentry/lib/addr.ts';
 import { RLIMIT_NICE, RLIMIT_RTPRIO } from '../sentry/kernel/limits.ts';
 import type { SysResult } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
-
-const MAX_RT_PRIO = 99;
 
 const SCHED_FLAG_RESET_ON_FORK = 1;
 const SCHED_FLAG_KEEP_POLICY = 8;
@@ -29,7 +29,6 @@ const SCHED_FLAG_ALL = 0x7f;
 /** struct sched_attr, first published version and the one with util clamps. */
 const SCHED_ATTR_SIZE_VER0 = 48;
 const SCHED_ATTR_SIZE_VER1 = 56;
-const PAGE_SIZE = 4096;
 
 /** kernel.sched_deadline_period_min_us and …_max_us, in ns. */
 const DEADLINE_PERIOD_MIN_NS = 100_000;
@@ -105,7 +104,7 @@ function setScheduler(t: Task, o: Task, attr: SchedAttr): SysResult {
   const policy = keeps ? o.schedPolicy : attr.policy;
   const reset = keeps ? o.schedResetOnFork : (attr.flags & SCHED_FLAG_RESET_ON_FORK) !== 0;
   if (!isPolicy(policy) || (attr.flags & ~SCHED_FLAG_ALL) !== 0) return -EINVAL;
-  if (attr.priority > MAX_RT_PRIO) return -EINVAL;
+  if (attr.priority > RT_PRIORITY_MAX) return -EINVAL;
   if (policy === SCHED_DEADLINE && !validDeadline(attr.deadline)) return -EINVAL;
   if (isRealTime(policy) !== (attr.priority !== 0)) return -EINVAL;
   if (!isModest(t, o, attr, policy, reset) && !t.creds.has(CAP_SYS_NICE)) return -EPERM;

@@ -3,7 +3,7 @@
  * schedules guest threads; what a guest sets here is remembered and told back, with the checks of Linux.
  */
 import { EACCES, EFAULT, EINVAL, EPERM, ESRCH } from '../sentry/abi/errno.ts';
-import { SCHED_DEADLINE, SCHED_FIFO, SCHED_RR } from '../sentry/abi/sched.ts';
+import { RT_PRIORITY_MAX, SCHED_DEADLINE, SCHED_FIFO, SCHED_RR } from '../sentry/abi/sched.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CAP_SYS_NICE } from '../sentry/auth/capability.ts';
 import { RLIMIT_NICE } from '../sentry/kernel/limits.ts';
@@ -33,7 +33,6 @@ import {
 const PRIO_PROCESS = 0;
 const PRIO_PGRP = 1;
 const PRIO_USER = 2;
-const MAX_RT_PRIO = 99;
 /** Slice that SCHED_RR and fair tasks report. */
 const RR_INTERVAL_NS = 100_000_000;
 
@@ -53,7 +52,7 @@ function maxPriority(policy: number, most: number): SysResult {
 }
 
 function sysSchedGetPriorityMax(_t: Task, a: SyscallArgs): SysResult {
-  return maxPriority(a.int(0), MAX_RT_PRIO);
+  return maxPriority(a.int(0), RT_PRIORITY_MAX);
 }
 
 function sysSchedGetPriorityMin(_t: Task, a: SyscallArgs): SysResult {

@@ -14,6 +14,7 @@ import {
 } from '../sentry/abi/errno.ts';
 import * as S from '../sentry/abi/socket.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
+import { BPF_MAXINSNS } from '../sentry/kernel/bpf.ts';
 import {
   fd,
   flags,
@@ -41,7 +42,6 @@ import { socketAt } from './socket-msg.ts';
 const OPTION_MAX = 4096;
 const option = Buffer.alloc(OPTION_MAX);
 const SOL_IPV6 = 41;
-const BPF_MAXINSNS = 4096;
 /** sizeof(struct sock_filter) */
 const SOCK_FILTER = 8;
 

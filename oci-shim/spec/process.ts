@@ -45,7 +45,7 @@ export function processConfig(p: Field): ProcessConfig {
     capabilities: capabilities(p.optionalObject('capabilities')),
     rlimits: rlimits(p),
     noNewPrivileges: p.boolean('noNewPrivileges', false),
-    oomScoreAdj: p.integer('oomScoreAdj', ownOomScore(), -1000, 1000),
+    oomScoreAdj: p.integer('oomScoreAdj', p.has('oomScoreAdj') ? 0 : ownOomScore(), -1000, 1000),
     terminal: p.boolean('terminal', false),
     consoleSize:
       size === null

@@ -26,6 +26,18 @@ export const NO_LIMITS: ContainerLimits = {
   cpus: 0,
 };
 
+/** CPUs that processes are told of, of `cpus` that are there: those of the cpuset, and no more than the quota is worth. */
+export function cpusWithin(limits: ContainerLimits, cpus: number): number {
+  const { cpuQuota, cpuPeriod } = limits;
+  const quota = cpuQuota > 0 ? Math.max(1, Math.ceil(cpuQuota / cpuPeriod)) : Infinity;
+  return Math.min(cpus, limits.cpus || Infinity, quota);
+}
+
+/** Bytes that processes are told of, of `memory` that are there. */
+export function memoryWithin(limits: ContainerLimits, memory: number): number {
+  return Math.min(memory, limits.memory || Infinity);
+}
+
 /** What the host's groups count. −1: it does not say. */
 export interface GroupFigures {
   /** Bytes in use, and the most there ever were. */

@@ -43,8 +43,9 @@ const HUGE_PAGE = 2 * 1024 * 1024;
 const MAX_ORDERS = 64;
 /** Memory written per turn of the kernel's loop. */
 const PIECE = 1024 * 1024;
-const buffer = Buffer.alloc(256 * 1024);
-const words = new Int32Array(buffer.buffer, buffer.byteOffset, buffer.length / 4);
+/** Memory copied at once. */
+const CHUNK = 256 * 1024;
+const elfMagic = Buffer.alloc(4);
 
 /** SUID_DUMP_ROOT: the core of a program that changed identity is root's. */
 const SUID_DUMP_ROOT = 2;
@@ -58,6 +59,8 @@ export class CoreDump {
   private readonly awaited = new Set<Task>();
   private readonly timer = new Timer(() => this.step());
   private file: FileDescription | null = null;
+  private readonly chunk = new Int32Array(CHUNK / 4);
+  private readonly buffer = Buffer.from(this.chunk.buffer);
   private segments: readonly CoreSegment[] = [];
   private next = 0;
   /** Done of the segment that is next, in bytes. */
@@ -200,13 +203,13 @@ export class CoreDump {
   private step(): void {
     if (this.isOver) return;
     const { kernel } = this.task;
-    for (let n = 0; n < PIECE; n += buffer.length) {
+    for (let n = 0; n < PIECE; n += CHUNK) {
       const s = this.segments[this.next];
       if (s === undefined) {
         this.complete();
         return;
       }
-      const len = Math.min(buffer.length, s.size - this.segmentDone);
+      const len = Math.min(CHUNK, s.size - this.segmentDone);
       if (len > 0 && !this.copy(s, s.start + this.segmentDone, len)) {
         this.finish();
         return;
@@ -226,7 +229,7 @@ export class CoreDump {
   private copy(s: CoreSegment, addr: number, len: number): boolean {
     const { space } = this.task.mm;
     for (let at = 0; at < len;) {
-      const n = s.prot === 0 || space.dead ? 0 : space.read(addr + at, buffer, at, len - at);
+      const n = s.prot === 0 || space.dead ? 0 : space.read(addr + at, this.buffer, at, len - at);
       const got = n <= 0 ? 0 : n - (n % PAGE_SIZE);
       if (!this.putPages(at, got)) return false;
       at += got;
@@ -241,12 +244,17 @@ export class CoreDump {
   private putPages(from: number, len: number): boolean {
     let run = from;
     for (let at = from; at < from + len; at += PAGE_SIZE) {
-      if (!isZero(at)) continue;
-      if (at > run && !this.put(buffer, run, at - run)) return false;
+      if (!this.isZero(at)) continue;
+      if (at > run && !this.put(this.buffer, run, at - run)) return false;
       this.filePos += PAGE_SIZE;
       run = at + PAGE_SIZE;
     }
-    return run >= from + len || this.put(buffer, run, from + len - run);
+    return run >= from + len || this.put(this.buffer, run, from + len - run);
+  }
+
+  private isZero(page: number): boolean {
+    for (let i = page / 4, end = i + PAGE_SIZE / 4; i < end; i++) if (this.chunk[i] !== 0) return false;
+    return true;
   }
 
   /** dump_truncate(): a hole at the end belongs to the file too. */
@@ -269,11 +277,6 @@ export class CoreDump {
     this.abandon();
     this.done(this.task);
   }
-}
-
-function isZero(at: number): boolean {
-  for (let i = at / 4, end = i + PAGE_SIZE / 4; i < end; i++) if (words[i] !== 0) return false;
-  return true;
 }
 
 /** Whether the fatal signal of `t` is worth the try. */
@@ -358,5 +361,5 @@ function dumpSize(t: Task, v: Vma): number {
 }
 
 function startsLikeElf(t: Task, addr: number): boolean {
-  return t.mm.space.read(addr, buffer, 0, 4) === 4 && buffer.readUInt32BE(0) === 0x7f454c46;
+  return t.mm.space.read(addr, elfMagic, 0, 4) === 4 && elfMagic.readUInt32BE(0) === 0x7f454c46;
 }

@@ -13,7 +13,7 @@ import type { Context, Platform, PlatformEvents } from '../platform/platform.ts'
 import { Clock } from '../time/clock.ts';
 import { TimerQueue } from '../time/timer-queue.ts';
 import type { FsContext } from '../vfs/call-context.ts';
-import type { Container, GroupFigures } from './container.ts';
+import { cpusWithin, memoryWithin, type Container, type GroupFigures } from './container.ts';
 import { CoreSettings } from './core-pattern.ts';
 import type { FdTable } from './fd-table.ts';
 import { futexExit } from './futex.ts';
@@ -126,16 +126,12 @@ export class Kernel implements PlatformEvents {
 
   /** CPUs that processes are told of: those of the container's cpuset, and no more than its quota is worth. */
   cpusOf(box: Container | null): number {
-    if (box === null) return this.cpuCount;
-    const { cpus, cpuQuota, cpuPeriod } = box.limits;
-    const quota = cpuQuota > 0 ? Math.max(1, Math.ceil(cpuQuota / cpuPeriod)) : Infinity;
-    return Math.min(this.machine.cpus, cpus || Infinity, quota);
+    return box === null ? this.cpuCount : cpusWithin(box.limits, this.machine.cpus);
   }
 
   /** Bytes that processes are told of. */
   memoryOf(box: Container | null): number {
-    if (box === null) return this.memTotal;
-    return Math.min(this.machine.memory, box.limits.memory || Infinity);
+    return box === null ? this.memTotal : memoryWithin(box.limits, this.machine.memory);
   }
 
   constructor(platform: Platform, table: readonly (SyscallRow | null)[]) {

@@ -4,6 +4,7 @@
  */
 import { EADDRINUSE, EAGAIN, ECONNREFUSED, EINVAL, ENOPROTOOPT, EPERM } from '../../abi/errno.ts';
 import * as S from '../../abi/socket.ts';
+import { CAP_NET_BROADCAST } from '../../auth/capability.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import { EPOLLIN, EPOLLOUT, EPOLLRDNORM, EPOLLWRNORM } from '../../waiter/wait-queue.ts';
 import { SocketOptions } from '../options.ts';
@@ -14,7 +15,6 @@ const NETLINK_ADD_MEMBERSHIP = 1;
 const NETLINK_DROP_MEMBERSHIP = 2;
 const NETLINK_LISTEN_ALL_NSID = 8;
 const NETLINK_LIST_MEMBERSHIPS = 9;
-const CAP_NET_BROADCAST = 11;
 /** sizeof(struct nlmsghdr) */
 export const HDR = 16;
 const NLMSG_ERROR = 2;
