@@ -1,6 +1,7 @@
 /** Extended attributes: getxattr(2), setxattr(2), listxattr(2), removexattr(2) (fs/xattr.c, xattr(7)). */
 import {
   E2BIG,
+  EACCES,
   EBADF,
   EFAULT,
   EINVAL,
@@ -30,6 +31,7 @@ import {
 } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
+import { setPosixAcl } from '../sentry/vfs/attr.ts';
 import { IN_ATTRIB, notifySelf } from '../sentry/vfs/fsnotify.ts';
 import type { Inode } from '../sentry/vfs/inode.ts';
 import type { Mount } from '../sentry/vfs/mount.ts';
@@ -40,6 +42,8 @@ import {
   inodePermission,
   ownerOrCapable,
 } from '../sentry/vfs/permission.ts';
+import { aclFromXattr, aclToXattr, aclTypeOf, type AclType } from '../sentry/vfs/posix-acl.ts';
+import { treeChanged } from '../sentry/vfs/walk-cache.ts';
 import {
   XATTR_CREATE,
   XATTR_LIST_MAX,
@@ -79,7 +83,7 @@ function namespaceRefusal(t: Task, inode: Inode, name: string, mask: number): nu
     if (name === 'security.capability') return capableWrtInode(t.creds, inode, CAP_SETFCAP) ? 0 : -EPERM;
     return t.creds.has(CAP_SYS_ADMIN) ? 0 : -EPERM;
   }
-  // system.posix_acl_* and anything else: no file system here has a handler.
+  // No file system here has a handler for any other; access control lists do not come here.
   return -EOPNOTSUPP;
 }
 
@@ -105,6 +109,8 @@ function doSet(t: Task, inode: Inode, mount: Mount | null): SysResult {
   if (t.mem.copyIn(call.value, value, 0, len) < 0) return -EFAULT;
   if (name === 'security.capability' && !isFileCapability(value)) return -EINVAL;
   if (mount !== null && mount.readOnly) return -EROFS;
+  const type = aclTypeOf(name);
+  if (type !== null) return setAcl(t, inode, type, value);
   const may = mayAccess(t, inode, name, MAY_WRITE);
   if (may !== 0) return may;
   const r = inode.setXattr(name, value, how);
@@ -112,12 +118,42 @@ function doSet(t: Task, inode: Inode, mount: Mount | null): SysResult {
   return r;
 }
 
+const NO_ENTRIES = new Uint8Array(0);
+
+/** vfs_set_acl(): `value` empty takes the list away. */
+function setAcl(t: Task, inode: Inode, type: AclType, value: Uint8Array): SysResult {
+  const { userNs } = t.creds;
+  const acl = aclFromXattr(userNs.level > 0 ? userNs : null, value);
+  if (typeof acl === 'number') return acl;
+  if (inode.sb.readOnly) return -EROFS;
+  if (!userNs.hasUid(inode.uid) || !userNs.hasGid(inode.gid)) return -EPERM;
+  if (inode.getAcl(type) === -EOPNOTSUPP) return -EOPNOTSUPP;
+  if (type === 'default' && !inode.isDir) return acl === null ? 0 : -EACCES;
+  if (!ownerOrCapable(t, inode)) return -EPERM;
+  const r = setPosixAcl(t, inode, type, acl);
+  if (r !== 0) return r;
+  if (inode.isDir) treeChanged();
+  notifySelf(IN_ATTRIB, inode);
+  return 0;
+}
+
+function readXattr(t: Task, inode: Inode, name: string): Uint8Array | number {
+  const type = aclTypeOf(name);
+  if (type === null) {
+    const may = mayAccess(t, inode, name, MAY_READ);
+    return may !== 0 ? may : inode.getXattr(name);
+  }
+  // vfs_get_acl(): whoever can name the object.
+  const acl = inode.getAcl(type);
+  if (typeof acl === 'number') return acl;
+  const { userNs } = t.creds;
+  return acl === null ? -ENODATA : aclToXattr(userNs.level > 0 ? userNs : null, acl);
+}
+
 function doGet(t: Task, inode: Inode): SysResult {
   const name = xattrName(t, call.name);
   if (typeof name === 'number') return name;
-  const may = mayAccess(t, inode, name, MAY_READ);
-  if (may !== 0) return may;
-  const value = inode.getXattr(name);
+  const value = readXattr(t, inode, name);
   if (typeof value === 'number') return value;
   const len = Math.min(call.size, XATTR_SIZE_MAX);
   if (len === 0) return value.length;
@@ -146,6 +182,8 @@ function doRemove(t: Task, inode: Inode, mount: Mount | null): SysResult {
   const name = xattrName(t, call.name);
   if (typeof name === 'number') return name;
   if (mount !== null && mount.readOnly) return -EROFS;
+  const type = aclTypeOf(name);
+  if (type !== null) return setAcl(t, inode, type, NO_ENTRIES);
   const may = mayAccess(t, inode, name, MAY_WRITE);
   if (may !== 0) return may;
   const r = inode.removeXattr(name);

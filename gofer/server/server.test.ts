@@ -254,6 +254,23 @@ describe('changes', () => {
     expect(gofer.setattr(root.id, { valid: SETATTR_SIZE, size: 0 })).toBe(-E.EISDIR);
   });
 
+  test('access control lists', () => {
+    fs.writeFileSync(join(dir, 'f'), '', { mode: 0o640 });
+    const f = must(walk('f'));
+    const name = 'system.posix_acl_access';
+    if (gofer.getxattr(f.id, name) === -E.EOPNOTSUPP) return; // the host file system has none
+    const entry = (tag: number, perm: number, id: number): string =>
+      String.fromCharCode(tag, 0, perm, 0, id & 255, id >> 8, id < 0 ? 255 : 0, id < 0 ? 255 : 0);
+    const list = [entry(1, 6, -1), entry(2, 4, 1001), entry(4, 4, -1), entry(16, 6, -1), entry(32, 0, -1)];
+    const text = `\x02\0\0\0${list.join('')}`.replace(/[\u0100-\uffff]/g, '\xff');
+    expect(gofer.setxattr(f.id, name, text, 0)).toBe(0);
+    expect(gofer.getxattr(f.id, name)).toBe(text);
+    expect(must(gofer.getattr(f.id)).mode).toBe(0o100660);
+    expect(gofer.listxattr(f.id)).toEqual([name]);
+    expect(gofer.removexattr(f.id, name)).toBe(0);
+    expect(gofer.getxattr(f.id, name)).toBe(-E.ENODATA);
+  });
+
   test('extended attributes: user.* only', () => {
     fs.writeFileSync(join(dir, 'f'), '');
     const f = must(walk('f'));

@@ -1,6 +1,6 @@
 /**
- * Extended attributes, user.* only: security.*, trusted.* and system.* of host files are none of the guest's
- * business. user.* exists on regular files and directories only, xattr(7).
+ * Extended attributes: user.* and access control lists, which are permissions. security.*, trusted.* and the rest of
+ * system.* of host files are none of the guest's business. user.* exists on regular files and directories only, xattr(7).
  */
 import { EACCES, ENODATA, EOPNOTSUPP, EPERM } from '../../sentry/abi/errno.ts';
 import { XATTR_SIZE_MAX } from '../protocol/layout.ts';
@@ -15,8 +15,10 @@ function attributeName(ctx: ServerContext): string {
   return name;
 }
 
-function isUser(name: string): boolean {
-  return name.startsWith('user.') && name.length > 5;
+const ACLS: readonly string[] = ['system.posix_acl_access', 'system.posix_acl_default'];
+
+function isOffered(name: string): boolean {
+  return (name.startsWith('user.') && name.length > 5) || ACLS.includes(name);
 }
 
 /** Runs `call` on the opened inode; `other` is the result for types without user.* attributes. */
@@ -33,7 +35,7 @@ export function getxattr(ctx: ServerContext): number {
   const node = ctx.inode();
   const name = attributeName(ctx);
   ctx.endOfRequest();
-  if (!isUser(name)) return -EOPNOTSUPP;
+  if (!isOffered(name)) return -EOPNOTSUPP;
   const n = onFile(ctx, node, -ENODATA, (fd) => getxattrFd(fd, name));
   if (n < 0) return n;
   ctx.writer.longString(dataBuffer.bytes.toString('latin1', 0, n));
@@ -47,7 +49,7 @@ export function setxattr(ctx: ServerContext): number {
   const value = ctx.reader.longString(XATTR_SIZE_MAX);
   ctx.endOfRequest();
   if (flags > 2) throw new ProtocolError('setxattr flags');
-  if (!isUser(name)) return -EOPNOTSUPP;
+  if (!isOffered(name)) return -EOPNOTSUPP;
   const r = ctx.writable(node);
   if (r < 0) return r;
   return onFile(ctx, node, -EPERM, (fd) => setxattrFd(fd, name, value, flags));
@@ -58,7 +60,7 @@ export function listxattr(ctx: ServerContext): number {
   ctx.endOfRequest();
   const n = onFile(ctx, node, 0, listxattrFd);
   if (n < 0) return n;
-  const names = dataBuffer.bytes.toString('latin1', 0, n).split('\0').filter(isUser);
+  const names = dataBuffer.bytes.toString('latin1', 0, n).split('\0').filter(isOffered);
   ctx.writer.u32(names.length);
   for (const name of names) ctx.writer.string(name);
   return 0;
@@ -68,7 +70,7 @@ export function removexattr(ctx: ServerContext): number {
   const node = ctx.inode();
   const name = attributeName(ctx);
   ctx.endOfRequest();
-  if (!isUser(name)) return -EOPNOTSUPP;
+  if (!isOffered(name)) return -EOPNOTSUPP;
   const r = ctx.writable(node);
   if (r < 0) return r;
   return onFile(ctx, node, -EPERM, (fd) => removexattrFd(fd, name));

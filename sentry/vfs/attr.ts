@@ -1,10 +1,11 @@
 /** Rules for changing attributes (fs/attr.c, fs/inode.c). */
-import { EPERM } from '../abi/errno.ts';
+import { EINVAL, EPERM } from '../abi/errno.ts';
 import { S_IFMT, S_IFREG, S_ISGID, S_ISUID, S_IXGRP } from '../abi/stat.ts';
 import { CAP_CHOWN, CAP_FSETID } from '../auth/capability.ts';
 import type { CallContext } from './call-context.ts';
 import type { AttrChange, Inode } from './inode.ts';
 import { capableWrtInode, ownerOrCapable } from './permission.ts';
+import { aclMode, aclValid, type AclType, type PosixAcl } from './posix-acl.ts';
 
 /**
  * Mode after a write or truncation by someone without CAP_FSETID: setuid goes, setgid goes if the group may execute
@@ -78,4 +79,27 @@ export function newFileMode(t: CallContext, dir: Inode, mode: number): number {
   if ((mode & (S_ISGID | S_IXGRP)) !== (S_ISGID | S_IXGRP) || (dir.mode & S_ISGID) === 0) return mode;
   if (t.creds.inGroup(dir.gid) || capableWrtInode(t.creds, dir, CAP_FSETID)) return mode;
   return mode & ~S_ISGID;
+}
+
+/** Mode of a new object of `dir`: a default list stands for the umask (posix_acl_create). */
+export function modeByDefaultAcl(t: CallContext, dir: Inode, mode: number): number {
+  const acl = dir.getAcl('default');
+  if (acl === null || typeof acl === 'number') return mode & ~t.fs.umask;
+  return mode & (~0o777 | aclMode(acl).bits);
+}
+
+/** posix_acl_update_mode(): what the mode becomes with `acl`, and the list if the mode does not say all of it. */
+function updateMode(t: CallContext, inode: Inode, acl: PosixAcl): { mode: number; acl: PosixAcl | null } {
+  const { bits, equivalent } = aclMode(acl);
+  let mode = (inode.mode & 0o7000) | bits;
+  if (!t.creds.inGroup(inode.gid) && !capableWrtInode(t.creds, inode, CAP_FSETID)) mode &= ~S_ISGID;
+  return { mode, acl: equivalent ? null : acl };
+}
+
+/** set_posix_acl() once the caller may: `acl` null takes it away. 0 or −errno. */
+export function setPosixAcl(t: CallContext, inode: Inode, type: AclType, acl: PosixAcl | null): number {
+  if (acl !== null && aclValid(acl) !== 0) return -EINVAL;
+  if (type === 'default' || acl === null) return inode.setAcl(type, acl, inode.mode & 0o7777);
+  const updated = updateMode(t, inode, acl);
+  return inode.setAcl(type, updated.acl, updated.mode);
 }

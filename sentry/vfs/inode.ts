@@ -10,6 +10,7 @@ import type { Path } from './dentry.ts';
 import type { FileDescription } from './file-description.ts';
 import { IN_DELETE_SELF, notifySelf } from './fsnotify.ts';
 import type { FileLocks } from './locks.ts';
+import type { AclType, PosixAcl } from './posix-acl.ts';
 import { openSpecial } from './special.ts';
 import type { SuperBlock } from './super-block.ts';
 
@@ -78,6 +79,8 @@ export abstract class Inode implements FileIdentity {
   writeHint = 0;
   /** Open files that may only read: i_readcount, for leases. */
   readCount = 0;
+  /** getAcl('access') may say more than the mode does. */
+  mayHaveAcl = false;
   /** Its last name is gone: when only watches refer to it, they are told. */
   orphan = false;
   /** References that are watches'. */
@@ -246,6 +249,16 @@ export abstract class Inode implements FileIdentity {
 
   removeXattr(_name: string): number {
     return -ENODATA;
+  }
+
+  /** get_inode_acl(): the list, null if there is none, −EOPNOTSUPP where the file system keeps none. */
+  getAcl(_type: AclType): PosixAcl | null | number {
+    return -EOPNOTSUPP;
+  }
+
+  /** set_acl(): a valid list or null, and for 'access' the permission bits that go with it. 0 or −errno. */
+  setAcl(_type: AclType, _acl: PosixAcl | null, _mode: number): number {
+    return -EOPNOTSUPP;
   }
 
   /**

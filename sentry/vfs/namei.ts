@@ -14,7 +14,7 @@ import {
 } from '../abi/errno.ts';
 import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFMT, S_IFREG } from '../abi/stat.ts';
 import { CAP_MKNOD } from '../auth/capability.ts';
-import { newDirMode, newFileMode, newGid } from './attr.ts';
+import { modeByDefaultAcl, newDirMode, newFileMode, newGid } from './attr.ts';
 import type { CallContext } from './call-context.ts';
 import { moveDentry, exchangeDentries, type Dentry, type Path } from './dentry.ts';
 import {
@@ -73,7 +73,7 @@ export function vfsMkdir(t: CallContext, start: Path, name: string, mode: number
   const r = mayCreate(t, dir);
   if (r !== 0) return r;
   if (dir.nlink >= LINK_MAX) return -EMLINK;
-  const perm = newDirMode(dir, mode & 0o1777 & ~t.fs.umask);
+  const perm = newDirMode(dir, modeByDefaultAcl(t, dir, mode & 0o1777));
   return finishCreate(dir, d, dir.mkdir(d.name, perm, t.creds.fsuid, newGid(t, dir)));
 }
 
@@ -89,7 +89,7 @@ export function vfsMknod(t: CallContext, start: Path, name: string, mode: number
   const device = type === S_IFCHR || type === S_IFBLK;
   const whiteout = type === S_IFCHR && rdev === 0;
   if (device && !whiteout && !t.creds.has(CAP_MKNOD)) return -EPERM;
-  const perm = newFileMode(t, dir, mode & 0o7777 & ~t.fs.umask);
+  const perm = newFileMode(t, dir, modeByDefaultAcl(t, dir, mode & 0o7777));
   const gid = newGid(t, dir);
   const made =
     type === S_IFREG || type === 0

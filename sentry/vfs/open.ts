@@ -20,7 +20,7 @@ import {
   O_WRONLY,
 } from '../abi/fcntl.ts';
 import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../abi/stat.ts';
-import { modeWithoutPrivs, newFileMode, newGid } from './attr.ts';
+import { modeByDefaultAcl, modeWithoutPrivs, newFileMode, newGid } from './attr.ts';
 import type { CallContext } from './call-context.ts';
 import { Dentry, type Path } from './dentry.ts';
 import { FileDescription } from './file-description.ts';
@@ -123,7 +123,7 @@ function createAndOpen(t: CallContext, d: Dentry, flags: number, mode: number): 
   if (mount.readOnly) return -EROFS;
   const r = mayCreate(t, dir);
   if (r !== 0) return r;
-  const perm = newFileMode(t, dir, mode & 0o7777 & ~t.fs.umask);
+  const perm = newFileMode(t, dir, modeByDefaultAcl(t, dir, mode & 0o7777));
   const inode = dir.create(d.name, perm, t.creds.fsuid, newGid(t, dir));
   if (typeof inode === 'number') return inode;
   d.instantiate(inode);
@@ -147,7 +147,7 @@ function openTmpfile(
   if (mount.readOnly) return -EROFS;
   const access = inodePermission(t, dir, MAY_WRITE | MAY_EXEC);
   if (access !== 0) return access;
-  const perm = newFileMode(t, dir, mode & 0o7777 & ~t.fs.umask);
+  const perm = newFileMode(t, dir, modeByDefaultAcl(t, dir, mode & 0o7777));
   const inode = dir.tmpfile(perm, t.creds.fsuid, newGid(t, dir));
   if (typeof inode === 'number') return inode;
   inode.linkable = (flags & O_EXCL) === 0;

@@ -1,10 +1,11 @@
 /** Who may do what with an inode (fs/namei.c inode_permission, may_create, may_delete; fs/attr.c). */
 import { EACCES, EISDIR, ENOENT, ENOTDIR, EPERM, EROFS } from '../abi/errno.ts';
-import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_ISVTX } from '../abi/stat.ts';
+import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_IRWXG, S_ISVTX } from '../abi/stat.ts';
 import { CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER } from '../auth/capability.ts';
 import type { Credentials } from '../auth/credentials.ts';
 import type { CallContext } from './call-context.ts';
 import type { Inode } from './inode.ts';
+import { aclPermission } from './posix-acl.ts';
 
 export const MAY_EXEC = 1;
 export const MAY_WRITE = 2;
@@ -17,19 +18,33 @@ export function capableWrtInode(creds: Credentials, inode: Inode, cap: number): 
   return creds.hasOwn(cap) && creds.userNs.hasUid(inode.uid) && creds.userNs.hasGid(inode.gid);
 }
 
-/** generic_permission(): mode bits, then capabilities. */
-function modePermission(creds: Credentials, inode: Inode, mask: number): number {
-  const bits = inode.mode >>> creds.permissionShift(inode.uid, inode.gid);
-  if ((mask & ~bits) === 0) return 0;
+/** Capabilities that stand for missing permission bits. */
+function capableOf(creds: Credentials, inode: Inode, mask: number): boolean {
   if ((inode.mode & S_IFMT) === S_IFDIR) {
-    if ((mask & MAY_WRITE) === 0 && capableWrtInode(creds, inode, CAP_DAC_READ_SEARCH)) return 0;
-    return capableWrtInode(creds, inode, CAP_DAC_OVERRIDE) ? 0 : -EACCES;
+    if ((mask & MAY_WRITE) === 0 && capableWrtInode(creds, inode, CAP_DAC_READ_SEARCH)) return true;
+    return capableWrtInode(creds, inode, CAP_DAC_OVERRIDE);
   }
-  if (mask === MAY_READ && capableWrtInode(creds, inode, CAP_DAC_READ_SEARCH)) return 0;
-  if ((mask & MAY_EXEC) === 0 || (inode.mode & 0o111) !== 0) {
-    if (capableWrtInode(creds, inode, CAP_DAC_OVERRIDE)) return 0;
+  if (mask === MAY_READ && capableWrtInode(creds, inode, CAP_DAC_READ_SEARCH)) return true;
+  if ((mask & MAY_EXEC) !== 0 && (inode.mode & 0o111) === 0) return false;
+  return capableWrtInode(creds, inode, CAP_DAC_OVERRIDE);
+}
+
+/** generic_permission(): access control list or mode bits, then capabilities. */
+function modePermission(creds: Credentials, inode: Inode, mask: number): number {
+  const shift = creds.permissionShift(inode.uid, inode.gid);
+  if (inode.mayHaveAcl && shift !== 6 && (inode.mode & S_IRWXG) !== 0) {
+    // Capabilities first: a remote file system need not be asked then.
+    if (capableOf(creds, inode, mask)) return 0;
+    const acl = inode.getAcl('access');
+    if (acl !== null && typeof acl !== 'number') return aclPermission(creds, inode.gid, acl, mask);
   }
-  return -EACCES;
+  if ((mask & ~(inode.mode >>> shift)) === 0) return 0;
+  return capableOf(creds, inode, mask) ? 0 : -EACCES;
+}
+
+/** Whether everybody may search the directory. */
+export function isOpenDirectory(dir: Inode): boolean {
+  return (dir.mode & 0o111) === 0o111 && !dir.mayHaveAcl;
 }
 
 /** inode_permission(): 0, −EACCES, or −EROFS for writing to a read-only file system. */
@@ -47,7 +62,7 @@ export function inodePermission(t: CallContext, inode: Inode, mask: number): num
 export function maySearch(t: CallContext, dir: Inode): number {
   const special = dir.permission(t, MAY_EXEC);
   if (special !== 0) return special > 0 ? 0 : special;
-  return (dir.mode & 0o111) === 0o111 ? 0 : modePermission(t.creds, dir, MAY_EXEC);
+  return isOpenDirectory(dir) ? 0 : modePermission(t.creds, dir, MAY_EXEC);
 }
 
 /** inode_owner_or_capable(): the owner's rights over metadata. */

@@ -10,7 +10,7 @@ import type { CallContext } from './call-context.ts';
 import { Dentry, type Path } from './dentry.ts';
 import type { Inode } from './inode.ts';
 import { MS_NOSYMFOLLOW, type Mount } from './mount.ts';
-import { maySearch } from './permission.ts';
+import { isOpenDirectory, maySearch } from './permission.ts';
 import { mayFollowLink, protectsLinks } from './protected.ts';
 import { CACHED_NAME_MAX, cachedWalk, entryToFill, treeGeneration } from './walk-cache.ts';
 
@@ -206,7 +206,7 @@ function walkFrom(t: CallContext, name: string, flags: number): number {
     const dir = nd.dentry.inode!;
     const access = maySearch(t, dir);
     if (access !== 0) return access;
-    if ((dir.mode & 0o111) !== 0o111) nd.restricted = true;
+    if (!isOpenDirectory(dir)) nd.restricted = true;
     let j = name.indexOf('/', i);
     let next = len;
     if (j < 0) j = len;

@@ -239,3 +239,34 @@ test.skipIf(!usable).each(platforms)(
     expect(descendants(child.pid!)).toEqual([]);
   },
 );
+
+const HAS_ACL = fs.existsSync('/usr/bin/setfacl') && process.getuid!() === 0;
+
+describe.skipIf(!HAS_ACL)('access control lists of a volume', () => {
+  const SCRIPT = `cd "$1"; umask 022
+as() { setpriv --reuid "$1" --regid "$1" --clear-groups sh -c "$2" 2>&1; }
+as 4001 'cat from-host'; as 4002 'cat from-host'; as 4001 'cat closed/f'; as 4002 'cat closed/f'
+setfacl -m u:4002:rw,g:4003:r from-host; getfacl -n from-host; as 4002 'echo more >>from-host'; as 4003 'cat from-host'
+setfacl -d -m u:4001:rwx,o:- .; mkdir made; echo x >file; getfacl -n made file; chmod g-rwx file; as 4001 'cat file'; getfacl -n file
+setfacl -b from-host; getfacl -n from-host; as 4002 'cat from-host'; ls -l | cut -c1-11 | sort; cp -p file copy; getfacl -n copy`;
+  const volume = (name: string): string | null => {
+    const dir = join(top, name);
+    fs.mkdirSync(join(dir, 'closed'), { recursive: true });
+    fs.chmodSync(top, 0o755);
+    fs.writeFileSync(join(dir, 'from-host'), 'hello\n', { mode: 0o600 });
+    fs.writeFileSync(join(dir, 'closed/f'), 'inside\n');
+    const set = (acl: string, file: string): number => run('setfacl', ['-m', acl, join(dir, file)]).status;
+    return set('u:4001:r', 'from-host') === 0 && set('u:4002:-', 'closed') === 0 ? dir : null;
+  };
+  const script = ['/bin/sh', '-c', SCRIPT, 'sh'];
+
+  test.each(platforms)('%s: as natively', (platform) => {
+    const native = volume('native');
+    if (native === null) return; // the host file system has none
+    const expected = run(script[0]!, [...script.slice(1), native]);
+    expect(expected.stdout).toContain('user:4002:rw-');
+    const dir = volume('guest')!;
+    const got = sandbox(platform, [...script, '/v'], { flags: ['--volume', `${dir}:/v`] });
+    expect(got.stdout).toBe(expected.stdout);
+  });
+});

@@ -1,6 +1,6 @@
 /** Inodes of goferfs: attributes and how they stay up to date; symbolic links and special files. */
 import { makedev } from '../../abi/device.ts';
-import { EIO, ENOENT, EOPNOTSUPP, EPERM, ERANGE, ESTALE } from '../../abi/errno.ts';
+import { EIO, ENODATA, ENOENT, EOPNOTSUPP, EPERM, ERANGE, ESTALE } from '../../abi/errno.ts';
 import { S_IFLNK, S_IFMT } from '../../abi/stat.ts';
 import {
   SETATTR_ATIME,
@@ -13,6 +13,7 @@ import {
 import type { GoferAttr, GoferSetattr } from '../../gofer-api/gofer-api.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import { Inode, type AttrChange, type FileIdentity } from '../../vfs/inode.ts';
+import { XATTR_ACL, aclFromXattr, aclToXattr, type AclType, type PosixAcl } from '../../vfs/posix-acl.ts';
 import type { GoferDir } from './directory.ts';
 import { joinFile, leaveFile } from './file-identity.ts';
 import type { GoferSuperBlock } from './super-block.ts';
@@ -36,6 +37,11 @@ export abstract class GoferInode extends Inode {
   private readonly birthNsec: number;
   /** The gofer's id: 0 until it is needed. */
   private id: number;
+  /** Access control lists as last seen; undefined: not asked for. */
+  private readonly acls: Record<AclType, PosixAcl | null | number | undefined> = {
+    access: undefined,
+    default: undefined,
+  };
   /** `identity` is known. */
   private identified = false;
 
@@ -49,6 +55,7 @@ export abstract class GoferInode extends Inode {
     this.birthNsec = attr.btimeNsec;
     this.id = attr.id;
     this.apply(attr);
+    this.forgetAcls();
   }
 
   isSame(attr: GoferAttr): boolean {
@@ -82,6 +89,10 @@ export abstract class GoferInode extends Inode {
 
   /** Brings the fields up to date from a reply of the gofer. */
   apply(attr: GoferAttr): void {
+    const { sec, nsec } = this.ctime;
+    const changed = sec !== attr.ctimeSec || nsec !== attr.ctimeNsec;
+    // Who is told of changes knows when the lists may be others (changedByOthers).
+    if (changed && !this.gofer.exclusive && !this.isWatched()) this.forgetAcls();
     this.mode = attr.mode;
     this.uid = attr.uid;
     this.gid = attr.gid;
@@ -140,7 +151,9 @@ export abstract class GoferInode extends Inode {
   /** `suspect`: owner and permissions, else size and times only. */
   changedByOthers(suspect: boolean): void {
     this.stale = true;
-    if (suspect) this.suspect = true;
+    if (!suspect) return;
+    this.suspect = true;
+    this.forgetAcls();
   }
 
   override refresh(): number {
@@ -215,6 +228,7 @@ export abstract class GoferInode extends Inode {
     const attr = this.gofer.client.setattr(id, request);
     if (typeof attr === 'number') return attr;
     this.apply(attr);
+    if (change.mode !== undefined) this.forgetAcls();
     return 0;
   }
 
@@ -246,6 +260,41 @@ export abstract class GoferInode extends Inode {
     const r = this.gofer.client.removexattr(id, name);
     if (r >= 0) this.invalidate();
     return r;
+  }
+
+  /** The host's lists may be others than what was last seen. */
+  private forgetAcls(): void {
+    this.acls.access = this.acls.default = undefined;
+    this.mayHaveAcl = (this.mode & S_IFMT) !== S_IFLNK;
+  }
+
+  override getAcl(type: AclType): PosixAcl | null | number {
+    const known = this.acls[type];
+    if (known !== undefined) return known;
+    const acl = this.fetchAcl(type);
+    if (typeof acl !== 'number' || acl === -EOPNOTSUPP) this.acls[type] = acl;
+    if (type === 'access' && (acl === null || acl === -EOPNOTSUPP)) this.mayHaveAcl = false;
+    return acl;
+  }
+
+  private fetchAcl(type: AclType): PosixAcl | null | number {
+    if ((this.mode & S_IFMT) === S_IFLNK) return -EOPNOTSUPP;
+    if (type === 'default' && !this.isDir) return null;
+    const value = this.getXattr(XATTR_ACL[type]);
+    if (typeof value !== 'number') return aclFromXattr(null, value);
+    return value === -ENODATA ? null : value;
+  }
+
+  override setAcl(type: AclType, acl: PosixAcl | null, mode: number): number {
+    const name = XATTR_ACL[type];
+    let r = acl === null ? this.removeXattr(name) : this.setXattr(name, aclToXattr(null, acl), 0);
+    if (r === -ENODATA) r = 0;
+    if (r < 0) return r;
+    this.forgetAcls();
+    if (type !== 'access') return 0;
+    const seen = this.refresh();
+    if (seen < 0) return seen;
+    return (this.mode & 0o7777) === mode ? 0 : this.setAttr({ mode });
   }
 
   override evict(): void {

@@ -1,9 +1,10 @@
 /** Copying an object of a lower layer to the upper one (fs/overlayfs/copy_up.c): contents, owner, mode, times, attributes. */
-import { ENOENT, ENOSPC } from '../../abi/errno.ts';
+import { ENODATA, ENOENT, ENOSPC } from '../../abi/errno.ts';
 import { O_RDONLY } from '../../abi/fcntl.ts';
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../../abi/stat.ts';
 import { IO_CHUNK, ioBuffer } from '../../usermem/io-buffer.ts';
 import type { Inode } from '../../vfs/inode.ts';
+import { aclTypeOf } from '../../vfs/posix-acl.ts';
 import type { TmpfsDir } from '../tmpfs/directory.ts';
 import { TmpfsRegular, type TmpfsInode } from '../tmpfs/node.ts';
 import type { OverlayInode } from './inode.ts';
@@ -105,12 +106,25 @@ function copyData(lower: Inode, up: TmpfsRegular): number {
   return r;
 }
 
+/** The lists of `lower`, and none that the upper directory has handed down. */
+function copyAcls(lower: Inode, up: TmpfsInode): number {
+  if (up.isSymlink) return 0;
+  for (const type of ['access', 'default'] as const) {
+    const acl = lower.getAcl(type);
+    const r = up.setAcl(type, typeof acl === 'number' ? null : acl, lower.mode & 0o7777);
+    if (r < 0) return r;
+  }
+  return 0;
+}
+
 function copyXattrs(lower: Inode, up: TmpfsInode): number {
+  const acls = copyAcls(lower, up);
+  if (acls < 0) return acls;
   const names = lower.listXattr();
   // A layer without extended attributes has nothing to copy.
   if (typeof names === 'number') return 0;
   for (const name of names) {
-    const value = lower.getXattr(name);
+    const value = aclTypeOf(name) !== null ? -ENODATA : lower.getXattr(name);
     if (typeof value === 'number') continue;
     const r = up.setXattr(name, value, 0);
     if (r < 0) return r;

@@ -2,13 +2,14 @@
  * Inodes of overlayfs: an object of the topmost layer that has it, moved to the upper layer (copied up) at the first change
  * (fs/overlayfs). The fields are copies of the real inode's, brought up to date by pull().
  */
-import { EIO, EROFS } from '../../abi/errno.ts';
+import { EIO, EOPNOTSUPP, EROFS } from '../../abi/errno.ts';
 import { O_ACCMODE, O_RDONLY } from '../../abi/fcntl.ts';
 import { panic } from '../../lib/assert.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import type { FileDescription } from '../../vfs/file-description.ts';
 import { Inode, type AttrChange } from '../../vfs/inode.ts';
+import type { AclType, PosixAcl } from '../../vfs/posix-acl.ts';
 import type { TmpfsInode } from '../tmpfs/node.ts';
 import { copyToUpper } from './copy-up.ts';
 import type { OverlayDir } from './directory.ts';
@@ -63,6 +64,7 @@ export class OverlayInode extends Inode {
     this.mtime = r.mtime;
     this.ctime = r.ctime;
     this.btime = r.btime;
+    this.mayHaveAcl = r.mayHaveAcl;
   }
 
   override refresh(): number {
@@ -145,6 +147,21 @@ export class OverlayInode extends Inode {
     const r = this.copyUp();
     if (r < 0) return r;
     const done = this.upper!.removeXattr(name);
+    this.pull();
+    return done;
+  }
+
+  override getAcl(type: AclType): PosixAcl | null | number {
+    const acl = this.real.getAcl(type);
+    this.mayHaveAcl = this.real.mayHaveAcl;
+    // What the lower file system lacks the upper one has.
+    return acl === -EOPNOTSUPP && !this.isSymlink ? null : acl;
+  }
+
+  override setAcl(type: AclType, acl: PosixAcl | null, mode: number): number {
+    const r = this.copyUp();
+    if (r < 0) return r;
+    const done = this.upper!.setAcl(type, acl, mode);
     this.pull();
     return done;
   }

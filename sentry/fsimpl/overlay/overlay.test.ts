@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { ENOENT } from '../../abi/errno.ts';
+import { EACCES, ENOENT } from '../../abi/errno.ts';
 import { O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY } from '../../abi/fcntl.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { FileDescription } from '../../vfs/file-description.ts';
@@ -14,6 +14,8 @@ import {
   vfsSymlink,
   vfsUnlink,
 } from '../../vfs/namei.ts';
+import type { Inode } from '../../vfs/inode.ts';
+import { MAY_EXEC, MAY_WRITE, inodePermission } from '../../vfs/permission.ts';
 import { truncateInode, vfsOpen } from '../../vfs/open.ts';
 import { TestContext } from '../../vfs/testing/context.ts';
 import { LOOKUP_FOLLOW, nd, walk } from '../../vfs/walk.ts';
@@ -242,4 +244,32 @@ describe('overlay', () => {
     expect(read(t, 'a/f')).toBe(-ENOENT);
     expect(read(t, 'c/g')).toBe(-ENOENT);
   });
+});
+
+test('access control lists go along when an object is copied up, and are not handed to it by its directory', () => {
+  const lower = new TmpfsSuperBlock();
+  fill(lower.root);
+  const acl = [
+    { tag: 1, perm: 6, id: -1 },
+    { tag: 2, perm: 7, id: 1001 },
+    { tag: 4, perm: 4, id: -1 },
+    { tag: 16, perm: 6, id: -1 },
+    { tag: 32, perm: 0, id: -1 },
+  ];
+  const a = lower.root.lookup('a') as TmpfsDir;
+  (a.lookup('f') as TmpfsRegular).setAcl('access', acl, 0o660);
+  a.setAcl('default', acl, 0o755);
+  const t = new TestContext(new OverlaySuperBlock([lower.root], new TmpfsSuperBlock()));
+  const at = (name: string): Inode => {
+    expect(walk(t, t.fs.root, name, LOOKUP_FOLLOW)).toBe(0);
+    return nd.dentry.inode!;
+  };
+  for (const name of ['/a/f', '/a/b/f']) expect(at(name).setAttr({ mtime: { sec: 1, nsec: 0 } })).toBe(0);
+  expect(at('/a/f').getAcl('access')).toEqual(acl);
+  expect(at('/a/b/f').getAcl('access')).toBe(null);
+  expect(at('/a/b').getAcl('default')).toBe(null);
+  expect(at('/a').getAcl('default')).toEqual(acl);
+  t.as(1001, 1001);
+  expect(inodePermission(t, at('/a/f'), MAY_WRITE)).toBe(0);
+  expect(inodePermission(t, at('/a/f'), MAY_EXEC)).toBe(-EACCES);
 });

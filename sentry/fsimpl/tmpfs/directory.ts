@@ -81,6 +81,8 @@ export class TmpfsDir extends TmpfsInode {
     if (this.entries.has(name)) return -EEXIST;
     if (!this.sb.chargeInode()) return -ENOSPC;
     const node = make();
+    const r = this.handDownAcl(node);
+    if (r < 0) return r;
     this.put(name, node);
     return node;
   }
@@ -113,7 +115,19 @@ export class TmpfsDir extends TmpfsInode {
     if (!this.sb.chargeInode()) return -ENOSPC;
     const node = new TmpfsRegular(this.sb, mode, uid, gid);
     node.nlink = 0;
-    return node;
+    const r = this.handDownAcl(node);
+    return r < 0 ? r : node;
+  }
+
+  /** 0, or −ENOSPC and the new object is gone. */
+  private handDownAcl(node: TmpfsInode): number {
+    if (this.defaultAcl === null || node.isSymlink) return 0;
+    const r = node.inheritAcl(this.defaultAcl);
+    if (r < 0) {
+      node.nlink = 0;
+      node.evict();
+    }
+    return r;
   }
 
   override link(name: string, inode: Inode): number {

@@ -1,5 +1,5 @@
 /** Inodes of tmpfs that are not directories, and what all of them share: attributes, extended attributes. */
-import { EINVAL, ENODATA, EPERM } from '../../abi/errno.ts';
+import { EINVAL, ENODATA, ENOSPC, EOPNOTSUPP, EPERM } from '../../abi/errno.ts';
 import { F_ADD_SEALS, F_SEAL_GROW, F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_WRITE } from '../../abi/fcntl.ts';
 import { S_IFLNK, S_IFMT, S_IFREG } from '../../abi/stat.ts';
 import { fcntl } from '../../host/sys.ffi.ts';
@@ -8,11 +8,29 @@ import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import type { FileDescription } from '../../vfs/file-description.ts';
 import { Inode, type AttrChange } from '../../vfs/inode.ts';
+import {
+  aclChmod,
+  inherited,
+  XATTR_ACL_ACCESS,
+  XATTR_ACL_DEFAULT,
+  type AclType,
+  type PosixAcl,
+} from '../../vfs/posix-acl.ts';
 import { currentTime } from '../../vfs/times.ts';
 import { SimpleXattrs } from '../../vfs/xattr.ts';
 import { FileContent } from './content.ts';
 import { TmpfsFile } from './file.ts';
 import type { TmpfsSuperBlock } from './super-block.ts';
+
+/** Entries of all access control lists together: they lie in the heap, and every new object may inherit one. */
+const ACL_ENTRIES_MAX = 524_288;
+let aclEntries = 0;
+
+function chargeAcl(count: number): boolean {
+  if (count > 0 && aclEntries + count > ACL_ENTRIES_MAX) return false;
+  aclEntries += count;
+  return true;
+}
 
 export interface StackedState {
   /** The inode is freed. */
@@ -25,6 +43,8 @@ export class TmpfsInode extends Inode {
   /** What a file system stacked on this one remembers about the inode. */
   stacked: StackedState | null = null;
   private freed = false;
+  private accessAcl: PosixAcl | null = null;
+  protected defaultAcl: PosixAcl | null = null;
 
   constructor(sb: TmpfsSuperBlock, mode: number, uid: number, gid: number) {
     super(sb, sb.nextIno(), mode, uid, gid);
@@ -36,7 +56,10 @@ export class TmpfsInode extends Inode {
       const r = this.resize(change.size);
       if (r < 0) return r;
     }
-    if (change.mode !== undefined) this.mode = (this.mode & S_IFMT) | (change.mode & 0o7777);
+    if (change.mode !== undefined) {
+      this.mode = (this.mode & S_IFMT) | (change.mode & 0o7777);
+      if (this.accessAcl !== null) this.accessAcl = aclChmod(this.accessAcl, this.mode);
+    }
     if (change.uid !== undefined) this.uid = change.uid;
     if (change.gid !== undefined) this.gid = change.gid;
     if (change.atime !== undefined) this.atime = change.atime;
@@ -60,7 +83,39 @@ export class TmpfsInode extends Inode {
   }
 
   override listXattr(): string[] {
-    return this.xattrs === null ? [] : this.xattrs.list();
+    const names = this.xattrs === null ? [] : this.xattrs.list();
+    if (this.defaultAcl !== null) names.unshift(XATTR_ACL_DEFAULT);
+    if (this.accessAcl !== null) names.unshift(XATTR_ACL_ACCESS);
+    return names;
+  }
+
+  override getAcl(type: AclType): PosixAcl | null | number {
+    if (this.isSymlink) return -EOPNOTSUPP;
+    return type === 'access' ? this.accessAcl : this.defaultAcl;
+  }
+
+  override setAcl(type: AclType, acl: PosixAcl | null, mode: number): number {
+    const old = type === 'access' ? this.accessAcl : this.defaultAcl;
+    if (!chargeAcl((acl?.length ?? 0) - (old?.length ?? 0))) return -ENOSPC;
+    if (type === 'access') {
+      this.accessAcl = acl;
+      this.mayHaveAcl = acl !== null;
+      this.mode = (this.mode & S_IFMT) | (mode & 0o7777);
+    } else {
+      this.defaultAcl = acl;
+    }
+    this.ctime = currentTime();
+    return 0;
+  }
+
+  /** simple_acl_create(): the object was made in a directory with the default list `acl`. 0 or −ENOSPC. */
+  inheritAcl(acl: PosixAcl): number {
+    const { access, byDefault } = inherited(acl, this.mode);
+    if (!chargeAcl((access?.length ?? 0) + (byDefault?.length ?? 0))) return -ENOSPC;
+    this.accessAcl = access;
+    this.mayHaveAcl = access !== null;
+    this.defaultAcl = byDefault;
+    return 0;
   }
 
   override removeXattr(name: string): number {
@@ -74,6 +129,7 @@ export class TmpfsInode extends Inode {
     this.freed = true;
     this.sb.unchargeInode();
     this.xattrs?.clear();
+    chargeAcl(-(this.accessAcl?.length ?? 0) - (this.defaultAcl?.length ?? 0));
     this.freeContent();
     this.stacked?.release();
   }
