@@ -72,6 +72,8 @@ cc(
   'launcher',
   [
     '',
+    '-options',
+    '-userns',
     '-util',
     '-init',
     '-gofer',

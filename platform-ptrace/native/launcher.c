@@ -1,11 +1,10 @@
-// L, the launcher: reads its arguments, starts the gofer and the sandbox, forwards signals, and ends as the container
+// L, the launcher: starts the gofer and the sandbox, forwards signals, and ends as the container
 // ended. See launcher.h for the whole.
 #define _GNU_SOURCE
 #include "launcher.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <linux/capability.h>
 #include <poll.h>
 #include <sched.h>
@@ -21,9 +20,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-struct options opt = {
-    .uid = 65534, .gid = 65534, .log_fd = -1, .sentry_config_fd = -1, .gofer_config_fd = -1,
-    .network_fd = -1, .create_fd = -1, .join_fd = -1, .gofer_link_fd = -1};
 bool privileged;
 int sentry_ctl[2] = {-1, -1}, gofer_ctl[2] = {-1, -1}, gofer_link[2] = {-1, -1}, init_ctl[2] = {-1, -1};
 int node_fd, dist_fd;
@@ -34,107 +30,6 @@ enum { PING_INTERVAL_MS = 5000, PINGS_MAX = 4, BOOT_PINGS_MAX = 24, END_DEADLINE
 static int pings_unanswered;
 static bool sentry_answered, sentry_ready, gofer_loaded, gofer_ready, init_pivoted, hooked, started;
 
-static const char *value_of(const char *arg, const char *key) {
-  size_t n = strlen(key);
-  return strncmp(arg, key, n) == 0 && arg[n] == '=' ? arg + n + 1 : NULL;
-}
-
-static int number(const char *text) {
-  char *end;
-  long n = strtol(text, &end, 10);
-  if (*end || end == text || n < 0 || n > 0x7fffffff) die("not a number: %s", text);
-  return n;
-}
-
-static void append(const char **list, int *count, int max, const char *value) {
-  if (*count == max) die("too many arguments of one kind: %s", value);
-  list[(*count)++] = value;
-}
-
-static void append_fd(int *list, int *count, int max, const char *value) {
-  if (*count == max) die("too many descriptors of one kind: %s", value);
-  list[(*count)++] = number(value);
-}
-
-static void parse_namespace(const char *value) {
-  if (opt.njoined == MAX_NAMESPACES) die("too many namespaces");
-  if (sscanf(value, "%d:%d", &opt.joined[opt.njoined].type, &opt.joined[opt.njoined].fd) != 2)
-    die("not a namespace: %s", value);
-  opt.njoined++;
-}
-
-static void parse_limit(const char *value) {
-  if (opt.nrlimits == MAX_RLIMITS) die("too many limits");
-  struct limit *l = &opt.rlimits[opt.nrlimits++];
-  if (sscanf(value, "%d:%" SCNu64 ":%" SCNu64, &l->nr, &l->soft, &l->hard) != 3) die("not a limit: %s", value);
-}
-
-// argv's own place is written over: show_title().
-static char *copy_of(const char *text) {
-  char *copy = strdup(text);
-  if (copy == NULL) die("no memory");
-  return copy;
-}
-
-static void parse_idmap(char *value) {
-  char *index = strsep(&value, ":"), *recursive = strsep(&value, ":"), *uids = strsep(&value, ":");
-  if (value == NULL || number(index) >= MAX_EXPORTS) die("not a mapping of an export's ids");
-  int i = number(index);
-  opt.idmaps[i].recursive = *recursive == '1';
-  opt.idmaps[i].uids = uids;
-  opt.idmaps[i].gids = value;
-}
-
-static void parse(int argc, char **argv) {
-  for (int i = 1; i < argc; i++) {
-    const char *v, *arg = copy_of(argv[i]);
-    if ((v = value_of(arg, "node"))) opt.node = v;
-    else if ((v = value_of(arg, "dist"))) opt.dist = v;
-    else if ((v = value_of(arg, "stub"))) opt.has_stub = strcmp(v, "1") == 0;
-    else if ((v = value_of(arg, "uid"))) opt.uid = number(v);
-    else if ((v = value_of(arg, "gid"))) opt.gid = number(v);
-    else if ((v = value_of(arg, "net"))) {
-      opt.host_network = strcmp(v, "host") == 0;
-      opt.new_network = strcmp(v, "new") == 0;
-    } else if ((v = value_of(arg, "netns"))) opt.network_fd = number(v);
-    else if ((v = value_of(arg, "raw"))) opt.raw_sockets = strcmp(v, "1") == 0;
-    else if ((v = value_of(arg, "terminal"))) opt.terminal = strcmp(v, "1") == 0;
-    else if ((v = value_of(arg, "create"))) opt.create_fd = number(v);
-    else if ((v = value_of(arg, "join"))) opt.join_fd = number(v);
-    else if ((v = value_of(arg, "gofer-link"))) opt.gofer_link_fd = number(v);
-    else if ((v = value_of(arg, "log"))) opt.log_fd = number(v);
-    else if ((v = value_of(arg, "sentry-config"))) opt.sentry_config_fd = number(v);
-    else if ((v = value_of(arg, "gofer-config"))) opt.gofer_config_fd = number(v);
-    else if ((v = value_of(arg, "sentry-arg"))) append(opt.sentry_argv, &opt.sentry_argc, MAX_ARGS, v);
-    else if ((v = value_of(arg, "gofer-arg"))) append(opt.gofer_argv, &opt.gofer_argc, MAX_ARGS, v);
-    else if ((v = value_of(arg, "sentry-snapshot"))) opt.sentry_snapshot = v;
-    else if ((v = value_of(arg, "gofer-snapshot"))) opt.gofer_snapshot = v;
-    else if ((v = value_of(arg, "export"))) {
-      if (strncmp(v, "ro:/", 4) != 0 && strncmp(v, "rw:/", 4) != 0) die("malformed export %s", v);
-      append(opt.exports, &opt.nexports, MAX_EXPORTS, v);
-    } else if ((v = value_of(arg, "idmap"))) {
-      parse_idmap(copy_of(v));
-    } else if ((v = value_of(arg, "donate"))) append_fd(opt.donated, &opt.ndonated, MAX_DONATED, v);
-    else if ((v = value_of(arg, "join-procs"))) append_fd(opt.join_procs, &opt.njoin_procs, MAX_GROUPS, v);
-    else if ((v = value_of(arg, "late-procs"))) append_fd(opt.late_procs, &opt.nlate_procs, MAX_GROUPS, v);
-    else if ((v = value_of(arg, "guest-procs"))) append_fd(opt.guest_procs, &opt.nguest_procs, MAX_GROUPS, v);
-    else if ((v = value_of(arg, "leave-procs"))) append_fd(opt.leave_procs, &opt.nleave_procs, MAX_GROUPS, v);
-    else if ((v = value_of(arg, "title"))) append(opt.title, &opt.ntitle, MAX_ARGS, v);
-    else if ((v = value_of(arg, "user"))) opt.user = v;
-    else if ((v = value_of(arg, "cwd"))) opt.cwd = v;
-    else if ((v = value_of(arg, "rlimit"))) parse_limit(v);
-    else if ((v = value_of(arg, "new-ns"))) opt.new_namespaces = number(v);
-    else if ((v = value_of(arg, "join-ns"))) parse_namespace(v);
-    else if ((v = value_of(arg, "hostname"))) opt.hostname = v;
-    else if ((v = value_of(arg, "domainname"))) opt.domainname = v;
-    else if ((v = value_of(arg, "time-offsets"))) opt.time_offsets = v;
-    else if ((v = value_of(arg, "root"))) opt.root = v;
-    else if ((v = value_of(arg, "rmdir"))) append(opt.rmdirs, &opt.nrmdirs, MAX_GROUPS, v);
-    else die("launcher: unknown argument %s", arg);
-  }
-  if (!opt.node || !opt.dist) die("launcher: node= and dist= are needed");
-}
-
 void close_launcher_ends(void) {
   if (sentry_ctl[0] >= 0) close(sentry_ctl[0]);
   if (init_ctl[0] >= 0) close(init_ctl[0]);
@@ -143,49 +38,6 @@ void close_launcher_ends(void) {
 
 static void make_pair(int pair[2]) {
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) die("socketpair");
-}
-
-// The number of a child in the mounted /proc, which is not L's own if L has a PID namespace of the container's.
-int number_in_proc(pid_t pid) {
-  char path[64], line[64];
-  int pidfd = syscall(SYS_pidfd_open, pid, 0), shown = -1;
-  snprintf(path, sizeof path, "/proc/self/fdinfo/%d", pidfd);
-  FILE *info = fopen(path, "re");
-  if (info == NULL) die("cannot read %s", path);
-  while (shown < 0 && fgets(line, sizeof line, info)) sscanf(line, "Pid: %d", &shown);
-  fclose(info);
-  close(pidfd);
-  return shown;
-}
-
-void write_file(int pid, const char *name, const char *text) {
-  char path[64];
-  snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
-  int fd = open(path, O_WRONLY | O_CLOEXEC);
-  if (fd < 0 || write(fd, text, strlen(text)) < 0) die("cannot write %s", path);
-  close(fd);
-}
-
-// `id` if there is such a one in L's user namespace, else its 0.
-static unsigned mapped(const char *map, unsigned id) {
-  unsigned first, count, found = 0;
-  FILE *f = fopen(map, "re");
-  if (f == NULL) die("cannot read %s", map);
-  while (fscanf(f, "%u %*u %u", &first, &count) == 2)
-    if (id >= first && id - first < count) found = id;
-  fclose(f);
-  return found;
-}
-
-// The sandbox's 0 is an id without rights: opt.uid for root, the caller himself otherwise.
-static void write_id_maps(pid_t child) {
-  char map[64];
-  int pid = number_in_proc(child);
-  if (!privileged) write_file(pid, "setgroups", "deny");
-  snprintf(map, sizeof map, "0 %u 1", privileged ? mapped("/proc/self/gid_map", opt.gid) : getegid());
-  write_file(pid, "gid_map", map);
-  snprintf(map, sizeof map, "0 %u 1", privileged ? mapped("/proc/self/uid_map", opt.uid) : geteuid());
-  write_file(pid, "uid_map", map);
 }
 
 static bool has_sys_admin(void) {
@@ -456,42 +308,8 @@ static int print_stamp(const char *node) {
   return puts(stamp) < 0;
 }
 
-int main(int argc, char **argv) {
-  errno = 0;
-  if (argc == 3 && strcmp(argv[1], "stamp") == 0) return print_stamp(argv[2]);
-  if (argc >= 7 && strcmp(argv[1], "enter") == 0) return enter_main(argv + 2);
-  parse(argc, argv);
-  privileged = has_sys_admin();
-  set_core_limit();
-  // Signals that end a process by its own fault keep doing so; everything else is forwarded.
-  sigset_t set;
-  sigfillset(&set);
-  static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
-  for (unsigned i = 0; i < sizeof own / sizeof *own; i++) {
-    sigdelset(&set, own[i]);
-    signal(own[i], SIG_DFL);
-  }
-  signal(SIGCHLD, SIG_DFL); // ignored, children would vanish without a status
-  sigprocmask(SIG_SETMASK, &set, NULL);
-  int sigfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-  if (sigfd < 0) die("signalfd");
-  node_fd = open(opt.node, O_PATH | O_CLOEXEC);
-  if (node_fd < 0) die("cannot open %s", opt.node);
-  dist_fd = open(opt.dist, O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (dist_fd < 0) die("cannot open %s", opt.dist);
-  use_snapshots();
-  struct msg m;
-  if (opt.create_fd >= 0 && (!recv_msg(opt.create_fd, &m) || m.type != MSG_GO)) _exit(EXIT_CANNOT_START);
-  start_remover();
-  join_groups();
-  if (opt.create_fd >= 0) become_stub();
-  enter_namespaces();
-  enter_network();
-  if (opt.terminal && ioctl(0, TIOCSCTTY, 0) < 0) die("cannot take the terminal");
-  // L is in the container's groups only when its children are in the sentry's.
-  bool placed_late = opt.new_namespaces & CLONE_NEWCGROUP;
-  if (opt.create_fd >= 0 && !placed_late) send_msg(opt.create_fd, MSG_PLACED, 0);
-  hooked = opt.create_fd < 0;
+// The gofer, and the sandbox unless L joins one that is there.
+static void start_sandbox(void) {
   bool joins = opt.join_fd >= 0, has_gofer = opt.gofer_config_fd >= 0;
   if (joins) {
     sentry_ctl[0] = opt.join_fd;
@@ -531,14 +349,11 @@ int main(int argc, char **argv) {
     send_msg(init_ctl[0], MSG_GO, 0);
   }
   if (has_gofer) close(gofer_link[1]);
-  join_guest_groups();
-  join_late_groups();
-  enter_cgroup_namespace();
-  if (placed_late) send_msg(opt.create_fd, MSG_PLACED, 0);
-  mount_space_fd = joined_mount_namespace();
-  prctl(PR_SET_DUMPABLE, 0);
-  // Nothing of the caller's stays open here but standard error and the log: whoever reads the container's output sees
-  // its end when the container closes it.
+}
+
+// Nothing of the caller's stays open here but standard error and the log: whoever reads the container's output sees its
+// end when the container closes it.
+static void keep_own_descriptors(int sigfd) {
   int null_fd, log_fd;
   open_null_and_log(&null_fd, &log_fd);
   struct place places[13] = {{null_fd, 0}, {null_fd, 1}, {2, 2}, {sigfd, 3}};
@@ -551,6 +366,52 @@ int main(int argc, char **argv) {
   place_fds(places, n);
   for (int i = 0, at = 4; i < KEPT; i++)
     if (*kept[i] >= 0) *kept[i] = at++;
+}
+
+int main(int argc, char **argv) {
+  errno = 0;
+  if (argc == 3 && strcmp(argv[1], "stamp") == 0) return print_stamp(argv[2]);
+  if (argc >= 7 && strcmp(argv[1], "enter") == 0) return enter_main(argv + 2);
+  parse_options(argc, argv);
+  privileged = has_sys_admin();
+  set_core_limit();
+  // Signals that end a process by its own fault keep doing so; everything else is forwarded.
+  sigset_t set;
+  sigfillset(&set);
+  static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
+  for (unsigned i = 0; i < sizeof own / sizeof *own; i++) {
+    sigdelset(&set, own[i]);
+    signal(own[i], SIG_DFL);
+  }
+  signal(SIGCHLD, SIG_DFL); // ignored, children would vanish without a status
+  sigprocmask(SIG_SETMASK, &set, NULL);
+  int sigfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+  if (sigfd < 0) die("signalfd");
+  node_fd = open(opt.node, O_PATH | O_CLOEXEC);
+  if (node_fd < 0) die("cannot open %s", opt.node);
+  dist_fd = open(opt.dist, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (dist_fd < 0) die("cannot open %s", opt.dist);
+  use_snapshots();
+  struct msg m;
+  if (opt.create_fd >= 0 && (!recv_msg(opt.create_fd, &m) || m.type != MSG_GO)) _exit(EXIT_CANNOT_START);
+  start_remover();
+  join_groups();
+  if (opt.create_fd >= 0) become_stub();
+  enter_namespaces();
+  enter_network();
+  if (opt.terminal && ioctl(0, TIOCSCTTY, 0) < 0) die("cannot take the terminal");
+  // L is in the container's groups only when its children are in the sentry's.
+  bool placed_late = opt.new_namespaces & CLONE_NEWCGROUP;
+  if (opt.create_fd >= 0 && !placed_late) send_msg(opt.create_fd, MSG_PLACED, 0);
+  hooked = opt.create_fd < 0;
+  start_sandbox();
+  join_guest_groups();
+  join_late_groups();
+  enter_cgroup_namespace();
+  if (placed_late) send_msg(opt.create_fd, MSG_PLACED, 0);
+  mount_space_fd = joined_mount_namespace();
+  prctl(PR_SET_DUMPABLE, 0);
+  keep_own_descriptors(sigfd);
   show_title(argc, argv);
   start_when_ready(); // a stub without a gofer waits for nobody
   serve(3);

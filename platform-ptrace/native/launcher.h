@@ -160,16 +160,20 @@ struct options {
   const char *root;                  // root=PATH: the container's root, which becomes L's
 };
 
+// launcher-options.c
 extern struct options opt;
-extern bool privileged; // started with CAP_SYS_ADMIN: ids are mapped and capabilities kept for the gofer
+void parse_options(int argc, char **argv);
 
 // launcher.c
+extern bool privileged; // started with CAP_SYS_ADMIN: ids are mapped and capabilities kept for the gofer
 extern int sentry_ctl[2], gofer_ctl[2], gofer_link[2], init_ctl[2]; // [0] is L's, or the sentry's, end
 extern int node_fd, dist_fd;                                        // O_PATH: Node's program, our directory
+void close_launcher_ends(void);                                     // in I and G
 
-void write_file(int pid, const char *name, const char *text);
+// launcher-userns.c
+void write_file(int pid, const char *name, const char *text); // of /proc/PID
 int number_in_proc(pid_t pid);
-void close_launcher_ends(void); // in I and G
+void write_id_maps(pid_t child);
 
 // launcher-util.c
 void die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
