@@ -1,0 +1,307 @@
+/** The entries of /proc/sys (Documentation/admin-guide/sysctl) with their values. */
+import { EPERM } from '../../abi/errno.ts';
+import { UTS_RELEASE, UTS_SYSNAME, UTS_VERSION } from '../../abi/utsname.ts';
+import { CAP_LAST_CAP, CAP_SYS_ADMIN } from '../../auth/capability.ts';
+import { NET_NAMESPACES_MAX } from '../../auth/namespace-users.ts';
+import { leaseBreakTime, setLeaseBreakTime } from '../../vfs/leases.ts';
+import { maxMapCount, setMaxMapCount } from '../../mm/memory-manager.ts';
+import { pipeMaxSize, setPipeMaxSize } from '../pipefs/pipe.ts';
+import { keyFiles } from './keys.ts';
+import type { ProcEnv } from './env.ts';
+import { randomUuid, BOOT_ID } from './uuid.ts';
+import {
+  inotifyLimit,
+  integer,
+  ipc,
+  keyQuota,
+  nameProtection,
+  semLimits,
+  utsText,
+  Variable,
+  type SysctlTree,
+} from './sysctl-variables.ts';
+
+/** Events of asynchronous I/O cost the kernel's heap. */
+const AIO_MAX = 1_000_000;
+
+export function sysctlTree(env: ProcEnv): SysctlTree {
+  const { kernel } = env;
+  const threadsMax = Math.min(65536, Math.floor(env.host.memTotal / 65536));
+  const pagesTotal = Math.floor(env.host.memTotal / 4096);
+  return {
+    abi: { vsyscall32: 1 },
+    fs: {
+      'aio-max-nr': integer(
+        () => kernel.aio.max,
+        (_t, v) => {
+          kernel.aio.max = v;
+        },
+        0,
+        AIO_MAX,
+      ),
+      'aio-nr': () => kernel.aio.used,
+      'dentry-state': '0\t0\t45\t0\t0\t0',
+      'dir-notify-enable': 1,
+      epoll: { max_user_watches: Math.floor(env.host.memTotal / 25 / 160) },
+      'file-max': '9223372036854775807',
+      'file-nr': () => `${openFiles(env)}\t0\t9223372036854775807`,
+      'inode-nr': '0\t0',
+      'inode-state': '0\t0\t0\t0\t0\t0\t0',
+      inotify: {
+        max_queued_events: inotifyLimit('queuedEvents'),
+        max_user_instances: inotifyLimit('instances'),
+        max_user_watches: inotifyLimit('watches'),
+      },
+      'lease-break-time': integer(leaseBreakTime, (_t, v) => setLeaseBreakTime(v), 0, 0x7fffffff),
+      'leases-enable': 1,
+      'mount-max': 4096,
+      mqueue: {
+        msg_default: 10,
+        msg_max: 10,
+        msgsize_default: 8192,
+        msgsize_max: 8192,
+        queues_max: 256,
+      },
+      nr_open: integer(
+        () => kernel.openFilesMax,
+        (_t, v) => {
+          kernel.openFilesMax = v;
+        },
+        64,
+        1048576,
+      ),
+      overflowgid: 65534,
+      overflowuid: 65534,
+      'pipe-max-size': integer(pipeMaxSize, (_t, v) => setPipeMaxSize(v), 4096, 0x7fffffff),
+      'pipe-user-pages-hard': 0,
+      'pipe-user-pages-soft': 16384,
+      protected_fifos: nameProtection('fifos', 2),
+      protected_hardlinks: nameProtection('hardlinks', 1),
+      protected_regular: nameProtection('regular', 2),
+      protected_symlinks: nameProtection('symlinks', 1),
+      suid_dumpable: integer(
+        () => kernel.core.suidDumpable,
+        (_t, v) => {
+          kernel.core.suidDumpable = v;
+        },
+        0,
+        2,
+      ),
+    },
+    kernel: {
+      auto_msgmni: 0,
+      cap_last_cap: CAP_LAST_CAP,
+      core_pattern: new Variable(
+        () => kernel.core.pattern,
+        (_t, text) => kernel.core.setPattern(text),
+      ),
+      core_pipe_limit: 0,
+      core_uses_pid: integer(
+        () => kernel.core.usesPid,
+        (_t, v) => {
+          kernel.core.usesPid = v;
+        },
+        0,
+        0x7fffffff,
+      ),
+      dmesg_restrict: 1,
+      domainname: new Variable(
+        (t) => t.ns.uts.domainname,
+        (t, text) => {
+          t.ns.uts.domainname = utsText(text);
+          return 0;
+        },
+      ),
+      hostname: new Variable(
+        (t) => t.ns.uts.nodename,
+        (t, text) => {
+          t.ns.uts.nodename = utsText(text);
+          return 0;
+        },
+      ),
+      io_uring_disabled: 2,
+      keys: {
+        gc_delay: integer(
+          (t) => keyFiles.quotas(t).gcDelay,
+          (t, v) => {
+            keyFiles.quotas(t).gcDelay = v;
+          },
+          0,
+          0x7fffffff,
+        ),
+        maxbytes: keyQuota('quota', 'maxBytes'),
+        maxkeys: keyQuota('quota', 'maxKeys'),
+        root_maxbytes: keyQuota('rootQuota', 'maxBytes'),
+        root_maxkeys: keyQuota('rootQuota', 'maxKeys'),
+      },
+      kptr_restrict: 1,
+      msgmax: ipc('msgmax', 0, 0x7fffffff),
+      msgmnb: ipc('msgmnb', 0, 0x7fffffff),
+      msgmni: ipc('msgmni', 0, 32768),
+      ngroups_max: 65536,
+      ns_last_pid: integer(
+        (t) => t.pidNs.lastPid,
+        (t, v) => {
+          if (!t.creds.has(CAP_SYS_ADMIN)) return -EPERM;
+          t.pidNs.lastPid = v;
+          return 0;
+        },
+        0,
+        4194304,
+      ),
+      osrelease: UTS_RELEASE,
+      ostype: UTS_SYSNAME,
+      overflowgid: 65534,
+      overflowuid: 65534,
+      panic: 0,
+      panic_on_oops: 0,
+      perf_event_paranoid: 3,
+      pid_max: integer(
+        (t) => t.pidNs.pidMax,
+        (t, v) => {
+          t.pidNs.pidMax = v;
+          return 0;
+        },
+        301,
+        4194304,
+      ),
+      printk: '4\t4\t1\t7',
+      pty: { max: 4096, nr: 0, reserve: 1024 },
+      random: {
+        boot_id: BOOT_ID,
+        entropy_avail: 256,
+        poolsize: 256,
+        urandom_min_reseed_secs: 60,
+        uuid: () => randomUuid(),
+        write_wakeup_threshold: 256,
+      },
+      randomize_va_space: 2,
+      sched_autogroup_enabled: 0,
+      sched_rr_timeslice_ms: 100,
+      sched_rt_period_us: 1000000,
+      sched_rt_runtime_us: 950000,
+      seccomp: {
+        actions_avail: 'kill_process kill_thread trap errno user_notif trace log allow',
+        actions_logged: 'kill_process kill_thread trap errno user_notif trace log',
+      },
+      sem: semLimits(),
+      shm_rmid_forced: 0,
+      shmall: ipc('shmall', 0, 2 ** 64),
+      shmmax: ipc('shmmax', 0, 2 ** 64),
+      shmmni: ipc('shmmni', 0, 32768),
+      sysctl_writes_strict: 1,
+      tainted: 0,
+      'threads-max': threadsMax,
+      unprivileged_bpf_disabled: 2,
+      version: UTS_VERSION,
+    },
+    net: {
+      core: {
+        default_qdisc: 'pfifo_fast',
+        netdev_max_backlog: 1000,
+        optmem_max: 131072,
+        rmem_default: 212992,
+        rmem_max: 212992,
+        somaxconn: 4096,
+        wmem_default: 212992,
+        wmem_max: 212992,
+      },
+      ipv4: {
+        conf: {
+          all: { forwarding: 0, rp_filter: 0 },
+          default: { forwarding: 0, rp_filter: 0 },
+          lo: { forwarding: 0, rp_filter: 0 },
+        },
+        icmp_echo_ignore_all: 0,
+        ip_default_ttl: 64,
+        ip_forward: 0,
+        ip_local_port_range: '32768\t60999',
+        ip_local_reserved_ports: '',
+        ip_nonlocal_bind: 0,
+        ip_unprivileged_port_start: 1024,
+        ping_group_range: '1\t0',
+        tcp_available_congestion_control: 'reno cubic',
+        tcp_congestion_control: 'cubic',
+        tcp_allowed_congestion_control: 'reno cubic',
+        tcp_ecn: 2,
+        tcp_fastopen: 1,
+        tcp_fin_timeout: 60,
+        tcp_keepalive_intvl: 75,
+        tcp_keepalive_probes: 9,
+        tcp_keepalive_time: 7200,
+        tcp_max_syn_backlog: 1024,
+        tcp_mem: `${Math.floor(pagesTotal / 10)}\t${Math.floor(pagesTotal / 8)}\t${Math.floor(pagesTotal / 5)}`,
+        tcp_moderate_rcvbuf: 1,
+        tcp_retries2: 15,
+        tcp_rmem: '4096\t131072\t6291456',
+        tcp_sack: 1,
+        tcp_syn_retries: 6,
+        tcp_syncookies: 1,
+        tcp_timestamps: 1,
+        tcp_tw_reuse: 2,
+        tcp_window_scaling: 1,
+        tcp_wmem: '4096\t16384\t4194304',
+      },
+      ipv6: {
+        bindv6only: 0,
+        conf: {
+          all: { disable_ipv6: 0, forwarding: 0 },
+          default: { disable_ipv6: 0, forwarding: 0 },
+          lo: { disable_ipv6: 0, forwarding: 0 },
+        },
+      },
+      unix: { max_dgram_qlen: 512 },
+    },
+    user: {
+      max_inotify_instances: inotifyLimit('instances'),
+      max_inotify_watches: inotifyLimit('watches'),
+      max_ipc_namespaces: threadsMax,
+      max_mnt_namespaces: threadsMax,
+      max_net_namespaces: NET_NAMESPACES_MAX,
+      max_pid_namespaces: threadsMax,
+      max_user_namespaces: threadsMax,
+      max_uts_namespaces: threadsMax,
+    },
+    vm: {
+      admin_reserve_kbytes: 8192,
+      dirty_background_ratio: 10,
+      dirty_expire_centisecs: 3000,
+      dirty_ratio: 20,
+      dirty_writeback_centisecs: 500,
+      // The sandbox has no caches of pages; names and attributes are dropped by their own rules.
+      drop_caches: integer(
+        () => 0,
+        () => {},
+        1,
+        4,
+      ),
+      hugetlb_shm_group: 0,
+      legacy_va_layout: 0,
+      max_map_count: integer(maxMapCount, (_t, v) => setMaxMapCount(v), 0, 65530),
+      memfd_noexec: 0,
+      min_free_kbytes: 67584,
+      mmap_min_addr: kernel.platform.minAddr,
+      mmap_rnd_bits: 28,
+      nr_hugepages: 0,
+      nr_overcommit_hugepages: 0,
+      oom_dump_tasks: 1,
+      oom_kill_allocating_task: 0,
+      overcommit_kbytes: 0,
+      overcommit_memory: 0,
+      overcommit_ratio: 50,
+      'page-cluster': 3,
+      panic_on_oom: 0,
+      swappiness: 60,
+      unprivileged_userfaultfd: 0,
+      user_reserve_kbytes: 131072,
+      vfs_cache_pressure: 100,
+      zone_reclaim_mode: 0,
+    },
+  };
+}
+
+function openFiles(env: ProcEnv): number {
+  let n = 0;
+  for (const g of env.kernel.allGroups()) if (!g.leader.dead) n += g.leader.fdTable.fds().length;
+  return n;
+}
