@@ -14,9 +14,9 @@ import {
   IpcNamespace,
   MountNamespaceRef,
   NetNamespace,
-  TimeNamespace,
   UtsNamespace,
 } from '../sentry/kernel/namespaces.ts';
+import { TimeNamespace, type TimeOffsets } from '../sentry/kernel/time-namespace.ts';
 import type { PidNamespace } from '../sentry/kernel/pid-namespace.ts';
 import type { Platform } from '../sentry/platform/platform.ts';
 import type { MountNamespace } from '../sentry/vfs/mount-namespace.ts';
@@ -86,12 +86,14 @@ export function createContainer(
   }
   const limit = config.pidsLimit > 0 ? config.pidsLimit : kernel.tasksMax;
   const root = { mount: mounts.root, dentry: mounts.root.root };
+  const time = new TimeNamespace(timeOffsets(config.linux));
   const ns = {
     uts: env.uts,
     ipc: env.ipc,
     net: env.net,
     mnt: new MountNamespaceRef(mounts),
-    time: new TimeNamespace(timeOffsets(config.linux)),
+    time,
+    timeForChildren: time,
     cgroup: new CgroupNamespace(),
     pidForChildren: env.pidNs,
   };
@@ -101,9 +103,10 @@ export function createContainer(
   container.makeInit({ creds, stdioFds: env.stdioFds }, env.pidNs.reaper !== null, done);
 }
 
-function timeOffsets(linux: LinuxConfig | null): Record<string, [string, string]> {
+function timeOffsets(linux: LinuxConfig | null): Partial<TimeOffsets> {
   const lines = (linux?.timeOffsets ?? '').split('\n').filter(Boolean);
-  return Object.fromEntries(lines.map((l) => l.split(' ')).map(([clock, s, ns]) => [clock!, [s!, ns!]]));
+  const offset = ([clock, s, ns]: string[]): unknown[] => [clock, { sec: Number(s), nsec: Number(ns) }];
+  return Object.fromEntries(lines.map((l) => offset(l.split(' '))));
 }
 
 /** The sandbox's outermost one, with the container's maps to show. */

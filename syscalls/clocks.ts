@@ -5,6 +5,7 @@ import { atStart } from '../sentry/host/at-start.ts';
 import { HostBuffer } from '../sentry/host/memory.ffi.ts';
 import { cpuTime, monotonicTime, userCpuTime, type TimeSource } from '../sentry/kernel/process-timers.ts';
 import type { Task } from '../sentry/kernel/task.ts';
+import type { TimeOffset } from '../sentry/kernel/time-namespace.ts';
 import type { ThreadGroup } from '../sentry/kernel/thread-group.ts';
 import * as clock from '../sentry/time/clock.ts';
 
@@ -38,6 +39,12 @@ export function isAlarmClock(id: number): boolean {
   return id === clock.CLOCK_REALTIME_ALARM || id === clock.CLOCK_BOOTTIME_ALARM;
 }
 
+/** The clock that an alarm clock goes by. */
+function withoutAlarm(id: number): number {
+  if (id === clock.CLOCK_REALTIME_ALARM) return clock.CLOCK_REALTIME;
+  return id === clock.CLOCK_BOOTTIME_ALARM ? clock.CLOCK_BOOTTIME : id;
+}
+
 /** Process whose CPU time `id` shows, with the source, or −EINVAL. A thread's own time is not known: its process's stands for it. */
 export function cpuClock(t: Task, id: number): { group: ThreadGroup; source: TimeSource } | number {
   if (id === clock.CLOCK_PROCESS_CPUTIME_ID || id === clock.CLOCK_THREAD_CPUTIME_ID)
@@ -58,6 +65,7 @@ export function readClock(t: Task, id: number): number {
   if (host >= 0) {
     reading.sec = clockSec(host);
     reading.nsec = lastNsec();
+    if (t.ns.time.shifted) shiftReading(t.ns.time.shiftOf(id));
     return 0;
   }
   const cpu = cpuClock(t, id);
@@ -66,6 +74,15 @@ export function readClock(t: Task, id: number): number {
   reading.sec = Math.floor(ns / NS);
   reading.nsec = Math.floor(ns - reading.sec * NS);
   return 0;
+}
+
+function shiftReading({ sec, nsec }: TimeOffset): void {
+  reading.sec += sec;
+  reading.nsec += nsec;
+  if (reading.nsec >= NS) {
+    reading.nsec -= NS;
+    reading.sec++;
+  }
 }
 
 /** Resolution of coarse clocks: a host tick. Asked at start, the call is not needed later. */
@@ -86,15 +103,17 @@ export function resolution(t: Task, id: number): number {
 }
 
 /**
- * A time of clock `id` as CLOCK_MONOTONIC ns. Of clocks with an epoch exact to 256 ns; CLOCK_BOOTTIME is ahead of the
+ * A time of clock `id`, as `t` has it, as CLOCK_MONOTONIC ns of the kernel. Of clocks with an epoch exact to 256 ns; CLOCK_BOOTTIME is ahead of the
  * monotonic clock by the host's suspends.
  */
 export function toMonotonic(t: Task, id: number, ns: number): number {
   if (ns === Infinity) return Infinity;
-  const host = hostClock(id);
-  if (host === clock.CLOCK_MONOTONIC) return ns;
+  const host = hostClock(withoutAlarm(id));
+  // timens_ktime_to_host()
+  const then = Math.max(0, ns - t.ns.time.shiftNs(host));
+  if (host === clock.CLOCK_MONOTONIC) return then;
   const now = clockSec(host) * NS + lastNsec();
-  return t.kernel.clock.monotonicNs() + (ns - now);
+  return t.kernel.clock.monotonicNs() + (then - now);
 }
 
 /** Source for timers on clock `id`, −EINVAL for none. */

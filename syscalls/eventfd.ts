@@ -23,6 +23,7 @@ import {
   CLOCK_REALTIME,
   CLOCK_REALTIME_ALARM,
 } from '../sentry/time/clock.ts';
+import { toMonotonic } from './clocks.ts';
 import { installFd } from './fd-install.ts';
 import { fileAt } from './io.ts';
 import { timespecNs } from './wait-args.ts';
@@ -62,6 +63,13 @@ function putItimerspec(remainingNs: number, intervalNs: number): void {
   });
 }
 
+/** In monotonic ns; Infinity: none. An absolute moment that is past is now. */
+function firstExpiration(t: Task, clock: number, value: number, absolute: boolean): number {
+  if (value === 0) return Infinity;
+  const now = t.kernel.clock.monotonicNs();
+  return absolute ? Math.max(now, toMonotonic(t, clock, value)) : now + value;
+}
+
 function sysTimerfdSettime(t: Task, a: SyscallArgs): SysResult {
   const f = a.uint(1);
   if (t.mem.copyIn(a.addr(2), scratch.bytes, 0, 32) !== 0) return -EFAULT;
@@ -72,7 +80,7 @@ function sysTimerfdSettime(t: Task, a: SyscallArgs): SysResult {
   if (file === null) return -EBADF;
   if (!(file instanceof TimerFile)) return -EINVAL;
   putItimerspec(file.remainingNs, file.intervalNs);
-  file.set(value, interval, (f & TFD_TIMER_ABSTIME) !== 0);
+  file.set(firstExpiration(t, file.clockId, value, (f & TFD_TIMER_ABSTIME) !== 0), interval);
   return a.addr(3) === 0 ? 0 : t.mem.copyOut(a.addr(3), scratch.bytes, 0, 32);
 }
 

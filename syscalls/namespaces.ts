@@ -21,6 +21,7 @@ import {
 import { addNetwork } from '../sentry/socket/network.ts';
 import { dropSysvTables } from '../sentry/kernel/ipc/ipc-state.ts';
 import { PidNamespace } from '../sentry/kernel/pid-namespace.ts';
+import { followTime } from '../sentry/kernel/shifted-time.ts';
 import {
   fd,
   hex,
@@ -48,6 +49,7 @@ import {
   CLONE_THREAD,
   CLONE_VM,
 } from '../sentry/kernel/task-clone.ts';
+import type { TimeNamespace } from '../sentry/kernel/time-namespace.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import type { Path } from '../sentry/vfs/dentry.ts';
 import type { MountNamespace } from '../sentry/vfs/mount-namespace.ts';
@@ -59,7 +61,8 @@ const PER_MASK = 0xff;
 const PER_LINUX32 = 8;
 const UTSNAME_FIELD = 65;
 const UTSNAME_SIZE = 6 * UTSNAME_FIELD;
-const NEEDS_ADMIN = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET;
+const NEEDS_ADMIN =
+  CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWTIME;
 
 /** Credentials in a user namespace of the caller's own: full capabilities there (create_user_ns). */
 function newUserNamespace(t: Task): Credentials | number {
@@ -105,9 +108,8 @@ function topOf(p: Path): Path {
   return { mount, dentry };
 }
 
-/** New namespaces for clone and unshare: −EPERM without CAP_SYS_ADMIN, −EINVAL for kinds that are not there. */
+/** New namespaces for clone and unshare: −EPERM without CAP_SYS_ADMIN. */
 export function makeNamespaces(t: Task, flags: number): NewNamespaces | number {
-  if ((flags & CLONE_NEWTIME) !== 0) return -EINVAL;
   if ((flags & CLONE_NEWUSER) !== 0) {
     const creds = newUserNamespace(t);
     return typeof creds === 'number' ? creds : compose(t, flags, creds);
@@ -154,6 +156,7 @@ function compose(t: Task, flags: number, creds: Credentials | null): NewNamespac
       net,
       mnt: mounts === null ? old.mnt : mounts.ns,
       time: old.time,
+      timeForChildren: wants(CLONE_NEWTIME) ? owned(old.timeForChildren.copy(), userNs) : old.timeForChildren,
       cgroup: wants(CLONE_NEWCGROUP) ? owned(new CgroupNamespace(), userNs) : old.cgroup,
       pidForChildren: wants(CLONE_NEWPID)
         ? owned(new PidNamespace(old.pidForChildren), userNs)
@@ -183,8 +186,7 @@ function sysUnshare(t: Task, a: SyscallArgs): SysResult {
     CLONE_FILES |
     CLONE_SYSVSEM |
     NEEDS_ADMIN |
-    CLONE_NEWUSER |
-    CLONE_NEWTIME;
+    CLONE_NEWUSER;
   if ((flags & ~known) !== 0) return -EINVAL;
   if ((flags & CLONE_NEWUSER) !== 0) flags |= CLONE_THREAD | CLONE_FS;
   if ((flags & CLONE_VM) !== 0) flags |= CLONE_SIGHAND;
@@ -219,7 +221,7 @@ function sysUnshare(t: Task, a: SyscallArgs): SysResult {
 }
 
 /** Namespace flags that setns(2) takes with a pidfd (check_setns_flags). */
-const SETNS_KINDS = NEEDS_ADMIN | CLONE_NEWUSER | CLONE_NEWTIME;
+const SETNS_KINDS = NEEDS_ADMIN | CLONE_NEWUSER;
 
 /** What a setns(2) has gathered before anything is changed (struct nsset). */
 interface NsSet {
@@ -248,6 +250,7 @@ function sysSetns(t: Task, a: SyscallArgs): SysResult {
   }
   if (set.creds !== t.creds) t.kernel.commitCreds(t, set.creds);
   changeNamespaces(t, set.ns);
+  followTime(t.kernel, t.ctx, t.mm, set.ns.time);
   return 0;
 }
 
@@ -279,6 +282,8 @@ function installAll(t: Task, set: NsSet, flags: number, f: PidFdFile): number {
 /** proc_ns_operations.install of each kind: 0 or −errno. */
 function install(t: Task, set: NsSet, flag: number, ns: object): number {
   if (flag === CLONE_NEWUSER) return installUser(t, set, ns as UserNamespace);
+  // timens_install()
+  if (flag === CLONE_NEWTIME && t.group.tasks.size > 1) return -EUSERS;
   const { owner } = ns as Owned;
   if (!set.creds.hasIn(CAP_SYS_ADMIN, owner) || !set.creds.hasOwn(CAP_SYS_ADMIN)) return -EPERM;
   switch (flag) {
@@ -310,9 +315,11 @@ function install(t: Task, set: NsSet, flag: number, ns: object): number {
     case CLONE_NEWCGROUP:
       set.ns = { ...set.ns, cgroup: ns as CgroupNamespace };
       return 0;
-    default:
-      // The one time namespace there is.
-      return t.group.tasks.size > 1 ? -EUSERS : 0;
+    default: {
+      const time = (ns as TimeNamespace).enter();
+      set.ns = { ...set.ns, time, timeForChildren: time };
+      return 0;
+    }
   }
 }
 
@@ -367,8 +374,7 @@ export const namespaceRows: SyscallRow[] = [
     name: 'unshare',
     fn: sysUnshare,
     args: [hex],
-    support: 'partial',
-    note: 'no time namespaces (EINVAL)',
+    support: 'full',
   },
   {
     nr: 308,

@@ -54,7 +54,7 @@ function sysSysinfo(t: Task, a: SyscallArgs): SysResult {
     view.setUint32(at, v >>> 0, true);
     view.setUint32(at + 4, Math.floor(v / 0x100000000), true);
   };
-  u64(0, Math.ceil(clockNs(CLOCK_BOOTTIME) / 1e9));
+  u64(0, Math.ceil((clockNs(CLOCK_BOOTTIME) + t.ns.time.shiftNs(CLOCK_BOOTTIME)) / 1e9));
   const memory = t.kernel.memoryOf(t.group.container);
   u64(32, memory);
   u64(40, memory);

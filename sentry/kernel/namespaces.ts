@@ -5,8 +5,13 @@ import { FsContext } from '../vfs/call-context.ts';
 import type { Path } from '../vfs/dentry.ts';
 import { lockTree, type MountNamespace } from '../vfs/mount-namespace.ts';
 import type { PidNamespace } from './pid-namespace.ts';
+import type { TimeNamespace } from './time-namespace.ts';
 
 let nextIno = 0xf0000100;
+
+export function nextNamespaceIno(): number {
+  return nextIno++;
+}
 
 /** uname(2)'s node and domain name. */
 export class UtsNamespace implements Owned {
@@ -71,19 +76,6 @@ export class MountNamespaceRef {
   }
 }
 
-/** All guests' clocks are the host's, which may be offset for the whole sandbox: what is told of it is all there is to it. */
-export class TimeNamespace implements Owned {
-  readonly ino = nextIno++;
-  /** Of /proc/PID/timens_offsets: seconds and nanoseconds by clock. */
-  readonly offsets: Readonly<Record<'monotonic' | 'boottime', readonly [string, string]>>;
-
-  constructor(offsets: Partial<TimeNamespace['offsets']> = {}) {
-    this.offsets = { monotonic: ['0', '0'], boottime: ['0', '0'], ...offsets };
-  }
-
-  owner: UserNamespace | null = null;
-}
-
 export class CgroupNamespace implements Owned {
   readonly ino = nextIno++;
   owner: UserNamespace | null = null;
@@ -95,6 +87,8 @@ export interface Namespaces {
   readonly net: NetNamespace;
   readonly mnt: MountNamespaceRef | null;
   readonly time: TimeNamespace;
+  /** The one that children come into, and the task itself at execve; differs from the own one after unshare(CLONE_NEWTIME). */
+  readonly timeForChildren: TimeNamespace;
   readonly cgroup: CgroupNamespace;
   /** Where children of this task get their numbers; differs from the own one after unshare(CLONE_NEWPID). */
   readonly pidForChildren: PidNamespace;
@@ -107,6 +101,11 @@ export interface NewNamespaces {
   readonly fs: FsContext | null;
   /** Credentials in a new user namespace; null: unchanged. */
   readonly creds: Credentials | null;
+}
+
+/** timens_on_fork(): the set of a task with memory of its own. */
+export function joinTimeNamespace(ns: Namespaces): Namespaces {
+  return ns.time === ns.timeForChildren ? ns : { ...ns, time: ns.timeForChildren.enter() };
 }
 
 /** A task comes into a set of namespaces. */

@@ -1,7 +1,7 @@
 /**
  * Futexes on private words concern one address space only, so where the platform can, its threads use the host's
  * (AddressSpace.ownFutexes). That is decided for a whole address space at its first such call: who waits on the host is
- * found by calls on the host only. What has to see the calls (strace, a tracer, a seccomp filter), or keeps waiters of its own
+ * found by calls on the host only. What has to see the calls (strace, a tracer, a seccomp filter, a clock of its own), or keeps waiters of its own
  * (PI, futex_waitv), brings them back into the kernel, for good.
  */
 import type { MemoryManager } from '../mm/memory-manager.ts';
@@ -21,7 +21,7 @@ export function ownsFutex(t: Task, op: number, addr: number, addr2: number): boo
   const { mm } = t;
   if (!OWN_FUTEX_OPS.has(op)) return false;
   if (mm.futexes === 'undecided') {
-    const seen = t.kernel.trace !== null || t.ptrace !== null || mindsFutexes(t.seccomp);
+    const seen = t.ns.time.shifted || t.kernel.trace !== null || t.ptrace !== null || mindsFutexes(t.seccomp);
     mm.futexes = !seen && mm.space.ownFutexes(true) ? 'own' : 'kernel';
   }
   return mm.futexes === 'own' && addr < mm.maxAddr && addr2 < mm.maxAddr;

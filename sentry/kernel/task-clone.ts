@@ -10,10 +10,11 @@ import type { MemoryManager } from '../mm/memory-manager.ts';
 import type { Context } from '../platform/platform.ts';
 import { RLIMIT_CPU, RLIMIT_NPROC } from './limits.ts';
 import { timersOf } from './process-timers.ts';
-import { leaveNamespaces, useNamespaces, type NewNamespaces } from './namespaces.ts';
+import { joinTimeNamespace, leaveNamespaces, useNamespaces, type NewNamespaces } from './namespaces.ts';
 import type { Pid } from './pid-namespace.ts';
 import { cloneEvent, ptraceEvent, traceChild } from './ptrace-stops.ts';
 import { SYS_DETACHED, type SysResult } from './syscall-table.ts';
+import { followTime } from './shifted-time.ts';
 import { Task, TASK_VFORK } from './task.ts';
 import { hasDeliverable } from './task-run.ts';
 import { ThreadGroup } from './thread-group.ts';
@@ -49,7 +50,14 @@ export const CLONE_CLEAR_SIGHAND_HI = 1;
 export const CLONE_INTO_CGROUP_HI = 2;
 
 const CLONE_NEW_ANY =
-  CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
+  CLONE_NEWNS |
+  CLONE_NEWCGROUP |
+  CLONE_NEWUTS |
+  CLONE_NEWIPC |
+  CLONE_NEWUSER |
+  CLONE_NEWPID |
+  CLONE_NEWNET |
+  CLONE_NEWTIME;
 
 export interface CloneArgs {
   /** CLONE_* below 2^32, without the exit signal; uint32. */
@@ -116,8 +124,10 @@ export function cloneTask(t: Task, a: CloneArgs): SysResult {
   if (!has(a.flags, CLONE_VM) && !t.mm.mayFork) return -ENOMEM;
   // A signal first: the child would inherit half of its effects.
   if (t.work && (t.killed || hasDeliverable(t))) return -ERESTARTNOINTR;
-  const made = a.makeNamespaces === null ? { ns: t.ns, fs: null, creds: null } : a.makeNamespaces(t, a.flags);
-  if (typeof made === 'number') return made;
+  const unshared =
+    a.makeNamespaces === null ? { ns: t.ns, fs: null, creds: null } : a.makeNamespaces(t, a.flags);
+  if (typeof unshared === 'number') return unshared;
+  const made = has(a.flags, CLONE_VM) ? unshared : { ...unshared, ns: joinTimeNamespace(unshared.ns) };
   const pid = made.ns.pidForChildren.alloc(a.setTid);
   if (typeof pid === 'number') {
     discard(made);
@@ -247,6 +257,7 @@ function finishClone(
   const creds = made.creds ?? t.creds;
   const c = new Task(t.kernel, { pid, group, ctx, mm, fs, fdTable, creds, ns: made.ns });
   if (!thread) group.leader = c;
+  if (!has(f, CLONE_VM)) followTime(t.kernel, ctx, mm, made.ns.time);
   copyAttributes(t, c, a);
   for (const hook of t.kernel.cloneHooks) hook(t, c);
   if (thread && group.stopSignal !== 0) {

@@ -6,7 +6,9 @@ import { SIGCHLD } from '../abi/signal.ts';
 import type { MemoryManager } from '../mm/memory-manager.ts';
 import type { Context } from '../platform/platform.ts';
 import { chargeSpace } from './cpu-time.ts';
+import { joinTimeNamespace } from './namespaces.ts';
 import { unlink } from './ptrace.ts';
+import { followTime } from './shifted-time.ts';
 import { resetAltStack } from './signal-frame.ts';
 import { signalWake } from './signal-send.ts';
 import { SYS_DETACHED, type SysResult } from './syscall-table.ts';
@@ -86,6 +88,9 @@ export function commitExec(t: Task, ctx: Context, mm: MemoryManager, comm: strin
   const oldCtx = t.ctx;
   const oldMm = t.mm;
   mm.thpDisabled = oldMm.thpDisabled;
+  // exec_task_namespaces()
+  t.ns = joinTimeNamespace(t.ns);
+  followTime(t.kernel, ctx, mm, t.ns.time);
   t.rebind(ctx, mm);
   oldMm.unref();
   if (!t.ctxGone) oldCtx.exit();

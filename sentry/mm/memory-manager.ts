@@ -123,6 +123,8 @@ export class MemoryManager implements AccessMap {
   hasSeals = false;
   /** Who carries out futex calls on private words (kernel/own-futexes.ts). */
   futexes: 'undecided' | 'own' | 'kernel' = 'undecided';
+  /** Its vDSO makes system calls (mm/calling-vdso.ts). */
+  vdsoCalls = false;
   /** mlockall(MCL_FUTURE) */
   lockFuture = false;
 
@@ -201,6 +203,7 @@ export class MemoryManager implements AccessMap {
     mm.membarriers = this.membarriers;
     mm.thpDisabled = this.thpDisabled;
     mm.hasSeals = this.hasSeals;
+    mm.vdsoCalls = this.vdsoCalls;
     for (let i = 0; i < this.table.size; i++) {
       const v = this.table.at(i)!;
       if ((v.flags & VM_DONTCOPY) !== 0) continue;

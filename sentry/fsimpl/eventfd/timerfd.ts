@@ -1,7 +1,7 @@
 /** TimerFile: expirations of a timer, counted (fs/timerfd.c). Deadlines are kept on the monotonic clock. */
 import { EAGAIN, EINVAL } from '../../abi/errno.ts';
 import { O_RDWR } from '../../abi/fcntl.ts';
-import { Clock, CLOCK_REALTIME, CLOCK_REALTIME_ALARM } from '../../time/clock.ts';
+import type { Clock } from '../../time/clock.ts';
 import { Timer, type TimerQueue } from '../../time/timer-queue.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import { FileDescription } from '../../vfs/file-description.ts';
@@ -48,23 +48,12 @@ export class TimerFile extends FileDescription {
     return this.timer.armed ? Math.max(1, this.nextNs - this.clock.monotonicNs()) : 0;
   }
 
-  /** timerfd_settime(2): first expiration after or at `valueNs` on the timer's clock (0: disarm). */
-  set(valueNs: number, intervalNs: number, absolute: boolean): void {
+  /** timerfd_settime(2): the first expiration, in monotonic ns; Infinity: disarm. */
+  set(nextNs: number, intervalNs: number): void {
     this.expirations = 0;
     this.intervalNs = intervalNs;
-    if (valueNs === 0) {
-      this.timers.disarm(this.timer);
-      return;
-    }
-    const mono = this.clock.monotonicNs();
-    let next = mono + valueNs;
-    if (absolute) {
-      const real = this.clockId === CLOCK_REALTIME || this.clockId === CLOCK_REALTIME_ALARM;
-      const now = real ? this.clock.realtimeSec() * 1e9 + this.clock.realtimeNsec() : mono;
-      next = mono + Math.max(0, valueNs - now);
-    }
-    this.nextNs = next;
-    this.timers.arm(this.timer, next);
+    this.nextNs = nextNs;
+    this.timers.arm(this.timer, nextNs);
   }
 
   override read(_t: CallContext, buf: Uint8Array, off: number, len: number): number {

@@ -78,6 +78,8 @@ function namespaceOf(t: Task, name: string): object | null {
       return t.pidNs;
     case 'pid_for_children':
       return t.ns.pidForChildren;
+    case 'time_for_children':
+      return t.ns.timeForChildren;
     case 'user':
       return t.creds.userNs;
     case 'uts':

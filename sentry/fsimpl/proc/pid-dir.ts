@@ -22,7 +22,8 @@ import { NsDir } from './ns.ts';
 import { PagemapFile } from './pagemap.ts';
 import { auxvText, cmdlineText, environText, ProcMemFile } from './pid-mem.ts';
 import { statText, statusText } from './pid-status.ts';
-import { ioText, limitsText, oomScore, syscallText, timeOffsetsText } from './pid-text.ts';
+import { ioText, limitsText, oomScore, syscallText } from './pid-text.ts';
+import { storeTimeOffsets, timeOffsetsText } from './time-offsets.ts';
 import type { ProcSuperBlock } from './super-block.ts';
 import type { Subject } from './subject.ts';
 import { TaskListDir } from './task-list.ts';
@@ -315,13 +316,7 @@ const ENTRIES: readonly PidEntry[] = [
   file('gid_map', 0o644, idMapText('gid'), { store: storeIdMap('gid') }),
   file('projid_map', 0o644, idMapText('projid'), { store: storeIdMap('projid') }),
   file('setgroups', 0o644, setgroupsText, { store: storeSetgroups }),
-  file(
-    'timens_offsets',
-    0o644,
-    about(timeOffsetsText),
-    { store: () => -EACCES }, // once a process is inside, they stay
-    'process',
-  ),
+  file('timens_offsets', 0o644, about(timeOffsetsText), { store: storeTimeOffsets }, 'process'),
   file(
     'timers',
     0o444,

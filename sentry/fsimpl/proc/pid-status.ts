@@ -5,6 +5,7 @@ import type { SigSet } from '../../kernel/sig-set.ts';
 import type { Task } from '../../kernel/task.ts';
 import type { ThreadGroup } from '../../kernel/thread-group.ts';
 import { residentTotal, statusLines } from '../../mm/maps.ts';
+import { CLOCK_BOOTTIME } from '../../time/clock.ts';
 import { mayAccess } from './access.ts';
 import { cpuList, cpuMask } from './cpus.ts';
 import { escapedComm, stateOf } from './pid-text.ts';
@@ -121,9 +122,9 @@ function ticks(ns: number): number {
   return Math.floor(ns / NS_PER_TICK);
 }
 
-/** CLOCK_MONOTONIC → since boot, in ticks. */
-function startTicks(startNs: number): number {
-  return ticks(startNs);
+/** CLOCK_MONOTONIC → since boot, as `reader` has it, in ticks. */
+function startTicks(startNs: number, reader: Task): number {
+  return ticks(startNs + reader.ns.time.shiftNs(CLOCK_BOOTTIME));
 }
 
 export function statText(s: Subject, reader: Task): string | number {
@@ -168,7 +169,7 @@ export function statText(s: Subject, reader: Task): string | number {
     t.nice,
     g.tasks.size,
     0,
-    startTicks(s.isThread ? t.startNs : g.startNs),
+    startTicks(s.isThread ? t.startNs : g.startNs, reader),
     mm === null ? 0 : mm.totalBytes,
     rss,
     rssLimit === Infinity ? ULONG_MAX : rssLimit,

@@ -78,11 +78,3 @@ export function oomScore(adj: number): number {
   const base = Math.trunc(((1000 + adj) * 2) / 3);
   return Math.max(0, base);
 }
-
-/** fs/proc/base.c timens_offsets_show → proc_timens_show_offsets */
-export function timeOffsetsText({ ns }: Task): string {
-  const { monotonic, boottime } = ns.time.offsets;
-  const line = (name: string, [secs, nanos]: readonly [string, string]): string =>
-    `${name.padEnd(10)} ${secs.padStart(10)} ${nanos.padStart(9)}\n`;
-  return line('monotonic', monotonic) + line('boottime', boottime);
-}

@@ -6,13 +6,8 @@ import { CapSet } from '../../auth/capability.ts';
 import { Credentials, UserNamespace } from '../../auth/credentials.ts';
 import { FdTable } from '../../kernel/fd-table.ts';
 import { Kernel } from '../../kernel/kernel.ts';
-import {
-  CgroupNamespace,
-  IpcNamespace,
-  NetNamespace,
-  TimeNamespace,
-  UtsNamespace,
-} from '../../kernel/namespaces.ts';
+import { CgroupNamespace, IpcNamespace, NetNamespace, UtsNamespace } from '../../kernel/namespaces.ts';
+import { TimeNamespace } from '../../kernel/time-namespace.ts';
 import type { Pid } from '../../kernel/pid-namespace.ts';
 import type { Task } from '../../kernel/task.ts';
 import { MemoryManager } from '../../mm/memory-manager.ts';
@@ -43,6 +38,7 @@ beforeAll(() => {
   const mount = makeMount(proc, 0, 'proc');
   const mnt = new MountNamespace(mount);
   const root = { mount, dentry: rootDentry(proc) };
+  const time = new TimeNamespace();
   const task = kernel.createInit({
     ctx,
     mm: new MemoryManager(space, 65536, 2 ** 47, 2 ** 46),
@@ -54,7 +50,8 @@ beforeAll(() => {
       ipc: new IpcNamespace(),
       net: new NetNamespace(),
       mnt: mnt as never,
-      time: new TimeNamespace(),
+      time,
+      timeForChildren: time,
       cgroup: new CgroupNamespace(),
       pidForChildren: kernel.pidNs,
     },

@@ -43,9 +43,9 @@ export function addTopLevelFiles(sb: ProcSuperBlock, root: StaticDir): void {
   add('modules', () => '');
   add('partitions', () => 'major minor  #blocks  name\n\n');
   add('softirqs', () => softIrqs(sb));
-  add('stat', () => statText(sb));
+  add('stat', (t) => statText(sb, t));
   add('swaps', () => 'Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n');
-  add('uptime', () => uptimeText(sb));
+  add('uptime', (t) => uptimeText(sb, t));
   add('version', () => `${UTS_SYSNAME} version ${UTS_RELEASE} (runsc-ts) ${UTS_VERSION}\n`);
   add('vmstat', () => vmStat(sb));
   add('zoneinfo', () => zoneInfo(sb));
@@ -197,14 +197,15 @@ function bootNs(): number {
   return clockNs(CLOCK_BOOTTIME);
 }
 
-function uptimeText(sb: ProcSuperBlock): string {
-  const up = bootNs() / 1e9;
+function uptimeText(sb: ProcSuperBlock, reader: Task): string {
+  const machine = bootNs() / 1e9;
+  const up = machine + reader.ns.time.shiftNs(CLOCK_BOOTTIME) / 1e9;
   const times = cpuTimes(sb);
-  const idle = Math.max(0, up * sb.env.host.cpus.length - (times.user + times.system) / 1e9);
+  const idle = Math.max(0, machine * sb.env.host.cpus.length - (times.user + times.system) / 1e9);
   return `${up.toFixed(2)} ${idle.toFixed(2)}\n`;
 }
 
-function statText(sb: ProcSuperBlock): string {
+function statText(sb: ProcSuperBlock, reader: Task): string {
   const n = sb.env.host.cpus.length;
   const times = cpuTimes(sb);
   const boot = bootNs();
@@ -216,7 +217,7 @@ function statText(sb: ProcSuperBlock): string {
   };
   let text = `cpu  ${row(1)}`;
   for (const cpu of sb.env.host.cpus) text += `cpu${cpu} ${row(n)}`;
-  const btime = Math.floor((Date.now() - boot / 1e6) / 1000);
+  const btime = Math.floor((Date.now() - (boot + reader.ns.time.shiftNs(CLOCK_BOOTTIME)) / 1e6) / 1000);
   text += `intr 0\nctxt 0\nbtime ${btime}\nprocesses ${sb.env.kernel.pidNs.lastPid}\n`;
   text += `procs_running ${Math.max(1, times.running)}\nprocs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n`;
   return text;

@@ -14,9 +14,9 @@ import {
   IpcNamespace,
   MountNamespaceRef,
   NetNamespace,
-  TimeNamespace,
   UtsNamespace,
 } from '../namespaces.ts';
+import { TimeNamespace } from '../time-namespace.ts';
 import type { SyscallRow } from '../syscall-table.ts';
 import type { Task } from '../task.ts';
 
@@ -40,6 +40,7 @@ export function testGuest(table: readonly (SyscallRow | null)[], rootFs: SuperBl
   creds.permitted = creds.effective = CapSet.FULL;
   const mnt = new MountNamespace(makeMount(rootFs, 0, 'root'));
   const root = { mount: mnt.root, dentry: mnt.root.root };
+  const time = new TimeNamespace();
   const init = kernel.createInit({
     ctx,
     mm,
@@ -51,7 +52,8 @@ export function testGuest(table: readonly (SyscallRow | null)[], rootFs: SuperBl
       ipc: new IpcNamespace(),
       net: new NetNamespace(),
       mnt: new MountNamespaceRef(mnt),
-      time: new TimeNamespace(),
+      time,
+      timeForChildren: time,
       cgroup: new CgroupNamespace(),
       pidForChildren: kernel.pidNs,
     },

@@ -53,7 +53,7 @@ export class TextImage {
 
   /** Null if the host refuses. */
   static create(offset: number, pages: HostBuffer, patch: PatchedText): TextImage | null {
-    const fd = makeMemfd(pages);
+    const fd = textMemfd(pages);
     return fd < 0 ? null : new TextImage(offset, pages.size, fd, patch);
   }
 
@@ -63,7 +63,7 @@ export class TextImage {
     if (this.restoredFd >= 0) return this.restoredFd;
     const pages = this.originalPages();
     if (pages === null) return -EINVAL;
-    this.restoredFd = makeMemfd(pages);
+    this.restoredFd = textMemfd(pages);
     return this.restoredFd;
   }
 
@@ -94,7 +94,8 @@ function findThunk(thunks: readonly Thunk[], at: number): Thunk | null {
   return null;
 }
 
-function makeMemfd(pages: HostBuffer): number {
+/** A sealed memfd that can be mapped executable, or −errno. */
+export function textMemfd(pages: HostBuffer): number {
   let fd = memfdCreate('text', MFD_CLOEXEC_ALLOW_SEALING | MFD_EXEC);
   if (fd === -EINVAL) fd = memfdCreate('text', MFD_CLOEXEC_ALLOW_SEALING);
   if (fd < 0) return fd;
