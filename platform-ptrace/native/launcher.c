@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 bool privileged;
@@ -26,8 +27,11 @@ int node_fd, dist_fd;
 
 static pid_t init_pid, gofer_pid, opener_pid;
 // While it boots no guest has a say, and a machine that starts many sandboxes at once may take long.
-enum { PING_INTERVAL_MS = 5000, PINGS_MAX = 4, BOOT_PINGS_MAX = 24, END_DEADLINE_MS = 10000 };
-static int pings_unanswered;
+enum { PING_INTERVAL_MS = 5000, SILENCE_MAX_MS = 20000, BOOT_SILENCE_MAX_MS = 120000, STARVED_MS = 500, END_DEADLINE_MS = 10000 };
+static bool pinged;          // and no message has come since
+static int silent_ms;        // since then, as far as it counts
+static int64_t cpu_used_ns;  // of sentry and gofer, at the last ping
+static pid_t sentry_pid;     // as L sees it; 0 before its first message
 static bool sentry_answered, sentry_ready, gofer_loaded, gofer_ready, init_pivoted, hooked, started;
 
 void close_launcher_ends(void) {
@@ -113,10 +117,10 @@ static void drain_sentry(void) {
 
 // What is left to do is messages, waiting and killing.
 static void give_up_rights(void) {
-  static const int calls[] = {SYS_poll,       SYS_read,         SYS_recvfrom,       SYS_sendto, SYS_wait4,
-                              SYS_write,      SYS_close,        SYS_kill,           SYS_tgkill, SYS_getpid,
-                              SYS_gettid,     SYS_shutdown,     SYS_exit,           SYS_exit_group,
-                              SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_restart_syscall};
+  static const int calls[] = {SYS_poll,       SYS_read,         SYS_recvfrom,       SYS_recvmsg, SYS_sendto,
+                              SYS_wait4,      SYS_write,        SYS_close,          SYS_kill,    SYS_tgkill,
+                              SYS_getpid,     SYS_gettid,       SYS_clock_gettime,  SYS_shutdown, SYS_exit,
+                              SYS_exit_group, SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_restart_syscall};
   if (privileged) drop_caps(1u << CAP_KILL);
   lock_calls(calls, sizeof calls / sizeof *calls);
 }
@@ -149,7 +153,13 @@ static void on_sentry_message(void) {
     struct msg head;
     char text[MAX_TEXT + 1];
   } in;
-  ssize_t n = recv(sentry_ctl[0], &in, sizeof in - 1, 0);
+  union {
+    struct cmsghdr align;
+    char bytes[CMSG_SPACE(sizeof(struct ucred))]; // no room for descriptors
+  } control;
+  struct iovec iov = {&in, sizeof in - 1};
+  struct msghdr h = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+  ssize_t n = recvmsg(sentry_ctl[0], &h, MSG_CMSG_CLOEXEC);
   if (n < 0 && errno == EINTR) return;
   if (n <= 0) {
     if (opt.join_fd >= 0) lost_sandbox();
@@ -160,7 +170,10 @@ static void on_sentry_message(void) {
   }
   if (n < (ssize_t)sizeof in.head) return; // malformed: the peer is not trusted, its message does not exist
   struct msg m = in.head;
-  pings_unanswered = 0; // whatever it says, it is there
+  pinged = false; // whatever it says, it is there
+  silent_ms = 0;
+  struct cmsghdr *c = CMSG_FIRSTHDR(&h);
+  if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS) sentry_pid = ((struct ucred *)CMSG_DATA(c))->pid;
   if (started) sentry_answered = true;
   if ((m.type == MSG_CREATED || m.type == MSG_FAILED) && opt.create_fd >= 0) {
     ((char *)&in)[n] = 0;
@@ -251,10 +264,29 @@ static void on_signals(int sigfd) {
   }
 }
 
+static int64_t cpu_time_ns(pid_t pid) {
+  struct timespec ts;
+  // linux/posix-timers.h MAKE_PROCESS_CPUCLOCK, CPUCLOCK_SCHED
+  if (pid <= 0 || clock_gettime((clockid_t)(~(unsigned)pid << 3 | 2), &ts) < 0) return 0;
+  return ts.tv_sec * 1000000000LL + ts.tv_nsec;
+}
+
+// What an interval without an answer counts for. A sentry that has used no CPU time in it is stuck (or waits for a gofer that is), one
+// that has used all of it is in a loop; one that has used a little does not get more on this machine, and may need longer.
+static int silence(void) {
+  int64_t now = cpu_time_ns(sentry_pid) + cpu_time_ns(gofer_pid), used_ms = (now - cpu_used_ns + 999999) / 1000000;
+  cpu_used_ns = now;
+  if (used_ms <= 0 || used_ms > PING_INTERVAL_MS) return PING_INTERVAL_MS;
+  return used_ms < STARVED_MS ? STARVED_MS : used_ms;
+}
+
 // Counted in intervals of L's own time, so that a freezer's or a debugger's pause of the whole sandbox counts as one.
 static void ping(void) {
   if (!started || sentry_ctl[0] < 0) return;
-  if (pings_unanswered++ < (sentry_answered ? PINGS_MAX : BOOT_PINGS_MAX)) {
+  int interval = silence();
+  if (pinged) silent_ms += interval;
+  if (silent_ms < (sentry_answered ? SILENCE_MAX_MS : BOOT_SILENCE_MAX_MS)) {
+    pinged = true;
     send_msg(sentry_ctl[0], MSG_PING, 0);
     return;
   }
@@ -319,6 +351,8 @@ static void start_sandbox(void) {
     make_pair(sentry_ctl);
     make_pair(init_ctl);
   }
+  // Its messages say which process it is, in L's own PID namespace.
+  if (setsockopt(sentry_ctl[0], SOL_SOCKET, SO_PASSCRED, &(int){1}, sizeof(int)) < 0) die("setsockopt");
   if (has_gofer) {
     make_pair(gofer_ctl);
     if (!joins) make_pair(gofer_link);

@@ -18,7 +18,7 @@
 // end without it, L says so in one line and exits with EXIT_SANDBOX_GONE. If L is killed, I and G die of PDEATHSIG and of
 // the closed sockets, and the PID namespaces take everything else along.
 // A sentry that does not answer pings for 20 seconds (stuck in the host kernel, or in a loop of its own) is a dead one; while
-// it boots, 120 seconds.
+// it boots, 120 seconds. One that gets little CPU time is given longer: see silence().
 //
 // For an engine's `create`, L is the container's stub, a member of the namespaces that config.json names: a child of the CLI, in a session of its own, which stays when the
 // CLI ends. Over the socket `create=FD` the CLI first gets to place L (cgroup) and lets it go on; then L has its network

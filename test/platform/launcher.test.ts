@@ -58,10 +58,20 @@ test('an export that does not exist is named', async () => {
   expect(launched.stderr).toBe('runsc-ts: cannot export /does/not/exist: No such file or directory\n');
 });
 
-test('a sentry that does not answer is ended', async () => {
-  const launched = launch({ crash: 'hang' });
-  expect(await launched.ended).toBe(EXIT_SANDBOX_GONE);
-  expect(launched.stderr).toContain('runsc-ts: the sentry does not answer any more, the sandbox is ended\n');
+describe.concurrent('a sentry that does not answer', () => {
+  test('is ended', async ({ expect }) => {
+    const launched = launch({ crash: 'hang' });
+    expect(await launched.ended).toBe(EXIT_SANDBOX_GONE);
+    expect(launched.stderr).toContain(
+      'runsc-ts: the sentry does not answer any more, the sandbox is ended\n',
+    );
+  });
+
+  test('is given longer if it only lacks CPU time', async ({ expect }) => {
+    const launched = launch({ crash: 'starve' });
+    expect(await launched.ended).toBe(0);
+    expect(launched.stderr).not.toContain('does not answer');
+  });
 });
 
 test('what the sentry must not do kills it', async () => {
