@@ -29,7 +29,7 @@ import { mmap, munmap } from '../sentry/mm/mmap.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
 import { EPOLLERR, EPOLLHUP, EPOLLIN, WaitEntry } from '../sentry/waiter/wait-queue.ts';
-import { fileAt, readVec, writeVec } from './io.ts';
+import { fileAt, readVec, RUN_BUDGET, writeVec } from './io.ts';
 import { importRange, SSIZE_LIMIT, UIO_MAXIOV } from './iovec.ts';
 import { deadlineIn, useSigMask } from './wait-args.ts';
 
@@ -47,8 +47,6 @@ const PWRITEV = 8;
 const EVENTS_LIMIT = 0x10000000 / IO_EVENT_SIZE;
 /** One request moves at most so much; the rest is a short transfer. */
 const REQUEST_MAX = 16 * 1024 * 1024;
-/** Bytes one run of io_submit moves before others get their turn, and one slice of a transfer. */
-const RUN_BUDGET = 1024 * 1024;
 const RING_SIZE = 4096;
 
 function sysIoSetup(t: Task, a: SyscallArgs): SysResult {
@@ -260,10 +258,7 @@ function sysIoSubmit(t: Task, a: SyscallArgs): SysResult {
   moved = 0;
   for (let i = start; i < count; i++) {
     if (moved >= RUN_BUDGET) {
-      t.blockState = new SubmitWait(i);
-      const r = t.block(Infinity, () => i);
-      t.wake();
-      return r;
+      return t.yieldCall(new SubmitWait(i), i);
     }
     if (t.mem.copyIn(a.addr(2) + i * 8, scratch.bytes, 0, 8) !== 0) return i > 0 ? i : -EFAULT;
     const r = submitOne(t, ctx, scratch.u32[1]! * 0x100000000 + scratch.u32[0]!);

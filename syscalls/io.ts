@@ -34,7 +34,7 @@ import { iovAccessible, iovBase, iovCopyIn, iovCopyOut, iovSingle, iovTotal } fr
 import { raisePipe, raiseFileSize } from './io-signals.ts';
 
 /** Bytes one run of a handler moves at most; then the others get their turn. */
-const RUN_BUDGET = 1024 * 1024;
+export const RUN_BUDGET = 1024 * 1024;
 const READ_EVENTS = EPOLLIN | EPOLLRDNORM | EPOLLERR | EPOLLHUP;
 const WRITE_EVENTS = EPOLLOUT | EPOLLWRNORM | EPOLLERR | EPOLLHUP;
 
@@ -104,10 +104,7 @@ export function yieldIo(
 ): SysResult {
   const state = w ?? new IoWait(t, f, Infinity);
   state.done = done;
-  t.blockState = state;
-  const r = t.block(state.deadlineNs, onInterrupt);
-  t.wake();
-  return r;
+  return t.yieldCall(state, onInterrupt, state.deadlineNs);
 }
 
 /** Ends a transfer: drops what parking held. */

@@ -5,6 +5,7 @@ import { mayAccess } from '../sentry/fsimpl/proc/access.ts';
 import { pid, ptr, ulong, type SysResult, type SyscallRow } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import type { MemoryManager } from '../sentry/mm/memory-manager.ts';
+import { RUN_BUDGET } from './io.ts';
 import { MAX_RW_COUNT, UIO_MAXIOV } from './iovec.ts';
 
 interface Range {
@@ -31,34 +32,51 @@ function readVector(t: Task, addr: number, count: number): Range[] | number {
   return ranges;
 }
 
-/** Moves bytes one piece at a time; stops at the first that cannot be moved. */
-function transfer(from: MemoryManager, to: MemoryManager, src: Range[], dst: Range[]): number {
-  let done = 0;
-  let i = 0;
-  let j = 0;
-  let si = 0;
-  let dj = 0;
-  while (i < src.length && j < dst.length) {
-    const s = src[i]!;
-    const d = dst[j]!;
-    const want = Math.min(s.len - si, d.len - dj, bounce.length);
-    if (want > 0) {
-      const n = move(from, to, s.addr + si, d.addr + dj, want);
-      done += Math.max(n, 0);
-      if (n < want) return done > 0 ? done : -EFAULT;
-      si += n;
-      dj += n;
-    }
-    if (si === s.len) {
-      i++;
-      si = 0;
-    }
-    if (dj === d.len) {
-      j++;
-      dj = 0;
-    }
+/** A transfer in progress: where it is in both vectors. */
+class Transfer {
+  done = 0;
+  private readonly from: MemoryManager;
+  private readonly to: MemoryManager;
+  private readonly src: Range[];
+  private readonly dst: Range[];
+  private i = 0;
+  private j = 0;
+  private si = 0;
+  private dj = 0;
+
+  constructor(from: MemoryManager, to: MemoryManager, src: Range[], dst: Range[]) {
+    this.from = from;
+    this.to = to;
+    this.src = src;
+    this.dst = dst;
   }
-  return done;
+
+  /** Moves bytes one piece at a time up to the first that cannot be moved. A large transfer takes several turns. */
+  run(t: Task): SysResult {
+    const budget = this.done + RUN_BUDGET;
+    while (this.i < this.src.length && this.j < this.dst.length) {
+      const s = this.src[this.i]!;
+      const d = this.dst[this.j]!;
+      const want = Math.min(s.len - this.si, d.len - this.dj, bounce.length);
+      if (want > 0) {
+        if (this.done >= budget) return t.yieldCall(this, this.done);
+        const n = move(this.from, this.to, s.addr + this.si, d.addr + this.dj, want);
+        this.done += Math.max(n, 0);
+        if (n < want) return this.done > 0 ? this.done : -EFAULT;
+        this.si += n;
+        this.dj += n;
+      }
+      if (this.si === s.len) {
+        this.i++;
+        this.si = 0;
+      }
+      if (this.dj === d.len) {
+        this.j++;
+        this.dj = 0;
+      }
+    }
+    return this.done;
+  }
 }
 
 function move(from: MemoryManager, to: MemoryManager, src: number, dst: number, len: number): number {
@@ -69,6 +87,7 @@ function move(from: MemoryManager, to: MemoryManager, src: number, dst: number, 
 }
 
 function processVm(t: Task, a: SyscallArgs, write: boolean): SysResult {
+  if (t.blockState !== null) return (t.blockState as Transfer).run(t);
   if (a.size(5) !== 0) return -EINVAL;
   const local = readVector(t, a.addr(1), a.size(2));
   if (typeof local === 'number') return local;
@@ -78,7 +97,10 @@ function processVm(t: Task, a: SyscallArgs, write: boolean): SysResult {
   const other = t.pidNs.findTask(a.int(0));
   if (other === null || other.dead) return -ESRCH;
   if (mayAccess(t, other) !== 0) return -EPERM;
-  return write ? transfer(t.mm, other.mm, local, remote) : transfer(other.mm, t.mm, remote, local);
+  const transfer = write
+    ? new Transfer(t.mm, other.mm, local, remote)
+    : new Transfer(other.mm, t.mm, remote, local);
+  return transfer.run(t);
 }
 
 function sysProcessVmReadv(t: Task, a: SyscallArgs): SysResult {

@@ -35,7 +35,18 @@ import {
   EPOLLRDNORM,
   EPOLLWRNORM,
 } from '../sentry/waiter/wait-queue.ts';
-import { endIo, fileAt, limitFileSize, nonBlocking, parkIo, readVec, writeVec, type IoWait } from './io.ts';
+import {
+  endIo,
+  fileAt,
+  limitFileSize,
+  nonBlocking,
+  parkIo,
+  readVec,
+  RUN_BUDGET,
+  writeVec,
+  yieldIo,
+  type IoWait,
+} from './io.ts';
 import { raisePipe } from './io-signals.ts';
 import { importIovec, MAX_RW_COUNT, SSIZE_LIMIT } from './iovec.ts';
 
@@ -46,8 +57,6 @@ const SPLICE_F_GIFT = 8;
 const SPLICE_F_ALL = 15;
 const READ_EVENTS = EPOLLIN | EPOLLRDNORM | EPOLLERR | EPOLLHUP;
 const WRITE_EVENTS = EPOLLOUT | EPOLLWRNORM | EPOLLERR | EPOLLHUP;
-/** Bytes one run of a handler moves; then the others get their turn. */
-const RUN_BUDGET = 1024 * 1024;
 
 /** Reads the loff_t at `addr` (0: none, −1 is returned); other negative values are −errno. */
 function readOffset(t: Task, addr: number): number {
@@ -127,9 +136,8 @@ function sysSendfile(t: Task, a: SyscallArgs): SysResult {
     if (moved > done) done = moved;
     const again = moved >= 0 && done < count && done - before >= RUN_BUDGET;
     if (again || (moved === -EAGAIN && !nonBlocking(out))) {
-      const r = parkIo(t, out, w, done, again ? 0 : WRITE_EVENTS, Infinity);
+      const r = again ? yieldIo(t, out, w, done) : parkIo(t, out, w, done, WRITE_EVENTS, Infinity);
       if (w === null) (t.blockState as IoWait).hold(input, out);
-      if (again) t.wake();
       return r;
     }
     if (moved < 0) {

@@ -17,6 +17,7 @@ import { clockNs } from '../sentry/host/sys.ffi.ts';
 import { fillRandom } from '../sentry/lib/random.ts';
 import { CLOCK_BOOTTIME } from '../sentry/time/clock.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
+import { RUN_BUDGET } from './io.ts';
 
 const GRND_NONBLOCK = 1;
 const GRND_RANDOM = 2;
@@ -33,7 +34,8 @@ function sysGetrandom(t: Task, a: SyscallArgs): SysResult {
   if ((how & (GRND_RANDOM | GRND_INSECURE)) === (GRND_RANDOM | GRND_INSECURE)) return -EINVAL;
   const len = Math.min(a.size(1), MAX_RW_COUNT);
   const addr = a.addr(0);
-  let done = 0;
+  let done = (t.blockState as number | null) ?? 0;
+  const budget = done + RUN_BUDGET;
   // "Requests of up to 256 bytes will always return as many bytes as requested"; larger ones end at a signal.
   while (done < len && !(done >= 256 && t.interrupted)) {
     const n = Math.min(len - done, pool.length);
@@ -42,6 +44,7 @@ function sysGetrandom(t: Task, a: SyscallArgs): SysResult {
     if (copied < 0) return done > 0 ? done : -EFAULT;
     done += copied;
     if (copied < n) break;
+    if (done >= budget && done < len) return t.yieldCall(done, done);
   }
   return done;
 }

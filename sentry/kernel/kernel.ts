@@ -53,6 +53,10 @@ import { endKilled, exitToUser, finishSyscall, recalcWork } from './task-run.ts'
 import { ThreadGroup } from './thread-group.ts';
 import { emulateVsyscall } from './vsyscall.ts';
 
+/** Handlers run in a row before the loop looks at the world again, and long calls continued in a turn. */
+const READY_MAX = 256;
+const YIELDED_PER_TURN = 8;
+
 export interface ProcessInit {
   ctx: Context;
   mm: MemoryManager;
@@ -75,6 +79,8 @@ export class Kernel implements PlatformEvents {
   /** Rows by number; null where there is none. */
   readonly table: readonly (SyscallRow | null)[];
   private runQueue: Task[] = [];
+  /** Tasks in the middle of a long call, which go on when everybody else has had a turn. */
+  private yielded: Task[] = [];
   private exitQueue: ThreadGroup[] = [];
   /** Calls of syscalls that have no row or answer "not supported": name → count. */
   readonly unimplemented = new Map<string, number>();
@@ -176,6 +182,13 @@ export class Kernel implements PlatformEvents {
     this.runQueue.push(t);
   }
 
+  /** Like enqueue, but for a later turn of the loop. */
+  enqueueYielded(t: Task): void {
+    if (t.queued) return;
+    t.queued = true;
+    this.yielded.push(t);
+  }
+
   /** Ends a process from the kernel's loop. */
   enqueueExit(g: ThreadGroup): void {
     this.exitQueue.push(g);
@@ -185,9 +198,12 @@ export class Kernel implements PlatformEvents {
     return this.runQueue.length === 0 && this.exitQueue.length === 0;
   }
 
-  /** Runs what has become ready: ends of processes, and the handlers of woken tasks. */
+  /**
+   * Runs what has become ready: ends of processes, and the handlers of woken tasks. Tasks may go on waking each other in here (one
+   * sends what another receives), so after READY_MAX the rest has to wait for the next turn: the loop has others to serve.
+   */
   runReady(): void {
-    while (!this.idle) {
+    for (let ran = 0; !this.idle && ran < READY_MAX;) {
       while (this.exitQueue.length > 0) {
         const dying = this.exitQueue;
         this.exitQueue = [];
@@ -199,11 +215,19 @@ export class Kernel implements PlatformEvents {
         t.queued = false;
         this.runTask(t);
       }
+      ran += batch.length;
     }
+  }
+
+  /** The first of those that have yielded go on. */
+  private resumeYielded(): void {
+    if (this.yielded.length === 0) return;
+    for (const t of this.yielded.splice(0, YIELDED_PER_TURN)) this.runQueue.push(t);
   }
 
   /** Fires due timers, runs what is ready, then waits for the platform. True if `wakeFd` was readable. */
   turn(timeoutNs: number, wakeFd: number): boolean {
+    this.resumeYielded();
     this.runReady();
     const next = this.timers.nextDeadlineNs;
     if (next !== Infinity) {
@@ -214,6 +238,7 @@ export class Kernel implements PlatformEvents {
         timeoutNs = 0;
       } else if (timeoutNs < 0 || next - now < timeoutNs) timeoutNs = next - now;
     }
+    if (!this.idle || this.yielded.length > 0) timeoutNs = 0;
     const woken = this.platform.poll(timeoutNs, wakeFd);
     this.runReady();
     return woken;

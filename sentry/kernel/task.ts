@@ -300,6 +300,14 @@ export class Task implements CallContext {
     if (this.state === TASK_BLOCKED) this.kernel.enqueue(this);
   }
 
+  /** In the middle of a long call: the handler goes on with `progress` when others have had their turn; a signal ends the call. */
+  yieldCall(progress: unknown, onInterrupt: OnInterrupt, deadlineNs = Infinity): SysResult {
+    this.blockState = progress;
+    const r = this.block(deadlineNs, onInterrupt);
+    this.kernel.enqueueYielded(this);
+    return r;
+  }
+
   /** Ends the wait because of a signal; returns what the syscall returns. */
   interruptWait(): SysResult {
     this.cancelWait();

@@ -247,7 +247,7 @@ export class FakePlatform implements Platform {
   }
 
   /** Delivers the interrupts asked for. */
-  poll(): boolean {
+  poll(_timeoutNs: number, _wakeFd: number): boolean {
     for (const c of this.interruptQueue.splice(0)) {
       if (c.stopped || c.exited || c.space.dead) continue;
       c.stopped = true;
