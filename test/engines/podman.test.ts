@@ -1,87 +1,22 @@
-/** Podman with its default settings: containers, exec, pods, a Deployment by `kube play`. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+/** Podman with its default settings: containers, exec, pods, manifests. */
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Outcome, run, runscTs } from '../lib/sandbox.ts';
-import { mountsBelow } from './lib/dockerd.ts';
-import { writeRootTar } from './lib/image.ts';
-import { makeNetns, type Netns } from './lib/netns.ts';
+import { type Outcome } from '../lib/sandbox.ts';
+import { needed, Podman } from './lib/podman.ts';
 import { missing } from './lib/programs.ts';
 import { retry, until } from './lib/until.ts';
 
-const lacking = missing({
-  podman: 'podman',
-  conmon: 'conmon',
-  '/usr/lib/podman/netavark': 'netavark',
-  catatonit: 'catatonit',
-  iptables: 'iptables',
-  ip: 'iproute2',
-  '/usr/bin/busybox': 'busybox-static',
-});
+const lacking = missing(needed);
 if (lacking.length > 0) console.log(`SKIPPED: Podman tests need ${lacking.join(', ')}`);
 
-let dir = '';
-let netns: Netns;
-
-function podman(...args: string[]): Outcome {
-  const command = netns.enter([
-    'podman',
-    ...['--root', `${dir}/root`, '--runroot', `${dir}/run`, '--storage-driver', 'vfs'],
-    ...['--cgroup-manager', 'cgroupfs', '--events-backend', 'file', '--runtime', runscTs],
-    ...args,
-  ]);
-  return run(command[0]!, command.slice(1), { timeoutMs: 120_000 });
-}
-
-/** Host processes of sandboxes whose files lie below the scratch directory. */
-const leftOver = (): string => run('sh', ['-c', `ps -eo args | grep "[r]unsc-ts.*${dir}"`]).stdout;
-
-const DEPLOYMENT = `
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web}
-spec:
-  replicas: 1
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec:
-      containers:
-      - name: server
-        image: localhost/busybox
-        imagePullPolicy: Never
-        command: ["/bin/sh", "-c", "echo page > /var/www/index.html; exec httpd -f -p 8080 -h /var/www"]
-      - name: other
-        image: localhost/busybox
-        imagePullPolicy: Never
-        command: ["/bin/sleep", "1000"]
-`;
+let engine: Podman;
+const podman = (...args: string[]): Outcome => engine.run(...args);
 
 describe.skipIf(lacking.length > 0)('podman', () => {
   beforeAll(() => {
-    dir = mkdtempSync('/tmp/rts-podman-');
-    netns = makeNetns(dir.slice('/tmp/'.length));
-    writeRootTar(join(dir, 'root.tar'));
-    const r = podman(
-      'import',
-      '-c',
-      'CMD ["/bin/sh"]',
-      '-c',
-      'ENV PATH=/bin:/sbin',
-      join(dir, 'root.tar'),
-      'busybox',
-    );
-    if (r.status !== 0) throw new Error(`podman import: ${r.stderr}`);
+    engine = new Podman();
   }, 300_000);
-
-  afterAll(() => {
-    if (dir === '') return;
-    podman('pod', 'rm', '--all', '--force', '--time', '0');
-    podman('rm', '--all', '--force', '--time', '0');
-    for (const mount of mountsBelow(dir)) run('umount', ['--lazy', mount]);
-    netns.remove();
-    rmSync(dir, { recursive: true, force: true });
-  }, 300_000);
+  afterAll(() => engine?.remove(), 300_000);
 
   test('output and exit status', () => {
     const r = podman('run', '--rm', 'busybox', 'sh', '-c', 'echo out; echo err >&2; exit 7');
@@ -139,7 +74,7 @@ describe.skipIf(lacking.length > 0)('podman', () => {
     expect([seen.status, seen.stdout]).toEqual([0, '1\n']);
     expect(podman('pod', 'rm', '--force', '--time', '0', 'shared').status).toBe(0);
     expect(podman('run', '--detach', '--name', 'g', 'busybox', 'sleep', '4321').status).toBe(0);
-    const file = join(dir, 'generated.yaml');
+    const file = join(engine.dir, 'generated.yaml');
     expect(podman('generate', 'kube', '--filename', file, 'g').status).toBe(0);
     expect(podman('rm', '--force', '--time', '0', 'g').status).toBe(0);
     expect(podman('kube', 'play', file).status).toBe(0);
@@ -179,17 +114,8 @@ describe.skipIf(lacking.length > 0)('podman', () => {
     expect(podman('pod', 'rm', '--force', '--time', '0', 'pod').status).toBe(0);
   });
 
-  test('kube play of a Deployment', () => {
-    const file = join(dir, 'deployment.yaml');
-    writeFileSync(file, DEPLOYMENT);
-    expect(podman('kube', 'play', file).status).toBe(0);
-    const r = podman('exec', 'web-pod-0-other', 'sh', '-c', retry('wget -q -O - http://127.0.0.1:8080/'));
-    expect([r.status, r.stdout]).toEqual([0, 'page\n']);
-    expect(podman('kube', 'down', file).status).toBe(0);
-  });
-
   test('nothing is left', () => {
     expect(podman('ps', '--all', '--quiet').stdout).not.toContain('web');
-    until('no process of a sandbox is left', () => leftOver() === '', leftOver);
+    until('no process of a sandbox is left', () => engine.leftOver() === '', () => engine.leftOver());
   });
 });
