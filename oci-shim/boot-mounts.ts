@@ -3,7 +3,7 @@
  * the order in which they are listed, with what runc does around them (libcontainer/rootfs_linux.go).
  */
 import { ENOENT, ENOTDIR, errnoName } from '../sentry/abi/errno.ts';
-import { S_IFREG } from '../sentry/abi/stat.ts';
+import { S_IFDIR, S_IFREG } from '../sentry/abi/stat.ts';
 import type { Credentials } from '../sentry/auth/credentials.ts';
 import { GoferSuperBlock } from '../sentry/fsimpl/goferfs/super-block.ts';
 import { OverlaySuperBlock } from '../sentry/fsimpl/overlay/super-block.ts';
@@ -29,7 +29,7 @@ import { LOOKUP_FOLLOW, nd, walk } from '../sentry/vfs/walk.ts';
 import { copyUpTree } from './boot-copy-up.ts';
 import { addDevices, populateContainerDev } from './boot-devices.ts';
 import { check, MountError } from './boot-error.ts';
-import { kernelContext, latin1, makeDirectories } from './boot-paths.ts';
+import { kernelContext, latin1, makeDirectories, withoutDanglingLinks } from './boot-paths.ts';
 import type { MountConfig, SandboxConfig } from './sandbox-config.ts';
 
 export interface MountEnv {
@@ -109,7 +109,13 @@ function mountOne(t: CallContext, m: MountConfig, env: MountEnv, later: Mount[])
 
 function mountNew(t: CallContext, m: MountConfig, env: MountEnv): Mount {
   const sb = makeSuperBlock(t, m, env);
-  const at = mountPoint(t, latin1(m.destination), !sb.root.isDir);
+  const destination = withoutDanglingLinks(t, latin1(m.destination));
+  const wasThere = walk(t, t.fs.root, destination, LOOKUP_FOLLOW) === 0;
+  const at = mountPoint(t, destination, !sb.root.isDir);
+  if (sb instanceof TmpfsSuperBlock && wasThere && !/(^|,)mode=/.test(m.data)) {
+    // Without a mode of its own a tmpfs looks like what it covers, as under runc.
+    sb.root.mode = S_IFDIR | (at.dentry.inode!.mode & 0o7777);
+  }
   if (m.copyUp === true) {
     check(copyUpTree(t, at, sb as TmpfsSuperBlock), `tmpcopyup: failed to copy ${m.destination}`);
   }
@@ -171,6 +177,11 @@ function makeReadOnly(t: CallContext, path: string): void {
   if (r === -ENOENT) return;
   if (r !== 0) throw new MountError(`can't make "${path}" read-only: ${errnoName(-r)}`);
   const at = nd.path();
+  // Nobody would see what is mounted on the root.
+  if (at.mount === t.fs.root.mount && at.dentry === t.fs.root.dentry) {
+    at.mount.flags |= MS_RDONLY;
+    return;
+  }
   const bind = cloneTree(at, true);
   bind.flags |= MS_RDONLY;
   check(attachMount(bind, at) || null, `can't make "${path}" read-only`);
@@ -184,7 +195,7 @@ function mask(t: CallContext, path: string): void {
   const at = nd.path();
   let cover: Mount;
   if (at.dentry.inode!.isDir)
-    cover = makeMount(new TmpfsSuperBlock({ size: 0, mode: 0o755 }), mountFlags(MS_RDONLY), 'tmpfs');
+    cover = makeMount(new TmpfsSuperBlock({ size: 0 }), mountFlags(MS_RDONLY), 'tmpfs');
   else {
     r = walk(t, t.fs.root, '/dev/null', LOOKUP_FOLLOW);
     if (r !== 0) throw new MountError(`can't mask path "${path}": /dev/null: ${errnoName(-r)}`);

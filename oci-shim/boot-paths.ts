@@ -57,6 +57,25 @@ export function makeDirectories(t: CallContext, path: string): void {
   }
 }
 
+const MAX_LINKS = 40;
+
+/** The path that runc would mount on: links to what is not there name what shall be made (securejoin). */
+export function withoutDanglingLinks(t: CallContext, path: string): string {
+  let links = 0;
+  const parts = path.split('/').filter((p) => p !== '');
+  for (let i = 1; i <= parts.length; i++) {
+    const prefix = `/${parts.slice(0, i).join('/')}`;
+    if (walk(t, t.fs.root, prefix, LOOKUP_FOLLOW) === 0) continue;
+    if (walk(t, t.fs.root, prefix, 0) !== 0 || !nd.dentry.inode!.isSymlink || ++links > MAX_LINKS) break;
+    const target = nd.dentry.inode!.readlink(t);
+    if (typeof target === 'number') break;
+    const from = target.startsWith('/') ? 0 : i - 1;
+    parts.splice(from, i - from, ...target.split('/').filter((p) => p !== ''));
+    i = 0;
+  }
+  return `/${parts.join('/')}`;
+}
+
 /** The bytes of a regular file, or null if there is none; at most `max`. */
 export function readGuestFile(t: CallContext, path: string, max: number): string | null {
   if (walk(t, t.fs.root, path, LOOKUP_FOLLOW) !== 0 || !nd.dentry.inode!.isRegular) return null;

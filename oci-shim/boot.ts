@@ -23,6 +23,7 @@ import type { MountNamespace } from '../sentry/vfs/mount-namespace.ts';
 import { makeSyscallTable } from '../syscalls/table.ts';
 import { mountAll } from './boot-mounts.ts';
 import { registerParts, type HostFacts } from './boot-parts.ts';
+import { latin1 } from './boot-paths.ts';
 import { hasTerminal } from './boot-stdio.ts';
 import { SandboxContainer } from './sandbox/container.ts';
 import type { LinuxConfig, ProcessConfig, SandboxConfig } from './sandbox-config.ts';
@@ -52,7 +53,7 @@ export function ownNamespaces(
   config: SandboxConfig,
   pidNs: PidNamespace,
 ): Pick<ContainerEnv, 'pidNs' | 'uts' | 'ipc' | 'net'> {
-  const uts = new UtsNamespace(config.hostname, config.domainname);
+  const uts = new UtsNamespace(latin1(config.hostname), latin1(config.domainname));
   return { pidNs, uts, ipc: new IpcNamespace(), net: new NetNamespace() };
 }
 

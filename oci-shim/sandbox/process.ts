@@ -2,7 +2,7 @@
  * A process that comes from outside: a container's first one, or what `exec` brings in. It is made in two steps, as engines
  * want to know of a missing program before they start anything: `makeProcess` finds the program, `start` runs it.
  */
-import { EACCES, EISDIR, ENOENT, ENOEXEC, ENOTDIR, errnoName } from '../../sentry/abi/errno.ts';
+import { EACCES, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOEXEC, ENOTDIR, errnoName } from '../../sentry/abi/errno.ts';
 import { SIGKILL } from '../../sentry/abi/signal.ts';
 import type { Credentials } from '../../sentry/auth/credentials.ts';
 import { close } from '../../sentry/host/sys.ffi.ts';
@@ -150,6 +150,10 @@ function reason(errno: number): string {
       return 'not a directory';
     case EISDIR:
       return 'is a directory';
+    case ELOOP:
+      return 'too many levels of symbolic links';
+    case ENAMETOOLONG:
+      return 'file name too long';
     case ENOEXEC:
       return 'exec format error';
     default:
@@ -173,6 +177,12 @@ function openOne(t: Task, name: string, argv: string[], envp: string[]): Program
   });
 }
 
+/** What a search in PATH goes on after: nothing there, a directory, a file that may not be executed. */
+const isPassedOver = (errno: number): boolean => [ENOENT, ENOTDIR, EACCES, EISDIR].includes(errno);
+
+/** What runc notices before it executes the file. */
+const STAT_ERRORS = [ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG];
+
 /** Finds the program as a shell would; the messages are runc's, which engines map to exit codes. */
 function findProgram(t: Task, p: ProcessConfig): { program: Program; name: string } {
   const name = p.program ?? p.args[0]!;
@@ -186,11 +196,11 @@ function findProgram(t: Task, p: ProcessConfig): { program: Program; name: strin
   for (const candidate of candidates) {
     const program = openOne(t, latin1(candidate), argv, envp);
     if (typeof program !== 'number') return { program, name: latin1(candidate) };
-    if (program !== -ENOENT && program !== -ENOTDIR) errno = -program;
+    if (name.includes('/') || !isPassedOver(-program)) errno = -program;
   }
   const shown = JSON.stringify(name);
   const missing = errno === ENOENT;
-  const where = name.includes('/') && missing ? `stat ${name}: ` : '';
+  const where = STAT_ERRORS.includes(errno) ? `stat ${name}: ` : '';
   const why = missing && !name.includes('/') ? 'executable file not found in $PATH' : where + reason(errno);
   throw new BootError(`exec: ${shown}: ${why}`, missing ? 127 : 126);
 }

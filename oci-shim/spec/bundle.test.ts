@@ -55,6 +55,21 @@ const refused: [string, (s: ReturnType<typeof good>) => unknown, RegExp][] = [
     /process\.cwd "x": must be an absolute/,
   ],
   [
+    'a variable without a value',
+    (s) => ({ ...s, process: { ...s.process, env: ['A'] } }),
+    /invalid environment variable: "A"/,
+  ],
+  [
+    'a variable without a name',
+    (s) => ({ ...s, process: { ...s.process, env: ['=1'] } }),
+    /environment variable name can't be empty: "=1"/,
+  ],
+  [
+    'more effective capabilities than permitted ones',
+    (s) => ({ ...s, process: { ...s.process, capabilities: { effective: ['CAP_KILL'] } } }),
+    /process\.capabilities\.effective: must be a subset of permitted/,
+  ],
+  [
     'time offsets without a time namespace',
     (s) => ({ ...s, linux: { timeOffsets: { boottime: { secs: 1 } } } }),
     /linux\.timeOffsets .*time namespace is not enabled/,
@@ -253,6 +268,21 @@ test('the last setting of a variable counts', () => {
   const s = good();
   const process = { ...s.process, env: ['A=1', 'B=2', 'A=3'] };
   expect(load({ ...s, process }).config.process.env).toEqual(['B=2', 'A=3']);
+});
+
+test('seccomp: a listener that no rule asks is left alone', () => {
+  const seccomp = { defaultAction: 'SCMP_ACT_ALLOW', listenerPath: '/run/agent' };
+  const load1 = (more: object) => load({ ...good(), linux: { seccomp: { ...seccomp, ...more } } });
+  expect(load1({}).config.linux!.seccomp!.rules).toEqual([]);
+  expect(() => load1({ syscalls: [{ names: ['mkdir'], action: 'SCMP_ACT_NOTIFY' }] })).toThrow(
+    /seccomp\.syscalls\[0\]\.action "SCMP_ACT_NOTIFY": an agent gets a descriptor of the host's kernel/,
+  );
+  expect(() => load1({ listenerPath: null, listenerMetadata: 'x' })).toThrow(/listenerMetadata "x": needs/);
+});
+
+test('tmpfs may be below /proc, as under runc', () => {
+  const mounts = [{ destination: '/proc/acpi', type: 'tmpfs' }];
+  expect(load({ ...good(), mounts }).config.mounts).toMatchObject([{ destination: '/proc/acpi' }]);
 });
 
 test('sysctl names may have slashes and dots', () => {

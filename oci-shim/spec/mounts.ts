@@ -113,13 +113,13 @@ function parseOptions(m: Field): Parsed {
   return p;
 }
 
-/** Mounts below /proc would hide what programs trust it for (runc: checkProcMount). */
+/** Mounts below /proc would hide what programs trust it for (runc: checkProcMount, which leaves out tmpfs). */
 function checkProc(m: Field, config: MountConfig): void {
   const { destination, type } = config;
   if (destination === '/proc' && type !== 'proc' && type !== 'bind') {
     throw new UserError(`config.json: ${m.name}: "/proc" cannot be mounted because it is not of type proc`);
   }
-  if (destination.startsWith('/proc/') && !PROC_FILES.includes(destination)) {
+  if (destination.startsWith('/proc/') && type !== 'tmpfs' && !PROC_FILES.includes(destination)) {
     throw new UserError(
       `config.json: ${m.name}: "${destination}" cannot be mounted because it is inside /proc`,
     );

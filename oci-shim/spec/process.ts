@@ -41,7 +41,8 @@ export function processConfig(p: Field): ProcessConfig {
     uid: user?.integer('uid', 0, 0, MAX_ID) ?? 0,
     gid: user?.integer('gid', 0, 0, MAX_ID) ?? 0,
     additionalGids: user?.integers('additionalGids', 0, MAX_ID) ?? [],
-    umask: user?.integer('umask', 0o22, 0, 0o777) ?? 0o22,
+    // As umask(2) does, "only the file permission bits" are used.
+    umask: (user?.integer('umask', 0o22, 0, MAX_ID) ?? 0o22) & 0o777,
     capabilities: capabilities(p.optionalObject('capabilities')),
     rlimits: rlimits(p),
     noNewPrivileges: p.boolean('noNewPrivileges', false),
@@ -65,7 +66,9 @@ function environment(p: Field): string[] {
   const byName = new Map<string, string>();
   for (const e of p.strings('env')) {
     const eq = e.indexOf('=');
-    const name = eq < 0 ? e : e.slice(0, eq);
+    if (eq < 0) throw new UserError(`invalid environment variable: ${JSON.stringify(e)}`);
+    if (eq === 0) throw new UserError(`environment variable name can't be empty: ${JSON.stringify(e)}`);
+    const name = e.slice(0, eq);
     byName.delete(name);
     byName.set(name, e);
   }
@@ -93,6 +96,10 @@ function capabilities(c: Field | null): ProcessConfig['capabilities'] {
   };
   if (unknown.size > 0) {
     c!.warnings.push(`ignoring unknown or unavailable capabilities: [${[...unknown].sort().join(' ')}]`);
+  }
+  // capset(2): EPERM.
+  if (sets.effective.some((bit) => !sets.permitted.includes(bit))) {
+    throw new UserError('config.json: process.capabilities.effective: must be a subset of permitted');
   }
   return sets;
 }

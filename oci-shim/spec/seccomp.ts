@@ -53,7 +53,8 @@ export function seccompConfig(s: Field | null): SeccompConfig | null {
   s.only([
     'defaultAction', 'defaultErrnoRet', 'architectures', 'flags', 'syscalls', 'listenerPath', 'listenerMetadata',
   ]); // prettier-ignore
-  s.refuse(['listenerPath', 'listenerMetadata'], 'agents for seccomp notifications are not supported');
+  // "This field MUST NOT be set if listenerPath is not set."
+  if (s.has('listenerMetadata') && !s.has('listenerPath')) s.bad('listenerMetadata', 'needs a listenerPath');
   for (const f of s.strings('flags'))
     if (!FLAGS.includes(f)) s.bad('flags', `seccomp flag "${f}" is not known`);
   for (const a of s.strings('architectures')) {
@@ -81,7 +82,9 @@ export function seccompConfig(s: Field | null): SeccompConfig | null {
 
 function action(f: Field, key: string, errnoKey: string): number {
   const name = f.string(key);
-  if (name === 'SCMP_ACT_NOTIFY') f.bad(key, 'agents for seccomp notifications are not supported');
+  if (name === 'SCMP_ACT_NOTIFY') {
+    f.bad(key, "an agent gets a descriptor of the host's kernel, which does not see the sandbox's system calls");
+  }
   const ret = SECCOMP_ACTIONS[name];
   if (ret === undefined) f.bad(key, 'this seccomp action is not known');
   if (ret !== RET_ERRNO && ret !== RET_TRACE) {

@@ -94,7 +94,7 @@ export function vfsMknod(t: CallContext, start: Path, name: string, mode: number
   const made =
     type === S_IFREG || type === 0
       ? dir.create(d.name, perm, t.creds.fsuid, gid)
-      : dir.mknod(d.name, type | perm, rdev, t.creds.fsuid, gid);
+      : dir.mknod(d.name, type | perm, device ? rdev : 0, t.creds.fsuid, gid);
   return finishCreate(dir, d, made);
 }
 

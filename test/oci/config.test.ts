@@ -1,5 +1,5 @@
 // Fields of config.json seen from inside the container, the same under runsc-ts and under runc.
-import { chownSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { platforms } from '../lib/sandbox.ts';
@@ -82,6 +82,11 @@ const cases: Record<string, Case> = {
     expected: '/new/work\n755 0\n',
   },
   'host name': { script: 'hostname; cat /proc/sys/kernel/hostname', expected: 'box\nbox\n' },
+  'host name in UTF-8': {
+    script: 'cat /proc/sys/kernel/hostname; hostname | wc -c',
+    change: (s) => (s.hostname = 'bö x'),
+    expected: 'bÃ¶ x\n6\n',
+  },
   'default devices': {
     script:
       'cd /dev; for f in null zero full random urandom tty; do stat -c "%n %F %a %t,%T %u %g" $f; done;' +
@@ -94,7 +99,7 @@ const cases: Record<string, Case> = {
       (s.linux.devices = [
         { path: '/dev/test1', type: 'c', major: 10, minor: 666, fileMode: 0o660, uid: 3, gid: 4 },
         { path: '/dev/test2', type: 'b', major: 8, minor: 666, fileMode: 0o660 },
-        { path: '/dev/test3', type: 'p', fileMode: 0o640 },
+        { path: '/dev/test3', type: 'p', major: 1, minor: 3, fileMode: 0o640 },
         { path: '/dev/sub/null', type: 'c', major: 1, minor: 3, fileMode: 0o666 },
       ]),
   },
@@ -147,6 +152,15 @@ const cases: Record<string, Case> = {
       s.linux.maskedPaths = ['/secret', '/file', '/link', '/missing', '/proc/asound'];
     },
   },
+  'the whole root as a read-only path': {
+    script: 'touch /x 2>&1; touch /dev/x && echo rw; stat -c "%a %u" /hidden; ls /hidden',
+    change: (s, b) => {
+      mkdirSync(join(b.rootfs, 'hidden/inside'), { recursive: true });
+      chmodSync(join(b.rootfs, 'hidden'), 0o700);
+      s.linux.readonlyPaths = ['/'];
+      s.linux.maskedPaths = ['/hidden'];
+    },
+  },
   'read-only paths': {
     script:
       'touch /keep/x 2>&1; echo x > /keep/file; cat /keep/file; touch /keep/below/x && echo rw; echo x > /proc/sys/kernel/domainname; true',
@@ -179,6 +193,21 @@ const cases: Record<string, Case> = {
         source: 'tmpfs',
         options: ['size=8k', 'nr_inodes=6', 'uid=7', 'gid=8', 'mode=1750'],
       }),
+  },
+  'tmpfs with the mode of what they cover': {
+    script: 'stat -c "%a %u %g" /d /e /new; touch /d/file; stat -c %a /dangling/below /tgt/y',
+    change: (s, b) => {
+      mkdirSync(join(b.rootfs, 'd'), { recursive: true });
+      chmodSync(join(b.rootfs, 'd'), 0o1751);
+      chownSync(join(b.rootfs, 'd'), 5, 6);
+      mkdirSync(join(b.rootfs, 'e'), { recursive: true });
+      chmodSync(join(b.rootfs, 'e'), 0o700);
+      rmSync(join(b.rootfs, 'dangling'), { force: true });
+      symlinkSync('tgt/y', join(b.rootfs, 'dangling'));
+      for (const destination of ['/d', '/e', '/new', '/dangling/below']) {
+        s.mounts.push({ destination, type: 'tmpfs', source: 'tmpfs' });
+      }
+    },
   },
   'binds of files and directories': {
     script:

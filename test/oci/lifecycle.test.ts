@@ -78,9 +78,15 @@ describe.each(platforms)('on %s', (platform) => {
       ['nosuch', 'exec: "nosuch": executable file not found in $PATH'],
       ['/no/such', 'exec: "/no/such": stat /no/such: no such file or directory'],
       ['/tmp', 'exec: "/tmp": permission denied'],
+      ['/bin/cat/', 'exec: "/bin/cat/": stat /bin/cat/: not a directory'],
+      // A directory in PATH, and no name at all, are not found.
+      ['tmp', 'exec: "tmp": executable file not found in $PATH'],
+      ['', 'exec: "": executable file not found in $PATH'],
     ] as const;
     cases.forEach(([program, message], i) => {
-      const bundle = engine.bundle(`b${i}`, spec([program]));
+      const config = spec([program]);
+      config.process['env'] = ['PATH=/bin:/'];
+      const bundle = engine.bundle(`b${i}`, config);
       const r = engine.call('create', '--bundle', bundle, `c${i}`);
       expect(r.status).toBe(1);
       expect(engine.lastError()).toBe(`unable to start container process: ${message}`);
