@@ -2,7 +2,16 @@
  * A process that comes from outside: a container's first one, or what `exec` brings in. It is made in two steps, as engines
  * want to know of a missing program before they start anything: `makeProcess` finds the program, `start` runs it.
  */
-import { EACCES, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOEXEC, ENOTDIR, errnoName } from '../../sentry/abi/errno.ts';
+import {
+  EACCES,
+  EISDIR,
+  ELOOP,
+  ENAMETOOLONG,
+  ENOENT,
+  ENOEXEC,
+  ENOTDIR,
+  errnoName,
+} from '../../sentry/abi/errno.ts';
 import { SIGKILL } from '../../sentry/abi/signal.ts';
 import type { Credentials } from '../../sentry/auth/credentials.ts';
 import { close } from '../../sentry/host/sys.ffi.ts';

@@ -83,7 +83,10 @@ export function seccompConfig(s: Field | null): SeccompConfig | null {
 function action(f: Field, key: string, errnoKey: string): number {
   const name = f.string(key);
   if (name === 'SCMP_ACT_NOTIFY') {
-    f.bad(key, "an agent gets a descriptor of the host's kernel, which does not see the sandbox's system calls");
+    f.bad(
+      key,
+      "an agent gets a descriptor of the host's kernel, which does not see the sandbox's system calls",
+    );
   }
   const ret = SECCOMP_ACTIONS[name];
   if (ret === undefined) f.bad(key, 'this seccomp action is not known');

@@ -9,7 +9,8 @@ import { missing } from './lib/programs.ts';
 import { until } from './lib/until.ts';
 
 const lacking = missing(needed);
-if (lacking.length > 0) console.log(`SKIPPED: the Podman part of docs/engines.md needs ${lacking.join(', ')}`);
+if (lacking.length > 0)
+  console.log(`SKIPPED: the Podman part of docs/engines.md needs ${lacking.join(', ')}`);
 
 const KERNEL = '6.12.0-runsc-ts';
 const DOCUMENT = 'docs/engines.md';
@@ -39,6 +40,10 @@ describe.skipIf(lacking.length > 0)('Podman in docs/engines.md', () => {
     expect(first).toMatchObject({ status: 0, stdout: expect.stringContaining(` ${KERNEL} `) as string });
     expect(second).toMatchObject({ status: 0, stdout: expect.stringContaining(`\npage\n${KERNEL}\n`) as string }); // prettier-ignore
     expect(engine.run('ps', '--all', '--quiet').stdout).toBe('');
-    until('no process of a sandbox is left', () => engine.leftOver() === '', () => engine.leftOver());
+    until(
+      'no process of a sandbox is left',
+      () => engine.leftOver() === '',
+      () => engine.leftOver(),
+    );
   });
 });

@@ -116,6 +116,10 @@ describe.skipIf(lacking.length > 0)('podman', () => {
 
   test('nothing is left', () => {
     expect(podman('ps', '--all', '--quiet').stdout).not.toContain('web');
-    until('no process of a sandbox is left', () => engine.leftOver() === '', () => engine.leftOver());
+    until(
+      'no process of a sandbox is left',
+      () => engine.leftOver() === '',
+      () => engine.leftOver(),
+    );
   });
 });

@@ -32,6 +32,10 @@ export function childrenOf(pid: number): number[] {
   }
 }
 
+export function parentOf(pid: number): number {
+  return Number(/^PPid:\s*(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))![1]);
+}
+
 /** Every process of the sandbox whose launcher (or CLI, before that) is `launcher`, as far as it has come. */
 export function processesOf(launcher: number): HostProcess[] {
   const found: HostProcess[] = [];
