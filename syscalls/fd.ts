@@ -138,7 +138,7 @@ function fcntlLease(t: Task, f: FileDescription, n: number, type: number): SysRe
   if (type !== F.F_RDLCK && type !== F.F_WRLCK && type !== F.F_UNLCK) return -EINVAL;
   if (t.creds.fsuid !== f.inode.uid && !t.creds.has(CAP_LEASE)) return -EACCES;
   if (!f.inode.isRegular) return -EINVAL;
-  const r = setLease(f, type, () => tellMessage(f, n));
+  const r = setLease(f, type, () => tellMessage(f, n), t.group.pid);
   // "By default, the signal goes to the caller" - lease_setup()
   if (r === 0 && type !== F.F_UNLCK && ownerOf(f).pid === 0) setOwner(t, f, F_OWNER_PID, t.tgid);
   return r;

@@ -15,6 +15,7 @@ import {
 } from '../sentry/abi/fcntl.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { fd, flags, type SysResult, type SyscallRow } from '../sentry/kernel/syscall-table.ts';
+import type { Pid } from '../sentry/kernel/pid-namespace.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import { hi32 } from '../sentry/lib/addr.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
@@ -26,6 +27,7 @@ import {
   setFlock,
   setRecordLock,
   unblockOwner,
+  type Flock,
   type RecordLock,
 } from '../sentry/vfs/locks.ts';
 import { EPOLLIN } from '../sentry/waiter/wait-queue.ts';
@@ -44,7 +46,7 @@ interface LockWait {
 }
 
 /** struct flock at scratch, to a range with an owner: −EINVAL, −EOVERFLOW. */
-function readFlock(f: FileDescription, owner: object, pid: number): RecordLock | number {
+function readFlock(f: FileDescription, owner: object, pid: Pid | null): RecordLock | number {
   const { view } = scratch;
   const type = view.getInt16(0, true);
   const whence = view.getInt16(2, true);
@@ -65,7 +67,7 @@ function readFlock(f: FileDescription, owner: object, pid: number): RecordLock |
     start += len;
     if (start < 0) return -EINVAL;
   }
-  return { owner, type, start, end, pid };
+  return { owner, file: f, type, start, end, pid };
 }
 
 /** Tells of the lock that is in the way, or that there is none. */
@@ -81,7 +83,8 @@ function writeFlock(t: Task, addr: number, found: RecordLock | null): number {
     view.setUint32(12, hi32(found.start), true);
     view.setUint32(16, len >>> 0, true);
     view.setUint32(20, hi32(len), true);
-    view.setInt32(24, found.pid, true);
+    // locks_translate_pid(): nobody's is −1, who is not seen from here is 0.
+    view.setInt32(24, found.pid === null ? -1 : (found.pid as Pid).nrIn(t.pidNs), true);
   }
   return t.mem.copyOut(addr, scratch.bytes, 0, FLOCK_SIZE);
 }
@@ -91,7 +94,7 @@ export function fcntlLock(t: Task, f: FileDescription, cmd: number, addr: number
   if (t.mem.copyIn(addr, scratch.bytes, 0, FLOCK_SIZE) < 0) return -EFAULT;
   // "l_pid … must be set to zero" - fcntl(2), open file description locks
   if (ofd && scratch.i32[6] !== 0) return -EINVAL;
-  const lock = readFlock(f, ofd ? f : t.fdTable, ofd ? -1 : t.tgid);
+  const lock = readFlock(f, ofd ? f : t.fdTable, ofd ? null : t.group.pid);
   if (typeof lock === 'number') return lock;
   if (cmd === F_GETLK || cmd === F_OFD_GETLK) {
     if (lock.type === F_UNLCK) return -EINVAL;
@@ -115,13 +118,19 @@ function waitForLock(t: Task, w: LockWait): SysResult {
     if (r < 0) return endWait(t, w, r);
   }
   t.blockState = w;
+  locks.wanted.push(lock);
   t.waitOn(locks.waiters, EPOLLIN);
   return t.block(Infinity, interruptedLock);
 }
 
+function endBlock(w: LockWait): void {
+  if (w.posix) unblockOwner(w.lock.owner);
+  locksOf(w.file.inode).unwant(w.lock);
+}
+
 function interruptedLock(t: Task): SysResult {
   const w = t.blockState as LockWait;
-  if (w.posix) unblockOwner(w.lock.owner);
+  endBlock(w);
   w.file.unref();
   return -ERESTARTSYS;
 }
@@ -134,7 +143,7 @@ function endWait(_t: Task, w: LockWait, r: number): SysResult {
 /** A lock went away: try again. */
 export function resumeLock(t: Task): SysResult {
   const w = t.blockState as LockWait;
-  if (w.posix) unblockOwner(w.lock.owner);
+  endBlock(w);
   const r = setRecordLock(locksOf(w.file.inode), w.lock);
   return r === -EAGAIN ? waitForLock(t, w) : endWait(t, w, r);
 }
@@ -147,10 +156,16 @@ const LOCK_UN = 8;
 /** Mandatory locks are gone; asking for one does nothing. */
 const LOCK_MAND = 32;
 
+/** flock(2) that waits. Holds the file. */
+interface FlockWait {
+  readonly file: FileDescription;
+  readonly lock: Flock;
+}
+
 export function sysFlock(t: Task, a: SyscallArgs): SysResult {
   if ((a.int(1) & LOCK_MAND) !== 0) return 0;
-  const waiting = t.blockState as FileDescription | null;
-  const f = waiting ?? t.fdTable.get(a.int(0));
+  const waiting = t.blockState as FlockWait | null;
+  const f = waiting?.file ?? t.fdTable.get(a.int(0));
   const op = a.int(1) & ~LOCK_NB;
   const type = op === LOCK_SH ? F_RDLCK : op === LOCK_EX ? F_WRLCK : op === LOCK_UN ? F_UNLCK : -1;
   if (type < 0) return -EINVAL;
@@ -159,18 +174,23 @@ export function sysFlock(t: Task, a: SyscallArgs): SysResult {
   if (type !== F_UNLCK && !f.readable && !f.writable) return -EBADF;
   if (type === F_UNLCK && f.inode.identity.locks === null) return 0;
   const locks = locksOf(f.inode);
-  const r = setFlock(locks, f, type);
+  if (waiting !== null) locks.unwant(waiting.lock);
+  const r = setFlock(locks, f, type, t.group.pid);
   if (r === -EAGAIN && (a.int(1) & LOCK_NB) === 0) {
-    t.blockState = waiting ?? f.ref();
+    const wait = waiting ?? { file: f.ref(), lock: { owner: f, type, pid: t.group.pid } };
+    t.blockState = wait;
+    locks.wanted.push(wait.lock);
     t.waitOn(locks.waiters, EPOLLIN);
     return t.block(Infinity, interruptedFlock);
   }
-  waiting?.unref();
+  waiting?.file.unref();
   return r;
 }
 
 function interruptedFlock(t: Task): SysResult {
-  (t.blockState as FileDescription).unref();
+  const { file, lock } = t.blockState as FlockWait;
+  locksOf(file.inode).unwant(lock);
+  file.unref();
   return -ERESTARTSYS;
 }
 

@@ -21,6 +21,8 @@ export interface Lease {
   deadlineNs: number;
   /** Tells the holder that somebody wants the file. */
   readonly onBreak: () => void;
+  /** Pid of who asked for it. */
+  readonly pid: object | null;
 }
 
 /** fs.lease-break-time */
@@ -36,6 +38,7 @@ export function setLeaseBreakTime(seconds: number): void {
 
 function setType(locks: FileLocks, lease: Lease, type: number): void {
   if (type === F_UNLCK) locks.leases.splice(locks.leases.indexOf(lease), 1);
+  locks.noteChange();
   lease.type = type;
   if (lease.target !== -1 && (type === F_UNLCK || lease.target === F_RDLCK)) lease.target = -1;
   locks.waiters.wake(EPOLLIN);
@@ -60,7 +63,12 @@ export function leaseType(file: FileDescription): number {
 }
 
 /** F_SETLEASE of a regular file by somebody who may: 0 or −EAGAIN. */
-export function setLease(file: FileDescription, type: number, onBreak: () => void): number {
+export function setLease(
+  file: FileDescription,
+  type: number,
+  onBreak: () => void,
+  pid: object | null,
+): number {
   const { inode } = file;
   const locks = locksOf(inode);
   expire(locks);
@@ -77,7 +85,8 @@ export function setLease(file: FileDescription, type: number, onBreak: () => voi
     if (l !== own && (type === F_WRLCK || l.target === F_UNLCK)) return -EAGAIN;
   }
   if (own !== undefined) setType(locks, own, type);
-  else locks.leases.push({ file, type, target: -1, deadlineNs: 0, onBreak });
+  else locks.leases.push({ file, type, target: -1, deadlineNs: 0, onBreak, pid });
+  locks.noteChange();
   return 0;
 }
 

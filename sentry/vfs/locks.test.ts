@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { EAGAIN, EDEADLK } from '../abi/errno.ts';
 import { F_RDLCK, F_UNLCK, F_WRLCK } from '../abi/fcntl.ts';
 import { blockOwner, FileLocks, findConflict, setFlock, setRecordLock, unblockOwner } from './locks.ts';
+import type { Inode } from './inode.ts';
 
 const SIZE = 20;
 const owners = [{}, {}, {}];
@@ -31,11 +32,11 @@ describe('record locks', () => {
   test('agree with a table of bytes', () => {
     fc.assert(
       fc.property(fc.array(request, { maxLength: 40 }), (requests) => {
-        const locks = new FileLocks();
+        const locks = new FileLocks(null as unknown as Inode);
         const m: Model = Array.from({ length: SIZE }, () => owners.map(() => F_UNLCK));
         for (const { owner, type, start, len } of requests) {
           const end = Math.min(SIZE, start + len);
-          const r = setRecordLock(locks, { owner: owners[owner]!, type, start, end, pid: owner });
+          const r = setRecordLock(locks, { owner: owners[owner]!, type, start, end, pid: null, file: locks });
           const ok = type === F_UNLCK || allowed(m, owner, type, start, end);
           expect(r).toBe(ok ? 0 : -EAGAIN);
           if (ok) for (let b = start; b < end; b++) m[b]![owner] = type;
@@ -74,7 +75,7 @@ describe('record locks', () => {
 });
 
 test('flock: shared or exclusive, per open file', () => {
-  const locks = new FileLocks();
+  const locks = new FileLocks(null as unknown as Inode);
   const [a, b] = owners as [object, object];
   expect(setFlock(locks, a, F_RDLCK)).toBe(0);
   expect(setFlock(locks, b, F_RDLCK)).toBe(0);

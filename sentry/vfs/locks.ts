@@ -11,31 +11,59 @@ import type { Lease } from './leases.ts';
 
 export interface RecordLock {
   readonly owner: object;
+  /** The open file by which it was asked for. */
+  readonly file: object;
   /** F_RDLCK or F_WRLCK. */
   readonly type: number;
   /** [start, end), end may be Infinity. */
   readonly start: number;
   readonly end: number;
-  /** Process id that F_GETLK reports; −1 for OFD locks. */
-  readonly pid: number;
+  /** kernel/pid-namespace Pid of the process that F_GETLK names; null for OFD locks, which are no process's. */
+  readonly pid: object | null;
 }
 
-interface Flock {
+export interface Flock {
   readonly owner: object;
   readonly type: number;
+  /** Pid of who asked for it. */
+  readonly pid: object | null;
 }
 
 export class FileLocks {
+  /** An inode of the file. */
+  readonly inode: Inode;
   records: RecordLock[] = [];
   flocks: Flock[] = [];
   /** vfs/leases.ts */
   leases: Lease[] = [];
+  /** What callers are blocked for. */
+  readonly wanted: (RecordLock | Flock)[] = [];
   /** Woken whenever a lock or lease goes away or gets weaker. */
   readonly waiters = new WaitQueue();
+
+  constructor(inode: Inode) {
+    this.inode = inode;
+  }
+
+  /** To be called after a change of records, flocks or leases. */
+  noteChange(): void {
+    const held = this.records.length + this.flocks.length + this.leases.length > 0;
+    if (held) lockedFiles.add(this);
+    else lockedFiles.delete(this);
+  }
+
+  /** The caller gives up or has got what it was blocked for. */
+  unwant(lock: RecordLock | Flock): void {
+    const i = this.wanted.indexOf(lock);
+    if (i >= 0) this.wanted.splice(i, 1);
+  }
 }
 
+/** All files that somebody holds a lock or lease on, for /proc/locks. */
+export const lockedFiles = new Set<FileLocks>();
+
 export function locksOf(inode: Inode): FileLocks {
-  return (inode.findIdentity().locks ??= new FileLocks());
+  return (inode.findIdentity().locks ??= new FileLocks(inode));
 }
 
 /** First record lock that keeps `owner` from locking [start, end), or null. */
@@ -85,6 +113,7 @@ export function setRecordLock(locks: FileLocks, want: RecordLock): number {
   recordsInUse += more;
   kept.sort((a, b) => a.start - b.start);
   locks.records = kept;
+  locks.noteChange();
   if (weakened) locks.waiters.wake(EPOLLIN);
   return 0;
 }
@@ -96,6 +125,7 @@ export function removePosixLocks(inode: Inode, owner: object): void {
   const before = locks.records.length;
   locks.records = locks.records.filter((l) => l.owner !== owner);
   recordsInUse -= before - locks.records.length;
+  locks.noteChange();
   locks.waiters.wake(EPOLLIN);
 }
 
@@ -109,17 +139,27 @@ export function removeFileLocks(inode: Inode, file: object): void {
 /**
  * flock(2). Changing the type is not atomic: "the existing lock is first removed, then a new lock is established". 0 or −EAGAIN.
  */
-export function setFlock(locks: FileLocks, owner: object, type: number): number {
+export function setFlock(locks: FileLocks, owner: object, type: number, pid: object | null = null): number {
   const old = locks.flocks.findIndex((l) => l.owner === owner);
   if (old >= 0) {
     if (locks.flocks[old]!.type === type) return 0;
     locks.flocks.splice(old, 1);
+    locks.noteChange();
     locks.waiters.wake(EPOLLIN);
   }
   if (type === F_UNLCK) return 0;
-  for (const l of locks.flocks) if (type === F_WRLCK || l.type === F_WRLCK) return -EAGAIN;
-  locks.flocks.push({ owner, type });
+  if (findFlockConflict(locks, owner, type) !== null) return -EAGAIN;
+  locks.flocks.push({ owner, type, pid });
+  locks.noteChange();
   return 0;
+}
+
+/** First flock that keeps `owner` from one of `type`, or null. */
+export function findFlockConflict(locks: FileLocks, owner: object, type: number): Flock | null {
+  for (const l of locks.flocks) {
+    if (l.owner !== owner && (type === F_WRLCK || l.type === F_WRLCK)) return l;
+  }
+  return null;
 }
 
 /** flock types are those of record locks. */

@@ -17,6 +17,7 @@ import { KernfsFile } from '../kernfs/file.ts';
 import { parseInteger } from '../kernfs/parse.ts';
 import type { KernfsSuperBlock } from '../kernfs/super-block.ts';
 import { mayAccess } from './access.ts';
+import { fdLocksText } from './locks-file.ts';
 import { refreshOwner } from './nodes.ts';
 import { NsInode } from './ns.ts';
 import type { Subject } from './subject.ts';
@@ -190,8 +191,11 @@ function fdInfoText(s: Subject, fd: number): string | number {
   const cloexec = s.live?.fdTable.isCloexec(fd) === true ? O_CLOEXEC : 0;
   const flags = (f.flags | cloexec) >>> 0;
   const place = placeOf(f);
+  const table = s.live?.fdTable;
+  const locks = table === undefined ? '' : fdLocksText(f, table, s.ns);
   return (
     `pos:\t${f.pos}\nflags:\t0${flags.toString(8)}\nmnt_id:\t${place.mount.id}\nino:\t${f.inode.ino}\n` +
+    locks +
     f.fdinfo()
   );
 }

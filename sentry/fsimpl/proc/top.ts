@@ -8,6 +8,7 @@ import { StaticDir } from '../kernfs/dir.ts';
 import { KernfsFile, refuseWriters } from '../kernfs/file.ts';
 import { keyFiles } from './keys.ts';
 import { CONFIG_GZ } from './config-gz.ts';
+import { locksText } from './locks-file.ts';
 import { memoryFigures } from './memory.ts';
 import type { ProcSuperBlock } from './super-block.ts';
 import { sandboxUsage } from './usage.ts';
@@ -37,7 +38,7 @@ export function addTopLevelFiles(sb: ProcSuperBlock, root: StaticDir): void {
   add('key-users', (t) => keyFiles.users(t));
   add('keys', (t) => keyFiles.keys(t));
   add('loadavg', () => loadAverage(sb));
-  add('locks', () => '');
+  add('locks', () => locksText(sb.ns));
   add('meminfo', (t) => memInfo(sb, t));
   add('misc', () => '');
   add('modules', () => '');
