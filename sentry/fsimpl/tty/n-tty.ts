@@ -4,6 +4,7 @@
  */
 import { SIGINT, SIGQUIT, SIGTSTP } from '../../abi/signal.ts';
 import * as T from '../../abi/termios.ts';
+import { toLower } from './ctype.ts';
 import { isControl, type TtyOutput } from './output.ts';
 import type { Termios } from './termios.ts';
 
@@ -94,7 +95,7 @@ export class NTty {
     const { iflag, lflag } = this.termios;
     let c = ch;
     if ((iflag & T.ISTRIP) !== 0) c &= 0x7f;
-    if ((iflag & T.IUCLC) !== 0 && (lflag & T.IEXTEN) !== 0 && c >= 65 && c <= 90) c += 32;
+    if ((iflag & T.IUCLC) !== 0 && (lflag & T.IEXTEN) !== 0) c = toLower(c);
     if ((lflag & T.EXTPROC) !== 0) {
       this.put(c);
       return;

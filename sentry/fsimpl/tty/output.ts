@@ -4,6 +4,7 @@
  */
 import * as T from '../../abi/termios.ts';
 import type { ByteQueue } from './byte-queue.ts';
+import { toUpper } from './ctype.ts';
 import type { Termios } from './termios.ts';
 
 const BS = 8;
@@ -83,7 +84,7 @@ export class TtyOutput {
         break;
       default:
         if (!isControl(c)) {
-          if ((oflag & T.OLCUC) !== 0 && c >= 97 && c <= 122) c -= 32;
+          if ((oflag & T.OLCUC) !== 0) c = toUpper(c);
           if (!this.isContinuation(c)) this.column++;
         }
     }
