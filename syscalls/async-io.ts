@@ -35,6 +35,8 @@ export class FileOwner {
   /** Registration while O_ASYNC is set, and the descriptor it was set by (si_fd). */
   entry: W.WaitEntry | null = null;
   fd = -1;
+  /** Of sockets, which tell their owner of urgent data, O_ASYNC or not (sk_send_sigurg). */
+  urgent: W.WaitEntry | null = null;
 }
 
 export function ownerOf(f: FileDescription): FileOwner {
@@ -47,6 +49,13 @@ export function setOwner(t: Task, f: FileDescription, type: number, pid: number)
   o.pid = pid;
   o.ns = t.pidNs;
   o.creds = t.creds;
+  if (o.urgent !== null || !(f instanceof Socket)) return;
+  o.urgent = new W.WaitEntry((events) => {
+    if ((events & W.EPOLLPRI) !== 0 && o.pid !== 0) send(o, () => sigInfoKernel(SIGURG));
+  });
+  f.waiters.add(o.urgent, W.EPOLLPRI);
+  // Files of the host are watched from their first poll on.
+  f.poll();
 }
 
 /** O_ASYNC is switched. Files without events to tell of ignore it. */
@@ -64,14 +73,12 @@ export function setAsync(f: FileDescription, fd: number, on: boolean): void {
   }
   o.fd = fd;
   o.entry = new W.WaitEntry((events) => tell(f, o, events));
-  f.waiters.add(o.entry, W.EPOLLIN | W.EPOLLOUT | W.EPOLLPRI | W.EPOLLRDHUP);
-  // Files of the host are watched from their first poll on.
+  f.waiters.add(o.entry, W.EPOLLIN | W.EPOLLOUT | W.EPOLLRDHUP);
   f.poll();
 }
 
 function tell(f: FileDescription, o: FileOwner, events: number): void {
   if (o.pid === 0 || o.ns === null) return;
-  if ((events & W.EPOLLPRI) !== 0) send(o, () => sigInfoKernel(SIGURG));
   const readable = (events & (W.EPOLLIN | W.EPOLLHUP | W.EPOLLRDHUP)) !== 0 && f.readable;
   // Sockets report room only after they had none; which of their events that is they do not say.
   const writable = (events & W.EPOLLOUT) !== 0 && f.writable && !(f instanceof Socket);

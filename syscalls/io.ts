@@ -49,6 +49,8 @@ export class IoWait {
   readonly file: FileDescription;
   done = 0;
   deadlineNs: number;
+  /** When the time of recvmmsg(2) is over. */
+  endNs = Infinity;
   /** Both files of a transfer between files, held too. */
   input: FileDescription | null = null;
   output: FileDescription | null = null;

@@ -55,7 +55,8 @@ function sendVec(t: Task, s: Socket, msgFlags: number, done: number): number {
   if (s.messages && total > IO_MAX) return -EMSGSIZE;
   for (let at = done; ;) {
     const n = iovCopyIn(t, at, ioBuffer.bytes, 0, Math.min(total - at, chunk));
-    if (n < 0 || (s.messages && n < total)) return at > 0 ? at : -EFAULT;
+    // What cannot be read whole is not sent: a message, and of a stream the piece (skb_copy_datagram_from_iter).
+    if (n < Math.min(total - at, chunk)) return at > done ? at : -EFAULT;
     const r = s.send(t, ioBuffer.bytes, 0, n, msgFlags, at === 0 ? sendInfo : null);
     if (r < 0) {
       if (r === -EPIPE && (msgFlags & S.MSG_NOSIGNAL) === 0 && s.type === S.SOCK_STREAM) raisePipe(t);
@@ -184,10 +185,11 @@ function recvVec(t: Task, s: Socket, msgFlags: number, done: number): number {
     }
     const n = s.recv(t, ioBuffer.bytes, 0, want, msgFlags, recvInfo);
     if (n < 0) return at > 0 ? at : n;
-    if (n > 0 && iovCopyOut(t, at, ioBuffer.bytes, 0, n) < n) return at > 0 ? at : -EFAULT;
+    const copies = n > 0 && !recvInfo.discarded;
+    if (copies && iovCopyOut(t, at, ioBuffer.bytes, 0, n) < n) return at > 0 ? at : -EFAULT;
     at += n;
     const more = n === want && at < total && !s.messages && (msgFlags & S.MSG_PEEK) === 0;
-    if (!more || recvInfo.fds !== null) return at;
+    if (!more || recvInfo.last) return at;
   }
 }
 
@@ -199,9 +201,19 @@ function waitsForAll(s: Socket, msgFlags: number, n: number, before: number): bo
     !s.messages &&
     n > before &&
     n < iovTotal() &&
-    recvInfo.fds === null &&
-    recvInfo.creds === null
+    !recvInfo.last
   );
+}
+
+/** A peek of a TCP stream waits for all, too (tcp_recvmsg_locked); it is made again then. */
+function peeksForAll(s: Socket, msgFlags: number, n: number): boolean {
+  const both = S.MSG_WAITALL | S.MSG_PEEK;
+  return (msgFlags & both) === both && !s.messages && s.domain !== S.AF_UNIX && n > 0 && n < iovTotal();
+}
+
+/** What a receive of `n` bytes returns: with MSG_TRUNC how long the message was. */
+function lengthOf(n: number, msgFlags: number): number {
+  return (msgFlags & S.MSG_TRUNC) !== 0 && recvInfo.fullLen > n ? recvInfo.fullLen : n;
 }
 
 /** Receives with blocking; `finish` delivers name and control once data is there. */
@@ -219,18 +231,18 @@ function recvBlocking(
     if (n === -EAGAIN && !noWait && !t.timedOut) return parkIo(t, s, w, done, READ_EVENTS, s.recvTimeoutNs);
     return endIo(w, n);
   }
+  const peeks = peeksForAll(s, msgFlags, n);
   if (
     !noWait &&
     !t.timedOut &&
-    waitsForAll(s, msgFlags, n, done) &&
+    (peeks || waitsForAll(s, msgFlags, n, done)) &&
     (s.poll() & (W.EPOLLRDHUP | W.EPOLLHUP)) === 0
   ) {
-    return parkIo(t, s, w, n, READ_EVENTS, s.recvTimeoutNs);
+    return parkIo(t, s, w, peeks ? 0 : n, READ_EVENTS, s.recvTimeoutNs);
   }
   const r = finish(n);
   if (r < 0) return endIo(w, r);
-  const full = (msgFlags & S.MSG_TRUNC) !== 0 && recvInfo.fullLen > n ? recvInfo.fullLen : n;
-  return endIo(w, full);
+  return endIo(w, lengthOf(n, msgFlags));
 }
 
 function dropReceived(): void {
@@ -279,16 +291,32 @@ function sysRecvmsg(t: Task, a: SyscallArgs): SysResult {
   return recvBlocking(t, s, a.uint(2), w, () => finishMsg(t, a.addr(1), a.uint(2)));
 }
 
+/** Writes what is left of recvmmsg's time: −EFAULT or `count`. */
+function tellTimeLeft(t: Task, addr: number, leftNs: number, count: number): number {
+  if (addr === 0 || count <= 0 || leftNs === Infinity) return count;
+  scratch.u32.fill(0, 0, 4);
+  scratch.u32[0] = Math.floor(leftNs / 1e9) >>> 0;
+  scratch.u32[2] = leftNs - Math.floor(leftNs / 1e9) * 1e9;
+  return t.mem.copyOut(addr, scratch.bytes, 0, 16) !== 0 ? -EFAULT : count;
+}
+
+/** do_recvmmsg(): "The timeout argument does not work as intended" (recvmmsg(2)): it is looked at after each message. */
 function sysRecvmmsg(t: Task, a: SyscallArgs): SysResult {
   const s = socketAt(t, a.int(0));
   if (typeof s === 'number') return s;
   const w = t.blockState as IoWait | null;
-  const timeout = w === null ? readTimespec(t, a.addr(4)) : Infinity;
-  if (timeout < 0) return timeout;
+  const { clock } = t.kernel;
+  let endNs = w?.endNs ?? Infinity;
+  if (w === null && a.addr(4) !== 0) {
+    const timeout = readTimespec(t, a.addr(4));
+    if (timeout < 0) return timeout;
+    endNs = clock.monotonicNs() + timeout;
+  }
   const vlen = Math.min(a.uint(2), UIO_MAXIOV);
   const msgFlags = a.uint(3) & ~S.MSG_WAITFORONE;
+  let left = Math.max(0, endNs - clock.monotonicNs());
   let i = w === null ? 0 : w.done;
-  for (; i < vlen; i++) {
+  while (i < vlen) {
     const hdr = a.addr(1) + i * MMSGHDR_SIZE;
     recvInfo.reset();
     let r = readMsghdr(t, hdr);
@@ -298,15 +326,30 @@ function sysRecvmmsg(t: Task, a: SyscallArgs): SysResult {
       const noWait =
         nonBlocking(s) ||
         t.timedOut ||
-        (a.uint(3) & S.MSG_DONTWAIT) !== 0 ||
+        (a.uint(3) & (S.MSG_DONTWAIT | S.MSG_ERRQUEUE)) !== 0 ||
         (i > 0 && (a.uint(3) & S.MSG_WAITFORONE) !== 0);
-      if (!noWait) return parkIo(t, s, w, i, READ_EVENTS, Math.min(timeout, s.recvTimeoutNs));
+      if (!noWait) {
+        const parked = parkIo(t, s, w, i, READ_EVENTS, s.recvTimeoutNs);
+        (t.blockState as IoWait).endNs = endNs;
+        return parked;
+      }
     }
-    if (r < 0) return endIo(w, i > 0 ? i : r);
-    const f = finishMsg(t, hdr, msgFlags);
-    if (f < 0 || t.mem.writeU32(hdr + MSGHDR_SIZE, r) !== 0) return endIo(w, i > 0 ? i : -EFAULT);
+    if (r >= 0) {
+      const f = finishMsg(t, hdr, msgFlags);
+      const told = f < 0 ? f : t.mem.writeU32(hdr + MSGHDR_SIZE, lengthOf(r, msgFlags));
+      r = told < 0 ? told : r;
+    }
+    if (r < 0) {
+      if (i === 0) return endIo(w, r);
+      // Told by the next call, or by SO_ERROR.
+      if (r !== -EAGAIN) s.setError(-r);
+      break;
+    }
+    i++;
+    left = Math.max(0, endNs - clock.monotonicNs());
+    if (left === 0) break;
   }
-  return endIo(w, i);
+  return endIo(w, tellTimeLeft(t, a.addr(4), left, i));
 }
 
 const MSG = flags({

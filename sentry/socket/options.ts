@@ -84,6 +84,17 @@ export class SocketOptions {
     return this.flag(S.SO_PASSCRED) !== 0;
   }
 
+  get oobInline(): boolean {
+    return this.flag(S.SO_OOBINLINE) !== 0;
+  }
+
+  /** What an accepted unix socket has of its listener: sk_scm_recv_flags. */
+  inherit(listener: SocketOptions): void {
+    for (const name of [S.SO_PASSCRED, S.SO_PASSPIDFD, S.SO_PASSSEC, S.SO_PASSRIGHTS]) {
+      this.flags.set(name, listener.flag(name));
+    }
+  }
+
   get passPidfd(): boolean {
     return this.flag(S.SO_PASSPIDFD) !== 0;
   }

@@ -54,6 +54,10 @@ export class RecvInfo {
   msgFlags = 0;
   /** Length of the whole message where that is more than was copied (MSG_TRUNC); −1: as copied. */
   fullLen = -1;
+  /** What was received goes nowhere: MSG_TRUNC of TCP. */
+  discarded = false;
+  /** More data would be another receive's: of another sender, or after descriptors. */
+  last = false;
   /** Room for control data, for families that ask the host. */
   controlRoom = 0;
 
@@ -65,6 +69,8 @@ export class RecvInfo {
     this.control = null;
     this.msgFlags = 0;
     this.fullLen = -1;
+    this.discarded = false;
+    this.last = false;
     this.controlRoom = 0;
   }
 }
@@ -170,6 +176,9 @@ export abstract class Socket extends FileDescription {
   connect(_t: CallContext, _addr: Uint8Array): number {
     return -EOPNOTSUPP;
   }
+
+  /** An error that a later call tells of: sk_err. */
+  setError(_errno: number): void {}
 
   /** Outcome of a connect in progress: 0, −errno, −EINPROGRESS while it lasts. */
   finishConnect(): number {

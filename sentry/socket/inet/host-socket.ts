@@ -31,7 +31,7 @@ import * as W from '../../waiter/wait-queue.ts';
 import { SocketOptions } from '../options.ts';
 import { netNsOf, networkOf } from '../network.ts';
 import { registerSocketProvider } from '../providers.ts';
-import { Socket, type QueueLengths, type RecvInfo, type SendInfo } from '../socket.ts';
+import { putInt, Socket, type QueueLengths, type RecvInfo, type SendInfo } from '../socket.ts';
 import { netIoctl } from './net-ioctl.ts';
 import { checkControl, mayGet, maySet } from './options.ts';
 
@@ -70,6 +70,8 @@ export class HostSocket extends Socket {
   readonly hostFd: number;
   private watched = false;
   private lingerSec = 0;
+  /** An error that the host does not know of. */
+  private error = 0;
   /** Where a connect in progress goes. */
   private target: Uint8Array | null = null;
   /** For SO_RCVTIMEO and SO_SNDTIMEO, which are ours: the host socket never waits. */
@@ -91,6 +93,10 @@ export class HostSocket extends Socket {
   /** No ports: raw and packet sockets. */
   private get raw(): boolean {
     return this.type === S.SOCK_RAW || this.domain === S.AF_PACKET;
+  }
+
+  private get stream(): boolean {
+    return this.type === S.SOCK_STREAM;
   }
 
   private checkAddress(addr: Uint8Array): number {
@@ -118,7 +124,17 @@ export class HostSocket extends Socket {
   override poll(): number {
     this.watch();
     const r = pollNow(this.hostFd, POLLED);
-    return r < 0 ? W.EPOLLERR : r;
+    return r < 0 ? W.EPOLLERR : this.error !== 0 ? r | W.EPOLLERR : r;
+  }
+
+  override setError(errno: number): void {
+    this.error = errno;
+  }
+
+  private takeError(): number {
+    const e = this.error;
+    this.error = 0;
+    return e;
   }
 
   override bind(t: CallContext, addr: Uint8Array): number {
@@ -178,8 +194,10 @@ export class HostSocket extends Socket {
     info: SendInfo | null,
   ): number {
     let to: Uint8Array | null = null;
-    if (info !== null && info.name !== null) {
-      const ok = this.checkAddress(info.name);
+    // Streams look at it for MSG_FASTOPEN only.
+    const named = info !== null && info.name !== null && (!this.stream || (flags & S.MSG_FASTOPEN) !== 0);
+    if (named) {
+      const ok = this.checkAddress(info.name!);
       if (ok < 0) return ok;
       to = info.name;
     }
@@ -211,15 +229,19 @@ export class HostSocket extends Socket {
     flags: number,
     info: RecvInfo | null,
   ): number {
+    if (this.error !== 0) return -this.takeError();
     let addr = hostAddressOf(buf, off, len);
     const copied = addr < 0;
     const room = copied ? Math.min(len, bounce.size) : len;
     if (copied) addr = bounce.addr;
-    // On a stream MSG_TRUNC would discard data without copying it.
-    const stream = this.type === S.SOCK_STREAM;
-    const f = flags & (S.MSG_PEEK | S.MSG_OOB | S.MSG_ERRQUEUE | (stream ? 0 : S.MSG_TRUNC));
+    const { stream } = this;
+    const f = flags & (S.MSG_PEEK | S.MSG_OOB | S.MSG_ERRQUEUE | (info === null ? 0 : S.MSG_TRUNC));
+    // TCP does not copy then.
+    if (stream && info !== null && (f & S.MSG_TRUNC) !== 0 && (f & S.MSG_ERRQUEUE) === 0)
+      info.discarded = true;
+    const skipped = stream ? 0 : this.peekOffset(f);
     let r: number;
-    if (info === null || (stream && info.controlRoom === 0 && (f & S.MSG_ERRQUEUE) === 0)) {
+    if (info === null || (stream && info.controlRoom === 0 && (f & (S.MSG_ERRQUEUE | S.MSG_OOB)) === 0)) {
       r = net.recv(this.hostFd, addr, room, f);
     } else {
       r = net.recvMessage(this.hostFd, addr, room, f, info.controlRoom, message);
@@ -227,16 +249,24 @@ export class HostSocket extends Socket {
         info.name = message.name;
         info.control = message.control.length > 0 ? message.control : null;
         info.msgFlags |= message.flags & ~S.MSG_CMSG_CLOEXEC;
-        if (r > room) info.fullLen = r;
+        if (r > room || skipped > 0) info.fullLen = r;
       }
     }
     if (r < 0) {
       this.watch();
       return r;
     }
-    const n = Math.min(r, room);
+    const n = Math.min(Math.max(0, r - skipped), room);
     if (copied && n > 0) buf.set(bounce.bytes.subarray(0, n), off);
     return n;
+  }
+
+  /** Where a peek begins that is answered with the length of the whole message. */
+  private peekOffset(flags: number): number {
+    const both = S.MSG_PEEK | S.MSG_TRUNC;
+    if ((flags & both) !== both) return 0;
+    const got = net.getsockopt(this.hostFd, S.SOL_SOCKET, S.SO_PEEK_OFF, facts, 4);
+    return got < 4 ? 0 : Math.max(0, facts.readInt32LE(0));
   }
 
   override queueLengths(): QueueLengths {
@@ -255,6 +285,8 @@ export class HostSocket extends Socket {
 
   override getOption(_t: CallContext, level: number, name: number, out: Buffer, len: number): number {
     if (level === S.SOL_SOCKET && isTimeout(name)) return this.options.get(this, false, name, out, len);
+    if (this.error !== 0 && level === S.SOL_SOCKET && name === S.SO_ERROR)
+      return putInt(out, len, this.takeError());
     if (!mayGet(level, name)) return level === IPPROTO_TCP ? -EINVAL : -ENOPROTOOPT;
     return net.getsockopt(this.hostFd, level, name, out, len);
   }

@@ -4,7 +4,7 @@ import { AF_UNIX } from '../../abi/socket.ts';
 import type { NetNamespace } from '../../kernel/namespaces.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Inode } from '../../vfs/inode.ts';
-import type { UnixSocket } from './unix-socket.ts';
+import type { UnixEndpoint } from './endpoint.ts';
 
 const SUN_PATH = 2;
 const SOCKADDR_UN = 110;
@@ -38,31 +38,31 @@ export function unixAddress(name: UnixName): Uint8Array {
 }
 
 /** Each network namespace and socket type has names of its own (unix_abstract_hash). */
-const abstractNames = new WeakMap<object, Map<string, UnixSocket>>();
+const abstractNames = new WeakMap<object, Map<string, UnixEndpoint>>();
 /** The namespace of sockets that no task has made. */
 const OWN = {};
 const key = (name: string, type: number): string => String.fromCharCode(type) + name;
 let nextAuto = 0;
 
-function namesOf(ns: NetNamespace | null): Map<string, UnixSocket> {
+function namesOf(ns: NetNamespace | null): Map<string, UnixEndpoint> {
   const at = ns ?? OWN;
   let names = abstractNames.get(at);
   if (names === undefined) abstractNames.set(at, (names = new Map()));
   return names;
 }
 
-export function findAbstract(ns: NetNamespace | null, name: string, type: number): UnixSocket | undefined {
+export function findAbstract(ns: NetNamespace | null, name: string, type: number): UnixEndpoint | undefined {
   return namesOf(ns).get(key(name, type));
 }
 
-export function claimAbstract(name: string, s: UnixSocket): number {
+export function claimAbstract(name: string, s: UnixEndpoint): number {
   const names = namesOf(s.net);
   if (names.has(key(name, s.type))) return -EADDRINUSE;
   names.set(key(name, s.type), s);
   return 0;
 }
 
-export function releaseAbstract(name: string, s: UnixSocket): void {
+export function releaseAbstract(name: string, s: UnixEndpoint): void {
   const k = key(name, s.type);
   const names = namesOf(s.net);
   if (names.get(k) === s) names.delete(k);

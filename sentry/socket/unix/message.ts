@@ -10,6 +10,8 @@ export class UnixMessage {
   readonly data: Uint8Array;
   /** Bytes already read (streams). */
   off = 0;
+  /** Of streams: an urgent byte that was taken out, which stays as a mark. Of empty datagrams: peeked at. */
+  taken = false;
   fds: FileDescription[] | null;
   readonly creds: UCred | null;
   /** Address of the sender, null if it had none. */
@@ -55,6 +57,14 @@ export class MessageQueue {
 
   push(m: UnixMessage): void {
     this.items.push(m);
+  }
+
+  /** Takes out the `i`th. */
+  remove(i: number): UnixMessage | undefined {
+    if (i === 0) return this.shift();
+    const m = this.at(i);
+    if (m !== undefined) this.items.splice(this.head + i, 1);
+    return m;
   }
 
   shift(): UnixMessage | undefined {

@@ -1,0 +1,159 @@
+/** Sending on AF_UNIX sockets: unix_stream_sendmsg(), unix_dgram_sendmsg() and queue_oob() (net/unix/af_unix.c). */
+import {
+  EAGAIN,
+  ECONNREFUSED,
+  EINVAL,
+  EISCONN,
+  EMSGSIZE,
+  ENOBUFS,
+  ENOTCONN,
+  EOPNOTSUPP,
+  EPERM,
+  EPIPE,
+} from '../../abi/errno.ts';
+import * as S from '../../abi/socket.ts';
+import type { Task } from '../../kernel/task.ts';
+import type { CallContext } from '../../vfs/call-context.ts';
+import { EPOLLPRI } from '../../waiter/wait-queue.ts';
+import type { SendInfo } from '../socket.ts';
+import { parseUnixAddress, unixAddress } from './address.ts';
+import { queuesAreFull, READ_EVENTS, wantsCreds, type UnixEndpoint } from './endpoint.ts';
+import { addInFlight, collectGarbage, inFlightTotal } from './in-flight.ts';
+import { UnixMessage } from './message.ts';
+
+/** The address given, null without one: a length of 0 is none. */
+function nameOf(info: SendInfo | null): Uint8Array | null {
+  return info === null || info.name === null || info.name.length === 0 ? null : info.name;
+}
+
+/** A private copy (a slice of a Buffer would not be one). */
+function copyOf(buf: Uint8Array, off: number, len: number): Uint8Array {
+  const data = new Uint8Array(len);
+  data.set(buf.subarray(off, off + len));
+  return data;
+}
+
+function deliver(
+  t: CallContext,
+  s: UnixEndpoint,
+  other: UnixEndpoint,
+  data: Uint8Array,
+  info: SendInfo | null,
+): UnixMessage {
+  let creds = info === null ? null : info.creds;
+  if (creds === null && (wantsCreds(s.options) || wantsCreds(other.options))) {
+    creds = { pid: t.tgid, uid: t.creds.uid, gid: t.creds.gid, process: (t as Task).group?.pid };
+  }
+  const fds = info === null ? null : info.fds;
+  if (fds !== null) {
+    addInFlight(fds);
+    info!.fds = null;
+  }
+  const m = new UnixMessage(
+    data,
+    fds,
+    creds,
+    s.name.kind === 'none' ? null : unixAddress(s.name),
+    s.uncharge,
+  );
+  s.charge(m);
+  other.queue.push(m);
+  other.queuedBytes += data.length;
+  if (fds !== null && inFlightTotal() > 256) collectGarbage();
+  return m;
+}
+
+/** The one byte of MSG_OOB, in a message of its own. */
+function deliverUrgent(t: CallContext, s: UnixEndpoint, other: UnixEndpoint, byte: number): void {
+  other.urgent = deliver(t, s, other, Uint8Array.of(byte), null);
+  other.waiters.wake(READ_EVENTS | EPOLLPRI);
+}
+
+export function sendStream(
+  t: CallContext,
+  s: UnixEndpoint,
+  buf: Uint8Array,
+  off: number,
+  len: number,
+  flags: number,
+  info: SendInfo | null,
+): number {
+  const urgent = (flags & S.MSG_OOB) !== 0;
+  if (urgent && len === 0) return -EOPNOTSUPP;
+  if (nameOf(info) !== null) return s.state === 'connected' ? -EISCONN : -EOPNOTSUPP;
+  const other = s.peer;
+  if (other === null) return -ENOTCONN;
+  if ((s.shut & S.SEND_SHUTDOWN) !== 0 || other.released || (other.shut & S.RCV_SHUTDOWN) !== 0)
+    return -EPIPE;
+  if (len === 0) return 0;
+  const room = s.options.sndbuf - s.charged;
+  if (room <= 0) return -EAGAIN;
+  if (queuesAreFull()) return -ENOBUFS;
+  const n = Math.min(len, Math.max(room, 4096));
+  const plain = urgent && n === len ? n - 1 : n;
+  if (plain > 0) {
+    deliver(t, s, other, copyOf(buf, off, plain), info);
+    other.waiters.wake(READ_EVENTS);
+  }
+  if (plain < n) deliverUrgent(t, s, other, buf[off + n - 1]!);
+  return n;
+}
+
+/** Where a message without an address goes, or −errno. */
+function defaultDestination(s: UnixEndpoint): UnixEndpoint | number {
+  const other = s.peer;
+  if (other === null) return -ENOTCONN;
+  if (!other.released) return other;
+  if (!s.connectionless) return -EPIPE;
+  s.state = 'closed';
+  s.setPeer(null);
+  return -ECONNREFUSED;
+}
+
+export function sendMessage(
+  t: CallContext,
+  s: UnixEndpoint,
+  buf: Uint8Array,
+  off: number,
+  len: number,
+  flags: number,
+  info: SendInfo | null,
+): number {
+  const { options } = s;
+  let name = nameOf(info);
+  if (!s.connectionless) {
+    // unix_seqpacket_sendmsg()
+    const e = options.takeError();
+    if (e !== 0) return -e;
+    if (s.state !== 'connected') return -ENOTCONN;
+    name = null;
+  }
+  if ((flags & S.MSG_OOB) !== 0) return -EOPNOTSUPP;
+  if (name !== null) {
+    const parsed = parseUnixAddress(name);
+    if (typeof parsed === 'number') return parsed;
+    if (parsed.kind === 'none') return -EINVAL;
+  }
+  if (s.connectionless && !s.bound && wantsCreds(options)) {
+    const r = s.autobind();
+    if (r < 0) return r;
+  }
+  if (len > options.sndbuf - 32) return -EMSGSIZE;
+  const e = options.takeError();
+  if (e !== 0) return -e;
+  if ((s.shut & S.SEND_SHUTDOWN) !== 0) return -EPIPE;
+  if (s.charged >= options.sndbuf) return -EAGAIN;
+  if (queuesAreFull()) return -ENOBUFS;
+  const other = name === null ? defaultDestination(s) : s.find(t, name);
+  if (typeof other === 'number') return other;
+  // unix_may_send()
+  if (other.peer !== null && other.peer !== s) return -EPERM;
+  if ((other.shut & S.RCV_SHUTDOWN) !== 0) return -EPIPE;
+  if (other.fullFor(s)) {
+    other.blockedSenders.add(s);
+    return -EAGAIN;
+  }
+  deliver(t, s, other, copyOf(buf, off, len), info);
+  other.waiters.wake(READ_EVENTS);
+  return len;
+}
