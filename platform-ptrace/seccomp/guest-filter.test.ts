@@ -56,7 +56,7 @@ const GOOD: readonly { nr: number; args: readonly Arg[]; action: string; checked
   { nr: 56, args: [0x50f00, 0], action: 'notify', checked: [0] },
   { nr: 158, args: [0x1002, [0, 5]], action: 'allow', checked: [0] },
   { nr: 158, args: [0x1001, 0], action: 'allow', checked: [0] },
-  ...[8, 16, 32, 64].map((cmd) => ({ nr: 324, args: [cmd, 0], action: 'allow', checked: [0, 1] })),
+  ...[1, 8, 16, 32, 64].map((cmd) => ({ nr: 324, args: [cmd, 0], action: 'allow', checked: [0, 1] })),
   { nr: 3, args: [1], action: 'allow', checked: [0] },
   { nr: 3, args: [0], action: 'allow', checked: [0] },
 ];
@@ -86,7 +86,7 @@ function otherwiseGood(nr: number, args: readonly Arg[]): boolean {
     case 158:
       return hi(0) === 0 && [0x1001, 0x1002].includes(lo(0));
     case 324:
-      return hi(0) === 0 && hi(1) === 0 && [8, 16, 32, 64].includes(lo(0)) && lo(1) === 0;
+      return hi(0) === 0 && hi(1) === 0 && [1, 8, 16, 32, 64].includes(lo(0)) && lo(1) === 0;
     case 3:
       return hi(0) === 0 && lo(0) <= 1;
     default:
@@ -155,6 +155,10 @@ describe('the guest filter', () => {
   test('refuses madvise that reaches beyond the own pages', () => {
     for (const advice of [3, 9, 12, 13, 20, 21, 22, 23, 24, 25, 100])
       expect(run(28, [0x1000, 0x1000, advice])).toBe('kill');
+  });
+
+  test('refuses barriers that interrupt others', () => {
+    for (const cmd of [0, 2, 4, 128, 256, 512]) expect(run(324, [cmd, 0])).toBe('kill');
   });
 
   test('refuses futexes that are neither private nor in the slot area', () => {

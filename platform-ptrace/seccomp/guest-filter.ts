@@ -58,8 +58,11 @@ const MAP_PLACING = 0x10 | 0x100000 | 0x4000; // FIXED | FIXED_NOREPLACE | NORES
 const not = (mask: number): number => ~mask >>> 0;
 
 const FUTEX_PRIVATE_OPS = [128, 129, 131, 132, 133, 137, 138, 393];
-/** Barriers of the own process's threads and their registration; the ones that reach further are slow for the whole host. */
-const MEMBARRIER_COMMANDS = [1, 2, 4, 8, 16, 32, 64];
+/**
+ * Barriers of the own process's threads with their registration, and MEMBARRIER_CMD_GLOBAL, for which only the caller waits. The
+ * expedited global one (2, registered by 4) interrupts CPUs that other processes of the host run on.
+ */
+const MEMBARRIER_COMMANDS = [1, 8, 16, 32, 64];
 const MADVISE_ADVICE = [0, 1, 2, 4, 8, 10, 11, 14, 15, 16, 17, 18, 19];
 
 export const GUEST_FILTER: readonly FilterRow[] = [
