@@ -4,6 +4,7 @@
  */
 import { existsSync, readFileSync, writeSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
+import { getHeapStatistics } from 'node:v8';
 import { CLOSED, ControlChannel, NOTHING } from '../platform-ptrace/confine/control-channel.ts';
 import { lowerHelperThreads } from '../platform-ptrace/confine/helper-threads.ts';
 import { lockSentry } from '../platform-ptrace/confine/lockdown.ts';
@@ -32,6 +33,7 @@ import { runProgram } from '../sentry/host/program.ts';
 import { close } from '../sentry/host/sys.ffi.ts';
 import { registerSocketFamilies } from '../sentry/socket/register.ts';
 import { cpusWithin, memoryWithin } from '../sentry/kernel/container.ts';
+import { HeapGuard } from '../sentry/kernel/heap-guard.ts';
 import type { Kernel } from '../sentry/kernel/kernel.ts';
 import type { SysResult } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
@@ -152,7 +154,10 @@ function main(): void {
     process.exit(0);
   };
   const wakeFd = hostPoller().epollFd;
+  const guard = new HeapGuard(kernel);
   const loop = (): void => {
+    const heap = getHeapStatistics();
+    guard.note(heap.used_heap_size, heap.heap_size_limit);
     const until = kernel.clock.monotonicNs() + NODE_TURN_NS;
     do {
       if (kernel.turn(-1, wakeFd)) hostPoller().run();

@@ -76,8 +76,8 @@ export class Kernel implements PlatformEvents {
   readonly pidNs = new PidNamespace(null);
   /** Of every container: namespaces without a common ancestor, their processes do not see each other. */
   readonly rootPidNamespaces = new Set([this.pidNs]);
-  /** Rows by number; null where there is none. */
-  readonly table: readonly (SyscallRow | null)[];
+  /** Rows by number; null where there is none. Another one while memory is short (heap-guard.ts). */
+  table: readonly (SyscallRow | null)[];
   private runQueue: Task[] = [];
   /** Tasks in the middle of a long call, which go on when everybody else has had a turn. */
   private yielded: Task[] = [];
