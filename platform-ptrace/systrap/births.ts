@@ -5,6 +5,7 @@
  */
 import { EAGAIN } from '../../sentry/abi/errno.ts';
 import * as host from '../../sentry/host/sys.ffi.ts';
+import { TASK_SIZE } from '../../sentry/lib/addr.ts';
 import { fillRandom } from '../../sentry/lib/random.ts';
 import type { Context } from '../../sentry/platform/platform.ts';
 import { watchProcess } from '../ffi/process.ffi.ts';
@@ -130,6 +131,8 @@ export class Births {
 
   spawn(parent: SystrapContext, done: Done): void {
     const { platform } = this;
+    platform.counters.spawns++;
+    if (this.reuseThread(parent, done)) return;
     const child = parent.space.newContext();
     if (typeof child === 'number') {
       done(child);
@@ -157,7 +160,21 @@ export class Births {
       platform.placement.blocked(child);
       done(child);
     });
-    platform.counters.spawns++;
+  }
+
+  /** Has a thread that is there already be the new one. */
+  private reuseThread(parent: SystrapContext, done: Done): boolean {
+    const { frames } = this.platform;
+    const fsBase = parent.segmentBase('fs');
+    const gsBase = parent.segmentBase('gs');
+    // wrfsbase(1) sets what arch_prctl(2) refuses.
+    if (fsBase >= TASK_SIZE || gsBase >= TASK_SIZE) return false;
+    const child = parent.space.takeThread();
+    if (child === null) return false;
+    frames.copyFrame(parent, child);
+    child.inheritOnOldThread(parent, fsBase, gsBase);
+    done(child);
+    return true;
   }
 
   /**

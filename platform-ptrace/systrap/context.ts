@@ -63,6 +63,8 @@ export const STOPPED = 1;
 export const ORDERING = 2;
 /** Gone, or left for ever in its slot. */
 export const GONE = 3;
+/** Of nobody: its host thread waits for another guest thread (idle-threads.ts). */
+export const IDLE = 4;
 
 interface Order {
   readonly nr: number;
@@ -183,7 +185,10 @@ export class SystrapContext implements Context {
 
   setSegmentBase(which: 'fs' | 'gs', base: number): void {
     if (this.phase === GONE) return;
-    this.order(NR_ARCH_PRCTL, [which === 'fs' ? ARCH_SET_FS : ARCH_SET_GS, base], -1);
+    const code = which === 'fs' ? ARCH_SET_FS : ARCH_SET_GS;
+    const last = this.orders.at(-1);
+    if (last !== undefined && last.nr === NR_ARCH_PRCTL && last.args[0] === code) this.orders.pop();
+    this.order(NR_ARCH_PRCTL, [code, base], -1);
     this.platform.memory.storeNumber(this.base + (which === 'fs' ? SLOT_FS_BASE : SLOT_GS_BASE) / 4, base);
   }
 
@@ -493,6 +498,16 @@ export class SystrapContext implements Context {
     this.pinned = parent.pinned;
     // Where the host starts it is not known: as if it were on the sentry's CPU, so that nobody spins in its way.
     this.cpu = parent.pinned ? parent.cpu : this.platform.sentryCpu;
+  }
+
+  /** The same for a host thread that was there before, with segment bases of its own. */
+  inheritOnOldThread(parent: SystrapContext, fsBase: number, gsBase: number): void {
+    this.inherit(parent);
+    this.pinned = false;
+    this.cpu = this.platform.sentryCpu;
+    this.setSegmentBase('fs', fsBase);
+    // Without one of its own it gets its slot's address from the stub.
+    if (gsBase !== 0) this.setSegmentBase('gs', gsBase);
   }
 
   get waits(): boolean {

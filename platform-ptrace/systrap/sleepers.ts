@@ -2,7 +2,7 @@
  * Stubs that sleep in a notification, and those that have been answered before their notification was received: these are
  * owed a wake-up, because a stub that is about to sleep does not see the answer any more.
  */
-import { GONE, STOPPED, type SystrapContext } from './context.ts';
+import { GONE, IDLE, STOPPED, type SystrapContext } from './context.ts';
 import type { SystrapPlatform } from './systrap.ts';
 
 /** Fruitless looks for a notification before it is left to the next wait. */
@@ -37,7 +37,7 @@ export class Sleepers {
   answer(): void {
     this.platform.scan();
     for (const ctx of this.notified) {
-      if (!ctx.sleeping || ctx.phase === STOPPED) continue;
+      if (!ctx.sleeping || ctx.phase === STOPPED || ctx.phase === IDLE) continue;
       ctx.sleeping = false;
       this.platform.gate.wake(ctx.sleepIdLo, ctx.sleepIdHi);
     }
@@ -57,6 +57,6 @@ export class Sleepers {
     ctx.sleeping = true;
     ctx.sleepIdLo = idLo;
     ctx.sleepIdHi = idHi;
-    if (ctx.phase !== STOPPED) this.notified.push(ctx);
+    if (ctx.phase !== STOPPED && ctx.phase !== IDLE) this.notified.push(ctx);
   }
 }

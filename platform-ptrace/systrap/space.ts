@@ -18,7 +18,8 @@ import {
   STATE_FREE,
   STATE_TRAPPED,
 } from '../stub-layout.ts';
-import { GONE, RUNNING, type SystrapContext } from './context.ts';
+import { GONE, IDLE, RUNNING, type SystrapContext } from './context.ts';
+import { IdleThreads } from './idle-threads.ts';
 import type { SystrapPlatform } from './systrap.ts';
 
 /** A mapped piece of a slot area: its slots and their pending word. */
@@ -111,6 +112,7 @@ export class SystrapSpace implements AddressSpace {
   contexts = 0;
   dead = false;
   private parked: SystrapContext | null = null;
+  private readonly idle = new IdleThreads(this);
   /** Thread that may be using GATE_FD, and the order it does so for. */
   private gateFdOwner: SystrapContext | null = null;
   private gateFdOrder = 0;
@@ -176,6 +178,21 @@ export class SystrapSpace implements AddressSpace {
     this.releaseGateFd(ctx);
   }
 
+  /** Ends a context; its host thread may be kept for a later one. */
+  keepThread(ctx: SystrapContext): boolean {
+    if (!this.idle.keep(ctx)) return false;
+    this.contexts--;
+    this.releaseGateFd(ctx);
+    return true;
+  }
+
+  /** A stopped context in the slot of a thread that is there already; null if there is none. */
+  takeThread(): SystrapContext | null {
+    const ctx = this.idle.take();
+    if (ctx !== null) this.contexts++;
+    return ctx;
+  }
+
   /** Leaves a stopped thread in its slot until the process ends. */
   park(ctx: SystrapContext): void {
     this.parked = ctx;
@@ -185,14 +202,20 @@ export class SystrapSpace implements AddressSpace {
 
   /** Removes a context whose thread never came to be. */
   dropContext(ctx: SystrapContext): void {
-    this.chunkOf(ctx.index).contexts[ctx.index % SLOTS_PER_CHUNK] = null;
     this.contexts--;
+    this.discard(ctx);
+  }
+
+  /** Empties the slot of a context that does not count. */
+  discard(ctx: SystrapContext): void {
+    this.chunkOf(ctx.index).contexts[ctx.index % SLOTS_PER_CHUNK] = null;
     ctx.release();
   }
 
   *liveContexts(): Generator<SystrapContext> {
     for (const chunk of this.chunks) {
-      for (const ctx of chunk.contexts) if (ctx !== null && ctx.phase !== GONE) yield ctx;
+      for (const ctx of chunk.contexts)
+        if (ctx !== null && ctx.phase !== GONE && ctx.phase !== IDLE) yield ctx;
     }
   }
 
@@ -236,6 +259,7 @@ export class SystrapSpace implements AddressSpace {
     this.dead = true;
     for (const ctx of [...this.liveContexts()]) ctx.release();
     if (this.parked !== null) this.platform.forgetThread(this.parked);
+    this.idle.release();
     this.contexts = 0;
     this.gateFdOwner = null;
     if (this.pidfd >= 0) killProcess(this.pidfd);

@@ -470,7 +470,7 @@ export class SystrapPlatform implements Platform {
     // The leader's host thread stays parked in its slot: without it the process could not be reached by its pid.
     if (ctx.tid === space.pid) {
       space.park(ctx);
-    } else {
+    } else if (!space.keepThread(ctx)) {
       this.births.departs(ctx);
       ctx.leave();
       space.removeContext(ctx);
