@@ -30,7 +30,7 @@ export interface OrderedCall {
 /** The first call of a process that is being cloned. */
 export interface Newborn {
   readonly args: readonly number[];
-  /** Installed as GATE_FD; stays the caller's. */
+  /** Installed as GATE_FD, stays the caller's; −1: the newborn has inherited what it maps. */
   readonly hostFd: number;
   /** May thread `tid` be that process? A thread already known may not: the cloner could pose as its child. */
   arrived(tid: number): boolean;

@@ -115,9 +115,13 @@ static long clone_thread(u64 slot) {
 }
 
 static long run_order(const struct order *o) {
-  if (o->nr == NR_clone)
-    return o->args[0] == CLONE_FLAGS_THREAD ? clone_thread(o->args[1]) : clone_process(o->nonce);
   long r;
+  if (o->nr == NR_clone) {
+    if (o->args[0] == CLONE_FLAGS_THREAD) return clone_thread(o->args[1]);
+    r = clone_process(o->nonce);
+    if (o->args[2] != 0) SYS1(NR_close, GATE_FD); // The child's area, which it has inherited.
+    return r;
+  }
   if (o->nr == ORDER_CMPXCHG) {
     r = stub_swap((void *)o->args[0], (u32)o->args[1], (u32)o->args[2]);
     return r < 0 ? r : (u32)r == (u32)o->args[1] ? 0 : -EAGAIN;

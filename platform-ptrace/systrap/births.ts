@@ -63,16 +63,19 @@ export class Births {
     child.inherit(parent);
     const pending: PendingFork = { child, done, nonce: this.newNonce(), reported: false, arrived: false };
     this.forks.set(parent, pending);
+    // Installing a descriptor waits until its receiver has run, which the newborn may only do after others on its CPU. So
+    // it inherits its area from the parent, which runs where the sentry does; unless other threads use GATE_FD, too.
+    const inherited = parent.space.contexts === 1 ? host.dup(areaFd) : -1;
     platform.gate.orderNewborn(pending.nonce, {
       args: NEWBORN_MMAP,
-      hostFd: areaFd,
+      hostFd: inherited >= 0 ? -1 : areaFd,
       arrived: (tid) => this.bindProcess(space, child, tid),
       admitted: () => {
         pending.arrived = true;
         this.finishFork(parent, pending);
       },
     });
-    parent.orderClone(CLONE_FLAGS_PROCESS, 0, pending.nonce);
+    parent.orderClone(CLONE_FLAGS_PROCESS, 0, pending.nonce, inherited);
     parent.runOrders((result) => {
       pending.reported = true;
       if (result === 0) {
@@ -234,13 +237,13 @@ export class Births {
     return true;
   }
 
-  /** Announces the clone in a batch of orders to the gate. */
-  expectClone(ctx: SystrapContext, flags: number, childSlot: number): void {
+  /** Announces the clone in a batch of orders to the gate; `hostFd` is what the child inherits as GATE_FD, −1: nothing. */
+  expectClone(ctx: SystrapContext, flags: number, childSlot: number, hostFd: number): void {
     const stack =
       flags === CLONE_FLAGS_THREAD
         ? Math.floor((childSlot + this.platform.frames.offset - THREAD_STACK_GAP) / 16) * 16
         : 0;
-    this.platform.gate.order(ctx.tid, { nr: NR_CLONE, args: [flags, stack], hostFd: -1 });
+    this.platform.gate.order(ctx.tid, { nr: NR_CLONE, args: [flags, stack], hostFd });
   }
 
   /** `ctx` is gone: what it was to bring forth will not come. */

@@ -304,8 +304,9 @@ export class SystrapContext implements Context {
     this.order(ORDER_CMPXCHG, [addr, expected, value], -1);
   }
 
-  orderClone(flags: number, stackSlot: number, nonce: number): void {
-    this.order(56, [flags, stackSlot], -1, nonce);
+  /** `hostFd` is what the child inherits as GATE_FD, and the parent then closes; −1: nothing. */
+  orderClone(flags: number, stackSlot: number, nonce: number, hostFd = -1): void {
+    this.order(56, [flags, stackSlot, hostFd >= 0 ? 1 : 0], hostFd, nonce);
   }
 
   /** Writes the next batch of orders into the slot and announces gated ones. */
@@ -318,7 +319,8 @@ export class SystrapContext implements Context {
       memory.storeNumber(at, order.nr);
       for (let k = 0; k < 6; k++) memory.storeNumber(at + 2 + 2 * k, order.args[k] ?? 0);
       memory.storeNumber(at + 14, order.nonce);
-      if (order.nr === 56) this.platform.births.expectClone(this, order.args[0]!, order.args[1]!);
+      if (order.nr === 56)
+        this.platform.births.expectClone(this, order.args[0]!, order.args[1]!, order.hostFd);
       else if (order.hostFd >= 0) this.platform.expectMap(this, i, order.args, order.hostFd);
     }
     this.batchLength = count;
