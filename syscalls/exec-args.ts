@@ -1,5 +1,6 @@
 /** Argument and environment lists of execve from guest memory (fs/exec.c count(), copy_strings()). */
 import { E2BIG, EFAULT } from '../sentry/abi/errno.ts';
+import { PAGE_SIZE } from '../sentry/lib/addr.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import { MAX_ARG_STRLEN } from '../sentry/loader/stack.ts';
 
@@ -43,9 +44,10 @@ function readString(t: Task, p: number): string | number {
       const to = window.indexOf(0, from);
       if (to >= 0 && to < windowEnd - windowStart) return window.toString('latin1', from, to);
     }
-    const n = t.mem.copyInPartial(p, window, 0, window.length);
-    windowStart = p;
-    windowEnd = p + Math.max(n, 0);
+    // From the start of its page on: the strings of an environment that has been changed lie in any order.
+    windowStart = p - (p % PAGE_SIZE);
+    const n = t.mem.copyInPartial(windowStart, window, 0, window.length);
+    windowEnd = windowStart + Math.max(n, 0);
     if (n < 0) return n;
   }
   // Longer than the window.
