@@ -122,7 +122,9 @@ function chownInode(
   const attr = prepareChown(t, inode, uid, gid);
   if (typeof attr === 'number') return attr;
   attr.ctime = currentTime();
-  return change(inode, attr, dentry);
+  const r = change(inode, attr, dentry);
+  if (r === 0 && inode.hasFileCaps) inode.killFileCaps();
+  return r;
 }
 
 function chownAt(t: Task, dfd: number, addr: number, uid: number, gid: number, at: number): SysResult {

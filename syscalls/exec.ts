@@ -106,6 +106,10 @@ function tracedByLesser(t: Task): boolean {
 /** Runs `program` in the task instead of what it runs. For the sandbox's first process too. */
 export function execProgram(t: Task, program: Program, name: string): SysResult {
   const ids = execCredentials(t.creds, program.file, t.noNewPrivs || tracedByLesser(t));
+  if (typeof ids === 'number') {
+    releaseProgram(program, closeExec);
+    return ids;
+  }
   // would_dump(): memory must not tell what the file does not.
   for (const p of [program, program.interp])
     if (p !== null && inodePermission(t, p.file.inode, MAY_READ) !== 0) ids.dumpable = false;
@@ -232,7 +236,7 @@ export const execRows: readonly SyscallRow[] = [
     fn: sysExecve,
     args: [path, ptr, ptr],
     support: 'partial',
-    note: 'ELF64 and #! files; no 32-bit programs, file capabilities or binfmt_misc',
+    note: 'ELF64 and #! files; no 32-bit programs or binfmt_misc',
   },
   {
     nr: 322,

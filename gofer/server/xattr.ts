@@ -1,6 +1,7 @@
 /**
- * Extended attributes: user.* and access control lists, which are permissions. security.*, trusted.* and the rest of
- * system.* of host files are none of the guest's business. user.* exists on regular files and directories only, xattr(7).
+ * Extended attributes: user.* and access control lists, which are permissions. File capabilities can be read. The rest of
+ * security.* and system.*, and trusted.*, of host files are none of the guest's business. user.* exists on regular files and
+ * directories only, xattr(7).
  */
 import { EACCES, ENODATA, EOPNOTSUPP, EPERM } from '../../sentry/abi/errno.ts';
 import { XATTR_SIZE_MAX } from '../protocol/layout.ts';
@@ -15,6 +16,8 @@ function attributeName(ctx: ServerContext): string {
   return name;
 }
 
+/** What a program may do is read, never set: that would be a way to more rights on the host. */
+const CAPABILITY = 'security.capability';
 const ACLS: readonly string[] = ['system.posix_acl_access', 'system.posix_acl_default'];
 
 function isOffered(name: string): boolean {
@@ -35,7 +38,7 @@ export function getxattr(ctx: ServerContext): number {
   const node = ctx.inode();
   const name = attributeName(ctx);
   ctx.endOfRequest();
-  if (!isOffered(name)) return -EOPNOTSUPP;
+  if (!isOffered(name) && name !== CAPABILITY) return -EOPNOTSUPP;
   const n = onFile(ctx, node, -ENODATA, (fd) => getxattrFd(fd, name));
   if (n < 0) return n;
   ctx.writer.longString(dataBuffer.bytes.toString('latin1', 0, n));
@@ -60,7 +63,10 @@ export function listxattr(ctx: ServerContext): number {
   ctx.endOfRequest();
   const n = onFile(ctx, node, 0, listxattrFd);
   if (n < 0) return n;
-  const names = dataBuffer.bytes.toString('latin1', 0, n).split('\0').filter(isOffered);
+  const names = dataBuffer.bytes
+    .toString('latin1', 0, n)
+    .split('\0')
+    .filter((name) => isOffered(name) || name === CAPABILITY);
   ctx.writer.u32(names.length);
   for (const name of names) ctx.writer.string(name);
   return 0;

@@ -2,6 +2,8 @@
 import { S_ISGID, S_ISUID } from '../abi/stat.ts';
 import { CapSet } from '../auth/capability.ts';
 import type { Credentials } from '../auth/credentials.ts';
+import { EPERM } from '../abi/errno.ts';
+import { fileCaps } from './file-caps.ts';
 import type { FileDescription } from '../vfs/file-description.ts';
 import { MS_NOSUID } from '../vfs/mount.ts';
 
@@ -20,13 +22,18 @@ export interface ExecCreds {
 }
 
 /**
- * New credentials for running `file`. File capabilities do not exist here (the gofer passes on no security.* attributes), so
- * beside set-user-ID only the root rules of capabilities(7) apply.
+ * New credentials for running `file`, or −EPERM: it lets itself be run only with capabilities that the caller cannot have. −EINVAL:
+ * its attribute is malformed.
  */
-export function execCredentials(old: Credentials, file: FileDescription, noNewPrivs: boolean): ExecCreds {
+export function execCredentials(
+  old: Credentials,
+  file: FileDescription,
+  noNewPrivs: boolean,
+): ExecCreds | number {
   const c = old.clone();
   const { inode, path } = file;
-  const honoured = path !== null && (path.mount.flags & MS_NOSUID) === 0 && !noNewPrivs;
+  const maySuid = path !== null && (path.mount.flags & MS_NOSUID) === 0;
+  const honoured = maySuid && !noNewPrivs;
   // "We cannot trust the identity" of who has no name in the namespace (bprm_fill_uid).
   const { userNs } = old;
   const known = honoured && userNs.hasUid(inode.uid) && userNs.hasGid(inode.gid);
@@ -38,23 +45,30 @@ export function execCredentials(old: Credentials, file: FileDescription, noNewPr
   c.fsuid = c.euid;
   c.sgid = c.egid;
   c.fsgid = c.egid;
-  if (idsChanged) c.ambient = CapSet.EMPTY;
-  // handle_privileged_root()
+  const given = maySuid ? fileCaps(userNs, inode) : null;
+  if (typeof given === 'number') return given;
+  if (idsChanged || given !== null) c.ambient = CapSet.EMPTY;
+  c.permitted = CapSet.EMPTY;
+  let effective = given?.effective === true;
+  if (given !== null) {
+    // bprm_caps_from_vfs_caps(): "pP' = (X & fP) | (pI & fI)"
+    c.permitted = c.bounding.and(given.permitted).or(c.inheritable.and(given.inheritable));
+    if (effective && !given.permitted.isSubsetOf(c.permitted)) return -EPERM;
+  }
+  // handle_privileged_root(): not for a set-user-ID root program that says itself what it needs.
   const rootRules = (c.securebits & SECBIT_NOROOT) === 0;
   const root = userNs.toUid(0);
-  if (rootRules && (c.euid === root || c.uid === root)) {
-    c.permitted = c.inheritable.or(c.bounding).or(c.ambient);
-    c.effective = c.euid === root ? c.permitted : c.ambient;
-  } else {
-    c.permitted = c.ambient;
-    c.effective = c.ambient;
+  if (rootRules && !(given !== null && c.euid === root && c.uid !== root)) {
+    if (c.euid === root || c.uid === root) c.permitted = c.inheritable.or(c.bounding);
+    if (c.euid === root) effective = true;
   }
-  if (noNewPrivs) {
-    c.permitted = c.permitted.and(old.permitted);
-    c.effective = c.effective.and(c.permitted);
-  }
+  if (noNewPrivs) c.permitted = c.permitted.and(old.permitted);
+  c.permitted = c.permitted.or(c.ambient);
+  c.effective = effective ? c.permitted : c.ambient;
   c.securebits &= ~SECBIT_KEEP_CAPS;
-  const gainedCaps = c.uid !== root && !c.effective.isSubsetOf(c.ambient);
+  const gainedCaps = c.uid !== root && (effective || !c.permitted.isSubsetOf(c.ambient));
   const secure = isSetid || gainedCaps;
-  return { creds: c, secure, idsChanged, dumpable: !secure };
+  // begin_new_exec(), commit_creds(): not with other ids or more capabilities than before.
+  const dumpable = !isSetid && !idsChanged && c.permitted.isSubsetOf(old.permitted);
+  return { creds: c, secure, idsChanged, dumpable };
 }

@@ -24,6 +24,7 @@ export function modeWithoutPrivs(t: CallContext, inode: Inode): number {
 
 /** file_remove_privs(): before the first byte is written. */
 export function fileRemovePrivs(t: CallContext, inode: Inode): void {
+  if (inode.hasFileCaps) inode.killFileCaps();
   const mode = modeWithoutPrivs(t, inode);
   if (mode !== inode.mode) inode.setAttr({ mode: mode & 0o7777 });
 }

@@ -243,6 +243,14 @@ export abstract class Inode implements FileIdentity {
     return -EOPNOTSUPP;
   }
 
+  /** Running it gives capabilities, as far as is known. */
+  get hasFileCaps(): boolean {
+    return false;
+  }
+
+  /** cap_inode_killpriv(): it was changed, so what it gave it gives no more. */
+  killFileCaps(): void {}
+
   listXattr(): string[] | number {
     return [];
   }

@@ -226,8 +226,10 @@ export function openFound(
 export function truncateInode(t: CallContext, inode: Inode, size: number): number {
   const now = currentTime();
   const mode = modeWithoutPrivs(t, inode);
-  if (mode === inode.mode) return inode.setAttr({ size, mtime: now, ctime: now });
-  return inode.setAttr({ size, mode: mode & 0o7777, mtime: now, ctime: now });
+  const change = { size, mtime: now, ctime: now };
+  const r = inode.setAttr(mode === inode.mode ? change : { ...change, mode: mode & 0o7777 });
+  if (r === 0 && inode.hasFileCaps) inode.killFileCaps();
+  return r;
 }
 
 /**

@@ -1,6 +1,9 @@
 /** Extended attributes kept in memory, for file systems of the kernel's own (fs/xattr.c simple_xattrs). */
 import { EEXIST, ENODATA, ENOSPC } from '../abi/errno.ts';
 
+/** What a file gives to who runs it. */
+export const XATTR_CAPABILITY = 'security.capability';
+
 export const XATTR_CREATE = 1;
 export const XATTR_REPLACE = 2;
 export const XATTR_NAME_MAX = 255;

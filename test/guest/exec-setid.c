@@ -4,6 +4,7 @@
 #include <linux/capability.h>
 #include <sys/auxv.h>
 #include <sys/prctl.h>
+#include <sys/xattr.h>
 
 static char self[4096], dir[] = "/tmp/setidXXXXXX", prog[4200];
 
@@ -22,6 +23,8 @@ static int child(void) {
   getresuid(&r, &e, &s);
   getresgid(&gr, &ge, &gs);
   say("  uid %d %d %d gid %d %d %d secure %lu", r, e, s, gr, ge, gs, getauxval(AT_SECURE));
+  unsigned long long all = 1ULL << CAP_CHOWN | 1ULL << CAP_KILL;
+  say("  of two: effective %llx permitted %llx", caps("CapEff") & all, caps("CapPrm") & all);
   say("  effective %s permitted %s ambient %s dumpable %d", caps("CapEff") ? "some" : "none",
       caps("CapPrm") ? "some" : "none", caps("CapAmb") ? "some" : "none", prctl(PR_GET_DUMPABLE));
   return 0;
@@ -63,6 +66,59 @@ static void ambient(void) {
   ret("capset", syscall(SYS_capset, &h, d));
   ret("raise", prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_CHOWN, 0, 0));
 }
+static void no_kill(void) { prctl(PR_CAPBSET_DROP, CAP_KILL, 0, 0, 0); }
+static void inheritable(void) {
+  struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
+  struct __user_cap_data_struct d[2] = {{0, 0, 1 << CAP_CHOWN}, {0, 0, 0}};
+  ret("capset", syscall(SYS_capset, &h, d));
+}
+
+// security.capability: revision, flags, permitted and inheritable of the first 32; the length as told.
+static void give(const char *what, int revision, int effective, uint32_t permitted, uint32_t inherited, size_t len) {
+  uint32_t v[6] = {(uint32_t)revision << 24 | effective, permitted, inherited, 0, 0, 0};
+  ret(what, setxattr(prog, "security.capability", v, len, 0));
+}
+static void given(const char *what) { ret(what, getxattr(prog, "security.capability", NULL, 0)); }
+
+static void file_capabilities(void) {
+  copy("caps", 0, 0, 0755);
+  give("permitted", 2, 0, 1 << CAP_CHOWN | 1 << CAP_KILL, 0, 20);
+  run("permitted by user", 2000, 0);
+  give("effective", 2, 1, 1 << CAP_CHOWN | 1 << CAP_KILL, 0, 20);
+  run("effective by user", 2000, 0);
+  run("effective by root", 0, 0);
+  run("effective, no_new_privs", 2000, no_new_privs);
+  run("effective with ambient", 2000, ambient);
+  run("effective without one in the bounding set", 0, no_kill);
+  give("inheritable", 2, 1, 0, 1 << CAP_CHOWN, 20);
+  run("inheritable of who has none", 2000, 0);
+  run("inheritable", 2000, inheritable);
+  give("of nothing", 2, 1, 0, 0, 20);
+  run("of nothing by user", 2000, 0);
+  run("of nothing by root", 0, 0);
+  give("revision 3", 3, 1, 1 << CAP_CHOWN, 0, 24);
+  run("revision 3 by user", 2000, 0);
+  give("short", 2, 1, 1, 0, 16);
+  give("revision 4", 4, 1, 1, 0, 20);
+  give("effective again", 2, 1, 1 << CAP_CHOWN, 0, 20);
+  int fd = open(prog, O_WRONLY | O_APPEND);
+  given("before a write");
+  write(fd, "x", 1);
+  close(fd);
+  given("after a write");
+  give("once more", 2, 1, 1 << CAP_CHOWN, 0, 20);
+  chown(prog, 0, 0);
+  given("after chown");
+  give("and again", 2, 1, 1 << CAP_CHOWN, 0, 20);
+  chmod(prog, 0755);
+  given("after chmod");
+  truncate(prog, 100);
+  given("after truncate");
+  copy("caps-suid", 0, 0, 04755);
+  give("of a set-user-ID program", 2, 1, 1 << CAP_CHOWN, 0, 20);
+  run("set-user-ID root with capabilities", 2000, 0);
+}
+
 static void drop_effective(void) { setresuid(-1, 2000, -1); }
 
 int main(int argc, char **argv) {
@@ -87,6 +143,7 @@ int main(int argc, char **argv) {
   run("set-group-ID", 2000, 0);
   copy("sgid-no-x", 1000, 1000, 02745);
   run("set-group-ID without x", 2000, 0);
+  file_capabilities();
   char cmd[100];
   sprintf(cmd, "rm -rf %s", dir);
   return system(cmd);

@@ -61,7 +61,7 @@ export class GoferFile extends FileDescription {
       if (!node.gofer.exclusive) node.refresh();
       at = node.size;
     }
-    if ((node.mode & 0o6000) !== 0) fileRemovePrivs(t, node);
+    if ((node.mode & 0o6000) !== 0 || node.hasFileCaps) fileRemovePrivs(t, node);
     const fd = node.writableFd();
     if (fd < 0) return fd;
     const addr = hostAddressOf(buf, off, len);

@@ -14,6 +14,7 @@ import type { GoferAttr, GoferSetattr } from '../../gofer-api/gofer-api.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import { Inode, type AttrChange, type FileIdentity } from '../../vfs/inode.ts';
 import { XATTR_ACL, aclFromXattr, aclToXattr, type AclType, type PosixAcl } from '../../vfs/posix-acl.ts';
+import { XATTR_CAPABILITY } from '../../vfs/xattr.ts';
 import type { GoferDir } from './directory.ts';
 import { joinFile, leaveFile } from './file-identity.ts';
 import type { GoferSuperBlock } from './super-block.ts';
@@ -37,6 +38,8 @@ export abstract class GoferInode extends Inode {
   private readonly birthNsec: number;
   /** The gofer's id: 0 until it is needed. */
   private id: number;
+  /** security.capability as last seen; undefined: not asked for. */
+  private fileCaps: Uint8Array | number | undefined = undefined;
   /** Access control lists as last seen; undefined: not asked for. */
   private readonly acls: Record<AclType, PosixAcl | null | number | undefined> = {
     access: undefined,
@@ -55,7 +58,7 @@ export abstract class GoferInode extends Inode {
     this.birthNsec = attr.btimeNsec;
     this.id = attr.id;
     this.apply(attr);
-    this.forgetAcls();
+    this.forgetPermissions();
   }
 
   isSame(attr: GoferAttr): boolean {
@@ -92,7 +95,7 @@ export abstract class GoferInode extends Inode {
     const { sec, nsec } = this.ctime;
     const changed = sec !== attr.ctimeSec || nsec !== attr.ctimeNsec;
     // Who is told of changes knows when the lists may be others (changedByOthers).
-    if (changed && !this.gofer.exclusive && !this.isWatched()) this.forgetAcls();
+    if (changed && !this.gofer.exclusive && !this.isWatched()) this.forgetPermissions();
     this.mode = attr.mode;
     this.uid = attr.uid;
     this.gid = attr.gid;
@@ -153,7 +156,7 @@ export abstract class GoferInode extends Inode {
     this.stale = true;
     if (!suspect) return;
     this.suspect = true;
-    this.forgetAcls();
+    this.forgetPermissions();
   }
 
   override refresh(): number {
@@ -228,15 +231,30 @@ export abstract class GoferInode extends Inode {
     const attr = this.gofer.client.setattr(id, request);
     if (typeof attr === 'number') return attr;
     this.apply(attr);
-    if (change.mode !== undefined) this.forgetAcls();
+    if ((request.valid & (SETATTR_MODE | SETATTR_UID | SETATTR_GID)) !== 0) this.forgetPermissions();
     return 0;
   }
 
   override getXattr(name: string): Uint8Array | number {
+    // Asked for at each execve.
+    if (name === XATTR_CAPABILITY) return (this.fileCaps ??= this.fetchXattr(name));
+    return this.fetchXattr(name);
+  }
+
+  private fetchXattr(name: string): Uint8Array | number {
     const id = this.goferId();
     if (id < 0) return id;
     const value = this.gofer.client.getxattr(id, name);
     return typeof value === 'number' ? value : Buffer.from(value, 'latin1');
+  }
+
+  override get hasFileCaps(): boolean {
+    return typeof this.fileCaps === 'object';
+  }
+
+  /** The host has done it. */
+  override killFileCaps(): void {
+    this.fileCaps = undefined;
   }
 
   override setXattr(name: string, value: Uint8Array, flags: number): number {
@@ -262,9 +280,10 @@ export abstract class GoferInode extends Inode {
     return r;
   }
 
-  /** The host's lists may be others than what was last seen. */
-  private forgetAcls(): void {
+  /** The host's lists and capabilities may be others than what was last seen. */
+  private forgetPermissions(): void {
     this.acls.access = this.acls.default = undefined;
+    this.fileCaps = undefined;
     this.mayHaveAcl = (this.mode & S_IFMT) !== S_IFLNK;
   }
 
@@ -290,7 +309,7 @@ export abstract class GoferInode extends Inode {
     let r = acl === null ? this.removeXattr(name) : this.setXattr(name, aclToXattr(null, acl), 0);
     if (r === -ENODATA) r = 0;
     if (r < 0) return r;
-    this.forgetAcls();
+    this.forgetPermissions();
     if (type !== 'access') return 0;
     const seen = this.refresh();
     if (seen < 0) return seen;

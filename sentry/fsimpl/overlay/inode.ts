@@ -129,6 +129,14 @@ export class OverlayInode extends Inode {
     return this.real.getXattr(name);
   }
 
+  override get hasFileCaps(): boolean {
+    return this.upper !== null && this.upper.hasFileCaps;
+  }
+
+  override killFileCaps(): void {
+    this.upper?.killFileCaps();
+  }
+
   override listXattr(): string[] | number {
     return this.real.listXattr();
   }

@@ -72,7 +72,7 @@ export class TmpfsFile extends FileDescription {
       if (at + len > node.size) return -EPERM;
     }
     if (at + len > MAX_FILE_SIZE) return -EFBIG;
-    if ((node.mode & 0o6000) !== 0) fileRemovePrivs(t, node);
+    if ((node.mode & 0o6000) !== 0 || node.hasFileCaps) fileRemovePrivs(t, node);
     const n = node.content.write(buf, off, len, at);
     if (n > 0) {
       node.size = node.content.size;

@@ -17,7 +17,7 @@ import {
   type PosixAcl,
 } from '../../vfs/posix-acl.ts';
 import { currentTime } from '../../vfs/times.ts';
-import { SimpleXattrs } from '../../vfs/xattr.ts';
+import { SimpleXattrs, XATTR_CAPABILITY } from '../../vfs/xattr.ts';
 import { FileContent } from './content.ts';
 import { TmpfsFile } from './file.ts';
 import type { TmpfsSuperBlock } from './super-block.ts';
@@ -80,6 +80,14 @@ export class TmpfsInode extends Inode {
     const r = (this.xattrs ??= new SimpleXattrs()).set(name, value, flags);
     if (r === 0) this.ctime = currentTime();
     return r;
+  }
+
+  override get hasFileCaps(): boolean {
+    return this.xattrs !== null && typeof this.xattrs.get(XATTR_CAPABILITY) !== 'number';
+  }
+
+  override killFileCaps(): void {
+    this.xattrs?.remove(XATTR_CAPABILITY);
   }
 
   override listXattr(): string[] {
