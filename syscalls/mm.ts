@@ -39,6 +39,7 @@ import type { Task } from '../sentry/kernel/task.ts';
 import { TASK_SIZE, isPageAligned, pageUp } from '../sentry/lib/addr.ts';
 import * as advice from '../sentry/mm/madvise.ts';
 import type { MemoryLimits, PendingChange } from '../sentry/mm/memory-manager.ts';
+import { MS_NOEXEC } from '../sentry/vfs/mount.ts';
 import { brk, mmap, mprotect, munmap, type MemoryCaller, type MmapRequest } from '../sentry/mm/mmap.ts';
 import { mremap, type MremapRequest } from '../sentry/mm/mremap.ts';
 
@@ -76,6 +77,13 @@ const caller = new Caller();
 
 const request: MmapRequest = { addr: 0, len: 0, prot: 0, flags: 0, file: null, offset: 0 };
 
+/** "With this set, PROT_READ implies PROT_EXEC for mmap(2)" - personality(2), and for mprotect(2). */
+const READ_IMPLIES_EXEC = 0x0400000;
+
+function withPersonality(t: Task, prot: number): number {
+  return (t.personality & READ_IMPLIES_EXEC) !== 0 && (prot & PROT_READ) !== 0 ? prot | PROT_EXEC : prot;
+}
+
 /**
  * mmap(2). Linux: arch/x86/kernel/sys_x86_64.c, mm/mmap.c do_mmap(). MAP_POPULATE and MAP_LOCKED do not bring pages in
  * beforehand; there are no huge page pools.
@@ -84,7 +92,7 @@ function sysMmap(t: Task, a: SyscallArgs): SysResult {
   const r = request;
   r.addr = a.addr(0);
   r.len = a.size(1);
-  r.prot = a.int(2);
+  r.prot = withPersonality(t, a.int(2));
   r.flags = a.int(3);
   r.offset = a.size(5);
   r.file = null;
@@ -92,6 +100,8 @@ function sysMmap(t: Task, a: SyscallArgs): SysResult {
   if ((r.flags & MAP_ANONYMOUS) === 0) {
     r.file = t.fdTable.get(a.int(4));
     if (r.file === null) return -EBADF;
+    // Not from where nothing may be run.
+    if (((r.file.path?.mount.flags ?? 0) & MS_NOEXEC) !== 0) r.prot = a.int(2);
   } else {
     r.offset = 0;
   }
@@ -105,7 +115,7 @@ function sysMunmap(t: Task, a: SyscallArgs): SysResult {
 }
 
 function sysMprotect(t: Task, a: SyscallArgs): SysResult {
-  return mprotect(t.mm, t.ctx, a.addr(0), a.size(1), a.int(2), t.group.limits);
+  return mprotect(t.mm, t.ctx, a.addr(0), a.size(1), withPersonality(t, a.int(2)), t.group.limits);
 }
 
 function sysBrk(t: Task, a: SyscallArgs): SysResult {
@@ -230,7 +240,7 @@ export const mmRows: readonly SyscallRow[] = [
     fn: sysMadvise,
     args: [hex, size, int],
     support: 'partial',
-    note: 'no KSM, guard regions, COLLAPSE or HWPOISON; paging hints have no effect',
+    note: 'no guard regions, COLLAPSE or HWPOISON; hints about paging and merging have no effect',
   },
   { nr: 149, name: 'mlock', fn: sysMlock, args: [hex, size], support: 'partial', note: 'accounting only' },
   { nr: 150, name: 'munlock', fn: sysMunlock, args: [hex, size], support: 'full' },

@@ -136,6 +136,7 @@ function sysPreadv2(t: Task, a: SyscallArgs): SysResult {
   const r = importRanges(t, a, f.canRead);
   if (r <= 0) return endIo(w, r);
   if ((rwf & ~f.rwFlags(false)) !== 0) return endIo(w, -EOPNOTSUPP);
+  if ((rwf & RWF_APPEND) !== 0 && (rwf & RWF_NOAPPEND) !== 0) return endIo(w, -EINVAL);
   return readVec(t, f, pos, nonBlocking(f) || (rwf & RWF_NOWAIT) !== 0, w);
 }
 

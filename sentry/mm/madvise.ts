@@ -26,6 +26,8 @@ export const MADV_FREE = 8;
 export const MADV_REMOVE = 9;
 export const MADV_DONTFORK = 10;
 export const MADV_DOFORK = 11;
+export const MADV_MERGEABLE = 12;
+export const MADV_UNMERGEABLE = 13;
 export const MADV_HUGEPAGE = 14;
 export const MADV_NOHUGEPAGE = 15;
 export const MADV_DONTDUMP = 16;
@@ -71,6 +73,8 @@ const ADVICE: ReadonlyMap<number, Advice> = new Map<number, Advice>([
   [MADV_RANDOM, hint],
   [MADV_SEQUENTIAL, hint],
   [MADV_WILLNEED, hint],
+  [MADV_MERGEABLE, hint],
+  [MADV_UNMERGEABLE, hint],
   [MADV_DONTNEED, { refuse: notLocked, host: MADV_DONTNEED }],
   [MADV_DONTNEED_LOCKED, { refuse: notSpecial, host: MADV_DONTNEED }],
   [MADV_FREE, { refuse: (v) => (isAnon(v) && !v.shared ? notSpecial(v) : -EINVAL), host: MADV_FREE }],

@@ -180,11 +180,16 @@ function mappedBytes(mm: MemoryManager, addr: number, len: number, flags: number
   return bytes;
 }
 
+const MAP_HUGE_SHIFT = 26;
+/** The default size, 2 MiB and 1 GiB. */
+const HUGE_SHIFTS: readonly number[] = [0, 21, 30];
+
 function anonFlags(flags: number): number {
   const type = flags & MAP_TYPE;
   if (type !== MAP_SHARED && type !== MAP_PRIVATE) return -EINVAL;
   // No huge page pool: what Linux answers when the pool is empty.
-  if ((flags & MAP_HUGETLB) !== 0) return -ENOMEM;
+  if ((flags & MAP_HUGETLB) !== 0)
+    return HUGE_SHIFTS.includes((flags >>> MAP_HUGE_SHIFT) & 63) ? -ENOMEM : -EINVAL;
   const shared = type === MAP_SHARED;
   if (shared && (flags & MAP_GROWSDOWN) !== 0) return -EINVAL;
   const noReserve = (flags & MAP_NORESERVE) !== 0 ? VM_NORESERVE : 0;
@@ -225,6 +230,14 @@ function makeBacking(
   return shared ? SharedMemory.create(len, '/dev/zero (deleted)') : null;
 }
 
+/** special_mapping_split(): what the kernel itself has mapped (vDSO) cannot be divided. */
+function cutsSpecial(mm: MemoryManager, start: number, end: number): boolean {
+  const first = mm.table.find(start);
+  const last = mm.table.find(end - 1);
+  const special = (v: Vma | null): boolean => v !== null && (v.flags & VM_SPECIAL) !== 0;
+  return (special(first) && first!.start < start) || (special(last) && last!.end > end);
+}
+
 /** munmap(2). Linux: do_vmi_munmap(). */
 export function munmap(mm: MemoryManager, o: Orders, addr: number, length: number): number {
   if (!isPageAligned(addr) || addr > TASK_SIZE || length > TASK_SIZE - addr) return -EINVAL;
@@ -232,6 +245,7 @@ export function munmap(mm: MemoryManager, o: Orders, addr: number, length: numbe
   if (end === addr) return -EINVAL;
   if (mm.table.isFree(addr, end)) return 0;
   if (hasSealed(mm, addr, end)) return -EPERM;
+  if (cutsSpecial(mm, addr, end)) return -EINVAL;
   if (mm.table.splitsBy(addr, end) > 0 && !mm.mayAddVmas(1)) return -ENOMEM;
   // What the table has not is the platform's or a reserve: orders name mapped ranges only.
   const start = Math.max(addr, mm.minAddr);
@@ -304,7 +318,10 @@ function protectable(
     if ((v.flags & VM_SEALED) !== 0) return [at, -EPERM];
     if ((prot & PROT_WRITE) !== 0 && (v.flags & VM_MAYWRITE) === 0) return [at, -EACCES];
     if ((prot & PROT_EXEC) !== 0 && (v.flags & VM_MAYEXEC) === 0) return [at, -EACCES];
-    if ((v.flags & VM_SPECIAL) !== 0 && (prot & PROT_WRITE) !== 0) return [at, -EACCES];
+    if ((v.flags & VM_SPECIAL) !== 0) {
+      if ((prot & PROT_WRITE) !== 0) return [at, -EACCES];
+      if (v.prot !== prot && (v.start < start || v.end > end)) return [at, -EINVAL];
+    }
     if ((prot & PROT_WRITE) !== 0 && (v.prot & PROT_WRITE) === 0 && !v.shared) {
       newData += Math.min(v.end, end) - at;
       if (mm.dataBytes + newData > limits.data) return [at, -ENOMEM];

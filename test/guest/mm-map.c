@@ -1,5 +1,6 @@
 // mmap, munmap, mprotect, mremap, brk, madvise, mincore, msync: results and contents.
 #include "guest.h"
+#include <sys/personality.h>
 #include <setjmp.h>
 #include <sys/syscall.h>
 
@@ -287,6 +288,11 @@ static void kernels_own(void) {
     while (fgets(line, sizeof line, maps))
       if (strstr(line, "[vdso]") && sscanf(line, "%lx-%lx", &start, &end) == 2) from = start, to = end;
     fclose(maps);
+    // A part of it is refused, for one reason or the other.
+    long part = to - from > PG ? syscall(SYS_munmap, from, PG) : -1;
+    is("part of the vDSO", part == -1 && (to - from <= PG || errno == EINVAL || errno == EPERM));
+    part = to - from > PG ? syscall(SYS_mprotect, from, PG, PROT_READ) : -1;
+    is("protection of a part", part == -1 && (to - from <= PG || errno == EINVAL || errno == EPERM));
     long r = syscall(SYS_munmap, from, to - from);
     is("vDSO unmapped", from != 0 && (r == 0 || errno == EPERM));
     char *p = mmap(0, 4 * PG, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -298,6 +304,24 @@ static void kernels_own(void) {
     _exit(0);
   }
   wait_say("without vDSO", c);
+}
+
+// personality(2): what can be read can be run.
+static void personalities(void) {
+  pid_t c = fork();
+  if (c == 0) {
+    personality(READ_IMPLIES_EXEC);
+    unsigned char code[] = {0xb8, 42, 0, 0, 0, 0xc3};
+    char *p = mmap(0, PG, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memcpy(p, code, sizeof code);
+    ret("run what was mapped", ((int (*)(void))p)());
+    char *q = mmap(0, PG, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    mprotect(q, PG, PROT_READ | PROT_WRITE);
+    memcpy(q, code, sizeof code);
+    ret("run what was made readable", ((int (*)(void))q)());
+    _exit(0);
+  }
+  wait_say("personality", c);
 }
 
 int main(void) {
@@ -316,6 +340,7 @@ int main(void) {
   say("# files"), files();
   say("# others"), others();
   say("# stack"), stack();
+  say("# personality"), personalities();
   say("# the kernel's own"), kernels_own();
   return 0;
 }

@@ -108,6 +108,7 @@ int main(void) {
   ret("preadv2 position", preadv2(f, in, 1, -1, 0));
   say("at %ld", (long)lseek(f, 0, SEEK_CUR));
   ret("unknown", preadv2(f, in, 1, 0, 0x4000));
+  ret("append and not", preadv2(f, in, 1, 0, RWF_APPEND | 0x20));
   ret("append flag", pwritev2(f, out, 1, 0, RWF_APPEND));
   fstat(f, &st);
   say("size %ld", (long)st.st_size);
