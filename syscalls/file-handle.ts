@@ -108,7 +108,7 @@ function sysNameToHandleAt(t: Task, a: SyscallArgs): SysResult {
 
 /** The place of the handle at `addr` in the file system that `mountFd` is in, or −errno. */
 function handleToPath(t: Task, mountFd: number, addr: number): Path | number {
-  const at = mountFd === AT_FDCWD ? t.fs.cwd : (t.fdTable.getRaw(mountFd)?.path ?? null);
+  const at = mountFd === AT_FDCWD ? t.fs.cwd : (t.fdTable.get(mountFd)?.path ?? null);
   if (at === null) return -EBADF;
   if (t.mem.copyIn(addr, scratch.bytes, 0, HEADER) !== 0) return -EFAULT;
   const len = scratch.u32[0]!;

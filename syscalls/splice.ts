@@ -310,7 +310,9 @@ function sysCopyFileRange(t: Task, a: SyscallArgs): SysResult {
   const from = inGiven >= 0 ? inGiven : input.pos;
   const to = outGiven >= 0 ? outGiven : out.pos;
   if (wraps(from, a.size(4)) || wraps(to, a.size(4))) return -EOVERFLOW;
-  if (input.inode === out.inode && from < to + len && to < from + len && len > 0) return -EINVAL;
+  const readable = Math.min(len, Math.max(0, input.inode.size - from));
+  if (input.inode === out.inode && from < to + readable && to < from + readable && readable > 0)
+    return -EINVAL;
   let done = 0;
   while (done < len) {
     const r = moveFile(t, input, inGiven >= 0 ? from : -1, out, outGiven >= 0 ? to : -1, len, done);

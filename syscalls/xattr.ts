@@ -51,7 +51,7 @@ import {
   XATTR_REPLACE,
   XATTR_SIZE_MAX,
 } from '../sentry/vfs/xattr.ts';
-import { resolveAt, setTarget, target } from './path.ts';
+import { resolveAt, resolveFd, setTarget, target } from './path.ts';
 
 /** import_xattr_name(): −ERANGE for empty or too long ones. */
 function xattrName(t: Task, addr: number): string | number {
@@ -191,9 +191,13 @@ function doRemove(t: Task, inode: Inode, mount: Mount | null): SysResult {
   return r;
 }
 
+type Named = 'follow' | 'link' | 'fd' | 'fd or cwd';
+
 /** Fills `target` from a path argument, or a descriptor for the f-variants. */
-function resolve(t: Task, a: SyscallArgs, how: 'follow' | 'link' | 'fd'): number {
-  if (how !== 'fd') return resolveAt(t, AT_FDCWD, a.addr(0), how === 'link' ? AT_SYMLINK_NOFOLLOW : 0);
+function resolve(t: Task, a: SyscallArgs, how: Named): number {
+  if (how === 'follow' || how === 'link')
+    return resolveAt(t, AT_FDCWD, a.addr(0), how === 'link' ? AT_SYMLINK_NOFOLLOW : 0);
+  if (how === 'fd or cwd' && a.int(0) === AT_FDCWD) return resolveFd(t, AT_FDCWD);
   const f = t.fdTable.get(a.int(0));
   return f === null ? -EBADF : setTarget(f);
 }
@@ -216,7 +220,7 @@ const nameArgs: TakeArguments = (a) => {
 };
 
 const onTarget =
-  (how: 'follow' | 'link' | 'fd', take: TakeArguments, op: Operation) =>
+  (how: Named, take: TakeArguments, op: Operation) =>
   (t: Task, a: SyscallArgs): SysResult => {
     const r = resolve(t, a, how);
     if (r !== 0) return r;
@@ -294,7 +298,7 @@ export const xattrRows: SyscallRow[] = [
   {
     nr: 190,
     name: 'fsetxattr',
-    fn: onTarget('fd', valueArgs, doSet),
+    fn: onTarget('fd or cwd', valueArgs, doSet),
     args: [fd, str, inBuf(3), size, setFlags],
     support: 'full',
   },
@@ -315,7 +319,7 @@ export const xattrRows: SyscallRow[] = [
   {
     nr: 193,
     name: 'fgetxattr',
-    fn: onTarget('fd', valueArgs, doGet),
+    fn: onTarget('fd or cwd', valueArgs, doGet),
     args: [fd, str, outBuf(3), size],
     support: 'full',
   },

@@ -3,7 +3,7 @@
  * kernel is single-threaded and file systems do not walk paths), so its state and result live in one object, `nd`; a caller
  * copies what it needs before the next walk.
  */
-import { ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EXDEV } from '../abi/errno.ts';
+import { EAGAIN, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EXDEV } from '../abi/errno.ts';
 import { NAME_MAX } from '../abi/fcntl.ts';
 import { S_IFDIR, S_IFLNK, S_IFMT } from '../abi/stat.ts';
 import type { CallContext } from './call-context.ts';
@@ -26,6 +26,10 @@ export const LOOKUP_NO_SYMLINKS = 0x20;
 export const LOOKUP_NO_XDEV = 0x40;
 export const LOOKUP_BENEATH = 0x80;
 export const LOOKUP_IN_ROOT = 0x100;
+/** Mounts passed keep the mark of umount2(MNT_EXPIRE), which only use takes from them. */
+export const LOOKUP_KEEP_EXPIRY = 0x200;
+/** Only what needs to ask no file system; −EAGAIN otherwise. */
+export const LOOKUP_CACHED = 0x400;
 const LOOKUP_SCOPED = LOOKUP_BENEATH | LOOKUP_IN_ROOT;
 
 /** What the last component is (nd.lastType). */
@@ -155,8 +159,8 @@ function walkSlow(t: CallContext, start: Path, name: string, flags: number): num
   nd.dentry = start.dentry;
   if (name.charCodeAt(0) === SLASH) {
     if ((flags & LOOKUP_BENEATH) !== 0) return -EXDEV;
-    const r = jumpToRoot(flags);
-    if (r !== 0) return r;
+    // "Absolute path arguments to path_init() are allowed."
+    jumpToRoot(flags & ~LOOKUP_NO_XDEV);
   } else if ((start.dentry.inode!.mode & S_IFMT) !== S_IFDIR) {
     return -ENOTDIR;
   }
@@ -231,9 +235,12 @@ function walkFrom(t: CallContext, name: string, flags: number): number {
         return d;
       }
       nd.leaf = d;
-      if (d.volatile) nd.cacheable = false;
+      if (d.volatile) {
+        nd.cacheable = false;
+        if ((flags & LOOKUP_CACHED) !== 0) return -EAGAIN;
+      }
       const inode = d.inode;
-      if (inode === null) return -ENOENT;
+      if (inode === null) return (flags & LOOKUP_CACHED) !== 0 ? -EAGAIN : -ENOENT;
       const format = inode.mode & S_IFMT;
       if (format === S_IFLNK && (!isLast || (flags & LOOKUP_FOLLOW) !== 0 || nd.trailingSlash)) {
         if (isLast && protectsLinks(dir)) {
@@ -271,7 +278,7 @@ function walkFrom(t: CallContext, name: string, flags: number): number {
     }
     const isDir = (nd.dentry.inode!.mode & S_IFMT) === S_IFDIR;
     if (isLast) return isDir || (!nd.trailingSlash && (flags & LOOKUP_DIRECTORY) === 0) ? 0 : -ENOTDIR;
-    if (!isDir) return -ENOTDIR;
+    if (!isDir) return (flags & LOOKUP_CACHED) !== 0 ? -EAGAIN : -ENOTDIR;
     i = next;
   }
 }
@@ -288,6 +295,7 @@ function crossMounts(flags: number): number {
     const m = nd.mount.mountOn(nd.dentry);
     if (m === null) return 0;
     if ((flags & LOOKUP_NO_XDEV) !== 0) return -EXDEV;
+    if ((flags & LOOKUP_KEEP_EXPIRY) === 0) m.expiring = false;
     nd.mount = m;
     nd.dentry = m.root;
   }
@@ -413,5 +421,6 @@ export function resolveFlags(resolve: number): number {
   if (resolve & RESOLVE_NO_SYMLINKS) flags |= LOOKUP_NO_SYMLINKS | LOOKUP_NO_MAGICLINKS;
   if (resolve & RESOLVE_BENEATH) flags |= LOOKUP_BENEATH;
   if (resolve & RESOLVE_IN_ROOT) flags |= LOOKUP_IN_ROOT;
+  if (resolve & RESOLVE_CACHED) flags |= LOOKUP_CACHED;
   return flags;
 }
