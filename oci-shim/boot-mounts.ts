@@ -7,7 +7,8 @@ import { S_IFDIR, S_IFREG } from '../sentry/abi/stat.ts';
 import type { Credentials } from '../sentry/auth/credentials.ts';
 import { GoferSuperBlock } from '../sentry/fsimpl/goferfs/super-block.ts';
 import { OverlaySuperBlock } from '../sentry/fsimpl/overlay/super-block.ts';
-import { defaultTmpfsSize, TmpfsSuperBlock } from '../sentry/fsimpl/tmpfs/super-block.ts';
+import { defaultTmpfsSize } from '../sentry/fsimpl/tmpfs/options.ts';
+import { TmpfsSuperBlock } from '../sentry/fsimpl/tmpfs/super-block.ts';
 import type { IpcNamespace } from '../sentry/kernel/namespaces.ts';
 import type { PidNamespace } from '../sentry/kernel/pid-namespace.ts';
 import type { GoferClient } from '../sentry/gofer-api/gofer-api.ts';
@@ -25,6 +26,7 @@ import {
 import { mountFlags, MS_RDONLY, MS_REMOUNT, type Mount } from '../sentry/vfs/mount.ts';
 import { vfsMknod } from '../sentry/vfs/namei.ts';
 import type { SuperBlock } from '../sentry/vfs/super-block.ts';
+import { setSuperFlags, splitSuperOptions } from '../sentry/vfs/super-options.ts';
 import { LOOKUP_FOLLOW, nd, walk } from '../sentry/vfs/walk.ts';
 import { copyUpTree } from './boot-copy-up.ts';
 import { addDevices, populateContainerDev } from './boot-devices.ts';
@@ -119,7 +121,7 @@ function mountNew(t: CallContext, m: MountConfig, env: MountEnv): Mount {
   if (m.copyUp === true) {
     check(copyUpTree(t, at, sb as TmpfsSuperBlock), `tmpcopyup: failed to copy ${m.destination}`);
   }
-  const mount = makeMount(sb, mountFlags(m.flags), latin1(m.source));
+  const mount = makeMount(sb, mountFlags(m.flags), m.source === '' ? 'none' : latin1(m.source));
   const r = sb.root.isDir === at.dentry.inode!.isDir ? attachMount(mount, at) : -ENOTDIR;
   if (r !== 0) {
     throw new MountError(
@@ -136,7 +138,10 @@ function remount(t: CallContext, m: MountConfig): Mount {
   if (r !== 0) throw new MountError(`${what}: ${errnoName(-r)}`);
   const { mount, dentry } = nd;
   if (dentry !== mount.root) throw new MountError(`${what}: nothing is mounted there`);
-  if (m.type !== 'bind') check(mount.sb.reconfigure(m.data) || null, what);
+  if (m.type !== 'bind') {
+    const options = splitSuperOptions(m.flags, m.data);
+    check(mount.sb.reconfigure(options.data) || null, what);
+  }
   mount.flags = mountFlags(m.flags & ~MS_REMOUNT);
   return mount;
 }
@@ -153,7 +158,10 @@ function makeSuperBlock(t: CallContext, m: MountConfig, env: MountEnv): SuperBlo
   const what = `error mounting "${m.source}" to rootfs at "${m.destination}"`;
   const type = fileSystemType(name);
   if (type === undefined) throw new MountError(`${what}: mount ${m.type}: no such device`);
-  const sb = check(type.mount(t, m.source, m.flags, m.data), what);
+  const options = splitSuperOptions(m.flags, m.data);
+  const sb = check(type.mount(t, m.source, m.flags, options.data), what);
+  // What is mounted below the others comes later.
+  setSuperFlags(sb, name === 'sysfs' ? options.flags : options.flags & ~MS_RDONLY);
   if (m.destination === '/dev' && name === 'tmpfs') populateContainerDev(sb, config, env.hasTerminal);
   return sb;
 }

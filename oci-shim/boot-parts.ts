@@ -1,4 +1,5 @@
 /** Registers what the kernel leaves to others: drivers, file system types, hooks. */
+import { EINVAL } from '../sentry/abi/errno.ts';
 import { registerCgroup } from '../sentry/fsimpl/cgroup/cgroup.ts';
 import { registerMemDevices } from '../sentry/fsimpl/dev/mem.ts';
 import { registerDevpts } from '../sentry/fsimpl/devpts/devpts.ts';
@@ -7,11 +8,11 @@ import { registerMqueue } from '../sentry/fsimpl/mqueue/mqueue.ts';
 import { setSysctl } from '../sentry/fsimpl/proc/sysctl.ts';
 import { registerProc } from '../sentry/fsimpl/proc/super-block.ts';
 import { registerSysfs } from '../sentry/fsimpl/sysfs/sysfs.ts';
+import { parseTmpfsOptions, setTmpfsMemoryTotal } from '../sentry/fsimpl/tmpfs/options.ts';
 import {
+  mountRamfs,
   mountTmpfs,
-  parseTmpfsOptions,
   setTmpfsGuard,
-  setTmpfsMemoryTotal,
   tmpfsBytesInUse,
 } from '../sentry/fsimpl/tmpfs/super-block.ts';
 import { registerConsole } from '../sentry/fsimpl/tty/host-tty.ts';
@@ -51,4 +52,13 @@ export function registerParts(kernel: Kernel, env: { host: HostFacts }): void {
     },
     mount: (t, _source, _flags, data) => mountTmpfs(t, data),
   });
+  registerFileSystem({
+    name: 'ramfs',
+    nodev: true,
+    mount: (t, _source, _flags, data) => mountRamfs(t, data),
+  });
+  // Known by name, for the kernel's own use (SB_NOUSER).
+  for (const name of ['pipefs', 'sockfs']) {
+    registerFileSystem({ name, nodev: true, mount: () => -EINVAL });
+  }
 }

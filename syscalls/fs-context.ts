@@ -1,5 +1,5 @@
 /** fsopen(2), fsconfig(2), fsmount(2), fspick(2) (fs/fsopen.c, fs/namespace.c). */
-import { EBADF, EBUSY, EINVAL, ENAMETOOLONG, ENODEV, EOPNOTSUPP, EPERM, EROFS } from '../sentry/abi/errno.ts';
+import { EBADF, EBUSY, EINVAL, ENAMETOOLONG, ENODEV, EOPNOTSUPP, EPERM } from '../sentry/abi/errno.ts';
 import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, O_PATH } from '../sentry/abi/fcntl.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CAP_SYS_ADMIN } from '../sentry/auth/capability.ts';
@@ -21,7 +21,7 @@ import { DetachedMountFile, FsContextFile } from '../sentry/vfs/fs-context.ts';
 import { fileSystemType } from '../sentry/vfs/fs-types.ts';
 import * as M from '../sentry/vfs/mount.ts';
 import { makeMount } from '../sentry/vfs/mount-namespace.ts';
-import type { SuperBlock } from '../sentry/vfs/super-block.ts';
+import { parseSuperFlag, reconfigureSuper, setSuperFlags } from '../sentry/vfs/super-options.ts';
 import { nd } from '../sentry/vfs/walk.ts';
 import { installFd } from './fd-install.ts';
 import { mayMount } from './mount.ts';
@@ -123,29 +123,17 @@ function isTakingParameters(f: FsContextFile): boolean {
   return f.phase === 'create' || f.phase === 'reconfigure';
 }
 
-/** Options of the VFS itself (common_set_sb_flag, common_clear_sb_flag). */
-const SET_FLAGS = new Map([
-  ['ro', M.MS_RDONLY],
-  ['sync', M.MS_SYNCHRONOUS],
-  ['dirsync', M.MS_DIRSYNC],
-  ['lazytime', M.MS_LAZYTIME],
-]);
-const CLEAR_FLAGS = new Map([
-  ['rw', M.MS_RDONLY],
-  ['async', M.MS_SYNCHRONOUS],
-  ['nolazytime', M.MS_LAZYTIME],
-]);
-
 /** vfs_parse_fs_param() */
 function setParameter(f: FsContextFile, key: string, value: string | null): number {
   if (!isTakingParameters(f)) return -EBUSY;
   if (key === '') return -EINVAL;
-  if (SET_FLAGS.has(key) || CLEAR_FLAGS.has(key)) {
-    f.superFlags = (f.superFlags | (SET_FLAGS.get(key) ?? 0)) & ~(CLEAR_FLAGS.get(key) ?? 0);
+  const flags = parseSuperFlag(f.superFlags, key);
+  if (flags >= 0) {
+    f.superFlags = flags;
     return 0;
   }
   if (key === 'source') {
-    if (value === null || f.source !== '') return -EINVAL;
+    if (value === null || f.source !== null) return -EINVAL;
     f.source = value;
     return 0;
   }
@@ -159,38 +147,23 @@ function setParameter(f: FsContextFile, key: string, value: string | null): numb
 function create(t: Task, f: FsContextFile): number {
   if (f.phase !== 'create') return -EBUSY;
   if (!t.creds.hasOwn(CAP_SYS_ADMIN)) return -EPERM;
-  const sb = f.type!.mount(t, f.source, f.superFlags, f.options.join(','));
+  const sb = f.type!.mount(t, f.source ?? '', f.superFlags, f.options.join(','));
   f.phase = typeof sb === 'number' ? 'failed' : 'made';
   if (typeof sb === 'number') return sb;
   f.sb = sb;
   if (sb.mounts === 0) {
     if (t.creds.userNs.level > 0) sb.owner = t.creds.userNs;
-    if ((f.superFlags & M.MS_RDONLY) !== 0) makeReadOnly(sb);
+    setSuperFlags(sb, f.superFlags);
   }
   return 0;
-}
-
-/** Super blocks that became read-only by a call, and may become writable again. */
-const madeReadOnly = new WeakSet<SuperBlock>();
-
-function makeReadOnly(sb: SuperBlock): void {
-  if (sb.readOnly) return;
-  sb.readOnly = true;
-  madeReadOnly.add(sb);
 }
 
 function reconfigure(t: Task, f: FsContextFile): number {
   if (f.phase !== 'reconfigure') return -EBUSY;
   const sb = f.sb!;
   if (!t.creds.hasIn(CAP_SYS_ADMIN, sb.owner)) return -EPERM;
-  const r = f.options.length === 0 ? 0 : sb.reconfigure(f.options.join(','));
+  const r = reconfigureSuper(sb, f.superFlags, f.options.join(','));
   if (r < 0) return r;
-  const readOnly = (f.superFlags & M.MS_RDONLY) !== 0;
-  if (readOnly) makeReadOnly(sb);
-  else if (sb.readOnly) {
-    if (!madeReadOnly.delete(sb)) return -EROFS;
-    sb.readOnly = false;
-  }
   f.options.length = 0;
   return 0;
 }
@@ -249,7 +222,7 @@ function sysFsmount(t: Task, a: SyscallArgs): SysResult {
   if (f === null) return -EBADF;
   if (!(f instanceof FsContextFile) || f.sb === null) return -EINVAL;
   if (f.phase !== 'made') return -EBUSY;
-  const m = makeMount(f.sb, M.mountFlags(attributeFlags(attr) | atime), f.source === '' ? 'none' : f.source);
+  const m = makeMount(f.sb, M.mountFlags(attributeFlags(attr) | atime), f.source ?? 'none');
   f.phase = 'mounted';
   return openDetached(t, m, a.uint(1) !== 0);
 }
@@ -273,7 +246,7 @@ function sysFspick(t: Task, a: SyscallArgs): SysResult {
   if (place === null || place.dentry !== place.mount.root) return -EINVAL;
   const { sb } = place.mount;
   const f = new FsContextFile(anonInode('fscontext'), fileSystemType(sb.fsType) ?? null, sb);
-  f.superFlags = sb.readOnly ? M.MS_RDONLY : 0;
+  f.superFlags = sb.flags | (sb.readOnly ? M.MS_RDONLY : 0);
   return installFd(t, f, (how & FSPICK_CLOEXEC) !== 0);
 }
 

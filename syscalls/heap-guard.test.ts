@@ -1,7 +1,8 @@
 /** Calls while little of the kernel's heap is left. */
 import { expect, test } from 'vitest';
 import { ENOMEM } from '../sentry/abi/errno.ts';
-import { parseTmpfsOptions, TmpfsSuperBlock } from '../sentry/fsimpl/tmpfs/super-block.ts';
+import { parseTmpfsOptions } from '../sentry/fsimpl/tmpfs/options.ts';
+import { TmpfsSuperBlock } from '../sentry/fsimpl/tmpfs/super-block.ts';
 import { HeapGuard, MAKING_CALLS } from '../sentry/kernel/heap-guard.ts';
 import { testGuest } from '../sentry/kernel/testing/guest.ts';
 import { makeSyscallTable } from './table.ts';

@@ -116,7 +116,7 @@ function describe(t: Task, m: M.Mount, mask: number): Buffer {
     b.writeUInt32LE(major(sb.dev), 16);
     b.writeUInt32LE(minor(sb.dev), 20);
     u64(24, typeof st === 'number' ? 0 : st.type);
-    b.writeUInt32LE(sb.readOnly ? M.MS_RDONLY : 0, 32);
+    b.writeUInt32LE(sb.flags | (sb.readOnly ? M.MS_RDONLY : 0), 32);
   }
   if (wants(STATMOUNT_MNT_BASIC)) {
     const parent = m.parent ?? m;
@@ -134,8 +134,7 @@ function describe(t: Task, m: M.Mount, mask: number): Buffer {
   if (wants(STATMOUNT_MNT_ROOT)) string(104, mountRootName(m));
   if (wants(STATMOUNT_MNT_POINT)) string(108, pathName({ mount: m, dentry: m.root }, t.fs.root));
   if ((mask & STATMOUNT_MNT_OPTS) !== 0) {
-    // Without the part before the first comma, which says ro or rw.
-    const options = sb.options().split(',').slice(1).join(',');
+    const options = sb.options().slice(1);
     if (options !== '' && wants(STATMOUNT_MNT_OPTS)) string(4, options);
   }
   if (m.source !== '' && wants(STATMOUNT_SB_SOURCE)) string(124, m.source);

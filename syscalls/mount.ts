@@ -1,5 +1,15 @@
 /** mount(2), umount2(2), pivot_root(2) (fs/namespace.c). */
-import { EAGAIN, EBUSY, EFAULT, EINVAL, ENODEV, ENOENT, ENOTDIR, EPERM } from '../sentry/abi/errno.ts';
+import {
+  EAGAIN,
+  EBUSY,
+  EFAULT,
+  EINVAL,
+  ENAMETOOLONG,
+  ENODEV,
+  ENOENT,
+  ENOTDIR,
+  EPERM,
+} from '../sentry/abi/errno.ts';
 import { PATH_MAX, AT_FDCWD } from '../sentry/abi/fcntl.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CAP_SYS_ADMIN } from '../sentry/auth/capability.ts';
@@ -29,8 +39,9 @@ import {
   setPropagation,
   subtree,
 } from '../sentry/vfs/mount-namespace.ts';
+import { reconfigureSuper, setSuperFlags, splitSuperOptions } from '../sentry/vfs/super-options.ts';
 import { treeChanged } from '../sentry/vfs/walk-cache.ts';
-import { LOOKUP_DIRECTORY, LOOKUP_FOLLOW, nd } from '../sentry/vfs/walk.ts';
+import { LOOKUP_DIRECTORY, LOOKUP_FOLLOW, LOOKUP_KEEP_EXPIRY, nd } from '../sentry/vfs/walk.ts';
 import { walkAt } from './path.ts';
 
 const MS_MGC_VAL = 0xc0ed0000;
@@ -45,9 +56,11 @@ export function isOurs(t: Task, m: Mount): boolean {
   return m.ns !== null && m.ns === t.fs.root.mount.ns;
 }
 
-/** copy_mount_string(): '' for a null pointer. */
-function optionalString(t: Task, addr: number): string | number {
-  return addr === 0 ? '' : t.mem.copyInString(addr, PATH_MAX);
+/** copy_mount_string(): null for a null pointer. */
+function optionalString(t: Task, addr: number): string | null | number {
+  if (addr === 0) return null;
+  const s = t.mem.copyInString(addr, PATH_MAX);
+  return s === -ENAMETOOLONG ? -EINVAL : s;
 }
 
 const page = Buffer.alloc(4096);
@@ -76,10 +89,11 @@ export function sysMount(t: Task, a: SyscallArgs): SysResult {
   if ((f & MS_NOUSER) !== 0) return -EINVAL;
   if (!mayMount(t)) return -EPERM;
   if ((f & MS_REMOUNT) !== 0) return remount(t, at, f, data);
+  if ((f & (MS_BIND | PROPAGATION | MS_MOVE)) === 0) return mountNew(t, type, source, at, f, data);
+  if ((f & MS_BIND) === 0 && (f & PROPAGATION) !== 0) return changePropagation(t, at, f);
+  if (source === null || source === '') return -EINVAL;
   if ((f & MS_BIND) !== 0) return bind(t, a.addr(0), at, f);
-  if ((f & PROPAGATION) !== 0) return changePropagation(t, at, f);
-  if ((f & MS_MOVE) !== 0) return move(t, a.addr(0), at);
-  return mountNew(t, type, source, at, f, data);
+  return move(t, a.addr(0), at);
 }
 
 /** can_change_locked_flags() */
@@ -95,11 +109,13 @@ function remount(t: Task, at: Path, f: number, data: string): SysResult {
   if (at.dentry !== mount.root || !isOurs(t, mount)) return -EINVAL;
   const atime = (f & ATIME_FLAGS) === 0 ? mount.flags & ATIME_FLAGS : 0;
   if (!mayChangeFlags(mount, mountFlags(f | atime))) return -EPERM;
-  if ((f & M.MS_RDONLY) !== 0 && !mount.readOnly && mount.writers > 0) return -EBUSY;
-  if ((f & MS_BIND) === 0) {
+  if ((f & MS_BIND) !== 0) {
+    if ((f & ~mount.flags & M.MS_RDONLY) !== 0 && mount.writers > 0) return -EBUSY;
+  } else {
     // The super block belongs to whoever mounted it.
     if (!t.creds.hasIn(CAP_SYS_ADMIN, mount.sb.owner)) return -EPERM;
-    const r = mount.sb.reconfigure(data);
+    const options = splitSuperOptions(f, data);
+    const r = reconfigureSuper(mount.sb, options.flags, options.data);
     if (r < 0) return r;
   }
   mount.flags = mountFlags(f | atime);
@@ -114,15 +130,23 @@ function bind(t: Task, sourceAddr: number, at: Path, f: number): SysResult {
   const from = nd.path();
   // A namespace's file can be bound although its mount is nobody's.
   const fromOurs = isOurs(t, from.mount) || from.mount.sb.fsType === 'nsfs';
-  if (!fromOurs || !isOurs(t, at.mount) || from.mount.unbindable) return -EINVAL;
+  const r1 = checkPlace(t, at);
+  if (r1 !== 0) return r1;
+  if (!fromOurs || from.mount.unbindable) return -EINVAL;
+  if (from.dentry.unhashed) return -ENOENT;
   if ((f & MS_REC) === 0 && hasLockedChildren(from.mount, from.dentry)) return -EINVAL;
   return attach(cloneTree(from, (f & MS_REC) !== 0), at);
+}
+
+/** lock_mount(), check_mnt(): something can be mounted there by the caller. 0 or −errno. */
+export function checkPlace(t: Task, at: Path): number {
+  if (at.dentry.unhashed || at.dentry.inode!.dead || at.mount.ns === null) return -ENOENT;
+  return isOurs(t, at.mount) ? 0 : -EINVAL;
 }
 
 /** graft_tree(): directories on directories, anything else on anything else. The mount is given up if that fails. */
 function attach(m: Mount, at: Path): SysResult {
   let r = m.root.inode!.isDir === at.dentry.inode!.isDir ? 0 : -ENOTDIR;
-  if (at.dentry.inode!.dead) r = -ENOENT;
   if (r === 0) r = attachMount(m, at);
   if (r !== 0) for (const c of subtree(m).reverse()) giveUp(c);
   return r;
@@ -151,16 +175,31 @@ function move(t: Task, sourceAddr: number, at: Path): SysResult {
   return moveMount(mount, at);
 }
 
-function mountNew(t: Task, type: string, source: string, at: Path, f: number, data: string): SysResult {
-  if (type === '') return -EINVAL;
+/** do_new_mount() */
+function mountNew(
+  t: Task,
+  type: string | null,
+  source: string | null,
+  at: Path,
+  f: number,
+  data: string,
+): SysResult {
+  if (type === null) return -EINVAL;
   const fs = fileSystemType(type);
   if (fs === undefined) return -ENODEV;
-  if (!isOurs(t, at.mount)) return -EINVAL;
-  const sb = fs.mount(t, source, f, data);
+  const options = splitSuperOptions(f, data);
+  const sb = fs.mount(t, source ?? '', options.flags, options.data);
   if (typeof sb === 'number') return sb;
-  if (sb.mounts === 0 && t.creds.userNs.level > 0) sb.owner = t.creds.userNs;
-  if (at.mount.sb === sb && at.dentry === at.mount.root) return -EBUSY;
-  return attach(makeMount(sb, mountFlags(f), source === '' ? 'none' : source), at);
+  if (sb.mounts === 0) {
+    if (t.creds.userNs.level > 0) sb.owner = t.creds.userNs;
+    setSuperFlags(sb, options.flags);
+  }
+  const m = makeMount(sb, mountFlags(f), source ?? 'none');
+  let r = checkPlace(t, at);
+  if (r === 0 && at.mount.sb === sb && at.dentry === at.mount.root) r = -EBUSY;
+  if (r === 0) return attach(m, at);
+  giveUp(m);
+  return r;
 }
 
 const MNT_FORCE = 1;
@@ -168,26 +207,38 @@ const MNT_DETACH = 2;
 const MNT_EXPIRE = 4;
 const UMOUNT_NOFOLLOW = 8;
 
-/** Mounts that one umount2(MNT_EXPIRE) has marked. */
-const expiring = new WeakSet<Mount>();
-
 export function sysUmount2(t: Task, a: SyscallArgs): SysResult {
   const f = a.int(1);
   if ((f & ~(MNT_FORCE | MNT_DETACH | MNT_EXPIRE | UMOUNT_NOFOLLOW)) !== 0) return -EINVAL;
-  const r = walkAt(t, AT_FDCWD, a.addr(0), (f & UMOUNT_NOFOLLOW) !== 0 ? 0 : LOOKUP_FOLLOW);
+  const r = walkAt(
+    t,
+    AT_FDCWD,
+    a.addr(0),
+    LOOKUP_KEEP_EXPIRY | ((f & UMOUNT_NOFOLLOW) !== 0 ? 0 : LOOKUP_FOLLOW),
+  );
   if (r !== 0) return r;
   const { mount, dentry } = nd;
   if (!mayMount(t)) return -EPERM;
   if (dentry !== mount.root || !isOurs(t, mount) || mount.locked) return -EINVAL;
+  if ((f & MNT_FORCE) !== 0 && !t.creds.has(CAP_SYS_ADMIN)) return -EPERM;
   if ((f & MNT_EXPIRE) !== 0) {
     if ((f & (MNT_FORCE | MNT_DETACH)) !== 0 || mount === t.fs.root.mount) return -EINVAL;
     if (mount.refs > 0 || mount.children.length > 0) return -EBUSY;
-    if (!expiring.has(mount)) {
-      expiring.add(mount);
+    if (!mount.expiring) {
+      mount.expiring = true;
+      // Whoever comes by must not do so by a short cut that leaves the mark.
+      treeChanged();
       return -EAGAIN;
     }
   }
+  if (mount === t.fs.root.mount && (f & MNT_DETACH) === 0) return umountRoot(t, mount);
   return detachMount(mount, (f & MNT_DETACH) !== 0);
+}
+
+/** do_umount_root(): "special case for unmounting root: we just try to remount it readonly". */
+function umountRoot(t: Task, { sb }: Mount): number {
+  if (!t.creds.hasIn(CAP_SYS_ADMIN, sb.owner)) return -EPERM;
+  return sb.readOnly ? 0 : reconfigureSuper(sb, sb.flags | M.MS_RDONLY, '');
 }
 
 export function sysPivotRoot(t: Task, a: SyscallArgs): SysResult {

@@ -19,7 +19,8 @@ import {
 } from '../sentry/abi/signal.ts';
 import { WCONTINUED, WNOHANG, WUNTRACED } from '../sentry/abi/wait.ts';
 import { R15, RAX, RDI, RDX, RIP, RSI, RSP } from '../sentry/arch/regs.ts';
-import { TmpfsSuperBlock, parseTmpfsOptions, type TmpfsOptions } from '../sentry/fsimpl/tmpfs/super-block.ts';
+import { parseTmpfsOptions, type TmpfsOptions } from '../sentry/fsimpl/tmpfs/options.ts';
+import { TmpfsSuperBlock } from '../sentry/fsimpl/tmpfs/super-block.ts';
 import { ctxOf, testGuest, type TestGuest } from '../sentry/kernel/testing/guest.ts';
 import type { FakeContext } from '../sentry/platform/fake.ts';
 import { makeSyscallTable } from './table.ts';

@@ -33,6 +33,7 @@ import {
   MS_NODEV,
   MS_NODIRATIME,
   MS_NOEXEC,
+  MS_MANDLOCK,
   MS_NOSUID,
   MS_NOSYMFOLLOW,
   MS_STRICTATIME,
@@ -175,7 +176,8 @@ const ST_NOSYMFOLLOW = 0x2000;
 
 function statfsFlags(m: Mount | null): number {
   if (m === null) return ST_VALID;
-  let f = ST_VALID | (m.flags & (MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_SYNCHRONOUS)) | (m.readOnly ? 1 : 0);
+  let f = ST_VALID | (m.flags & (MS_NOSUID | MS_NODEV | MS_NOEXEC)) | (m.readOnly ? 1 : 0);
+  f |= m.sb.flags & (MS_SYNCHRONOUS | MS_MANDLOCK);
   if (m.flags & MS_NOATIME) f |= ST_NOATIME;
   else if ((m.flags & MS_STRICTATIME) === 0) f |= ST_RELATIME;
   if (m.flags & MS_NODIRATIME) f |= ST_NODIRATIME;

@@ -1,6 +1,7 @@
 /** The kernel's loop: who gets a turn, and when. */
 import { expect, test } from 'vitest';
-import { TmpfsSuperBlock, parseTmpfsOptions } from '../fsimpl/tmpfs/super-block.ts';
+import { parseTmpfsOptions } from '../fsimpl/tmpfs/options.ts';
+import { TmpfsSuperBlock } from '../fsimpl/tmpfs/super-block.ts';
 import type { SyscallRow } from './syscall-table.ts';
 import type { Task } from './task.ts';
 import { testGuest } from './testing/guest.ts';

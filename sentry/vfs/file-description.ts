@@ -112,7 +112,7 @@ export abstract class FileDescription {
     }
     if (this.countedWriter) {
       this.inode.writeCount--;
-      if (this.path !== null) this.path.mount.writers--;
+      if (this.path !== null) this.path.mount.dropWriter();
     } else if (this.countedReader) this.inode.readCount--;
     this.inode.drop();
     if (this.path !== null) putPath(this.path);
@@ -122,7 +122,7 @@ export abstract class FileDescription {
   countWriter(): void {
     this.countedWriter = true;
     this.inode.writeCount++;
-    if (this.path !== null) this.path.mount.writers++;
+    if (this.path !== null) this.path.mount.addWriter();
   }
 
   /** Counts the file as a reader of its inode: i_readcount_inc(). */

@@ -16,7 +16,8 @@ export type FsPhase = 'create' | 'made' | 'mounted' | 'reconfigure' | 'failed';
 export class FsContextFile extends FileDescription {
   readonly type: FileSystemType | null;
   phase: FsPhase;
-  source = '';
+  /** null: not given. */
+  source: string | null = null;
   /** Options as mount(2) takes them. */
   readonly options: string[] = [];
   /** MS_* of the super block. */

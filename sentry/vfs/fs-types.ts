@@ -1,4 +1,5 @@
 /** File system types by name: what mount(2) can mount and /proc/filesystems lists (fs/filesystems.c). */
+import { EINVAL } from '../abi/errno.ts';
 import type { CallContext } from './call-context.ts';
 import type { SuperBlock } from './super-block.ts';
 
@@ -10,6 +11,12 @@ export interface FileSystemType {
   readonly checkOption?: (option: string) => number;
   /** Makes a super block from mount(2)'s source and data; `flags` are MS_*. `t` is null for the kernel's own mounts. */
   readonly mount: (t: CallContext | null, source: string, flags: number, data: string) => SuperBlock | number;
+}
+
+/** For types without options of their own: −EINVAL if there are any. */
+export function noOptions(data: string): number {
+  for (const c of data) if (c !== ',') return -EINVAL;
+  return 0;
 }
 
 const types = new Map<string, FileSystemType>();

@@ -5,6 +5,7 @@ import { Dentry, type Path } from './dentry.ts';
 import {
   ATIME_FLAGS,
   Mount,
+  mountsOn,
   MS_NODEV,
   MS_NOEXEC,
   MS_NOSUID,
@@ -282,6 +283,17 @@ function takeOff(m: Mount): void {
   if (ns === null) return;
   ns.count--;
   ns.event++;
+}
+
+/** True if something is mounted on `d` in that namespace (is_local_mountpoint). */
+export function isMountpointIn(ns: MountNamespace | null, d: Dentry): boolean {
+  return d.mounted > 0 && mountsOn(d).some((m) => m.ns === ns);
+}
+
+/** A name is gone: so are the mounts that other namespaces have on it, without being propagated (detach_mounts). */
+export function detachMountsOn(d: Dentry): void {
+  if (d.mounted === 0) return;
+  for (const m of [...mountsOn(d)]) for (const c of subtree(m).reverse()) takeOff(c);
 }
 
 /** MS_MOVE. 0 or −errno. */

@@ -31,14 +31,21 @@ export const MS_LAZYTIME = 1 << 25;
 
 export const ATIME_FLAGS = MS_NOATIME | MS_NODIRATIME | MS_RELATIME | MS_STRICTATIME;
 /** Flags that a mount keeps; the others say what to do, or are the super block's. */
-const MOUNT_FLAGS =
-  MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOSYMFOLLOW | MS_SYNCHRONOUS | ATIME_FLAGS;
+const MOUNT_FLAGS = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOSYMFOLLOW | ATIME_FLAGS;
 
 /** What a mount keeps of mount(2)'s flags: relatime unless the caller says otherwise (path_mount). */
 export function mountFlags(f: number): number {
   const kept = f & MOUNT_FLAGS;
-  if ((kept & MS_STRICTATIME) !== 0) return kept & ~MS_RELATIME;
+  if ((kept & MS_STRICTATIME) !== 0) return kept & ~(MS_RELATIME | MS_NOATIME);
   return (kept & MS_NOATIME) !== 0 ? kept & ~MS_RELATIME : kept | MS_RELATIME;
+}
+
+/** What is mounted on each dentry, in all namespaces (mountpoint_hashtable). */
+const onDentry = new Map<Dentry, Mount[]>();
+
+/** The mounts on `d` itself, whichever mount shows it. */
+export function mountsOn(d: Dentry): readonly Mount[] {
+  return onDentry.get(d) ?? [];
 }
 
 export class Mount {
@@ -64,6 +71,8 @@ export class Mount {
   group: PeerGroup | null = null;
   /** The group it receives from if it is a slave. */
   master: PeerGroup | null = null;
+  /** umount2(MNT_EXPIRE) has seen it, and nobody has used it since. */
+  expiring = false;
   /** MNT_LOCKED: it came along into a namespace of less privilege, where it cannot be taken off. */
   locked = false;
   /** Flags that cannot be taken away again (MNT_LOCK_*). */
@@ -96,6 +105,9 @@ export class Mount {
     this.parent = parent;
     this.mountpoint = d.hold();
     d.mounted++;
+    const others = onDentry.get(d);
+    if (others === undefined) onDentry.set(d, [this]);
+    else others.push(this);
     parent.children.push(this);
     this.ns = ns;
   }
@@ -107,7 +119,11 @@ export class Mount {
     treeChanged();
     const siblings = this.parent!.children;
     siblings.splice(siblings.indexOf(this), 1);
-    d.mounted--;
+    if (--d.mounted === 0) onDentry.delete(d);
+    else {
+      const others = onDentry.get(d)!;
+      others.splice(others.indexOf(this), 1);
+    }
     d.put();
     this.parent = null;
     this.mountpoint = null;
@@ -119,6 +135,16 @@ export class Mount {
     makePrivate(this);
     this.doomed = true;
     if (this.refs === 0) this.free();
+  }
+
+  addWriter(): void {
+    this.writers++;
+    this.sb.writers++;
+  }
+
+  dropWriter(): void {
+    this.writers--;
+    this.sb.writers--;
   }
 
   /** Gives back a reference. */

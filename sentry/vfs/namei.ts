@@ -31,7 +31,7 @@ import {
 } from './fsnotify.ts';
 import type { Inode } from './inode.ts';
 import type { Mount } from './mount.ts';
-import { isBelow } from './mount-namespace.ts';
+import { detachMountsOn, isBelow, isMountpointIn } from './mount-namespace.ts';
 import { MAY_WRITE, inodePermission, mayCreate, mayDelete } from './permission.ts';
 import { mayLink } from './protected.ts';
 import { LAST_DOT, LAST_DOTDOT, LAST_NORM, LOOKUP_PARENT, lookupDentry, nd, walk } from './walk.ts';
@@ -135,8 +135,8 @@ export function vfsLink(
   return finishCreate(dir, d, inode);
 }
 
-function isMountpoint(d: Dentry): boolean {
-  return d.mounted > 0;
+function isMountpoint(t: CallContext, d: Dentry): boolean {
+  return isMountpointIn(t.fs.root.mount.ns, d);
 }
 
 export function vfsUnlink(t: CallContext, start: Path, name: string): number {
@@ -152,10 +152,11 @@ export function vfsUnlink(t: CallContext, start: Path, name: string): number {
   const dir = nd.dentry.inode!;
   const may = mayDelete(t, dir, inode, false);
   if (may !== 0) return may;
-  if (isMountpoint(d)) return -EBUSY;
+  if (isMountpoint(t, d)) return -EBUSY;
   inode.hold();
   const gone = dir.unlink(d.name, inode);
   if (gone === 0) {
+    detachMountsOn(d);
     d.markDeleted();
     notifyRemoved(dir, d.name, inode);
   }
@@ -185,10 +186,11 @@ export function vfsRmdir(t: CallContext, start: Path, name: string): number {
   const dir = nd.dentry.inode!;
   const may = mayDelete(t, dir, inode, true);
   if (may !== 0) return may;
-  if (isMountpoint(d)) return -EBUSY;
+  if (isMountpoint(t, d)) return -EBUSY;
   inode.hold();
   const gone = dir.rmdir(d.name, inode);
   if (gone === 0) {
+    detachMountsOn(d);
     inode.dead = true;
     d.drop();
     notifyRemoved(dir, d.name, inode);
@@ -263,14 +265,17 @@ function renameDentries(
     if (r === 0 && exchange && target!.isDir) r = inodePermission(t, target!, MAY_WRITE);
     if (r !== 0) return r;
   }
-  if (isMountpoint(from) || isMountpoint(to)) return -EBUSY;
+  if (isMountpoint(t, from) || isMountpoint(t, to)) return -EBUSY;
   const oldName = from.name;
   const newName = to.name;
   inode.hold();
   target?.hold();
   r = oldDir.rename(oldName, inode, newDir, newName, target, flags);
   if (r === 0) {
-    if (target !== null && !exchange && target.isDir) target.dead = true;
+    if (target !== null && !exchange) {
+      detachMountsOn(to);
+      if (target.isDir) target.dead = true;
+    }
     if (exchange) exchangeDentries(from, to);
     else moveDentry(from, newParent, newName);
     notifyMoved(oldDir, oldName, newDir, newName, inode, exchange ? null : target);

@@ -31,6 +31,10 @@ export abstract class SuperBlock {
   readonly blockSize: number = 4096;
   /** The whole file system is read-only, whatever the mount says (SB_RDONLY). */
   readOnly = false;
+  /** MS_SYNCHRONOUS, MS_DIRSYNC, MS_MANDLOCK, MS_LAZYTIME: shown, everything is written at once here. */
+  flags = 0;
+  /** Open files that may write. */
+  writers = 0;
   /** Place of the root inside of what it is a part of, for mountinfo: a host directory that is bound; '' is the whole. */
   rootName = '';
   /** The user namespace it was mounted in; null: the outermost one. */
@@ -48,9 +52,9 @@ export abstract class SuperBlock {
 
   abstract statfs(): StatFs | number;
 
-  /** Super options for mountinfo, e.g. `rw,size=65536k`. */
+  /** Its own options for mountinfo, each with a comma before it: `,size=65536k`. */
   options(): string {
-    return 'rw';
+    return '';
   }
 
   /** MS_REMOUNT with super block options; 0 or −errno. */

@@ -97,9 +97,11 @@ export class DevptsSuperBlock extends KernfsSuperBlock implements PtyOwner {
   }
 
   override options(): string {
-    const { uid, gid, mode, ptmxMode } = this.opts;
+    const { uid, gid, mode, ptmxMode, max } = this.opts;
+    const octal = (m: number): string => m.toString(8).padStart(3, '0');
     const ids = (uid === null ? '' : `,uid=${uid}`) + (gid === null ? '' : `,gid=${gid}`);
-    return `rw${ids},mode=${mode.toString(8).padStart(3, '0')},ptmxmode=${ptmxMode.toString(8).padStart(3, '0')}`;
+    const limit = max < PTY_MAX ? `,max=${max}` : '';
+    return `${ids},mode=${octal(mode)},ptmxmode=${octal(ptmxMode)}${limit}`;
   }
 
   /** A new pair, locked, with the lowest free number; −ENOSPC if there are too many. */

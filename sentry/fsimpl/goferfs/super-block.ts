@@ -159,7 +159,7 @@ export class GoferSuperBlock extends SuperBlock {
   }
 
   override options(): string {
-    return this.readOnly ? 'ro' : 'rw';
+    return '';
   }
 
   override sync(): number {

@@ -9,7 +9,7 @@ import { EPOLLIN, EPOLLOUT, EPOLLRDNORM, EPOLLWRNORM, WaitQueue } from '../../wa
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import { FileDescription, RWF_HIPRI } from '../../vfs/file-description.ts';
-import { registerFileSystem } from '../../vfs/fs-types.ts';
+import { noOptions, registerFileSystem } from '../../vfs/fs-types.ts';
 import { Inode, type AttrChange } from '../../vfs/inode.ts';
 import { applyAttr, now } from '../kernfs/attr.ts';
 import { FIRST_ENTRY, KernfsDir, type KernfsEntry } from '../kernfs/dir.ts';
@@ -282,6 +282,8 @@ export function registerMqueue(): void {
   registerFileSystem({
     name: 'mqueue',
     nodev: true,
-    mount: (t) => (t === null ? (early ??= new MqueueSuperBlock()) : mqueueOf((t as Task).ns.ipc)),
+    checkOption: noOptions,
+    mount: (t, _source, _flags, data) =>
+      noOptions(data) || (t === null ? (early ??= new MqueueSuperBlock()) : mqueueOf((t as Task).ns.ipc)),
   });
 }

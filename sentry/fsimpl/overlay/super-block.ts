@@ -179,7 +179,7 @@ export class OverlaySuperBlock extends SuperBlock {
   }
 
   override options(): string {
-    return `${this.readOnly ? 'ro' : 'rw'},lowerdir=/,upperdir=/upper,workdir=/work`;
+    return ',lowerdir=/,upperdir=/upper,workdir=/work';
   }
 
   override release(): void {

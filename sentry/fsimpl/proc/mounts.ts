@@ -18,6 +18,7 @@ import {
 } from '../../vfs/mount.ts';
 import type { MountNamespace } from '../../vfs/mount-namespace.ts';
 import { propagationFields } from '../../vfs/propagation.ts';
+import { superFlagNames } from '../../vfs/super-options.ts';
 import { isReachable, mountRootName, pathName } from '../../vfs/path-name.ts';
 import { KernfsFileDescription, type KernfsFile } from '../kernfs/file.ts';
 import { PidFile } from './nodes.ts';
@@ -43,16 +44,10 @@ const FLAG_NAMES: readonly (readonly [number, string])[] = [
   [MS_NOSYMFOLLOW, 'nosymfollow'],
 ];
 
-function mountOptions(m: Mount): string {
-  let text = m.readOnly ? 'ro' : 'rw';
+function mountFlagNames(m: Mount): string {
+  let text = '';
   for (const [bit, name] of FLAG_NAMES) if ((m.flags & bit) !== 0) text += `,${name}`;
   return text;
-}
-
-/** Options of the super block without its own rw or ro. */
-function superOptions(m: Mount): string {
-  const all = m.sb.options();
-  return all.startsWith('rw') || all.startsWith('ro') ? all.slice(2) : `,${all}`;
 }
 
 /** In the order in which they were mounted. */
@@ -70,10 +65,9 @@ function mountPoint(m: Mount, root: Path): string {
 function mountsText(mounts: readonly Mount[], root: Path): string {
   let text = '';
   for (const m of mounts) {
-    const readOnly = (m.flags & MS_RDONLY) !== 0 || m.sb.options().startsWith('ro');
-    const options = `${readOnly ? 'ro' : 'rw'}${mountOptions(m).slice(2)}${superOptions(m)}`;
-    const source = m.source === '' ? 'none' : m.source;
-    text += `${mangle(source)} ${mountPoint(m, root)} ${m.sb.fsType} ${options} 0 0\n`;
+    const { sb } = m;
+    const options = `${m.readOnly ? 'ro' : 'rw'}${superFlagNames(sb)}${mountFlagNames(m)}${sb.options()}`;
+    text += `${mangle(m.source)} ${mountPoint(m, root)} ${m.sb.fsType} ${options} 0 0\n`;
   }
   return text;
 }
@@ -84,10 +78,11 @@ function mountInfoText(mounts: readonly Mount[], root: Path): string {
     const place = mangle(mountRootName(m));
     // The parent of the topmost mount lies outside of what the namespace shows.
     const parent = m.parent === null ? 1 : m.parent.id;
-    const source = m.source === '' ? 'none' : m.source;
+    const { sb } = m;
+    const flags = `${(m.flags & MS_RDONLY) !== 0 ? 'ro' : 'rw'}${mountFlagNames(m)}`;
     text +=
-      `${m.id} ${parent} 0:${m.sb.dev} ${place} ${mountPoint(m, root)} ${mountOptions(m)}${propagationFields(m)} - ` +
-      `${m.sb.fsType} ${mangle(source)} ${m.sb.options()}\n`;
+      `${m.id} ${parent} 0:${sb.dev} ${place} ${mountPoint(m, root)} ${flags}${propagationFields(m)} - ` +
+      `${sb.fsType} ${mangle(m.source)} ${sb.readOnly ? 'ro' : 'rw'}${superFlagNames(sb)}${sb.options()}\n`;
   }
   return text;
 }
@@ -95,8 +90,7 @@ function mountInfoText(mounts: readonly Mount[], root: Path): string {
 function mountStatsText(mounts: readonly Mount[], root: Path): string {
   let text = '';
   for (const m of mounts) {
-    const device = m.source === '' ? 'no device' : `device ${mangle(m.source)}`;
-    text += `${device} mounted on ${mountPoint(m, root)} with fstype ${m.sb.fsType}\n`;
+    text += `device ${mangle(m.source)} mounted on ${mountPoint(m, root)} with fstype ${m.sb.fsType}\n`;
   }
   return text;
 }

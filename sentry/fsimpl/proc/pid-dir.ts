@@ -19,6 +19,7 @@ import { MapsFile, mappings } from './maps-file.ts';
 import { MountsFile } from './mounts.ts';
 import { PidFile, PidLink, refreshOwner, type PidFileOptions, type SubjectText } from './nodes.ts';
 import { NsDir } from './ns.ts';
+import { HIDEPID_NO_ACCESS } from './options.ts';
 import { PagemapFile } from './pagemap.ts';
 import { auxvText, cmdlineText, environText, ProcMemFile } from './pid-mem.ts';
 import { statText, statusText } from './pid-status.ts';
@@ -373,10 +374,20 @@ export class PidDir extends KernfsDir {
     return node;
   }
 
-  override lookup(name: string): Inode | number {
+  /** proc_pid_permission(): what mount option hidepid lets others see of it. */
+  private hidden(t: CallContext | null): boolean {
+    return !this.subject.isThread && !this.proc.shows(t, this.subject.pid, HIDEPID_NO_ACCESS);
+  }
+
+  override lookup(name: string, t: CallContext | null): Inode | number {
     if (this.subject.task === null) return -ENOENT;
+    if (this.hidden(t)) return -EPERM;
     const e = this.list.find((x) => x.name === name);
     return e === undefined ? -ENOENT : this.node(e);
+  }
+
+  override open(t: CallContext, path: Path, flags: number): FileDescription | number {
+    return this.hidden(t) ? -EPERM : super.open(t, path, flags);
   }
 
   override *entries(_t: CallContext, from: number): Iterable<KernfsEntry> {

@@ -11,8 +11,10 @@ import { StaticDir, type KernfsEntry } from '../kernfs/dir.ts';
 import { KernfsLink } from '../kernfs/link.ts';
 import { parseInteger } from '../kernfs/parse.ts';
 import { KernfsSuperBlock } from '../kernfs/super-block.ts';
+import { mayAccess } from './access.ts';
 import type { ProcEnv } from './env.ts';
 import { makeNetDir } from './net.ts';
+import { HIDEPID_INVISIBLE, HIDEPID_NOT_PTRACEABLE, ProcOptions } from './options.ts';
 import { PidDir } from './pid-dir.ts';
 import { Subject } from './subject.ts';
 import { addSysctls } from './sysctl.ts';
@@ -22,6 +24,9 @@ import { addTopLevelFiles } from './top.ts';
 const PROC_SUPER_MAGIC = 0x9fa0;
 /** Positions of process directories follow those of the fixed entries. */
 const FIRST_PROCESS = 1024;
+
+/** What is left besides processes with subset=pid. */
+const OF_PROCESSES: readonly string[] = ['self', 'thread-self'];
 
 class ProcRoot extends StaticDir {
   private readonly proc: ProcSuperBlock;
@@ -43,17 +48,21 @@ class ProcRoot extends StaticDir {
       const pid = String(nr) === name ? this.proc.ns.find(nr) : null;
       // A thread's number works too, although it is not listed.
       if (pid === null || (pid.group === null && pid.task === null)) return -ENOENT;
+      if (!this.proc.shows(t, pid, HIDEPID_INVISIBLE)) return -ENOENT;
       return this.proc.processDir(pid);
     }
+    if (this.proc.opts.pidOnly && !OF_PROCESSES.includes(name)) return -ENOENT;
     return super.lookup(name, t);
   }
 
   override *entries(t: CallContext, from: number): Iterable<KernfsEntry> {
-    yield* super.entries(t, from);
+    for (const e of super.entries(t, from)) {
+      if (!this.proc.opts.pidOnly || OF_PROCESSES.includes(e.name)) yield e;
+    }
     for (const g of this.proc.ns.groups()) {
       const nr = g.pid.nrIn(this.proc.ns);
       const off = FIRST_PROCESS + nr;
-      if (off < from || nr === 0) continue;
+      if (off < from || nr === 0 || !this.proc.shows(t, g.pid, HIDEPID_INVISIBLE)) continue;
       yield { name: String(nr), ino: this.proc.processDir(g.pid).ino, type: DT_DIR, off };
     }
   }
@@ -67,6 +76,7 @@ export class ProcSuperBlock extends KernfsSuperBlock {
   override readonly root: StaticDir;
   readonly env: ProcEnv;
   readonly ns: PidNamespace;
+  readonly opts = new ProcOptions();
   private readonly networks = new WeakMap<NetNamespace, StaticDir>();
   private readonly processes = new WeakMap<Pid, PidDir>();
   private readonly threads = new WeakMap<Pid, PidDir>();
@@ -97,7 +107,24 @@ export class ProcSuperBlock extends KernfsSuperBlock {
   }
 
   override options(): string {
-    return 'rw';
+    return this.opts.toString();
+  }
+
+  override reconfigure(data: string): number {
+    const next = new ProcOptions();
+    const r = next.parse(data, this.ns.owner);
+    if (r < 0) return r;
+    return this.opts.parse(data, this.ns.owner);
+  }
+
+  /** has_pid_permissions(): `t` may know of the process, unless the mount hides that much (`from`) of it. */
+  shows(t: CallContext | null, pid: Pid, from: number): boolean {
+    const { hidePid, gid } = this.opts;
+    if (hidePid < from || t === null) return true;
+    const task = pid.task ?? pid.group?.leader ?? null;
+    if (task === null) return true;
+    if (hidePid !== HIDEPID_NOT_PTRACEABLE && t.creds.inGroup(gid)) return true;
+    return mayAccess(t as Task, task) === 0;
   }
 
   /** /proc/PID/net of whoever is in `ns`. */
@@ -138,6 +165,11 @@ export function registerProc(env: ProcEnv): void {
   registerFileSystem({
     name: 'proc',
     nodev: true,
-    mount: (t) => new ProcSuperBlock(env, t === null ? env.kernel.pidNs : (t as Task).pidNs),
+    checkOption: (option) => new ProcOptions().parse(option, null),
+    mount: (t, _source, _flags, data) => {
+      const sb = new ProcSuperBlock(env, t === null ? env.kernel.pidNs : (t as Task).pidNs);
+      const r = sb.opts.parse(data, t === null ? null : t.creds.userNs);
+      return r < 0 ? r : sb;
+    },
   });
 }

@@ -8,7 +8,7 @@ import { KernfsLink } from '../kernfs/link.ts';
 import { KernfsSuperBlock } from '../kernfs/super-block.ts';
 import type { NetNamespace } from '../../kernel/namespaces.ts';
 import type { Task } from '../../kernel/task.ts';
-import { registerFileSystem } from '../../vfs/fs-types.ts';
+import { noOptions, registerFileSystem } from '../../vfs/fs-types.ts';
 import { cpuList, cpuMask } from '../proc/cpus.ts';
 import type { HostFacts, ProcEnv } from '../proc/env.ts';
 import { memoryFigures } from '../proc/memory.ts';
@@ -164,6 +164,8 @@ export function registerSysfs(env: ProcEnv): void {
   registerFileSystem({
     name: 'sysfs',
     nodev: true,
-    mount: (t) => new SysfsSuperBlock(env.host, free, (t as Task | null)?.ns?.net ?? null),
+    checkOption: noOptions,
+    mount: (t, _source, _flags, data) =>
+      noOptions(data) || new SysfsSuperBlock(env.host, free, (t as Task | null)?.ns?.net ?? null),
   });
 }

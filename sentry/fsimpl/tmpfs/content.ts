@@ -116,13 +116,24 @@ export class FileContent {
     }
     if (pos > this.size) this.sparse = true;
     const newPages = this.sparse ? 0 : Math.max(0, (pageUp(end) - pageUp(this.size)) / PAGE_SIZE);
-    if (this.sparse ? !this.account.charge(0) : newPages > 0 && !this.account.charge(newPages))
+    if (this.sparse ? !this.hasRoomAt(pos, end) : newPages > 0 && !this.account.charge(newPages))
       return -ENOSPC;
     this.pages += newPages;
     const done = this.writeHost(src, off, len, pos);
     if (done > 0 && pos + done > this.size) this.size = pos + done;
     if (this.sparse) this.recount();
     return done;
+  }
+
+  /** Whether the pages of [pos, end) that a sparse file lacks could be charged. */
+  private hasRoomAt(pos: number, end: number): boolean {
+    const first = pageDown(pos);
+    const most = (pageUp(end) - first) / PAGE_SIZE;
+    if (this.account.charge(most)) {
+      this.account.charge(-most);
+      return true;
+    }
+    return most === 1 && lseek(this.hostFd, first, SEEK_DATA) === first;
   }
 
   private writeHost(src: Uint8Array, off: number, len: number, pos: number): number {

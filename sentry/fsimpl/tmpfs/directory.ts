@@ -132,6 +132,8 @@ export class TmpfsDir extends TmpfsInode {
 
   override link(name: string, inode: Inode): number {
     if (this.entries.has(name)) return -EEXIST;
+    // Names count as inodes do, but for the first one of a file from O_TMPFILE (shmem_link).
+    if (inode.nlink > 0 && !this.sb.chargeInode()) return -ENOSPC;
     inode.nlink++;
     inode.ctime = currentTime();
     this.put(name, inode as TmpfsInode);
@@ -140,6 +142,7 @@ export class TmpfsDir extends TmpfsInode {
 
   override unlink(name: string, inode: Inode): number {
     this.take(name, inode as TmpfsInode);
+    if (inode.nlink > 1) this.sb.unchargeInode();
     inode.nlink--;
     inode.ctime = currentTime();
     if (inode.nlink === 0 && !inode.inUse) inode.evict();

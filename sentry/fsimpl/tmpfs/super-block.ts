@@ -6,6 +6,7 @@ import type { Inode } from '../../vfs/inode.ts';
 import { SuperBlock, type StatFs } from '../../vfs/super-block.ts';
 import type { PageAccount } from './content.ts';
 import { TmpfsDir } from './directory.ts';
+import { defaultInodes, defaultTmpfsSize, parseTmpfsOptions, type TmpfsOptions } from './options.ts';
 
 export const TMPFS_MAGIC = 0x01021994;
 /** Inodes of all tmpfs together: they are held in the sentry's heap, about 1 KiB each. */
@@ -41,19 +42,9 @@ function hasRoom(pages: number): boolean {
   return true;
 }
 
-export interface TmpfsOptions {
-  /** Bytes; Infinity for no limit. */
-  size?: number;
-  inodes?: number;
-  mode?: number;
-  uid?: number;
-  gid?: number;
-  /** Numbers of the inodes start after this. */
-  firstIno?: number;
-}
-
 export class TmpfsSuperBlock extends SuperBlock implements PageAccount {
   readonly fsType: string = 'tmpfs';
+  protected readonly magic: number = TMPFS_MAGIC;
   readonly root: TmpfsDir;
   private maxPages: number;
   private maxInodes: number;
@@ -114,7 +105,7 @@ export class TmpfsSuperBlock extends SuperBlock implements PageAccount {
     const free = limited ? Math.max(0, this.maxPages - this.pages) : 0;
     const maxInodes = this.maxInodes === Infinity ? 0 : this.maxInodes;
     return {
-      type: TMPFS_MAGIC,
+      type: this.magic,
       bsize: PAGE_SIZE,
       blocks: limited ? this.maxPages : 0,
       bfree: free,
@@ -126,25 +117,30 @@ export class TmpfsSuperBlock extends SuperBlock implements PageAccount {
   }
 
   override options(): string {
-    const o = this.given;
-    let s = this.readOnly ? 'ro' : 'rw';
-    const isDefault = this.maxPages === Math.floor(defaultTmpfsSize() / PAGE_SIZE);
-    if (this.maxPages !== Infinity && !isDefault) s += `,size=${(this.maxPages * PAGE_SIZE) / 1024}k`;
-    if (this.maxInodes !== Infinity && this.maxInodes !== defaultInodes())
-      s += `,nr_inodes=${this.maxInodes}`;
-    if (o.mode !== undefined && o.mode !== 0o1777) s += `,mode=${o.mode.toString(8)}`;
-    if (o.uid) s += `,uid=${o.uid}`;
-    if (o.gid) s += `,gid=${o.gid}`;
-    return s;
+    const { mode, uid, gid, inode64, huge, noswap } = this.given;
+    const pages = this.maxPages === Infinity ? 0 : this.maxPages;
+    const inodes = this.maxInodes === Infinity ? 0 : this.maxInodes;
+    let s = '';
+    if (pages !== Math.floor(defaultTmpfsSize() / PAGE_SIZE)) s += `,size=${(pages * PAGE_SIZE) / 1024}k`;
+    if (inodes !== defaultInodes()) s += `,nr_inodes=${inodes}`;
+    if (mode !== undefined && mode !== 0o1777) s += `,mode=${mode.toString(8).padStart(3, '0')}`;
+    if (uid) s += `,uid=${uid}`;
+    if (gid) s += `,gid=${gid}`;
+    if (inode64 === true) s += ',inode64';
+    if (huge !== undefined && huge !== 'never') s += `,huge=${huge}`;
+    return noswap === true ? `${s},noswap` : s;
   }
 
-  /** MS_REMOUNT with new limits: 0, or −EINVAL if more is in use than they allow. */
+  /** MS_REMOUNT with new limits: 0, or −EINVAL if there was none, or more is in use than they allow (shmem_reconfigure). */
   override reconfigure(data: string): number {
     const o = parseTmpfsOptions(data);
     if (typeof o === 'number') return o;
     const maxPages = o.size === undefined ? this.maxPages : Math.ceil(o.size / PAGE_SIZE);
     const maxInodes = o.inodes ?? this.maxInodes;
-    if (this.pages > maxPages || this.inodes > maxInodes) return -EINVAL;
+    const limits = (now: number, next: number, used: number): boolean =>
+      next === Infinity || next === now || (now !== Infinity && used <= next);
+    if (!limits(this.maxPages, maxPages, this.pages)) return -EINVAL;
+    if (!limits(this.maxInodes, maxInodes, this.inodes)) return -EINVAL;
     this.maxPages = maxPages;
     this.maxInodes = maxInodes;
     return 0;
@@ -161,64 +157,6 @@ export class TmpfsSuperBlock extends SuperBlock implements PageAccount {
       }
     }
   }
-}
-
-/** Bytes of `64m`, `50%`, `4096`, … (memparse); −1 if malformed. */
-function parseSize(s: string, total: number): number {
-  let n = 0;
-  let i = 0;
-  for (; i < s.length && s.charCodeAt(i) >= 48 && s.charCodeAt(i) <= 57; i++)
-    n = n * 10 + s.charCodeAt(i) - 48;
-  if (i === 0 || n > Number.MAX_SAFE_INTEGER) return -1;
-  const suffix = s.slice(i).toLowerCase();
-  if (suffix === '%') return Math.floor((total * n) / 100);
-  const shift = ['', 'k', 'm', 'g', 't'].indexOf(suffix);
-  return shift < 0 ? -1 : n * 1024 ** shift;
-}
-
-/** Size that `%` and the default of half the memory refer to. */
-let memoryTotal = 2 * 1024 ** 3;
-
-export function setTmpfsMemoryTotal(bytes: number): void {
-  memoryTotal = bytes;
-}
-
-/** Default limit as in Linux: half the memory. */
-export function defaultTmpfsSize(): number {
-  return Math.floor(memoryTotal / 2);
-}
-
-/** shmem_default_max_inodes() */
-function defaultInodes(): number {
-  return Math.floor(memoryTotal / 8192);
-}
-
-/** mount(2)'s data for tmpfs(5); unknown options are −EINVAL. */
-export function parseTmpfsOptions(data: string): TmpfsOptions | number {
-  const o: TmpfsOptions = {};
-  for (const part of data.split(',')) {
-    if (part === '') continue;
-    const eq = part.indexOf('=');
-    const key = eq < 0 ? part : part.slice(0, eq);
-    const value = eq < 0 ? '' : part.slice(eq + 1);
-    if (key === 'size' || key === 'nr_blocks' || key === 'nr_inodes') {
-      const n = parseSize(value, memoryTotal);
-      if (n < 0) return -EINVAL;
-      if (key === 'nr_inodes') o.inodes = n === 0 ? Infinity : n;
-      else o.size = n === 0 ? Infinity : key === 'size' ? n : n * PAGE_SIZE;
-    } else if (key === 'mode') {
-      const mode = parseInt(value, 8);
-      if (!(mode >= 0 && mode <= 0o7777)) return -EINVAL;
-      o.mode = mode;
-    } else if (key === 'uid' || key === 'gid') {
-      const id = Number(value);
-      if (!Number.isInteger(id) || id < 0) return -EINVAL;
-      o[key] = id;
-    } else if (!IGNORED.has(key)) {
-      return -EINVAL;
-    }
-  }
-  return o;
 }
 
 /**
@@ -241,14 +179,37 @@ export function mountTmpfs(t: CallContext | null, data: string): TmpfsSuperBlock
   });
 }
 
-/** Options without a meaning here: NUMA policy, huge pages, inode number width; SELinux labels that engines pass. */
-const IGNORED: ReadonlySet<string> = new Set([
-  'huge',
-  'mpol',
-  'inode32',
-  'inode64',
-  'noswap',
-  'rw',
-  'ro',
-  'context',
-]);
+const RAMFS_MAGIC = 0x858458f6;
+const RAMFS_DEFAULT_MODE = 0o755;
+
+/** ramfs (fs/ramfs/inode.c): without limits of its own. */
+class RamfsSuperBlock extends TmpfsSuperBlock {
+  override readonly fsType = 'ramfs';
+  protected override readonly magic = RAMFS_MAGIC;
+  private readonly mode: number;
+
+  constructor(mode: number, uid: number, gid: number) {
+    super({ mode, uid, gid });
+    this.mode = mode;
+  }
+
+  override options(): string {
+    return this.mode === RAMFS_DEFAULT_MODE ? '' : `,mode=${this.mode.toString(8)}`;
+  }
+
+  override reconfigure(): number {
+    return 0;
+  }
+}
+
+/** "We might like to report bad mount options here; but traditionally ramfs has ignored all mount options" */
+export function mountRamfs(t: CallContext | null, data: string): SuperBlock | number {
+  let mode = RAMFS_DEFAULT_MODE;
+  for (const option of data.split(',')) {
+    if (!option.startsWith('mode=')) continue;
+    const parsed = parseTmpfsOptions(option);
+    if (typeof parsed === 'number') return parsed;
+    mode = parsed.mode!;
+  }
+  return new RamfsSuperBlock(mode, t?.creds.fsuid ?? 0, t?.creds.fsgid ?? 0);
+}
