@@ -82,6 +82,15 @@ export const SLOT_FAST_RAX = 152;
 export const SLOT_FAST_EVENT = 160;
 /** Set by the interrupt signal: a call that is on its way out leaves by a trap. */
 export const SLOT_FAST_INTERRUPT = 164;
+/**
+ * What is lent to the thread (stub-lent.c). Low half of its signal mask, 0 if nothing is lent: SIGKILL's bit says that it is,
+ * SIGSTOP's which of the two words behind it is the other half.
+ */
+export const SLOT_MASK = 168;
+export const SLOT_MASK_HIGH = 172;
+export const MASK_LENT = 0x100;
+export const MASK_SECOND = 0x40000;
+export const SLOT_ROBUST_LIST = 184;
 export const SLOT_COPYOUTS = 256;
 export const SLOT_ORDERS = 1024;
 export const ORDERS_MAX = 32;

@@ -73,6 +73,7 @@ function setStrict(t: Task): SysResult {
   if (t.seccomp !== null && !t.seccomp.strict) return -EINVAL;
   t.seccomp ??= new SeccompFilter(null, null);
   takeFutexes(t.mm);
+  t.reclaim();
   return 0;
 }
 
@@ -111,6 +112,7 @@ function setFilter(t: Task, flags: number, addr: number): SysResult {
     }
   }
   takeFutexesFor(t, filter);
+  t.reclaim();
   t.seccomp = filter;
   return fd;
 }
@@ -131,6 +133,7 @@ function syncThreads(t: Task, filter: SeccompFilter): number {
   }
   for (const o of t.group.tasks) {
     takeFutexesFor(o, filter);
+    o.reclaim();
     o.seccomp = filter;
     if (t.noNewPrivs) o.noNewPrivs = true;
   }

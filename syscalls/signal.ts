@@ -12,6 +12,7 @@ import {
 } from '../sentry/abi/signal.ts';
 import { RSP } from '../sentry/arch/regs.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
+import { lendState } from '../sentry/kernel/lent-state.ts';
 import type { SigInfo } from '../sentry/kernel/sig-info.ts';
 import { sigInfoKernel } from '../sentry/kernel/sig-info.ts';
 import {
@@ -110,6 +111,7 @@ function sysRtSigprocmask(t: Task, a: SyscallArgs): SysResult {
         return -EINVAL;
     }
   }
+  lendState(t);
   return a.addr(2) === 0 ? 0 : writeSet(t, a.addr(2), oldLo, oldHi, SIGSET_SIZE);
 }
 

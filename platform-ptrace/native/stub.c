@@ -109,6 +109,11 @@ NORETURN __attribute__((used)) void stub_trap(int signo, struct siginfo *info, s
     if ((u32)nr < PLAN_SYSCALLS) {
       const u32 *plan = (const u32 *)(PUBLISH_ADDR + PUBLISH_PLAN) + (u32)nr * 6;
       u64 own[6] = {mc->rdi, mc->rsi, mc->rdx, mc->r10, mc->r8, mc->r9};
+      u64 answer;
+      if (stub_answer(slot, (u32)nr, own, &answer)) {
+        mc->rax = answer;
+        leave(frame);
+      }
       if (nr == NR_futex && stub_owns_futex(own)) {
         if (stub_futex_waits(own)) stub_make_detour(slot, NR_futex, mc);
         else mc->rax = (u64)stub_futex(slot, own);

@@ -14,6 +14,7 @@ enum {
   NR_close = 3, NR_mmap = 9, NR_mprotect = 10, NR_munmap = 11, NR_rt_sigaction = 13, NR_rt_sigprocmask = 14,
   NR_rt_sigreturn = 15, NR_sched_yield = 24, NR_mincore = 27, NR_clone = 56, NR_exit = 60, NR_sigaltstack = 131,
   NR_prctl = 157, NR_futex = 202, NR_exit_group = 231, NR_prlimit64 = 302, NR_seccomp = 317, NR_close_range = 436,
+  NR_set_robust_list = 273, NR_rseq = 334,
 };
 enum { EINTR = 4, EAGAIN = 11, EFAULT = 14, ENOSYS = 38 };
 enum { SIGILL = 4, SIGTRAP = 5, SIGBUS = 7, SIGFPE = 8, SIGSEGV = 11, SIGSYS = 31 };
@@ -139,6 +140,9 @@ extern const char stub_fast[], stub_fast_probe[], stub_fast_slow[], stub_fast_le
 int stub_fast_signal(u64 slot, int signo, struct sigcontext *mc);
 // Makes a frame of a trapped call lead to where the call goes on as if it came from a patched site.
 void stub_make_detour(u64 slot, u64 nr, struct sigcontext *mc);
+
+// ---- calls about what the kernel has lent to the thread (stub-lent.c) --------------------------------------------------
+int stub_answer(u64 slot, u64 nr, const u64 *args, u64 *result); // True if the thread has answered the call itself.
 
 // ---- futex calls on private words (stub-futex.c) --------------------------------------------------------------------
 int stub_owns_futex(const u64 *args);        // True if the thread makes the call itself.

@@ -407,6 +407,14 @@ export class PtraceContext implements Context {
     return child;
   }
 
+  readonly lent = { maskLo: 0, maskHi: 0, robustList: 0 };
+
+  lend(): boolean {
+    return false;
+  }
+
+  reclaim(): void {}
+
   readonly waits = false;
 
   interrupt(): void {

@@ -17,6 +17,8 @@ import {
   COPYOUTS_MAX,
   DATA_SIZE,
   GATE_FD,
+  MASK_LENT,
+  MASK_SECOND,
   ORDER_CMPXCHG,
   ORDER_SIZE,
   ORDERS_MAX,
@@ -27,12 +29,15 @@ import {
   SLOT_EVENT,
   SLOT_FS_BASE,
   SLOT_GS_BASE,
+  SLOT_MASK,
+  SLOT_MASK_HIGH,
   SLOT_NR,
   SLOT_ORDER_COUNT,
   SLOT_ORDERS,
   SLOT_PREFETCH,
   SLOT_PREFETCH_LEN,
   SLOT_PROGRESS,
+  SLOT_ROBUST_LIST,
   SLOT_SIZE,
   SLOT_STATE,
   STATE_GO,
@@ -500,6 +505,31 @@ export class SystrapContext implements Context {
     this.pinned = parent.pinned;
     // Where the host starts it is not known: as if it were on the sentry's CPU, so that nobody spins in its way.
     this.cpu = parent.pinned ? parent.cpu : this.platform.sentryCpu;
+  }
+
+  readonly lent = { maskLo: 0, maskHi: 0, robustList: 0 };
+
+  lend(maskLo: number, maskHi: number, robustList: number): boolean {
+    if (this.phase === GONE) return false;
+    const { memory } = this.platform;
+    const { lent, base } = this;
+    lent.maskLo = maskLo;
+    lent.maskHi = maskHi;
+    lent.robustList = robustList;
+    memory.storeRelaxed(base + SLOT_MASK_HIGH / 4, maskHi);
+    memory.storeNumber(base + SLOT_ROBUST_LIST / 4, robustList);
+    memory.store(base + SLOT_MASK / 4, maskLo | MASK_LENT);
+    return true;
+  }
+
+  reclaim(): void {
+    if (this.phase === GONE) return; // Its slot may be another's by now.
+    const { memory } = this.platform;
+    const { lent, base } = this;
+    const lo = memory.exchange(base + SLOT_MASK / 4, 0);
+    lent.maskLo = lo & ~(MASK_LENT | MASK_SECOND);
+    lent.maskHi = memory.load(base + SLOT_MASK_HIGH / 4 + ((lo & MASK_SECOND) === 0 ? 0 : 1));
+    lent.robustList = memory.loadNumber(base + SLOT_ROBUST_LIST / 4);
   }
 
   /** The same for a host thread that was there before, with segment bases of its own. */

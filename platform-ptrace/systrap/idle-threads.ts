@@ -5,7 +5,7 @@
  * does something else instead is one that was told to leave and did not.
  */
 import * as host from '../../sentry/host/sys.ffi.ts';
-import { SLOT_STATE, SLOTS_PER_CHUNK, STATE_PARKED, STATE_TRAPPED } from '../stub-layout.ts';
+import { SLOT_MASK, SLOT_STATE, SLOTS_PER_CHUNK, STATE_PARKED, STATE_TRAPPED } from '../stub-layout.ts';
 import { GONE, IDLE, STOPPED, type SystrapContext } from './context.ts';
 import type { SystrapSpace } from './space.ts';
 
@@ -53,6 +53,7 @@ export class IdleThreads {
       const ctx = contexts.pop();
       if (ctx === undefined) return null;
       ctx.phase = STOPPED;
+      space.platform.memory.store(ctx.base + SLOT_MASK / 4, 0);
       // A thread may have left the host without being told to.
       if (host.hostSyscall(NR_TGKILL, space.pid, ctx.tid, 0, 0, 0, 0) === 0) return ctx;
       space.discard(ctx);

@@ -75,6 +75,7 @@ export function link(t: Task, tracer: Task, seized: boolean, options: number): P
   t.ptrace = p;
   t.mem.immediate = true;
   takeFutexes(t.mm);
+  t.reclaim();
   (tracer.tracees ??= new Set()).add(t);
   return p;
 }

@@ -145,6 +145,8 @@ function send(t: Task, queue: SigQueue, info: SigInfo, shared: boolean, force: b
     if (sig >= SIGRTMIN && info.fromUser && info.code !== SI_USER) return -EAGAIN;
     kept = null;
   }
+  if (shared) for (const o of t.group.tasks) o.reclaim();
+  else t.reclaim();
   queue.push(sig, kept);
   t.group.signalWaiters.wake(EPOLLIN);
   complete(t, sig, shared);

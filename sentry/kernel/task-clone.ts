@@ -10,6 +10,7 @@ import type { MemoryManager } from '../mm/memory-manager.ts';
 import type { Context } from '../platform/platform.ts';
 import { RLIMIT_CPU, RLIMIT_NPROC } from './limits.ts';
 import { timersOf } from './process-timers.ts';
+import { lendState } from './lent-state.ts';
 import { joinTimeNamespace, leaveNamespaces, useNamespaces, type NewNamespaces } from './namespaces.ts';
 import type { Pid } from './pid-namespace.ts';
 import { cloneEvent, ptraceEvent, traceChild } from './ptrace-stops.ts';
@@ -258,6 +259,7 @@ function finishClone(
   const c = new Task(t.kernel, { pid, group, ctx, mm, fs, fdTable, creds, ns: made.ns });
   if (!thread) group.leader = c;
   if (!has(f, CLONE_VM)) followTime(t.kernel, ctx, mm, made.ns.time);
+  const lends = t.lent;
   copyAttributes(t, c, a);
   for (const hook of t.kernel.cloneHooks) hook(t, c);
   if (thread && group.stopSignal !== 0) {
@@ -285,6 +287,10 @@ function finishClone(
     t.vforkDone = false;
   }
   t.kernel.startTask(c);
+  if (lends) {
+    lendState(t);
+    lendState(c); // Not earlier: its way out looks at the mask.
+  }
   const goOn = (task: Task): void => {
     if (!vfork) {
       task.kernel.endDetached(task, nr);

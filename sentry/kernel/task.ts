@@ -27,7 +27,7 @@ import type { Ptrace } from './ptrace.ts';
 import type { SeccompFilter } from './seccomp.ts';
 import type { SigInfo } from './sig-info.ts';
 import { SigQueue } from './sig-queue.ts';
-import { SigSet } from './sig-set.ts';
+import { SigSet, UNBLOCKABLE_LO } from './sig-set.ts';
 import { ResourceUsage, type ThreadGroup } from './thread-group.ts';
 import { SYS_BLOCKED, type SysResult, type SyscallRow } from './syscall-table.ts';
 
@@ -94,7 +94,10 @@ export class Task implements CallContext {
   readonly memoryChange: PendingChange = { kind: 'none', start: 0, value: 0 };
 
   // Signals.
-  readonly sigMask = new SigSet();
+  private readonly mask = new SigSet();
+  private robustHead = 0;
+  /** Mask and robust list are in the thread's own hands (lent-state.ts). */
+  lent = false;
   /** Mask to go back to after sigsuspend, ppoll and the like (set_restore_sigmask). */
   readonly savedSigMask = new SigSet();
   restoreSigMask = false;
@@ -132,8 +135,6 @@ export class Task implements CallContext {
   // Birth and death.
   /** set_tid_address(2), CLONE_CHILD_CLEARTID. */
   clearChildTid = 0;
-  /** Head of the robust futex list, 0 if none. */
-  robustList = 0;
   futexesReleased = false;
   /** Locks with waiters that it holds, and the lock it waits for (PI futexes). */
   piOwned: Set<PiState> | null = null;
@@ -208,6 +209,38 @@ export class Task implements CallContext {
     kernel.countTask(this);
   }
 
+  /** Signals that are blocked. */
+  get sigMask(): SigSet {
+    if (this.lent) this.reclaim();
+    return this.mask;
+  }
+
+  /** Head of the robust futex list, 0 if none. */
+  get robustList(): number {
+    if (this.lent) this.reclaim();
+    return this.robustHead;
+  }
+
+  set robustList(head: number) {
+    if (this.lent) this.reclaim();
+    this.robustHead = head;
+  }
+
+  /** Lets the thread look after its signal mask and robust list, where the platform can. */
+  lend(): void {
+    if (!this.lent) this.lent = this.ctx.lend(this.mask.lo, this.mask.hi, this.robustHead);
+  }
+
+  /** Takes back what is lent. The guest says what it is now. */
+  reclaim(): void {
+    if (!this.lent) return;
+    this.lent = false;
+    this.ctx.reclaim();
+    const { maskLo, maskHi, robustList } = this.ctx.lent;
+    this.mask.set(maskLo & ~UNBLOCKABLE_LO, maskHi);
+    this.robustHead = robustList;
+  }
+
   /** Thread id in the task's own PID namespace. */
   get tid(): number {
     return this.pid.nr;
@@ -257,6 +290,7 @@ export class Task implements CallContext {
 
   /** Moves the task to another context and address space (execve). */
   rebind(ctx: Context, mm: MemoryManager): void {
+    this.reclaim();
     this.ctx = ctx;
     this.mm = mm;
     this.mem.rebind(ctx, mm);

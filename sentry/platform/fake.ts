@@ -210,6 +210,21 @@ export class FakeContext implements Context {
     return c;
   }
 
+  /** A test may say here what the guest has made of it. */
+  readonly lent = { maskLo: 0, maskHi: 0, robustList: 0 };
+  /** What the guest has now, null: nothing. */
+  holds: typeof this.lent | null = null;
+
+  lend(maskLo: number, maskHi: number, robustList: number): boolean {
+    Object.assign(this.lent, { maskLo, maskHi, robustList });
+    this.holds = this.lent;
+    return true;
+  }
+
+  reclaim(): void {
+    this.holds = null;
+  }
+
   readonly waits = false;
 
   interrupt(): void {

@@ -180,6 +180,15 @@ export interface Context extends Orders {
   /** A further stopped context in this space, with this one's registers and FP state, or −errno. Both stay stopped. */
   spawn(done: (result: Context | number) => void): void;
 
+  /**
+   * Lends the thread its signal mask and robust list: from its resume on it answers rt_sigprocmask(2), set_robust_list(2) and
+   * rseq(2) (ENOSYS) by itself where it can. False: the platform does not do that.
+   */
+  lend(maskLo: number, maskHi: number, robustList: number): boolean;
+  /** Takes them back, from a running thread too: what they are now is in `lent`. By the guest's account. */
+  reclaim(): void;
+  readonly lent: { readonly maskLo: number; readonly maskHi: number; readonly robustList: number };
+
   /** True while running guest code is known to wait on the host (AddressSpace.ownFutexes). */
   readonly waits: boolean;
   /** Makes a running context stop soon with onInterrupt, unless another event comes first. No-op when stopped. */
