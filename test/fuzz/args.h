@@ -46,6 +46,8 @@ static const char *const paths[] = {
     "/proc/3/fd", "/proc/sys/kernel/hostname", "/proc/sys/vm/overcommit_memory", "/proc/sysvipc/shm", "/proc/uptime",
     "/dev/null", "/dev/zero", "/dev/full", "/dev/urandom", "/dev/tty", "/dev/ptmx", "/dev/pts/0", "/dev/pts/1", "/dev/shm/x",
     "/dev/fd/4", "/sys/devices/system/cpu/online", "/sys/fs/cgroup", "/sys", "/proc", "/dev", "mnt", "mnt/a", "self",
+    "/proc/self/pagemap", "/proc/self/clear_refs", "/proc/self/coredump_filter", "/proc/self/ns/net", "/proc/self/ns/user",
+    "/proc/self/gid_map", "/proc/self/setgroups", "/proc/self/net/dev", "/proc/keys", "/proc/key-users", "/proc/sys/kernel/core_pattern",
 };
 static const char *const names[] = {"user.a", "user.b", "user.longer.name", "security.capability", "trusted.x",
     "system.posix_acl_access", "user.", "a", "/a", "/queue", "__proto__", "constructor", "", "x y\n", "\xff\xfe"};
@@ -54,7 +56,9 @@ static const int interesting_ioctls[] = {0x5401, 0x5402, 0x5403, 0x5404, 0x5405,
     0x540f, 0x5410, 0x5411, 0x5412, 0x5413, 0x5414, 0x541b, 0x541e, 0x5420, 0x5421, 0x5422, 0x5423, 0x5424, 0x5429, 0x5450,
     0x5451, 0x5452, 0x5460, 0x8901, 0x8903, 0x8905, 0x8910, 0x8912, 0x8913, 0x8914, 0x8915, 0x8919, 0x891b, 0x891d, 0x8921,
     0x8927, 0x8933, 0x8942, 0x80045430, 0x40045431, 0x80045432, 0x80045438, 0x80045440, 0x5441, 0x80086601, 0x40086602,
-    0x40049409, 0x4020940d, 0xc020660b, 0x801c581f, 0xb701, 0xb703, 0x40187013};
+    0x40049409, 0x4020940d, 0xc020660b, 0x801c581f, 0xb701, 0xb703, 0x40187013,
+    0xc0686611 /* PROCMAP_QUERY */, 0xc0606610 /* PAGEMAP_SCAN */, 0x894c /* SIOCGSKNS */, 0xc0502100, 0xc0182101, 0x40082102,
+    0xc0182103 /* seccomp listeners */, 0xb702, 0xb704, 0x8918, 0x8922, 0x8940};
 
 static long anything(void) {
   switch (below(10)) {
@@ -149,7 +153,8 @@ static void fill_filter(char *at) {
   struct sock_filter *f = (struct sock_filter *)(at + 16);
   unsigned n = 1 + below(5);
   for (unsigned i = 0; i < n; i++) f[i] = (struct sock_filter){below(60), below(4), below(4), below(3) ? below(64) : (unsigned)rnd()};
-  f[n - 1] = (struct sock_filter){6, 0, 0, below(3) ? 0x7fff0000 : 0x00050000 | below(200)};
+  static const unsigned actions[] = {0x7fff0000, 0x7fff0000, 0x7fff0000, 0x7ff00000, 0x7fc00000, 0x7ffc0000, 0x00050000, 0x00030000};
+  f[n - 1] = (struct sock_filter){6, 0, 0, actions[below(8)] | below(200)};
   *(short *)at = n, *(void **)(at + 8) = f;
 }
 
@@ -172,7 +177,13 @@ static long argument(char kind) {
     case 'i': return below(3) ? below(6) : below(30);
     case 'X': return below(below(3) ? 24 : 80);
     case 'F': return below(3) ? flags() : 0;
-    case 'O': return below(4) | (below(2) ? O_CREAT : 0) | (below(3) ? 0 : flags());
+    case 'O': return below(4) | (below(2) ? O_CREAT : below(4) ? 0 : O_TMPFILE) | (below(3) ? 0 : flags());
+    // Namespaces: mostly those of the network, sometimes all.
+    case 'N': return below(3) ? 0x40000000 : (long)(rnd() & 0x7e020080);
+    case 'G': return (int[]){26, 27, 50, 51, 44, 36}[below(6)]; // SO_ATTACH_FILTER and its kin
+    case 'Q': fill_filter(at); return (long)at;
+    case 'W': return -(long)below(8); // keyrings
+    case '1': return 1;
     case 'm': return below(4) ? 0777 & rnd() : (long)(S_IFMT & rnd()) | 0644;
     case 'o': return below(5) ? below(20000) : anything();
     case 'u': return below(3) ? below(2) * 1000 : anything();

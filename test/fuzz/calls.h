@@ -76,5 +76,7 @@ static const struct call calls[] = {
     {SYS_faccessat2, "dsiF"}, {SYS_process_madvise, "fvcXF"}, {SYS_epoll_pwait2, "fbctq8"}, {SYS_mount_setattr, "dsFbn"},
     {SYS_futex_waitv, "bcFti"}, {SYS_fchmodat2, "dsmF"}, {454, "bqiF"}, {455, "bqqFti"}, {456, "bFii"}, {451, "fbbF"},
     {453, "AlF"}, {457, "bbnF"}, {458, "bbcF"}, {462, "AlF"}, {440, "fvcXF"}, {448, "fF"},
+    {SYS_unshare, "N"}, {SYS_setsockopt, "f1GQL"}, {SYS_add_key, "zSbnW"}, {SYS_add_key, "ySbnW"}, {SYS_request_key, "ySSW"},
+    {SYS_keyctl, "XWWbn"}, {SYS_keyctl, "XWxbn"}, {SYS_linkat, "fsdsm"}, {SYS_seccomp, "1cQ"},
 };
 #endif

@@ -86,7 +86,7 @@ static void one_call(int left) {
     char *at = place();
     fill_filter(at);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    syscall(SYS_seccomp, 1, 0, at);
+    syscall(SYS_seccomp, 1, below(3) ? 0 : 8, at);
     return;
   }
   const struct call *c = &calls[below(sizeof calls / sizeof *calls)];
@@ -156,8 +156,10 @@ static int reaper(uint64_t seed, const char *volume) {
   for (int i = 0; i < 3; i++) dup2(null, i);
   close_range(3, ~0U, 0);
   mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
-  struct rlimit files = {200, 200}, size = {8 << 20, 8 << 20}, space = {1 << 30, 1 << 30};
+  struct rlimit files = {200, 200}, size = {8 << 20, 8 << 20}, space = {1 << 30, 1 << 30}, core = {1 << 20, 1 << 20};
   setrlimit(RLIMIT_NOFILE, &files), setrlimit(RLIMIT_FSIZE, &size), setrlimit(RLIMIT_AS, &space);
+  if (below(2)) setrlimit(RLIMIT_CORE, &core);
+  if (below(4) == 0) unshare(CLONE_NEWNET);
   char dir[200];
   if (kind < 2) {
     snprintf(dir, sizeof dir, "/tmp/root");
