@@ -3,14 +3,12 @@ import {
   EACCES,
   EAGAIN,
   EBADF,
-  EBUSY,
   EEXIST,
   EFAULT,
   EINVAL,
   EMSGSIZE,
   ENAMETOOLONG,
   ENOENT,
-  ENOSYS,
   ERESTARTSYS,
   ETIMEDOUT,
 } from '../sentry/abi/errno.ts';
@@ -24,11 +22,8 @@ import {
   O_RDWR,
   PATH_MAX,
 } from '../sentry/abi/fcntl.ts';
-import { NSIG } from '../sentry/abi/signal.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { MQ_PRIO_MAX, MqFile, MqInode, mqueueOf } from '../sentry/fsimpl/mqueue/mqueue.ts';
-import { SigInfo } from '../sentry/kernel/sig-info.ts';
-import { sendGroupSignal } from '../sentry/kernel/signal-send.ts';
 import {
   fd,
   inBuf,
@@ -53,15 +48,11 @@ import type { Path } from '../sentry/vfs/dentry.ts';
 import { inodePermission, MAY_READ, MAY_WRITE, mayDelete } from '../sentry/vfs/permission.ts';
 import { EPOLLIN, EPOLLOUT } from '../sentry/waiter/wait-queue.ts';
 import { installFd } from './fd-install.ts';
+import { SIGEVENT_SIZE, sysMqNotify } from './mq-notify.ts';
 
 /** sizeof(struct mq_attr) */
 const MQ_ATTR_SIZE = 64;
-const SIGEVENT_SIZE = 64;
-const SIGEV_SIGNAL = 0;
-const SIGEV_NONE = 1;
-const SIGEV_THREAD = 2;
 /** si_code of a queue's signal. */
-const SI_MESGQ = -3;
 const NS = 1_000_000_000;
 
 /** The internal mount of a namespace's queues (ipc_ns->mq_mnt). */
@@ -268,50 +259,6 @@ function sysMqTimedreceive(t: Task, a: SyscallArgs): SysResult {
   return park(t, w ?? new MqWait(f, deadlineNs, true), EPOLLIN);
 }
 
-/** struct sigevent: value at 0, signo at 8, notify at 12. */
-function sysMqNotify(t: Task, a: SyscallArgs): SysResult {
-  const addr = a.addr(1);
-  let method = -1;
-  let signo = 0;
-  let valueLo = 0;
-  let valueHi = 0;
-  if (addr !== 0) {
-    if (t.mem.copyIn(addr, scratch.bytes, 0, SIGEVENT_SIZE) !== 0) return -EFAULT;
-    valueLo = scratch.u32[0]!;
-    valueHi = scratch.u32[1]!;
-    signo = scratch.i32[2]!;
-    method = scratch.i32[3]!;
-    // SIGEV_THREAD sends through a netlink socket that the C library makes.
-    if (method === SIGEV_THREAD) return -ENOSYS;
-    if (method !== SIGEV_NONE && method !== SIGEV_SIGNAL) return -EINVAL;
-    if (method === SIGEV_SIGNAL && (signo < 0 || signo > NSIG)) return -EINVAL;
-  }
-  const f = t.fdTable.get(a.int(0));
-  if (!(f instanceof MqFile)) return -EBADF;
-  const q = f.queue;
-  if (addr === 0) {
-    if (q.notification?.tgid === t.tgid) q.notification = null;
-    return 0;
-  }
-  if (q.notification !== null) return -EBUSY;
-  const group = t.group;
-  q.notification = {
-    tgid: t.tgid,
-    method,
-    signo: method === SIGEV_SIGNAL ? signo : 0,
-    fire: (sender) => {
-      if (method !== SIGEV_SIGNAL || signo === 0) return;
-      const info = new SigInfo(signo, SI_MESGQ);
-      info.bytes.writeInt32LE(sender.group.pid.nrIn(group.pid.ns), 16);
-      info.bytes.writeUInt32LE(sender.creds.uid, 20);
-      info.bytes.writeUInt32LE(valueLo, 24);
-      info.bytes.writeUInt32LE(valueHi, 28);
-      sendGroupSignal(group, info);
-    },
-  };
-  return 0;
-}
-
 function sysMqGetsetattr(t: Task, a: SyscallArgs): SysResult {
   const newAddr = a.addr(1);
   const oldAddr = a.addr(2);
@@ -363,8 +310,7 @@ export const mqueueRows: SyscallRow[] = [
     name: 'mq_notify',
     fn: sysMqNotify,
     args: [fd, inStruct(SIGEVENT_SIZE)],
-    support: 'partial',
-    note: 'SIGEV_THREAD needs a netlink socket',
+    support: 'full',
   },
   {
     nr: 245,

@@ -1,6 +1,9 @@
 // POSIX message queues: order, limits, timeouts, notification.
 #include "guest.h"
+#include <linux/netlink.h>
 #include <mqueue.h>
+#include <semaphore.h>
+#include <sys/socket.h>
 #include <poll.h>
 
 static char buf[8192];
@@ -20,6 +23,60 @@ static void receive(const char *name, mqd_t q, size_t len) {
   long n = mq_receive(q, buf, len, &prio);
   if (n < 0) say("%s: %s", name, strerrorname_np(errno));
   else say("%s: %ld \"%s\" prio %u", name, n, buf, prio);
+}
+
+static sem_t called;
+static int called_with;
+static void on_thread(union sigval v) {
+  called_with = v.sival_int;
+  sem_post(&called);
+}
+
+// The C library's way: a function in a thread.
+static void by_thread(mqd_t q) {
+  char buf[100];
+  struct sigevent ev = {.sigev_notify = SIGEV_THREAD, .sigev_notify_function = on_thread, .sigev_value.sival_int = 99};
+  sem_init(&called, 0, 0);
+  for (int i = 0; i < 2; i++) {
+    ret("SIGEV_THREAD", mq_notify(q, &ev));
+    mq_send(q, "t", 1, 0);
+    while (sem_wait(&called) < 0) {}
+    say("called with %d", called_with);
+    mq_receive(q, buf, sizeof buf, NULL);
+  }
+  ret("SIGEV_THREAD, once more", mq_notify(q, &ev));
+  ret("busy", mq_notify(q, &ev));
+  ret("taken back", mq_notify(q, NULL));
+}
+
+static void read_cookie(const char *name, int s) {
+  unsigned char b[64];
+  long n = recv(s, b, sizeof b, 0);
+  say("%s: %ld bytes, %c%c, last %d", name, n, b[0], b[30], b[31]);
+}
+
+// What is below it: a cookie that comes back through a netlink socket.
+static void by_cookie(mqd_t q) {
+  char buf[100], cookie[32] = "abcdefghijklmnopqrstuvwxyz01234";
+  int s = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0), u = socket(AF_UNIX, SOCK_STREAM, 0);
+  struct sigevent ev = {.sigev_notify = SIGEV_THREAD, .sigev_signo = s, .sigev_value.sival_ptr = cookie};
+  ret("cookie", syscall(SYS_mq_notify, q, &ev));
+  mq_send(q, "c", 1, 0);
+  read_cookie("woken", s);
+  mq_receive(q, buf, sizeof buf, NULL);
+  syscall(SYS_mq_notify, q, &ev);
+  syscall(SYS_mq_notify, q, NULL);
+  read_cookie("taken back", s);
+  mqd_t second = mq_open("/guest-q", O_RDWR);
+  syscall(SYS_mq_notify, q, &ev);
+  mq_close(second);
+  read_cookie("closed", s);
+  ev.sigev_signo = u, ret("no netlink socket", syscall(SYS_mq_notify, q, &ev));
+  ev.sigev_signo = q, ret("no socket", syscall(SYS_mq_notify, q, &ev));
+  ev.sigev_signo = 999, ret("no descriptor", syscall(SYS_mq_notify, q, &ev));
+  ev.sigev_signo = s, ret("no queue", syscall(SYS_mq_notify, s, &ev));
+  ev.sigev_value.sival_ptr = BAD_PTR, ret("no cookie", syscall(SYS_mq_notify, q, &ev));
+  close(s), close(u);
 }
 
 int main(void) {
@@ -104,6 +161,9 @@ int main(void) {
   ret("notify bad method", syscall(SYS_mq_notify, q, &ev));
   ev.sigev_notify = SIGEV_SIGNAL, ev.sigev_signo = 99;
   ret("notify bad signal", syscall(SYS_mq_notify, q, &ev));
+
+  by_thread(q);
+  by_cookie(q);
 
   pid_t pid = fork();
   if (pid == 0) {

@@ -39,6 +39,8 @@ export interface Notification {
   readonly method: number;
   readonly signo: number;
   readonly fire: (sender: Task) => void;
+  /** It was taken back unused. */
+  readonly removed: () => void;
 }
 
 const bytesByUid = new Map<number, number>();
@@ -108,6 +110,14 @@ export class MqInode extends Inode {
     return m;
   }
 
+  /** remove_notification(), if it is that process's. */
+  unregister(tgid: number): void {
+    const n = this.notification;
+    if (n?.tgid !== tgid) return;
+    this.notification = null;
+    n.removed();
+  }
+
   statusLine(): string {
     const n = this.notification;
     const field = (value: number, width: number): string => String(value).padEnd(width);
@@ -171,7 +181,7 @@ export class MqFile extends FileDescription {
 
   /** Any close by the process that asked for notification ends its registration. */
   override flush(t: CallContext): number {
-    if (this.queue.notification?.tgid === t.tgid) this.queue.notification = null;
+    this.queue.unregister(t.tgid);
     return 0;
   }
 }

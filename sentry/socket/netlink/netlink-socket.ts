@@ -150,6 +150,11 @@ export abstract class NetlinkSocket extends Socket {
     b.writeUInt32LE(this.port >>> 0, 12);
   }
 
+  /** netlink_sendskb(): a message that nobody asked for here. Lost if the queue is full. */
+  deliver(b: Buffer): void {
+    if (this.queued <= QUEUE_MAX) this.push(b);
+  }
+
   protected push(b: Buffer): void {
     this.queue.push(b);
     this.queued += b.length;
