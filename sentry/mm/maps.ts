@@ -31,7 +31,7 @@ export interface MapsPart {
 /** Mappings per part: a hostile address space has 65 530. */
 const PART_VMAS = 64;
 
-function part(mm: MemoryManager, from: number, render: (v: Vma) => string): MapsPart {
+export function part(mm: MemoryManager, from: number, render: (v: Vma) => string): MapsPart {
   let text = '';
   const first = mm.table.indexAt(from);
   const last = Math.min(mm.table.size, first + PART_VMAS);

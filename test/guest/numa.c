@@ -126,9 +126,46 @@ static void moving(void) {
   ret("migrate_pages bad", syscall(SYS_migrate_pages, 0, 64, BAD_PTR, &first));
 }
 
+// What /proc/self/numa_maps says of the mapping at `p`, without numbers of pages.
+static void shown(const char *what, void *p) {
+  char line[400], key[30];
+  FILE *f = fopen("/proc/self/numa_maps", "r");
+  sprintf(key, "%08lx ", (unsigned long)p);
+  while (f && fgets(line, sizeof line, f)) {
+    if (strncmp(line, key, strlen(key))) continue;
+    line[strcspn(line, "\n")] = 0;
+    char *end = strstr(line, " anon=");
+    say("%s: %.*s%s", what, end ? (int)(end - line - strlen(key)) : 300, line + strlen(key),
+        end && strstr(end, " N0=") && strstr(end, " kernelpagesize_kB=4") ? ", pages" : "");
+  }
+  if (f) fclose(f);
+  else say("%s: %s", what, strerrorname_np(errno));
+}
+
+static void maps(void) {
+  unsigned long first = 1, both = 3;
+  char *p = mmap(0, 8 * PG, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *q = p + 2 * PG;
+  mprotect(q, 4 * PG, PROT_READ | PROT_WRITE);
+  memset(q, 1, 4 * PG);
+  shown("default", q);
+  bind_(q, 4 * PG, BIND, &first, 65, 0);
+  shown("bind", q);
+  bind_(q, 4 * PG, INTERLEAVE | F_STATIC, &first, 65, 0);
+  shown("interleave", q);
+  bind_(q, 4 * PG, PREFERRED_MANY | F_RELATIVE, &both, 65, 0);
+  shown("relative", q);
+  bind_(q, 4 * PG, LOCAL, NULL, 0, 0);
+  shown("local", q);
+  bind_(q, 4 * PG, DEFAULT, NULL, 0, 0);
+  set(PREFERRED, &first, 65);
+  shown("the task's", q);
+  set(DEFAULT, NULL, 0);
+}
+
 int main(void) {
   task_policy();
   ranges();
   moving();
+  maps();
   return 0;
 }

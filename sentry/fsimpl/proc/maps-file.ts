@@ -5,6 +5,7 @@ import { PROT_EXEC, PROT_READ, PROT_WRITE } from '../../abi/mman.ts';
 import type { Task } from '../../kernel/task.ts';
 import { fromLoHi, hi32, lo32, PAGE_SIZE } from '../../lib/addr.ts';
 import { mapsPart, vmaInode, vmaName, type FileName, type MapsPart } from '../../mm/maps.ts';
+import type { MemPolicy } from '../../mm/mempolicy.ts';
 import type { MemoryManager } from '../../mm/memory-manager.ts';
 import type { Vma } from '../../mm/vma.ts';
 import { scratch } from '../../usermem/user-memory.ts';
@@ -103,12 +104,12 @@ function query(t: Task, s: Subject, arg: number): number {
 
 /** maps and smaps of whatever address space the process has at the moment. */
 export function mappings(
-  make: (mm: MemoryManager, from: number, name: FileName) => MapsPart,
+  make: (mm: MemoryManager, from: number, name: FileName, task: MemPolicy | null) => MapsPart,
 ): (s: Subject, reader: Task, from: number) => MapsPart | number {
   return (s, reader, from) => {
     const mm = s.mm;
     if (mm === null) return s.task === null ? -ESRCH : { text: '', next: -1 };
-    return make(mm, from, readerFileName(reader));
+    return make(mm, from, readerFileName(reader), s.live?.mempolicy ?? null);
   };
 }
 

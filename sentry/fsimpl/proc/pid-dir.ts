@@ -4,6 +4,7 @@ import { DT_DIR, DT_LNK, DT_REG } from '../../abi/stat.ts';
 import { CAP_SYS_NICE, CAP_SYS_RESOURCE } from '../../auth/capability.ts';
 import type { Task } from '../../kernel/task.ts';
 import { smapsPart, smapsRollupText, statmText } from '../../mm/maps.ts';
+import { numaMapsPart } from '../../mm/numa-maps.ts';
 import type { MemoryManager } from '../../mm/memory-manager.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
@@ -221,6 +222,7 @@ const ENTRIES: readonly PidEntry[] = [
     s.task === null ? -ESRCH : s.mm === null ? '0 0 0 0 0 0 0\n' : statmText(s.mm),
   ),
   { name: 'maps', type: DT_REG, where: 'both', make: (sb, s) => new MapsFile(sb, s) },
+  file('numa_maps', 0o444, () => '', { guarded: true, parts: mappings(numaMapsPart) }),
   { name: 'mem', type: DT_REG, where: 'both', make: (sb, s) => new MemNode(sb, s) },
   link('cwd', (t) => t.fs.cwd),
   link('root', (t) => t.fs.root),
