@@ -1,5 +1,6 @@
 /** Which network namespace the stub and the sentry of a container run in, as `linux.namespaces` says. */
-import { openSync, statSync } from 'node:fs';
+import { openSync } from 'node:fs';
+import { isOwnNamespace } from '../spec/namespaces.ts';
 import { UserError } from '../user-error.ts';
 
 export type NetworkPlace =
@@ -25,7 +26,5 @@ export function networkPlace(
     );
   }
   // An engine's name for the host's own (docker run --network host): it must stay as it is.
-  const own = statSync('/proc/self/ns/net');
-  const other = statSync(network.path);
-  return own.ino === other.ino && own.dev === other.dev ? { kind: 'host' } : { kind: 'join', fd };
+  return isOwnNamespace('network', network.path) ? { kind: 'host' } : { kind: 'join', fd };
 }

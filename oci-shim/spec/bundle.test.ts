@@ -157,6 +157,17 @@ const refused: [string, (s: ReturnType<typeof good>) => unknown, RegExp][] = [
     /sysctl "net.ipv4.ip_forward" not allowed in host network namespace/,
   ],
   [
+    'sysctls of the runtime’s network by its path',
+    (s) => ({
+      ...s,
+      linux: {
+        namespaces: [{ type: 'network', path: '/proc/self/ns/net' }],
+        sysctl: { 'net.ipv4.ip_forward': '1' },
+      },
+    }),
+    /sysctl "net.ipv4.ip_forward" not allowed in host network namespace/,
+  ],
+  [
     'ids without a user namespace',
     (s) => ({ ...s, linux: { uidMappings: [{ containerID: 0, hostID: 1, size: 1 }] } }),
     /user namespace is not enabled/,

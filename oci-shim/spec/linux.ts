@@ -7,7 +7,7 @@ import type { DeviceConfig, IdMapping, LinuxConfig } from '../sandbox-config.ts'
 import { UserError } from '../user-error.ts';
 import type { Field } from './field.ts';
 import { PROPAGATION_FLAGS } from './mount-options.ts';
-import type { NamespaceConfig } from './namespaces.ts';
+import { isOwnNamespace, type NamespaceConfig } from './namespaces.ts';
 import { seccompConfig } from './seccomp.ts';
 
 const MAX_ID = 0xfffffffe;
@@ -160,7 +160,9 @@ export function sysctls(linux: Field, namespaces: readonly NamespaceConfig[]): R
     if (IPC_SYSCTLS.includes(name) || name.startsWith('fs.mqueue.')) {
       if (!has('ipc')) throw new UserError(`sysctl "${key}" is not allowed in the hosts ipc namespace`);
     } else if (name.startsWith('net.')) {
-      if (!has('network')) throw new UserError(`sysctl "${key}" not allowed in host network namespace`);
+      const network = namespaces.find((n) => n.type === 'network');
+      const path = network?.path ?? null;
+      if (network === undefined || (path !== null && isOwnNamespace('network', path))) throw new UserError(`sysctl "${key}" not allowed in host network namespace`);
     } else if (name === 'kernel.domainname' && has('uts')) {
       // Has no field of its own in older versions of the specification.
     } else if (name === 'kernel.hostname' && has('uts')) {

@@ -1,5 +1,5 @@
 /** `linux.namespaces` of config.json. Those of the sandbox's inside are always its own; paths name namespaces of the host. */
-import { closeSync, openSync, readlinkSync } from 'node:fs';
+import { closeSync, openSync, readlinkSync, statSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import { hostSyscall } from '../../sentry/host/sys.ffi.ts';
 import { UserError } from '../user-error.ts';
@@ -39,6 +39,13 @@ export function namespaceConfig(linux: Field): NamespaceConfig[] {
     if (path !== null) checkPath(n, type, path);
     return { type, path };
   });
+}
+
+/** Is the namespace at `path` the one that the runtime itself is in? */
+export function isOwnNamespace(type: NamespaceType, path: string): boolean {
+  const own = statSync(`/proc/self/ns/${KINDS[type].proc}`);
+  const other = statSync(path);
+  return own.ino === other.ino && own.dev === other.dev;
 }
 
 /** "The runtime MUST generate an error if path is not associated with a namespace of type type." */

@@ -144,6 +144,62 @@ const cases: readonly RunCase[] = [
     options: ['--sysctl', 'net.ipv4.ip_forward=1', '--sysctl', 'kernel.msgmax=4096'],
     command: sh('cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/msgmax'),
   },
+  {
+    name: 'sysctl of the host’s network',
+    options: ['--network', 'host', '--sysctl', 'net.ipv4.ip_forward=1'],
+    command: ['true'],
+  },
+  {
+    name: 'more limits',
+    options: ['nproc=50', 'stack=1048576:2097152', 'memlock=4096', 'fsize=8192', 'msgqueue=1000', 'sigpending=33', 'locks=5', 'rttime=99', 'data=99999999', 'cpu=77'].flatMap((l) => ['--ulimit', l]), // prettier-ignore
+    command: ['cat', '/proc/self/limits'],
+  },
+  {
+    name: 'tmpfs without a mode',
+    options: ['--tmpfs', '/root:noexec', '--tmpfs', '/home'],
+    command: sh('stat -c "%a %u" /root /home; grep -E " /(root|home) " /proc/mounts | cut -d" " -f2-3'),
+  },
+  {
+    name: 'some of the processors',
+    options: ['--cpuset-cpus', '0', '--cpu-shares', '100'],
+    command: sh('nproc; grep Cpus_allowed_list /proc/self/status'),
+  },
+  {
+    name: 'limits of block devices, swapping and devices',
+    options: ['--blkio-weight', '300', '--memory', '64m', '--memory-reservation', '32m', '--memory-swappiness', '10', '--oom-kill-disable', '--device-cgroup-rule', 'c 42:* rmw'], // prettier-ignore
+    command: ['true'],
+  },
+  {
+    name: 'domain name and hardware address',
+    options: ['--hostname', 'box', '--domainname', 'example.org', '--mac-address', '02:42:ac:11:00:99'],
+    command: sh('hostname; cat /proc/sys/kernel/domainname; hostname -f; cat /sys/class/net/eth0/address'),
+  },
+  {
+    name: 'mounting with the right to',
+    options: ['--security-opt', 'seccomp=unconfined', '--cap-add', 'SYS_ADMIN'],
+    command: sh('mount -t tmpfs x /tmp && grep -c " /tmp " /proc/mounts; unshare -m true; echo $?; mount -t proc p /root && ls -d /root/1'), // prettier-ignore
+  },
+  {
+    name: 'nothing masked',
+    options: ['--security-opt', 'systempaths=unconfined'],
+    command: sh('test -w /proc/sys/kernel; echo $?; grep -c " /proc/" /proc/mounts'),
+  },
+  {
+    name: 'a user’s capabilities',
+    options: ['--user', 'user:extra', '--cap-add', 'NET_BIND_SERVICE', '--group-add', '5'],
+    command: sh('id; grep Cap /proc/self/status'),
+  },
+  {
+    name: 'propagation of volumes',
+    options: ['--mount', 'type=bind,src=/tmp,dst=/t,bind-propagation=rslave', '--volume', '/tmp:/p:private'],
+    command: sh('grep -E " /[tp] " /proc/self/mountinfo | cut -d" " -f5,7 | cut -d: -f1'),
+  },
+  { name: 'a directory that cannot be: 126 or 127', options: ['--workdir', '/etc/passwd'], command: ['true'] },
+  {
+    name: 'environment from the client and without values',
+    options: ['--env', 'NOT_SET_ANYWHERE', '--env', 'B=', '--env', 'C=1=2', '--hostname', 'box'],
+    command: sh('env | sort'),
+  },
   { name: 'init', options: ['--init'], command: sh('cat /proc/1/comm; test $$ -gt 1; echo $?') },
   { name: 'oom score', options: ['--oom-score-adj', '500'], command: sh('cat /proc/self/oom_score_adj') },
   {
