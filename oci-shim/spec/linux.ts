@@ -162,7 +162,8 @@ export function sysctls(linux: Field, namespaces: readonly NamespaceConfig[]): R
     } else if (name.startsWith('net.')) {
       const network = namespaces.find((n) => n.type === 'network');
       const path = network?.path ?? null;
-      if (network === undefined || (path !== null && isOwnNamespace('network', path))) throw new UserError(`sysctl "${key}" not allowed in host network namespace`);
+      if (network === undefined || (path !== null && isOwnNamespace('network', path)))
+        throw new UserError(`sysctl "${key}" not allowed in host network namespace`);
     } else if (name === 'kernel.domainname' && has('uts')) {
       // Has no field of its own in older versions of the specification.
     } else if (name === 'kernel.hostname' && has('uts')) {

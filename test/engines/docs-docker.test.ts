@@ -1,5 +1,5 @@
-/** What docs/engines.md says of Docker, CI and Swarm, done as it is written; `debian` is the image made here. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+/** What docs/engines.md says of Docker, CI and Swarm, and README.md of all, done as it is written; `debian` is the image made here. */
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { blocksOf } from '../lib/docs.ts';
@@ -61,6 +61,31 @@ describe.skipIf(lacking.length > 0)('Docker, CI and Swarm in docs/engines.md', (
         const r = shell(daemon, root, script);
         expect(r, r.stderr).toMatchObject({ status: 0 });
         expect(r.stdout).toContain(KERNEL);
+      }
+    }));
+
+  test('the commands of README.md', () =>
+    withDaemon({ config: { runtimes: {} } }, (daemon) => {
+      const cwd = join(daemon.dir, 'reader');
+      mkdirSync(join(cwd, 'bin'), { recursive: true });
+      symlinkSync(join(root, 'dist'), join(cwd, 'dist'));
+      // What it makes is the reader's business.
+      writeFileSync(join(cwd, 'bin/make'), '#!/bin/sh\necho made\n', { mode: 0o755 });
+      const outputs: Record<string, string> = {
+        'do -- uname': ` ${KERNEL} `,
+        '--volume': 'bin\ndist\n',
+        '--memory': 'made\n',
+        'docker run': ` ${KERNEL} `,
+      };
+      const [block, ...others] = blocksOf('README.md', 'Use it', 'sh');
+      expect(others).toEqual([]);
+      for (const command of block.trim().split('\n')) {
+        const before = command.startsWith('docker') ? 'systemctl restart docker' : '';
+        const r = shell(daemon, cwd, `PATH="$PWD/bin:$PATH"\n${before}\n${command}`);
+        expect(r.status, `${command}: ${r.stdout}${r.stderr}`).toBe(0);
+        for (const [part, output] of Object.entries(outputs)) {
+          if (command.includes(part)) expect(r.stdout, command).toContain(output);
+        }
       }
     }));
 
