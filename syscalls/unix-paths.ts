@@ -8,9 +8,9 @@ import { LOOKUP_FOLLOW, nd, walk } from '../sentry/vfs/walk.ts';
 
 export function installUnixPaths(): void {
   setUnixPaths({
-    make(t, path) {
+    make(t, path, mode) {
       // unix_bind() applies the umask whatever the directory hands down.
-      let r = vfsMknod(t, t.fs.cwd, path, S_IFSOCK | (0o777 & ~t.fs.umask), 0);
+      let r = vfsMknod(t, t.fs.cwd, path, S_IFSOCK | (mode & 0o7777 & ~t.fs.umask), 0);
       if (r < 0) return r;
       r = walk(t, t.fs.cwd, path, 0);
       return r < 0 ? r : nd.dentry.inode!;

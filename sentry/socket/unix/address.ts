@@ -79,8 +79,8 @@ export function autoName(ns: NetNamespace | null, type: number): string | number
 
 /** Pathname sockets need the path walk, which the composition root supplies. */
 export interface UnixPaths {
-  /** Makes the socket node and returns its inode (a reference for the socket), or −errno. */
-  make(t: CallContext, path: string): Inode | number;
+  /** Makes the socket node, with the permissions of `mode` that the umask leaves, and returns its inode (a reference for the socket), or −errno. */
+  make(t: CallContext, path: string, mode: number): Inode | number;
   /** Inode of an existing socket that the caller may write to, or −errno. */
   find(t: CallContext, path: string): Inode | number;
 }
@@ -91,8 +91,8 @@ export function setUnixPaths(p: UnixPaths): void {
   paths = p;
 }
 
-export function makeSocketNode(t: CallContext, path: string): Inode | number {
-  return paths === null ? -EINVAL : paths.make(t, path);
+export function makeSocketNode(t: CallContext, path: string, mode: number): Inode | number {
+  return paths === null ? -EINVAL : paths.make(t, path, mode);
 }
 
 export function findSocketNode(t: CallContext, path: string): Inode | number {

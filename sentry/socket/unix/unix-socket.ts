@@ -87,7 +87,7 @@ export class UnixSocket extends UnixEndpoint {
       const r = claimAbstract(name.name, this);
       if (r < 0) return r;
     } else {
-      const inode = makeSocketNode(t, name.name);
+      const inode = makeSocketNode(t, name.name, this.inode.mode);
       if (typeof inode === 'number') return inode === -EEXIST ? -EADDRINUSE : inode;
       inode.findIdentity().boundSocket = this;
       this.node = inode.hold();
