@@ -69,7 +69,7 @@ function takeFds(t: Task, body: Buffer, info: SendInfo): number {
   if (fds.length + n > SCM_MAX_FD) return -EINVAL;
   info.fds = fds;
   for (let i = 0; i < n; i++) {
-    const f: FileDescription | null = t.fdTable.get(body.readInt32LE(4 * i));
+    const f: FileDescription | null = t.fdTable.getRaw(body.readInt32LE(4 * i));
     if (f === null) return -EBADF;
     fds.push(f.ref());
   }
@@ -111,8 +111,8 @@ export function buildControl(t: Task, info: RecvInfo, room: number, flags: numbe
       at = Math.min(room, cmsgAlign(len));
     }
   }
-  if (info.sender !== null) at = putPidfd(t, info, at, room, out);
   if (info.fds !== null) at = putFds(t, info, info.fds, at, room, flags, out);
+  if (info.sender !== null) at = putPidfd(t, info, at, room, out);
   return at;
 }
 

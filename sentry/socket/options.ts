@@ -99,6 +99,10 @@ export class SocketOptions {
     return this.flag(S.SO_PASSPIDFD) !== 0;
   }
 
+  get passRights(): boolean {
+    return this.flag(S.SO_PASSRIGHTS) !== 0;
+  }
+
   /** SO_ERROR: reads and clears. */
   takeError(): number {
     const e = this.error;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { EAGAIN, ECONNREFUSED, EINPROGRESS, EPERM } from '../../abi/errno.ts';
+import { EAGAIN, ECONNREFUSED, EINPROGRESS, EINVAL, EPERM } from '../../abi/errno.ts';
 import * as S from '../../abi/socket.ts';
 import { Credentials, UserNamespace } from '../../auth/credentials.ts';
 import { hostPoller } from '../../host/poller.ffi.ts';
@@ -8,7 +8,7 @@ import { EPOLLIN, WaitEntry } from '../../waiter/wait-queue.ts';
 import { createSocket } from '../providers.ts';
 import { registerSocketFamilies } from '../register.ts';
 import { RecvInfo, SendInfo, type Socket } from '../socket.ts';
-import { checkControl } from './options.ts';
+import { controlForHost } from './options.ts';
 
 const t = { creds: new Credentials(new UserNamespace(null, 0)), tgid: 7, nowSec: 0, nowNsec: 0 } as unknown as CallContext; // prettier-ignore
 registerSocketFamilies();
@@ -66,13 +66,19 @@ test('udp: source address and full length of a cut datagram', () => {
   b.unref();
 });
 
-test('raw sockets and descriptors as control data are refused', () => {
+test('raw sockets are refused, descriptors as control data stay here', () => {
   expect(createSocket(t, S.AF_INET, S.SOCK_RAW, 1, 0)).toBe(-EPERM);
   const rights = Buffer.alloc(24);
   rights.writeUInt32LE(20, 0);
   rights.writeInt32LE(1, 8);
   rights.writeInt32LE(1, 12);
-  expect(checkControl(rights)).toBe(-EPERM);
+  expect(controlForHost(rights)).toEqual(Buffer.alloc(0));
+  const ttl = Buffer.alloc(20);
+  ttl.writeUInt32LE(20, 0);
+  ttl.writeInt32LE(2, 12);
+  expect(controlForHost(Buffer.concat([rights, ttl]))).toEqual(Buffer.concat([ttl, Buffer.alloc(4)]));
+  ttl.writeInt32LE(99, 12);
+  expect(controlForHost(ttl)).toBe(-EINVAL);
 });
 
 test('route queries: links have a loopback, changes are refused', () => {

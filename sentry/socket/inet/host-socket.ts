@@ -33,7 +33,7 @@ import { netNsOf, networkOf } from '../network.ts';
 import { registerSocketProvider } from '../providers.ts';
 import { putInt, Socket, type QueueLengths, type RecvInfo, type SendInfo } from '../socket.ts';
 import { netIoctl } from './net-ioctl.ts';
-import { checkControl, mayGet, maySet } from './options.ts';
+import { controlForHost, mayGet, maySet } from './options.ts';
 
 const IPPROTO_IP = 0;
 const IPPROTO_IPV6 = 41;
@@ -215,10 +215,11 @@ export class HostSocket extends Socket {
       if (r < 0) this.watch();
       return r;
     }
-    const ok = checkControl(info.control);
-    if (ok < 0) return ok;
+    const control = controlForHost(info.control);
+    if (typeof control === 'number') return control;
     this.watch();
-    return net.sendControl(this.hostFd, addr, n, f, to, info.control);
+    if (control.length === 0) return net.send(this.hostFd, addr, n, f, to);
+    return net.sendControl(this.hostFd, addr, n, f, to, control);
   }
 
   override recv(

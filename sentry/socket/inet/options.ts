@@ -3,7 +3,7 @@
  * to the host, which answers as it does to a process without rights. Left out on purpose: values with pointers and descriptors in them,
  * tunnels, other protocols on top of TCP. Filters are checked and go their own way.
  */
-import { EINVAL, EPERM } from '../../abi/errno.ts';
+import { EINVAL } from '../../abi/errno.ts';
 
 const SOL_IP = 0;
 const SOL_SOCKET = 1;
@@ -47,14 +47,18 @@ const SO_LAST = 83;
 /** Netfilter's tables (IPT_BASE_CTL, IP6T_BASE_CTL), and multicast routing beyond. */
 const NETFILTER = 64;
 
-/** Control messages that may go to the host with a datagram. */
+/** Control messages that may go to the host; others of these levels are unknown to it as well. */
 const CONTROL = new Map<number, ReadonlySet<number>>([
-  // SO_TIMESTAMPING, SCM_TXTIME
-  [SOL_SOCKET, new Set([37, 61])],
-  [SOL_IP, new Set([1, 2, 8])],
-  [SOL_IPV6, new Set([50, 52, 62, 67])],
+  // SO_PRIORITY, SO_MARK, SO_TIMESTAMPING, SCM_TXTIME, SO_TIMESTAMPING_NEW, SCM_TS_OPT_ID
+  [SOL_SOCKET, new Set([12, 36, 37, 61, 65, 81])],
+  // IP_TOS, TTL, RETOPTS, PKTINFO, PROTOCOL
+  [SOL_IP, new Set([1, 2, 7, 8, 52])],
+  // IPV6_FLOWINFO, PKTINFO, HOPLIMIT, HOPOPTS, RTHDR, DSTOPTS, DONTFRAG, TCLASS
+  [SOL_IPV6, new Set([11, 50, 52, 54, 57, 59, 62, 67])],
   [SOL_UDP, new Set([103])],
 ]);
+/** SCM_RIGHTS, SCM_CREDENTIALS: internet sockets take no notice of them (__sock_cmsg_send). */
+const IGNORED: ReadonlySet<number> = new Set([1, 2]);
 
 export function maySet(level: number, name: number): boolean {
   const refused = REFUSED_SET.get(level);
@@ -68,15 +72,23 @@ export function mayGet(level: number, name: number): boolean {
   return maySet(level, name) || READABLE.get(level)?.has(name) === true;
 }
 
-/** 0 if every control message in `ctl` may go to the host, else −errno. SCM_RIGHTS never may. */
-export function checkControl(ctl: Uint8Array): number {
+/** What of the control messages in `ctl` may go to the host, or −errno. SCM_RIGHTS never may; messages of other levels mean nothing. */
+export function controlForHost(ctl: Uint8Array): Uint8Array | number {
   const b = Buffer.from(ctl.buffer, ctl.byteOffset, ctl.length);
-  let at = 0;
-  while (at + 16 <= b.length) {
+  const parts: Buffer[] = [];
+  for (let at = 0; at + 16 <= b.length;) {
     const len = b.readUInt32LE(at + 4) === 0 ? b.readUInt32LE(at) : Infinity;
     if (len < 16 || at + len > b.length) return -EINVAL;
-    if (CONTROL.get(b.readInt32LE(at + 8))?.has(b.readInt32LE(at + 12)) !== true) return -EPERM;
-    at += Math.ceil(len / 8) * 8;
+    const level = b.readInt32LE(at + 8);
+    const type = b.readInt32LE(at + 12);
+    const room = Math.ceil(len / 8) * 8;
+    const known = CONTROL.get(level);
+    if (known?.has(type) === true) {
+      const part = Buffer.alloc(room);
+      b.copy(part, 0, at, at + len);
+      parts.push(part);
+    } else if (known !== undefined && !(level === SOL_SOCKET && IGNORED.has(type))) return -EINVAL;
+    at += room;
   }
-  return 0;
+  return Buffer.concat(parts);
 }

@@ -63,6 +63,11 @@ function deliver(
   return m;
 }
 
+/** SO_PASSRIGHTS of the receiver. */
+function refusesRights(other: UnixEndpoint, info: SendInfo | null): boolean {
+  return info !== null && info.fds !== null && !other.options.passRights;
+}
+
 /** The one byte of MSG_OOB, in a message of its own. */
 function deliverUrgent(t: CallContext, s: UnixEndpoint, other: UnixEndpoint, byte: number): void {
   other.urgent = deliver(t, s, other, Uint8Array.of(byte), null);
@@ -85,6 +90,7 @@ export function sendStream(
   if (other === null) return -ENOTCONN;
   if ((s.shut & S.SEND_SHUTDOWN) !== 0 || other.released || (other.shut & S.RCV_SHUTDOWN) !== 0)
     return -EPIPE;
+  if (refusesRights(other, info)) return -EPERM;
   if (len === 0) return 0;
   const room = s.options.sndbuf - s.charged;
   if (room <= 0) return -EAGAIN;
@@ -149,6 +155,7 @@ export function sendMessage(
   // unix_may_send()
   if (other.peer !== null && other.peer !== s) return -EPERM;
   if ((other.shut & S.RCV_SHUTDOWN) !== 0) return -EPIPE;
+  if (refusesRights(other, info)) return -EPERM;
   if (other.fullFor(s)) {
     other.blockedSenders.add(s);
     return -EAGAIN;
