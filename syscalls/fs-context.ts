@@ -147,7 +147,9 @@ function setParameter(f: FsContextFile, key: string, value: string | null): numb
 function create(t: Task, f: FsContextFile): number {
   if (f.phase !== 'create') return -EBUSY;
   if (!t.creds.hasOwn(CAP_SYS_ADMIN)) return -EPERM;
-  const sb = f.type!.mount(t, f.source ?? '', f.superFlags, f.options.join(','));
+  const type = f.type!;
+  if (type.owner !== undefined && !t.creds.hasIn(CAP_SYS_ADMIN, type.owner(t))) return -EPERM;
+  const sb = type.mount(t, f.source ?? '', f.superFlags, f.options.join(','));
   f.phase = typeof sb === 'number' ? 'failed' : 'made';
   if (typeof sb === 'number') return sb;
   f.sb = sb;

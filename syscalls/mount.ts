@@ -38,6 +38,7 @@ import {
   pivotRoot,
   setPropagation,
   subtree,
+  topOf,
 } from '../sentry/vfs/mount-namespace.ts';
 import { reconfigureSuper, setSuperFlags, splitSuperOptions } from '../sentry/vfs/super-options.ts';
 import { treeChanged } from '../sentry/vfs/walk-cache.ts';
@@ -187,6 +188,7 @@ function mountNew(
   if (type === null) return -EINVAL;
   const fs = fileSystemType(type);
   if (fs === undefined) return -ENODEV;
+  if (fs.owner !== undefined && !t.creds.hasIn(CAP_SYS_ADMIN, fs.owner(t))) return -EPERM;
   const options = splitSuperOptions(f, data);
   const sb = fs.mount(t, source ?? '', options.flags, options.data);
   if (typeof sb === 'number') return sb;
@@ -217,10 +219,11 @@ export function sysUmount2(t: Task, a: SyscallArgs): SysResult {
     LOOKUP_KEEP_EXPIRY | ((f & UMOUNT_NOFOLLOW) !== 0 ? 0 : LOOKUP_FOLLOW),
   );
   if (r !== 0) return r;
-  const { mount, dentry } = nd;
+  // LOOKUP_MOUNTPOINT: "." and ".." mean what is mounted on top there, as after pivot_root(".", ".").
+  const { mount, dentry } = topOf(nd);
   if (!mayMount(t)) return -EPERM;
   if (dentry !== mount.root || !isOurs(t, mount) || mount.locked) return -EINVAL;
-  if ((f & MNT_FORCE) !== 0 && !t.creds.has(CAP_SYS_ADMIN)) return -EPERM;
+  if ((f & MNT_FORCE) !== 0 && !t.creds.hasIn(CAP_SYS_ADMIN, mount.sb.owner)) return -EPERM;
   if ((f & MNT_EXPIRE) !== 0) {
     if ((f & (MNT_FORCE | MNT_DETACH)) !== 0 || mount === t.fs.root.mount) return -EINVAL;
     if (mount.refs > 0 || mount.children.length > 0) return -EBUSY;

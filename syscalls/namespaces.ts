@@ -51,8 +51,7 @@ import {
 } from '../sentry/kernel/task-clone.ts';
 import type { TimeNamespace } from '../sentry/kernel/time-namespace.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
-import type { Path } from '../sentry/vfs/dentry.ts';
-import type { MountNamespace } from '../sentry/vfs/mount-namespace.ts';
+import { topOf, type MountNamespace } from '../sentry/vfs/mount-namespace.ts';
 
 /** MAX_PID_NS_LEVEL. User namespaces nest one deeper ("parent_ns->level > 32"). */
 const MAX_LEVEL = 32;
@@ -96,16 +95,6 @@ function isChrooted(t: Task): boolean {
   if (ns === null) return true;
   const top = topOf({ mount: ns.root, dentry: ns.root.root });
   return top.mount !== root.mount || top.dentry !== root.dentry;
-}
-
-/** follow_down(): what is mounted on a place. */
-function topOf(p: Path): Path {
-  let { mount, dentry } = p;
-  for (let next = mount.mountOn(dentry); next !== null; next = mount.mountOn(dentry)) {
-    mount = next;
-    dentry = next.root;
-  }
-  return { mount, dentry };
 }
 
 /** New namespaces for clone and unshare: −EPERM without CAP_SYS_ADMIN. */

@@ -1,5 +1,6 @@
 /** File system types by name: what mount(2) can mount and /proc/filesystems lists (fs/filesystems.c). */
 import { EINVAL } from '../abi/errno.ts';
+import type { UserNamespace } from '../auth/credentials.ts';
 import type { CallContext } from './call-context.ts';
 import type { SuperBlock } from './super-block.ts';
 
@@ -9,6 +10,8 @@ export interface FileSystemType {
   readonly nodev: boolean;
   /** Judges one option of fsconfig(2), `name` or `name=value`: 0 or −EINVAL. Without it they are judged together, at the mount. */
   readonly checkOption?: (option: string) => number;
+  /** Who may mount it if not whoever may mount at all: the user namespace of what it shows (fs_context's user_ns). */
+  readonly owner?: (t: CallContext) => UserNamespace | null;
   /** Makes a super block from mount(2)'s source and data; `flags` are MS_*. `t` is null for the kernel's own mounts. */
   readonly mount: (t: CallContext | null, source: string, flags: number, data: string) => SuperBlock | number;
 }

@@ -122,12 +122,7 @@ export function makeMount(sb: SuperBlock, flags: number, source: string): Mount 
 export function attachMount(m: Mount, at: Path): number {
   const ns = at.mount.ns;
   if (ns === null) return -EINVAL;
-  let mount = at.mount;
-  let dentry = at.dentry;
-  for (let next = mount.mountOn(dentry); next !== null; next = mount.mountOn(dentry)) {
-    mount = next;
-    dentry = next.root;
-  }
+  const { mount, dentry } = topOf(at);
   const all = subtree(m);
   const targets = receivers(mount, dentry);
   if (!hasRoom(ns, all.length, targets)) return -ENOSPC;
@@ -174,6 +169,16 @@ function tuck(m: Mount, parent: Mount, d: Dentry): void {
   const ns = above.ns;
   above.detach();
   above.attach(m, m.root, ns);
+}
+
+/** follow_down(): what is mounted on a place. */
+export function topOf(p: Readonly<Path>): Path {
+  let { mount, dentry } = p;
+  for (let next = mount.mountOn(dentry); next !== null; next = mount.mountOn(dentry)) {
+    mount = next;
+    dentry = next.root;
+  }
+  return { mount, dentry };
 }
 
 /** A mount and everything below it in Linux's order (next_mnt): each followed by what is below it. */

@@ -292,6 +292,7 @@ export function registerMqueue(): void {
   registerFileSystem({
     name: 'mqueue',
     nodev: true,
+    owner: (t) => (t as Task).ns.ipc.owner,
     checkOption: noOptions,
     mount: (t, _source, _flags, data) =>
       noOptions(data) || (t === null ? (early ??= new MqueueSuperBlock()) : mqueueOf((t as Task).ns.ipc)),

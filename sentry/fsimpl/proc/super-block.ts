@@ -165,6 +165,7 @@ export function registerProc(env: ProcEnv): void {
   registerFileSystem({
     name: 'proc',
     nodev: true,
+    owner: (t) => (t as Task).pidNs.owner,
     checkOption: (option) => new ProcOptions().parse(option, null),
     mount: (t, _source, _flags, data) => {
       const sb = new ProcSuperBlock(env, t === null ? env.kernel.pidNs : (t as Task).pidNs);

@@ -164,6 +164,7 @@ export function registerSysfs(env: ProcEnv): void {
   registerFileSystem({
     name: 'sysfs',
     nodev: true,
+    owner: (t) => (t as Task).ns.net.owner,
     checkOption: noOptions,
     mount: (t, _source, _flags, data) =>
       noOptions(data) || new SysfsSuperBlock(env.host, free, (t as Task | null)?.ns?.net ?? null),
