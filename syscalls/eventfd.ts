@@ -1,7 +1,8 @@
 /** eventfd(2), timerfd_create(2) and its settings (fs/eventfd.c, fs/timerfd.c). */
-import { EBADF, EFAULT, EINVAL } from '../sentry/abi/errno.ts';
+import { EBADF, EFAULT, EINVAL, EPERM } from '../sentry/abi/errno.ts';
 import { O_CLOEXEC, O_NONBLOCK } from '../sentry/abi/fcntl.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
+import { CAP_WAKE_ALARM } from '../sentry/auth/capability.ts';
 import { EventFile } from '../sentry/fsimpl/eventfd/eventfd.ts';
 import { TimerFile } from '../sentry/fsimpl/eventfd/timerfd.ts';
 import {
@@ -48,6 +49,8 @@ const CLOCKS = [CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME, CLOCK_REALTIME_
 function sysTimerfdCreate(t: Task, a: SyscallArgs): SysResult {
   const f = a.uint(1);
   if ((f & ~(O_NONBLOCK | O_CLOEXEC)) !== 0 || !CLOCKS.includes(a.int(0))) return -EINVAL;
+  const alarm = a.int(0) === CLOCK_REALTIME_ALARM || a.int(0) === CLOCK_BOOTTIME_ALARM;
+  if (alarm && !t.creds.has(CAP_WAKE_ALARM)) return -EPERM;
   const file = new TimerFile(a.int(0), f & O_NONBLOCK, t.kernel.timers, t.kernel.clock);
   return installFd(t, file, (f & O_CLOEXEC) !== 0);
 }

@@ -270,8 +270,11 @@ function sysAdjtimex(t: Task, a: SyscallArgs): SysResult {
 }
 
 function sysClockAdjtime(t: Task, a: SyscallArgs): SysResult {
-  if (a.int(0) === CLOCK_REALTIME) return readTimex(t, a.addr(1));
-  return hostClock(a.int(0)) >= 0 ? -EOPNOTSUPP : -EINVAL;
+  const id = a.int(0);
+  if (id === CLOCK_REALTIME) return readTimex(t, a.addr(1));
+  return hostClock(id) >= 0 || isAlarmClock(id) || typeof cpuClock(t, id) !== 'number'
+    ? -EOPNOTSUPP
+    : -EINVAL;
 }
 
 const CLOCKS = {
