@@ -158,7 +158,9 @@ const cases: readonly RunCase[] = [
   {
     name: 'tmpfs without a mode',
     options: ['--tmpfs', '/root:noexec', '--tmpfs', '/home'],
-    command: sh('stat -c "%a %u" /root /home; grep -E " /(root|home) " /proc/mounts | cut -d" " -f2-3'),
+    command: sh(
+      'stat -c "%a %u" /root /home; grep -E " /(root|home) " /proc/mounts | cut -d" " -f2-3 | sort',
+    ),
   },
   {
     name: 'some of the processors',
@@ -193,7 +195,7 @@ const cases: readonly RunCase[] = [
   {
     name: 'propagation of volumes',
     options: ['--mount', 'type=bind,src=/tmp,dst=/t,bind-propagation=rslave', '--volume', '/tmp:/p:private'],
-    command: sh('grep -E " /[tp] " /proc/self/mountinfo | cut -d" " -f5,7 | cut -d: -f1'),
+    command: sh('grep -E " /[tp] " /proc/self/mountinfo | cut -d" " -f5,7 | cut -d: -f1 | sort'),
   },
   {
     name: 'a directory that cannot be: 126 or 127',
