@@ -30,7 +30,7 @@ static int own_sigprocmask(u64 slot, const u64 *args, u32 word) {
   return __atomic_compare_exchange_n((volatile u32 *)(slot + SLOT_MASK), &word, next, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
-int stub_answer(u64 slot, u64 nr, const u64 *args, u64 *result) {
+int stub_answer_lent(u64 slot, u64 nr, const u64 *args, u64 *result) {
   u32 word = __atomic_load_n((volatile u32 *)(slot + SLOT_MASK), __ATOMIC_ACQUIRE);
   if ((word & MASK_LENT) == 0) return 0;
   switch (nr) {

@@ -142,7 +142,12 @@ int stub_fast_signal(u64 slot, int signo, struct sigcontext *mc);
 void stub_make_detour(u64 slot, u64 nr, struct sigcontext *mc);
 
 // ---- calls about what the kernel has lent to the thread (stub-lent.c) --------------------------------------------------
-int stub_answer(u64 slot, u64 nr, const u64 *args, u64 *result); // True if the thread has answered the call itself.
+int stub_answer_lent(u64 slot, u64 nr, const u64 *args, u64 *result);
+
+// True if the thread has answered the call itself.
+static inline int stub_answer(u64 slot, u64 nr, const u64 *args, u64 *result) {
+  return (nr == NR_rt_sigprocmask || nr == NR_set_robust_list || nr == NR_rseq) && stub_answer_lent(slot, nr, args, result);
+}
 
 // ---- futex calls on private words (stub-futex.c) --------------------------------------------------------------------
 int stub_owns_futex(const u64 *args);        // True if the thread makes the call itself.
