@@ -104,12 +104,13 @@ function epollWait(t: Task, a: SyscallArgs, timeoutNs: number): SysResult {
   const w = t.blockState as EpollWait | null;
   const addr = a.addr(1);
   const max = a.int(2);
+  const ep = w === null ? fileAt(t, a.int(0)) : w.ep;
+  if (ep === null) return -EBADF;
+  // ep_check_params()
   if (w === null) {
     if (max <= 0 || max > EP_MAX_EVENTS) return -EINVAL;
     if (addr + max * EVENT_SIZE > TASK_SIZE) return -EFAULT;
   }
-  const ep = w === null ? fileAt(t, a.int(0)) : w.ep;
-  if (ep === null) return -EBADF;
   if (!(ep instanceof EpollFile)) return -EINVAL;
   const limit = Math.min(max, ep.candidates);
   if (limit > 0) {

@@ -1,6 +1,6 @@
 /** The end of threads and processes (kernel/exit.c: do_exit, exit_notify, release_task, forget_original_parent). */
 import { SIGCHLD, SIGKILL } from '../abi/signal.ts';
-import { EPOLLIN } from '../waiter/wait-queue.ts';
+import { EPOLLHUP, EPOLLIN } from '../waiter/wait-queue.ts';
 import { chargeGroupSpace, chargeSpace } from './cpu-time.ts';
 import { disassociateTty, killOrphanedProcessGroup } from './job-control.ts';
 import type { PidNamespace } from './pid-namespace.ts';
@@ -163,6 +163,7 @@ export function reapProcess(g: ThreadGroup): void {
   g.pid.exitStatus = g.exitStatus;
   g.pid.group = null;
   g.pid.task = null;
+  g.pid.waiters.wake(EPOLLIN | EPOLLHUP);
   g.pid.releaseIfUnused();
 }
 

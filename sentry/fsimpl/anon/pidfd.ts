@@ -6,7 +6,7 @@ import type { Task } from '../../kernel/task.ts';
 import { scratch } from '../../usermem/user-memory.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import { FileDescription } from '../../vfs/file-description.ts';
-import { EPOLLIN, EPOLLRDNORM, EPOLL_ALL, WaitEntry } from '../../waiter/wait-queue.ts';
+import { EPOLLHUP, EPOLLIN, EPOLLRDNORM, EPOLL_ALL, WaitEntry } from '../../waiter/wait-queue.ts';
 import { openNamespaceOf } from '../proc/ns.ts';
 import { anonInode } from './anon-inode.ts';
 
@@ -41,9 +41,11 @@ export class PidFdFile extends FileDescription {
     this.entry.remove();
   }
 
+  /** pidfd_poll() */
   override poll(): number {
     const g = this.pid.group;
-    return g === null || g.isZombie ? EPOLLIN | EPOLLRDNORM : 0;
+    if (g === null) return EPOLLIN | EPOLLRDNORM | EPOLLHUP;
+    return g.isZombie ? EPOLLIN | EPOLLRDNORM : 0;
   }
 
   /** pidfd_ioctl() */

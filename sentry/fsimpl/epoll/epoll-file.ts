@@ -2,8 +2,10 @@
  * EpollFile: an epoll instance (fs/eventpoll.c). Items hang on the wait queues of their files; what fires goes to the
  * ready list, and epoll_wait asks the files again, so that a ready list entry is a hint, never an answer.
  */
-import { EEXIST, EINVAL, ELOOP, ENOENT, ENOSPC, EPERM } from '../../abi/errno.ts';
+import { EEXIST, EFAULT, EINVAL, ELOOP, ENOENT, ENOSPC, EPERM } from '../../abi/errno.ts';
 import { O_RDWR } from '../../abi/fcntl.ts';
+import { CAP_NET_ADMIN } from '../../auth/capability.ts';
+import type { CallContext } from '../../vfs/call-context.ts';
 import { FileDescription } from '../../vfs/file-description.ts';
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDNORM, WaitEntry } from '../../waiter/wait-queue.ts';
 import { anonInode } from '../anon/anon-inode.ts';
@@ -20,6 +22,11 @@ const MAX_WATCHES = 262144;
 let watches = 0;
 /** EP_MAX_NESTS */
 const MAX_NESTS = 4;
+// struct epoll_params: how long and how much network devices are polled. Only remembered: there are none here.
+const EPIOCSPARAMS = 0x40088a01;
+const EPIOCGPARAMS = 0x80088a02;
+const PARAMS_SIZE = 8;
+const NAPI_POLL_WEIGHT = 64;
 
 class EpollItem {
   readonly fd: number;
@@ -57,6 +64,7 @@ export class EpollFile extends FileDescription {
   private head: EpollItem | null = null;
   private tail: EpollItem | null = null;
   private readyCount = 0;
+  private params = new Uint8Array(PARAMS_SIZE);
 
   constructor() {
     super(null, anonInode('eventpoll'), O_RDWR);
@@ -100,9 +108,10 @@ export class EpollFile extends FileDescription {
   }
 
   modify(fd: number, file: FileDescription, events: number, dataLo: number, dataHi: number): number {
+    if ((events & EPOLLEXCLUSIVE) !== 0) return -EINVAL;
     const item = this.find(fd, file);
     if (item === null) return -ENOENT;
-    if (((events | item.events) & EPOLLEXCLUSIVE) !== 0) return -EINVAL;
+    if ((item.events & EPOLLEXCLUSIVE) !== 0) return -EINVAL;
     item.entry.remove();
     this.arm(item, events, dataLo, dataHi);
     return 0;
@@ -195,6 +204,20 @@ export class EpollFile extends FileDescription {
       } else if ((item.events & EPOLLET) === 0) this.push(item);
     }
     return n;
+  }
+
+  /** ep_eventpoll_ioctl() */
+  override ioctl(t: CallContext, cmd: number, arg: number): number {
+    if (cmd === EPIOCGPARAMS) return t.mem.copyOut(arg, this.params, 0, PARAMS_SIZE) !== 0 ? -EFAULT : 0;
+    if (cmd !== EPIOCSPARAMS) return -EINVAL;
+    const given = Buffer.alloc(PARAMS_SIZE);
+    if (t.mem.copyIn(arg, given, 0, PARAMS_SIZE) !== 0) return -EFAULT;
+    const preferBusyPoll = given[6]!;
+    const padding = given[7]!;
+    if (padding !== 0 || given.readInt32LE(0) < 0 || preferBusyPoll > 1) return -EINVAL;
+    if (given.readUInt16LE(4) > NAPI_POLL_WEIGHT && !t.creds.has(CAP_NET_ADMIN)) return -EPERM;
+    this.params = given;
+    return 0;
   }
 
   /** noop_llseek() */

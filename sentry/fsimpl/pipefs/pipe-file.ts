@@ -20,8 +20,13 @@ export class PipeEnds {
   readerOpens = 0;
   writerOpens = 0;
 
-  wake(events: number): void {
-    for (const f of this.files) f.waiters.wake(events);
+  /** wr_wait and rd_wait: what concerns one side is no edge for an epoll item of the other. */
+  wakeReaders(events: number): void {
+    for (const f of this.files) if (f.readable) f.waiters.wake(events);
+  }
+
+  wakeWriters(events: number): void {
+    for (const f of this.files) if (f.writable) f.waiters.wake(events);
   }
 }
 
@@ -59,7 +64,10 @@ export class PipeFile extends FileDescription {
     this.awaitReaders = blocking && ends.readers === 0 ? ends.readerOpens : -1;
     ends.files.add(this);
     // Those who wait in open(2) or poll for this side.
-    if (path !== null) ends.wake(EPOLLIN | EPOLLOUT);
+    if (path !== null) {
+      ends.wakeReaders(EPOLLIN);
+      ends.wakeWriters(EPOLLOUT);
+    }
   }
 
   override get openPending(): boolean {
@@ -81,7 +89,7 @@ export class PipeFile extends FileDescription {
     const pipe = this.ends.pipe;
     const wasFull = !pipe.writable;
     const n = pipe.read(buf, off, len);
-    if (wasFull && pipe.writable) this.ends.wake(EPOLLOUT | EPOLLWRNORM);
+    if (wasFull && pipe.writable) this.ends.wakeWriters(EPOLLOUT | EPOLLWRNORM);
     return n;
   }
 
@@ -90,7 +98,8 @@ export class PipeFile extends FileDescription {
     if (this.ends.readers === 0) return -EPIPE;
     const pipe = this.ends.pipe;
     const n = (this.flags & O_DIRECT) !== 0 ? pipe.writePackets(buf, off, len) : pipe.write(buf, off, len);
-    if (n > 0) this.ends.wake(EPOLLIN | EPOLLRDNORM);
+    // Of a write that had no room readers hear as well (anon_pipe_write with poll_usage).
+    this.ends.wakeReaders(EPOLLIN | EPOLLRDNORM);
     return n;
   }
 
@@ -116,7 +125,7 @@ export class PipeFile extends FileDescription {
   /** fcntl(F_SETPIPE_SZ): the new size or −errno. */
   setPipeSize(size: number, privileged: boolean): number {
     const r = this.ends.pipe.setCapacity(size, privileged);
-    if (r > 0 && this.ends.pipe.writable) this.ends.wake(EPOLLOUT | EPOLLWRNORM);
+    if (r > 0 && this.ends.pipe.writable) this.ends.wakeWriters(EPOLLOUT | EPOLLWRNORM);
     return r;
   }
 
@@ -128,8 +137,8 @@ export class PipeFile extends FileDescription {
   protected override release(): void {
     const ends = this.ends;
     ends.files.delete(this);
-    if (this.readable && --ends.readers === 0) ends.wake(EPOLLOUT | EPOLLWRNORM | EPOLLERR);
-    if (this.writable && --ends.writers === 0) ends.wake(EPOLLIN | EPOLLRDNORM | EPOLLHUP);
+    if (this.readable && --ends.readers === 0) ends.wakeWriters(EPOLLOUT | EPOLLWRNORM | EPOLLERR);
+    if (this.writable && --ends.writers === 0) ends.wakeReaders(EPOLLIN | EPOLLRDNORM | EPOLLHUP);
     if (ends.files.size > 0) return;
     ends.pipe.release();
     fifos.delete(this.inode.identity);
