@@ -12,9 +12,11 @@ import {
   GO_SYSCALL,
   GO_SYSEMU,
   link,
+  listen,
   resumeTracee,
   stopForAttach,
   trap,
+  trapStopped,
 } from '../sentry/kernel/ptrace.ts';
 import { accessTracee } from '../sentry/kernel/ptrace-memory.ts';
 import { SigInfo } from '../sentry/kernel/sig-info.ts';
@@ -60,7 +62,7 @@ function sysPtrace(t: Task, a: SyscallArgs): SysResult {
       trap(c);
       return 0;
     case P.PTRACE_LISTEN:
-      return listen(c);
+      return listen(c) ? 0 : -EIO;
     case P.PTRACE_PEEKTEXT:
     case P.PTRACE_PEEKDATA:
     case P.PTRACE_POKETEXT:
@@ -152,7 +154,7 @@ function attach(t: Task, a: SyscallArgs, seize: boolean): SysResult {
   if (c.group === t.group || c.dead || c.killed || mayAccess(t, c) !== 0 || c.ptrace !== null) return -EPERM;
   link(c, t, seize, options);
   if (!seize) stopForAttach(c);
-  else if (c.group.stopSignal !== 0) trap(c);
+  trapStopped(c);
   return 0;
 }
 
@@ -165,18 +167,6 @@ function letGo(c: Task, request: number, signal: number): SysResult {
   const emulate = request === P.PTRACE_SYSEMU || request === P.PTRACE_SYSEMU_SINGLESTEP;
   const step = request === P.PTRACE_SINGLESTEP || request === P.PTRACE_SYSEMU_SINGLESTEP;
   resumeTracee(c, emulate ? GO_SYSEMU : request === P.PTRACE_SYSCALL ? GO_SYSCALL : GO_ON, step, signal);
-  return 0;
-}
-
-/** "PTRACE_LISTEN … works only on tracees attached by PTRACE_SEIZE", in a PTRACE_EVENT_STOP. */
-function listen(c: Task): SysResult {
-  const p = c.ptrace!;
-  if (!p.seized || p.stopCode >> 8 !== P.PTRACE_EVENT_STOP) return -EIO;
-  p.listening = true;
-  if (p.trapPending) {
-    p.trapPending = false;
-    trap(c);
-  }
   return 0;
 }
 

@@ -26,7 +26,7 @@ import type { Namespaces } from './namespaces.ts';
 import { PidNamespace } from './pid-namespace.ts';
 import { patchCaller } from './patched-text.ts';
 import { tracerExit } from './ptrace-exit.ts';
-import { clearStep, retrap, runTraced } from './ptrace.ts';
+import { clearStep, runTraced, trapNotify } from './ptrace.ts';
 import { accessTracee, stoppedTracee } from './ptrace-memory.ts';
 import { ptraceEvent, syscallEntryStop } from './ptrace-stops.ts';
 import { checkSeccomp } from './seccomp.ts';
@@ -255,7 +255,8 @@ export class Kernel implements PlatformEvents {
         finishSyscall(t, this.invoke(t));
         return;
       case TASK_STOPPED:
-        if (t.killed || t.group.stopSignal === 0) exitToUser(t, t.stopResult, t.stopInSyscall);
+        if (t.killed || t.group.stopSignal === 0 || t.ptrace !== null)
+          exitToUser(t, t.stopResult, t.stopInSyscall);
         return;
       case TASK_FROZEN:
         exitToUser(t, t.stopResult, t.stopInSyscall);
@@ -357,7 +358,7 @@ export class Kernel implements PlatformEvents {
 
   /** For those that task-run.ts and ptrace.ts build on. */
   readonly exitToUser = exitToUser;
-  readonly retrap = retrap;
+  readonly trapNotify = trapNotify;
 
   /** A task that was in a group stop when its tracer came goes on. */
   readonly goOnStopped = (t: Task): void => {

@@ -34,7 +34,8 @@ export function tracerExit(t: Task): void {
       continue;
     }
     const kill = (c.ptrace!.options & PTRACE_O_EXITKILL) !== 0;
-    detach(c, 0);
+    // A stop that nobody has waited for ends as if the tracer had let its signal through.
+    detach(c, c.ptrace!.stopped ? c.ptrace!.exitCode : 0);
     if (kill) groupExit(c.group, SIGKILL);
   }
   t.tracees = null;

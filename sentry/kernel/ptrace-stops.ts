@@ -6,16 +6,24 @@ import {
   PTRACE_EVENT_EXEC,
   PTRACE_EVENT_EXIT,
   PTRACE_EVENT_FORK,
-  PTRACE_EVENT_STOP,
   PTRACE_EVENT_VFORK,
   PTRACE_O_TRACESYSGOOD,
 } from '../abi/ptrace.ts';
 import { ENOSYS } from '../abi/errno.ts';
-import { SIGCHLD, SIGSTOP, SIGTRAP, SI_USER } from '../abi/signal.ts';
+import { CLD_STOPPED, NSIG, SIGCHLD, SIGSTOP, SIGTRAP, SI_USER } from '../abi/signal.ts';
 import { R10, R8, R9, RAX, RDI, RDX, RIP, RSI } from '../arch/regs.ts';
-import { GO_SYSCALL, GO_SYSEMU, link, ptraceStop, type Ptrace } from './ptrace.ts';
-import { SigInfo, sigInfoFault, sigInfoKernel, sigInfoUser } from './sig-info.ts';
-import { countStop, forceSignal, sendTaskSignal } from './signal-send.ts';
+import {
+  eventInfo,
+  GO_SYSCALL,
+  GO_SYSEMU,
+  link,
+  ptraceStop,
+  trapCode,
+  trapInfo,
+  type Ptrace,
+} from './ptrace.ts';
+import { type SigInfo, sigInfoFault, sigInfoKernel, sigInfoUser } from './sig-info.ts';
+import { forceSignal, sendTaskSignal } from './signal-send.ts';
 import { SYS_RESUME_REGS, type SysResult } from './syscall-table.ts';
 import type { Task } from './task.ts';
 
@@ -23,11 +31,6 @@ const CLONE_PTRACE = 0x2000;
 const CLONE_VFORK = 0x4000;
 const CLONE_UNTRACED = 0x800000;
 const TRAP_BRKPT = 1;
-
-/** siginfo of a stop that is no signal (ptrace_notify). */
-function eventInfo(t: Task, signo: number, code: number): SigInfo {
-  return sigInfoUser(signo, code, t.pid.nrIn(t.ptrace!.tracer.pidNs), t.creds.uid);
-}
 
 function remember(p: Ptrace, result: number, inSyscall: boolean): void {
   p.result = result;
@@ -69,18 +72,10 @@ export function handlerStop(t: Task): boolean {
 /** The tracee takes part in a group stop, or was asked to stop. True: it has stopped. */
 export function trapStop(t: Task, result: number, inSyscall: boolean): boolean {
   const p = t.ptrace!;
-  const groupStop = t.stopPending;
-  if (!groupStop && !p.trapPending) return false;
-  t.stopPending = false;
-  p.trapPending = false;
+  if (!t.stopPending && !p.trapDue) return false;
   remember(p, result, inSyscall);
-  const sig = groupStop || t.group.stopSignal !== 0 ? t.group.stopSignal : SIGTRAP;
-  const then = (task: Task): void => goOn(task, p);
-  if (p.seized) {
-    const code = sig | (PTRACE_EVENT_STOP << 8);
-    ptraceStop(t, code, 0, eventInfo(t, sig, code), then);
-  } else ptraceStop(t, sig, 0, null, then);
-  if (groupStop) countStop(t.group);
+  const code = trapCode(t, p);
+  ptraceStop(t, code, 0, trapInfo(t, p, code), (task) => goOn(task, p), CLD_STOPPED);
   return true;
 }
 
@@ -91,7 +86,7 @@ function syscallCode(p: Ptrace): number {
 
 /** A signal that the tracer gives along from a stop that is no signal's. */
 function passSignal(t: Task, p: Ptrace): void {
-  if (p.signal !== 0 && !t.killed) sendTaskSignal(t, sigInfoKernel(p.signal), true);
+  if (p.signal !== 0 && p.signal <= NSIG && !t.killed) sendTaskSignal(t, sigInfoKernel(p.signal), true);
   p.signal = 0;
 }
 
@@ -169,10 +164,7 @@ export function ptraceEvent(t: Task, event: number, message: number, then: (t: T
   }
   remember(p, -ENOSYS, true);
   const code = SIGTRAP | (event << 8);
-  ptraceStop(t, code, message, eventInfo(t, SIGTRAP, code), (task) => {
-    passSignal(task, p);
-    then(task);
-  });
+  ptraceStop(t, code, message, eventInfo(t, SIGTRAP, code), then);
 }
 
 /** PTRACE_EVENT_EXIT, once: true if the task has stopped and `then` follows. */

@@ -4,12 +4,18 @@
  */
 import { ESRCH } from '../abi/errno.ts';
 import { PTRACE_EVENT_STOP } from '../abi/ptrace.ts';
-import { CLD_TRAPPED, SA_NOCLDSTOP, SIGCHLD, SIGSTOP, SIGTRAP, SIG_IGN } from '../abi/signal.ts';
+import { CLD_STOPPED, CLD_TRAPPED, SA_NOCLDSTOP, SIGCHLD, SIGSTOP, SIGTRAP, SIG_IGN } from '../abi/signal.ts';
 import { EFLAGS } from '../arch/regs.ts';
 import { takeFutexes } from './own-futexes.ts';
-import type { SigInfo } from './sig-info.ts';
-import { childInfo, sendGroupSignal, sendTaskSignal, signalWake } from './signal-send.ts';
-import { sigInfoKernel } from './sig-info.ts';
+import { type SigInfo, sigInfoKernel, sigInfoUser } from './sig-info.ts';
+import {
+  childInfo,
+  sendGroupSignal,
+  sendTaskSignal,
+  signalWake,
+  stopCode,
+  takePartInStop,
+} from './signal-send.ts';
 import type { Task } from './task.ts';
 import { TASK_DETACHED, TASK_KERNEL, TASK_STOPPED, TASK_TRACED } from './task.ts';
 import { CHILD_EVENT, type ThreadGroup } from './thread-group.ts';
@@ -37,8 +43,10 @@ export class Ptrace {
   stopped = false;
   /** PTRACE_LISTEN */
   listening = false;
-  /** A stop is wanted: PTRACE_INTERRUPT, or the group stop has ended. */
+  /** A stop is wanted, by PTRACE_INTERRUPT or from the start: any stop will do (JOBCTL_TRAP_STOP). */
   trapPending = false;
+  /** A group stop has begun or ended: PTRACE_EVENT_STOP tells of it (JOBCTL_TRAP_NOTIFY). */
+  notifyPending = false;
   /** PTRACE_EVENT_EXIT has been reported. */
   exitReported = false;
   /** Wait status of a thread that has ended. */
@@ -62,6 +70,10 @@ export class Ptrace {
     this.tracer = tracer;
     this.seized = seized;
     this.options = options;
+  }
+
+  get trapDue(): boolean {
+    return this.trapPending || this.notifyPending;
   }
 
   wants(event: number): boolean {
@@ -111,14 +123,33 @@ export function setStep(t: Task): void {
   t.ctx.regsChanged();
 }
 
+/** siginfo of a stop that is no signal (ptrace_notify). */
+export function eventInfo(t: Task, signo: number, code: number): SigInfo {
+  return sigInfoUser(signo, code, t.pid.nrIn(t.ptrace!.tracer.pidNs), t.creds.uid);
+}
+
 /** do_notify_parent_cldstop() for the tracer. */
-function notifyTracer(t: Task, p: Ptrace): void {
+function notifyTracer(t: Task, p: Ptrace, why: typeof CLD_STOPPED | typeof CLD_TRAPPED): void {
   const g = p.tracer.group;
   const h = g.handlers;
   if (h.handler[SIGCHLD] !== SIG_IGN && (h.flags[SIGCHLD]! & SA_NOCLDSTOP) === 0) {
-    sendGroupSignal(g, childInfo(t.group, g, SIGCHLD, CLD_TRAPPED, p.exitCode & 0x7f, t));
+    const status = why === CLD_STOPPED ? stopCode(t.group) : p.exitCode;
+    sendGroupSignal(g, childInfo(t.group, g, SIGCHLD, why, status & 0x7f, t));
   }
   g.childWaiters.wake(CHILD_EVENT);
+}
+
+/** The bookkeeping of ptrace_stop(): the tracee stands still, and its tracer hears of it. */
+function enterStop(t: Task, p: Ptrace, code: number, why: typeof CLD_STOPPED | typeof CLD_TRAPPED): void {
+  p.exitCode = code;
+  p.stopped = true;
+  p.signal = 0;
+  t.state = TASK_TRACED;
+  if (why === CLD_STOPPED && t.stopPending) takePartInStop(t);
+  // "Any trap clears pending STOP trap, STOP trap clears NOTIFY."
+  p.trapPending = false;
+  if (code >> 8 === PTRACE_EVENT_STOP) p.notifyPending = false;
+  notifyTracer(t, p, why);
 }
 
 /**
@@ -131,6 +162,7 @@ export function ptraceStop(
   message: number,
   info: SigInfo | null,
   then: (t: Task) => void,
+  why: typeof CLD_STOPPED | typeof CLD_TRAPPED = CLD_TRAPPED,
 ): void {
   const p = t.ptrace!;
   p.stopCode = code;
@@ -149,11 +181,7 @@ export function ptraceStop(
       then(t);
       return;
     }
-    p.exitCode = code;
-    p.stopped = true;
-    p.signal = 0;
-    t.state = TASK_TRACED;
-    notifyTracer(t, p);
+    enterStop(t, p, code, why);
   });
 }
 
@@ -174,12 +202,16 @@ export function runTraced(t: Task): void {
   const p = t.ptrace;
   if (p !== null && p.stopped && !t.killed) return;
   t.state = TASK_KERNEL;
-  const then = p === null ? t.afterDetach : p.then;
+  // Whoever traces it by now has not seen it stop.
+  const then = t.afterDetach ?? p?.then;
   t.afterDetach = null;
   then?.(t);
 }
 
-/** ptrace_detach(), exit_ptrace(): the tracee goes on by itself, or joins the group stop that is in force. */
+/**
+ * __ptrace_unlink() of ptrace_detach() and exit_ptrace(): the tracee goes on by itself, with `signal` if it was at one, or joins
+ * the group stop that is in force.
+ */
 export function detach(t: Task, signal: number): void {
   const p = t.ptrace!;
   const stopped = p.stopped;
@@ -189,49 +221,83 @@ export function detach(t: Task, signal: number): void {
   p.stepping = false;
   p.stopped = false;
   unlink(t);
-  if (!stopped) return;
-  if (t.state === TASK_TRACED && t.group.stopSignal !== 0 && signal === 0 && !t.killed) {
-    t.state = TASK_STOPPED;
-    t.stopResult = p.result;
-    t.stopInSyscall = p.inSyscall;
-    return;
-  }
-  t.afterDetach = then;
-  t.kernel.enqueue(t);
+  if (t.group.stopSignal !== 0 && !t.killed) t.stopPending = true;
+  if (stopped) {
+    t.work = true;
+    t.afterDetach = then;
+    t.kernel.enqueue(t);
+  } else if (t.stopPending) signalWake(t);
 }
 
-/** The tracer asks for a stop: PTRACE_INTERRUPT, and the start of a seized child. */
+/** do_jobctl_trap(): what a tracee reports that takes part in a group stop, or was asked to stop. */
+export function trapCode(t: Task, p: Ptrace): number {
+  if (!p.seized) return t.stopSignal;
+  const sig = t.group.stopSignal !== 0 ? t.stopSignal : SIGTRAP;
+  return sig | (PTRACE_EVENT_STOP << 8);
+}
+
+/** siginfo of that; null in a group stop of the old kind. */
+export function trapInfo(t: Task, p: Ptrace, code: number): SigInfo | null {
+  return p.seized ? eventInfo(t, code & 0x7f, code) : null;
+}
+
+/** ptrace_signal_wake_up(): a listening tracee reports again. One that is stopped traps when it is let go. */
+function wakeToTrap(t: Task): void {
+  const p = t.ptrace!;
+  t.work = true;
+  if (p.listening) trapAgain(t, p);
+  else if (!p.stopped) signalWake(t);
+}
+
+/** PTRACE_INTERRUPT. */
 export function trap(t: Task): void {
+  t.ptrace!.trapPending = true;
+  wakeToTrap(t);
+}
+
+/** ptrace_trap_notify(): a group stop has begun or ended. */
+export function trapNotify(t: Task): void {
+  t.ptrace!.notifyPending = true;
+  wakeToTrap(t);
+}
+
+/** "PTRACE_LISTEN … works only on tracees attached by PTRACE_SEIZE", in a PTRACE_EVENT_STOP. False: not there. */
+export function listen(t: Task): boolean {
   const p = t.ptrace!;
-  if (p.stopped) {
-    if (p.listening) retrap(t);
+  if (!p.seized || p.stopCode >> 8 !== PTRACE_EVENT_STOP) return false;
+  p.listening = true;
+  // Something has happened since the stop.
+  if (p.notifyPending) trapAgain(t, p);
+  return true;
+}
+
+/** A stopped tracee enters a stop once more, from where it is. */
+function trapAgain(t: Task, p: Ptrace): void {
+  p.listening = false;
+  p.message = 0;
+  p.stopCode = trapCode(t, p);
+  p.info = trapInfo(t, p, p.stopCode);
+  enterStop(t, p, p.stopCode, CLD_STOPPED);
+}
+
+/** PTRACE_ATTACH and PTRACE_SEIZE: a task in a group stop is traced from there. */
+export function trapStopped(t: Task): void {
+  if (t.state !== TASK_STOPPED) return;
+  const p = t.ptrace!;
+  if (t.ctx.partial) {
+    // A tracer sees registers: they have to be brought first, on the way out (exitToUser).
+    p.trapPending = true;
+    t.kernel.enqueue(t);
     return;
   }
-  p.trapPending = true;
-  signalWake(t);
+  p.inSyscall = t.stopInSyscall;
+  p.result = t.stopResult;
+  p.then = t.kernel.goOnStopped;
+  trapAgain(t, p);
 }
 
-/** A listening tracee reports again: its group stop has ended, or it is interrupted. */
-export function retrap(t: Task): void {
-  const p = t.ptrace!;
-  p.listening = false;
-  p.stopCode = SIGTRAP | (PTRACE_EVENT_STOP << 8);
-  p.exitCode = p.stopCode;
-  notifyTracer(t, p);
-}
-
-/** PTRACE_ATTACH: a task in a group stop is traced from there, any other stops by SIGSTOP. */
+/** PTRACE_ATTACH: "the tracee is sent a SIGSTOP". */
 export function stopForAttach(t: Task): void {
-  if (t.state === TASK_STOPPED) {
-    const p = t.ptrace!;
-    p.inSyscall = t.stopInSyscall;
-    p.result = t.stopResult;
-    p.then = t.kernel.goOnStopped;
-    p.stopCode = p.exitCode = t.group.stopSignal;
-    p.stopped = true;
-    t.state = TASK_TRACED;
-    notifyTracer(t, p);
-  }
   sendTaskSignal(t, sigInfoKernel(SIGSTOP), true);
 }
 

@@ -235,59 +235,91 @@ export function beginGroupExit(g: ThreadGroup, status: number): void {
 
 /** SIGCONT has been sent, whatever its action: the stop ends (prepare_signal). */
 export function continueGroup(g: ThreadGroup): void {
-  if (g.stopSignal === 0) return;
-  const wasStopped = g.stopped;
+  const { stopped, stopSignal } = g;
   g.stopSignal = 0;
   g.stopsOutstanding = 0;
   g.stopped = false;
   g.stopUnreported = false;
   for (const t of g.tasks) {
     t.stopPending = false;
-    if (t.state === TASK_STOPPED) t.kernel.enqueue(t);
-    else if (t.ptrace !== null && t.ptrace.seized && t.state === TASK_TRACED) {
-      if (t.ptrace.listening) t.kernel.retrap(t);
-      else t.ptrace.trapPending = true;
-    }
+    t.stopConsume = false;
+    t.stopDequeued = false;
+    if (t.ptrace !== null && t.ptrace.seized) t.kernel.trapNotify(t);
+    else if (t.state === TASK_STOPPED) t.kernel.enqueue(t);
   }
-  if (wasStopped) {
-    g.continuedUnreported = true;
-    notifyParentStop(g, CLD_CONTINUED);
-  }
+  if (stopSignal === 0) return;
+  g.continuedUnreported = true;
+  // A stop that was not complete yet is told of all the same.
+  notifyStop(g, stopped ? CLD_CONTINUED : CLD_STOPPED);
 }
 
-/** do_signal_stop(): every thread stops as soon as it can. */
-export function stopGroup(g: ThreadGroup, sig: number): void {
-  if (g.exiting) return;
-  if (g.stopSignal === 0) g.stopSignal = sig;
-  for (const t of g.tasks) {
-    if (t.stopPending || t.state === TASK_STOPPED) continue;
-    t.stopPending = true;
+/**
+ * do_signal_stop(): `t` has taken a stop signal, and every thread stops as soon as it can. Tracers may let threads go on in a
+ * stopped group, and then there is a second stop, which only they hear of.
+ */
+export function stopGroup(t: Task, sig: number): void {
+  const g = t.group;
+  if (t.stopPending || !t.stopDequeued || g.exiting || g.execTask !== null) return;
+  if (!g.stopped) g.stopSignal = sig;
+  g.stopsOutstanding = 0;
+  for (const o of g.tasks) {
+    if (o.killed || o.state === TASK_STOPPED) continue;
+    o.stopPending = true;
+    o.stopConsume = true;
+    o.stopSignal = sig;
     g.stopsOutstanding++;
-    signalWake(t);
+    o.work = true;
+  }
+  for (const o of g.tasks) {
+    if (o === t || !o.stopPending) continue;
+    if (o.ptrace !== null && o.ptrace.seized) o.kernel.trapNotify(o);
+    else signalWake(o);
   }
 }
 
-/** A thread has stopped or has left while a stop was in progress; the last one completes the stop. */
-export function countStop(g: ThreadGroup): void {
-  if (--g.stopsOutstanding > 0 || g.stopSignal === 0) return;
+/** task_participate_group_stop(): a thread has stopped or has left; the last one completes the stop. */
+export function takePartInStop(t: Task): void {
+  const g = t.group;
+  const { stopConsume } = t;
+  t.stopPending = false;
+  t.stopConsume = false;
+  if (!stopConsume || g.exiting || --g.stopsOutstanding > 0 || g.stopped) return;
   g.stopped = true;
   g.stopUnreported = true;
-  notifyParentStop(g, CLD_STOPPED);
+  // A parent that traces it hears of its own stop.
+  if (t.ptrace === null || t.ptrace.tracer.group !== g.parent) notifyParentStop(g, CLD_STOPPED);
 }
 
-/** do_notify_parent_cldstop() */
+/** signal->group_exit_code of a process in a group stop, which a wait takes. */
+export function stopCode(g: ThreadGroup): number {
+  return g.stopped && !g.stopUnreported ? 0 : g.stopSignal;
+}
+
+/** SIGCONT has ended a stop: its parent hears of it, and who traces it in the parent's stead. */
+function notifyStop(g: ThreadGroup, why: typeof CLD_STOPPED | typeof CLD_CONTINUED): void {
+  notifyParentStop(g, why);
+  const p = g.leader.ptrace;
+  if (p === null || p.tracer.group === g.parent) return;
+  tellOfStop(g, p.tracer.group, why);
+}
+
 function notifyParentStop(g: ThreadGroup, why: typeof CLD_STOPPED | typeof CLD_CONTINUED): void {
   const parent = g.parent;
   if (parent === null) {
     g.kernel.onInitStop?.(why === CLD_STOPPED);
     return;
   }
-  const h = parent.handlers;
+  tellOfStop(g, parent, why);
+}
+
+/** do_notify_parent_cldstop() */
+function tellOfStop(g: ThreadGroup, to: ThreadGroup, why: typeof CLD_STOPPED | typeof CLD_CONTINUED): void {
+  const h = to.handlers;
   if (h.handler[SIGCHLD] !== SIG_IGN && (h.flags[SIGCHLD]! & SA_NOCLDSTOP) === 0) {
     const status = why === CLD_STOPPED ? g.stopSignal : SIGCONT;
-    sendGroupSignal(parent, childInfo(g, parent, SIGCHLD, why, status));
+    sendGroupSignal(to, childInfo(g, to, SIGCHLD, why, status));
   }
-  parent.childWaiters.wake(CHILD_EVENT);
+  to.childWaiters.wake(CHILD_EVENT);
 }
 
 /** SIGCHLD's siginfo about `g`, or about thread `t` of it, for `parent`. */

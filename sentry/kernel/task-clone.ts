@@ -264,8 +264,12 @@ function finishClone(
   for (const hook of t.kernel.cloneHooks) hook(t, c);
   if (thread && group.stopSignal !== 0) {
     c.stopPending = true;
+    c.stopSignal = t.stopSignal;
     c.work = true;
-    group.stopsOutstanding++;
+    if (!group.stopped) {
+      c.stopConsume = true;
+      group.stopsOutstanding++;
+    }
   }
 
   if (a.stack !== 0) {

@@ -9,12 +9,12 @@ import { awaitsTracer, tracedProcessEnded, tracedThreadEnded } from './ptrace-zo
 import { unlink } from './ptrace.ts';
 import { sigInfoUser } from './sig-info.ts';
 import {
-  countStop,
   flushFromAll,
   freeSigInfo,
   groupExit,
   notifyParentExit,
   sendGroupSignal,
+  takePartInStop,
 } from './signal-send.ts';
 import type { Task } from './task.ts';
 import { leaveNamespaces } from './namespaces.ts';
@@ -49,10 +49,7 @@ export function exitTask(t: Task, status: number): void {
   k.uncountTask(t);
   g.tasks.delete(t);
   g.usage.add(t.usage);
-  if (t.stopPending) {
-    t.stopPending = false;
-    if (!g.exiting) countStop(g);
-  }
+  if (t.stopPending) takePartInStop(t);
   // Without exit_group the last thread's code is the process's (synchronize_group_exit).
   if (!g.exiting) g.exitStatus = status;
   parentThreadGone(t);

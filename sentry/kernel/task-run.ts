@@ -12,7 +12,7 @@ import { exitStop, handlerStop, signalStop, syscallExit, trapStop } from './ptra
 import { type SigInfo, sigInfoKernel } from './sig-info.ts';
 import { setupSignalFrame } from './signal-frame.ts';
 import { defaultDumpsCore, defaultIgnored, defaultStops, kernelOnly } from './signal-handlers.ts';
-import { countStop, forceSignal, freeSigInfo, groupExit, stopGroup } from './signal-send.ts';
+import { forceSignal, freeSigInfo, groupExit, stopGroup, takePartInStop } from './signal-send.ts';
 import { SYS_BLOCKED, SYS_DETACHED, SYS_RESUME_REGS, type SysResult } from './syscall-table.ts';
 import {
   TASK_DEAD,
@@ -53,7 +53,7 @@ export function finishSyscall(t: Task, result: SysResult): void {
 
 /** Is the reason for `work` one that ends a wait? */
 function mustInterrupt(t: Task): boolean {
-  if (t.killed || t.stopPending || t.ptrace?.trapPending === true || hasDeliverable(t)) return true;
+  if (t.killed || t.stopPending || t.ptrace?.trapDue === true || hasDeliverable(t)) return true;
   t.work = frozen(t);
   return false;
 }
@@ -70,7 +70,7 @@ export function hasDeliverable(t: Task): boolean {
 
 /** recalc_sigpending() */
 export function recalcWork(t: Task): void {
-  t.work = t.killed || t.stopPending || hasDeliverable(t) || frozen(t) || t.ptrace?.trapPending === true;
+  t.work = t.killed || t.stopPending || hasDeliverable(t) || frozen(t) || t.ptrace?.trapDue === true;
 }
 
 /** Own signals come before the process's (dequeue_signal). */
@@ -133,14 +133,13 @@ export function exitToUser(t: Task, result: number, inSyscall: boolean): void {
         completeThenExit(t, result);
         return;
       }
-      if (trapStop(t, result, inSyscall)) return;
+      if (t.injectedSignal === null && trapStop(t, result, inSyscall)) return;
     }
-    if (t.stopPending) {
-      t.stopPending = false;
+    if (t.stopPending && t.injectedSignal === null) {
       t.state = TASK_STOPPED;
       t.stopResult = result;
       t.stopInSyscall = inSyscall;
-      countStop(t.group);
+      takePartInStop(t);
       return;
     }
     if (frozen(t)) {
@@ -160,6 +159,7 @@ export function exitToUser(t: Task, result: number, inSyscall: boolean): void {
     if (info !== null) t.injectedSignal = null;
     else {
       info = dequeueSignal(t, t.sigMask.lo, t.sigMask.hi);
+      t.stopDequeued = info !== null;
       if (info !== null && t.ptrace !== null && info.signo !== SIGKILL) {
         signalStop(t, info, result, inSyscall);
         return;
@@ -227,7 +227,7 @@ function act(t: Task, info: SigInfo): number {
   if (defaultStops(sig)) {
     // No shell would continue it (get_signal).
     if (sig !== SIGSTOP && g.processGroup.isOrphaned()) return -1;
-    stopGroup(g, sig);
+    stopGroup(t, sig);
     return -1;
   }
   return sig;

@@ -65,8 +65,9 @@ function consider(t: Task, c: ThreadGroup, options: number, out: WaitOutcome): b
   const keep = (options & WNOWAIT) !== 0;
   out.pid = c.pid.nrIn(t.pidNs);
   out.uid = c.leader.creds.uid;
-  // Its tracer comes first; a tracee's stops are its tracer's.
-  if (c.leader.ptrace !== null && (c.isZombie ? awaitsTracer(c) : true)) return false;
+  // Its tracer comes first. A parent that traces it sees it as a tracee only, any other the stops of the group.
+  const { ptrace } = c.leader;
+  if (ptrace !== null && (ptrace.tracer.group !== c.parent) === c.isZombie) return false;
   if (c.isZombie) {
     if ((options & WEXITED) === 0) return false;
     const { code, status } = childCode(c.exitStatus);
@@ -88,15 +89,18 @@ function consider(t: Task, c: ThreadGroup, options: number, out: WaitOutcome): b
     if (!keep) c.stopUnreported = false;
     return true;
   }
-  if ((options & WCONTINUED) !== 0 && c.continuedUnreported) {
-    out.code = CLD_CONTINUED;
-    out.siStatus = SIGCONT;
-    out.status = 0xffff;
-    out.usage = totalUsage(c);
-    if (!keep) c.continuedUnreported = false;
-    return true;
-  }
-  return false;
+  return considerContinued(c, options, out);
+}
+
+/** wait_task_continued(): "there's only one continued state and the ptracer can consume it". */
+function considerContinued(c: ThreadGroup, options: number, out: WaitOutcome): boolean {
+  if ((options & WCONTINUED) === 0 || !c.continuedUnreported) return false;
+  out.code = CLD_CONTINUED;
+  out.siStatus = SIGCONT;
+  out.status = 0xffff;
+  out.usage = totalUsage(c);
+  if ((options & WNOWAIT) === 0) c.continuedUnreported = false;
+  return true;
 }
 
 /** ptrace_do_wait(): 1 with `out` filled, 0 if some tracee may report later, −1 for none. */
@@ -118,10 +122,11 @@ function considerTracee(t: Task, c: Task, options: number, out: WaitOutcome): bo
   const p = c.ptrace!;
   const keep = (options & WNOWAIT) !== 0;
   const ended = c.dead && (c.group.leader !== c || (c.group.isZombie && awaitsTracer(c.group)));
-  if (!ended && (!p.stopped || p.exitCode === 0 || c.dead)) return false;
-  if (ended && (options & WEXITED) === 0) return false;
   out.pid = c.pid.nrIn(t.pidNs);
   out.uid = c.creds.uid;
+  if (ended && (options & WEXITED) === 0) return false;
+  if (!ended && (!p.stopped || p.listening || p.exitCode === 0 || c.dead))
+    return !c.dead && considerContinued(c.group, options, out);
   out.usage = totalUsage(c.group);
   if (ended) {
     const { code, status } = childCode(p.exitStatus);

@@ -116,8 +116,14 @@ export class Task implements CallContext {
   killed = false;
   /** Of the last fault: goes into the signal frame (thread_struct trap_nr, error_code, cr2). */
   readonly fault = { trapNo: 0, errorCode: 0, cr2: 0 };
-  /** Has yet to take part in the group stop. */
+  /** Has yet to take part in the group stop (JOBCTL_STOP_PENDING). */
   stopPending = false;
+  /** One of those that the stop is complete without (JOBCTL_STOP_CONSUME). */
+  stopConsume = false;
+  /** The signal of the last group stop it was told of (JOBCTL_STOP_SIGMASK). */
+  stopSignal = 0;
+  /** No SIGCONT has come since a signal was taken from the queue (JOBCTL_STOP_DEQUEUED): it may stop the group. */
+  stopDequeued = false;
   /** Result of the interrupted syscall while stopped or frozen, and whether there is one. */
   stopResult = 0;
   stopInSyscall = false;
@@ -269,6 +275,11 @@ export class Task implements CallContext {
   /** Blocked, or waiting on the host where the kernel does not see it. */
   get sleeping(): boolean {
     return this.blocked || (this.state === TASK_RUNNING && this.ctx.waits);
+  }
+
+  /** Stands still in a group stop, untraced. */
+  get inGroupStop(): boolean {
+    return this.state === TASK_STOPPED;
   }
 
   /** Waits for its vfork child, which no signal ends. */

@@ -85,7 +85,7 @@ export class ThreadGroup {
   stopSignal = 0;
   /** Threads that have yet to stop. */
   stopsOutstanding = 0;
-  /** All threads are stopped. */
+  /** All threads have stopped (SIGNAL_STOP_STOPPED); tracers may have let some go on. */
   stopped = false;
   /** Stop not yet reported by a wait without WNOWAIT. */
   stopUnreported = false;

@@ -50,7 +50,7 @@ export function escapedComm(t: Task): string {
 export function stateOf(t: Task): string {
   if (t.dead) return 'Z (zombie)';
   if (t.ptrace !== null && t.ptrace.stopped) return 't (tracing stop)';
-  if (t.group.stopped) return 'T (stopped)';
+  if (t.inGroupStop) return 'T (stopped)';
   if (t.inVfork) return 'D (disk sleep)';
   return t.sleeping ? 'S (sleeping)' : 'R (running)';
 }
