@@ -4,7 +4,7 @@
  * else fails with EPERM. Arguments are in registers, so what is checked is what is executed. Thread ids come from the
  * kernel, never from the guest. Sleep notifications (systrap only) are handed to `onSleep`.
  */
-import { EAGAIN, EPERM } from '../sentry/abi/errno.ts';
+import { EPERM } from '../sentry/abi/errno.ts';
 import * as host from '../sentry/host/sys.ffi.ts';
 import { HostBuffer } from '../sentry/host/memory.ffi.ts';
 import { hi32, lo32 } from '../sentry/lib/addr.ts';
@@ -19,10 +19,9 @@ export interface OrderedCall {
   readonly nr: number;
   /** The first arguments; those beyond its length are not compared. */
   readonly args: readonly number[];
-  /** Installed as descriptor GATE_FD before the call proceeds, then closed here; −1 for none. Owned by the gate. */
+  /** Installed as descriptor `fd` before the call proceeds, then closed here; −1 for none. Owned by the gate. */
   readonly hostFd: number;
-  /** True while another thread of the process may be using GATE_FD: the call fails with EAGAIN and is retried. */
-  busy?(): boolean;
+  readonly fd: number;
   /** The call was let through. */
   proceeded?(): void;
 }
@@ -134,12 +133,10 @@ export class Gate {
     const call = calls[0]!;
     if (call.nr !== nr || !this.matches(at, call.args)) {
       this.refuse(idLo, idHi, EPERM);
-    } else if (call.busy?.() === true) {
-      notifSend(this.listener, idLo, idHi, -EAGAIN, 0);
     } else {
       if (calls.length === 1) this.ordered.delete(tid);
       else calls.shift();
-      this.proceed(idLo, idHi, call.hostFd);
+      this.proceed(idLo, idHi, call.hostFd, call.fd);
       if (call.hostFd >= 0) host.close(call.hostFd);
       call.proceeded?.();
     }
@@ -160,15 +157,15 @@ export class Gate {
     if (newborn === undefined || words[at + 8 + 2 * 4] !== GATE_FD) return false;
     if (!this.matches(at, newborn.args) || !newborn.arrived(tid)) return false;
     this.newborns.delete(nonce);
-    this.proceed(idLo, idHi, newborn.hostFd);
+    this.proceed(idLo, idHi, newborn.hostFd, GATE_FD);
     newborn.admitted();
     return true;
   }
 
-  private proceed(idLo: number, idHi: number, hostFd: number): void {
+  private proceed(idLo: number, idHi: number, hostFd: number, fd: number): void {
     this.approved++;
     if (hostFd >= 0) {
-      const r = notifAddFd(this.listener, idLo, idHi, hostFd, GATE_FD);
+      const r = notifAddFd(this.listener, idLo, idHi, hostFd, fd);
       if (r < 0) {
         notifSend(this.listener, idLo, idHi, r, 0);
         return;

@@ -65,8 +65,6 @@ export const SLOT_ARGS = 16;
 export const SLOT_FRAME = 64;
 export const SLOT_FS_BASE = 72;
 export const SLOT_GS_BASE = 80;
-/** Number of orders of the current list that have been executed. */
-export const SLOT_PROGRESS = 88;
 export const SLOT_ORDER_COUNT = 92;
 export const SLOT_COPYOUT_COUNT = 96;
 /** Bytes fetched into the prefetch window per argument, one after the other, each rounded up to 8. */
@@ -162,5 +160,10 @@ export const SLEEP_SYSCALL = 0x52535453;
 /** clone(2) flags of a new process (CLONE_PARENT|SIGCHLD) and of a new thread (VM|FS|FILES|SIGHAND|THREAD|SYSVSEM). */
 export const CLONE_FLAGS_PROCESS = 0x8011;
 export const CLONE_FLAGS_THREAD = 0x50f00;
-/** The descriptor number at which the gate installs files to be mapped. */
+/** The descriptor number at which the gate installs files to be mapped, and the area of a newborn process. */
 export const GATE_FD = 1;
+/**
+ * On systrap the thread of slot i gets files to be mapped at MAP_FD + i: threads share descriptors, and at a number of its own no
+ * sibling's file can take the place of the one that the gate has agreed to.
+ */
+export const MAP_FD = 2;

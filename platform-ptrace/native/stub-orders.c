@@ -126,13 +126,8 @@ static long run_order(const struct order *o) {
     r = stub_swap((void *)o->args[0], (u32)o->args[1], (u32)o->args[2]);
     return r < 0 ? r : (u32)r == (u32)o->args[1] ? 0 : -EAGAIN;
   }
-  for (;;) {
-    r = syscall6((long)o->nr, o->args[0], o->args[1], o->args[2], o->args[3], o->args[4], o->args[5]);
-    // The mapping descriptor is in use by another thread of this process.
-    if (r != -EAGAIN || o->nr != NR_mmap) break;
-    SYS0(NR_sched_yield);
-  }
-  if (o->nr == NR_mmap && (u32)o->args[4] == GATE_FD) SYS1(NR_close, GATE_FD);
+  r = syscall6((long)o->nr, o->args[0], o->args[1], o->args[2], o->args[3], o->args[4], o->args[5]);
+  if (o->nr == NR_mmap && (int)o->args[4] >= 0) SYS1(NR_close, o->args[4]);
   return r;
 }
 
@@ -147,7 +142,6 @@ int stub_run_orders(u64 slot) {
       publish(slot, EVENT_ORDER_FAILED);
       return -1;
     }
-    __atomic_store_n((volatile u32 *)(slot + SLOT_PROGRESS), i + 1, __ATOMIC_RELEASE);
   }
   return 0;
 }

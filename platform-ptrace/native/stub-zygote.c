@@ -103,7 +103,7 @@ __attribute__((used, noreturn)) void zygote_main(u64 *sp) {
   QUAD(AREA_ADDR, ZYGOTE_MINSIGSTKSZ) = minsigstksz;
 
   limit(4, 1);   // CORE: 1, not 0: a pipe core helper runs at 0 (fs/coredump.c)
-  limit(7, 2);   // NOFILE: 0 and GATE_FD
+  limit(7, MAP_FD + SLOTS_PER_CHUNK * CHUNKS_PER_AREA); // NOFILE: 0, GATE_FD, and one for each slot
   limit(8, 0);   // MEMLOCK
   limit(11, 64); // SIGPENDING
   limit(12, 0);  // MSGQUEUE

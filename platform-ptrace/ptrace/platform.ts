@@ -13,6 +13,7 @@ import { Gate } from '../gate.ts';
 import {
   AREA_ADDR,
   AREA_SIZE,
+  GATE_FD,
   GUEST_MAX,
   GUEST_MIN,
   PUBLISH_ADDR,
@@ -203,7 +204,7 @@ export class PtracePlatform implements Platform {
     const proceeded = () => {
       hasProceeded = true;
     };
-    this.#gate.order(tid, { nr, args, hostFd, proceeded });
+    this.#gate.order(tid, { nr, args, hostFd, fd: GATE_FD, proceeded });
     for (let ms = 0; !hasProceeded; ms++) {
       if (this.#isReadable(this.#listenerFd, 1)) {
         this.#gate.dispatch();

@@ -58,6 +58,7 @@ const GOOD: readonly { nr: number; args: readonly Arg[]; action: string; checked
   { nr: 158, args: [0x1001, 0], action: 'allow', checked: [0] },
   ...[1, 8, 16, 32, 64].map((cmd) => ({ nr: 324, args: [cmd, 0], action: 'allow', checked: [0, 1] })),
   { nr: 3, args: [1], action: 'allow', checked: [0] },
+  { nr: 3, args: [1025], action: 'allow', checked: [0] },
   { nr: 3, args: [0], action: 'allow', checked: [0] },
 ];
 
@@ -88,7 +89,7 @@ function otherwiseGood(nr: number, args: readonly Arg[]): boolean {
     case 324:
       return hi(0) === 0 && hi(1) === 0 && [1, 8, 16, 32, 64].includes(lo(0)) && lo(1) === 0;
     case 3:
-      return hi(0) === 0 && lo(0) <= 1;
+      return hi(0) === 0 && lo(0) <= 0x7ff;
     default:
       return true;
   }

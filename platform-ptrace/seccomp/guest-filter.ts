@@ -56,6 +56,8 @@ const MAP_PRIVATE = 2;
 const MAP_ANONYMOUS = 0x20;
 const MAP_PLACING = 0x10 | 0x100000 | 0x4000; // FIXED | FIXED_NOREPLACE | NORESERVE
 const not = (mask: number): number => ~mask >>> 0;
+/** 0, GATE_FD, and MAP_FD of every slot. */
+const DESCRIPTORS = 0x7ff;
 
 const FUTEX_PRIVATE_OPS = [128, 129, 131, 132, 133, 137, 138, 393];
 /**
@@ -145,7 +147,7 @@ export const GUEST_FILTER: readonly FilterRow[] = [
       },
     ],
   },
-  { nr: 3, name: 'close', when: [{ tests: [{ arg: 0, is: [0, 1] }], action: 'allow' }] },
+  { nr: 3, name: 'close', when: [{ tests: [{ arg: 0, mask: not(DESCRIPTORS), is: [0] }], action: 'allow' }] },
 ];
 
 const argLo = (arg: number): number => DATA_ARGS + 8 * arg;

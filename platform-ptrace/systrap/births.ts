@@ -9,7 +9,14 @@ import { TASK_SIZE } from '../../sentry/lib/addr.ts';
 import { fillRandom } from '../../sentry/lib/random.ts';
 import type { Context } from '../../sentry/platform/platform.ts';
 import { watchProcess } from '../ffi/process.ffi.ts';
-import { AREA_ADDR, AREA_SIZE, CLONE_FLAGS_PROCESS, CLONE_FLAGS_THREAD, SLOT_NR } from '../stub-layout.ts';
+import {
+  AREA_ADDR,
+  AREA_SIZE,
+  CLONE_FLAGS_PROCESS,
+  CLONE_FLAGS_THREAD,
+  GATE_FD,
+  SLOT_NR,
+} from '../stub-layout.ts';
 import type { SystrapContext } from './context.ts';
 import { SystrapSpace } from './space.ts';
 import type { SystrapPlatform } from './systrap.ts';
@@ -64,7 +71,7 @@ export class Births {
     const pending: PendingFork = { child, done, nonce: this.newNonce(), reported: false, arrived: false };
     this.forks.set(parent, pending);
     // Installing a descriptor waits until its receiver has run, which the newborn may only do after others on its CPU. So
-    // it inherits its area from the parent, which runs where the sentry does; unless other threads use GATE_FD, too.
+    // it inherits its area from the parent, which runs where the sentry does; unless it has other threads.
     const inherited = parent.space.contexts === 1 ? host.dup(areaFd) : -1;
     platform.gate.orderNewborn(pending.nonce, {
       args: NEWBORN_MMAP,
@@ -243,7 +250,7 @@ export class Births {
       flags === CLONE_FLAGS_THREAD
         ? Math.floor((childSlot + this.platform.frames.offset - THREAD_STACK_GAP) / 16) * 16
         : 0;
-    this.platform.gate.order(ctx.tid, { nr: NR_CLONE, args: [flags, stack], hostFd });
+    this.platform.gate.order(ctx.tid, { nr: NR_CLONE, args: [flags, stack], hostFd, fd: GATE_FD });
   }
 
   /** `ctx` is gone: what it was to bring forth will not come. */

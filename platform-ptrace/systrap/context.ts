@@ -16,7 +16,7 @@ import {
   COPYOUT_SIZE,
   COPYOUTS_MAX,
   DATA_SIZE,
-  GATE_FD,
+  MAP_FD,
   MASK_LENT,
   MASK_SECOND,
   ORDER_CMPXCHG,
@@ -36,7 +36,6 @@ import {
   SLOT_ORDERS,
   SLOT_PREFETCH,
   SLOT_PREFETCH_LEN,
-  SLOT_PROGRESS,
   SLOT_ROBUST_LIST,
   SLOT_SIZE,
   SLOT_STATE,
@@ -48,7 +47,7 @@ import {
 import type { Chunk, SystrapSpace } from './space.ts';
 import type { SystrapPlatform } from './systrap.ts';
 
-export const NR_MMAP = 9;
+const NR_MMAP = 9;
 const NR_MPROTECT = 10;
 const NR_MUNMAP = 11;
 const NR_MREMAP = 25;
@@ -280,7 +279,7 @@ export class SystrapContext implements Context {
     } else {
       const fd = host.dup(hostFd);
       // A descriptor that cannot be duplicated makes the mapping fail: EBADF from the host, nothing is installed.
-      this.order(NR_MMAP, [addr, len, prot, flags | MAP_FIXED, GATE_FD, offset], fd);
+      this.order(NR_MMAP, [addr, len, prot, flags | MAP_FIXED, MAP_FD + this.index, offset], fd);
     }
   }
 
@@ -326,17 +325,17 @@ export class SystrapContext implements Context {
       memory.storeNumber(at + 14, order.nonce);
       if (order.nr === 56)
         this.platform.births.expectClone(this, order.args[0]!, order.args[1]!, order.hostFd);
-      else if (order.hostFd >= 0) this.platform.expectMap(this, i, order.args, order.hostFd);
+      else if (order.hostFd >= 0)
+        this.platform.gate.order(this.tid, {
+          nr: NR_MMAP,
+          args: order.args,
+          hostFd: order.hostFd,
+          fd: MAP_FD + this.index,
+        });
     }
     this.batchLength = count;
-    memory.storeRelaxed(this.base + SLOT_PROGRESS / 4, 0);
     memory.storeRelaxed(this.base + SLOT_ORDER_COUNT / 4, count);
     this.slotDirty = true;
-  }
-
-  /** True if the stub has finished the order `index` of the current batch, by its own account. */
-  progressed(index: number): boolean {
-    return this.platform.memory.load(this.base + SLOT_PROGRESS / 4) > index;
   }
 
   private start(command: number, result: number): void {
@@ -435,7 +434,6 @@ export class SystrapContext implements Context {
     this.completing = false;
     if (this.slotDirty) {
       this.platform.gate.forget(this.tid);
-      this.space.releaseGateFd(this);
       if (this.orders.length > 0 || this.copyOuts > 0) this.clearQueues();
     }
   }
@@ -452,7 +450,6 @@ export class SystrapContext implements Context {
    * to be reported.
    */
   batchDone(): boolean {
-    this.space.releaseGateFd(this);
     this.batchStart += this.batchLength;
     this.batchLength = 0;
     if (this.batchStart >= this.orders.length) {

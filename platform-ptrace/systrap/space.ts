@@ -114,9 +114,6 @@ export class SystrapSpace implements AddressSpace {
   dead = false;
   private parked: SystrapContext | null = null;
   private readonly idle = new IdleThreads(this);
-  /** Thread that may be using GATE_FD, and the order it does so for. */
-  private gateFdOwner: SystrapContext | null = null;
-  private gateFdOrder = 0;
 
   constructor(platform: SystrapPlatform, areaFd: number, chunkBase: number) {
     this.platform = platform;
@@ -177,14 +174,12 @@ export class SystrapSpace implements AddressSpace {
   removeContext(ctx: SystrapContext): void {
     this.leaving.push(ctx.index);
     this.dropContext(ctx);
-    this.releaseGateFd(ctx);
   }
 
   /** Ends a context; its host thread may be kept for a later one. */
   keepThread(ctx: SystrapContext): boolean {
     if (!this.idle.keep(ctx)) return false;
     this.contexts--;
-    this.releaseGateFd(ctx);
     return true;
   }
 
@@ -228,20 +223,6 @@ export class SystrapSpace implements AddressSpace {
     return on;
   }
 
-  gateFdBusy(ctx: SystrapContext): boolean {
-    const owner = this.gateFdOwner;
-    return owner !== null && owner !== ctx && !owner.progressed(this.gateFdOrder);
-  }
-
-  takeGateFd(ctx: SystrapContext, order: number): void {
-    this.gateFdOwner = ctx;
-    this.gateFdOrder = order;
-  }
-
-  releaseGateFd(ctx: SystrapContext): void {
-    if (this.gateFdOwner === ctx) this.gateFdOwner = null;
-  }
-
   read(addr: number, dst: Uint8Array, off: number, len: number): number {
     assert(off >= 0 && len >= 0 && off + len <= dst.length, 'destination of a guest read');
     if (this.pid === 0 || this.dead) return -EFAULT;
@@ -263,7 +244,6 @@ export class SystrapSpace implements AddressSpace {
     if (this.parked !== null) this.platform.forgetThread(this.parked);
     this.idle.release();
     this.contexts = 0;
-    this.gateFdOwner = null;
     if (this.pidfd >= 0) killProcess(this.pidfd);
     for (const chunk of this.chunks) {
       chunk.setBusy(false);

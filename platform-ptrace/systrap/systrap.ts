@@ -42,7 +42,7 @@ import {
 } from '../stub-layout.ts';
 import type { Zygote } from '../zygote.ts';
 import { Births } from './births.ts';
-import { NR_MMAP, ORDERING, RUNNING, SystrapContext } from './context.ts';
+import { ORDERING, RUNNING, SystrapContext } from './context.ts';
 import { Deadlines } from './deadlines.ts';
 import { FrameLayout } from './frame.ts';
 import { Placement } from './placement.ts';
@@ -152,20 +152,6 @@ export class SystrapPlatform implements Platform {
   createAddressSpace(done: (result: Context | number) => void): void {
     if (this.stopping) done(-EAGAIN);
     else this.pool.take(done);
-  }
-
-  // ---- orders ---------------------------------------------------------------------------------------------------------
-
-  /** Announces the mapping of a file, order number `index` of a batch. */
-  expectMap(ctx: SystrapContext, index: number, args: readonly number[], hostFd: number): void {
-    const { space } = ctx;
-    this.gate.order(ctx.tid, {
-      nr: NR_MMAP,
-      args,
-      hostFd,
-      busy: () => space.gateFdBusy(ctx),
-      proceeded: () => space.takeGateFd(ctx, index),
-    });
   }
 
   // ---- poll -------------------------------------------------------------------------------------------------------------
