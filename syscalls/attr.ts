@@ -170,10 +170,11 @@ function utimesInode(
   mtime: TimeWish,
 ): SysResult {
   if (mount !== null && mount.readOnly) return -EROFS;
+  if (inode.isImmutable) return -EPERM;
   if (atime === 'now' && mtime === 'now') {
     // Touching needs ownership or write permission.
     if (!ownerOrCapable(t, inode) && inodePermission(t, inode, MAY_WRITE) !== 0) return -EACCES;
-  } else if (!ownerOrCapable(t, inode)) {
+  } else if (inode.isAppendOnly || !ownerOrCapable(t, inode)) {
     return -EPERM;
   }
   const now = currentTime();
@@ -279,6 +280,7 @@ export function sysTruncate(t: Task, a: SyscallArgs): SysResult {
   if (mount.readOnly) return -EROFS;
   const access = inodePermission(t, inode, MAY_WRITE);
   if (access !== 0) return access;
+  if (inode.isAppendOnly) return -EPERM;
   if (inode.writeCount < 0) return -ETXTBSY;
   t.blockState = null;
   const leased = breakLeases(inode, true);
@@ -297,6 +299,7 @@ export function sysFtruncate(t: Task, a: SyscallArgs): SysResult {
   const f = t.fdTable.get(a.int(0));
   if (f === null) return -EBADF;
   if (!f.inode.isRegular || !f.writable) return -EINVAL;
+  if (f.inode.isAppendOnly) return -EPERM;
   if (overLimit(t, f.inode, size)) return -EFBIG;
   const r = f.truncate(t, size);
   if (r === 0) notifyFile(IN_MODIFY, f);
@@ -334,6 +337,9 @@ function mayAllocate(t: Task, f: FileDescription, mode: number, offset: number, 
       return -EOPNOTSUPP;
   }
   if (!f.writable) return -EBADF;
+  // "On append-only files only space preallocation is supported."
+  if ((mode & ~FALLOC_KEEP_SIZE) !== 0 && f.inode.isAppendOnly) return -EPERM;
+  if (f.inode.isImmutable) return -EPERM;
   if ((f.inode.mode & S_IFMT) === S_IFIFO) return -ESPIPE;
   if (f.inode.isDir) return -EISDIR;
   if (!f.inode.isRegular) return -ENODEV;

@@ -94,6 +94,8 @@ export function sysDup3(t: Task, a: SyscallArgs): SysResult {
 const SETFL_MASK = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME;
 
 function setFlags(t: Task, f: FileDescription, fd: number, arg: number): SysResult {
+  // "O_APPEND cannot be cleared if the file is marked as append-only"
+  if (((arg ^ f.flags) & O_APPEND) !== 0 && f.inode.isAppendOnly) return -EPERM;
   if ((arg & O_NOATIME) !== 0 && (f.flags & O_NOATIME) === 0 && !ownerOrCapable(t, f.inode)) return -EPERM;
   // Of pipes it asks for packets.
   if ((arg & O_DIRECT) !== 0 && (f.inode.mode & S_IFMT) !== S_IFIFO && !f.canDirect) return -EINVAL;

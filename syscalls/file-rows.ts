@@ -1,6 +1,7 @@
 /** Rows of the calls on names, descriptors and mounts, for the syscall table. */
 import type { SyscallRow } from '../sentry/kernel/syscall-table.ts';
 import { attrRows } from './attr.ts';
+import { fileAttrRows } from './file-attr.ts';
 import { dirRows } from './dir.ts';
 import { fdRows } from './fd.ts';
 import { fileHandleRows } from './file-handle.ts';
@@ -17,6 +18,7 @@ import { xattrRows } from './xattr.ts';
 
 export const fileRows: readonly SyscallRow[] = [
   ...attrRows,
+  ...fileAttrRows,
   ...dirRows,
   ...fdRows,
   ...fileHandleRows,

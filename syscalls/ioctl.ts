@@ -8,6 +8,13 @@ import { fd, hex, ptr, type SysResult, type SyscallRow } from '../sentry/kernel/
 import type { Task } from '../sentry/kernel/task.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
+import {
+  FS_IOC_FSGETXATTR,
+  FS_IOC_FSSETXATTR,
+  FS_IOC_GETFLAGS,
+  FS_IOC_SETFLAGS,
+  fileAttrIoctl,
+} from './file-attr.ts';
 import { checkFileRange } from './splice.ts';
 
 // include/uapi/asm-generic/ioctls.h, include/uapi/linux/fs.h
@@ -90,6 +97,13 @@ function sysIoctl(t: Task, a: SyscallArgs): SysResult {
     case FIBMAP:
       if (!f.inode.isRegular) return f.ioctl(t, cmd, arg);
       return t.creds.has(CAP_SYS_RAWIO) ? -EINVAL : -EPERM;
+    case FS_IOC_GETFLAGS:
+    case FS_IOC_SETFLAGS:
+    case FS_IOC_FSGETXATTR:
+    case FS_IOC_FSSETXATTR: {
+      const r = fileAttrIoctl(t, f, cmd, arg);
+      return r === -ENOTTY ? f.ioctl(t, cmd, arg) : r;
+    }
     default:
       return f.ioctl(t, cmd, arg);
   }

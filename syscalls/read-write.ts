@@ -1,5 +1,5 @@
 /** read(2), write(2), readv(2) and the positioned and flagged variants (fs/read_write.c). */
-import { EAGAIN, EBADF, EINVAL, EOPNOTSUPP, ESPIPE } from '../sentry/abi/errno.ts';
+import { EAGAIN, EBADF, EINVAL, EOPNOTSUPP, EPERM, ESPIPE } from '../sentry/abi/errno.ts';
 import { O_APPEND } from '../sentry/abi/fcntl.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import {
@@ -152,6 +152,9 @@ function sysPwritev2(t: Task, a: SyscallArgs): SysResult {
   if ((rwf & RWF_APPEND) !== 0 && (rwf & RWF_NOAPPEND) !== 0) return endIo(w, -EINVAL);
   if (f.inode.isRegular && (rwf & RWF_NOWAIT) !== 0 && (rwf & (RWF_SYNC | RWF_DSYNC)) !== 0) {
     return endIo(w, -EAGAIN);
+  }
+  if ((rwf & RWF_NOAPPEND) !== 0 && (f.flags & O_APPEND) !== 0 && f.inode.isAppendOnly) {
+    return endIo(w, -EPERM);
   }
   const saved = f.flags;
   if ((rwf & RWF_APPEND) !== 0) f.flags |= O_APPEND;

@@ -6,6 +6,7 @@ import {
   EINVAL,
   EISDIR,
   EOVERFLOW,
+  EPERM,
   EPIPE,
   ESPIPE,
   EXDEV,
@@ -302,6 +303,7 @@ function sysCopyFileRange(t: Task, a: SyscallArgs): SysResult {
   const refused = checkFileRange(input, out);
   if (refused < 0) return refused;
   if (input.inode.sb !== out.inode.sb) return -EXDEV;
+  if (out.inode.isImmutable) return -EPERM;
   const inGiven = readOffset(t, a.addr(1));
   if (inGiven < -1) return wraps(inGiven, a.size(4)) ? -EOVERFLOW : inGiven;
   const outGiven = readOffset(t, a.addr(3));

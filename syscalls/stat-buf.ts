@@ -1,5 +1,6 @@
 /** struct stat, statx and statfs as the guest sees them (arch/x86/include/uapi/asm/stat.h, include/uapi/linux/stat.h). */
 import { major, minor } from '../sentry/abi/device.ts';
+import { STATX_ATTR_AUTOMOUNT, STATX_ATTR_DAX, STATX_ATTR_MOUNT_ROOT } from '../sentry/abi/file-attr.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import { atStart } from '../sentry/host/at-start.ts';
 import { hi32 } from '../sentry/lib/addr.ts';
@@ -58,7 +59,8 @@ const STATX_MNT_ID = 0x1000;
 export const STATX_MNT_ID_UNIQUE = 0x4000;
 /** Unique mount ids begin after it: they cannot be taken for the old ones. */
 export const MNT_UNIQUE_ID_OFFSET = 0x80000000;
-const STATX_ATTR_MOUNT_ROOT = 0x2000;
+/** vfs_getattr_nosec(): told of every file. */
+const STATX_ATTR_VFS = STATX_ATTR_AUTOMOUNT | STATX_ATTR_DAX | STATX_ATTR_MOUNT_ROOT;
 
 /** Writes struct statx. Everything that is known is reported, whatever was asked for. */
 export function copyOutStatx(
@@ -77,7 +79,8 @@ export function copyOutStatx(
     (inode.btime !== null ? STATX_BTIME : 0) |
     (mount === null ? 0 : uniqueMountId ? STATX_MNT_ID_UNIQUE : STATX_MNT_ID);
   u32[1] = inode.sb.blockSize;
-  u32[2] = isMountRoot ? STATX_ATTR_MOUNT_ROOT : 0;
+  const known = inode.statxAttributes;
+  u32[2] = (inode.fileFlags & known) | (isMountRoot ? STATX_ATTR_MOUNT_ROOT : 0);
   u32[4] = inode.nlink;
   const { userNs } = t.creds;
   u32[5] = userNs.fromUid(inode.uid);
@@ -86,7 +89,7 @@ export function copyOutStatx(
   put64(8, inode.ino);
   put64(10, inode.size);
   put64(12, inode.blocks);
-  u32[14] = STATX_ATTR_MOUNT_ROOT;
+  u32[14] = STATX_ATTR_VFS | known;
   putTime(16, inode.atime);
   if (inode.btime !== null) putTime(20, inode.btime);
   putTime(24, inode.ctime);

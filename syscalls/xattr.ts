@@ -31,7 +31,7 @@ import {
 } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
-import { setPosixAcl } from '../sentry/vfs/attr.ts';
+import { isProtected, setPosixAcl } from '../sentry/vfs/attr.ts';
 import { IN_ATTRIB, notifySelf } from '../sentry/vfs/fsnotify.ts';
 import type { Inode } from '../sentry/vfs/inode.ts';
 import type { Mount } from '../sentry/vfs/mount.ts';
@@ -62,6 +62,7 @@ function xattrName(t: Task, addr: number): string | number {
 
 /** xattr_permission(): what each namespace demands. */
 function mayAccess(t: Task, inode: Inode, name: string, mask: number): number {
+  if ((mask & MAY_WRITE) !== 0 && isProtected(inode)) return -EPERM;
   const refused = namespaceRefusal(t, inode, name, mask);
   // A namespace without a name behind it (xattr_resolve_name).
   return refused === 0 && PREFIXES.includes(name) ? -EINVAL : refused;
@@ -126,7 +127,7 @@ function setAcl(t: Task, inode: Inode, type: AclType, value: Uint8Array): SysRes
   const acl = aclFromXattr(userNs.level > 0 ? userNs : null, value);
   if (typeof acl === 'number') return acl;
   if (inode.sb.readOnly) return -EROFS;
-  if (!userNs.hasUid(inode.uid) || !userNs.hasGid(inode.gid)) return -EPERM;
+  if (isProtected(inode) || !userNs.hasUid(inode.uid) || !userNs.hasGid(inode.gid)) return -EPERM;
   if (inode.getAcl(type) === -EOPNOTSUPP) return -EOPNOTSUPP;
   if (type === 'default' && !inode.isDir) return acl === null ? 0 : -EACCES;
   if (!ownerOrCapable(t, inode)) return -EPERM;

@@ -207,6 +207,7 @@ function fileFlags(file: FileDescription, prot: number, flags: number): number {
   if ((flags & MAP_HUGETLB) !== 0) return -EINVAL;
   const shared = type !== MAP_PRIVATE;
   if (shared && (prot & PROT_WRITE) !== 0 && !file.writable) return -EACCES;
+  if (shared && file.inode.isAppendOnly && file.writable) return -EACCES;
   if (!file.readable) return -EACCES;
   const noExec = file.path !== null && (file.path.mount.flags & MS_NOEXEC) !== 0;
   if (noExec && (prot & PROT_EXEC) !== 0) return -EPERM;

@@ -1,5 +1,6 @@
 /** Access times under the mount's policy (fs/inode.c touch_atime, relatime_need_update). */
 import { O_NOATIME } from '../abi/fcntl.ts';
+import { FS_NOATIME_FL } from '../abi/file-attr.ts';
 import { S_IFDIR, S_IFMT } from '../abi/stat.ts';
 import type { FileDescription } from './file-description.ts';
 import type { Inode } from './inode.ts';
@@ -16,6 +17,7 @@ export function touchAtime(f: FileDescription): void {
 
 export function touchInodeAtime(mount: Mount, inode: Inode): void {
   if ((mount.flags & MS_NOATIME) !== 0 || mount.readOnly) return;
+  if ((inode.fileFlags & FS_NOATIME_FL) !== 0) return;
   const isDir = (inode.mode & S_IFMT) === S_IFDIR;
   if (isDir && (mount.flags & MS_NODIRATIME) !== 0) return;
   const now = currentTime();

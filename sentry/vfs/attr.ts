@@ -29,8 +29,14 @@ export function fileRemovePrivs(t: CallContext, inode: Inode): void {
   if (mode !== inode.mode) inode.setAttr({ mode: mode & 0o7777 });
 }
 
+/** may_setattr(): owner, mode and times stay as they are. */
+export function isProtected(inode: Inode): boolean {
+  return inode.isImmutable || inode.isAppendOnly;
+}
+
 /** May the caller chmod? Drops setgid for strangers to the group. 0 or −EPERM. */
 export function prepareChmod(t: CallContext, inode: Inode, change: AttrChange): number {
+  if (isProtected(inode)) return -EPERM;
   if (!ownerOrCapable(t, inode)) return -EPERM;
   if (!t.creds.inGroup(inode.gid) && !capableWrtInode(t.creds, inode, CAP_FSETID)) {
     change.mode = change.mode! & ~S_ISGID;
@@ -41,6 +47,7 @@ export function prepareChmod(t: CallContext, inode: Inode, change: AttrChange): 
 /** May the caller give the inode away (ids −1: unchanged)? Adds what happens to setuid and setgid. 0 or −EPERM. */
 export function prepareChown(t: CallContext, inode: Inode, uid: number, gid: number): AttrChange | number {
   const { creds } = t;
+  if ((uid !== -1 || gid !== -1) && isProtected(inode)) return -EPERM;
   const change: AttrChange = {};
   if (uid !== -1) {
     const self = creds.fsuid === inode.uid && uid === inode.uid;

@@ -3,7 +3,8 @@
  * subclass it and override what they support; the defaults are Linux's errors for "this file system cannot".
  * The VFS has checked names, permissions, mounts and read-only state before it calls an operation here.
  */
-import { EACCES, EINVAL, ENODEV, ENODATA, ENOTDIR, EOPNOTSUPP, EPERM } from '../abi/errno.ts';
+import { EACCES, EINVAL, ENODEV, ENODATA, ENOTDIR, ENOTTY, EOPNOTSUPP, EPERM } from '../abi/errno.ts';
+import { FS_APPEND_FL, FS_IMMUTABLE_FL } from '../abi/file-attr.ts';
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../abi/stat.ts';
 import type { CallContext } from './call-context.ts';
 import type { Path } from './dentry.ts';
@@ -81,6 +82,8 @@ export abstract class Inode implements FileIdentity {
   readCount = 0;
   /** getAcl('access') may say more than the mode does. */
   mayHaveAcl = false;
+  /** FS_*_FL that it has (i_flags): what the VFS enforces among them. */
+  fileFlags = 0;
   /** Its last name is gone: when only watches refer to it, they are told. */
   orphan = false;
   /** References that are watches'. */
@@ -130,6 +133,21 @@ export abstract class Inode implements FileIdentity {
 
   get isRegular(): boolean {
     return (this.mode & S_IFMT) === S_IFREG;
+  }
+
+  /** IS_IMMUTABLE(): neither contents nor attributes nor names change. */
+  get isImmutable(): boolean {
+    return (this.fileFlags & FS_IMMUTABLE_FL) !== 0;
+  }
+
+  /** IS_APPEND(): files only grow, directories only gain names. */
+  get isAppendOnly(): boolean {
+    return (this.fileFlags & FS_APPEND_FL) !== 0;
+  }
+
+  /** STATX_ATTR_* that the file system knows of. */
+  get statxAttributes(): number {
+    return 0;
   }
 
   /** To be called before something is kept with the identity, or looked for there. */
@@ -226,6 +244,16 @@ export abstract class Inode implements FileIdentity {
   /** Changes attributes; permissions are checked by the VFS. Updates the fields. */
   setAttr(_change: AttrChange): number {
     return -EPERM;
+  }
+
+  /** fileattr_get(): FS_*_FL, −ENOTTY where the file has none. */
+  getFileFlags(): number {
+    return -ENOTTY;
+  }
+
+  /** fileattr_set(): the caller may. −EOPNOTSUPP for flags that the file system cannot keep. */
+  setFileFlags(_flags: number): number {
+    return -ENOTTY;
   }
 
   /** Permission check beyond mode bits (e.g. /proc/PID): 0 to go on with mode bits, 1: granted, or −EACCES. */

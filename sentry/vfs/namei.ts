@@ -126,6 +126,7 @@ export function vfsLink(
   const r = mayCreate(t, dir);
   if (r !== 0) return r;
   if (dir.sb !== inode.sb) return -EXDEV;
+  if (inode.isAppendOnly || inode.isImmutable) return -EPERM;
   if (inode.isDir) return -EPERM;
   if (inode.nlink === 0 && !linkable) return -ENOENT;
   if (inode.nlink >= LINK_MAX) return -EMLINK;

@@ -2,6 +2,7 @@
 import { EACCES, EAGAIN, EEXIST, EINVAL, EISDIR, ELOOP, EPERM, EROFS, ETXTBSY } from '../abi/errno.ts';
 import {
   O_ACCMODE,
+  O_APPEND,
   O_CLOEXEC,
   O_CREAT,
   O_DIRECT,
@@ -186,6 +187,10 @@ export function openFound(
   if (!created) {
     const r = inodePermission(t, inode, mask);
     if (r !== 0) return r;
+  }
+  if (inode.isAppendOnly) {
+    if (acc !== O_RDONLY && (flags & O_APPEND) === 0) return -EPERM;
+    if ((flags & O_TRUNC) !== 0) return -EPERM;
   }
   if ((flags & O_NOATIME) !== 0 && !ownerOrCapable(t, inode)) return -EPERM;
   const writer = type === S_IFREG && (mask & MAY_WRITE) !== 0;

@@ -47,12 +47,14 @@ export function isOpenDirectory(dir: Inode): boolean {
   return (dir.mode & 0o111) === 0o111 && !dir.mayHaveAcl;
 }
 
-/** inode_permission(): 0, −EACCES, or −EROFS for writing to a read-only file system. */
+/** inode_permission(): 0, −EACCES, −EROFS for writing to a read-only file system, or −EPERM to what is immutable. */
 export function inodePermission(t: CallContext, inode: Inode, mask: number): number {
   if ((mask & MAY_WRITE) !== 0 && inode.sb.readOnly) {
     const type = inode.mode & S_IFMT;
     if (type === S_IFREG || type === S_IFDIR || type === S_IFLNK) return -EROFS;
   }
+  // "Nobody gets write access to an immutable file."
+  if ((mask & MAY_WRITE) !== 0 && inode.isImmutable) return -EPERM;
   const special = inode.permission(t, mask);
   if (special !== 0) return special > 0 ? 0 : special;
   return modePermission(t.creds, inode, mask);
@@ -88,6 +90,7 @@ function stickyForbids(t: CallContext, dir: Inode, victim: Inode): boolean {
 export function mayDelete(t: CallContext, dir: Inode, victim: Inode, asDir: boolean): number {
   const r = inodePermission(t, dir, MAY_WRITE | MAY_EXEC);
   if (r !== 0) return r;
+  if (dir.isAppendOnly || victim.isAppendOnly || victim.isImmutable) return -EPERM;
   if (stickyForbids(t, dir, victim)) return -EPERM;
   if (asDir !== victim.isDir) return asDir ? -ENOTDIR : -EISDIR;
   return dir.dead ? -ENOENT : 0;

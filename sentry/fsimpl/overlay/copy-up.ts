@@ -1,6 +1,7 @@
 /** Copying an object of a lower layer to the upper one (fs/overlayfs/copy_up.c): contents, owner, mode, times, attributes. */
 import { ENODATA, ENOENT, ENOSPC } from '../../abi/errno.ts';
 import { O_RDONLY } from '../../abi/fcntl.ts';
+import { FS_APPEND_FL, FS_IMMUTABLE_FL, FS_NOATIME_FL } from '../../abi/file-attr.ts';
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../../abi/stat.ts';
 import { IO_CHUNK, ioBuffer } from '../../usermem/io-buffer.ts';
 import type { Inode } from '../../vfs/inode.ts';
@@ -9,6 +10,9 @@ import type { TmpfsDir } from '../tmpfs/directory.ts';
 import { TmpfsRegular, type TmpfsInode } from '../tmpfs/node.ts';
 import type { OverlayInode } from './inode.ts';
 import { KERNEL, NO_PATH } from './no-path.ts';
+
+/** FS_NODUMP_FL is not copied. */
+const OVL_COPY_FS_FLAGS_MASK = FS_NOATIME_FL | FS_APPEND_FL | FS_IMMUTABLE_FL;
 
 /** The new upper object under the inode's name, or nameless if it was unlinked; −errno, and nothing is left behind. */
 export function copyToUpper(node: OverlayInode, withData: boolean): TmpfsInode | number {
@@ -25,6 +29,7 @@ export function copyToUpper(node: OverlayInode, withData: boolean): TmpfsInode |
     return r;
   }
   copyAttributes(lower, up);
+  up.fileFlags |= lower.fileFlags & OVL_COPY_FS_FLAGS_MASK;
   up.ctime = lower.ctime;
   up.btime = lower.btime;
   // Moving a child between layers is no change of the directory.

@@ -2,8 +2,9 @@
  * Inodes of overlayfs: an object of the topmost layer that has it, moved to the upper layer (copied up) at the first change
  * (fs/overlayfs). The fields are copies of the real inode's, brought up to date by pull().
  */
-import { EIO, EOPNOTSUPP, EROFS } from '../../abi/errno.ts';
+import { EIO, ENOTTY, EOPNOTSUPP, EROFS } from '../../abi/errno.ts';
 import { O_ACCMODE, O_RDONLY } from '../../abi/fcntl.ts';
+import { STATX_ATTR_APPEND, STATX_ATTR_IMMUTABLE } from '../../abi/file-attr.ts';
 import { panic } from '../../lib/assert.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
@@ -65,6 +66,7 @@ export class OverlayInode extends Inode {
     this.ctime = r.ctime;
     this.btime = r.btime;
     this.mayHaveAcl = r.mayHaveAcl;
+    this.fileFlags = r.fileFlags;
   }
 
   override refresh(): number {
@@ -106,6 +108,24 @@ export class OverlayInode extends Inode {
     const r = this.copyUp(change.size !== 0);
     if (r < 0) return r;
     const done = this.upper!.setAttr(change);
+    this.pull();
+    return done;
+  }
+
+  override get statxAttributes(): number {
+    return this.real.statxAttributes | STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND;
+  }
+
+  override getFileFlags(): number {
+    const flags = this.real.getFileFlags();
+    // What the lower file system lacks the upper one has.
+    return flags === -ENOTTY && (this.isRegular || this.isDir) ? 0 : flags;
+  }
+
+  override setFileFlags(flags: number): number {
+    const r = this.copyUp();
+    if (r < 0) return r;
+    const done = this.upper!.setFileFlags(flags);
     this.pull();
     return done;
   }

@@ -1,8 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { EACCES, ENOENT } from '../../abi/errno.ts';
+import { EACCES, ENOENT, EPERM } from '../../abi/errno.ts';
 import { O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY } from '../../abi/fcntl.ts';
+import { FS_APPEND_FL, FS_IMMUTABLE_FL, FS_NOATIME_FL, FS_NODUMP_FL } from '../../abi/file-attr.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
+import { setFileFlags } from '../../vfs/file-attr.ts';
 import type { FileDescription } from '../../vfs/file-description.ts';
 import {
   RENAME_EXCHANGE,
@@ -272,4 +274,29 @@ test('access control lists go along when an object is copied up, and are not han
   t.as(1001, 1001);
   expect(inodePermission(t, at('/a/f'), MAY_WRITE)).toBe(0);
   expect(inodePermission(t, at('/a/f'), MAY_EXEC)).toBe(-EACCES);
+});
+
+test('flags of files lie in the upper layer, are copied up, and forbid there what they say', () => {
+  const lower = new TmpfsSuperBlock();
+  fill(lower.root);
+  const file = (lower.root.lookup('a') as TmpfsDir).lookup('f') as TmpfsRegular;
+  expect(file.setFileFlags(FS_NOATIME_FL | FS_NODUMP_FL)).toBe(0);
+  const t = new TestContext(new OverlaySuperBlock([lower.root], new TmpfsSuperBlock()));
+  const at = (name: string): Inode => {
+    expect(walk(t, t.fs.root, name, LOOKUP_FOLLOW)).toBe(0);
+    return nd.dentry.inode!;
+  };
+  expect(at('/a/f').getFileFlags()).toBe(FS_NOATIME_FL | FS_NODUMP_FL);
+  expect(at('/a/f').setAttr({ mode: 0o600 })).toBe(0);
+  // FS_NODUMP_FL is not copied.
+  expect(at('/a/f').getFileFlags()).toBe(FS_NOATIME_FL);
+  expect(setFileFlags(t, at('/a/f'), FS_IMMUTABLE_FL)).toBe(0);
+  expect(file.getFileFlags()).toBe(FS_NOATIME_FL | FS_NODUMP_FL);
+  expect(write(t, '/a/f', O_WRONLY, 'x')).toBe(-EPERM);
+  expect(vfsUnlink(t, t.fs.cwd, '/a/f')).toBe(-EPERM);
+  expect(setFileFlags(t, at('/c'), FS_APPEND_FL)).toBe(0);
+  expect(vfsUnlink(t, t.fs.cwd, '/c/g')).toBe(-EPERM);
+  expect(write(t, '/c/new', O_WRONLY | O_CREAT, 'x')).toBe(1);
+  t.as(1001, 1001);
+  expect(setFileFlags(t, at('/c'), 0)).toBe(-EPERM);
 });

@@ -8,7 +8,7 @@ import type { DirEmit, FileDescription } from '../../vfs/file-description.ts';
 import type { Inode } from '../../vfs/inode.ts';
 import { touchAtime } from '../../vfs/atime.ts';
 import { currentTime } from '../../vfs/times.ts';
-import { TmpfsInode, TmpfsRegular, TmpfsSpecial, TmpfsSymlink } from './node.ts';
+import { SHMEM_FL_INHERITED, TmpfsInode, TmpfsRegular, TmpfsSpecial, TmpfsSymlink } from './node.ts';
 import type { TmpfsSuperBlock } from './super-block.ts';
 
 // renameat2(2)
@@ -81,6 +81,7 @@ export class TmpfsDir extends TmpfsInode {
     if (this.entries.has(name)) return -EEXIST;
     if (!this.sb.chargeInode()) return -ENOSPC;
     const node = make();
+    node.fileFlags = this.fileFlags & SHMEM_FL_INHERITED;
     const r = this.handDownAcl(node);
     if (r < 0) return r;
     this.put(name, node);
@@ -115,6 +116,7 @@ export class TmpfsDir extends TmpfsInode {
     if (!this.sb.chargeInode()) return -ENOSPC;
     const node = new TmpfsRegular(this.sb, mode, uid, gid);
     node.nlink = 0;
+    node.fileFlags = this.fileFlags & SHMEM_FL_INHERITED;
     const r = this.handDownAcl(node);
     return r < 0 ? r : node;
   }

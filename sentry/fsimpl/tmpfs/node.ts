@@ -1,6 +1,15 @@
 /** Inodes of tmpfs that are not directories, and what all of them share: attributes, extended attributes. */
-import { EINVAL, ENODATA, ENOSPC, EOPNOTSUPP, EPERM } from '../../abi/errno.ts';
+import { EINVAL, ENODATA, ENOSPC, ENOTTY, EOPNOTSUPP, EPERM } from '../../abi/errno.ts';
 import { F_ADD_SEALS, F_SEAL_GROW, F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_WRITE } from '../../abi/fcntl.ts';
+import {
+  FS_APPEND_FL,
+  FS_IMMUTABLE_FL,
+  FS_NOATIME_FL,
+  FS_NODUMP_FL,
+  STATX_ATTR_APPEND,
+  STATX_ATTR_IMMUTABLE,
+  STATX_ATTR_NODUMP,
+} from '../../abi/file-attr.ts';
 import { S_IFLNK, S_IFMT, S_IFREG } from '../../abi/stat.ts';
 import { fcntl } from '../../host/sys.ffi.ts';
 import { PAGE_SIZE } from '../../lib/addr.ts';
@@ -21,6 +30,10 @@ import { SimpleXattrs, XATTR_CAPABILITY } from '../../vfs/xattr.ts';
 import { FileContent } from './content.ts';
 import { TmpfsFile } from './file.ts';
 import type { TmpfsSuperBlock } from './super-block.ts';
+
+/** Without FS_CASEFOLD_FL: there are no case-insensitive directories. */
+const SHMEM_FL_USER_MODIFIABLE = FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL | FS_NOATIME_FL;
+export const SHMEM_FL_INHERITED = FS_NODUMP_FL | FS_NOATIME_FL;
 
 /** Entries of all access control lists together: they lie in the heap, and every new object may inherit one. */
 const ACL_ENTRIES_MAX = 524_288;
@@ -70,6 +83,22 @@ export class TmpfsInode extends Inode {
 
   protected resize(_size: number): number {
     return -EINVAL;
+  }
+
+  override get statxAttributes(): number {
+    return this.sb.keepsFlags ? STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND | STATX_ATTR_NODUMP : 0;
+  }
+
+  /** Symbolic links and special files have no operations for them. */
+  override getFileFlags(): number {
+    return this.sb.keepsFlags && (this.isRegular || this.isDir) ? this.fileFlags : -ENOTTY;
+  }
+
+  override setFileFlags(flags: number): number {
+    if ((flags & ~SHMEM_FL_USER_MODIFIABLE) !== 0) return -EOPNOTSUPP;
+    this.fileFlags = flags;
+    this.ctime = currentTime();
+    return 0;
   }
 
   override getXattr(name: string): Uint8Array | number {

@@ -45,6 +45,8 @@ function hasRoom(pages: number): boolean {
 export class TmpfsSuperBlock extends SuperBlock implements PageAccount {
   readonly fsType: string = 'tmpfs';
   protected readonly magic: number = TMPFS_MAGIC;
+  /** Files have the flags of chattr(1). */
+  readonly keepsFlags: boolean = true;
   readonly root: TmpfsDir;
   private maxPages: number;
   private maxInodes: number;
@@ -186,6 +188,7 @@ const RAMFS_DEFAULT_MODE = 0o755;
 class RamfsSuperBlock extends TmpfsSuperBlock {
   override readonly fsType = 'ramfs';
   protected override readonly magic = RAMFS_MAGIC;
+  override readonly keepsFlags = false;
   private readonly mode: number;
 
   constructor(mode: number, uid: number, gid: number) {
