@@ -302,7 +302,10 @@ export function sysFtruncate(t: Task, a: SyscallArgs): SysResult {
   if (f.inode.isAppendOnly) return -EPERM;
   if (overLimit(t, f.inode, size)) return -EFBIG;
   const r = f.truncate(t, size);
-  if (r === 0) notifyFile(IN_MODIFY, f);
+  if (r === 0) {
+    fileRemovePrivs(t, f.inode);
+    notifyFile(IN_MODIFY, f);
+  }
   return r;
 }
 
