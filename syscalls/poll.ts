@@ -52,6 +52,12 @@ function tellRemaining(t: Task, addr: number, deadlineNs: number, unitNs: number
   if ((t.personality & STICKY_TIMEOUTS) === 0) writeRemaining(t, addr, deadlineNs, unitNs);
 }
 
+/** An error before anything was waited for: the time left is told all the same. */
+function failed(t: Task, errno: number, timeoutNs: number, timeoutAddr: number, unitNs: number): number {
+  if (t.blockState === null && timeoutNs > 0) tellRemaining(t, timeoutAddr, deadlineIn(t, timeoutNs), unitNs);
+  return errno;
+}
+
 /** Interrupted: restarts unless a handler runs; the caller sees how much time is left. */
 function interrupted(t: Task): SysResult {
   const w = t.blockState as PollWait;
@@ -70,10 +76,11 @@ function park(t: Task, timeoutNs: number, timeoutAddr: number, unitNs: number): 
 const pollBuffer = Buffer.alloc(64 * 1024);
 
 function doPoll(t: Task, addr: number, nfds: number, timeoutNs: number, timeoutAddr: number): SysResult {
-  if (nfds > openFileLimit(t)) return -EINVAL;
+  if (nfds > openFileLimit(t)) return failed(t, -EINVAL, timeoutNs, timeoutAddr, 1);
   const bytes = nfds * POLLFD_SIZE;
   const buf = bytes <= pollBuffer.length ? pollBuffer : Buffer.alloc(bytes);
-  if (bytes > 0 && t.mem.copyIn(addr, buf, 0, bytes) !== 0) return -EFAULT;
+  if (bytes > 0 && t.mem.copyIn(addr, buf, 0, bytes) !== 0)
+    return failed(t, -EFAULT, timeoutNs, timeoutAddr, 1);
   let ready = 0;
   for (let at = 0; at < bytes; at += POLLFD_SIZE) {
     const revents = pollOne(t, buf.readInt32LE(at), buf.readUInt16LE(at + 4));
@@ -85,7 +92,8 @@ function doPoll(t: Task, addr: number, nfds: number, timeoutNs: number, timeoutA
   if (over && ready === 0 && t.interrupted) return -ERESTARTNOHAND;
   if (over) {
     const w = t.blockState as PollWait | null;
-    if (bytes > 0 && t.mem.copyOut(addr, buf, 0, bytes) !== 0) return -EFAULT;
+    if (bytes > 0 && t.mem.copyOut(addr, buf, 0, bytes) !== 0)
+      return failed(t, -EFAULT, timeoutNs, timeoutAddr, 1);
     if (w !== null) tellRemaining(t, w.timeoutAddr, w.deadlineNs, w.unitNs);
     else if (timeoutAddr !== 0) tellRemaining(t, timeoutAddr, deadlineIn(t, timeoutNs), 1);
     return ready;
@@ -123,7 +131,7 @@ function sysPpoll(t: Task, a: SyscallArgs): SysResult {
 // What select's three sets mean in poll events.
 const SELECT_IN = EPOLLRDNORM | EPOLLRDBAND | EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLNVAL;
 const SELECT_OUT = EPOLLWRBAND | EPOLLWRNORM | EPOLLOUT | EPOLLERR | EPOLLNVAL;
-const SELECT_EX = EPOLLPRI;
+const SELECT_EX = EPOLLPRI | EPOLLNVAL;
 const MAX_SELECT_FDS = 65536;
 /** Three input sets, then three result sets. */
 const sets = new Uint8Array((6 * MAX_SELECT_FDS) / 8);
@@ -174,24 +182,26 @@ function wantedEvents(fd: number): number {
 }
 
 function doSelect(t: Task, a: SyscallArgs, timeoutNs: number, unitNs: number): SysResult {
-  if (a.int(0) < 0) return -EINVAL;
+  if (a.int(0) < 0) return failed(t, -EINVAL, timeoutNs, a.addr(4), unitNs);
   // Linux clamps to the size of the descriptor table: higher bits are ignored.
-  const n = Math.min(a.int(0), Math.max(t.fdTable.size, 64), MAX_SELECT_FDS);
+  const n = Math.min(a.int(0), t.fdTable.allocated, MAX_SELECT_FDS);
   const bytes = Math.ceil(n / 64) * 8;
   for (let s = 0; s < 3; s++) {
     sets.fill(0, s * SET_BYTES, s * SET_BYTES + bytes);
     sets.fill(0, (3 + s) * SET_BYTES, (3 + s) * SET_BYTES + bytes);
     const addr = a.addr(1 + s);
-    if (addr !== 0 && t.mem.copyIn(addr, sets, s * SET_BYTES, bytes) !== 0) return -EFAULT;
+    if (addr !== 0 && t.mem.copyIn(addr, sets, s * SET_BYTES, bytes) !== 0)
+      return failed(t, -EFAULT, timeoutNs, a.addr(4), unitNs);
   }
   const found = scanSets(t, n);
-  if (found < 0) return found;
+  if (found < 0) return failed(t, found, timeoutNs, a.addr(4), unitNs);
   const over = found > 0 || t.timedOut || (t.blockState === null && timeoutNs === 0);
   if (over && found === 0 && t.interrupted) return -ERESTARTNOHAND;
   if (over) {
     for (let s = 0; s < 3; s++) {
       const addr = a.addr(1 + s);
-      if (addr !== 0 && t.mem.copyOut(addr, sets, (3 + s) * SET_BYTES, bytes) !== 0) return -EFAULT;
+      if (addr !== 0 && t.mem.copyOut(addr, sets, (3 + s) * SET_BYTES, bytes) !== 0)
+        return failed(t, -EFAULT, timeoutNs, a.addr(4), unitNs);
     }
     const w = t.blockState as PollWait | null;
     tellRemaining(t, a.addr(4), w === null ? deadlineIn(t, timeoutNs) : w.deadlineNs, unitNs);

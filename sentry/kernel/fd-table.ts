@@ -68,6 +68,13 @@ export class FdTable {
     return this.files.length;
   }
 
+  /** max_fds of struct fdtable (alloc_fdtable): what select(2) looks at, and FDSize. */
+  get allocated(): number {
+    let n = 64;
+    while (n < this.files.length) n *= 2;
+    return n;
+  }
+
   /** Takes over the caller's reference of `f` under the lowest number ≥ `min`; −EMFILE at `limit` (the reference stays the caller's). */
   install(f: FileDescription, cloexec: boolean, limit: number, min = 0): number {
     let fd = Math.max(min, this.lowestFree);

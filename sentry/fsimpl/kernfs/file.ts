@@ -43,12 +43,15 @@ export interface KernfsFileOptions {
   size?: number;
   /** Decides at open(2): 0 or −errno. */
   onOpen?: (t: CallContext, flags: number) => number;
+  /** epoll takes it: always ready. */
+  pollable?: boolean;
 }
 
 export class KernfsFile extends Inode {
   readonly generate: Generate;
   readonly store: Store | null;
   readonly parts: GeneratePart | null;
+  readonly pollable: boolean;
   private readonly onOpen: ((t: CallContext, flags: number) => number) | null;
 
   constructor(sb: KernfsSuperBlock, perm: number, generate: Generate, options: KernfsFileOptions = {}) {
@@ -57,6 +60,7 @@ export class KernfsFile extends Inode {
     this.store = options.store ?? null;
     this.parts = options.parts ?? null;
     this.onOpen = options.onOpen ?? null;
+    this.pollable = options.pollable ?? false;
     this.size = options.size ?? 0;
     this.atime = this.mtime = this.ctime = now();
   }
@@ -115,7 +119,7 @@ export class KernfsFileDescription extends FileDescription {
   }
 
   override get pollable(): boolean {
-    return false;
+    return this.file.pollable;
   }
 
   override get seekable(): boolean {

@@ -38,13 +38,6 @@ function handlerSets(g: ThreadGroup): { ignored: [number, number]; caught: [numb
   return { ignored, caught };
 }
 
-function fdSize(t: Task): number {
-  let size = 64;
-  if (t.dead) return 0;
-  while (size < t.fdTable.size) size *= 2;
-  return size;
-}
-
 export function statusText(s: Subject, reader: Task): string | number {
   const t = s.task;
   if (t === null) return -ESRCH;
@@ -68,7 +61,7 @@ export function statusText(s: Subject, reader: Task): string | number {
     `TracerPid:\t${t.ptrace === null ? 0 : s.number(t.ptrace.tracer.pid)}`,
     `Uid:\t${[c.uid, c.euid, c.suid, c.fsuid].map(uid).join('\t')}`,
     `Gid:\t${[c.gid, c.egid, c.sgid, c.fsgid].map(gid).join('\t')}`,
-    `FDSize:\t${fdSize(t)}`,
+    `FDSize:\t${t.dead ? 0 : t.fdTable.allocated}`,
     `Groups:\t${c.groups.map((n) => `${gid(n)} `).join('')}${c.groups.length === 0 ? ' ' : ''}`,
     `NStgid:\t${all(g.pid as never)}`,
     `NSpid:\t${all(t.pid as never)}`,

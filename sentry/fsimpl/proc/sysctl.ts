@@ -43,7 +43,7 @@ function addNodes(sb: ProcSuperBlock, dir: StaticDir, nodes: SysctlTree, prefix:
         const r = node.set(t as Task, text);
         return r < 0 ? r : text.length;
       };
-      dir.add(name, new KernfsFile(sb, 0o644, (t) => `${node.get(t as Task)}\n`, { store }));
+      dir.add(name, new KernfsFile(sb, 0o644, (t) => `${node.get(t as Task)}\n`, { store, pollable: true }));
     } else if (typeof node === 'object') {
       const child = new StaticDir(sb, 0o555);
       addNodes(sb, child, node, `${path}/`);
@@ -52,7 +52,10 @@ function addNodes(sb: ProcSuperBlock, dir: StaticDir, nodes: SysctlTree, prefix:
       const get = typeof node === 'function' ? node : (): string | number => node;
       // What Linux lets be written looks so; it cannot be changed here.
       const perm = constant && !READ_ONLY.has(path) ? 0o644 : 0o444;
-      dir.add(name, new KernfsFile(sb, perm, (t) => `${get(t as Task)}\n`, { onOpen: refuseWriters }));
+      dir.add(
+        name,
+        new KernfsFile(sb, perm, (t) => `${get(t as Task)}\n`, { onOpen: refuseWriters, pollable: true }),
+      );
     }
   }
 }

@@ -6,7 +6,7 @@ import { EADDRINUSE, EAGAIN, ECONNREFUSED, EINVAL, ENOPROTOOPT, EPERM } from '..
 import * as S from '../../abi/socket.ts';
 import { CAP_NET_BROADCAST } from '../../auth/capability.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
-import { EPOLLIN, EPOLLOUT, EPOLLRDNORM, EPOLLWRNORM } from '../../waiter/wait-queue.ts';
+import { EPOLLIN, EPOLLOUT, EPOLLRDNORM, EPOLLWRBAND, EPOLLWRNORM } from '../../waiter/wait-queue.ts';
 import { SocketOptions } from '../options.ts';
 import { intValue, putInt, Socket, type RecvInfo, type SendInfo } from '../socket.ts';
 
@@ -26,6 +26,7 @@ export const NLM_F_DUMP = 0x300;
 /** Unread bytes after which requests are refused. */
 const QUEUE_MAX = 1024 * 1024;
 const SOCKADDR_NL = 12;
+const WRITABLE = EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND;
 
 /** By network namespace and protocol. */
 const usedPorts = new WeakMap<object, Map<number, Set<number>>>();
@@ -188,7 +189,7 @@ export abstract class NetlinkSocket extends Socket {
   }
 
   override poll(): number {
-    return (this.queue.length > 0 ? EPOLLIN | EPOLLRDNORM : 0) | EPOLLOUT | EPOLLWRNORM;
+    return (this.queue.length > 0 ? EPOLLIN | EPOLLRDNORM : 0) | WRITABLE;
   }
 
   override getOption(_t: CallContext, level: number, name: number, out: Buffer, len: number): number {
