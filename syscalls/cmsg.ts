@@ -1,4 +1,4 @@
-/** Control messages: SCM_RIGHTS and SCM_CREDENTIALS between guest memory and the kernel (net/core/scm.c). */
+/** Control messages: SCM_RIGHTS, SCM_CREDENTIALS and times between guest memory and the kernel (net/core/scm.c). */
 import { EBADF, EINVAL, EPERM, ESRCH, ETOOMANYREFS } from '../sentry/abi/errno.ts';
 import {
   AF_UNIX,
@@ -8,6 +8,8 @@ import {
   SCM_MAX_FD,
   SCM_PIDFD,
   SCM_RIGHTS,
+  SO_TIMESTAMP,
+  SO_TIMESTAMP_NEW,
   SOL_SOCKET,
 } from '../sentry/abi/socket.ts';
 import { CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN } from '../sentry/auth/capability.ts';
@@ -15,6 +17,7 @@ import { installPidfd } from '../sentry/fsimpl/anon/pidfd.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import type { RecvInfo, SendInfo, Socket } from '../sentry/socket/socket.ts';
 import { inFlightTotal } from '../sentry/socket/unix/in-flight.ts';
+import type { Timestamp } from '../sentry/vfs/inode.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
 import { openFileLimit } from './fd-install.ts';
 
@@ -100,15 +103,17 @@ export function buildControl(t: Task, info: RecvInfo, room: number, flags: numbe
     out.set(info.control.subarray(0, at));
     return at;
   }
+  if (info.stamp !== null) at = putStamp(info, info.stamp, room, out);
   if (info.creds !== null) {
-    if (room < CMSG_HDR + 12) info.msgFlags |= MSG_CTRUNC;
-    if (room >= CMSG_HDR) {
-      const len = Math.min(room, CMSG_HDR + 12);
+    const left = room - at;
+    if (left < CMSG_HDR + 12) info.msgFlags |= MSG_CTRUNC;
+    if (left >= CMSG_HDR) {
+      const len = Math.min(left, CMSG_HDR + 12);
       header(out, at, len, SCM_CREDENTIALS);
       out.writeInt32LE(info.creds.pid, at + 16);
       out.writeUInt32LE(t.creds.userNs.fromUid(info.creds.uid), at + 20);
       out.writeUInt32LE(t.creds.userNs.fromGid(info.creds.gid), at + 24);
-      at = Math.min(room, cmsgAlign(len));
+      at = Math.min(room, at + cmsgAlign(len));
     }
   }
   if (info.fds !== null) at = putFds(t, info, info.fds, at, room, flags, out);
@@ -121,6 +126,19 @@ function header(out: Buffer, at: number, len: number, type: number): void {
   out.writeUInt32LE(len, at);
   out.writeInt32LE(SOL_SOCKET, at + 8);
   out.writeInt32LE(type, at + 12);
+}
+
+/** __sock_recv_timestamp(): a timeval or a timespec. */
+function putStamp(info: RecvInfo, stamp: Timestamp, room: number, out: Buffer): number {
+  if (room < CMSG_HDR + 16) info.msgFlags |= MSG_CTRUNC;
+  if (room < CMSG_HDR) return 0;
+  const micro = info.stampName === SO_TIMESTAMP || info.stampName === SO_TIMESTAMP_NEW;
+  const len = Math.min(room, CMSG_HDR + 16);
+  header(out, 0, len, info.stampName);
+  out.writeUInt32LE(stamp.sec >>> 0, CMSG_HDR);
+  out.writeInt32LE(Math.floor(stamp.sec / 0x100000000), CMSG_HDR + 4);
+  out.writeUInt32LE(micro ? Math.floor(stamp.nsec / 1000) : stamp.nsec, CMSG_HDR + 8);
+  return Math.min(room, cmsgAlign(len));
 }
 
 /** scm_pidfd_recv() */

@@ -62,7 +62,8 @@ export class SocketOptions {
   /** SO_PEEK_OFF; −1: none. */
   peekOff = -1;
   private readonly flags = new Map<number, number>();
-  private timestamp = 0;
+  /** SO_TIMESTAMP, TIMESTAMPNS, or their _NEW; 0: none. */
+  timestamp = 0;
   private timestamping = 0;
   private lingerOn = 0;
   private lingerSec = 0;

@@ -11,6 +11,7 @@ import type { Pid } from '../kernel/pid-namespace.ts';
 import type { NetNamespace } from '../kernel/namespaces.ts';
 import type { CallContext } from '../vfs/call-context.ts';
 import { FileDescription } from '../vfs/file-description.ts';
+import type { Timestamp } from '../vfs/inode.ts';
 import { netNsOf } from './network.ts';
 
 /** struct ucred */
@@ -49,6 +50,9 @@ export class RecvInfo {
   creds: UCred | null = null;
   /** SO_PASSPIDFD: whose pidfd comes along; null: not asked for. */
   sender: UCred | null = null;
+  /** SO_TIMESTAMP and its kin: which of them, and when the message was sent. */
+  stampName = 0;
+  stamp: Timestamp | null = null;
   control: Uint8Array | null = null;
   /** MSG_TRUNC, MSG_EOR, MSG_CTRUNC, … */
   msgFlags = 0;
@@ -66,6 +70,7 @@ export class RecvInfo {
     this.fds = null;
     this.creds = null;
     this.sender = null;
+    this.stamp = null;
     this.control = null;
     this.msgFlags = 0;
     this.fullLen = -1;

@@ -56,7 +56,7 @@ static void take(const char *what, int s, int flags, int room) {
   printf("%s: %ld, flags %x, name %d, control %zu", what, n, m.msg_flags, m.msg_namelen, m.msg_controllen);
   for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
     printf(" [%d %d %zu", c->cmsg_level, c->cmsg_type, c->cmsg_len);
-    int stamp = c->cmsg_level == SOL_SOCKET && (c->cmsg_type == SO_TIMESTAMP || c->cmsg_type == SO_TIMESTAMPNS || c->cmsg_type == SO_TIMESTAMPING);
+    int stamp = c->cmsg_level == SOL_SOCKET && (c->cmsg_type == SO_TIMESTAMP || c->cmsg_type == SO_TIMESTAMPNS || c->cmsg_type == SO_TIMESTAMPING || c->cmsg_type == 63 || c->cmsg_type == 64);
     int id = c->cmsg_level == SOL_SOCKET && (c->cmsg_type == SCM_RIGHTS || c->cmsg_type == SCM_CREDENTIALS || c->cmsg_type == 4);
     int port = c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVORIGDSTADDR || c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVORIGDSTADDR;
     if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
@@ -404,6 +404,43 @@ static void unix_controls(int type) {
   close(fd), close(s[0]), close(s[1]);
 }
 
+// When a datagram was sent: before and after the option was set, with other control messages, in little room.
+static void unix_stamps(int type) {
+  static const int names[] = {SO_TIMESTAMP, SO_TIMESTAMPNS, 63, 64};
+  for (int i = 0; i < 4; i++) {
+    int s[2], fd = 0;
+    struct timespec before, after;
+    socketpair(AF_UNIX, type, 0, s);
+    clock_gettime(CLOCK_REALTIME, &before);
+    send(s[0], "early", 5, 0);
+    on(s[1], SOL_SOCKET, names[i], 1);
+    send(s[0], "late", 4, 0);
+    for (int n = 0; n < 2; n++) {
+      struct { struct cmsghdr h; long sec, part; } c = {};
+      struct iovec iov = {buf, 200};
+      struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &c, .msg_controllen = sizeof c};
+      ret("stamped", recvmsg(s[1], &m, MSG_DONTWAIT));
+      clock_gettime(CLOCK_REALTIME, &after);
+      say("%zu bytes, type %d of %zu, flags %x", m.msg_controllen, c.h.cmsg_type, c.h.cmsg_len, m.msg_flags);
+      long unit = i & 1 ? 1 : 1000;
+      if (m.msg_controllen > 0) {
+        is("not before it was sent", c.sec > before.tv_sec || (c.sec == before.tv_sec && c.part >= before.tv_nsec / unit));
+        is("not after it was taken", c.sec < after.tv_sec || (c.sec == after.tv_sec && c.part <= after.tv_nsec / unit));
+      }
+    }
+    on(s[1], SOL_SOCKET, SO_PASSCRED, 1);
+    for (int room = 0; room <= 100; room += 4) {
+      send_with(s[0], "x", 1, SOL_SOCKET, SCM_RIGHTS, &fd, 4, NULL, 0);
+      take("room", s[1], MSG_DONTWAIT, room);
+    }
+    send(s[0], "peek", 4, 0);
+    take("peeked", s[1], MSG_DONTWAIT | MSG_PEEK, 100);
+    on(s[1], SOL_SOCKET, names[i], 0);
+    take("off", s[1], MSG_DONTWAIT, 100);
+    close(s[0]), close(s[1]);
+  }
+}
+
 int main(void) {
   unshare(CLONE_NEWNET);
   signal(SIGPIPE, SIG_IGN);
@@ -424,5 +461,8 @@ int main(void) {
   tcp_options();
   unix_controls(SOCK_STREAM);
   unix_controls(SOCK_DGRAM);
+  unix_stamps(SOCK_STREAM);
+  unix_stamps(SOCK_DGRAM);
+  unix_stamps(SOCK_SEQPACKET);
   return 0;
 }

@@ -1,9 +1,19 @@
 /** Messages in the receive queues of AF_UNIX sockets, and the account of descriptors in flight. */
+import type { Task } from '../../kernel/task.ts';
+import type { CallContext } from '../../vfs/call-context.ts';
 import type { FileDescription } from '../../vfs/file-description.ts';
+import type { Timestamp } from '../../vfs/inode.ts';
 import type { UCred } from '../socket.ts';
 
 /** What a message costs its sender beside its bytes (struct sk_buff and rounding). */
 export const MESSAGE_OVERHEAD = 768;
+
+/** __net_timestamp() */
+export function wallTime(t: CallContext): Timestamp {
+  const { clock } = (t as Task).kernel;
+  const sec = clock.realtimeSec();
+  return { sec, nsec: clock.realtimeNsec() };
+}
 
 export class UnixMessage {
   /** Private copy of the bytes. */
@@ -16,6 +26,8 @@ export class UnixMessage {
   readonly creds: UCred | null;
   /** Address of the sender, null if it had none. */
   readonly from: Uint8Array | null;
+  /** When it was sent, if the receiver asked for that (skb->tstamp). */
+  stamp: Timestamp | null = null;
   /** Gives the sender its buffer space back. */
   readonly uncharge: (bytes: number) => void;
 

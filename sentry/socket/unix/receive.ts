@@ -5,10 +5,11 @@
 import { EAGAIN, EINVAL, ENOTCONN, EOPNOTSUPP } from '../../abi/errno.ts';
 import { O_NONBLOCK } from '../../abi/fcntl.ts';
 import * as S from '../../abi/socket.ts';
+import type { CallContext } from '../../vfs/call-context.ts';
 import type { RecvInfo, UCred } from '../socket.ts';
 import { wantsCreds, type UnixEndpoint } from './endpoint.ts';
 import { removeInFlight } from './in-flight.ts';
-import type { UnixMessage } from './message.ts';
+import { wallTime, type UnixMessage } from './message.ts';
 
 const NO_CREDS: UCred = { pid: 0, uid: 65534, gid: 65534 };
 
@@ -171,6 +172,7 @@ function messageAt(s: UnixEndpoint, peek: boolean): number {
 }
 
 export function recvMessage(
+  t: CallContext,
   s: UnixEndpoint,
   buf: Uint8Array,
   off: number,
@@ -201,6 +203,9 @@ export function recvMessage(
       info.fullLen = there;
     }
     giveInfo(s, m, info, peek);
+    info.stampName = s.options.timestamp;
+    // Asked for only after the message was sent: the time of now.
+    if (info.stampName !== 0) info.stamp = m.stamp ??= wallTime(t);
   }
   if (peek) movePeek(s, true, n);
   else {

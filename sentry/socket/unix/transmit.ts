@@ -19,7 +19,7 @@ import type { SendInfo } from '../socket.ts';
 import { parseUnixAddress, unixAddress } from './address.ts';
 import { queuesAreFull, READ_EVENTS, wantsCreds, type UnixEndpoint } from './endpoint.ts';
 import { addInFlight, collectGarbage, inFlightTotal } from './in-flight.ts';
-import { UnixMessage } from './message.ts';
+import { UnixMessage, wallTime } from './message.ts';
 
 /** The address given, null without one: a length of 0 is none. */
 function nameOf(info: SendInfo | null): Uint8Array | null {
@@ -56,6 +56,7 @@ function deliver(
     s.name.kind === 'none' ? null : unixAddress(s.name),
     s.uncharge,
   );
+  if (!other.stream && other.options.timestamp !== 0) m.stamp = wallTime(t);
   s.charge(m);
   other.queue.push(m);
   other.queuedBytes += data.length;

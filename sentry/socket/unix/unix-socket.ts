@@ -236,15 +236,16 @@ export class UnixSocket extends UnixEndpoint {
   }
 
   override recv(
-    _t: CallContext,
+    t: CallContext,
     buf: Uint8Array,
     off: number,
     len: number,
     flags: number,
     info: RecvInfo | null,
   ): number {
-    const recv = this.stream ? recvStream : recvMessage;
-    return recv(this, buf, off, len, flags, info);
+    return this.stream
+      ? recvStream(this, buf, off, len, flags, info)
+      : recvMessage(t, this, buf, off, len, flags, info);
   }
 
   // Options, end.
