@@ -156,8 +156,9 @@ export function writeVec(
   pos: number,
   noWait: boolean,
   w: IoWait | null,
+  noSignal = false,
 ): SysResult {
-  const r = writeLoop(t, f, pos, noWait, w);
+  const r = writeLoop(t, f, pos, noWait, w, noSignal);
   if (r > 0 && notifying()) notifyFile(IN_MODIFY, f);
   return r;
 }
@@ -236,7 +237,14 @@ export function limitFileSize(t: Task, f: FileDescription, n: number, at: number
   return Math.min(n, limit - start);
 }
 
-function writeLoop(t: Task, f: FileDescription, pos: number, noWait: boolean, w: IoWait | null): SysResult {
+function writeLoop(
+  t: Task,
+  f: FileDescription,
+  pos: number,
+  noWait: boolean,
+  w: IoWait | null,
+  noSignal: boolean,
+): SysResult {
   const total = iovTotal();
   const chunk = f.messages ? IO_MAX : IO_CHUNK;
   if (f.messages && total > IO_MAX) return endIo(w, -EMSGSIZE);
@@ -254,7 +262,7 @@ function writeLoop(t: Task, f: FileDescription, pos: number, noWait: boolean, w:
     if (n >= 0 && at >= 0) n = limitFileSize(t, f, n, at);
     if (n < 0) {
       const r = done > 0 ? done : n === -EFAULT ? writeNowhere(f) : n;
-      if (r === -EPIPE) raisePipe(t);
+      if (r === -EPIPE && !noSignal) raisePipe(t);
       return endIo(w, r);
     }
     const r = f.write(t, ioBuffer.bytes, 0, n, at);
@@ -262,7 +270,7 @@ function writeLoop(t: Task, f: FileDescription, pos: number, noWait: boolean, w:
       if (r === -EAGAIN && !noWait && !t.timedOut) {
         return parkIo(t, f, w, done, WRITE_EVENTS, f.ioTimeoutNs(true));
       }
-      if (r === -EPIPE && !f.messages) raisePipe(t);
+      if (r === -EPIPE && !f.messages && !noSignal) raisePipe(t);
       return endIo(w, done > 0 ? done : r);
     }
     done += r;

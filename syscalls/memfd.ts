@@ -1,5 +1,6 @@
 /** memfd_create(2) (mm/memfd.c): files of a tmpfs that is mounted nowhere. */
-import { EINVAL, ENAMETOOLONG, ENOSYS } from '../sentry/abi/errno.ts';
+import { EINVAL, ENAMETOOLONG, ENODEV, ENOSYS } from '../sentry/abi/errno.ts';
+import { HUGE_SHIFTS } from '../sentry/mm/mmap.ts';
 import { F_SEAL_EXEC, F_SEAL_SEAL, O_LARGEFILE, O_RDWR } from '../sentry/abi/fcntl.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { TmpfsRegular } from '../sentry/fsimpl/tmpfs/node.ts';
@@ -16,6 +17,9 @@ const MFD_ALLOW_SEALING = 2;
 const MFD_HUGETLB = 4;
 const MFD_NOEXEC_SEAL = 8;
 const MFD_EXEC = 16;
+const MFD_ALL_FLAGS = MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB | MFD_NOEXEC_SEAL | MFD_EXEC;
+const MFD_HUGE_SHIFT = 26;
+const MFD_HUGE_SIZE = 63 << MFD_HUGE_SHIFT;
 /** NAME_MAX less "memfd:", with the NUL. */
 const NAME_MAX_LEN = 250;
 
@@ -29,11 +33,12 @@ function shmMount(): Mount {
 
 function sysMemfdCreate(t: Task, a: SyscallArgs): SysResult {
   const how = a.uint(1);
-  if ((how & MFD_HUGETLB) !== 0) return -ENOSYS;
-  if ((how & ~(MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL | MFD_EXEC)) !== 0) return -EINVAL;
+  const huge = (how & MFD_HUGETLB) !== 0;
+  if ((how & ~(huge ? MFD_ALL_FLAGS | MFD_HUGE_SIZE : MFD_ALL_FLAGS)) !== 0) return -EINVAL;
   if ((how & (MFD_NOEXEC_SEAL | MFD_EXEC)) === (MFD_NOEXEC_SEAL | MFD_EXEC)) return -EINVAL;
   const name = t.mem.copyInString(a.addr(0), NAME_MAX_LEN);
   if (typeof name === 'number') return name === -ENAMETOOLONG ? -EINVAL : name;
+  if (huge) return HUGE_SHIFTS.includes(how >>> MFD_HUGE_SHIFT) ? -ENOSYS : -ENODEV;
   const mount = shmMount();
   const dir = mount.root.inode!;
   const noExec = (how & MFD_NOEXEC_SEAL) !== 0;
@@ -57,6 +62,6 @@ export const memfdRows: readonly SyscallRow[] = [
     fn: sysMemfdCreate,
     args: [str, flags(NAMES)],
     support: 'partial',
-    note: 'no MFD_HUGETLB',
+    note: 'no MFD_HUGETLB: ENOSYS',
   },
 ];

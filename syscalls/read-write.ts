@@ -19,6 +19,7 @@ import {
   RWF_DSYNC,
   RWF_HIPRI,
   RWF_NOAPPEND,
+  RWF_NOSIGNAL,
   RWF_NOWAIT,
   RWF_SYNC,
   type FileDescription,
@@ -26,7 +27,7 @@ import {
 import { endIo, fileAt, nonBlocking, readVec, writeVec, type IoWait } from './io.ts';
 import { importIovec, importBuffer, iovTotal } from './iovec.ts';
 
-const RWF_NAMES = { RWF_HIPRI, RWF_DSYNC, RWF_SYNC, RWF_NOWAIT, RWF_APPEND, RWF_NOAPPEND };
+const RWF_NAMES = { RWF_HIPRI, RWF_DSYNC, RWF_SYNC, RWF_NOWAIT, RWF_APPEND, RWF_NOAPPEND, RWF_NOSIGNAL };
 
 /** The file of a transfer: kept by the wait if one is in progress, so that close(2) meanwhile does not matter. */
 function readable(t: Task, fdnum: number): FileDescription | null {
@@ -159,7 +160,8 @@ function sysPwritev2(t: Task, a: SyscallArgs): SysResult {
   const saved = f.flags;
   if ((rwf & RWF_APPEND) !== 0) f.flags |= O_APPEND;
   if ((rwf & RWF_NOAPPEND) !== 0) f.flags &= ~O_APPEND;
-  const result = writeVec(t, f, pos, nonBlocking(f) || (rwf & RWF_NOWAIT) !== 0, w);
+  const noSignal = (rwf & RWF_NOSIGNAL) !== 0;
+  const result = writeVec(t, f, pos, nonBlocking(f) || (rwf & RWF_NOWAIT) !== 0, w, noSignal);
   f.flags = saved;
   if (result > 0 && (rwf & (RWF_SYNC | RWF_DSYNC)) !== 0) {
     const s = f.fsync((rwf & RWF_SYNC) === 0);

@@ -182,7 +182,7 @@ function mappedBytes(mm: MemoryManager, addr: number, len: number, flags: number
 
 const MAP_HUGE_SHIFT = 26;
 /** The default size, 2 MiB and 1 GiB. */
-const HUGE_SHIFTS: readonly number[] = [0, 21, 30];
+export const HUGE_SHIFTS: readonly number[] = [0, 21, 30];
 
 function anonFlags(flags: number): number {
   const type = flags & MAP_TYPE;

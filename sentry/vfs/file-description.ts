@@ -20,7 +20,8 @@ export const RWF_SYNC = 0x4;
 export const RWF_NOWAIT = 0x8;
 export const RWF_APPEND = 0x10;
 export const RWF_NOAPPEND = 0x20;
-const RWF_ALL = RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND | RWF_NOAPPEND;
+export const RWF_NOSIGNAL = 0x100;
+const RWF_ALL = RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND | RWF_NOAPPEND | RWF_NOSIGNAL;
 /** Of files that may keep a caller waiting whatever is asked. */
 export const RWF_WAITING = RWF_ALL & ~RWF_NOWAIT;
 
