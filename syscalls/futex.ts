@@ -62,6 +62,7 @@ const FUTEX2_SIZE_U32 = 2;
 const FUTEX2_PRIVATE = 128;
 const FUTEX_WAITV_MAX = 128;
 const ROBUST_LIST_HEAD_SIZE = 24;
+const TIMESPEC_SIZE = 16;
 
 const OPS = {
   FUTEX_WAIT_PRIVATE: FUTEX_WAIT | FUTEX_PRIVATE_FLAG,
@@ -95,7 +96,7 @@ function sysFutex(t: Task, a: SyscallArgs): SysResult {
   const addr = a.addr(0);
   if (!shared) {
     const addr2 = cmd >= FUTEX_REQUEUE && cmd <= FUTEX_WAKE_OP ? a.addr(4) : 0;
-    if (ownsFutex(t, op, addr, addr2)) return repeatByItself(a, cmd);
+    if (ownsFutex(t, op, addr, addr2)) return repeatByItself(t, a, cmd);
   }
   if (realtime && cmd !== FUTEX_WAIT_BITSET && cmd !== FUTEX_WAIT_REQUEUE_PI && cmd !== FUTEX_LOCK_PI2)
     return -ENOSYS;
@@ -141,8 +142,10 @@ function piCall(t: Task, a: SyscallArgs, cmd: number, shared: boolean, realtime:
  * The thread makes this call itself. It is seen here after an interrupt (or if it trapped before that was so): what the
  * interrupt was for is done, then the thread tries again. A wait for a time starts anew then, unless a handler has run.
  */
-function repeatByItself(a: SyscallArgs, cmd: number): SysResult {
+function repeatByItself(t: Task, a: SyscallArgs, cmd: number): SysResult {
   if (cmd !== FUTEX_WAIT && cmd !== FUTEX_WAIT_BITSET) return -ERESTARTNOINTR;
+  // Where the platform's pages are, the thread leaves the call to the kernel.
+  if (a.addr(3) > t.mm.maxAddr - TIMESPEC_SIZE) return -EFAULT;
   return a.addr(3) === 0 ? -ERESTARTSYS : -ERESTARTNOHAND;
 }
 

@@ -12,7 +12,7 @@ static int own_sigprocmask(u64 slot, const u64 *args, u32 word) {
   u32 second = (word & MASK_SECOND) != 0;
   u64 old = (word & ~MASK_MARKS) | (u64)WORD(slot, SLOT_MASK_HIGH + 4 * second) << 32;
   u64 set = 0;
-  if (args[3] != 8 || args[1] >= GUEST_MAX || args[2] >= GUEST_MAX) return 0;
+  if (args[3] != 8 || args[1] > GUEST_MAX - 8 || args[2] > GUEST_MAX - 8) return 0;
   if (args[1] != 0) {
     if (stub_copy(&set, (const void *)args[1], 8) != 0) return 0;
     switch ((u32)args[0]) {

@@ -16,6 +16,7 @@ import {
   COPYOUT_SIZE,
   COPYOUTS_MAX,
   DATA_SIZE,
+  GUEST_MAX,
   MAP_FD,
   MASK_LENT,
   MASK_SECOND,
@@ -232,6 +233,8 @@ export class SystrapContext implements Context {
       const skip = addr - (this.args[2 * i + 1]! * 0x100000000 + this.args[2 * i]!);
       if ((planned & (1 << i)) !== 0 && skip >= 0 && skip < n) {
         const count = Math.min(len, n - skip);
+        // The stub can read its own pages, which are none of the guest's.
+        if (addr + count > GUEST_MAX) return 0;
         memory.copyOut(this.base, SLOT_PREFETCH + start + skip, dst, off, count);
         return count;
       }
