@@ -122,6 +122,8 @@ export const SO_PASSRIGHTS = 83;
 
 export const SIOCINQ = 0x541b;
 export const SIOCOUTQ = 0x5411;
+/** What was not sent even once (TCP). */
+export const SIOCOUTQNSD = 0x894b;
 
 /** sizeof(struct sockaddr_storage) */
 export const SOCKADDR_MAX = 128;

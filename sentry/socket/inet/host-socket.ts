@@ -329,7 +329,7 @@ export class HostSocket extends Socket {
   }
 
   override ioctl(t: CallContext, cmd: number, arg: number): number {
-    if (cmd === S.SIOCINQ || cmd === S.SIOCOUTQ || cmd === SIOCATMARK) {
+    if (cmd === S.SIOCINQ || cmd === S.SIOCOUTQ || cmd === S.SIOCOUTQNSD || cmd === SIOCATMARK) {
       const r = hostIoctl(this.hostFd, cmd, word.addr);
       return r < 0 ? r : t.mem.writeU32(arg, word.u32[0]!);
     }
