@@ -419,7 +419,7 @@ static void unix_stamps(int type) {
       struct { struct cmsghdr h; long sec, part; } c = {};
       struct iovec iov = {buf, 200};
       struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &c, .msg_controllen = sizeof c};
-      ret("stamped", recvmsg(s[1], &m, MSG_DONTWAIT));
+      if (ret("stamped", recvmsg(s[1], &m, MSG_DONTWAIT)) < 0) continue;
       clock_gettime(CLOCK_REALTIME, &after);
       say("%zu bytes, type %d of %zu, flags %x", m.msg_controllen, c.h.cmsg_type, c.h.cmsg_len, m.msg_flags);
       long unit = i & 1 ? 1 : 1000;
