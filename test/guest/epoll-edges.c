@@ -547,6 +547,40 @@ static void fair(void) {
   close(ep);
 }
 
+// Wake-up paths: many may watch a file, few those.
+static void paths(void) {
+  struct rlimit limit = {1500, 1500};
+  setrlimit(RLIMIT_NOFILE, &limit);
+  int e = eventfd(0, 0), in = epoll_create1(0), n = 0, fds[700];
+  ctl(in, EPOLL_CTL_ADD, e, EPOLLIN, 1);
+  for (int i = 0; i < 700; i++) {
+    fds[i] = epoll_create1(0);
+    if (ctl(fds[i], EPOLL_CTL_ADD, in, EPOLLIN, 1) < 0) {
+      if (n++ == 0) say("%d: %s", i, strerrorname_np(errno));
+    }
+  }
+  say("%d refused", n);
+  int second = epoll_create1(0), f = eventfd(0, 0);
+  ret("second", ctl(in, EPOLL_CTL_ADD, f, EPOLLIN, 2));
+  ret("below", ctl(in, EPOLL_CTL_ADD, second, EPOLLIN, 2));
+  ret("below that", ctl(second, EPOLL_CTL_ADD, f, EPOLLIN, 2));
+  for (int i = 0; i < 700; i++) close(fds[i]);
+  ret("below that", ctl(second, EPOLL_CTL_ADD, f, EPOLLIN, 2));
+  close(in), close(second), close(e), close(f);
+}
+
+// An instance that is watched twice is still watched when one of the items is gone.
+static void twice(void) {
+  int a = epoll_create1(0), b = epoll_create1(0), again = dup(b);
+  ctl(a, EPOLL_CTL_ADD, b, EPOLLIN, 1);
+  ctl(a, EPOLL_CTL_ADD, again, EPOLLIN, 2);
+  ret("one of two", ctl(a, EPOLL_CTL_DEL, again, 0, 0));
+  ret("loop", ctl(b, EPOLL_CTL_ADD, a, EPOLLIN, 1));
+  ret("the other", ctl(a, EPOLL_CTL_DEL, b, 0, 0));
+  ret("no loop", ctl(b, EPOLL_CTL_ADD, a, EPOLLIN, 1));
+  close(a), close(b), close(again);
+}
+
 int main(void) {
   errors();
   pipe_edges();
@@ -560,5 +594,7 @@ int main(void) {
   closing();
   nested();
   fair();
+  twice();
+  paths();
   return 0;
 }

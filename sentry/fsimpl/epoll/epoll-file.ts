@@ -2,13 +2,14 @@
  * EpollFile: an epoll instance (fs/eventpoll.c). Items hang on the wait queues of their files; what fires goes to the
  * ready list, and epoll_wait asks the files again, so that a ready list entry is a hint, never an answer.
  */
-import { EEXIST, EFAULT, EINVAL, ELOOP, ENOENT, ENOSPC, EPERM } from '../../abi/errno.ts';
+import { EEXIST, EFAULT, EINVAL, ENOENT, ENOSPC, EPERM } from '../../abi/errno.ts';
 import { O_RDWR } from '../../abi/fcntl.ts';
 import { CAP_NET_ADMIN } from '../../auth/capability.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import { FileDescription } from '../../vfs/file-description.ts';
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDNORM, WaitEntry } from '../../waiter/wait-queue.ts';
 import { anonInode } from '../anon/anon-inode.ts';
+import { EpollNest } from './nesting.ts';
 
 // include/uapi/linux/eventpoll.h
 export const EPOLLEXCLUSIVE = 1 << 28;
@@ -20,8 +21,6 @@ const EXCLUSIVE_OK = EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EP
 /** fs.epoll.max_user_watches, here for the whole sandbox */
 const MAX_WATCHES = 262144;
 let watches = 0;
-/** EP_MAX_NESTS */
-const MAX_NESTS = 4;
 // struct epoll_params: how long and how much network devices are polled. Only remembered: there are none here.
 const EPIOCSPARAMS = 0x40088a01;
 const EPIOCGPARAMS = 0x80088a02;
@@ -65,6 +64,7 @@ export class EpollFile extends FileDescription {
   private tail: EpollItem | null = null;
   private readyCount = 0;
   private params = new Uint8Array(PARAMS_SIZE);
+  private readonly nest = new EpollNest();
 
   constructor() {
     super(null, anonInode('eventpoll'), O_RDWR);
@@ -94,10 +94,8 @@ export class EpollFile extends FileDescription {
     }
     if (this.find(fd, file) !== null) return -EEXIST;
     if (watches >= MAX_WATCHES) return -ENOSPC;
-    if (file instanceof EpollFile) {
-      if (file.reaches(this, 0) || this.depthAbove(0) + 1 + file.depthBelow(0) > MAX_NESTS) return -ELOOP;
-      file.parents.add(this);
-    }
+    const linked = file instanceof EpollFile ? this.nest.watch(file.nest) : this.nest.addOther();
+    if (linked !== 0) return linked;
     const item = new EpollItem(this, fd, file);
     watches++;
     item.sameFd = this.items.get(fd) ?? null;
@@ -142,13 +140,18 @@ export class EpollFile extends FileDescription {
     return waited;
   }
 
+  private unlink(file: FileDescription): void {
+    if (file instanceof EpollFile) this.nest.unwatch(file.nest);
+    else this.nest.removeOther();
+  }
+
   /** Takes an item out: EPOLL_CTL_DEL, or its file is gone. */
   drop(item: EpollItem): void {
     watches--;
     item.entry.remove();
     item.file.releaseHooks?.delete(item.onRelease);
     this.unready(item);
-    if (item.file instanceof EpollFile) item.file.parents.delete(this);
+    this.unlink(item.file);
     const first = this.items.get(item.fd);
     if (first === item) {
       if (item.sameFd === null) this.items.delete(item.fd);
@@ -234,32 +237,6 @@ export class EpollFile extends FileDescription {
     return 0;
   }
 
-  /** epoll instances that watch this one. */
-  readonly parents = new Set<EpollFile>();
-
-  private reaches(other: EpollFile, depth: number): boolean {
-    if (this === other) return true;
-    if (depth > MAX_NESTS) return true;
-    for (const p of other.parents) if (this === p || this.reaches(p, depth + 1)) return true;
-    return false;
-  }
-
-  private depthAbove(depth: number): number {
-    let max = 0;
-    if (depth > MAX_NESTS) return depth;
-    for (const p of this.parents) max = Math.max(max, 1 + p.depthAbove(depth + 1));
-    return max;
-  }
-
-  private depthBelow(depth: number): number {
-    let max = 0;
-    if (depth > MAX_NESTS) return depth;
-    for (const item of this.items.values()) {
-      if (item.file instanceof EpollFile) max = Math.max(max, 1 + item.file.depthBelow(depth + 1));
-    }
-    return max;
-  }
-
   override fdinfo(): string {
     let out = '';
     for (let item of this.items.values()) {
@@ -282,7 +259,7 @@ export class EpollFile extends FileDescription {
         watches--;
         item.entry.remove();
         item.file.releaseHooks?.delete(item.onRelease);
-        if (item.file instanceof EpollFile) item.file.parents.delete(this);
+        this.unlink(item.file);
       }
     }
     this.items.clear();
