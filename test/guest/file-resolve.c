@@ -373,6 +373,7 @@ static void descriptor(const char *title, int fd) {
   ok("dup", dup(fd));
   ret("fcntl owner", fcntl(fd, F_SETOWN, 1));
   ret("fcntl lease", fcntl(fd, F_SETLEASE, F_RDLCK));
+  fcntl(fd, F_SETLEASE, F_UNLCK); // Opening the file for writing would wait for it.
   ret("fcntl pipe size", fcntl(fd, F_GETPIPE_SZ));
   ret("fcntl seals", fcntl(fd, F_GET_SEALS));
   ret("mmap", mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED ? -1 : 0);
