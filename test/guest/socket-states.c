@@ -228,7 +228,7 @@ static void listening_tcp(void) {
   struct linger lg = {1, 0};
   setsockopt(k, SOL_SOCKET, SO_LINGER, &lg, sizeof lg);
   close(k);
-  settled(c, POLLIN | POLLOUT | POLLERR | POLLHUP | POLLRDHUP | POLLRDNORM | POLLWRNORM | POLLWRBAND);
+  settled(c, POLLIN | POLLOUT | POLLERR | POLLHUP | POLLRDHUP | POLLRDNORM | POLLWRNORM);
   masks("reset", c, c);
   tries("reset", c);
   tries("reset", c);
@@ -242,9 +242,9 @@ static void listening_tcp(void) {
   masks("anew", k, c);
   // Unread bytes at the close make a reset.
   send(c, "unread", 6, 0);
-  settled(k, POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM | POLLWRBAND);
+  settled(k, POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM);
   close(k);
-  settled(c, POLLIN | POLLOUT | POLLERR | POLLHUP | POLLRDHUP | POLLRDNORM | POLLWRNORM | POLLWRBAND);
+  settled(c, POLLIN | POLLOUT | POLLERR | POLLHUP | POLLRDHUP | POLLRDNORM | POLLWRNORM);
   masks("unread at close", c, c);
   say("error %d", so_error(c));
   tries("unread at close", c);
@@ -255,7 +255,7 @@ static void listening_tcp(void) {
   k = accept(s, NULL, NULL);
   say("disconnect %s", err(connect(c, &(struct sockaddr){AF_UNSPEC}, sizeof(struct sockaddr))));
   masks("disconnected", c, c);
-  settled(k, POLLIN | POLLOUT | POLLERR | POLLHUP | POLLRDHUP | POLLRDNORM | POLLWRNORM | POLLWRBAND);
+  settled(k, POLLIN | POLLOUT | POLLERR | POLLHUP | POLLRDHUP | POLLRDNORM | POLLWRNORM);
   masks("its peer", k, k);
   say("error %d", so_error(k));
   struct sockaddr_in own;
@@ -311,7 +311,6 @@ static void udp_states(int family) {
   masks("icmp", c, c);
   tries("icmp", c);
   tries("icmp", c);
-  settled(c, POLLERR | POLLOUT | POLLWRNORM | POLLWRBAND);
   say("error %d, then %d", so_error(c), so_error(c));
 }
 
