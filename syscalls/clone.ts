@@ -21,14 +21,8 @@ import type { Task } from '../sentry/kernel/task.ts';
 import {
   CLONE_CLEAR_SIGHAND_HI,
   CLONE_DETACHED,
-  CLONE_NEWCGROUP,
-  CLONE_NEWIPC,
-  CLONE_NEWNET,
-  CLONE_NEWNS,
-  CLONE_NEWPID,
   CLONE_NEWTIME,
-  CLONE_NEWUSER,
-  CLONE_NEWUTS,
+  CLONE_NEW_ANY,
   CLONE_PARENT,
   CLONE_PARENT_SETTID,
   CLONE_PIDFD,
@@ -42,16 +36,6 @@ import {
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import { makeNamespaces } from './namespaces.ts';
 
-const NEW_NAMESPACES =
-  (CLONE_NEWNS |
-    CLONE_NEWCGROUP |
-    CLONE_NEWUTS |
-    CLONE_NEWIPC |
-    CLONE_NEWUSER |
-    CLONE_NEWPID |
-    CLONE_NEWNET |
-    CLONE_NEWTIME) >>>
-  0;
 /** Size of struct clone_args: first version, and the one with cgroup. */
 const CLONE_ARGS_SIZE_VER0 = 64;
 const CLONE_ARGS_SIZE_VER2 = 88;
@@ -69,7 +53,7 @@ function plain(flags: number, exitSignal: number, stack: number): CloneArgs {
     pidfd: 0,
     setTid: [],
     makePidfd: (flags & CLONE_PIDFD) !== 0 ? installPidfd : null,
-    makeNamespaces: (flags & NEW_NAMESPACES) !== 0 ? makeNamespaces : null,
+    makeNamespaces: (flags & CLONE_NEW_ANY) !== 0 ? makeNamespaces : null,
   };
 }
 

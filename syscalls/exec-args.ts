@@ -1,6 +1,6 @@
 /** Argument and environment lists of execve from guest memory (fs/exec.c count(), copy_strings()). */
 import { E2BIG, EFAULT } from '../sentry/abi/errno.ts';
-import { PAGE_SIZE } from '../sentry/lib/addr.ts';
+import { pageDown } from '../sentry/lib/addr.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import { MAX_ARG_STRLEN } from '../sentry/loader/stack.ts';
 
@@ -45,7 +45,7 @@ function readString(t: Task, p: number): string | number {
       if (to >= 0 && to < windowEnd - windowStart) return window.toString('latin1', from, to);
     }
     // From the start of its page on: the strings of an environment that has been changed lie in any order.
-    windowStart = p - (p % PAGE_SIZE);
+    windowStart = pageDown(p);
     const n = t.mem.copyInPartial(windowStart, window, 0, window.length);
     windowEnd = windowStart + Math.max(n, 0);
     if (n < 0) return n;

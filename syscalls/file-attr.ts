@@ -13,6 +13,7 @@ import {
   type SyscallRow,
 } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
+import { PAGE_SIZE } from '../sentry/lib/addr.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import { setExtendedAttr, setFileFlags, xflagsOf, type ExtendedAttr } from '../sentry/vfs/file-attr.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
@@ -65,7 +66,6 @@ function extendedAttr(gap: number): ExtendedAttr {
 
 /** sizeof(struct file_attr): xflags (64 bits), extsize, nextents, projid, cowextsize. */
 const FILE_ATTR_SIZE_VER0 = 24;
-const PAGE_SIZE = 4096;
 
 function refusal(at: number, len: number): number {
   if ((at & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) !== 0) return -EINVAL;

@@ -17,6 +17,7 @@ import {
   type SyscallRow,
 } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
+import { PAGE_SIZE } from '../sentry/lib/addr.ts';
 import { DetachedMountFile, FsContextFile } from '../sentry/vfs/fs-context.ts';
 import { fileSystemType } from '../sentry/vfs/fs-types.ts';
 import * as M from '../sentry/vfs/mount.ts';
@@ -50,7 +51,6 @@ const COMMANDS = {
 }; // prettier-ignore
 
 const MAX_BLOB = 1024 * 1024;
-const PAGE_SIZE = 4096;
 const MAX_KEY = 256;
 
 function sysFsopen(t: Task, a: SyscallArgs): SysResult {

@@ -3,6 +3,7 @@ import { E2BIG, EFAULT, EINVAL, EOPNOTSUPP } from '../sentry/abi/errno.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { ptr, uint, type SysResult, type SyscallRow } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
+import { PAGE_SIZE } from '../sentry/lib/addr.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 
 const LSM_ATTR_UNDEF = 0;
@@ -10,7 +11,6 @@ const LSM_FLAG_SINGLE = 1;
 const LSM_ID_CAPABILITY = 100;
 /** sizeof(struct lsm_ctx) without the context. */
 const LSM_CTX_SIZE = 32;
-const PAGE_SIZE = 4096;
 
 /** security_getselfattr(): no module has an attribute. */
 function sysLsmGetSelfAttr(t: Task, a: SyscallArgs): SysResult {

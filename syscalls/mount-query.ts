@@ -5,6 +5,7 @@ import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CAP_SYS_ADMIN } from '../sentry/auth/capability.ts';
 import { hex, ptr, size, type SysResult, type SyscallRow } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
+import { PAGE_SIZE } from '../sentry/lib/addr.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import type { MountNamespace } from '../sentry/vfs/mount-namespace.ts';
 import { isPathBelow } from '../sentry/vfs/mount-namespace.ts';
@@ -16,7 +17,6 @@ import { MNT_UNIQUE_ID_OFFSET } from './stat-buf.ts';
 // struct mnt_id_req: size, spare, mnt_id, param, mnt_ns_id
 const MNT_ID_REQ_SIZE_VER0 = 24;
 const MNT_ID_REQ_SIZE_VER1 = 32;
-const PAGE_SIZE = 4096;
 const LSMT_ROOT_HALF = 0xffffffff;
 
 interface Request {

@@ -10,6 +10,7 @@ import {
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { fd, hex, path, ptr, size, type SysResult, type SyscallRow } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
+import { PAGE_SIZE } from '../sentry/lib/addr.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import type { Path } from '../sentry/vfs/dentry.ts';
 import * as M from '../sentry/vfs/mount.ts';
@@ -31,7 +32,6 @@ import { resolveAt, target } from './path.ts';
 
 const AT_RECURSIVE = 0x8000;
 const OPEN_TREE_CLONE = 1;
-const PAGE_SIZE = 4096;
 
 /** The place that an *at name means; −errno. */
 function placeAt(t: Task, dfd: number, addr: number, at: number): Path | number {

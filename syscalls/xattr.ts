@@ -30,6 +30,7 @@ import {
   type SyscallRow,
 } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
+import { PAGE_SIZE } from '../sentry/lib/addr.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import { isProtected, setPosixAcl } from '../sentry/vfs/attr.ts';
 import { IN_ATTRIB, notifySelf } from '../sentry/vfs/fsnotify.ts';
@@ -231,7 +232,6 @@ const onTarget =
 
 // The at-variants of Linux 6.13: struct xattr_args holds value, size and flags.
 const XATTR_ARGS_SIZE_VER0 = 16;
-const PAGE_SIZE = 4096;
 
 /** copy_struct_from_user() of struct xattr_args: 0 or −errno. */
 function takeXattrArgs(t: Task, addr: number, len: number): number {

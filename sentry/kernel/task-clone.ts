@@ -50,15 +50,17 @@ export const CLONE_IO = 0x80000000;
 export const CLONE_CLEAR_SIGHAND_HI = 1;
 export const CLONE_INTO_CGROUP_HI = 2;
 
-const CLONE_NEW_ANY =
-  CLONE_NEWNS |
-  CLONE_NEWCGROUP |
-  CLONE_NEWUTS |
-  CLONE_NEWIPC |
-  CLONE_NEWUSER |
-  CLONE_NEWPID |
-  CLONE_NEWNET |
-  CLONE_NEWTIME;
+/** All that ask for a namespace of the child's own. */
+export const CLONE_NEW_ANY =
+  (CLONE_NEWNS |
+    CLONE_NEWCGROUP |
+    CLONE_NEWUTS |
+    CLONE_NEWIPC |
+    CLONE_NEWUSER |
+    CLONE_NEWPID |
+    CLONE_NEWNET |
+    CLONE_NEWTIME) >>>
+  0;
 
 export interface CloneArgs {
   /** CLONE_* below 2^32, without the exit signal; uint32. */

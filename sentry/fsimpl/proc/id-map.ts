@@ -4,13 +4,13 @@ import { CAP_SETFCAP, CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN } from '../../auth/c
 import type { Credentials, UserNamespace } from '../../auth/credentials.ts';
 import { IdMap, type IdExtent } from '../../auth/id-map.ts';
 import type { Task } from '../../kernel/task.ts';
+import { PAGE_SIZE } from '../../lib/addr.ts';
 import { parseInteger, strip } from '../kernfs/parse.ts';
 import type { SubjectStore, SubjectText } from './nodes.ts';
 import type { Subject } from './subject.ts';
 
 const ROOT_MAP = '         0          0 4294967295\n';
 const UINT_MAX = 4294967295;
-const PAGE_SIZE = 4096;
 /** UID_GID_MAP_MAX_EXTENTS */
 const MAX_EXTENTS = 340;
 

@@ -3,12 +3,12 @@ import { EINVAL, EPERM, ESRCH } from '../../abi/errno.ts';
 import { CAP_SYS_TIME } from '../../auth/capability.ts';
 import type { Task } from '../../kernel/task.ts';
 import type { OffsetClock, TimeOffset } from '../../kernel/time-namespace.ts';
+import { PAGE_SIZE } from '../../lib/addr.ts';
 import { CLOCK_BOOTTIME, CLOCK_MONOTONIC } from '../../time/clock.ts';
 import { parseInteger } from '../kernfs/parse.ts';
 import type { SubjectStore } from './nodes.ts';
 
 const NS = 1e9;
-const PAGE_SIZE = 4096;
 const MAX_LINES = 2;
 
 /** Clocks by name or number. */
