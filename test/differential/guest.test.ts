@@ -2,7 +2,7 @@
 // both platforms. GUEST=name,name restricts the run.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { compileGuest, guestPrograms, unfitHost } from '../lib/guest-programs.ts';
+import { compileGuests, guestPrograms, unfitHost } from '../lib/guest-programs.ts';
 import { platforms, run, sandbox, type Outcome } from '../lib/sandbox.ts';
 
 const only = process.env['GUEST']?.split(',');
@@ -36,13 +36,15 @@ function firstDifference(a: string[], b: string[]): number {
   return -1;
 }
 
+const bins = await compileGuests(programs.filter((p) => unfitHost(p) === null));
+
 for (const name of programs) {
   const unfit = unfitHost(name);
   if (unfit !== null) {
     test.skip(`${name}: ${unfit}`);
     continue;
   }
-  const bin = compileGuest(name);
+  const bin = bins.get(name)!;
   const natively = (): Outcome => inScratch((cwd) => run(bin, [], { cwd, env }));
   let native = natively();
   if (failures(native).length > 0) {

@@ -1,8 +1,10 @@
 /** Compiles the C programs of test/guest, once per source content. */
-import { execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { root } from './sandbox.ts';
 
 const guestDir = join(root, 'test/guest');
@@ -30,23 +32,31 @@ export function unfitHost(name: string): string | null {
 }
 
 /** Path of the compiled program. */
-export function compileGuest(name: string): string {
-  mkdirSync(binDir, { recursive: true });
-  const source = readFileSync(join(guestDir, `${name}.c`), 'utf8');
+async function compileGuest(name: string): Promise<string> {
+  const path = join(guestDir, `${name}.c`);
+  const source = readFileSync(path, 'utf8');
   const header = readFileSync(join(guestDir, 'guest.h'), 'utf8');
   const hash = createHash('sha256').update(source).update(header).digest('hex').slice(0, 12);
   const bin = join(binDir, `${name}-${hash}`);
-  if (!existsSync(bin)) {
-    const extra = /^\/\/ link: (.*)$/m.exec(source)?.[1]?.trim().split(/\s+/) ?? [];
-    const tmp = `${bin}.${process.pid}`;
-    execFileSync(
-      'cc',
-      ['-O1', '-g', '-Wall', '-I', guestDir, '-pthread', '-o', tmp, join(guestDir, `${name}.c`), ...extra],
-      {
-        stdio: ['ignore', 'ignore', 'inherit'],
-      },
-    );
-    renameSync(tmp, bin);
-  }
+  if (existsSync(bin)) return bin;
+  const extra = /^\/\/ link: (.*)$/m.exec(source)?.[1]?.trim().split(/\s+/) ?? [];
+  const tmp = `${bin}.${process.pid}`;
+  const options = ['-O1', '-g', '-Wall', '-I', guestDir, '-pthread'];
+  const { stderr } = await promisify(execFile)('cc', [...options, '-o', tmp, path, ...extra]);
+  if (stderr !== '') console.error(stderr);
+  renameSync(tmp, bin);
   return bin;
+}
+
+/** Compiles the programs, as many at once as there are processors. Paths by name. */
+export async function compileGuests(names: readonly string[]): Promise<Map<string, string>> {
+  mkdirSync(binDir, { recursive: true });
+  const bins = new Map<string, string>();
+  const queue = [...names];
+  const worker = async (): Promise<void> => {
+    for (let name = queue.shift(); name !== undefined; name = queue.shift())
+      bins.set(name, await compileGuest(name));
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, worker));
+  return bins;
 }
