@@ -163,7 +163,7 @@ function main(): void {
     const until = kernel.clock.monotonicNs() + NODE_TURN_NS;
     do {
       if (kernel.turn(-1, wakeFd)) hostPoller().run();
-      kernel.runReady();
+      kernel.runQueue.run();
       if (ended !== null) return finish(ended);
       if (goferGone !== '') {
         say(`the file server is gone (${goferGone}): the sandbox ends`);

@@ -104,7 +104,7 @@ test('fork, exit and wait4', () => {
   expect(child.syscall(NR.getppid)).toBe(1);
   expect(ctx.syscall(NR.wait4, -1, ADDR, WNOHANG, 0)).toBe(0);
   child.syscall(NR.exit_group, 7);
-  g.kernel.runReady();
+  g.kernel.runQueue.run();
   expect(child.exited || child.space.dead).toBe(true);
   expect(ctx.syscall(NR.wait4, -1, ADDR, 0, 0)).toBe(tid);
   expect(u32(ctx, ADDR)).toBe(7 << 8);
@@ -117,14 +117,14 @@ test('wait4 blocks until a child ends', () => {
   ctx.syscall(NR.wait4, tid, ADDR, 0, 0);
   expect(ctx.returns.length).toBe(before);
   child.syscall(NR.exit, 3);
-  g.kernel.runReady();
+  g.kernel.runQueue.run();
   expect(ctx.returned).toBe(tid);
 });
 
 test('a fatal signal ends the process with that status', () => {
   const { tid } = fork(ctx);
   expect(ctx.syscall(NR.kill, tid, SIGTERM)).toBe(0);
-  g.kernel.runReady();
+  g.kernel.runQueue.run();
   expect(ctx.syscall(NR.wait4, -1, ADDR, 0, 0)).toBe(tid);
   expect(u32(ctx, ADDR)).toBe(SIGTERM);
 });
@@ -136,7 +136,7 @@ test('vfork holds the parent until the child is gone', () => {
   const child = ctxOf(g, 2);
   expect(child.space).toBe(ctx.space);
   child.syscall(NR.exit_group, 0);
-  g.kernel.runReady();
+  g.kernel.runQueue.run();
   expect(ctx.returned).toBe(2);
   expect(ctx.space.dead).toBe(false);
 });
@@ -149,7 +149,7 @@ test('threads share the process; exit_group takes all of them', () => {
   expect(thread.syscall(NR.getpid)).toBe(pid);
   expect(thread.syscall(NR.gettid)).toBe(tid);
   thread.syscall(NR.exit_group, 1);
-  g.kernel.runReady();
+  g.kernel.runQueue.run();
   expect(child.space.dead).toBe(true);
   expect(ctx.syscall(NR.wait4, -1, ADDR, 0, 0)).toBe(pid);
   expect(u32(ctx, ADDR)).toBe(1 << 8);
@@ -160,10 +160,10 @@ test('the process ends with its last thread, not with its leader', () => {
   const tid = child.syscall(NR.clone, CLONE_THREAD_FLAGS, ADDR + 0x8000, 0, 0, 0) as number;
   const thread = ctxOf(g, tid);
   child.syscall(NR.exit, 5);
-  g.kernel.runReady();
+  g.kernel.runQueue.run();
   expect(ctx.syscall(NR.wait4, -1, ADDR, WNOHANG, 0)).toBe(0);
   thread.syscall(NR.exit, 6);
-  g.kernel.runReady();
+  g.kernel.runQueue.run();
   expect(ctx.syscall(NR.wait4, -1, ADDR, 0, 0)).toBe(pid);
   expect(u32(ctx, ADDR)).toBe(6 << 8);
 });
@@ -172,11 +172,11 @@ test('orphans go to init, which may ignore SIGCHLD', () => {
   const { child } = fork(ctx);
   const { tid: grandTid, child: grand } = fork(child);
   child.syscall(NR.exit_group, 0);
-  g.kernel.runReady();
+  g.kernel.runQueue.run();
   expect(grand.syscall(NR.getppid)).toBe(1);
   setAction(ctx, SIGCHLD, SIG_IGN, 0);
   grand.syscall(NR.exit_group, 0);
-  g.kernel.runReady();
+  g.kernel.runQueue.run();
   expect(g.kernel.pidNs.find(grandTid)).toBe(null);
 });
 
@@ -216,7 +216,7 @@ test('pause ends with EINTR after a handler; SA_RESTART repeats wait4', () => {
   const { child } = fork(ctx);
   ctx.syscall(NR.pause);
   child.syscall(NR.kill, 1, SIGUSR1);
-  g.kernel.runReady();
+  g.kernel.runQueue.run();
   const sp = ctx.registers.get(RSP);
   // rax in the frame's sigcontext
   expect(ctx.space.bytes.readInt32LE(sp + 8 + 40 + 13 * 8 - ADDR)).toBe(-EINTR);
@@ -225,7 +225,7 @@ test('pause ends with EINTR after a handler; SA_RESTART repeats wait4', () => {
   ctx.registers.set(RIP, 0x4002);
   ctx.syscall(NR.wait4, -1, ADDR, 0, 0);
   child.syscall(NR.kill, 1, SIGUSR2);
-  g.kernel.runReady();
+  g.kernel.runQueue.run();
   const frame = ctx.registers.get(RSP);
   expect(u32(ctx, frame + 8 + 40 + 13 * 8)).toBe(NR.wait4);
   expect(u32(ctx, frame + 8 + 40 + 16 * 8)).toBe(0x4000);
@@ -291,7 +291,7 @@ test('SIGKILL reaches a stopped process', () => {
   ctx.syscall(NR.kill, tid, SIGSTOP);
   g.kernel.turn(0, -1);
   ctx.syscall(NR.kill, tid, SIGKILL);
-  g.kernel.runReady();
+  g.kernel.runQueue.run();
   expect(ctx.syscall(NR.wait4, -1, ADDR, 0, 0)).toBe(tid);
   expect(u32(ctx, ADDR)).toBe(SIGKILL);
 });
@@ -299,7 +299,7 @@ test('SIGKILL reaches a stopped process', () => {
 test('a fault becomes SIGSEGV, fatal without a handler', () => {
   const { tid, child } = fork(ctx);
   child.fault(SIGSEGV, 1, 8, 14, 4);
-  g.kernel.runReady();
+  g.kernel.runQueue.run();
   expect(ctx.syscall(NR.wait4, -1, ADDR, 0, 0)).toBe(tid);
   expect(u32(ctx, ADDR)).toBe(SIGSEGV);
 });
@@ -310,7 +310,7 @@ test('a handler without room for its frame kills with SIGSEGV', () => {
   child.registers.set(RSP, 0x500);
   ctx.syscall(NR.kill, tid, SIGUSR1);
   g.kernel.turn(0, -1);
-  g.kernel.runReady();
+  g.kernel.runQueue.run();
   expect(ctx.syscall(NR.wait4, -1, ADDR, 0, 0)).toBe(tid);
   expect(u32(ctx, ADDR)).toBe(SIGSEGV);
 });
@@ -331,7 +331,7 @@ test('sessions and process groups', () => {
 test('the death of the host process is the death of that guest process only', () => {
   const { tid, child } = fork(ctx);
   g.kernel.onDeath(child, SIGKILL, 'test');
-  g.kernel.runReady();
+  g.kernel.runQueue.run();
   expect(ctx.syscall(NR.wait4, -1, ADDR, 0, 0)).toBe(tid);
   expect(u32(ctx, ADDR)).toBe(SIGKILL);
 });
@@ -341,7 +341,7 @@ test("init's end is the sandbox's", () => {
   g.kernel.onExit = (status) => (ended = status);
   const { child } = fork(ctx);
   ctx.syscall(NR.exit_group, 9);
-  g.kernel.runReady();
+  g.kernel.runQueue.run();
   expect(ended).toBe(9 << 8);
   expect(child.space.dead).toBe(true);
 });
@@ -363,7 +363,7 @@ test('an exception in a handler costs the guest process, not the sandbox', () =>
   ctx = g.ctx;
   const { tid, child } = fork(ctx);
   child.syscall(500);
-  g.kernel.runReady();
+  g.kernel.runQueue.run();
   expect(reports[0]).toContain('broken: Error: bug');
   expect(ctx.syscall(NR.wait4, -1, ADDR, 0, 0)).toBe(tid);
   expect(u32(ctx, ADDR)).toBe(SIGKILL);

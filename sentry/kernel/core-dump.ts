@@ -139,7 +139,7 @@ export class CoreDump {
     if (t !== this.task) this.tryWrite();
     else if (!this.isOver) {
       this.abandon();
-      t.kernel.enqueueExit(t.group);
+      t.kernel.runQueue.addExit(t.group);
     }
   }
 

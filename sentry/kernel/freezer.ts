@@ -30,7 +30,7 @@ export function thaw(k: Kernel, c: Container): void {
   if (!c.frozen) return;
   c.frozen = false;
   for (const t of tasksOf(k, c)) {
-    if (t.state === TASK_FROZEN) k.enqueue(t);
+    if (t.state === TASK_FROZEN) k.runQueue.add(t);
     // Signals may have come for it.
     else if (t.state === TASK_BLOCKED) signalWake(t);
   }

@@ -2,10 +2,8 @@
  * Kernel: one per sandbox. Owns tasks, timers and the run queue, receives the platform's events and dispatches syscalls.
  */
 import { EAGAIN, ENOMEM, ENOSYS, ERESTARTNOINTR, ESRCH } from '../abi/errno.ts';
-import { SIGKILL, SIGSEGV, SI_USER } from '../abi/signal.ts';
-import { PTRACE_EVENT_VFORK_DONE } from '../abi/ptrace.ts';
+import { SIGKILL, SI_USER } from '../abi/signal.ts';
 import { SYSCALL_NAMES } from '../abi/syscall-names.ts';
-import { RIP, RSP } from '../arch/regs.ts';
 import type { Credentials } from '../auth/credentials.ts';
 import type { MemoryManager } from '../mm/memory-manager.ts';
 import { textPatches } from '../mm/text/text-patches.ts';
@@ -16,8 +14,6 @@ import type { FsContext } from '../vfs/call-context.ts';
 import { cpusWithin, memoryWithin, type Container, type GroupFigures } from './container.ts';
 import { CoreSettings } from './core-pattern.ts';
 import type { FdTable } from './fd-table.ts';
-import { futexExit } from './futex.ts';
-import { releasePiLocks } from './futex-pi.ts';
 import { semExit } from './ipc/sem.ts';
 import { ProcessGroup, Session } from './job-control.ts';
 import { TASKS_MAX_DEFAULT } from './tasks-max.ts';
@@ -26,36 +22,23 @@ import type { Namespaces } from './namespaces.ts';
 import { PidNamespace } from './pid-namespace.ts';
 import { patchCaller } from './patched-text.ts';
 import { tracerExit } from './ptrace-exit.ts';
-import { clearStep, runTraced, trapNotify } from './ptrace.ts';
+import { clearStep, trapNotify } from './ptrace.ts';
 import { accessTracee, stoppedTracee } from './ptrace-memory.ts';
-import { ptraceEvent, syscallEntryStop } from './ptrace-stops.ts';
+import { syscallEntryStop } from './ptrace-stops.ts';
+import { RunQueue } from './run-queue.ts';
 import { checkSeccomp } from './seccomp.ts';
 import { timersAtExec, timersAtExit } from './process-timers.ts';
-import { sigInfoFault, sigInfoUser } from './sig-info.ts';
+import { sigInfoUser } from './sig-info.ts';
 import { SignalHandlers } from './signal-handlers.ts';
 import { UNBLOCKABLE_LO } from './sig-set.ts';
-import { forceSignal, groupExit, sendGroupSignal, signalWake } from './signal-send.ts';
+import { groupExit, sendGroupSignal, signalWake } from './signal-send.ts';
 import type { SysResult, SyscallRow } from './syscall-table.ts';
-import {
-  Task,
-  TASK_BLOCKED,
-  TASK_DEAD,
-  TASK_DETACHED,
-  TASK_DETHREAD,
-  TASK_FROZEN,
-  TASK_KERNEL,
-  TASK_STOPPED,
-  TASK_TRACED,
-  TASK_VFORK,
-} from './task.ts';
-import { exitTask, exitThreads } from './task-exit.ts';
+import { Task, TASK_DEAD, TASK_DETACHED, TASK_KERNEL } from './task.ts';
+import { exitTask } from './task-exit.ts';
+import { resumeTask } from './task-resume.ts';
 import { endKilled, exitToUser, finishSyscall, recalcWork } from './task-run.ts';
 import { ThreadGroup } from './thread-group.ts';
-import { emulateVsyscall } from './vsyscall.ts';
-
-/** Handlers run in a row before the loop looks at the world again, and long calls continued in a turn. */
-const READY_MAX = 256;
-const YIELDED_PER_TURN = 8;
+import { userFault } from './user-fault.ts';
 
 export interface ProcessInit {
   ctx: Context;
@@ -78,10 +61,7 @@ export class Kernel implements PlatformEvents {
   readonly rootPidNamespaces = new Set([this.pidNs]);
   /** Rows by number; null where there is none. Another one while memory is short (heap-guard.ts). */
   table: readonly (SyscallRow | null)[];
-  private runQueue: Task[] = [];
-  /** Tasks in the middle of a long call, which go on when everybody else has had a turn. */
-  private yielded: Task[] = [];
-  private exitQueue: ThreadGroup[] = [];
+  readonly runQueue = new RunQueue(resumeTask);
   /** Calls of syscalls that have no row or answer "not supported": name → count. */
   readonly unimplemented = new Map<string, number>();
   /** CPUs the guest is told of; the embedding program sets it. */
@@ -109,13 +89,11 @@ export class Kernel implements PlatformEvents {
   readonly patches = textPatches();
 
   // Hooks of other parts and of the program that embeds the kernel.
-  /** Robust futexes and clear_child_tid at exit and exec. */
-  futexExit: ((t: Task) => void) | null = futexExit;
   /** Run when a thread ends, before its files are closed. */
   readonly taskExitHooks: ((t: Task) => void)[] = [tracerExit];
-  /** Run at execve, before the old address space is left. */
   /** Called with parent and child when a thread or process has been made. */
   readonly cloneHooks: ((parent: Task, child: Task) => void)[] = [];
+  /** Run at execve, before the old address space is left. */
   readonly execHooks: ((t: Task) => void)[] = [(t) => timersAtExec(t.group)];
   /** Run when the last thread of a process has ended. */
   readonly processExitHooks: ((g: ThreadGroup) => void)[] = [timersAtExit, semExit];
@@ -175,118 +153,23 @@ export class Kernel implements PlatformEvents {
     for (const ns of this.rootPidNamespaces) yield* ns.groups();
   }
 
-  /** Puts a woken task on the run queue; it runs from runReady, never from here. */
-  enqueue(t: Task): void {
-    if (t.queued) return;
-    t.queued = true;
-    this.runQueue.push(t);
-  }
-
-  /** Like enqueue, but for a later turn of the loop. */
-  enqueueYielded(t: Task): void {
-    if (t.queued) return;
-    t.queued = true;
-    this.yielded.push(t);
-  }
-
-  /** Ends a process from the kernel's loop. */
-  enqueueExit(g: ThreadGroup): void {
-    this.exitQueue.push(g);
-  }
-
-  get idle(): boolean {
-    return this.runQueue.length === 0 && this.exitQueue.length === 0;
-  }
-
-  /**
-   * Runs what has become ready: ends of processes, and the handlers of woken tasks. Tasks may go on waking each other in here (one
-   * sends what another receives), so after READY_MAX the rest has to wait for the next turn: the loop has others to serve.
-   */
-  runReady(): void {
-    for (let ran = 0; !this.idle && ran < READY_MAX;) {
-      while (this.exitQueue.length > 0) {
-        const dying = this.exitQueue;
-        this.exitQueue = [];
-        for (const g of dying) exitThreads(g);
-      }
-      const batch = this.runQueue;
-      this.runQueue = [];
-      for (const t of batch) {
-        t.queued = false;
-        this.runTask(t);
-      }
-      ran += batch.length;
-    }
-  }
-
-  /** The first of those that have yielded go on. */
-  private resumeYielded(): void {
-    if (this.yielded.length === 0) return;
-    for (const t of this.yielded.splice(0, YIELDED_PER_TURN)) this.runQueue.push(t);
-  }
-
   /** Fires due timers, runs what is ready, then waits for the platform. True if `wakeFd` was readable. */
   turn(timeoutNs: number, wakeFd: number): boolean {
-    this.resumeYielded();
-    this.runReady();
+    this.runQueue.resumeYielded();
+    this.runQueue.run();
     const next = this.timers.nextDeadlineNs;
     if (next !== Infinity) {
       const now = this.clock.monotonicNs();
       if (next <= now) {
         this.timers.expire(now);
-        this.runReady();
+        this.runQueue.run();
         timeoutNs = 0;
       } else if (timeoutNs < 0 || next - now < timeoutNs) timeoutNs = next - now;
     }
-    if (!this.idle || this.yielded.length > 0) timeoutNs = 0;
+    if (!this.runQueue.empty) timeoutNs = 0;
     const woken = this.platform.poll(timeoutNs, wakeFd);
-    this.runReady();
+    this.runQueue.run();
     return woken;
-  }
-
-  private runTask(t: Task): void {
-    switch (t.state) {
-      case TASK_BLOCKED:
-        if (t.killed) {
-          finishSyscall(t, t.interruptWait());
-          return;
-        }
-        t.cancelWait();
-        finishSyscall(t, this.invoke(t));
-        return;
-      case TASK_STOPPED:
-        if (t.killed || t.group.stopSignal === 0 || t.ptrace !== null)
-          exitToUser(t, t.stopResult, t.stopInSyscall);
-        return;
-      case TASK_FROZEN:
-        exitToUser(t, t.stopResult, t.stopInSyscall);
-        return;
-      case TASK_TRACED:
-        runTraced(t);
-        return;
-      case TASK_VFORK:
-        if (t.killed) {
-          endKilled(t, t.vforkResult, true);
-          return;
-        }
-        if (!t.vforkDone) return;
-        t.vforkDone = false;
-        t.state = TASK_KERNEL;
-        ptraceEvent(t, PTRACE_EVENT_VFORK_DONE, t.vforkResult, (task) =>
-          finishSyscall(task, task.vforkResult),
-        );
-        return;
-      case TASK_DETHREAD: {
-        const g = t.group;
-        const done = g.execDone;
-        if (g.tasks.size > 1 || done === null) return;
-        g.execTask = null;
-        g.execDone = null;
-        t.state = TASK_KERNEL;
-        done(t);
-        return;
-      }
-    }
   }
 
   onSyscall(ctx: Context): void {
@@ -427,41 +310,7 @@ export class Kernel implements PlatformEvents {
       return;
     }
     if (t.ptrace !== null) clearStep(t);
-    if (trapNo === PAGE_FAULT && t.mm.handleFault(ctx, addr, errorCode, t.group.limits)) {
-      exitToUser(t, 0, false);
-      return;
-    }
-    if (signo === SIGSEGV) {
-      const nr = emulateVsyscall(t);
-      if (nr >= 0) {
-        this.runVsyscall(t, nr);
-        return;
-      }
-    }
-    t.fault.trapNo = trapNo;
-    t.fault.errorCode = errorCode;
-    if (trapNo === PAGE_FAULT) t.fault.cr2 = addr;
-    forceSignal(t, sigInfoFault(signo, code, addr));
-    exitToUser(t, 0, false);
-  }
-
-  /** A call through the vsyscall page on a host that does not emulate it: run it, then return to the caller. */
-  private runVsyscall(t: Task, nr: number): void {
-    t.sysno = nr;
-    t.row = this.table[nr] ?? null;
-    const regs = t.ctx.regs();
-    const sp = regs.get(RSP);
-    const ret = Buffer.alloc(8);
-    if (t.mem.copyIn(sp, ret, 0, 8) !== 0) {
-      forceSignal(t, sigInfoFault(SIGSEGV, 1, sp));
-      exitToUser(t, 0, false);
-      return;
-    }
-    const result = this.invoke(t);
-    regs.set(RIP, ret.readUInt32LE(0) + ret.readUInt32LE(4) * 0x100000000);
-    regs.set(RSP, sp + 8);
-    t.ctx.regsChanged();
-    finishSyscall(t, result);
+    userFault(t, ctx, signo, code, addr, trapNo, errorCode);
   }
 
   onInterrupt(ctx: Context): void {
@@ -512,14 +361,6 @@ export class Kernel implements PlatformEvents {
     }
   }
 
-  /** Robust list and clear_child_tid, once per life of an address space. */
-  releaseFutexes(t: Task): void {
-    if (t.futexesReleased) return;
-    t.futexesReleased = true;
-    if (this.futexExit !== null) this.futexExit(t);
-    releasePiLocks(t);
-  }
-
   /** A signal from outside the sandbox to its init (an engine's kill, the terminal of the CLI). 0 or −ESRCH. */
   signalInit(sig: number): number {
     const init = this.pidNs.reaper;
@@ -541,6 +382,4 @@ function ranOutOfMemory(box: Container | null): boolean {
   return isNew;
 }
 
-/** X86_TRAP_PF */
-const PAGE_FAULT = 14;
 const OUT_OF_MEMORY = 'killed, the container is out of memory';

@@ -72,7 +72,7 @@ export function accessTracee(
         c.state = TASK_TRACED;
         if (c.killed) exitTask(c, c.group.exitStatus);
         // Its tracer may have gone meanwhile.
-        else c.kernel.enqueue(c);
+        else c.kernel.runQueue.add(c);
       }
       done(result);
     });

@@ -194,7 +194,7 @@ export function resumeTracee(t: Task, mode: number, stepping: boolean, signal: n
   p.exitCode = 0;
   p.stopped = false;
   p.listening = false;
-  t.kernel.enqueue(t);
+  t.kernel.runQueue.add(t);
 }
 
 /** A traced task's turn in the run queue. */
@@ -225,7 +225,7 @@ export function detach(t: Task, signal: number): void {
   if (stopped) {
     t.work = true;
     t.afterDetach = then;
-    t.kernel.enqueue(t);
+    t.kernel.runQueue.add(t);
   } else if (t.stopPending) signalWake(t);
 }
 
@@ -287,7 +287,7 @@ export function trapStopped(t: Task): void {
   if (t.ctx.partial) {
     // A tracer sees registers: they have to be brought first, on the way out (exitToUser).
     p.trapPending = true;
-    t.kernel.enqueue(t);
+    t.kernel.runQueue.add(t);
     return;
   }
   p.inSyscall = t.stopInSyscall;

@@ -33,7 +33,7 @@ import { CHILD_EVENT, type ThreadGroup } from './thread-group.ts';
 export function signalWake(t: Task, fatal = false): void {
   t.work = true;
   if (t.state === TASK_BLOCKED || (fatal && (t.state === TASK_STOPPED || t.state === TASK_TRACED)))
-    t.kernel.enqueue(t);
+    t.kernel.runQueue.add(t);
   else if (t.state === TASK_RUNNING && !t.ctxGone) t.ctx.interrupt();
 }
 
@@ -218,7 +218,7 @@ export function groupExit(g: ThreadGroup, status: number): void {
     return;
   }
   beginGroupExit(g, status);
-  g.kernel.enqueueExit(g);
+  g.kernel.runQueue.addExit(g);
 }
 
 /** The same without an end to it: a core is dumped first. */
@@ -245,7 +245,7 @@ export function continueGroup(g: ThreadGroup): void {
     t.stopConsume = false;
     t.stopDequeued = false;
     if (t.ptrace !== null && t.ptrace.seized) t.kernel.trapNotify(t);
-    else if (t.state === TASK_STOPPED) t.kernel.enqueue(t);
+    else if (t.state === TASK_STOPPED) t.kernel.runQueue.add(t);
   }
   if (stopSignal === 0) return;
   g.continuedUnreported = true;

@@ -305,7 +305,7 @@ function finishClone(
     task.state = TASK_VFORK;
     task.blockState = null;
     // The child was faster than the tracer, or the task was killed in its stop.
-    if (task.vforkDone || task.killed) task.kernel.enqueue(task);
+    if (task.vforkDone || task.killed) task.kernel.runQueue.add(task);
   };
   if (event === 0) goOn(t);
   else ptraceEvent(t, event, pid.nrIn(t.ptrace!.tracer.pidNs), goOn);

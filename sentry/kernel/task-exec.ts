@@ -23,7 +23,7 @@ import {
   TASK_VFORK,
   type Task,
 } from './task.ts';
-import { exitTask, releaseVforkParent } from './task-exit.ts';
+import { exitTask, releaseFutexes, releaseVforkParent } from './task-exit.ts';
 
 /**
  * de_thread(): ends all other threads, then runs `done` with `t` as the only one and leader of its process. Calls `done` at once if
@@ -82,7 +82,7 @@ function takeLeadership(t: Task): void {
  */
 export function commitExec(t: Task, ctx: Context, mm: MemoryManager, comm: string): void {
   const g = t.group;
-  t.kernel.releaseFutexes(t);
+  releaseFutexes(t);
   for (const hook of t.kernel.execHooks) hook(t);
   if (!t.ctxGone) chargeSpace(t);
   const oldCtx = t.ctx;

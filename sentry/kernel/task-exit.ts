@@ -17,9 +17,19 @@ import {
   takePartInStop,
 } from './signal-send.ts';
 import type { Task } from './task.ts';
+import { futexExit } from './futex.ts';
+import { releasePiLocks } from './futex-pi.ts';
 import { leaveNamespaces } from './namespaces.ts';
 import { TASK_DEAD, TASK_DETACHED, TASK_RUNNING, TASK_VFORK } from './task.ts';
 import { CHILD_EVENT, type ThreadGroup } from './thread-group.ts';
+
+/** Robust list and clear_child_tid, once per life of an address space. */
+export function releaseFutexes(t: Task): void {
+  if (t.futexesReleased) return;
+  t.futexesReleased = true;
+  futexExit(t);
+  releasePiLocks(t);
+}
 
 /** Ends one thread; `status` is the wait status if it turns out to be the process's. */
 export function exitTask(t: Task, status: number): void {
@@ -31,7 +41,7 @@ export function exitTask(t: Task, status: number): void {
   if (t.blocked) t.interruptWait();
   else t.cancelWait();
   t.blockState = null;
-  k.releaseFutexes(t);
+  releaseFutexes(t);
   t.state = TASK_DEAD;
   releaseVforkParent(t);
   for (const hook of k.taskExitHooks) hook(t);
@@ -62,7 +72,7 @@ export function exitTask(t: Task, status: number): void {
     }
   }
   if (g.tasks.size === 0) endProcess(g);
-  else if (g.execTask !== null && g.tasks.size === 1) k.enqueue(g.execTask);
+  else if (g.execTask !== null && g.tasks.size === 1) k.runQueue.add(g.execTask);
 }
 
 /** vfork(2): the parent goes on once its child has another address space or is gone (mm_release). */
@@ -71,7 +81,7 @@ export function releaseVforkParent(t: Task): void {
   if (parent === null) return;
   t.vforkParent = null;
   parent.vforkDone = true;
-  if (parent.state === TASK_VFORK) parent.kernel.enqueue(parent);
+  if (parent.state === TASK_VFORK) parent.kernel.runQueue.add(parent);
 }
 
 /** Children made by this very thread: their PR_SET_PDEATHSIG fires, and another thread takes its place. */
@@ -170,7 +180,7 @@ export function exitThreads(g: ThreadGroup): void {
   if (first === undefined) return;
   // Nobody else in the address space: the host process can be killed at once, wherever its threads are.
   if (first.mm.userCount === g.tasks.size) {
-    for (const t of g.tasks) t.kernel.releaseFutexes(t);
+    for (const t of g.tasks) releaseFutexes(t);
     const space = first.ctx.space;
     for (const t of g.tasks) t.ctxGone = true;
     chargeGroupSpace(g, space);

@@ -237,7 +237,7 @@ function act(t: Task, info: SigInfo): number {
 function endDumped(t: Task): void {
   const end = (task: Task): void => {
     task.killed = true;
-    task.kernel.enqueueExit(task.group);
+    task.kernel.runQueue.addExit(task.group);
   };
   if (!exitStop(t, t.group.exitStatus, end)) end(t);
 }

@@ -342,14 +342,14 @@ export class Task implements CallContext {
 
   /** Schedules a parked task's handler to run again. */
   wake(): void {
-    if (this.state === TASK_BLOCKED) this.kernel.enqueue(this);
+    if (this.state === TASK_BLOCKED) this.kernel.runQueue.add(this);
   }
 
   /** In the middle of a long call: the handler goes on with `progress` when others have had their turn; a signal ends the call. */
   yieldCall(progress: unknown, onInterrupt: OnInterrupt, deadlineNs = Infinity): SysResult {
     this.blockState = progress;
     const r = this.block(deadlineNs, onInterrupt);
-    this.kernel.enqueueYielded(this);
+    this.kernel.runQueue.addYielded(this);
     return r;
   }
 

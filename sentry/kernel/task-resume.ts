@@ -1,0 +1,58 @@
+/** Tasks that were taken off the run queue go on from where they waited. */
+import { PTRACE_EVENT_VFORK_DONE } from '../abi/ptrace.ts';
+import { runTraced } from './ptrace.ts';
+import { ptraceEvent } from './ptrace-stops.ts';
+import {
+  TASK_BLOCKED,
+  TASK_DETHREAD,
+  TASK_FROZEN,
+  TASK_KERNEL,
+  TASK_STOPPED,
+  TASK_TRACED,
+  TASK_VFORK,
+  type Task,
+} from './task.ts';
+import { endKilled, exitToUser, finishSyscall } from './task-run.ts';
+
+export function resumeTask(t: Task): void {
+  switch (t.state) {
+    case TASK_BLOCKED:
+      if (t.killed) {
+        finishSyscall(t, t.interruptWait());
+        return;
+      }
+      t.cancelWait();
+      finishSyscall(t, t.kernel.invoke(t));
+      return;
+    case TASK_STOPPED:
+      if (t.killed || t.group.stopSignal === 0 || t.ptrace !== null)
+        exitToUser(t, t.stopResult, t.stopInSyscall);
+      return;
+    case TASK_FROZEN:
+      exitToUser(t, t.stopResult, t.stopInSyscall);
+      return;
+    case TASK_TRACED:
+      runTraced(t);
+      return;
+    case TASK_VFORK:
+      if (t.killed) {
+        endKilled(t, t.vforkResult, true);
+        return;
+      }
+      if (!t.vforkDone) return;
+      t.vforkDone = false;
+      t.state = TASK_KERNEL;
+      ptraceEvent(t, PTRACE_EVENT_VFORK_DONE, t.vforkResult, (task) => finishSyscall(task, task.vforkResult));
+      return;
+    case TASK_DETHREAD: {
+      const g = t.group;
+      const done = g.execDone;
+      if (g.tasks.size > 1 || done === null) return;
+      g.execTask = null;
+      g.execDone = null;
+      t.state = TASK_KERNEL;
+      done(t);
+      return;
+    }
+  }
+}
