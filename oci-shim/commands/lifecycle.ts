@@ -14,7 +14,7 @@ import { parseSignal } from '../lifecycle/signals.ts';
 import { statusOf } from '../state/container-state.ts';
 import { StateDir } from '../state/state-dir.ts';
 import { print } from '../output.ts';
-import { parsePreservedFds } from './preserved-fds.ts';
+import { listenFds, parsePreservedFds } from './preserved-fds.ts';
 
 export interface CreateFlags {
   bundle: string;
@@ -40,7 +40,7 @@ export function createCommand(globals: () => GlobalOptions): Command {
   return withCreateOptions(new Command('create'))
     .description('create a container from an OCI bundle; "start" runs it')
     .action((id: string, f: CreateFlags) => {
-      createContainer({ id, ...f, detached: true }, globals());
+      createContainer({ id, ...f, listenFds: listenFds(process.env), detached: true }, globals());
     });
 }
 

@@ -7,6 +7,7 @@ import { deleteContainer, startContainer } from '../lifecycle/manage.ts';
 import type { Stub } from '../lifecycle/stub.ts';
 import { StateDir } from '../state/state-dir.ts';
 import { withCreateOptions, type CreateFlags } from './lifecycle.ts';
+import { listenFds } from './preserved-fds.ts';
 
 interface RunFlags extends CreateFlags {
   detach: boolean;
@@ -24,7 +25,10 @@ export function runCommand(globals: () => GlobalOptions): Command {
 }
 
 async function run(id: string, f: RunFlags, globals: GlobalOptions): Promise<void> {
-  const { stub } = createContainer({ id, ...f, detached: f.detach }, globals);
+  const { stub } = createContainer(
+    { id, ...f, listenFds: listenFds(process.env), detached: f.detach },
+    globals,
+  );
   const states = new StateDir(globals.root);
   const ended = f.detach ? null : passSignalsOn(stub);
   try {

@@ -35,6 +35,8 @@ export interface CreateOptions {
   readonly bundle: string;
   readonly pidFile?: string;
   readonly consoleSocket?: string;
+  /** Descriptors from 3 on for the first process: sockets of systemd's that it is told of, then others. */
+  readonly listenFds: number;
   readonly preserveFds: number;
   /** False: the caller stays and waits (`run` in the foreground). */
   readonly detached: boolean;
@@ -141,7 +143,9 @@ class Creation {
   private commonOptions(inherited: Inherited, newTerminal: boolean): LauncherOptions {
     const { config, exports } = this.bundle;
     config.managed = true;
-    config.preservedFds = this.o.preserveFds;
+    const { listenFds } = this.o;
+    config.preservedFds = this.preserved().length;
+    if (listenFds > 0) config.process.env.push(`LISTEN_FDS=${listenFds}`, 'LISTEN_PID=1');
     config.figures = this.figures.names;
     const fd = (own: number) => inherited.add(this.keep(own));
     const groups = this.group === null ? {} : groupOptions(this.group, 'sentry', fd);
@@ -197,7 +201,7 @@ class Creation {
   }
 
   private preserved(): number[] {
-    return Array.from({ length: this.o.preserveFds }, (_, i) => 3 + i);
+    return Array.from({ length: this.o.listenFds + this.o.preserveFds }, (_, i) => 3 + i);
   }
 
   /** From the start of the stub to the hooks. */

@@ -125,6 +125,29 @@ describe.each(platforms)('on %s', (platform) => {
     expect(r.status).toBe(0);
   });
 
+  test('sockets that systemd has opened come first, and the container is told of them', () => {
+    const config = spec(['sh', '-c', 'echo $LISTEN_FDS $LISTEN_PID; cat <&3; cat <&4']);
+    const bundle = engine.bundle('b', config);
+    const file = (name: string) => {
+      writeFileSync(join(engine.dir, name), `${name}\n`);
+      return openSync(join(engine.dir, name), 'r');
+    };
+    const command = `exec ${runscTs} --platform ${platform} --root ${join(engine.dir, 'state')} run --bundle ${bundle} "$@"`;
+    const run = (script: string, ...args: string[]) =>
+      spawnSync('sh', ['-c', script, 'sh', ...args], {
+        stdio: ['ignore', 'pipe', 'pipe', file('socket'), file('other')],
+      });
+    const told = run(`LISTEN_PID=$$ LISTEN_FDS=1 ${command}`, '--preserve-fds', '1', 'c1');
+    expect(told.stderr.toString()).toBe('');
+    expect(told.stdout.toString()).toBe('1 1\nsocket\nother\n');
+    const tooMany = run(`LISTEN_PID=$$ LISTEN_FDS=3 ${command}`, 'c1');
+    expect(tooMany.stderr.toString()).toContain('LISTEN_FDS=3: descriptor 5 is not open');
+    // Meant for another process.
+    const others = run(`LISTEN_PID=1 LISTEN_FDS=1 ${command}`, 'c1');
+    expect(others.stdout.toString()).toBe('\n');
+    expect(others.status).not.toBe(0);
+  });
+
   test('hooks get the stub in its network namespace, before and after', async () => {
     const log = join(engine.dir, 'hooks');
     const hook = (kind: string, script: string) => ({
