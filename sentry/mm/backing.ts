@@ -122,6 +122,7 @@ export class FileBacking extends Backing {
   }
 
   protected override release(): void {
+    this.source.onUnmapped?.();
     this.open.unref();
   }
 

@@ -229,6 +229,11 @@ export abstract class Socket extends FileDescription {
     return new Uint8Array(0);
   }
 
+  /** Whether the value of an option is asked about by what the caller's buffer has (PACKET_HDRLEN). */
+  readsOption(_level: number, _name: number): boolean {
+    return false;
+  }
+
   /** Writes the value of an option to `out[0..len)`; returns its length (at most `len`) or −errno. */
   getOption(_t: CallContext, _level: number, _name: number, _out: Buffer, _len: number): number {
     return -EOPNOTSUPP;

@@ -36,6 +36,8 @@ export interface MapSource {
   hostOffset: number;
   /** True if only MAP_PRIVATE semantics may be given (O_RDONLY host fd of a file opened for writing is impossible). */
   privateOnly: boolean;
+  /** Called when the last mapping of it is gone. */
+  onUnmapped?: () => void;
 }
 
 /** What ends when a descriptor table closes the file. */

@@ -110,15 +110,20 @@ export class HostSocket extends Socket {
   }
 
   /** Edge-triggered, so that each event of the host reaches guests' epoll instances once. */
-  private watch(): void {
+  protected watch(): void {
     if (this.watched) return;
     this.watched = true;
     hostPoller().addEdges(this.hostFd, WATCHED, (events) => {
       let e = events & (WATCHED | W.EPOLLERR | W.EPOLLHUP);
       if ((e & W.EPOLLIN) !== 0) e |= W.EPOLLRDNORM;
       if ((e & W.EPOLLOUT) !== 0) e |= W.EPOLLWRNORM;
-      this.waiters.wake(e);
+      this.hostReady(e);
     });
+  }
+
+  /** The host tells of events. */
+  protected hostReady(events: number): void {
+    this.waiters.wake(events);
   }
 
   override poll(): number {
@@ -131,7 +136,7 @@ export class HostSocket extends Socket {
     this.error = errno;
   }
 
-  private takeError(): number {
+  protected takeError(): number {
     const e = this.error;
     this.error = 0;
     return e;

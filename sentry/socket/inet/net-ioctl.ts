@@ -6,6 +6,7 @@ import type { UserNamespace } from '../../auth/credentials.ts';
 import { HostBuffer } from '../../host/memory.ffi.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Network } from '../network.ts';
+import { ethtool, SIOCETHTOOL } from './ethtool.ts';
 
 const SIOCGIFCONF = 0x8912;
 /** NAME, FLAGS, ADDR, DSTADDR, BRDADDR, NETMASK, METRIC, MTU, HWADDR, INDEX, TXQLEN, MAP */
@@ -32,10 +33,11 @@ export function netIoctl(
   arg: number,
 ): number {
   const write = IFREQ_WRITE.includes(cmd);
-  if (cmd !== SIOCGIFCONF && !write && !IFREQ_READ.includes(cmd)) return -ENOTTY;
+  if (cmd !== SIOCGIFCONF && cmd !== SIOCETHTOOL && !write && !IFREQ_READ.includes(cmd)) return -ENOTTY;
   if (hostFd < 0) return hostFd;
   if (cmd === SIOCGIFCONF) return listInterfaces(t, hostFd, arg);
   if (t.mem.copyIn(arg, ifreq.bytes, 0, IFREQ_SIZE) !== 0) return -EFAULT;
+  if (cmd === SIOCETHTOOL) return ethtool(t, hostFd, ifreq);
   if (write) {
     return t.creds.hasIn(CAP_NET_ADMIN, owner) ? network.setInterface(cmd, ifreq.bytes) : -EPERM;
   }

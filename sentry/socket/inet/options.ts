@@ -15,15 +15,14 @@ const SOL_UDPLITE = 136;
 const SOL_RAW = 255;
 const SOL_PACKET = 263;
 
-/** Levels of which only these options can be set, and those of the second table read besides. */
+/** Levels of which only these options can be set and read. */
 const SETTABLE = new Map<number, ReadonlySet<number>>([
   [SOL_UDPLITE, new Set([10, 11])],
-  // ICMP_FILTER, IPV6_CHECKSUM; ICMPV6_FILTER; PACKET_ADD_MEMBERSHIP, DROP_MEMBERSHIP, AUXDATA, ORIGDEV: no rings.
+  // ICMP_FILTER, IPV6_CHECKSUM; ICMPV6_FILTER; PACKET_ADD_MEMBERSHIP, DROP_MEMBERSHIP, AUXDATA, ORIGDEV, IGNORE_OUTGOING: no rings.
   [SOL_RAW, new Set([1, 7])],
   [SOL_ICMPV6, new Set([1])],
-  [SOL_PACKET, new Set([1, 2, 8, 9])],
+  [SOL_PACKET, new Set([1, 2, 8, 9, 23])],
 ]);
-const READABLE = new Map<number, ReadonlySet<number>>([[SOL_PACKET, new Set([6])]]);
 
 /** Levels whose options can be set and read but for these. */
 const REFUSED_SET = new Map<number, ReadonlySet<number>>([
@@ -69,7 +68,7 @@ export function maySet(level: number, name: number): boolean {
 
 export function mayGet(level: number, name: number): boolean {
   if (REFUSED_SET.has(level)) return REFUSED_GET.get(level)?.has(name) !== true;
-  return maySet(level, name) || READABLE.get(level)?.has(name) === true;
+  return maySet(level, name);
 }
 
 /** What of the control messages in `ctl` may go to the host, or −errno. SCM_RIGHTS never may; messages of other levels mean nothing. */

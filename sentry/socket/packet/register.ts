@@ -4,7 +4,7 @@ import { AF_PACKET, SOCK_DGRAM, SOCK_RAW } from '../../abi/socket.ts';
 import { CAP_NET_RAW } from '../../auth/capability.ts';
 import { netNsOf, networkOf } from '../network.ts';
 import { registerSocketProvider } from '../providers.ts';
-import { HostSocket } from './host-socket.ts';
+import { PacketSocket } from './packet-socket.ts';
 
 export function registerPacket(): void {
   registerSocketProvider(AF_PACKET, {
@@ -13,7 +13,7 @@ export function registerPacket(): void {
       if (!t.creds.hasIn(CAP_NET_RAW, netNsOf(t)?.owner ?? null)) return -EPERM;
       if (type !== SOCK_RAW && type !== SOCK_DGRAM) return -ESOCKTNOSUPPORT;
       const fd = networkOf(netNsOf(t)).socket(AF_PACKET, type, protocol);
-      return fd < 0 ? fd : new HostSocket(t, AF_PACKET, type, protocol, flags, fd);
+      return fd < 0 ? fd : new PacketSocket(t, type, protocol, flags, fd, AF_PACKET);
     },
   });
 }

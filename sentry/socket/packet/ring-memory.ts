@@ -1,0 +1,60 @@
+/**
+ * RingMemory: what a packet socket and its user share (packet_mmap(7)): a memfd that the guest maps. It owns every byte, so the
+ * sentry has no view of it: what it reads is copied by the host kernel first, once.
+ */
+import { ENOMEM } from '../../abi/errno.ts';
+import { HostBuffer } from '../../host/memory.ffi.ts';
+import { pread, pwrite } from '../../host/sys.ffi.ts';
+import { SharedMemory } from '../../mm/backing.ts';
+
+/** All rings of a sandbox together. */
+const RINGS_MAX = 64 * 1024 * 1024;
+let reserved = 0;
+
+/** Takes `bytes` of what rings may have (gives back if negative): false if that is too much. */
+export function reserveRing(bytes: number): boolean {
+  if (bytes > RINGS_MAX - reserved) return false;
+  reserved += bytes;
+  return true;
+}
+
+const word = new HostBuffer(8);
+
+export class RingMemory {
+  private readonly shared: SharedMemory;
+
+  private constructor(shared: SharedMemory) {
+    this.shared = shared;
+  }
+
+  static create(size: number): RingMemory | number {
+    const shared = SharedMemory.create(size, '');
+    return typeof shared === 'number' ? -ENOMEM : new RingMemory(shared);
+  }
+
+  get hostFd(): number {
+    return this.shared.hostFd;
+  }
+
+  readU32(offset: number): number {
+    return pread(this.hostFd, word.addr, 4, offset) === 4 ? word.u32[0]! : 0;
+  }
+
+  writeU32(offset: number, value: number): void {
+    word.u32[0] = value;
+    pwrite(this.hostFd, word.addr, 4, offset);
+  }
+
+  /** `from[at..at+len)` is in the ring, or part of it. */
+  write(offset: number, from: HostBuffer, at: number, len: number): void {
+    if (len > 0) pwrite(this.hostFd, from.at(at, len), len, offset);
+  }
+
+  read(offset: number, to: HostBuffer, at: number, len: number): boolean {
+    return pread(this.hostFd, to.at(at, len), len, offset) === len;
+  }
+
+  release(): void {
+    this.shared.unref();
+  }
+}
