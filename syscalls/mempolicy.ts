@@ -28,6 +28,9 @@ import {
   type MemPolicy,
   type NodeMask,
 } from '../sentry/mm/mempolicy.ts';
+import type { MemoryManager } from '../sentry/mm/memory-manager.ts';
+import { pagesOf } from '../sentry/mm/residency.ts';
+import { PAGE_PRESENT, PAGE_ZERO } from '../sentry/platform/platform.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 
 /** MAX_NUMNODES: what a mask may name (CONFIG_NODES_SHIFT=6). */
@@ -195,7 +198,7 @@ function sysMigratePages(t: Task, a: SyscallArgs): SysResult {
 /** Pages handled between two looks at the caller's lists. */
 const CHUNK = 1024;
 
-/** move_pages(2): what is mapped is on node 0. */
+/** move_pages(2): what is in memory is on node 0. */
 function sysMovePages(t: Task, a: SyscallArgs): SysResult {
   const flags = a.int(5);
   if ((flags & ~(MPOL_MF_MOVE | MPOL_MF_MOVE_ALL)) !== 0) return -EINVAL;
@@ -219,6 +222,16 @@ function sysMovePages(t: Task, a: SyscallArgs): SysResult {
   return 0;
 }
 
+const page = new Uint8Array(1);
+
+/** do_pages_stat_array(): the node, −ENOENT for a page that is not there, −EFAULT for no mapping and the page of zeros. */
+function statusOf(mm: MemoryManager, addr: number): number {
+  const v = addr < TASK_SIZE ? mm.table.find(addr) : null;
+  if (v === null) return -EFAULT;
+  pagesOf(mm, v, pageDown(addr), 1, page, 0);
+  return page[0] === PAGE_PRESENT ? 0 : page[0] === PAGE_ZERO ? -EFAULT : -ENOENT;
+}
+
 const lists = Buffer.alloc(CHUNK * 12);
 const answers = Buffer.alloc(CHUNK * 4);
 
@@ -234,8 +247,7 @@ function locatePages(t: Task, other: Task, pages: number, nodes: number, status:
       break;
     }
     const addr = lists.readUInt32LE(8 * i + 4) * 0x100000000 + lists.readUInt32LE(8 * i);
-    const mapped = addr < TASK_SIZE && other.mm.table.find(pageDown(addr)) !== null;
-    answers.writeInt32LE(mapped ? 0 : -EFAULT, 4 * i);
+    answers.writeInt32LE(statusOf(other.mm, addr), 4 * i);
   }
   if (i > 0 && t.mem.copyOut(status, answers, 0, 4 * i) !== 0) return -EFAULT;
   return refused;
@@ -274,8 +286,7 @@ export const mempolicyRows: readonly SyscallRow[] = [
     name: 'move_pages',
     fn: sysMovePages,
     args: [pid, ulong, ptr, ptr, ptr, int],
-    support: 'partial',
-    note: 'mapped pages count as present',
+    support: 'full',
   },
   {
     nr: 450,

@@ -36,12 +36,14 @@ import {
   type SyscallRow,
 } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
-import { TASK_SIZE, isPageAligned, pageUp } from '../sentry/lib/addr.ts';
+import { PAGE_SIZE, TASK_SIZE, isPageAligned, pageUp } from '../sentry/lib/addr.ts';
 import * as advice from '../sentry/mm/madvise.ts';
 import type { MemoryLimits, PendingChange } from '../sentry/mm/memory-manager.ts';
 import { MS_NOEXEC } from '../sentry/vfs/mount.ts';
 import { brk, mmap, mprotect, munmap, type MemoryCaller, type MmapRequest } from '../sentry/mm/mmap.ts';
 import { mremap, type MremapRequest } from '../sentry/mm/mremap.ts';
+import { inCore } from '../sentry/mm/residency.ts';
+import { VM_LOCKED, VM_LOCKED_MASK } from '../sentry/mm/vma.ts';
 
 const PROT_NAMES = { PROT_READ, PROT_WRITE, PROT_EXEC };
 const MAP_NAMES = {
@@ -85,8 +87,7 @@ function withPersonality(t: Task, prot: number): number {
 }
 
 /**
- * mmap(2). Linux: arch/x86/kernel/sys_x86_64.c, mm/mmap.c do_mmap(). MAP_POPULATE and MAP_LOCKED do not bring pages in
- * beforehand; there are no huge page pools.
+ * mmap(2). Linux: arch/x86/kernel/sys_x86_64.c, mm/mmap.c do_mmap(). There are no huge page pools.
  */
 function sysMmap(t: Task, a: SyscallArgs): SysResult {
   const r = request;
@@ -138,22 +139,23 @@ function sysMadvise(t: Task, a: SyscallArgs): SysResult {
 }
 
 function sysMlock(t: Task, a: SyscallArgs): SysResult {
-  return advice.mlock(t.mm, a.addr(0), a.size(1), true, caller.of(t));
+  return advice.mlock(t.mm, t.ctx, a.addr(0), a.size(1), VM_LOCKED, caller.of(t));
 }
 
 const MLOCK_ONFAULT = 1;
 
 function sysMlock2(t: Task, a: SyscallArgs): SysResult {
   if ((a.int(2) & ~MLOCK_ONFAULT) !== 0) return -EINVAL;
-  return advice.mlock(t.mm, a.addr(0), a.size(1), true, caller.of(t));
+  const lock = a.int(2) === MLOCK_ONFAULT ? VM_LOCKED_MASK : VM_LOCKED;
+  return advice.mlock(t.mm, t.ctx, a.addr(0), a.size(1), lock, caller.of(t));
 }
 
 function sysMunlock(t: Task, a: SyscallArgs): SysResult {
-  return advice.mlock(t.mm, a.addr(0), a.size(1), false, caller.of(t));
+  return advice.mlock(t.mm, t.ctx, a.addr(0), a.size(1), 0, caller.of(t));
 }
 
 function sysMlockall(t: Task, a: SyscallArgs): SysResult {
-  return advice.mlockall(t.mm, a.int(0), caller.of(t));
+  return advice.mlockall(t.mm, t.ctx, a.int(0), caller.of(t));
 }
 
 function sysMunlockall(t: Task): SysResult {
@@ -165,25 +167,28 @@ function sysMsync(t: Task, a: SyscallArgs): SysResult {
   return advice.msync(t.mm, a.addr(0), a.size(1), a.int(2));
 }
 
-const resident = Buffer.alloc(4096, 1);
+const resident = new Uint8Array(4096);
 
-/** mincore(2). Pages are not swapped out, and which were touched is the host's secret: all count as resident. */
+/** mincore(2). Pages of the host's files count as cached. Linux: mm/mincore.c. */
 function sysMincore(t: Task, a: SyscallArgs): SysResult {
   const start = a.addr(0);
   if (!isPageAligned(start)) return -EINVAL;
   const len = pageUp(a.size(1));
   if (len > TASK_SIZE || start + len > TASK_SIZE) return -ENOMEM;
-  let vec = a.addr(2);
-  const pages = len / 4096;
-  if (t.mem.check(vec, pages, true) !== 0) return -EFAULT;
-  const mapped = (t.mm.table.firstHole(start, start + len) - start) / 4096;
-  for (let left = mapped; left > 0;) {
-    const n = Math.min(left, resident.length);
-    if (t.mem.copyOut(vec, resident, 0, n) !== 0) return -EFAULT;
-    vec += n;
-    left -= n;
+  const vec = a.addr(2);
+  if (t.mem.check(vec, len / PAGE_SIZE, true) !== 0) return -EFAULT;
+  const end = start + len;
+  for (let at = start; at < end;) {
+    const v = t.mm.table.find(at);
+    if (v === null) return -ENOMEM;
+    const n = Math.min(resident.length, (Math.min(v.end, end) - at) / PAGE_SIZE);
+    inCore(t.mm, v, at, n, resident, 0);
+    const to = vec + (at - start) / PAGE_SIZE;
+    // Not by the platform's queue: the answers of one call are many.
+    if (t.mm.space.write(to, resident, 0, n) !== n) return -EFAULT;
+    at += n * PAGE_SIZE;
   }
-  return mapped < pages ? -ENOMEM : 0;
+  return 0;
 }
 
 // Protection keys: what Linux answers on a CPU without them.
@@ -200,6 +205,8 @@ function sysPkeyMprotect(t: Task, a: SyscallArgs): SysResult {
   return a.int(3) === -1 ? sysMprotect(t, a) : -EINVAL;
 }
 
+const noSwap = 'brings up to 1 GiB in and counts; the host may swap it out';
+
 export const mmRows: readonly SyscallRow[] = [
   {
     nr: 9,
@@ -207,7 +214,7 @@ export const mmRows: readonly SyscallRow[] = [
     fn: sysMmap,
     args: [hex, size, flags(PROT_NAMES), flags(MAP_NAMES), fd, off],
     support: 'partial',
-    note: 'no huge page pools, MAP_SYNC or MAP_DROPPABLE; MAP_POPULATE does not fault pages in; MAP_GROWSDOWN mappings grow by accesses of the program, not of system calls',
+    note: 'no huge page pools, MAP_SYNC or MAP_DROPPABLE; MAP_GROWSDOWN mappings grow by accesses of the program, not of system calls',
   },
   { nr: 10, name: 'mprotect', fn: sysMprotect, args: [hex, size, flags(PROT_NAMES)], support: 'full' },
   { nr: 11, name: 'munmap', fn: sysMunmap, args: [hex, size], support: 'full' },
@@ -232,7 +239,7 @@ export const mmRows: readonly SyscallRow[] = [
     fn: sysMincore,
     args: [hex, size, ptr],
     support: 'partial',
-    note: 'every mapped page counts as resident',
+    note: 'pages of files of the host count as cached',
   },
   {
     nr: 28,
@@ -242,9 +249,9 @@ export const mmRows: readonly SyscallRow[] = [
     support: 'partial',
     note: 'no guard regions, COLLAPSE or HWPOISON; hints about paging and merging have no effect',
   },
-  { nr: 149, name: 'mlock', fn: sysMlock, args: [hex, size], support: 'partial', note: 'accounting only' },
+  { nr: 149, name: 'mlock', fn: sysMlock, args: [hex, size], support: 'partial', note: noSwap },
   { nr: 150, name: 'munlock', fn: sysMunlock, args: [hex, size], support: 'full' },
-  { nr: 151, name: 'mlockall', fn: sysMlockall, args: [int], support: 'partial', note: 'accounting only' },
+  { nr: 151, name: 'mlockall', fn: sysMlockall, args: [int], support: 'partial', note: noSwap },
   { nr: 152, name: 'munlockall', fn: sysMunlockall, args: [], support: 'full' },
   {
     nr: 325,
@@ -252,7 +259,7 @@ export const mmRows: readonly SyscallRow[] = [
     fn: sysMlock2,
     args: [hex, size, uint],
     support: 'partial',
-    note: 'accounting only',
+    note: noSwap,
   },
   {
     nr: 329,

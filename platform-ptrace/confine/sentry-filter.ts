@@ -62,6 +62,16 @@ export function sentryRows(options: SentryFilterOptions): Row[] {
       calls: 'process_vm_readv process_vm_writev',
       why: 'guest memory; reaches any process of the PID namespace',
     },
+    {
+      calls: 'move_pages',
+      when: [
+        [
+          { arg: 3, is: [0] },
+          { arg: 5, is: [0] },
+        ],
+      ],
+      why: 'which pages of guests are in memory; without nodes it moves none',
+    },
     { calls: 'pread64 pwrite64 preadv pwritev preadv2 pwritev2 lseek', why: 'contents of donated files' },
     { calls: 'ftruncate fallocate fdatasync sync_file_range fstatfs copy_file_range', why: 'the same' },
     { calls: 'fcntl', when: [[{ arg: 1, is: FCNTL }]], why: 'host locks, pipe sizes, seals of memfds' },

@@ -10,6 +10,11 @@ type VmCopy = (pid: number, addr: number, buf: Uint8Array, off: number, len: num
 export let vmRead: VmCopy;
 export let vmWrite: VmCopy;
 
+/**
+ * Which of `pages` pages from `addr` on process `pid` has in its page tables, into `out[off..)`: PAGE_* of platform.ts. 0 or −errno.
+ */
+export let residentPages: (pid: number, addr: number, pages: number, out: Uint8Array, off: number) => number;
+
 /** pidfd of child `pid`, whose death `epfd` will report with `data`; or −errno. */
 export let watchProcess: (epfd: number, pid: number, data: number) => number;
 
@@ -46,6 +51,7 @@ atStart(() => {
   areaCreate = nativeFunction('shim_area_create', 'int', ['int64', 'int64', 'int64']);
   vmRead = nativeFunction('shim_vm_read', 'int64', ['int', 'int64', 'void *', 'int64', 'int64']);
   vmWrite = nativeFunction('shim_vm_write', 'int64', ['int', 'int64', 'void *', 'int64', 'int64']);
+  residentPages = nativeFunction('shim_resident', 'int', ['int', 'int64', 'int64', 'void *', 'int64']);
   watchProcess = nativeFunction('shim_watch_process', 'int', ['int', 'int', 'uint32']);
   deadProcesses = nativeFunction('shim_dead_processes', 'int', ['int', 'int64', 'int']);
   killProcess = nativeFunction('shim_kill_process', 'int', ['int']);

@@ -40,6 +40,21 @@ int64_t shim_vm_write(int pid, int64_t addr, const char *buf, int64_t off, int64
   return n >= 0 ? n : -errno;
 }
 
+// Which of `pages` pages from `addr` on process `pid` has in its page tables: a byte each in `out`, 0 not there, 1 there,
+// 2 the page of zeros. 0 or −errno. move_pages(2) without nodes moves nothing: it tells where pages are.
+int shim_resident(int pid, int64_t addr, int64_t pages, uint8_t *out, int64_t off) {
+  enum { BATCH = 512 };
+  void *list[BATCH];
+  int status[BATCH];
+  for (int64_t done = 0; done < pages; done += BATCH) {
+    int n = pages - done < BATCH ? (int)(pages - done) : BATCH;
+    for (int i = 0; i < n; i++) list[i] = (char *)addr + (done + i) * 4096;
+    if (syscall(SYS_move_pages, pid, (long)n, list, NULL, status, 0) < 0) return -errno;
+    for (int i = 0; i < n; i++) out[off + done + i] = status[i] >= 0 ? 1 : status[i] == -EFAULT ? 2 : 0;
+  }
+  return 0;
+}
+
 // Opens a pidfd for a child of ours and lets `epfd` report its death with `data`. pidfd or −errno.
 int shim_watch_process(int epfd, int pid, uint32_t data) {
   int fd = (int)syscall(SYS_pidfd_open, pid, 0);

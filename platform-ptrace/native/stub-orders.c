@@ -136,6 +136,8 @@ int stub_run_orders(u64 slot) {
   for (u32 i = 0; i < count && i < ORDERS_MAX; i++) {
     long r = run_order((const struct order *)(slot + SLOT_ORDERS + i * ORDER_SIZE));
     QUAD(slot, SLOT_NR) = (u64)r;
+    // The nonce is clone's; of the others it says whether failing matters.
+    if (WORD(slot, SLOT_ORDERS + i * ORDER_SIZE) != NR_clone && QUAD(slot, SLOT_ORDERS + i * ORDER_SIZE + 56) != 0) continue;
     if (r < 0 && r >= -4095) {
       QUAD(slot, SLOT_ARGS) = i;
       QUAD(slot, SLOT_ARGS + 8) = (u64)-r;

@@ -36,6 +36,7 @@ import {
   STUB_TRAP,
 } from '../stub-layout.ts';
 import { getFpState, resetFpState, setFpState } from './fp-state.ts';
+import { populateAdvice } from '../order-advice.ts';
 import type { PtracePlatform } from './platform.ts';
 import {
   PTRACE_CONT,
@@ -85,6 +86,8 @@ interface Order {
   readonly args: readonly number[];
   /** To be put at GATE_FD before the call; −1: none. Owned by the order. */
   readonly hostFd: number;
+  /** The next orders are executed even if this one fails. */
+  readonly mayFail?: boolean;
 }
 
 export class PtraceContext implements Context {
@@ -212,6 +215,10 @@ export class PtraceContext implements Context {
     this.#orders.push({ nr: NR_madvise, args: [addr, len, advice], hostFd: -1 });
   }
 
+  populate(addr: number, len: number, write: boolean, mayFail: boolean): void {
+    this.#orders.push({ nr: NR_madvise, args: [addr, len, populateAdvice(write)], hostFd: -1, mayFail });
+  }
+
   membarrier(command: number): void {
     this.#orders.push({ nr: NR_membarrier, args: [command, 0, 0], hostFd: -1 });
   }
@@ -228,7 +235,7 @@ export class PtraceContext implements Context {
     let result = 0;
     let hasFile = false;
     for (let i = 0; i < orders.length; i++) {
-      const { nr, args, hostFd } = orders[i]!;
+      const { nr, args, hostFd, mayFail } = orders[i]!;
       if (result < 0) {
         if (hostFd >= 0) close(hostFd);
         continue;
@@ -237,7 +244,7 @@ export class PtraceContext implements Context {
       // The duplicate could not be made: hostFd is the error.
       const r = isGated && hostFd < 0 ? hostFd : this.#inject(nr, args, isGated, hostFd);
       hasFile ||= isGated;
-      if (r < 0) {
+      if (r < 0 && mayFail !== true) {
         result = r;
         this.#failedOrder = i;
       }

@@ -1,6 +1,8 @@
 /** A guest address space: one traced host process. Its memory is reached with process_vm_readv/writev. */
 import { EFAULT, ESRCH } from '../../sentry/abi/errno.ts';
+import { residentPages } from '../ffi/process.ffi.ts';
 import { HostBuffer } from '../../sentry/host/memory.ffi.ts';
+import { assert } from '../../sentry/lib/assert.ts';
 import type { AddressSpace } from '../../sentry/platform/platform.ts';
 import type { PtraceContext } from './context.ts';
 import { kill, processVmRead, processVmWrite } from './ptrace.ffi.ts';
@@ -57,6 +59,12 @@ export class PtraceSpace implements AddressSpace {
       if (n < want) break;
     }
     return done > 0 || len === 0 ? done : -EFAULT;
+  }
+
+  residency(addr: number, pages: number, out: Uint8Array, off: number): number {
+    assert(off >= 0 && pages >= 0 && off + pages <= out.length, 'destination of residency');
+    const tid = this.#anyTid();
+    return tid < 0 ? tid : residentPages(tid, addr, pages, out, off);
   }
 
   ownFutexes(): boolean {

@@ -65,7 +65,11 @@ const FUTEX_PRIVATE_OPS = [128, 129, 131, 132, 133, 137, 138, 393];
  * expedited global one (2, registered by 4) interrupts CPUs that other processes of the host run on.
  */
 const MEMBARRIER_COMMANDS = [1, 8, 16, 32, 64];
-const MADVISE_ADVICE = [0, 1, 2, 4, 8, 10, 11, 14, 15, 16, 17, 18, 19];
+/**
+ * Hints, and what concerns the own pages only. POPULATE_READ and POPULATE_WRITE (22, 23) do no more than touching pages, and
+ * GUARD_INSTALL and GUARD_REMOVE (102, 103) no more than mprotect.
+ */
+const MADVISE_ADVICE = [0, 1, 2, 4, 8, 10, 11, 14, 15, 16, 17, 18, 19, 22, 23, 102, 103];
 
 export const GUEST_FILTER: readonly FilterRow[] = [
   always(15, 'rt_sigreturn'),

@@ -45,6 +45,7 @@ import {
   STATE_SLEEPING,
   STATE_TRAPPED,
 } from '../stub-layout.ts';
+import { populateAdvice } from '../order-advice.ts';
 import type { Chunk, SystrapSpace } from './space.ts';
 import type { SystrapPlatform } from './systrap.ts';
 
@@ -55,6 +56,8 @@ const NR_MREMAP = 25;
 const NR_MADVISE = 28;
 const NR_ARCH_PRCTL = 158;
 const NR_MEMBARRIER = 324;
+/** In place of the nonce of orders that have none: see stub-orders.c. */
+const ORDER_MAY_FAIL = 1;
 const ARCH_SET_GS = 0x1001;
 const ARCH_SET_FS = 0x1002;
 const MAP_FIXED = 0x10;
@@ -301,6 +304,10 @@ export class SystrapContext implements Context {
 
   madvise(addr: number, len: number, advice: number): void {
     this.order(NR_MADVISE, [addr, len, advice], -1);
+  }
+
+  populate(addr: number, len: number, write: boolean, mayFail: boolean): void {
+    this.order(NR_MADVISE, [addr, len, populateAdvice(write)], -1, mayFail ? ORDER_MAY_FAIL : 0);
   }
 
   membarrier(command: number): void {

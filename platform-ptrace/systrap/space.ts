@@ -2,11 +2,11 @@
  * A guest address space under systrap: one host process, and one memfd that holds the slots of its threads. The memfd is
  * made for this space and never used for another.
  */
-import { EAGAIN, EFAULT } from '../../sentry/abi/errno.ts';
+import { EAGAIN, EFAULT, ESRCH } from '../../sentry/abi/errno.ts';
 import * as host from '../../sentry/host/sys.ffi.ts';
 import { assert } from '../../sentry/lib/assert.ts';
 import type { AddressSpace } from '../../sentry/platform/platform.ts';
-import { killProcess, vmRead, vmWrite } from '../ffi/process.ffi.ts';
+import { killProcess, residentPages, vmRead, vmWrite } from '../ffi/process.ffi.ts';
 import {
   AREA_OWN_FUTEXES,
   CHUNK_PENDING,
@@ -235,6 +235,11 @@ export class SystrapSpace implements AddressSpace {
     if (this.pid === 0 || this.dead) return -EFAULT;
     const n = vmWrite(this.pid, addr, src, off, len);
     return n > 0 || len === 0 ? n : -EFAULT;
+  }
+
+  residency(addr: number, pages: number, out: Uint8Array, off: number): number {
+    assert(off >= 0 && pages >= 0 && off + pages <= out.length, 'destination of residency');
+    return this.pid === 0 || this.dead ? -ESRCH : residentPages(this.pid, addr, pages, out, off);
   }
 
   destroy(): void {

@@ -3,7 +3,9 @@
  * shared object, counted by the VMAs that show it. Futexes and SysV segments use its identity.
  */
 import { ENOMEM, EOPNOTSUPP } from '../abi/errno.ts';
-import { close, fallocate, fcntl, ftruncate, memfdCreate } from '../host/sys.ffi.ts';
+import { close, fallocate, fcntl, ftruncate, lseek, memfdCreate } from '../host/sys.ffi.ts';
+import { SEEK_DATA, SEEK_HOLE } from '../abi/fcntl.ts';
+import { PAGE_SIZE } from '../lib/addr.ts';
 import type { FileDescription, MapSource } from '../vfs/file-description.ts';
 
 const MFD_CLOEXEC = 1;
@@ -46,6 +48,10 @@ export abstract class Backing {
   abstract get file(): FileDescription | null;
   /** MADV_REMOVE: frees [offset, offset+len), which then reads as zeros. 0 or −errno. */
   abstract punchHole(offset: number, len: number): number;
+  /** Which of `pages` pages from `offset` on the page cache holds: marks them with 1 in `out[at..)`, which is zero. */
+  abstract markCached(offset: number, pages: number, out: Uint8Array, at: number): void;
+  /** It is tmpfs's, not of a file of the host's. */
+  abstract get inMemory(): boolean;
   /** Name in /proc/PID/maps of backings without a file. */
   abstract get label(): string;
 
@@ -102,8 +108,29 @@ export class SharedMemory extends Backing {
     return null;
   }
 
+  override get inMemory(): boolean {
+    return true;
+  }
+
+  override markCached(offset: number, pages: number, out: Uint8Array, at: number): void {
+    markData(this.fd, offset, pages, out, at);
+  }
+
   override punchHole(offset: number, len: number): number {
     return fallocate(this.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, len);
+  }
+}
+
+/** Marks the pages of [offset, offset + pages) of a memfd that are not holes. */
+function markData(fd: number, offset: number, pages: number, out: Uint8Array, at: number): void {
+  const end = offset + pages * PAGE_SIZE;
+  for (let pos = offset; pos < end;) {
+    const data = lseek(fd, pos, SEEK_DATA);
+    if (data < 0 || data >= end) return;
+    const hole = lseek(fd, data, SEEK_HOLE);
+    const to = hole < 0 ? end : Math.min(hole, end);
+    out.fill(1, at + Math.floor((data - offset) / PAGE_SIZE), at + Math.ceil((to - offset) / PAGE_SIZE));
+    pos = to;
   }
 }
 
@@ -144,6 +171,22 @@ export class FileBacking extends Backing {
 
   override get label(): string {
     return '';
+  }
+
+  override get inMemory(): boolean {
+    return this.source.inMemory === true;
+  }
+
+  /** Pages of the host's files up to their end count as cached. */
+  override markCached(offset: number, pages: number, out: Uint8Array, at: number): void {
+    if (this.inMemory) {
+      markData(this.source.hostFd, offset + this.delta, pages, out, at);
+      return;
+    }
+    const { inode } = this.open;
+    inode.refresh();
+    const inFile = Math.ceil((inode.size - offset) / PAGE_SIZE);
+    if (inFile > 0) out.fill(1, at, at + Math.min(pages, inFile));
   }
 
   override punchHole(offset: number, len: number): number {

@@ -1,16 +1,18 @@
 /** madvise(2), the mlock family, msync(2) and mincore(2) on a MemoryManager (mm/madvise.c, mm/mlock.c, mm/msync.c). */
 import { EACCES, EBUSY, EINVAL, ENOMEM, EPERM } from '../abi/errno.ts';
-import { PROT_WRITE } from '../abi/mman.ts';
+import { PROT_READ, PROT_WRITE } from '../abi/mman.ts';
 import { TASK_SIZE, isPageAligned, pageUp } from '../lib/addr.ts';
 import type { Orders } from '../platform/platform.ts';
 import type { MemoryManager } from './memory-manager.ts';
 import type { MemoryCaller } from './mmap.ts';
+import { populate, populateAdvised } from './populate.ts';
 import { sealedAgainstDiscard } from './seal.ts';
 import {
   VM_DONTCOPY,
   VM_DONTDUMP,
   VM_HUGEPAGE,
   VM_LOCKED,
+  VM_LOCKED_MASK,
   VM_NOHUGEPAGE,
   VM_SPECIAL,
   VM_WIPEONFORK,
@@ -62,6 +64,9 @@ interface Advice {
 const ok = (): number => 0;
 const notSpecial = (v: Vma): number => ((v.flags & VM_SPECIAL) !== 0 ? -EINVAL : 0);
 const notLocked = (v: Vma): number => ((v.flags & (VM_LOCKED | VM_SPECIAL)) !== 0 ? -EINVAL : 0);
+/** check_vma_flags() of those who bring pages in. */
+const unlessProt = (bit: number) => (v: Vma) =>
+  (v.flags & VM_SPECIAL) !== 0 || (v.prot & bit) === 0 ? -EINVAL : 0;
 const hint: Advice = { refuse: ok, host: -1 };
 
 /**
@@ -89,8 +94,8 @@ const ADVICE: ReadonlyMap<number, Advice> = new Map<number, Advice>([
   [MADV_KEEPONFORK, { refuse: ok, host: MADV_KEEPONFORK, clear: VM_WIPEONFORK }],
   [MADV_COLD, { refuse: notLocked, host: -1 }],
   [MADV_PAGEOUT, { refuse: notLocked, host: -1 }],
-  [MADV_POPULATE_READ, { refuse: (v) => (v.prot === 0 ? -EINVAL : 0), host: -1 }],
-  [MADV_POPULATE_WRITE, { refuse: (v) => ((v.prot & PROT_WRITE) === 0 ? -EINVAL : 0), host: -1 }],
+  [MADV_POPULATE_READ, { refuse: unlessProt(PROT_READ), host: -1 }],
+  [MADV_POPULATE_WRITE, { refuse: unlessProt(PROT_WRITE), host: -1 }],
 ]);
 
 /** is_discard() */
@@ -134,6 +139,10 @@ export function madvise(mm: MemoryManager, o: Orders, addr: number, length: numb
       const r = v.backing!.punchHole(v.offset + (from - v.start), to - from);
       if (r < 0) return r;
     }
+    if (advice === MADV_POPULATE_READ || advice === MADV_POPULATE_WRITE) {
+      if (v.start > at) return -ENOMEM;
+      populateAdvised(o, from, to, advice === MADV_POPULATE_WRITE);
+    }
     if (a.host >= 0) o.madvise(from, to - from, a.host);
     if (changes) mm.changeVmas(from, to, (c) => (c.flags = (c.flags & ~(a.clear ?? 0)) | (a.set ?? 0)));
     at = to;
@@ -141,22 +150,26 @@ export function madvise(mm: MemoryManager, o: Orders, addr: number, length: numb
   return hole ? -ENOMEM : 0;
 }
 
-/** mlock(2), munlock(2). Memory is never swapped out by us: locking is accounting. */
+/**
+ * mlock2(2) and, with `lock` 0, munlock(2); `lock`: VM_LOCKED, with VM_LOCKONFAULT if so wished. The host may swap guests
+ * out as it likes: what a lock does is bring the pages in, and count.
+ */
 export function mlock(
   mm: MemoryManager,
+  o: Orders,
   addr: number,
   length: number,
-  lock: boolean,
+  lock: number,
   who: MemoryCaller,
 ): number {
   const start = Math.floor(addr / 4096) * 4096;
   const len = pageUp(length + (addr - start));
-  if (lock && !who.canLock && who.limits.memlock === 0) return -EPERM;
+  if (lock !== 0 && !who.canLock && who.limits.memlock === 0) return -EPERM;
   if (start > TASK_SIZE) return -ENOMEM;
-  if (start + len > TASK_SIZE) return lock && !who.canLock ? -ENOMEM : -EINVAL;
+  if (start + len > TASK_SIZE) return lock !== 0 && !who.canLock ? -ENOMEM : -EINVAL;
   if (len === 0) return 0;
   const end = start + len;
-  if (lock && !who.canLock) {
+  if (lock !== 0 && !who.canLock) {
     let already = 0;
     mm.table.forEachIn(start, end, (v) => {
       if ((v.flags & VM_LOCKED) !== 0) already += Math.min(v.end, end) - Math.max(v.start, start);
@@ -164,32 +177,35 @@ export function mlock(
     if (mm.lockedBytes + len - already > who.limits.memlock) return -ENOMEM;
   }
   const stop = mm.table.firstHole(start, end);
-  if (stop > start)
-    mm.changeVmas(start, stop, (v) => (v.flags = lock ? v.flags | VM_LOCKED : v.flags & ~VM_LOCKED));
-  return stop === end ? 0 : -ENOMEM;
+  if (stop > start) mm.changeVmas(start, stop, (v) => setLock(v, lock));
+  if (stop < end) return -ENOMEM;
+  return lock === 0 ? 0 : populate(mm, o, start, end);
+}
+
+/** mlock_fixup() */
+function setLock(v: Vma, lock: number): void {
+  if ((v.flags & VM_SPECIAL) === 0) v.flags = (v.flags & ~VM_LOCKED_MASK) | lock;
 }
 
 /** mlockall(2). */
-export function mlockall(mm: MemoryManager, flags: number, who: MemoryCaller): number {
+export function mlockall(mm: MemoryManager, o: Orders, flags: number, who: MemoryCaller): number {
   if (flags === 0 || (flags & ~(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT)) !== 0 || flags === MCL_ONFAULT)
     return -EINVAL;
   if (!who.canLock && who.limits.memlock === 0) return -EPERM;
   const current = (flags & MCL_CURRENT) !== 0;
   if (current && !who.canLock && mm.totalBytes > who.limits.memlock) return -ENOMEM;
-  mm.lockFuture = (flags & MCL_FUTURE) !== 0;
-  if (current) lockAll(mm, true);
+  const lock = (flags & MCL_ONFAULT) !== 0 ? VM_LOCKED_MASK : VM_LOCKED;
+  mm.lockFuture = (flags & MCL_FUTURE) !== 0 ? lock : 0;
+  if (!current) return 0;
+  mm.changeVmas(0, TASK_SIZE, (v) => setLock(v, lock));
+  // Errors of what cannot be brought in are nobody's concern here.
+  populate(mm, o, 0, TASK_SIZE);
   return 0;
 }
 
 export function munlockall(mm: MemoryManager): void {
-  mm.lockFuture = false;
-  lockAll(mm, false);
-}
-
-function lockAll(mm: MemoryManager, lock: boolean): void {
-  mm.changeVmas(0, TASK_SIZE, (v) => {
-    if ((v.flags & VM_SPECIAL) === 0) v.flags = lock ? v.flags | VM_LOCKED : v.flags & ~VM_LOCKED;
-  });
+  mm.lockFuture = 0;
+  mm.changeVmas(0, TASK_SIZE, (v) => setLock(v, 0));
 }
 
 /** msync(2): MS_SYNC writes shared file mappings back through their file. */

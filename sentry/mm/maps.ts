@@ -1,7 +1,9 @@
 /** What /proc/PID/{maps,smaps,statm,status} say of an address space (fs/proc/task_mmu.c). */
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from '../abi/mman.ts';
 import type { FileDescription } from '../vfs/file-description.ts';
+import { PAGE_SIZE } from '../lib/addr.ts';
 import type { MemoryManager } from './memory-manager.ts';
+import { kindOf, residentBytes, residentOf, residentTotal, showStack } from './residency.ts';
 import {
   VM_DONTCOPY,
   VM_DONTDUMP,
@@ -41,6 +43,7 @@ export function part(mm: MemoryManager, from: number, render: (v: Vma) => string
 
 /** Part of /proc/PID/maps: the mappings that end behind `from`. */
 export function mapsPart(mm: MemoryManager, from: number, fileName: FileName): MapsPart {
+  if (from === 0) showStack(mm);
   return part(mm, from, (v) => mapsLine(mm, v, fileName));
 }
 
@@ -93,16 +96,47 @@ function pageUpBrk(mm: MemoryManager): number {
 }
 
 const hex = (n: number, width: number): string => n.toString(16).padStart(width, '0');
-const kb = (bytes: number): string => String(bytes / 1024).padStart(8);
+const kb = (bytes: number): string => String(Math.floor(bytes / 1024)).padStart(8);
+
+/** Rows of smaps, in bytes. */
+interface Shares {
+  rss: number;
+  pss: number;
+  sharedClean: number;
+  sharedDirty: number;
+  privateClean: number;
+  privateDirty: number;
+  anon: number;
+  locked: number;
+}
 
 /**
- * Part of /proc/PID/smaps. The host does not tell what is resident: writable private memory counts as resident and dirty, the
- * rest as not resident.
+ * What of `v` is in memory, and with whom it is shared. How many processes show a page is the host's secret: pages of objects
+ * with one mapping count as private, those of others as shared with all their mappings, and private pages as nobody else's.
  */
+function sharesOf(mm: MemoryManager, v: Vma): Shares {
+  const rss = residentBytes(mm, v);
+  const anon = kindOf(v) === 'anon';
+  const sharers = anon ? 1 : v.backing!.refCount;
+  const dirty = anon || (v.shared && (v.prot & PROT_WRITE) !== 0) || v.backing!.inMemory;
+  const pss = Math.floor(rss / sharers);
+  return {
+    rss,
+    pss,
+    sharedClean: sharers > 1 && !dirty ? rss : 0,
+    sharedDirty: sharers > 1 && dirty ? rss : 0,
+    privateClean: sharers === 1 && !dirty ? rss : 0,
+    privateDirty: sharers === 1 && dirty ? rss : 0,
+    anon: anon ? rss : 0,
+    locked: (v.flags & VM_LOCKED) !== 0 ? pss : 0,
+  };
+}
+
+/** Part of /proc/PID/smaps. */
 export function smapsPart(mm: MemoryManager, from: number, fileName: FileName): MapsPart {
+  if (from === 0) showStack(mm);
   return part(mm, from, (v) => {
-    const rss = residentBytes(v);
-    return mapsLine(mm, v, fileName) + smapsBody(v.length, rss, v) + `VmFlags: ${vmFlags(v)}\n`;
+    return mapsLine(mm, v, fileName) + smapsBody(v, sharesOf(mm, v)) + `VmFlags: ${vmFlags(v)}\n`;
   });
 }
 
@@ -111,29 +145,55 @@ export function smapsRollupText(mm: MemoryManager): string {
   const first = mm.table.at(0);
   const last = mm.table.at(mm.table.size - 1);
   const range = `${hex(first?.start ?? 0, 8)}-${hex(last?.end ?? 0, 8)} ---p 00000000 00:00 0`;
-  const body = smapsBody(0, residentTotal(mm), null);
-  return `${range.padEnd(NAME_COLUMN - 1)} [rollup]\n${body}`;
+  const sum: Shares = {
+    rss: 0,
+    pss: 0,
+    sharedClean: 0,
+    sharedDirty: 0,
+    privateClean: 0,
+    privateDirty: 0,
+    anon: 0,
+    locked: 0,
+  };
+  for (let i = 0; i < mm.table.size; i++) {
+    const one = sharesOf(mm, mm.table.at(i)!);
+    for (const key of SHARES) sum[key] += one[key];
+  }
+  return `${range.padEnd(NAME_COLUMN - 1)} [rollup]\n${smapsBody(null, sum)}`;
 }
 
-function smapsBody(size: number, rss: number, v: Vma | null): string {
+const SHARES = [
+  'rss',
+  'pss',
+  'sharedClean',
+  'sharedDirty',
+  'privateClean',
+  'privateDirty',
+  'anon',
+  'locked',
+] as const;
+
+/** `v`: null for the sum of all. */
+function smapsBody(v: Vma | null, s: Shares): string {
   const rows: [string, number][] =
     v === null
       ? []
       : [
-          ['Size', size],
-          ['KernelPageSize', 4096],
-          ['MMUPageSize', 4096],
+          ['Size', v.length],
+          ['KernelPageSize', PAGE_SIZE],
+          ['MMUPageSize', PAGE_SIZE],
         ];
+  const dirty = s.privateDirty + s.sharedDirty;
+  rows.push(['Rss', s.rss], ['Pss', s.pss], ['Pss_Dirty', Math.min(s.pss, dirty)]);
+  if (v === null) rows.push(['Pss_Anon', s.anon], ['Pss_File', s.pss - s.anon], ['Pss_Shmem', 0]);
   rows.push(
-    ['Rss', rss],
-    ['Pss', rss],
-    ['Pss_Dirty', rss],
-    ['Shared_Clean', 0],
-    ['Shared_Dirty', 0],
-    ['Private_Clean', 0],
-    ['Private_Dirty', rss],
-    ['Referenced', rss],
-    ['Anonymous', rss],
+    ['Shared_Clean', s.sharedClean],
+    ['Shared_Dirty', s.sharedDirty],
+    ['Private_Clean', s.privateClean],
+    ['Private_Dirty', s.privateDirty],
+    ['Referenced', s.rss],
+    ['Anonymous', s.anon],
+    ['KSM', 0],
     ['LazyFree', 0],
     ['AnonHugePages', 0],
     ['ShmemPmdMapped', 0],
@@ -142,21 +202,10 @@ function smapsBody(size: number, rss: number, v: Vma | null): string {
     ['Private_Hugetlb', 0],
     ['Swap', 0],
     ['SwapPss', 0],
-    ['Locked', v !== null && (v.flags & VM_LOCKED) !== 0 ? rss : 0],
+    ['Locked', s.locked],
   );
   const text = rows.map(([name, bytes]) => `${`${name}:`.padEnd(16)}${kb(bytes)} kB\n`).join('');
   return v === null ? text : `${text}THPeligible:           0\n`;
-}
-
-/** Upper bound of what is resident of a mapping: touched pages are the host's secret. */
-export function residentBytes(v: Vma): number {
-  return v.backing === null && (v.prot & PROT_WRITE) !== 0 && (v.flags & VM_NORESERVE) === 0 ? v.length : 0;
-}
-
-export function residentTotal(mm: MemoryManager): number {
-  let bytes = 0;
-  for (let i = 0; i < mm.table.size; i++) bytes += residentBytes(mm.table.at(i)!);
-  return bytes;
 }
 
 function vmFlags(v: Vma): string {
@@ -186,25 +235,27 @@ const VM_FLAG_NAMES: readonly (readonly [number, string])[] = [
 /** /proc/PID/statm: pages of size, resident, shared, text, lib (0), data, dirty (0). */
 export function statmText(mm: MemoryManager): string {
   const pages = (bytes: number): number => Math.floor(bytes / 4096);
+  const rss = residentOf(mm);
   const text = pages(Math.ceil(mm.layout.endCode / 4096) * 4096) - pages(mm.layout.startCode);
   const data = pages(mm.dataBytes + mm.stackBytes);
-  return `${pages(mm.totalBytes)} ${pages(residentTotal(mm))} ${pages(mm.sharedBytes)} ${text} 0 ${data} 0\n`;
+  return `${pages(mm.totalBytes)} ${pages(residentTotal(rss))} ${pages(rss.file + rss.shmem)} ${text} 0 ${data} 0\n`;
 }
 
 /** The Vm* lines of /proc/PID/status (task_mem). */
 export function statusLines(mm: MemoryManager): string {
-  const rss = residentTotal(mm);
+  const resident = residentOf(mm);
+  const rss = residentTotal(resident);
   const text = Math.ceil((mm.layout.endCode - mm.layout.startCode) / 4096) * 4096;
   const rows: [string, number][] = [
     ['VmPeak', mm.peakBytes],
     ['VmSize', mm.totalBytes],
     ['VmLck', mm.lockedBytes],
     ['VmPin', 0],
-    ['VmHWM', rss],
+    ['VmHWM', mm.peakResident],
     ['VmRSS', rss],
-    ['RssAnon', rss],
-    ['RssFile', 0],
-    ['RssShmem', 0],
+    ['RssAnon', resident.anon],
+    ['RssFile', resident.file],
+    ['RssShmem', resident.shmem],
     ['VmData', mm.dataBytes],
     ['VmStk', mm.stackBytes],
     ['VmExe', text],

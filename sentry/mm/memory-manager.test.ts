@@ -16,7 +16,7 @@ import { MADV_DONTFORK, MADV_DONTNEED, madvise, mlock } from './madvise.ts';
 import { brk, mmap, mprotect, munmap, type MemoryCaller, type MmapRequest } from './mmap.ts';
 import { mremap } from './mremap.ts';
 import { mapsText } from './maps.ts';
-import { VM_GROWSDOWN, VM_MAYWRITE, Vma } from './vma.ts';
+import { VM_GROWSDOWN, VM_LOCKED, VM_MAYWRITE, Vma } from './vma.ts';
 
 const BASE = 0x7f0000000000;
 const PAGE = 4096;
@@ -30,6 +30,7 @@ const orders: Orders = {
   munmap: (a, l) => void log.push(`munmap ${h(a)}+${h(l)}`),
   mprotect: (a, l, p) => void log.push(`mprotect ${h(a)}+${h(l)} ${p}`),
   mremap: (a, l, n, to) => void log.push(`mremap ${h(a)}+${h(l)} ${h(to)}+${h(n)}`),
+  populate: (a, l, w) => void log.push(`populate ${h(a)}+${h(l)} ${w ? 'w' : 'r'}`),
   membarrier: (c) => void log.push(`membarrier ${c}`),
   compareExchange: (a) => void log.push(`swap ${h(a)}`),
   madvise: (a, l, x) => void log.push(`madvise ${h(a)}+${h(l)} ${x}`),
@@ -225,8 +226,8 @@ test('shared anonymous memory is one sealed object, released with its last mappi
 test('fork leaves out DONTFORK ranges and locks', () => {
   const a = map({ len: 4 * PAGE });
   expect(madvise(mm, orders, a, PAGE, MADV_DONTFORK)).toBe(0);
-  expect(mlock(mm, a + PAGE, PAGE, true, who())).toBe(0);
-  expect(mlock(mm, a, 1 << 20, true, who())).toBe(-ENOMEM);
+  expect(mlock(mm, orders, a + PAGE, PAGE, VM_LOCKED, who())).toBe(0);
+  expect(mlock(mm, orders, a, 1 << 20, VM_LOCKED, who())).toBe(-ENOMEM);
   const child = mm.fork({} as AddressSpace);
   expect(child.totalBytes).toBe(3 * PAGE);
   expect(child.lockedBytes).toBe(0);

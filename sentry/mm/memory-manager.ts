@@ -19,11 +19,13 @@ import { PAGE_SIZE, pageDown, pageUp } from '../lib/addr.ts';
 import type { AddressSpace, Orders } from '../platform/platform.ts';
 import type { AccessMap } from '../usermem/user-memory.ts';
 import type { FileDescription } from '../vfs/file-description.ts';
+import type { LastCount } from './residency.ts';
 import { STACK_GUARD_GAP, VmaTable } from './vma-table.ts';
 import {
   VM_DONTCOPY,
   VM_GROWSDOWN,
   VM_LOCKED,
+  VM_LOCKED_MASK,
   VM_MAYEXEC,
   VM_MAYWRITE,
   VM_NORESERVE,
@@ -125,8 +127,8 @@ export class MemoryManager implements AccessMap {
   futexes: 'undecided' | 'own' | 'kernel' = 'undecided';
   /** Its vDSO makes system calls (mm/calling-vdso.ts). */
   vdsoCalls = false;
-  /** mlockall(MCL_FUTURE) */
-  lockFuture = false;
+  /** mlockall(MCL_FUTURE): what new mappings get of VM_LOCKED and VM_LOCKONFAULT. */
+  lockFuture = 0;
 
   // Accounts in bytes: total_vm, data_vm, stack_vm, locked_vm, exec_vm, shared mappings.
   totalBytes = 0;
@@ -137,6 +139,10 @@ export class MemoryManager implements AccessMap {
   sharedBytes = 0;
   /** VmPeak */
   peakBytes = 0;
+  /** A costly count of what was in memory, and until when it will do (residency.ts). */
+  resident: LastCount | null = null;
+  /** VmHWM as far as it has been seen. */
+  peakResident = 0;
 
   /**
    * Ranges whose unmapping was ordered on a context that has not been heard of since. Orders of several threads reach the
@@ -209,7 +215,7 @@ export class MemoryManager implements AccessMap {
       if ((v.flags & VM_DONTCOPY) !== 0) continue;
       const copy = v.slice(v.start, v.end);
       // "Memory locks are not inherited by a child created via fork(2)" - mlock(2)
-      copy.flags &= ~VM_LOCKED;
+      copy.flags &= ~VM_LOCKED_MASK;
       mm.addVma(copy);
     }
     return mm;
@@ -231,7 +237,7 @@ export class MemoryManager implements AccessMap {
   }
 
   /** The stack VMA grown down to `addr`, if that is in the part the host has mapped for it; else null. */
-  private growStack(addr: number): Vma | null {
+  growStack(addr: number): Vma | null {
     if (this.stackReserve === 0 || addr < this.stackReserve) return null;
     const v = this.table.at(this.table.indexAt(addr));
     if (v === undefined || (v.flags & VM_GROWSDOWN) === 0) return null;

@@ -18,7 +18,9 @@ import {
   MAP_GROWSDOWN,
   MAP_HUGETLB,
   MAP_LOCKED,
+  MAP_NONBLOCK,
   MAP_NORESERVE,
+  MAP_POPULATE,
   MAP_PRIVATE,
   MAP_SHARED,
   MAP_SHARED_VALIDATE,
@@ -34,6 +36,7 @@ import type { Orders } from '../platform/platform.ts';
 import type { FileDescription } from '../vfs/file-description.ts';
 import { MS_NOEXEC } from '../vfs/mount.ts';
 import { FileBacking, SharedMemory, type Backing } from './backing.ts';
+import { populate } from './populate.ts';
 import { hasSealed } from './seal.ts';
 import { keepTextWhole, patchedTextFor, restoreText } from './text/text-vmas.ts';
 import {
@@ -93,9 +96,9 @@ export function mmap(mm: MemoryManager, o: Orders, r: MmapRequest, who: MemoryCa
   const addr = chooseAddress(mm, r.addr, len, flags, r.file === null);
   if (addr < 0) return addr;
   if ((flags & MAP_FIXED) !== 0 && hasSealed(mm, addr, addr + len)) return -EPERM;
-  const locked = (flags & MAP_LOCKED) !== 0 || mm.lockFuture;
+  const lock = (flags & MAP_LOCKED) !== 0 ? mm.lockFuture | VM_LOCKED : mm.lockFuture;
   if ((flags & MAP_LOCKED) !== 0 && !who.canLock && who.limits.memlock === 0) return -EPERM;
-  if (locked && !who.canLock && mm.lockedBytes + len > who.limits.memlock) return -EAGAIN;
+  if (lock !== 0 && !who.canLock && mm.lockedBytes + len > who.limits.memlock) return -EAGAIN;
   const vmFlags = r.file === null ? anonFlags(flags) : fileFlags(r.file, r.prot, flags);
   if (vmFlags < 0) return vmFlags;
   const isData = (r.prot & PROT_WRITE) !== 0 && (vmFlags & (VM_SHARED | VM_GROWSDOWN)) === 0;
@@ -110,8 +113,10 @@ export function mmap(mm: MemoryManager, o: Orders, r: MmapRequest, who: MemoryCa
   }
   if (typeof backing === 'number') return backing;
   const offset = backing instanceof FileBacking ? r.offset : 0;
-  const all = (mayWrite ? vmFlags : vmFlags & ~VM_MAYWRITE) | (locked ? VM_LOCKED : 0);
+  const all = (mayWrite ? vmFlags : vmFlags & ~VM_MAYWRITE) | lock;
   mapVma(mm, o, new Vma(addr, addr + len, r.prot & PROT_ALL, all, backing, offset), who.change);
+  if (lock !== 0 || (flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE)
+    populate(mm, o, addr, addr + len);
   return addr;
 }
 
@@ -360,7 +365,8 @@ function growBrk(mm: MemoryManager, o: Orders, oldEnd: number, newEnd: number, w
   // Linux wants a page of distance to the next mapping (find_vma_intersection(oldbrk, newbrk + PAGE_SIZE)).
   if (!mm.isFree(oldEnd, newEnd + PAGE_SIZE)) return false;
   if (!mm.inBounds(oldEnd, newEnd - oldEnd) || !mm.mayExpand(newEnd - oldEnd, true, who.limits)) return false;
-  if (mm.lockFuture && !who.canLock && mm.lockedBytes + newEnd - oldEnd > who.limits.memlock) return false;
+  if (mm.lockFuture !== 0 && !who.canLock && mm.lockedBytes + newEnd - oldEnd > who.limits.memlock)
+    return false;
   if (!mm.mayAddVmas(1)) return false;
   if (newEnd > mm.brkReserveEnd) {
     const from = Math.max(oldEnd, mm.brkReserveEnd);
@@ -374,7 +380,8 @@ function growBrk(mm: MemoryManager, o: Orders, oldEnd: number, newEnd: number, w
     who.change.value = mm.brk;
     mm.brkReserveEnd = to;
   }
-  const flags = mayFlags(false, true, true) | (mm.lockFuture ? VM_LOCKED : 0);
+  const flags = mayFlags(false, true, true) | mm.lockFuture;
   mm.addVma(new Vma(oldEnd, newEnd, PROT_READ | PROT_WRITE, flags, null, 0));
+  if (mm.lockFuture !== 0) populate(mm, o, oldEnd, newEnd);
   return true;
 }

@@ -5,9 +5,10 @@ import { PAGE_SIZE, TASK_SIZE, isPageAligned, pageUp } from '../lib/addr.ts';
 import type { Orders } from '../platform/platform.ts';
 import { orderMap, type MemoryManager } from './memory-manager.ts';
 import { munmap, type MemoryCaller } from './mmap.ts';
+import { populate } from './populate.ts';
 import { hasSealed } from './seal.ts';
 import { keepTextWhole, restoreText } from './text/text-vmas.ts';
-import { VM_LOCKED, VM_SEALED, VM_SPECIAL, Vma } from './vma.ts';
+import { VM_LOCKED, VM_LOCKED_MASK, VM_SEALED, VM_SPECIAL, Vma } from './vma.ts';
 
 export interface MremapRequest {
   addr: number;
@@ -43,6 +44,7 @@ export function mremap(mm: MemoryManager, o: Orders, r: MremapRequest, who: Memo
     const end = r.addr + newLen;
     if (mm.inBounds(v.end, end - v.end) && mm.isFree(v.end, end)) {
       growInPlace(mm, o, v, r.addr, oldLen, newLen, who);
+      if ((v.flags & VM_LOCKED) !== 0) populate(mm, o, r.addr + oldLen, end);
       return r.addr;
     }
   }
@@ -52,6 +54,7 @@ export function mremap(mm: MemoryManager, o: Orders, r: MremapRequest, who: Memo
   if (to < 0 || !mm.inBounds(to, newLen)) return -ENOMEM;
   if (fixed && hasSealed(mm, to, to + newLen)) return -EPERM;
   move(mm, o, { ...r, oldLen, newLen, newAddr: to }, who);
+  if ((v.flags & VM_LOCKED) !== 0 && newLen > oldLen) populate(mm, o, to + oldLen, to + newLen);
   return to;
 }
 
@@ -122,7 +125,7 @@ function move(mm: MemoryManager, o: Orders, r: MremapRequest, who: MemoryCaller)
     const left = old.slice(addr, addr + oldLen);
     orderMap(o, left);
     left.backing?.unref();
-    mm.changeVmas(addr, addr + oldLen, (v) => (v.flags &= ~VM_LOCKED));
+    mm.changeVmas(addr, addr + oldLen, (v) => (v.flags &= ~VM_LOCKED_MASK));
   } else {
     mm.removeVmas(addr, addr + oldLen);
     mm.enterLimbo(o, addr, addr + oldLen);

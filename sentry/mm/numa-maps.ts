@@ -5,8 +5,9 @@ import {
   MPOL_F_STATIC_NODES,
   type MemPolicy,
 } from './mempolicy.ts';
+import { residentBytes } from './residency.ts';
 import type { MemoryManager } from './memory-manager.ts';
-import { part, residentBytes, vmaName, type FileName, type MapsPart } from './maps.ts';
+import { part, vmaName, type FileName, type MapsPart } from './maps.ts';
 
 /** policy_modes[] (mm/mempolicy.c) */
 const MODES = ['default', 'prefer', 'bind', 'interleave', 'local', 'prefer (many)', 'weighted interleave'];
@@ -38,7 +39,7 @@ export function numaMapsPart(
     else if (name === '[heap]') text += ' heap';
     else if (name === '[stack]') text += ' stack';
     // As in smaps: writable private memory counts as there.
-    const pages = residentBytes(v) / 4096;
+    const pages = residentBytes(mm, v) / 4096;
     if (pages > 0) text += ` anon=${pages} dirty=${pages} active=0 N0=${pages} kernelpagesize_kB=4`;
     return `${text}\n`;
   });

@@ -68,10 +68,13 @@ class TestBacking extends Backing {
   readonly hostDelta = 0;
   readonly file = null;
   readonly label = '';
+  readonly inMemory = true;
 
   protected override release(): void {
     this.released = true;
   }
+
+  override markCached(): void {}
 
   override punchHole(): number {
     return 0;

@@ -22,6 +22,10 @@ export const VM_SPECIAL = 0x400;
 export const VM_MAYEXEC = 0x800;
 /** mseal(2) */
 export const VM_SEALED = 0x1000;
+/** Locked, but its pages come when they are touched: MLOCK_ONFAULT. */
+export const VM_LOCKONFAULT = 0x2000;
+/** What munlock(2) clears. */
+export const VM_LOCKED_MASK = VM_LOCKED | VM_LOCKONFAULT;
 
 export class Vma {
   start: number;

@@ -41,6 +41,10 @@ export class FakeSpace implements AddressSpace {
     return n;
   }
 
+  residency(): number {
+    return -38; // ENOSYS
+  }
+
   ownFutexes(): boolean {
     return false;
   }
@@ -167,6 +171,10 @@ export class FakeContext implements Context {
 
   madvise(...a: number[]): void {
     this.orders.push(`madvise ${a.join(' ')}`);
+  }
+
+  populate(addr: number, len: number, write: boolean, mayFail: boolean): void {
+    this.orders.push(`populate ${addr} ${len} ${write} ${mayFail}`);
   }
 
   membarrier(command: number): void {

@@ -70,6 +70,11 @@ export interface Platform {
  */
 export const OWN_FUTEX_OPS: ReadonlySet<number> = new Set([128, 129, 131, 132, 133, 137, 138, 393]);
 
+// What AddressSpace.residency says of a page: never touched (or taken away), there, the one page of zeros that all share.
+export const PAGE_ABSENT = 0;
+export const PAGE_PRESENT = 1;
+export const PAGE_ZERO = 2;
+
 export interface AddressSpace {
   /** Number of live contexts in this space. */
   readonly contexts: number;
@@ -83,6 +88,11 @@ export interface AddressSpace {
   read(addr: number, dst: Uint8Array, off: number, len: number): number;
   /** Copies `src[off..off+len)` into guest memory; same result convention. Obeys page protections. */
   write(addr: number, src: Uint8Array, off: number, len: number): number;
+  /**
+   * Which of `pages` mapped pages from `addr` on the process has, into `out[off..)`: PAGE_ABSENT, PAGE_PRESENT or PAGE_ZERO. 0,
+   * or −errno if the host does not tell.
+   */
+  residency(addr: number, pages: number, out: Uint8Array, off: number): number;
   /**
    * Whether threads make futex calls on private words on the host, without the kernel (see OWN_FUTEX_OPS). Those that wait
    * there are interrupted by `false`. Returns what holds now: a platform need not know how.
@@ -104,6 +114,11 @@ export interface Orders {
   /** mremap(2) with MREMAP_MAYMOVE|MREMAP_FIXED when newAddr ≠ oldAddr, else in place. */
   mremap(oldAddr: number, oldLen: number, newLen: number, newAddr: number): void;
   madvise(addr: number, len: number, advice: number): void;
+  /**
+   * Brings pages in, for reading or for writing, as touching them would. `mayFail`: the rest is done all the same when that
+   * fails (beyond the end of a file, on hosts before Linux 5.14).
+   */
+  populate(addr: number, len: number, write: boolean, mayFail: boolean): void;
   /** membarrier(2) of the host, by the guest's thread: the other threads of its process go through a barrier. */
   membarrier(command: number): void;
   /** Compare-and-swap of the aligned uint32 at `addr`, atomic for guest threads. Fails with EAGAIN if it is not `expected`. */

@@ -38,6 +38,8 @@ export interface MapSource {
   privateOnly: boolean;
   /** Called when the last mapping of it is gone. */
   onUnmapped?: () => void;
+  /** The file lies in memory: what is not there is a hole. */
+  inMemory?: boolean;
 }
 
 /** What ends when a descriptor table closes the file. */

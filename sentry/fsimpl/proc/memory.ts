@@ -1,5 +1,5 @@
 /** Memory of the sandbox as a whole: what guests use of what there is. */
-import { residentTotal } from '../../mm/maps.ts';
+import { residentOf, residentTotal } from '../../mm/residency.ts';
 import type { MemoryManager } from '../../mm/memory-manager.ts';
 import type { ProcEnv } from './env.ts';
 
@@ -15,7 +15,7 @@ function usedBytes(env: ProcEnv): number {
     for (const t of g.tasks) {
       if (t.dead || seen.has(t.mm)) continue;
       seen.add(t.mm);
-      bytes += residentTotal(t.mm);
+      bytes += residentTotal(residentOf(t.mm));
     }
   }
   return bytes;

@@ -4,7 +4,8 @@ import type { CapSet } from '../../auth/capability.ts';
 import type { SigSet } from '../../kernel/sig-set.ts';
 import type { Task } from '../../kernel/task.ts';
 import type { ThreadGroup } from '../../kernel/thread-group.ts';
-import { residentTotal, statusLines } from '../../mm/maps.ts';
+import { statusLines } from '../../mm/maps.ts';
+import { residentOf, residentTotal } from '../../mm/residency.ts';
 import { CLOCK_BOOTTIME } from '../../time/clock.ts';
 import { mayAccess } from './access.ts';
 import { cpuList, cpuMask } from './cpus.ts';
@@ -137,7 +138,7 @@ export function statText(s: Subject, reader: Task): string | number {
   const priority = t.schedDeadline !== null ? -101 : rt > 0 ? -rt - 1 : 20 + t.nice;
   const layout = mm?.layout;
   const secret = (n: number | undefined): number => (permitted ? (n ?? 0) : 0);
-  const rss = mm === null ? 0 : Math.floor(residentTotal(mm) / 4096);
+  const rss = mm === null ? 0 : Math.floor(residentTotal(residentOf(mm)) / 4096);
   const rssLimit = g.limits.cur(5);
   // "wchan, blocked … bitmaps": 31 signals in decimal, for old programs.
   const old = (lo: number): number => lo & 0x7fffffff;

@@ -90,7 +90,7 @@ export class TmpfsFile extends FileDescription {
     if (shared && sealed && (prot & PROT_WRITE) !== 0) return -EPERM;
     const fd = this.node.content.toMemfd();
     if (fd < 0) return fd;
-    return { hostFd: fd, hostOffset: offset, privateOnly: false };
+    return { hostFd: fd, hostOffset: offset, privateOnly: false, inMemory: true };
   }
 
   override truncate(_t: CallContext, size: number): number {

@@ -1,0 +1,166 @@
+/**
+ * Which pages are in memory: mincore(2), and the Rss of /proc/PID/{stat,statm,status,smaps}. Private memory is the host
+ * process's, so the host says what its page tables hold; where it does not (no move_pages(2)), writable private memory
+ * counts as touched and everything mapped as in memory.
+ */
+import { ESRCH } from '../abi/errno.ts';
+import { PROT_WRITE } from '../abi/mman.ts';
+import { clockNs } from '../host/sys.ffi.ts';
+import { PAGE_SIZE } from '../lib/addr.ts';
+import { PAGE_ABSENT, PAGE_PRESENT, PAGE_ZERO } from '../platform/platform.ts';
+import type { MemoryManager } from './memory-manager.ts';
+import { VM_NORESERVE, VM_SPECIAL, type Vma } from './vma.ts';
+
+const CLOCK_MONOTONIC = 1;
+/** Pages asked for at once. */
+const BATCH = 4096;
+const batch = new Uint8Array(BATCH);
+/** Beyond so many pages of an address space (4 GiB; 0.1 to 0.2 s) the Rss is an estimate: runs of them are looked at. */
+const MAX_EXACT = 1024 * 1024;
+const SAMPLE_RUN = 512;
+/** A count of more pages than this (1 GiB; 25 to 50 ms) is used again for ten times as long as it took. */
+const COSTLY_PAGES = 256 * 1024;
+/** How far below [stack] is looked for pages at a time. */
+const STACK_STEP = 64;
+
+/** Bytes in memory by kind: MM_ANONPAGES, MM_FILEPAGES, MM_SHMEMPAGES. */
+export interface Resident {
+  readonly anon: number;
+  readonly file: number;
+  readonly shmem: number;
+}
+
+/** What a MemoryManager keeps of a count that took its time. */
+export interface LastCount {
+  readonly bytes: Resident;
+  /** Of the address space then. */
+  readonly totalBytes: number;
+  readonly validUntil: number;
+}
+
+const NONE: Resident = { anon: 0, file: 0, shmem: 0 };
+
+export const residentTotal = (r: Resident): number => r.anon + r.file + r.shmem;
+
+/** Nothing of it can have been touched. */
+function untouched(v: Vma): boolean {
+  return v.backing === null && v.prot === 0 && v.asMapped;
+}
+
+/** What is assumed where the host does not tell. */
+function assumed(v: Vma): number {
+  return v.backing === null && (v.prot & PROT_WRITE) !== 0 && (v.flags & VM_NORESERVE) === 0 ? v.length : 0;
+}
+
+/** PAGE_* of each of `pages` pages from `addr` on in `v` into `out[off..)`. */
+export function pagesOf(
+  mm: MemoryManager,
+  v: Vma,
+  addr: number,
+  pages: number,
+  out: Uint8Array,
+  off: number,
+): void {
+  out.fill(PAGE_ABSENT, off, off + pages);
+  if (untouched(v)) return;
+  const r = mm.space.residency(addr, pages, out, off);
+  if (r < 0 && r !== -ESRCH) out.fill(v.prot === 0 ? PAGE_ABSENT : PAGE_PRESENT, off, off + pages);
+}
+
+/** Pages that count for the Rss among `pages` (≤ BATCH) from `addr` on, or −errno. The page of zeros does not. */
+function countRun(mm: MemoryManager, addr: number, pages: number): number {
+  batch.fill(PAGE_ABSENT, 0, pages);
+  const r = mm.space.residency(addr, pages, batch, 0);
+  if (r < 0) return r;
+  let n = 0;
+  for (let i = 0; i < pages; i++) if (batch[i] === PAGE_PRESENT) n++;
+  return n;
+}
+
+/** Bytes of `v` in memory; of each `stride` runs one is looked at. */
+export function residentBytes(mm: MemoryManager, v: Vma, stride = 1): number {
+  if (untouched(v) || (v.flags & VM_SPECIAL) !== 0) return 0;
+  const run = stride === 1 ? BATCH : SAMPLE_RUN;
+  let seen = 0;
+  let found = 0;
+  for (let at = v.start; at < v.end; at += run * stride * PAGE_SIZE) {
+    const pages = Math.min(run, (v.end - at) / PAGE_SIZE);
+    const n = countRun(mm, at, pages);
+    if (n === -ESRCH) return 0;
+    if (n < 0) return assumed(v);
+    seen += pages;
+    found += n;
+  }
+  return stride === 1 ? found * PAGE_SIZE : Math.round((found / seen) * (v.length / PAGE_SIZE)) * PAGE_SIZE;
+}
+
+/** Which count the pages of `v` belong to. Private pages of files that may be written count as written. */
+export function kindOf(v: Vma): keyof Resident {
+  if (v.backing === null) return 'anon';
+  if (!v.shared && (v.prot & PROT_WRITE) !== 0) return 'anon';
+  return v.backing.inMemory ? 'shmem' : 'file';
+}
+
+/** What the address space has in memory. A costly count is remembered for a while. */
+export function residentOf(mm: MemoryManager): Resident {
+  const begun = clockNs(CLOCK_MONOTONIC);
+  const last = mm.resident;
+  if (last !== null && last.totalBytes === mm.totalBytes && begun < last.validUntil) return last.bytes;
+  showStack(mm);
+  let pages = 0;
+  for (let i = 0; i < mm.table.size; i++) {
+    const v = mm.table.at(i)!;
+    if (!untouched(v)) pages += v.length / PAGE_SIZE;
+  }
+  const stride = Math.ceil(pages / MAX_EXACT) || 1;
+  const bytes = { ...NONE };
+  for (let i = 0; i < mm.table.size; i++) {
+    const v = mm.table.at(i)!;
+    bytes[kindOf(v)] += residentBytes(mm, v, stride);
+  }
+  if (pages > COSTLY_PAGES) {
+    const now = clockNs(CLOCK_MONOTONIC);
+    mm.resident = { bytes, totalBytes: mm.totalBytes, validUntil: now + 10 * (now - begun) };
+  }
+  mm.peakResident = Math.max(mm.peakResident, residentTotal(bytes));
+  return bytes;
+}
+
+/** The host has mapped the stack in advance, so it grows unseen: extends [stack] down to what has been touched. */
+export function showStack(mm: MemoryManager): void {
+  const reserve = mm.stackReserve;
+  if (reserve === 0) return;
+  const stack = mm.table.at(mm.table.indexAt(reserve));
+  if (stack === undefined) return;
+  for (;;) {
+    const pages = Math.min(STACK_STEP, (stack.start - reserve) / PAGE_SIZE);
+    if (pages <= 0) return;
+    const from = stack.start - pages * PAGE_SIZE;
+    batch.fill(PAGE_ABSENT, 0, pages);
+    if (mm.space.residency(from, pages, batch, 0) < 0) return;
+    let lowest = 0;
+    while (lowest < pages && batch[lowest] === PAGE_ABSENT) lowest++;
+    if (lowest === pages || mm.growStack(from + lowest * PAGE_SIZE) === null) return;
+  }
+}
+
+/**
+ * mincore(2) for `pages` pages of `v` from `addr` on: 1 for what is in the page tables or, of files, in the page cache
+ * (mm/mincore.c).
+ */
+export function inCore(
+  mm: MemoryManager,
+  v: Vma,
+  addr: number,
+  pages: number,
+  out: Uint8Array,
+  off: number,
+): void {
+  if ((v.flags & VM_SPECIAL) !== 0) {
+    out.fill(1, off, off + pages);
+    return;
+  }
+  pagesOf(mm, v, addr, pages, out, off);
+  for (let i = off; i < off + pages; i++) if (out[i] === PAGE_ZERO) out[i] = 1;
+  v.backing?.markCached(v.offset + (addr - v.start), pages, out, off);
+}
