@@ -1,4 +1,5 @@
 /** Signal-driven I/O: O_ASYNC, F_SETOWN, F_SETSIG (fs/fcntl.c send_sigio, fcntl(2)). */
+import { EINVAL, ESRCH } from '../sentry/abi/errno.ts';
 import { FASYNC } from '../sentry/abi/fcntl.ts';
 import { SIGIO, SIGURG } from '../sentry/abi/signal.ts';
 import { CAP_KILL } from '../sentry/auth/capability.ts';
@@ -56,6 +57,25 @@ export function setOwner(t: Task, f: FileDescription, type: number, pid: number)
   f.waiters.add(o.urgent, W.EPOLLPRI);
   // Files of the host are watched from their first poll on.
   f.poll();
+}
+
+/** f_setown(): 0 takes the owner away, who is to be one has to be there. */
+export function changeOwner(t: Task, f: FileDescription, type: number, nr: number): number {
+  if (nr !== 0 && t.pidNs.find(nr) === null) return -ESRCH;
+  setOwner(t, f, type, nr);
+  return 0;
+}
+
+/** The same by one number, that of a process, or a negative one for a group. */
+export function changeOwnerTo(t: Task, f: FileDescription, who: number): number {
+  if (who === -0x80000000) return -EINVAL;
+  return changeOwner(t, f, who < 0 ? F_OWNER_PGRP : F_OWNER_PID, Math.abs(who));
+}
+
+/** f_getown() */
+export function ownerNumber(f: FileDescription): number {
+  const o = ownerOf(f);
+  return o.type === F_OWNER_PGRP ? -o.pid : o.pid;
 }
 
 /** O_ASYNC is switched. Files without events to tell of ignore it. */

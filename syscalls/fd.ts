@@ -23,7 +23,10 @@ import {
   F_OWNER_PGRP,
   F_OWNER_PID,
   F_OWNER_TID,
+  changeOwner,
+  changeOwnerTo,
   ownerOf,
+  ownerNumber,
   setAsync,
   setOwner,
   tellMessage,
@@ -107,14 +110,10 @@ function setFlags(t: Task, f: FileDescription, fd: number, arg: number): SysResu
 function fcntlOwner(t: Task, f: FileDescription, cmd: number, a: SyscallArgs): SysResult {
   const o = ownerOf(f);
   switch (cmd) {
-    case F.F_SETOWN: {
-      const who = a.int(2);
-      if (who === -0x80000000) return -EINVAL;
-      setOwner(t, f, who < 0 ? F_OWNER_PGRP : F_OWNER_PID, Math.abs(who));
-      return 0;
-    }
+    case F.F_SETOWN:
+      return changeOwnerTo(t, f, a.int(2));
     case F.F_GETOWN:
-      return o.type === F_OWNER_PGRP ? -o.pid : o.pid;
+      return ownerNumber(f);
     case F.F_SETSIG:
       if (a.int(2) < 0 || a.int(2) > 64) return -EINVAL;
       o.signo = a.int(2);
@@ -126,9 +125,12 @@ function fcntlOwner(t: Task, f: FileDescription, cmd: number, a: SyscallArgs): S
       const type = scratch.i32[0]!;
       if (type < F_OWNER_TID || type > F_OWNER_PGRP) return -EINVAL;
       if (scratch.i32[1]! < 0) return -ESRCH;
-      setOwner(t, f, type, scratch.i32[1]!);
-      return 0;
+      return changeOwner(t, f, type, scratch.i32[1]!);
     }
+    case F.F_GETOWNER_UIDS:
+      scratch.u32[0] = t.creds.userNs.fromUid(o.creds?.uid ?? 0);
+      scratch.u32[1] = t.creds.userNs.fromUid(o.creds?.euid ?? 0);
+      return t.mem.copyOut(a.addr(2), scratch.bytes, 0, 8);
     default:
       scratch.i32[0] = o.type;
       scratch.i32[1] = o.pid;
@@ -182,8 +184,10 @@ export function sysFcntl(t: Task, a: SyscallArgs): SysResult {
       if (min < 0 || min >= openFileLimit(t)) return -EINVAL;
       return duplicate(t, f, min, cmd === F.F_DUPFD_CLOEXEC);
     }
-    case F.F_DUPFD_QUERY:
-      return t.fdTable.getRaw(a.int(2)) === f ? 1 : 0;
+    case F.F_DUPFD_QUERY: {
+      const other = t.fdTable.getRaw(a.int(2));
+      return other === null ? -EBADF : other === f ? 1 : 0;
+    }
     case F.F_CREATED_QUERY:
       return f.created ? 1 : 0;
     case F.F_GETFD:
@@ -208,6 +212,7 @@ export function sysFcntl(t: Task, a: SyscallArgs): SysResult {
     case F.F_GETSIG:
     case F.F_SETOWN_EX:
     case F.F_GETOWN_EX:
+    case F.F_GETOWNER_UIDS:
       return fcntlOwner(t, f, cmd, a);
     case F.F_GETLEASE:
       return leaseType(f);

@@ -108,13 +108,13 @@ function sysNameToHandleAt(t: Task, a: SyscallArgs): SysResult {
 
 /** The place of the handle at `addr` in the file system that `mountFd` is in, or −errno. */
 function handleToPath(t: Task, mountFd: number, addr: number): Path | number {
-  const at = mountFd === AT_FDCWD ? t.fs.cwd : (t.fdTable.get(mountFd)?.path ?? null);
-  if (at === null) return -EBADF;
   if (t.mem.copyIn(addr, scratch.bytes, 0, HEADER) !== 0) return -EFAULT;
   const len = scratch.u32[0]!;
   const flagged = scratch.u32[1]! & FILEID_USER_FLAGS;
   if (len > MAX_HANDLE_SZ || len === 0) return -EINVAL;
   if ((flagged & ~(FILEID_IS_CONNECTABLE | FILEID_IS_DIR)) !== 0) return -EINVAL;
+  const at = mountFd === AT_FDCWD ? t.fs.cwd : (t.fdTable.get(mountFd)?.path ?? null);
+  if (at === null) return -EBADF;
   if (!t.creds.has(CAP_DAC_READ_SEARCH)) return -EPERM;
   if (t.mem.copyIn(addr, scratch.bytes, 0, HEADER + len) !== 0) return -EFAULT;
   const [, type, gen, lo, hi, dev] = scratch.u32 as unknown as number[];

@@ -1,11 +1,12 @@
 /** ioctl(2): what every file understands, then the file's own (fs/ioctl.c do_vfs_ioctl). */
-import { setAsync } from './async-io.ts';
+import { changeOwnerTo, ownerNumber, setAsync } from './async-io.ts';
 import { EBADF, EFAULT, EINVAL, EISDIR, EOPNOTSUPP, ENOTTY, EPERM, EXDEV } from '../sentry/abi/errno.ts';
 import { FASYNC, O_NONBLOCK } from '../sentry/abi/fcntl.ts';
 import { CAP_SYS_RAWIO } from '../sentry/auth/capability.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { fd, hex, ptr, type SysResult, type SyscallRow } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
+import { Socket } from '../sentry/socket/socket.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
 import {
@@ -26,6 +27,11 @@ const FIONCLEX = 0x5450;
 const FIOCLEX = 0x5451;
 const FIOASYNC = 0x5452;
 const FIOQSIZE = 0x5460;
+// include/uapi/asm-generic/sockios.h
+const FIOSETOWN = 0x8901;
+const SIOCSPGRP = 0x8902;
+const FIOGETOWN = 0x8903;
+const SIOCGPGRP = 0x8904;
 const FICLONE = 0x40049409;
 const FICLONERANGE = 0x4020940d;
 const FIDEDUPERANGE = 0xc0189436;
@@ -104,6 +110,13 @@ function sysIoctl(t: Task, a: SyscallArgs): SysResult {
       const r = fileAttrIoctl(t, f, cmd, arg);
       return r === -ENOTTY ? f.ioctl(t, cmd, arg) : r;
     }
+    case FIOSETOWN:
+    case SIOCSPGRP:
+      if (!(f instanceof Socket)) return f.ioctl(t, cmd, arg);
+      return t.mem.readU32(arg) !== 0 ? -EFAULT : changeOwnerTo(t, f, scratch.i32[0]!);
+    case FIOGETOWN:
+    case SIOCGPGRP:
+      return f instanceof Socket ? t.mem.writeU32(arg, ownerNumber(f) >>> 0) : f.ioctl(t, cmd, arg);
     default:
       return f.ioctl(t, cmd, arg);
   }

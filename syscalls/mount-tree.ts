@@ -12,6 +12,7 @@ import { fd, hex, path, ptr, size, type SysResult, type SyscallRow } from '../se
 import type { Task } from '../sentry/kernel/task.ts';
 import { PAGE_SIZE } from '../sentry/lib/addr.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
+import type { FileDescription } from '../sentry/vfs/file-description.ts';
 import type { Path } from '../sentry/vfs/dentry.ts';
 import * as M from '../sentry/vfs/mount.ts';
 import {
@@ -46,6 +47,16 @@ function isDetachedRoot(m: M.Mount): boolean {
   return m.ns === null && m.parent === null;
 }
 
+/** open_tree(2) of a descriptor whose file has no name: an O_PATH one for the same file. */
+function openNameless(t: Task, a: SyscallArgs): FileDescription | null {
+  const flags = a.uint(2);
+  const known = AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_SYMLINK_NOFOLLOW | O_CLOEXEC;
+  if ((flags & ~known) !== 0 || (flags & AT_EMPTY_PATH) === 0) return null;
+  if (resolveAt(t, a.int(0), a.addr(1), AT_EMPTY_PATH) !== 0) return null;
+  const { file } = target;
+  return file === null || file.path !== null ? null : new PathFile(null, file.inode, O_PATH);
+}
+
 function openTree(t: Task, a: SyscallArgs): Path | number {
   const flags = a.uint(2);
   const known =
@@ -73,6 +84,10 @@ function finishOpenTree(t: Task, flags: number, place: Path): number {
 
 function sysOpenTree(t: Task, a: SyscallArgs): SysResult {
   const place = openTree(t, a);
+  if (place === -EINVAL) {
+    const nameless = openNameless(t, a);
+    if (nameless !== null) return installFd(t, nameless, (a.uint(2) & O_CLOEXEC) !== 0);
+  }
   return typeof place === 'number' ? place : finishOpenTree(t, a.uint(2), place);
 }
 

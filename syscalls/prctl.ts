@@ -1,17 +1,22 @@
 /** prctl(2). Linux: kernel/sys.c, security/commoncap.c cap_task_prctl(). */
-import { EFAULT, EINVAL, ENXIO, EPERM } from '../sentry/abi/errno.ts';
+import { EFAULT, EINVAL, ENODEV, ENXIO, EPERM, ERANGE } from '../sentry/abi/errno.ts';
 import {
   SECBIT_KEEP_CAPS,
   SECBIT_KEEP_CAPS_LOCKED,
   SECBIT_NO_CAP_AMBIENT_RAISE,
   SECURE_ALL_BITS,
   SECURE_ALL_LOCKS,
+  SECURE_ALL_UNPRIVILEGED,
 } from '../sentry/abi/securebits.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CAP_LAST_CAP, CAP_SETPCAP, CAP_SYS_RESOURCE, CapSet } from '../sentry/auth/capability.ts';
 import { hex, oneOf, type SysResult, type SyscallRow } from '../sentry/kernel/syscall-table.ts';
+import { takeFutexes } from '../sentry/kernel/own-futexes.ts';
+import { timersOf } from '../sentry/kernel/process-timers.ts';
 import type { Task } from '../sentry/kernel/task.ts';
+import { TASK_SIZE } from '../sentry/lib/addr.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
+import { getAuxv, setMdwe, setMm, setThpDisable } from './prctl-mm.ts';
 import { prctlGetSeccomp, prctlSetSeccomp } from './seccomp.ts';
 
 const PR = {
@@ -36,6 +41,8 @@ const PR = {
   PR_SET_SECUREBITS: 28,
   PR_SET_TIMERSLACK: 29,
   PR_GET_TIMERSLACK: 30,
+  PR_TASK_PERF_EVENTS_DISABLE: 31,
+  PR_TASK_PERF_EVENTS_ENABLE: 32,
   PR_MCE_KILL: 33,
   PR_MCE_KILL_GET: 34,
   PR_SET_MM: 35,
@@ -48,9 +55,16 @@ const PR = {
   PR_GET_THP_DISABLE: 42,
   PR_CAP_AMBIENT: 47,
   PR_GET_SPECULATION_CTRL: 52,
+  PR_SET_SPECULATION_CTRL: 53,
   PR_SET_IO_FLUSHER: 57,
   PR_GET_IO_FLUSHER: 58,
-  PR_SET_PTRACER: 0x59616d61,
+  PR_SET_SYSCALL_USER_DISPATCH: 59,
+  PR_SET_MDWE: 65,
+  PR_GET_MDWE: 66,
+  PR_SET_MEMORY_MERGE: 67,
+  PR_GET_MEMORY_MERGE: 68,
+  PR_TIMER_CREATE_RESTORE_IDS: 77,
+  PR_GET_AUXV: 0x41555856,
   PR_SET_VMA: 0x53564d41,
 } as const;
 
@@ -92,7 +106,9 @@ function setSecurebits(t: Task, a: SyscallArgs): SysResult {
   if (a.words[3] !== 0 || (want & ~(SECURE_ALL_LOCKS | SECURE_ALL_BITS)) !== 0) return -EPERM;
   if ((locks & (o.securebits ^ want)) !== 0) return -EPERM;
   if ((o.securebits & SECURE_ALL_LOCKS & ~want) !== 0) return -EPERM;
-  if (!o.hasOwn(CAP_SETPCAP)) return -EPERM;
+  const changed = o.securebits ^ want;
+  const free = SECURE_ALL_UNPRIVILEGED | (SECURE_ALL_UNPRIVILEGED << 1);
+  if (!o.hasOwn(CAP_SETPCAP) && (changed === 0 || (changed & ~free) !== 0)) return -EPERM;
   const n = o.clone();
   n.securebits = want;
   t.kernel.commitCreds(t, n);
@@ -226,9 +242,6 @@ function prctlPrivileges(t: Task, a: SyscallArgs, value: number): SysResult {
       return rest(a, 1) ? -EINVAL : t.noNewPrivs ? 1 : 0;
     case PR.PR_CAP_AMBIENT:
       return ambient(t, a);
-    case PR.PR_SET_PTRACER:
-      // Yama without ptrace: the wish is granted and has no effect.
-      return 0;
     default:
       return prctlMachine(t, a, value);
   }
@@ -248,6 +261,66 @@ function setMceKill(t: Task, a: SyscallArgs, action: number): SysResult {
   return 0;
 }
 
+// Misfeatures and answers of PR_GET_SPECULATION_CTRL.
+const PR_SPEC_INDIRECT_BRANCH = 1;
+const PR_SPEC_L1D_FLUSH = 2;
+const PR_SPEC_ENABLE = 2;
+const PR_SPEC_DISABLE = 4;
+const PR_SPEC_FORCE_DISABLE = 8;
+
+/** No thread has a choice here: mitigations are the host's affair (ssb_prctl_get() and its kin without PR_SPEC_PRCTL). */
+function getSpeculation(which: number): SysResult {
+  if (which > PR_SPEC_L1D_FLUSH) return -ENODEV;
+  return which === PR_SPEC_L1D_FLUSH ? PR_SPEC_FORCE_DISABLE : PR_SPEC_ENABLE;
+}
+
+function setSpeculation(which: number, how: number): SysResult {
+  if (which > PR_SPEC_L1D_FLUSH) return -ENODEV;
+  if (which === PR_SPEC_L1D_FLUSH) return -EPERM;
+  if (which !== PR_SPEC_INDIRECT_BRANCH) return -ENXIO;
+  if (how === PR_SPEC_ENABLE) return 0;
+  return how === PR_SPEC_DISABLE || how === PR_SPEC_FORCE_DISABLE ? -EPERM : -ERANGE;
+}
+
+const PR_SYS_DISPATCH_OFF = 0;
+const PR_SYS_DISPATCH_EXCLUSIVE_ON = 1;
+const PR_SYS_DISPATCH_INCLUSIVE_ON = 2;
+
+/** set_syscall_user_dispatch() */
+function setDispatch(t: Task, a: SyscallArgs): SysResult {
+  const mode = a.addr(1);
+  const start = a.size(2);
+  const len = a.size(3);
+  const selector = a.addr(4);
+  if (mode === PR_SYS_DISPATCH_OFF) {
+    if (start !== 0 || len !== 0 || selector !== 0) return -EINVAL;
+    t.dispatch = null;
+    return 0;
+  }
+  const inclusive = mode === PR_SYS_DISPATCH_INCLUSIVE_ON;
+  if (!inclusive && mode !== PR_SYS_DISPATCH_EXCLUSIVE_ON) return -EINVAL;
+  const wraps = len === 0 || start + len >= 2 ** 64;
+  if (wraps && (inclusive || start !== 0)) return -EINVAL;
+  if (selector >= TASK_SIZE) return -EFAULT;
+  takeFutexes(t.mm);
+  t.reclaim();
+  t.dispatch = { start, len, inclusive, selector };
+  return 0;
+}
+
+const PR_TIMER_CREATE_RESTORE_IDS_ON = 1;
+const PR_TIMER_CREATE_RESTORE_IDS_GET = 2;
+
+/** posixtimer_create_prctl() */
+function restoreTimerIds(t: Task, a: SyscallArgs): SysResult {
+  const what = a.addr(1);
+  if (rest(a, 2) || what > PR_TIMER_CREATE_RESTORE_IDS_GET) return -EINVAL;
+  const timers = timersOf(t.group);
+  if (what === PR_TIMER_CREATE_RESTORE_IDS_GET) return timers.restoresIds ? 1 : 0;
+  timers.restoresIds = what === PR_TIMER_CREATE_RESTORE_IDS_ON;
+  return 0;
+}
+
 /** Options about the machine and memory: answered as the sandbox is, most cannot be changed. */
 function prctlMachine(t: Task, a: SyscallArgs, value: number): SysResult {
   switch (a.int(0)) {
@@ -263,17 +336,35 @@ function prctlMachine(t: Task, a: SyscallArgs, value: number): SysResult {
       return setMceKill(t, a, value);
     case PR.PR_MCE_KILL_GET:
       return rest(a, 1) ? -EINVAL : t.mceKill;
-    case PR.PR_SET_THP_DISABLE:
-      if (rest(a, 2)) return -EINVAL;
-      t.mm.thpDisabled = value !== 0;
+    case PR.PR_TASK_PERF_EVENTS_DISABLE:
+    case PR.PR_TASK_PERF_EVENTS_ENABLE:
       return 0;
+    case PR.PR_SET_THP_DISABLE:
+      return setThpDisable(t, a);
     case PR.PR_GET_THP_DISABLE:
-      return rest(a, 1) ? -EINVAL : t.mm.thpDisabled ? 1 : 0;
+      return rest(a, 1) ? -EINVAL : t.mm.thpDisabled;
+    case PR.PR_SET_MEMORY_MERGE:
+      if (rest(a, 2)) return -EINVAL;
+      t.mm.mergesAll = value !== 0;
+      return 0;
+    case PR.PR_GET_MEMORY_MERGE:
+      return rest(a, 1) ? -EINVAL : t.mm.mergesAll ? 1 : 0;
+    case PR.PR_SET_MDWE:
+      return setMdwe(t, a);
+    case PR.PR_GET_MDWE:
+      return rest(a, 1) ? -EINVAL : t.mm.mdwe;
     case PR.PR_GET_SPECULATION_CTRL:
-      if (a.long(2) !== 0 || a.long(3) !== 0 || a.long(4) !== 0) return -EINVAL;
-      return -ENXIO;
+      return rest(a, 2) ? -EINVAL : getSpeculation(value);
+    case PR.PR_SET_SPECULATION_CTRL:
+      return rest(a, 3) ? -EINVAL : setSpeculation(value, a.addr(2));
     case PR.PR_SET_MM:
-      return -EPERM;
+      return setMm(t, a);
+    case PR.PR_GET_AUXV:
+      return getAuxv(t, a);
+    case PR.PR_SET_SYSCALL_USER_DISPATCH:
+      return setDispatch(t, a);
+    case PR.PR_TIMER_CREATE_RESTORE_IDS:
+      return restoreTimerIds(t, a);
     case PR.PR_SET_IO_FLUSHER:
       if (!t.creds.has(CAP_SYS_RESOURCE)) return -EPERM;
       if (value > 1 || rest(a, 2)) return -EINVAL;
@@ -295,6 +386,6 @@ export const prctlRows: SyscallRow[] = [
     fn: sysPrctl,
     args: [oneOf(PR), hex, hex, hex, hex],
     support: 'partial',
-    note: 'PR_SET_MM, PR_SET_TSC off, PR_SET_VMA and speculation controls are refused',
+    note: 'PR_SET_TSC off, PR_SET_VMA, PR_FUTEX_HASH, another heap by PR_SET_MM and speculation controls are refused',
   },
 ];

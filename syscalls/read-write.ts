@@ -91,8 +91,7 @@ function positioned(t: Task, fdnum: number, pos: number, write: boolean): FileDe
   if (pos < 0) return -EINVAL;
   const f = fileAt(t, fdnum);
   if (f === null) return -EBADF;
-  // Directories have positions too; reading one is EISDIR.
-  if (!f.seekable && !f.inode.isDir) return -ESPIPE;
+  if (!f.takesOffset(write)) return -ESPIPE;
   return (write ? f.writable : f.readable) ? f : -EBADF;
 }
 

@@ -105,7 +105,12 @@ function connectInterrupted(t: Task): SysResult {
 function sysConnect(t: Task, a: SyscallArgs): SysResult {
   const w = t.blockState as ConnectWait | null;
   const s = w === null ? socketAt(t, a.int(0)) : w.file;
-  if (typeof s === 'number') return s;
+  if (typeof s === 'number') {
+    if (s === -EBADF) return s;
+    // The address is looked at before what kind of file it is for.
+    const name = readAddress(t, a.addr(1), a.int(2));
+    return typeof name === 'number' ? name : s;
+  }
   let r: number;
   if (w !== null && w.begun) r = s.finishConnect();
   else {
@@ -132,8 +137,9 @@ function sysConnect(t: Task, a: SyscallArgs): SysResult {
 }
 
 function doAccept(t: Task, a: SyscallArgs, f: number): SysResult {
-  if ((f & ~(S.SOCK_NONBLOCK | S.SOCK_CLOEXEC)) !== 0) return -EINVAL;
   const s = socketAt(t, a.int(0));
+  if (s === -EBADF) return s;
+  if ((f & ~(S.SOCK_NONBLOCK | S.SOCK_CLOEXEC)) !== 0) return -EINVAL;
   if (typeof s === 'number') return s;
   const w = t.blockState as IoWait | null;
   if (!t.fdTable.hasRoom(openFileLimit(t))) return endIo(w, -EMFILE);

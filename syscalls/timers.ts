@@ -1,5 +1,5 @@
 /** setitimer(2), alarm(2), timer_create(2) and their kin (kernel/time/itimer.c, posix-timers.c). */
-import { EAGAIN, EFAULT, EINVAL, EOPNOTSUPP } from '../sentry/abi/errno.ts';
+import { EAGAIN, EBUSY, EFAULT, EINVAL, EOPNOTSUPP } from '../sentry/abi/errno.ts';
 import { SIGALRM } from '../sentry/abi/signal.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { RLIMIT_SIGPENDING } from '../sentry/kernel/limits.ts';
@@ -8,6 +8,7 @@ import {
   ITIMER_REAL,
   ITIMER_VIRTUAL,
   PosixTimer,
+  type ProcessTimers,
   SIGEV_NONE,
   SIGEV_SIGNAL,
   SIGEV_THREAD_ID,
@@ -122,6 +123,14 @@ function readSigevent(t: Task, addr: number): SigEvent | number {
   return e.signo <= 0 || e.signo > 64 ? -EINVAL : e;
 }
 
+/** The number that a timer is to have (PR_TIMER_CREATE_RESTORE_IDS), or −errno. */
+function wantedId(t: Task, addr: number, timers: ProcessTimers): number {
+  if (t.mem.readU32(addr) !== 0) return -EFAULT;
+  const nr = scratch.u32[0]!;
+  if (nr >= 0x7fffffff) return -EINVAL;
+  return timers.posix.has(nr) ? -EBUSY : nr;
+}
+
 function sysTimerCreate(t: Task, a: SyscallArgs): SysResult {
   const id = a.int(0);
   // Clocks of descriptors have no timers, whatever the descriptor (clock_posix_dynamic).
@@ -145,7 +154,8 @@ function sysTimerCreate(t: Task, a: SyscallArgs): SysResult {
     event = readSigevent(t, a.addr(1));
     if (typeof event === 'number') return event;
   }
-  const nr = timers.newId();
+  const nr = timers.restoresIds ? wantedId(t, a.addr(2), timers) : timers.newId();
+  if (nr < 0) return nr;
   if (a.addr(1) === 0) event.valueLo = nr;
   if (t.mem.writeU32(a.addr(2), nr) !== 0) return -EFAULT;
   timers.posix.set(nr, new PosixTimer(t.group, nr, id, source, event));

@@ -27,6 +27,7 @@ import { accessTracee, stoppedTracee } from './ptrace-memory.ts';
 import { syscallEntryStop } from './ptrace-stops.ts';
 import { RunQueue } from './run-queue.ts';
 import { checkSeccomp } from './seccomp.ts';
+import { checkDispatch } from './syscall-dispatch.ts';
 import { timersAtExec, timersAtExit } from './process-timers.ts';
 import { sigInfoUser } from './sig-info.ts';
 import { SignalHandlers } from './signal-handlers.ts';
@@ -185,7 +186,12 @@ export class Kernel implements PlatformEvents {
   }
 
   private enterSyscall(t: Task): void {
-    if (t.killed) endKilled(t, -ERESTARTNOINTR, true);
+    if (t.killed) {
+      endKilled(t, -ERESTARTNOINTR, true);
+      return;
+    }
+    const dispatched = t.dispatch === null ? null : checkDispatch(t, t.dispatch);
+    if (dispatched !== null) finishSyscall(t, dispatched);
     else if (t.ptrace !== null) this.enterTraced(t);
     else this.runSyscall(t);
   }

@@ -215,6 +215,8 @@ export class ProcessTimers {
   readonly itimers: readonly Countdown[];
   readonly posix = new Map<number, PosixTimer>();
   private nextId = 0;
+  /** PR_TIMER_CREATE_RESTORE_IDS: timer_create(2) is told the number that the timer is to have. */
+  restoresIds = false;
 
   constructor(g: ThreadGroup) {
     const send = (which: number) => (): boolean => {
@@ -247,6 +249,7 @@ export class ProcessTimers {
 
   /** exec: "POSIX timers are not preserved", interval timers are. */
   deletePosix(): void {
+    this.restoresIds = false;
     for (const p of this.posix.values()) {
       p.countdown.disarm();
       p.resetOverrun();

@@ -129,9 +129,9 @@ export function sigInfoPoll(signo: number, code: number, band: number, fd: numbe
   return s;
 }
 
-/** SIGSYS of a seccomp filter's SECCOMP_RET_TRAP. */
-export function sigInfoSeccomp(callAddr: number, sysno: number, data: number): SigInfo {
-  const s = new SigInfo(SIGSYS, SYS_SECCOMP);
+/** SIGSYS of a seccomp filter's SECCOMP_RET_TRAP, or of syscall user dispatch. */
+export function sigInfoSeccomp(callAddr: number, sysno: number, data: number, code = SYS_SECCOMP): SigInfo {
+  const s = new SigInfo(SIGSYS, code);
   s.bytes.writeInt32LE(data, 4);
   writeU64(s.bytes, 16, callAddr);
   s.bytes.writeInt32LE(sysno, 24);

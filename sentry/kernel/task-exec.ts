@@ -87,7 +87,8 @@ export function commitExec(t: Task, ctx: Context, mm: MemoryManager, comm: strin
   if (!t.ctxGone) chargeSpace(t);
   const oldCtx = t.ctx;
   const oldMm = t.mm;
-  mm.thpDisabled = oldMm.thpDisabled;
+  mm.inheritFrom(oldMm);
+  t.dispatch = null;
   // exec_task_namespaces()
   t.ns = joinTimeNamespace(t.ns);
   followTime(t.kernel, ctx, mm, t.ns.time);

@@ -25,6 +25,7 @@ import { useNamespaces, type Namespaces } from './namespaces.ts';
 import type { Pid, PidNamespace } from './pid-namespace.ts';
 import type { Ptrace } from './ptrace.ts';
 import type { SeccompFilter } from './seccomp.ts';
+import type { UserDispatch } from './syscall-dispatch.ts';
 import type { SigInfo } from './sig-info.ts';
 import { SigQueue } from './sig-queue.ts';
 import { SigSet, UNBLOCKABLE_LO } from './sig-set.ts';
@@ -156,6 +157,8 @@ export class Task implements CallContext {
 
   // Attributes.
   noNewPrivs = false;
+  /** PR_SET_SYSCALL_USER_DISPATCH: neither threads nor children inherit it. */
+  dispatch: UserDispatch | null = null;
   /** Innermost guest seccomp filter. */
   seccomp: SeccompFilter | null = null;
   personality = 0;

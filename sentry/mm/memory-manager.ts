@@ -26,6 +26,7 @@ import {
   VM_GROWSDOWN,
   VM_LOCKED,
   VM_LOCKED_MASK,
+  PR_MDWE_NO_INHERIT,
   VM_MAYEXEC,
   VM_MAYWRITE,
   VM_NORESERVE,
@@ -117,8 +118,10 @@ export class MemoryManager implements AccessMap {
   exeFile: FileDescription | null = null;
   /** PR_SET_DUMPABLE */
   dumpable = 1;
-  /** PR_SET_THP_DISABLE: kept over fork and exec. */
-  thpDisabled = false;
+  /** PR_SET_THP_DISABLE with its flags, PR_SET_MEMORY_MERGE and PR_SET_MDWE: kept over fork and exec. */
+  thpDisabled = 0;
+  mergesAll = false;
+  mdwe = 0;
   /** MEMBARRIER_CMD_REGISTER_* that were called. */
   membarriers = 0;
   /** Some mapping may be sealed. */
@@ -197,6 +200,13 @@ export class MemoryManager implements AccessMap {
     }
   }
 
+  /** mmf_init_flags() */
+  inheritFrom(old: MemoryManager): void {
+    this.thpDisabled = old.thpDisabled;
+    this.mergesAll = old.mergesAll;
+    this.mdwe = (old.mdwe & PR_MDWE_NO_INHERIT) !== 0 ? 0 : old.mdwe;
+  }
+
   /** dup_mmap(): the table for a forked address space, whose host side `space` is a copy of ours. */
   fork(space: AddressSpace): MemoryManager {
     const mm = new MemoryManager(space, this.minAddr, this.maxAddr, this.mmapBase);
@@ -207,7 +217,7 @@ export class MemoryManager implements AccessMap {
     mm.setExeFile(this.exeFile);
     mm.dumpable = this.dumpable;
     mm.membarriers = this.membarriers;
-    mm.thpDisabled = this.thpDisabled;
+    mm.inheritFrom(this);
     mm.hasSeals = this.hasSeals;
     mm.vdsoCalls = this.vdsoCalls;
     for (let i = 0; i < this.table.size; i++) {

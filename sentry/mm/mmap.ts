@@ -59,6 +59,7 @@ import {
   Vma,
 } from './vma.ts';
 
+const WRITE_EXEC = PROT_WRITE | PROT_EXEC;
 const PROT_ALL = PROT_READ | PROT_WRITE | PROT_EXEC;
 /** File offsets beyond this do not exist (MAX_LFS_FILESIZE). */
 const MAX_OFFSET = Number.MAX_SAFE_INTEGER;
@@ -101,6 +102,7 @@ export function mmap(mm: MemoryManager, o: Orders, r: MmapRequest, who: MemoryCa
   if (lock !== 0 && !who.canLock && mm.lockedBytes + len > who.limits.memlock) return -EAGAIN;
   const vmFlags = r.file === null ? anonFlags(flags) : fileFlags(r.file, r.prot, flags);
   if (vmFlags < 0) return vmFlags;
+  if (mm.mdwe !== 0 && (r.prot & WRITE_EXEC) === WRITE_EXEC) return -EACCES;
   const isData = (r.prot & PROT_WRITE) !== 0 && (vmFlags & (VM_SHARED | VM_GROWSDOWN)) === 0;
   if (!mm.mayExpand(len - mappedBytes(mm, addr, len, flags), isData, who.limits)) return -ENOMEM;
   const shared = (vmFlags & VM_SHARED) !== 0;
@@ -214,7 +216,7 @@ function fileFlags(file: FileDescription, prot: number, flags: number): number {
   if (shared && (prot & PROT_WRITE) !== 0 && !file.writable) return -EACCES;
   if (shared && file.inode.isAppendOnly && file.writable) return -EACCES;
   if (!file.readable) return -EACCES;
-  const noExec = file.path !== null && (file.path.mount.flags & MS_NOEXEC) !== 0;
+  const noExec = file.inode.sb.noExec || (file.path !== null && (file.path.mount.flags & MS_NOEXEC) !== 0);
   if (noExec && (prot & PROT_EXEC) !== 0) return -EPERM;
   if ((flags & MAP_GROWSDOWN) !== 0) return -EINVAL;
   return mayFlags(shared, file.writable, !noExec);
@@ -324,6 +326,9 @@ function protectable(
     if ((v.flags & VM_SEALED) !== 0) return [at, -EPERM];
     if ((prot & PROT_WRITE) !== 0 && (v.flags & VM_MAYWRITE) === 0) return [at, -EACCES];
     if ((prot & PROT_EXEC) !== 0 && (v.flags & VM_MAYEXEC) === 0) return [at, -EACCES];
+    // map_deny_write_exec()
+    if (mm.mdwe !== 0 && (prot & PROT_EXEC) !== 0 && ((prot & PROT_WRITE) !== 0 || (v.prot & PROT_EXEC) === 0))
+      return [at, -EACCES];
     if ((v.flags & VM_SPECIAL) !== 0) {
       if ((prot & PROT_WRITE) !== 0) return [at, -EACCES];
       if (v.prot !== prot && (v.start < start || v.end > end)) return [at, -EINVAL];

@@ -27,6 +27,10 @@ export const VM_LOCKONFAULT = 0x2000;
 /** What munlock(2) clears. */
 export const VM_LOCKED_MASK = VM_LOCKED | VM_LOCKONFAULT;
 
+/** PR_SET_MDWE: nothing becomes executable that was not from its start, or may be written. */
+export const PR_MDWE_REFUSE_EXEC_GAIN = 1;
+export const PR_MDWE_NO_INHERIT = 2;
+
 export class Vma {
   start: number;
   end: number;

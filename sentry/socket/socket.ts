@@ -4,7 +4,7 @@
  */
 import { EFAULT, EINVAL, ENOPROTOOPT, EOPNOTSUPP, ESPIPE } from '../abi/errno.ts';
 import { O_NONBLOCK, O_RDWR } from '../abi/fcntl.ts';
-import { SOCK_STREAM } from '../abi/socket.ts';
+import { AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, SOCK_DGRAM, SOCK_STREAM } from '../abi/socket.ts';
 import { leaveNamespace, useNamespace } from '../auth/namespace-users.ts';
 import { socketInode } from '../fsimpl/anon/anon-inode.ts';
 import type { Pid } from '../kernel/pid-namespace.ts';
@@ -88,6 +88,23 @@ export interface QueueLengths {
 
 const EMPTY_QUEUES: QueueLengths = { rx: 0, tx: 0 };
 
+/** The name of struct proto. */
+function protocolName(domain: number, type: number): string {
+  switch (domain) {
+    case AF_UNIX:
+      return type === SOCK_STREAM ? 'UNIX-STREAM' : 'UNIX';
+    case AF_INET:
+    case AF_INET6: {
+      const name = type === SOCK_STREAM ? 'TCP' : type === SOCK_DGRAM ? 'UDP' : 'RAW';
+      return domain === AF_INET6 ? `${name}v6` : name;
+    }
+    case AF_NETLINK:
+      return 'NETLINK';
+    default:
+      return 'PACKET';
+  }
+}
+
 export abstract class Socket extends FileDescription {
   override get fasync(): boolean {
     return true;
@@ -111,7 +128,7 @@ export abstract class Socket extends FileDescription {
     flags: number,
     net: NetNamespace | null = netNsOf(t),
   ) {
-    super(null, socketInode(t), O_RDWR | (flags & O_NONBLOCK));
+    super(null, socketInode(t, protocolName(domain, type)), O_RDWR | (flags & O_NONBLOCK));
     this.domain = domain;
     this.type = type;
     this.protocol = protocol;

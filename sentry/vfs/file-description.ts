@@ -149,6 +149,11 @@ export abstract class FileDescription {
     return false;
   }
 
+  /** FMODE_PREAD and FMODE_PWRITE: calls with an offset are not refused for having one. Directories have positions, too. */
+  takesOffset(_write: boolean): boolean {
+    return this.seekable || this.inode.isDir;
+  }
+
   /** True if read(2) and write(2) go by `pos`; false for streams and for files whose position the host keeps. */
   get usesPos(): boolean {
     return this.seekable;

@@ -3,7 +3,7 @@
  * subclass it and override what they support; the defaults are Linux's errors for "this file system cannot".
  * The VFS has checked names, permissions, mounts and read-only state before it calls an operation here.
  */
-import { EACCES, EINVAL, ENODEV, ENODATA, ENOTDIR, ENOTTY, EOPNOTSUPP, EPERM } from '../abi/errno.ts';
+import { EACCES, EINVAL, ENODEV, ENOTDIR, ENOTTY, EOPNOTSUPP, EPERM } from '../abi/errno.ts';
 import { FS_APPEND_FL, FS_IMMUTABLE_FL } from '../abi/file-attr.ts';
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../abi/stat.ts';
 import type { CallContext } from './call-context.ts';
@@ -284,7 +284,7 @@ export abstract class Inode implements FileIdentity {
   }
 
   removeXattr(_name: string): number {
-    return -ENODATA;
+    return -EOPNOTSUPP;
   }
 
   /** get_inode_acl(): the list, null if there is none, −EOPNOTSUPP where the file system keeps none. */

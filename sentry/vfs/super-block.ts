@@ -27,6 +27,9 @@ export abstract class SuperBlock {
   /** True for file systems whose names come and go by themselves (/proc): nothing is cached. */
   readonly uncached: boolean = false;
 
+  /** Nothing in it can be executed or mapped so, whatever the mount says (SB_I_NOEXEC). */
+  readonly noExec: boolean = false;
+
   /** st_blksize of its files. */
   readonly blockSize: number = 4096;
   /** The whole file system is read-only, whatever the mount says (SB_RDONLY). */

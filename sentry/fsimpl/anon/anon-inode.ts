@@ -13,6 +13,7 @@ import { SuperBlock, type StatFs } from '../../vfs/super-block.ts';
 class NamelessSuperBlock extends SuperBlock {
   readonly fsType: string;
   readonly root: Inode;
+  override readonly noExec = true;
   private readonly magic: number;
 
   constructor(fsType: string, magic: number) {
@@ -36,14 +37,30 @@ class NamelessSuperBlock extends SuperBlock {
   }
 }
 
+/** XATTR_NAME_SOCKPROTONAME */
+const SOCKET_PROTOCOL = 'system.sockprotoname';
+
 export class NamelessInode extends Inode {
   private readonly label: string;
   /** Opens the object again through /proc/PID/fd/N (pipes); null: ENXIO, as for sockets. */
   opener: ((path: Path, flags: number) => FileDescription | number) | null = null;
 
+  /** Of sockets. */
+  protocol = '';
+
   constructor(sb: SuperBlock, ino: number, mode: number, uid: number, gid: number, label: string) {
     super(sb, ino, mode, uid, gid);
     this.label = label;
+  }
+
+  /** sockfs_xattr_get(): the name of a socket's protocol. */
+  override getXattr(name: string): Uint8Array | number {
+    if (this.sb !== sockSb || name !== SOCKET_PROTOCOL) return super.getXattr(name);
+    return Buffer.from(`${this.protocol}\0`, 'latin1');
+  }
+
+  override listXattr(): string[] | number {
+    return this.sb === sockSb ? [SOCKET_PROTOCOL] : [];
   }
 
   override get anonName(): string {
@@ -56,7 +73,7 @@ export class NamelessInode extends Inode {
 
   override setAttr(change: AttrChange): number {
     // anon_inode_setattr(): nobody owns what all share.
-    if (this.sb === anonSb) return -EOPNOTSUPP;
+    if (this.sb === anonSb || this.sb === pidSb) return -EOPNOTSUPP;
     if (change.mode !== undefined) this.mode = (this.mode & ~0o7777) | (change.mode & 0o7777);
     if (change.uid !== undefined) this.uid = change.uid;
     if (change.gid !== undefined) this.gid = change.gid;
@@ -70,6 +87,7 @@ export class NamelessInode extends Inode {
 // Magic numbers: include/uapi/linux/magic.h.
 const anonSb = new NamelessSuperBlock('anon_inodefs', 0x09041934);
 const pipeSb = new NamelessSuperBlock('pipefs', 0x50495045);
+const pidSb = new NamelessSuperBlock('pidfs', 0x50494446);
 const sockSb = new NamelessSuperBlock('sockfs', 0x534f434b);
 
 let nextIno = 2;
@@ -100,6 +118,11 @@ export function anonInode(kind: string): Inode {
   );
 }
 
+/** fs/pidfs.c: a file system of its own, whose files are shown without a type. */
+export function pidfsInode(): Inode {
+  return new NamelessInode(pidSb, nextIno++, 0o700, 0, 0, 'anon_inode:[pidfd]');
+}
+
 export function pipeInode(t: CallContext | null): NamelessInode {
   const ino = nextIno++;
   const uid = t === null ? 0 : t.creds.fsuid;
@@ -107,9 +130,12 @@ export function pipeInode(t: CallContext | null): NamelessInode {
   return stamp(new NamelessInode(pipeSb, ino, S_IFIFO | 0o600, uid, gid, `pipe:[${ino}]`), t);
 }
 
-export function socketInode(t: CallContext | null): Inode {
+/** `protocol`: the name that the protocol goes by (struct proto). */
+export function socketInode(t: CallContext | null, protocol: string): Inode {
   const ino = nextIno++;
   const uid = t === null ? 0 : t.creds.fsuid;
   const gid = t === null ? 0 : t.creds.fsgid;
-  return stamp(new NamelessInode(sockSb, ino, S_IFSOCK | 0o777, uid, gid, `socket:[${ino}]`), t);
+  const inode = new NamelessInode(sockSb, ino, S_IFSOCK | 0o777, uid, gid, `socket:[${ino}]`);
+  inode.protocol = protocol;
+  return stamp(inode, t);
 }

@@ -8,7 +8,7 @@ import type { CallContext } from '../../vfs/call-context.ts';
 import { FileDescription } from '../../vfs/file-description.ts';
 import { EPOLLHUP, EPOLLIN, EPOLLRDNORM, EPOLL_ALL, WaitEntry } from '../../waiter/wait-queue.ts';
 import { openNamespaceOf } from '../proc/ns.ts';
-import { anonInode } from './anon-inode.ts';
+import { pidfsInode } from './anon-inode.ts';
 
 // include/uapi/linux/pidfd.h
 const PIDFS_IOCTL_MAGIC = 0xff;
@@ -31,7 +31,7 @@ export class PidFdFile extends FileDescription {
   private readonly entry: WaitEntry;
 
   constructor(pid: Pid, nonblock: boolean) {
-    super(null, anonInode('pidfd'), O_RDWR | (nonblock ? O_NONBLOCK : 0));
+    super(null, pidfsInode(), O_RDWR | (nonblock ? O_NONBLOCK : 0));
     this.pid = pid;
     this.entry = new WaitEntry((events) => this.waiters.wake(events));
     pid.waiters.add(this.entry, EPOLL_ALL);
@@ -39,6 +39,10 @@ export class PidFdFile extends FileDescription {
 
   protected override release(): void {
     this.entry.remove();
+  }
+
+  override takesOffset(_write: boolean): boolean {
+    return true;
   }
 
   /** pidfd_poll() */

@@ -228,6 +228,7 @@ class MqueueRoot extends KernfsDir {
 
 export class MqueueSuperBlock extends KernfsSuperBlock {
   readonly fsType = 'mqueue';
+  override readonly noExec = true;
   readonly magic = MQUEUE_MAGIC;
   override readonly root: MqueueRoot;
   queues = 0;

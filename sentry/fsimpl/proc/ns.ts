@@ -24,6 +24,7 @@ const NSFS_MAGIC = 0x6e736673;
 
 class NsfsSuperBlock extends KernfsSuperBlock {
   readonly fsType = 'nsfs';
+  override readonly noExec = true;
   readonly magic = NSFS_MAGIC;
   readonly root: Inode = new StaticDir(this, 0o555);
 }
@@ -186,6 +187,10 @@ export class NsFile extends FileDescription {
 
   override get pollable(): boolean {
     return false;
+  }
+
+  override takesOffset(_write: boolean): boolean {
+    return true;
   }
 
   override ioctl(t: CallContext, cmd: number, arg: number): number {

@@ -70,6 +70,7 @@ class ProcRoot extends StaticDir {
 
 export class ProcSuperBlock extends KernfsSuperBlock {
   readonly fsType = 'proc';
+  override readonly noExec = true;
   readonly magic = PROC_SUPER_MAGIC;
   override readonly uncached = true;
   override readonly blockSize = 1024;

@@ -25,6 +25,7 @@ type Node = string | (() => string) | { readonly [name: string]: Node };
 
 export class SysfsSuperBlock extends KernfsSuperBlock {
   readonly fsType = 'sysfs';
+  override readonly noExec = true;
   readonly magic = SYSFS_MAGIC;
   override readonly root: StaticDir;
 
