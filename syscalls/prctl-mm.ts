@@ -170,7 +170,11 @@ export function getAuxv(t: Task, a: SyscallArgs): SysResult {
 export function setMdwe(t: Task, a: SyscallArgs): SysResult {
   const bits = a.addr(1);
   if (a.addr(2) !== 0 || a.addr(3) !== 0 || a.addr(4) !== 0) return -EINVAL;
-  if (bits !== 0 && bits !== PR_MDWE_REFUSE_EXEC_GAIN && bits !== (PR_MDWE_REFUSE_EXEC_GAIN | PR_MDWE_NO_INHERIT))
+  if (
+    bits !== 0 &&
+    bits !== PR_MDWE_REFUSE_EXEC_GAIN &&
+    bits !== (PR_MDWE_REFUSE_EXEC_GAIN | PR_MDWE_NO_INHERIT)
+  )
     return -EINVAL;
   if (t.mm.mdwe !== 0 && t.mm.mdwe !== bits) return -EPERM;
   t.mm.mdwe = bits;

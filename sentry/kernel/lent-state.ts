@@ -25,7 +25,8 @@ function minds(filter: SeccompFilter | null): boolean {
 
 /** Lends `t` its own, unless somebody wants to see such calls or a signal waits. */
 export function lendState(t: Task): void {
-  if (t.work || t.restoreSigMask || t.ptrace !== null || t.dispatch !== null || t.kernel.trace !== null) return;
+  if (t.work || t.restoreSigMask || t.ptrace !== null || t.dispatch !== null || t.kernel.trace !== null)
+    return;
   if (!t.pending.bits.isEmpty || !t.group.pending.bits.isEmpty || minds(t.seccomp)) return;
   t.lend();
 }

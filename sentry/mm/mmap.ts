@@ -327,7 +327,11 @@ function protectable(
     if ((prot & PROT_WRITE) !== 0 && (v.flags & VM_MAYWRITE) === 0) return [at, -EACCES];
     if ((prot & PROT_EXEC) !== 0 && (v.flags & VM_MAYEXEC) === 0) return [at, -EACCES];
     // map_deny_write_exec()
-    if (mm.mdwe !== 0 && (prot & PROT_EXEC) !== 0 && ((prot & PROT_WRITE) !== 0 || (v.prot & PROT_EXEC) === 0))
+    if (
+      mm.mdwe !== 0 &&
+      (prot & PROT_EXEC) !== 0 &&
+      ((prot & PROT_WRITE) !== 0 || (v.prot & PROT_EXEC) === 0)
+    )
       return [at, -EACCES];
     if ((v.flags & VM_SPECIAL) !== 0) {
       if ((prot & PROT_WRITE) !== 0) return [at, -EACCES];
