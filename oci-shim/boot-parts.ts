@@ -20,6 +20,7 @@ import { processUsage } from '../sentry/kernel/cpu-time.ts';
 import type { Kernel } from '../sentry/kernel/kernel.ts';
 import { installUnixPaths } from '../syscalls/unix-paths.ts';
 import { installSocketTables } from '../sentry/socket/proc-net.ts';
+import { registerOverlay } from '../sentry/fsimpl/overlay/mount.ts';
 import { registerFileSystem } from '../sentry/vfs/fs-types.ts';
 import { installTerminals } from '../syscalls/terminals.ts';
 
@@ -37,6 +38,7 @@ export function registerParts(kernel: Kernel, env: { host: HostFacts }): void {
   registerSysfs(proc);
   registerCgroup(proc);
   registerMqueue();
+  registerOverlay();
   registerConsole();
   installTerminals();
   installSocketTables(kernel);

@@ -15,6 +15,7 @@ import { fd, hex, path, ptr, type SysResult, type SyscallRow } from '../sentry/k
 import type { Task } from '../sentry/kernel/task.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import type { Dentry, Path } from '../sentry/vfs/dentry.ts';
+import { OverlaySuperBlock } from '../sentry/fsimpl/overlay/super-block.ts';
 import type { SuperBlock } from '../sentry/vfs/super-block.ts';
 import { openFound, PathFile } from '../sentry/vfs/open.ts';
 import { nd } from '../sentry/vfs/walk.ts';
@@ -38,6 +39,10 @@ const FILEID_USER_FLAGS = 0xffff0000;
 
 /** File systems whose files can be found again; the others make their files up (EOPNOTSUPP). */
 const WITH_HANDLES: readonly string[] = ['tmpfs', 'overlay', 'gofer'];
+/** Overlays that guests mount have no handles without nfs_export=on. */
+function hasHandles(sb: SuperBlock): boolean {
+  return WITH_HANDLES.includes(sb.fsType) && !(sb instanceof OverlaySuperBlock && sb.guest !== null);
+}
 
 /** Names of the files that handles were asked for: a handle is stale once the name's cache entry is gone. */
 const MAX_KNOWN = 65536;
@@ -84,7 +89,7 @@ function sysNameToHandleAt(t: Task, a: SyscallArgs): SysResult {
   if (r !== 0) return r;
   const place: Path | null = target.file === null && target.path === null ? nd.path() : target.path;
   const inode = target.inode;
-  const supported = place !== null && WITH_HANDLES.includes(inode.sb.fsType);
+  const supported = place !== null && hasHandles(inode.sb);
   if (!supported && (flags & AT_HANDLE_FID) === 0) return -EOPNOTSUPP;
   // A file of tmpfs does not know its directory (shmem_encode_fh).
   if (connectable && inode.sb.fsType === 'tmpfs' && place!.dentry !== place!.mount.root) return -EOPNOTSUPP;

@@ -106,17 +106,33 @@ function sysFsconfig(t: Task, a: SyscallArgs): SysResult {
       if (typeof key === 'number') return key;
       const value = cmd === FSCONFIG_SET_FLAG ? null : userString(t, a.addr(3), MAX_KEY);
       if (typeof value === 'number') return value;
-      return setParameter(f, key, value);
+      return setParameter(t, f, key, value);
     }
+    case FSCONFIG_SET_FD:
+      return f.parameters === null ? refuseParameter(f) : setFile(t, f, a);
     case FSCONFIG_CMD_CREATE:
     case FSCONFIG_CMD_CREATE_EXCL:
       return create(t, f);
     case FSCONFIG_CMD_RECONFIGURE:
       return reconfigure(t, f);
     default:
-      // No file system here takes files or blobs for parameters.
-      return isTakingParameters(f) ? -EINVAL : -EBUSY;
+      return refuseParameter(f);
   }
+}
+
+/** No file system here takes blobs or names of files for parameters, and most no files. */
+function refuseParameter(f: FsContextFile): number {
+  return isTakingParameters(f) ? -EINVAL : -EBUSY;
+}
+
+function setFile(t: Task, f: FsContextFile, a: SyscallArgs): number {
+  const key = userString(t, a.addr(2), MAX_KEY);
+  if (typeof key === 'number') return key;
+  const file = t.fdTable.getRaw(a.int(4));
+  if (file === null) return -EBADF;
+  if (!isTakingParameters(f)) return -EBUSY;
+  if (f.phase === 'reconfigure' || file.path === null) return -EINVAL;
+  return f.parameters!.set(t, key, file.path);
 }
 
 function isTakingParameters(f: FsContextFile): boolean {
@@ -124,7 +140,7 @@ function isTakingParameters(f: FsContextFile): boolean {
 }
 
 /** vfs_parse_fs_param() */
-function setParameter(f: FsContextFile, key: string, value: string | null): number {
+function setParameter(t: Task, f: FsContextFile, key: string, value: string | null): number {
   if (!isTakingParameters(f)) return -EBUSY;
   if (key === '') return -EINVAL;
   const flags = parseSuperFlag(f.superFlags, key);
@@ -137,6 +153,7 @@ function setParameter(f: FsContextFile, key: string, value: string | null): numb
     f.source = value;
     return 0;
   }
+  if (f.parameters !== null) return f.phase === 'reconfigure' ? -EINVAL : f.parameters.set(t, key, value);
   const option = value === null ? key : `${key}=${value}`;
   if (option.includes(',')) return -EINVAL;
   const bad = f.type?.checkOption?.(option) ?? 0;
@@ -149,7 +166,7 @@ function create(t: Task, f: FsContextFile): number {
   if (!t.creds.hasOwn(CAP_SYS_ADMIN)) return -EPERM;
   const type = f.type!;
   if (type.owner !== undefined && !t.creds.hasIn(CAP_SYS_ADMIN, type.owner(t))) return -EPERM;
-  const sb = type.mount(t, f.source ?? '', f.superFlags, f.options.join(','));
+  const sb = f.parameters?.create(t) ?? type.mount(t, f.source ?? '', f.superFlags, f.options.join(','));
   f.phase = typeof sb === 'number' ? 'failed' : 'made';
   if (typeof sb === 'number') return sb;
   f.sb = sb;
@@ -260,7 +277,7 @@ export const fsContextRows: readonly SyscallRow[] = [
     fn: sysFsconfig,
     args: [fd, oneOf(COMMANDS), str, ptr, int],
     support: 'partial',
-    note: 'strings and flags; the log of messages is empty',
+    note: 'no blobs, no names of files; the log of messages is empty',
   },
   { nr: 432, name: 'fsmount', fn: sysFsmount, args: [fd, hex, uint], support: 'full' },
   { nr: 433, name: 'fspick', fn: sysFspick, args: [fd, path, hex], support: 'full' },

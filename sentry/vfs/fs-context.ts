@@ -4,7 +4,7 @@ import { O_RDWR } from '../abi/fcntl.ts';
 import type { CallContext } from './call-context.ts';
 import type { Path } from './dentry.ts';
 import { FileDescription } from './file-description.ts';
-import type { FileSystemType } from './fs-types.ts';
+import type { FileSystemType, FsParameters } from './fs-types.ts';
 import type { Inode } from './inode.ts';
 import { subtree } from './mount-namespace.ts';
 import { PathFile } from './open.ts';
@@ -20,6 +20,8 @@ export class FsContextFile extends FileDescription {
   source: string | null = null;
   /** Options as mount(2) takes them. */
   readonly options: string[] = [];
+  /** Of types that judge them themselves. */
+  readonly parameters: FsParameters | null;
   /** MS_* of the super block. */
   superFlags = 0;
   /** Made by FSCONFIG_CMD_CREATE, or picked. */
@@ -29,6 +31,7 @@ export class FsContextFile extends FileDescription {
     super(null, inode, O_RDWR);
     this.type = type;
     this.sb = picked;
+    this.parameters = type?.parameters?.() ?? null;
     this.phase = picked === null ? 'create' : 'reconfigure';
   }
 
@@ -38,6 +41,7 @@ export class FsContextFile extends FileDescription {
   }
 
   protected override release(): void {
+    this.parameters?.release();
     if (this.phase === 'made' && this.sb !== null && this.sb.mounts === 0) this.sb.release();
   }
 }

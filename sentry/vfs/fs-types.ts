@@ -2,7 +2,19 @@
 import { EINVAL } from '../abi/errno.ts';
 import type { UserNamespace } from '../auth/credentials.ts';
 import type { CallContext } from './call-context.ts';
+import type { Path } from './dentry.ts';
 import type { SuperBlock } from './super-block.ts';
+
+/** Of fsconfig(2): a string, a file, or null for a flag. */
+export type ParameterValue = string | Path | null;
+
+/** Parameters that are judged one by one as fsconfig(2) brings them (struct fs_context_operations). */
+export interface FsParameters {
+  set(t: CallContext, key: string, value: ParameterValue): number;
+  create(t: CallContext): SuperBlock | number;
+  /** The context is closed. */
+  release(): void;
+}
 
 export interface FileSystemType {
   readonly name: string;
@@ -10,6 +22,8 @@ export interface FileSystemType {
   readonly nodev: boolean;
   /** Judges one option of fsconfig(2), `name` or `name=value`: 0 or −EINVAL. Without it they are judged together, at the mount. */
   readonly checkOption?: (option: string) => number;
+  /** For types whose parameters may be files, or lead to some. They cannot be changed once it is mounted. */
+  readonly parameters?: () => FsParameters;
   /** Who may mount it if not whoever may mount at all: the user namespace of what it shows (fs_context's user_ns). */
   readonly owner?: (t: CallContext) => UserNamespace | null;
   /** Makes a super block from mount(2)'s source and data; `flags` are MS_*. `t` is null for the kernel's own mounts. */

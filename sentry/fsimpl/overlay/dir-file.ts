@@ -1,14 +1,17 @@
 /** Listing of overlay directories: the layers' entries merged, whiteouts and what they hide left out. */
 import { O_RDONLY } from '../../abi/fcntl.ts';
-import { DT_CHR, modeToDt } from '../../abi/stat.ts';
+import { DT_CHR, DT_REG, modeToDt } from '../../abi/stat.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import { DirFile, FIRST_ENTRY } from '../../vfs/dir-file.ts';
 import type { DirEmit } from '../../vfs/file-description.ts';
 import type { Inode } from '../../vfs/inode.ts';
-import type { TmpfsDir } from '../tmpfs/directory.ts';
+import { TmpfsDir } from '../tmpfs/directory.ts';
 import type { OverlayDir } from './directory.ts';
+import { discard, WH_PREFIX } from './lookup.ts';
+import type { Markers } from './markers.ts';
 import { KERNEL, NO_PATH } from './no-path.ts';
+import type { OverlaySuperBlock } from './super-block.ts';
 
 export interface MergedEntry {
   readonly name: string;
@@ -16,20 +19,36 @@ export interface MergedEntry {
   readonly type: number;
 }
 
-const WH_PREFIX = '.wh.';
+/** What the upper directory has, whiteouts too. */
+export function upperEntries(dir: OverlayDir): (readonly [string, Inode])[] {
+  const { upper } = dir;
+  const list: (readonly [string, Inode])[] = [];
+  if (upper === null) return list;
+  if (upper instanceof TmpfsDir) {
+    for (const [name, { node }] of upper.entryIterator()) list.push([name, node]);
+    return list;
+  }
+  const f = upper.open(KERNEL, NO_PATH, O_RDONLY);
+  if (typeof f === 'number') return list;
+  const names: string[] = [];
+  f.getdents(KERNEL, (name) => names.push(name) > 0);
+  f.unref();
+  for (const name of names) {
+    const node = name === '.' || name === '..' ? 0 : upper.lookup(name, null);
+    if (typeof node !== 'number') list.push([name, node]);
+  }
+  return list;
+}
 
 /** Every visible entry except "." and "..", or −errno. */
 export function mergedEntries(t: CallContext | null, dir: OverlayDir): MergedEntry[] | number {
   const entries: MergedEntry[] = [];
   /** Names that are listed or hidden already; not needed for a single layer. */
   const seen = new Set<string>();
-  const { sb, upper, lowers } = dir;
-  if (upper !== null) {
-    for (const [name, { node }] of (upper as TmpfsDir).entryIterator()) {
-      if (lowers.length > 0) seen.add(name);
-      const type = modeToDt(node.mode);
-      if (type !== DT_CHR || node.rdev !== 0) entries.push({ name, ino: sb.inoOfUpper(node), type });
-    }
+  const { sb, lowers } = dir;
+  for (const [name, node] of upperEntries(dir)) {
+    if (lowers.length > 0) seen.add(name);
+    if (!sb.isWhiteout(node)) entries.push({ name, ino: sb.inoOfUpper(node), type: modeToDt(node.mode) });
   }
   for (let i = 0; i < lowers.length; i++) {
     const r = listLower(t, dir, lowers[i]!, seen, entries, i + 1 < lowers.length);
@@ -52,7 +71,8 @@ function listLower(
   const layer = dir.sb.inoOfLower(lower) - lower.ino;
   const hidden: string[] = [];
   const shown: string[] = [];
-  const { imageWhiteouts } = dir.sb;
+  const { imageWhiteouts, guest } = dir.sb;
+  const fileWhiteouts = guest !== null && guest.markers.hasFileWhiteouts(lower) ? guest.markers : null;
   const r = f.getdents(t ?? KERNEL, (name, ino, type) => {
     if (name === '.' || name === '..') return true;
     if (imageWhiteouts && name.startsWith(WH_PREFIX)) {
@@ -60,7 +80,11 @@ function listLower(
       return true;
     }
     if (seen.has(name)) return true;
-    if (type === DT_CHR && isLowerWhiteout(lower, name)) {
+    if (type === DT_CHR && isLowerWhiteout(dir.sb, lower, name)) {
+      hidden.push(name);
+      return true;
+    }
+    if (fileWhiteouts !== null && type === DT_REG && isMarkedFile(fileWhiteouts, lower, name)) {
       hidden.push(name);
       return true;
     }
@@ -74,12 +98,19 @@ function listLower(
   return r;
 }
 
-function isLowerWhiteout(dir: Inode, name: string): boolean {
+function isLowerWhiteout(sb: OverlaySuperBlock, dir: Inode, name: string): boolean {
   const found = dir.lookup(name, null);
   if (typeof found === 'number') return false;
-  const whiteout = found.rdev === 0;
-  found.hold();
-  found.drop();
+  const whiteout = sb.isWhiteout(found);
+  discard(found);
+  return whiteout;
+}
+
+function isMarkedFile(markers: Markers, dir: Inode, name: string): boolean {
+  const found = dir.lookup(name, null);
+  if (typeof found === 'number') return false;
+  const whiteout = found.refresh() === 0 && markers.isFileWhiteout(found);
+  discard(found);
   return whiteout;
 }
 

@@ -55,9 +55,15 @@ export class OverlayFile extends FileDescription {
     return !this.inUpper && this.node.upper !== null ? -1 : this.realFile.hostReadFd;
   }
 
+  /** Not for a layer of another overlay, which is nowhere. */
+  private touch(): void {
+    const path = this.path as Path | null;
+    if (this.inUpper && path !== null) touchInodeAtime(path.mount, this.node.upper!);
+  }
+
   override read(t: CallContext, buf: Uint8Array, off: number, len: number, pos: number): number {
     const f = this.real(t);
-    if (this.inUpper) touchInodeAtime(this.path!.mount, this.node.upper!);
+    this.touch();
     return f.read(t, buf, off, len, pos);
   }
 
@@ -65,7 +71,7 @@ export class OverlayFile extends FileDescription {
     const f = this.real(t);
     if (!this.inUpper) return null;
     const view = f.bytesAt(t, pos, len);
-    if (view !== null) touchInodeAtime(this.path!.mount, this.node.upper!);
+    if (view !== null) this.touch();
     return view;
   }
 

@@ -11,7 +11,6 @@ import type { Path } from '../../vfs/dentry.ts';
 import type { FileDescription } from '../../vfs/file-description.ts';
 import { Inode, type AttrChange } from '../../vfs/inode.ts';
 import type { AclType, PosixAcl } from '../../vfs/posix-acl.ts';
-import type { TmpfsInode } from '../tmpfs/node.ts';
 import { copyToUpper } from './copy-up.ts';
 import type { OverlayDir } from './directory.ts';
 import { OverlayFile } from './file.ts';
@@ -20,7 +19,7 @@ import type { OverlaySuperBlock } from './super-block.ts';
 
 export class OverlayInode extends Inode {
   declare readonly sb: OverlaySuperBlock;
-  upper: TmpfsInode | null;
+  upper: Inode | null;
   /** The object in a lower layer, the topmost one of a merged directory; null if there never was one. */
   readonly lower: Inode | null;
   /** A name it has; null once unlinked, or for the root. */
@@ -30,7 +29,7 @@ export class OverlayInode extends Inode {
   constructor(
     sb: OverlaySuperBlock,
     ino: number,
-    upper: TmpfsInode | null,
+    upper: Inode | null,
     lower: Inode | null,
     parent: OverlayDir | null,
     name: string,
@@ -88,7 +87,7 @@ export class OverlayInode extends Inode {
   /** Makes sure that the upper layer has the object: 0 or −errno. `withData` false: its contents will be cut off. */
   copyUp(withData = true): number {
     if (this.upper !== null) return 0;
-    if (this.sb.readOnly) return -EROFS;
+    if (this.sb.readOnly || this.sb.root.upper!.sb.readOnly) return -EROFS;
     for (const node of this.notInUpper()) {
       const up = copyToUpper(node, withData || node !== this);
       if (typeof up === 'number') return up;
@@ -97,9 +96,11 @@ export class OverlayInode extends Inode {
     return this.upper === null ? -EIO : 0;
   }
 
-  protected adoptUpper(up: TmpfsInode): void {
+  protected adoptUpper(up: Inode): void {
     this.upper = up;
     up.hold();
+    // One of several names of a lower file is a file of its own from now on.
+    if (this.sb.breaksLinks(this.lower!)) (this as { ino: number }).ino = this.sb.inoOfUpper(up);
     this.sb.addReal(up, this);
     this.pull();
   }
@@ -145,12 +146,18 @@ export class OverlayInode extends Inode {
     return new OverlayFile(path, this, flags, real);
   }
 
+  /** What the layers call an attribute. */
+  private realName(name: string): string {
+    const { guest } = this.sb;
+    return guest === null ? name : guest.markers.escaped(name);
+  }
+
   override getXattr(name: string): Uint8Array | number {
-    return this.real.getXattr(name);
+    return this.real.getXattr(this.realName(name));
   }
 
   override get hasFileCaps(): boolean {
-    return this.upper !== null && this.upper.hasFileCaps;
+    return this.upper?.hasFileCaps ?? false;
   }
 
   override killFileCaps(): void {
@@ -158,23 +165,26 @@ export class OverlayInode extends Inode {
   }
 
   override listXattr(): string[] | number {
-    return this.real.listXattr();
+    const names = this.real.listXattr();
+    const { guest } = this.sb;
+    return guest === null || typeof names === 'number' ? names : guest.markers.visible(names);
   }
 
   override setXattr(name: string, value: Uint8Array, flags: number): number {
     const r = this.copyUp();
     if (r < 0) return r;
-    const done = this.upper!.setXattr(name, value, flags);
+    const done = this.upper!.setXattr(this.realName(name), value, flags);
     this.pull();
     return done;
   }
 
   override removeXattr(name: string): number {
-    const had = this.real.getXattr(name);
+    const real = this.realName(name);
+    const had = this.real.getXattr(real);
     if (typeof had === 'number') return had;
     const r = this.copyUp();
     if (r < 0) return r;
-    const done = this.upper!.removeXattr(name);
+    const done = this.upper!.removeXattr(real);
     this.pull();
     return done;
   }
@@ -196,6 +206,7 @@ export class OverlayInode extends Inode {
 
   override evict(): void {
     this.sb.forget(this);
+    this.parent?.forgetLink(this);
     const { upper, lower } = this;
     upper?.drop();
     lower?.drop();

@@ -1,17 +1,27 @@
 /**
- * overlayfs: read-only lower layers under one upper layer in memory (fs/overlayfs, Documentation/filesystems/overlayfs.rst).
+ * overlayfs: lower layers under one upper layer (fs/overlayfs, Documentation/filesystems/overlayfs.rst). There are two kinds:
  *
- * The upper tmpfs belongs to the overlay alone, so what the layers of a directory are is remembered in the upper inode itself
- * (`stacked`) instead of in extended attributes: a renamed directory keeps its lower layers, a new one has none. A whiteout
- * is a character device 0/0 in the upper layer; lower layers may also have the OCI image form, `.wh.NAME` files.
+ * - The container's root: its upper tmpfs belongs to the overlay alone, so what the layers of a directory are is remembered in the
+ *   upper inode itself (`stacked`) instead of in extended attributes: a renamed directory keeps its lower layers, a new one has
+ *   none, and hard links survive copying up. It passes for a file system of its own: guests may make whiteouts and set any
+ *   attribute in it, so that it can be the upper layer of theirs. Lower layers may have the OCI image form, `.wh.NAME` files.
+ * - Overlays that guests mount (mount.ts): everything is stored in the upper layer as Linux stores it (markers.ts), which is a
+ *   directory that guests see, too.
+ *
+ * A whiteout is a character device 0/0.
  */
+import { S_IFCHR, S_IFMT } from '../../abi/stat.ts';
 import type { Inode } from '../../vfs/inode.ts';
+import type { Mount } from '../../vfs/mount.ts';
 import { SuperBlock, type StatFs } from '../../vfs/super-block.ts';
-import type { TmpfsDir } from '../tmpfs/directory.ts';
 import type { StackedState, TmpfsInode } from '../tmpfs/node.ts';
-import type { TmpfsSuperBlock } from '../tmpfs/super-block.ts';
+import { TmpfsSuperBlock } from '../tmpfs/super-block.ts';
+import type { UserNamespace } from '../../auth/credentials.ts';
 import { OverlayDir } from './directory.ts';
 import { OverlayInode } from './inode.ts';
+import { sameLayers, type LowerDirs } from './lookup.ts';
+import type { Markers } from './markers.ts';
+import { forgetStaleName } from './real-names.ts';
 
 export const OVERLAYFS_MAGIC = 0x794c7630;
 
@@ -40,13 +50,39 @@ class UpperState implements StackedState {
   }
 }
 
+/** What a guest's overlay is made of. The mounts are the overlay's own, seen nowhere. */
+export interface GuestLayers {
+  readonly lowers: readonly Mount[];
+  /** null: read-only. */
+  readonly upper: Mount | null;
+  /** What it keeps besides: the work directory, layers for data only. */
+  readonly others: readonly Mount[];
+  readonly markers: Markers;
+  /** Directories with lower layers can be renamed. */
+  readonly redirects: boolean;
+  /** Redirections in the layers are followed. */
+  readonly followsRedirects: boolean;
+  /** Who mounted it: whose ids the copies can have. */
+  readonly userNs: UserNamespace | null;
+  /** As in /proc/mounts, each with a comma before it. */
+  readonly options: string;
+  /** Whose the whiteouts are. */
+  readonly uid: number;
+  readonly gid: number;
+  /** How many overlays lie over each other, with this one. */
+  readonly stackDepth: number;
+}
+
 export class OverlaySuperBlock extends SuperBlock {
   readonly fsType = 'overlay';
   readonly root: OverlayDir;
   override readonly revalidates: boolean;
   /** True if lower directories may hold `.wh.` marker files. */
   readonly imageWhiteouts: boolean;
-  private readonly upperSb: TmpfsSuperBlock;
+  /** null: the container's root. */
+  readonly guest: GuestLayers | null;
+  private readonly upperSb: SuperBlock | null;
+  /** The file systems of the layers, each once. */
   private readonly layers: readonly SuperBlock[];
   /** Overlay inodes in use, by the real inode they stand for. */
   private readonly byReal = new Map<Inode, OverlayInode>();
@@ -55,28 +91,50 @@ export class OverlaySuperBlock extends SuperBlock {
   /** Names that whiteouts took from lower files with several, by inode number. */
   private readonly lost = new Map<number, number>();
 
-  /** `lowers` are the roots of the layers, topmost first; `upper` must be fresh. */
-  constructor(lowers: readonly Inode[], upper: TmpfsSuperBlock) {
+  /** The container's root: `lowers` are the roots of the layers, topmost first; `upper` must be fresh. Or a guest's. */
+  constructor(layers: readonly Inode[] | GuestLayers, upper?: TmpfsSuperBlock) {
     super();
-    this.upperSb = upper;
-    const sbs = lowers.map((l) => l.sb);
+    this.guest = 'upper' in layers ? layers : null;
+    const lowers = 'upper' in layers ? layers.lowers.map((m) => m.root.inode!) : layers;
+    const top = this.guest === null ? upper!.root : (this.guest.upper?.root.inode ?? null);
+    this.upperSb = top?.sb ?? null;
+    const sbs = [...lowers, ...(this.guest === null || top === null ? [] : [top])].map((l) => l.sb);
     this.layers = sbs.filter((sb, i) => sbs.indexOf(sb) === i);
-    this.revalidates = this.layers.some((sb) => sb.revalidates);
-    this.imageWhiteouts = lowers.length > 1;
-    const top = upper.root;
+    this.revalidates = lowers.some((l) => l.sb.revalidates) || (top?.sb.revalidates ?? false);
+    this.imageWhiteouts = this.guest === null && lowers.length > 1;
     const below = lowers[0];
-    if (below !== undefined) {
-      top.setAttr({ mode: below.mode & 0o7777, uid: below.uid, gid: below.gid, mtime: below.mtime });
+    let ino: number;
+    if (this.guest === null) {
+      if (below !== undefined) {
+        top!.setAttr({ mode: below.mode & 0o7777, uid: below.uid, gid: below.gid, mtime: below.mtime });
+      }
+      ino = below === undefined ? UPPER_INO + top!.ino : this.inoOfLower(below);
+      (top as TmpfsInode).stacked = new UpperState(this, ino, lowers);
+    } else {
+      ino = top === null ? this.inoOfLower(below!) : this.inoOfUpper(top);
+      this.readOnly = top === null;
     }
-    const ino = below === undefined ? UPPER_INO + top.ino : this.inoOfLower(below);
-    top.stacked = new UpperState(this, ino, lowers);
-    this.root = new OverlayDir(this, ino, top, lowers, null, '');
+    const found: LowerDirs = { inodes: lowers, layers: lowers.map((_, i) => i) };
+    this.root = new OverlayDir(this, ino, top, found, null, '');
     this.root.hold();
-    this.byReal.set(top, this.root);
+    this.byReal.set(top ?? below!, this.root);
   }
 
-  get upperRoot(): TmpfsDir {
-    return this.upperSb.root;
+  /** Where nameless copies are made. */
+  get upperRoot(): Inode {
+    return this.root.upper!;
+  }
+
+  /** What the layers have as a whiteout. */
+  isWhiteout(real: Inode): boolean {
+    if ((real.mode & S_IFMT) !== S_IFCHR || real.rdev !== 0) return false;
+    // In the container's root guests may have made their own.
+    return this.guest !== null || real.sb !== this.upperSb || (real as TmpfsInode).stacked === null;
+  }
+
+  /** A guest's whiteout in the container's root: a device like any other there. */
+  showWhiteout(up: TmpfsInode): void {
+    up.stacked = new UpperState(this, UPPER_INO + up.ino, []);
   }
 
   inoOfLower(lower: Inode): number {
@@ -84,21 +142,29 @@ export class OverlaySuperBlock extends SuperBlock {
     return layer <= 0 ? lower.ino : lower.ino + layer * LAYER_INO;
   }
 
-  inoOfUpper(up: TmpfsInode): number {
-    return up.stacked instanceof UpperState ? up.stacked.ino : UPPER_INO + up.ino;
+  inoOfUpper(up: Inode): number {
+    if (this.guest !== null) {
+      const origin = this.guest.markers.originOf(up);
+      return origin >= 0 ? origin : this.inoOfLower(up);
+    }
+    const { stacked } = up as TmpfsInode;
+    return stacked instanceof UpperState ? stacked.ino : UPPER_INO + up.ino;
   }
 
-  /** The overlay inode of an object of the upper layer. */
-  forUpper(up: TmpfsInode, parent: OverlayDir, name: string): OverlayInode {
+  /** The overlay inode of an object of the upper layer; `found` says what a directory of a guest's overlay is merged with. */
+  forUpper(up: Inode, parent: OverlayDir, name: string, found: LowerDirs | null = null): OverlayInode {
     const known = this.byReal.get(up);
-    if (known !== undefined) {
+    if (known !== undefined && (found === null || sameLayers(known as OverlayDir, found))) {
       known.parent = parent;
       known.name = name;
       return known;
     }
-    const state = up.stacked instanceof UpperState ? up.stacked : null;
-    const lowers = state === null ? [] : state.lowers;
     const ino = this.inoOfUpper(up);
+    let lowers = found ?? NO_LOWERS;
+    if (this.guest === null) {
+      const { stacked } = up as TmpfsInode;
+      if (stacked instanceof UpperState) lowers = { inodes: stacked.lowers, layers: [] };
+    }
     const made = up.isDir
       ? new OverlayDir(this, ino, up, lowers, parent, name)
       : new OverlayInode(this, ino, up, null, parent, name);
@@ -107,9 +173,15 @@ export class OverlaySuperBlock extends SuperBlock {
     return made;
   }
 
+  /** True if copying up separates the names of a file. */
+  breaksLinks(lower: Inode): boolean {
+    return this.guest !== null && this.guest.upper !== null && !lower.isDir && lower.nlink > 1;
+  }
+
   /** The overlay inode of an object that only lower layers have: one file, or directories to be merged. */
-  forLower(found: readonly Inode[], parent: OverlayDir, name: string): OverlayInode {
-    const lower = found[0]!;
+  forLower(found: LowerDirs, parent: OverlayDir, name: string): OverlayInode {
+    const lower = found.inodes[0]!;
+    if (this.breaksLinks(lower)) return parent.linkNamed(name, lower);
     const known = this.byReal.get(lower);
     if (known !== undefined) {
       known.parent ??= parent;
@@ -136,17 +208,35 @@ export class OverlaySuperBlock extends SuperBlock {
     if (node.lower !== null && this.byReal.get(node.lower) === node) this.byReal.delete(node.lower);
   }
 
-  /** `up` has become the upper object of `node`: it keeps number, layers and link count. */
-  copiedUp(node: OverlayInode, up: TmpfsInode): void {
+  /** `up` has become the upper object of `node`: in the container's root it keeps number, layers and link count. */
+  copiedUp(node: OverlayInode, up: Inode): void {
+    if (this.guest !== null) {
+      if (node.isDir || node.lower!.nlink === 1) this.guest.markers.setOrigin(up, node.ino);
+      const dir = node.parent?.upper ?? null;
+      if (dir !== null) this.markImpure(dir);
+      return;
+    }
+    const own = up as TmpfsInode;
     const lowers = node instanceof OverlayDir ? node.lowers : [];
-    up.stacked = new UpperState(this, node.ino, lowers);
+    own.stacked = new UpperState(this, node.ino, lowers);
     if (node.isDir) return;
     const names = node.nlink;
     // Without a known name the object is made nameless; the names that the lower layer has lead to it by the index.
     if (names > 1 || (names > 0 && node.parent === null)) {
-      up.nlink = names;
-      this.index.set(node.ino, up);
+      own.nlink = names;
+      this.index.set(node.ino, own);
     }
+  }
+
+  /** The directory has entries that are copies: what it lists has other numbers than the overlay shows. */
+  markImpure(up: Inode): void {
+    const { markers } = this.guest!;
+    if (!markers.has(up, 'impure')) markers.set(up, 'impure', 'y');
+  }
+
+  /** A name of an upper directory means something else now: whoever looks at the layer itself must see that. */
+  upperChanged(dir: OverlayDir, name: string): void {
+    if (this.guest !== null) forgetStaleName(this.guest.upper!.root, dir, name);
   }
 
   dropIndex(ino: number): void {
@@ -158,12 +248,16 @@ export class OverlaySuperBlock extends SuperBlock {
   }
 
   loseName(ino: number): void {
-    this.lost.set(ino, this.lostNames(ino) + 1);
+    if (this.guest === null) this.lost.set(ino, this.lostNames(ino) + 1);
   }
 
-  /** What the topmost layer holds is used, what the upper one has room for is free. */
+  /** In the container's root what the topmost layer holds is used, what the upper one has room for is free. */
   override statfs(): StatFs | number {
-    const up = this.upperSb.statfs();
+    if (this.guest !== null) {
+      const real = (this.upperSb ?? this.layers[0]!).statfs();
+      return typeof real === 'number' ? real : { ...real, type: OVERLAYFS_MAGIC };
+    }
+    const up = this.upperSb!.statfs() as StatFs;
     const below = this.layers[0]?.statfs();
     if (below === undefined || typeof below === 'number') return { ...up, type: OVERLAYFS_MAGIC };
     if (up.blocks === 0) return { ...below, type: OVERLAYFS_MAGIC };
@@ -179,11 +273,18 @@ export class OverlaySuperBlock extends SuperBlock {
   }
 
   override options(): string {
-    return ',lowerdir=/,upperdir=/upper,workdir=/work';
+    return this.guest === null ? ',lowerdir=/,upperdir=/upper,workdir=/work' : this.guest.options;
   }
 
   override release(): void {
-    this.upperSb.release();
+    if (this.guest !== null) {
+      this.root.drop();
+      for (const m of [...this.guest.lowers, this.guest.upper, ...this.guest.others]) m?.release();
+      return;
+    }
+    this.upperSb!.release();
     for (const sb of this.layers) sb.release();
   }
 }
+
+const NO_LOWERS: LowerDirs = { inodes: [], layers: [] };
