@@ -76,5 +76,11 @@ int main(void) {
   put("/proc/self/status", "x");
   put("/proc/self/comm", "renamed");
   shape("/proc/self/comm");
+  // Files that nobody takes writes of.
+  const char *readOnly[] = {
+    "/proc/cmdline", "/proc/config.gz", "/proc/cpuinfo", "/proc/filesystems", "/proc/loadavg", "/proc/meminfo", "/proc/stat",
+    "/proc/tty/drivers", "/proc/sysvipc/shm", "/proc/uptime", "/proc/version", "/proc/net/dev", "/proc/net/psched",
+    "/proc/net/snmp", "/proc/net/tcp", "/proc/net/unix", "/proc/self/maps", "/proc/self/stat", "/proc/self/sched"};
+  for (unsigned i = 0; i < sizeof readOnly / sizeof *readOnly; i++) put(readOnly[i], "x");
   return 0;
 }

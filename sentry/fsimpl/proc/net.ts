@@ -2,9 +2,11 @@
  * /proc/net (net/*_proc.c; proc_pid_net(5)). Sockets and interfaces are listed by those who implement them, through
  * `netTables`; without them the network is a loopback device.
  */
+import { EACCES } from '../../abi/errno.ts';
 import { StaticDir } from '../kernfs/dir.ts';
-import { KernfsFile } from '../kernfs/file.ts';
+import { refuseWriters, type KernfsFileOptions } from '../kernfs/file.ts';
 import type { NetNamespace } from '../../kernel/namespaces.ts';
+import { ProcFile } from './nodes.ts';
 import type { ProcSuperBlock } from './super-block.ts';
 
 /** An interface as rtnetlink(7) describes it. */
@@ -112,11 +114,23 @@ function deviceLine({ name, counters }: NetDevice): string {
   return `${name.padStart(6)}: ${columns.map(([v, width]) => String(v).padStart(width)).join(' ')}\n`;
 }
 
+/** Files of one piece can be opened for writing, the others not (fs/proc/proc_net.c proc_simple_write, seq_open_net). */
+const NET_SINGLE: ReadonlySet<string> = new Set([
+  'fib_triestat',
+  'netstat',
+  'rt6_stats',
+  'snmp',
+  'snmp6',
+  'sockstat',
+  'sockstat6',
+]);
+const SINGLE: KernfsFileOptions = { store: () => -EACCES };
+
 /** The network namespace `ns` as seen below `sb`. */
 export function makeNetDir(sb: ProcSuperBlock, ns: NetNamespace | null): StaticDir {
   const dir = new StaticDir(sb, 0o555);
   const add = (name: string, text: () => string): void => {
-    dir.add(name, new KernfsFile(sb, 0o444, text));
+    dir.add(name, new ProcFile(sb, 0o444, text, NET_SINGLE.has(name) ? SINGLE : { onOpen: refuseWriters }));
   };
   add(
     'arp',
@@ -140,7 +154,7 @@ export function makeNetDir(sb: ProcSuperBlock, ns: NetNamespace | null): StaticD
       'sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n' + (netTables.packet?.(ns) ?? ''),
   );
   add('protocols', () => PROTOCOLS);
-  add('psched', () => '000003e8 00000040 000f4240 3b9aca00\n');
+  dir.add('psched', new ProcFile(sb, 0o444, () => '000003e8 00000040 000f4240 3b9aca00\n'));
   add('ptype', () => 'Type Device      Function\n');
   add('raw', () => `${INET} ref pointer drops\n${netTables.raw?.(ns) ?? ''}`);
   add('raw6', () => `${INET6} ref pointer drops\n${netTables.raw6?.(ns) ?? ''}`);

@@ -1,5 +1,8 @@
-/** Inodes of /proc/PID: their owner is the process's, unless it is not dumpable (proc_pid.c task_dump_owner). */
-import { EACCES, ENOENT, ESRCH } from '../../abi/errno.ts';
+/**
+ * Inodes of /proc. Those of /proc/PID: their owner is the process's, unless it is not dumpable (fs/proc/base.c
+ * task_dump_owner).
+ */
+import { EACCES, EIO, ENOENT, ESRCH } from '../../abi/errno.ts';
 import { S_IFLNK } from '../../abi/stat.ts';
 import type { Credentials } from '../../auth/credentials.ts';
 import type { Task } from '../../kernel/task.ts';
@@ -8,10 +11,17 @@ import type { Path } from '../../vfs/dentry.ts';
 import { Inode, type AttrChange } from '../../vfs/inode.ts';
 import { pathName } from '../../vfs/path-name.ts';
 import { now, procSetAttr } from '../kernfs/attr.ts';
-import { KernfsFile, type Part, type Store } from '../kernfs/file.ts';
+import { KernfsFile, type Generate, type KernfsFileOptions, type Part, type Store } from '../kernfs/file.ts';
 import type { KernfsSuperBlock } from '../kernfs/super-block.ts';
 import { mayAccess } from './access.ts';
 import type { Subject } from './subject.ts';
+
+/** A file of proc_create(): writing it is EIO without a handler (proc_reg_write), where files of /proc/PID answer EINVAL. */
+export class ProcFile extends KernfsFile {
+  constructor(sb: KernfsSuperBlock, perm: number, text: Generate, options: KernfsFileOptions = {}) {
+    super(sb, perm, text, { store: () => -EIO, ...options });
+  }
+}
 
 /** Sets the owner of an inode about `s`. World-readable directories stay the user's even when not dumpable. */
 export function refreshOwner(inode: Inode, s: Subject): void {

@@ -204,6 +204,8 @@ const ENTRIES: readonly PidEntry[] = [
     'sched',
     0o644,
     about((t) => `${t.comm} (${t.tid}, #threads: ${t.group.tasks.size})\n`),
+    // sched_write() clears the figures, whatever is written: there are none here.
+    { store: (s, data) => (s.task === null ? -ESRCH : data.length) },
   ),
   file(
     'comm',

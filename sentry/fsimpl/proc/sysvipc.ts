@@ -2,7 +2,7 @@
 import type { IpcLimits } from '../../kernel/ipc/ipc-limits.ts';
 import type { Task } from '../../kernel/task.ts';
 import type { StaticDir } from '../kernfs/dir.ts';
-import { KernfsFile } from '../kernfs/file.ts';
+import { ProcFile } from './nodes.ts';
 import type { ProcSuperBlock } from './super-block.ts';
 
 type Lines = (t: Task) => string;
@@ -30,8 +30,8 @@ const SHM =
   '       key      shmid perms                  size  cpid  lpid nattch   uid   gid  cuid  cgid      atime      dtime      ctime                   rss                  swap\n';
 
 export function addSysvipc(sb: ProcSuperBlock, dir: StaticDir): StaticDir {
-  dir.add('msg', new KernfsFile(sb, 0o444, (t) => MSG + (sysvipcTables.msg?.(t as Task) ?? '')));
-  dir.add('sem', new KernfsFile(sb, 0o444, (t) => SEM + (sysvipcTables.sem?.(t as Task) ?? '')));
-  dir.add('shm', new KernfsFile(sb, 0o444, (t) => SHM + (sysvipcTables.shm?.(t as Task) ?? '')));
+  dir.add('msg', new ProcFile(sb, 0o444, (t) => MSG + (sysvipcTables.msg?.(t as Task) ?? '')));
+  dir.add('sem', new ProcFile(sb, 0o444, (t) => SEM + (sysvipcTables.sem?.(t as Task) ?? '')));
+  dir.add('shm', new ProcFile(sb, 0o444, (t) => SHM + (sysvipcTables.shm?.(t as Task) ?? '')));
   return dir;
 }

@@ -10,6 +10,7 @@ import { keyFiles } from './keys.ts';
 import { CONFIG_GZ } from './config-gz.ts';
 import { locksText } from './locks-file.ts';
 import { memoryFigures } from './memory.ts';
+import { ProcFile } from './nodes.ts';
 import type { ProcSuperBlock } from './super-block.ts';
 import { sandboxUsage } from './usage.ts';
 
@@ -17,12 +18,12 @@ const NS_PER_TICK = 1e7;
 
 export function addTopLevelFiles(sb: ProcSuperBlock, root: StaticDir): void {
   const add = (name: string, text: (t: Task) => string, perm = 0o444): void => {
-    root.add(name, new KernfsFile(sb, perm, (t) => text(t as Task)));
+    root.add(name, new ProcFile(sb, perm, (t) => text(t as Task)));
   };
   add('buddyinfo', () => buddyInfo(sb));
   add('cgroups', () => CGROUPS);
   add('cmdline', () => 'runsc-ts\n');
-  root.add('config.gz', new KernfsFile(sb, 0o444, () => CONFIG_GZ, { size: CONFIG_GZ.length }));
+  root.add('config.gz', new ProcFile(sb, 0o444, () => CONFIG_GZ, { size: CONFIG_GZ.length }));
   add('consoles', () => '');
   add('cpuinfo', () => cpuInfo(sb));
   add('crypto', () => '');
@@ -52,8 +53,8 @@ export function addTopLevelFiles(sb: ProcSuperBlock, root: StaticDir): void {
   add('zoneinfo', () => zoneInfo(sb));
   add('slabinfo', () => SLABINFO, 0o400);
   const tty = new StaticDir(sb, 0o555);
-  tty.add('drivers', new KernfsFile(sb, 0o444, () => TTY_DRIVERS));
-  tty.add('ldiscs', new KernfsFile(sb, 0o444, () => 'n_tty       0\n'));
+  tty.add('drivers', new ProcFile(sb, 0o444, () => TTY_DRIVERS));
+  tty.add('ldiscs', new ProcFile(sb, 0o444, () => 'n_tty       0\n'));
   tty.add('driver', new StaticDir(sb, 0o500));
   tty.add('ldisc', new StaticDir(sb, 0o555));
   root.add('tty', tty);
