@@ -9,7 +9,7 @@ import { GoferSuperBlock } from '../sentry/fsimpl/goferfs/super-block.ts';
 import { OverlaySuperBlock } from '../sentry/fsimpl/overlay/super-block.ts';
 import { defaultTmpfsSize } from '../sentry/fsimpl/tmpfs/options.ts';
 import { TmpfsSuperBlock } from '../sentry/fsimpl/tmpfs/super-block.ts';
-import type { IpcNamespace } from '../sentry/kernel/namespaces.ts';
+import type { CgroupNamespace, IpcNamespace } from '../sentry/kernel/namespaces.ts';
 import type { PidNamespace } from '../sentry/kernel/pid-namespace.ts';
 import type { GoferClient } from '../sentry/gofer-api/gofer-api.ts';
 import type { CallContext } from '../sentry/vfs/call-context.ts';
@@ -42,6 +42,7 @@ export interface MountEnv {
   readonly hasTerminal: boolean;
   readonly pidNs: PidNamespace;
   readonly ipc: IpcNamespace;
+  readonly cgroup: CgroupNamespace;
 }
 
 export function mountAll(env: MountEnv): MountNamespace {
@@ -154,7 +155,7 @@ function makeSuperBlock(t: CallContext, m: MountConfig, env: MountEnv): SuperBlo
     sb.rootName = m.source.startsWith('/') ? latin1(m.source) : '';
     return sb;
   }
-  const name = m.type === 'devtmpfs' ? 'tmpfs' : m.type;
+  const name = m.type === 'devtmpfs' ? 'tmpfs' : m.type === 'cgroup' ? 'cgroup2' : m.type;
   const what = `error mounting "${m.source}" to rootfs at "${m.destination}"`;
   const type = fileSystemType(name);
   if (type === undefined) throw new MountError(`${what}: mount ${m.type}: no such device`);

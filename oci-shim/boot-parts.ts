@@ -1,6 +1,6 @@
 /** Registers what the kernel leaves to others: drivers, file system types, hooks. */
 import { EINVAL } from '../sentry/abi/errno.ts';
-import { registerCgroup } from '../sentry/fsimpl/cgroup/cgroup.ts';
+import { registerCgroup } from '../sentry/fsimpl/cgroup/register.ts';
 import { registerMemDevices } from '../sentry/fsimpl/dev/mem.ts';
 import { registerDevpts } from '../sentry/fsimpl/devpts/devpts.ts';
 import type { HostFacts } from '../sentry/fsimpl/proc/env.ts';
@@ -16,6 +16,7 @@ import {
   tmpfsBytesInUse,
 } from '../sentry/fsimpl/tmpfs/super-block.ts';
 import { registerConsole } from '../sentry/fsimpl/tty/host-tty.ts';
+import { cgroupOperations } from '../sentry/kernel/cgroup/operations.ts';
 import { processUsage } from '../sentry/kernel/cpu-time.ts';
 import type { Kernel } from '../sentry/kernel/kernel.ts';
 import { installUnixPaths } from '../syscalls/unix-paths.ts';
@@ -36,7 +37,7 @@ export function registerParts(kernel: Kernel, env: { host: HostFacts }): void {
   registerProc(proc);
   kernel.setSysctl = (t, path, value) => setSysctl(proc, t, path, value);
   registerSysfs(proc);
-  registerCgroup(proc);
+  registerCgroup(proc, cgroupOperations);
   registerMqueue();
   registerOverlay();
   registerConsole();

@@ -4,7 +4,7 @@ import { O_NONBLOCK, O_RDONLY } from '../sentry/abi/fcntl.ts';
 import { S_IFDIR } from '../sentry/abi/stat.ts';
 import { CapSet } from '../sentry/auth/capability.ts';
 import type { Credentials } from '../sentry/auth/credentials.ts';
-import type { IpcNamespace } from '../sentry/kernel/namespaces.ts';
+import type { CgroupNamespace, IpcNamespace } from '../sentry/kernel/namespaces.ts';
 import type { PidNamespace } from '../sentry/kernel/pid-namespace.ts';
 import { type CallContext, FsContext } from '../sentry/vfs/call-context.ts';
 import type { Path } from '../sentry/vfs/dentry.ts';
@@ -21,17 +21,18 @@ export interface ForContainer {
   readonly creds: Credentials;
   readonly pidNs: PidNamespace;
   readonly ipc: IpcNamespace;
+  readonly cgroup: CgroupNamespace;
 }
 
 /** Who mounts: the kernel itself, with every right, for the container's namespaces. */
-export function kernelContext({ creds, pidNs, ipc }: ForContainer, root: Path): CallContext {
+export function kernelContext({ creds, pidNs, ipc, cgroup }: ForContainer, root: Path): CallContext {
   const own = creds.clone();
   own.fsuid = 0;
   own.fsgid = 0;
   own.effective = CapSet.FULL;
-  const t: CallContext & { pidNs: PidNamespace; ns: { ipc: IpcNamespace } } = {
+  const t: CallContext & { pidNs: PidNamespace; ns: Pick<ForContainer, 'ipc' | 'cgroup'> } = {
     pidNs,
-    ns: { ipc },
+    ns: { ipc, cgroup },
     creds: own,
     // Nothing here reads guest memory.
     mem: null as never,

@@ -77,9 +77,10 @@ export function createContainer(
 ): void {
   const { config } = env;
   let mounts: MountNamespace;
+  const cgroup = new CgroupNamespace();
   const creds = initialCredentials(config.process, userNamespace(config.linux));
   try {
-    mounts = mountAll({ ...env, creds, hasTerminal: hasTerminal(env.stdioFds) });
+    mounts = mountAll({ ...env, cgroup, creds, hasTerminal: hasTerminal(env.stdioFds) });
   } catch (e) {
     for (const fd of env.stdioFds) close(fd);
     done(e as Error);
@@ -95,7 +96,7 @@ export function createContainer(
     mnt: new MountNamespaceRef(mounts),
     time,
     timeForChildren: time,
-    cgroup: new CgroupNamespace(),
+    cgroup,
     pidForChildren: env.pidNs,
   };
   kernel.rootPidNamespaces.add(env.pidNs);

@@ -1,10 +1,14 @@
 /** clone, clone3, fork, vfork, pidfd_open, pidfd_getfd, set_tid_address. Linux: kernel/fork.c, kernel/pid.c. */
-import { E2BIG, EBADF, EFAULT, EINVAL, EPERM, ESRCH } from '../sentry/abi/errno.ts';
+import { E2BIG, EBADF, EFAULT, EINVAL, ENODEV, EPERM, ESRCH } from '../sentry/abi/errno.ts';
 import { O_NONBLOCK } from '../sentry/abi/fcntl.ts';
 import { NSIG, SIGCHLD } from '../sentry/abi/signal.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CAP_CHECKPOINT_RESTORE, CAP_SYS_ADMIN, CAP_SYS_PTRACE } from '../sentry/auth/capability.ts';
 import { installPidfd, PidFdFile } from '../sentry/fsimpl/anon/pidfd.ts';
+import { mayAttach } from '../sentry/fsimpl/cgroup/core-files.ts';
+import { CgroupDir } from '../sentry/fsimpl/cgroup/dir.ts';
+import type { CgroupSuperBlock } from '../sentry/fsimpl/cgroup/super-block.ts';
+import type { CssSet } from '../sentry/kernel/cgroup/css-set.ts';
 import {
   fd,
   hex,
@@ -20,6 +24,7 @@ import {
 import type { Task } from '../sentry/kernel/task.ts';
 import {
   CLONE_CLEAR_SIGHAND_HI,
+  CLONE_INTO_CGROUP_HI,
   CLONE_DETACHED,
   CLONE_NEWTIME,
   CLONE_NEW_ANY,
@@ -34,6 +39,7 @@ import {
   type CloneArgs,
 } from '../sentry/kernel/task-clone.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
+import { inodePermission, MAY_WRITE } from '../sentry/vfs/permission.ts';
 import { makeNamespaces } from './namespaces.ts';
 
 /** Size of struct clone_args: first version, and the one with cgroup. */
@@ -52,6 +58,7 @@ function plain(flags: number, exitSignal: number, stack: number): CloneArgs {
     childTid: 0,
     pidfd: 0,
     setTid: [],
+    cset: null,
     makePidfd: (flags & CLONE_PIDFD) !== 0 ? installPidfd : null,
     makeNamespaces: (flags & CLONE_NEW_ANY) !== 0 ? makeNamespaces : null,
   };
@@ -98,8 +105,10 @@ function sysClone3(t: Task, a: SyscallArgs): SysResult {
   if (bad !== 0) return bad;
   const lo = scratch.u32[0]!;
   const hi = scratch.u32[1]!;
-  // CLONE_INTO_CGROUP: there is no cgroup file system to name one by.
-  if ((hi & ~CLONE_CLEAR_SIGHAND_HI) !== 0) return -EINVAL;
+  if ((hi & ~(CLONE_CLEAR_SIGHAND_HI | CLONE_INTO_CGROUP_HI)) !== 0) return -EINVAL;
+  const intoCgroup = (hi & CLONE_INTO_CGROUP_HI) !== 0;
+  const cgroup = field(10);
+  if (intoCgroup && (cgroup > 0x7fffffff || a.size(1) < CLONE_ARGS_SIZE_VER2)) return -EINVAL;
   if ((lo & (CLONE_DETACHED | (CSIGNAL & ~CLONE_NEWTIME))) !== 0) return -EINVAL;
   const exitSignal = field(4);
   if (exitSignal > NSIG) return -EINVAL;
@@ -122,7 +131,26 @@ function sysClone3(t: Task, a: SyscallArgs): SysResult {
     if (typeof wanted === 'number') return wanted;
     args.setTid = wanted;
   }
+  if (intoCgroup) {
+    const cset = groupsNamed(t, cgroup, (lo & CLONE_THREAD) === 0);
+    if (typeof cset === 'number') return cset;
+    args.cset = cset;
+  }
   return cloneTask(t, args);
+}
+
+/** cgroup_css_set_fork(): the caller's groups with the one that is open as `fd`, or −errno. */
+function groupsNamed(t: Task, n: number, threadgroup: boolean): CssSet | number {
+  const f = t.fdTable.getRaw(n);
+  if (f === null || !(f.inode instanceof CgroupDir)) return -EBADF;
+  const { cgroup } = f.inode;
+  if (!cgroup.hierarchy.unified || cgroup.hierarchy.all !== t.cset.all) return -EBADF;
+  if (cgroup.dead) return -ENODEV;
+  const sb = f.inode.sb as CgroupSuperBlock;
+  const may = inodePermission(t, f.inode.file('cgroup.procs')!, MAY_WRITE);
+  if (may !== 0) return may;
+  const w = { opener: t.creds, ns: t.ns.cgroup, sb };
+  return mayAttach(t.cset.unified, cgroup, w, threadgroup) || t.cset.with(cgroup);
 }
 
 function readSetTid(t: Task, addr: number, count: number): number[] | number {
@@ -180,16 +208,13 @@ function sysPidfdGetfd(t: Task, a: SyscallArgs): SysResult {
   return n;
 }
 
-const noCgroup = 'CLONE_INTO_CGROUP is EINVAL; user, time and cgroup namespaces as unshare(2) says';
-
 export const cloneRows: SyscallRow[] = [
   {
     nr: 56,
     name: 'clone',
     fn: sysClone,
     args: [hex, ptr, ptr, ptr, ptr],
-    support: 'partial',
-    note: noCgroup,
+    support: 'full',
   },
   { nr: 57, name: 'fork', fn: sysFork, args: [], support: 'full' },
   { nr: 58, name: 'vfork', fn: sysVfork, args: [], support: 'full' },
@@ -200,8 +225,7 @@ export const cloneRows: SyscallRow[] = [
     name: 'clone3',
     fn: sysClone3,
     args: [inStruct(CLONE_ARGS_SIZE_VER0, 'clone_args'), size],
-    support: 'partial',
-    note: noCgroup,
+    support: 'full',
   },
   { nr: 438, name: 'pidfd_getfd', fn: sysPidfdGetfd, args: [fd, int, uint], support: 'full' },
 ];

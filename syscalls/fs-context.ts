@@ -19,9 +19,8 @@ import {
 import type { Task } from '../sentry/kernel/task.ts';
 import { PAGE_SIZE } from '../sentry/lib/addr.ts';
 import { DetachedMountFile, FsContextFile } from '../sentry/vfs/fs-context.ts';
-import { fileSystemType } from '../sentry/vfs/fs-types.ts';
+import { fileSystemType, mountOf } from '../sentry/vfs/fs-types.ts';
 import * as M from '../sentry/vfs/mount.ts';
-import { makeMount } from '../sentry/vfs/mount-namespace.ts';
 import { parseSuperFlag, reconfigureSuper, setSuperFlags } from '../sentry/vfs/super-options.ts';
 import { nd } from '../sentry/vfs/walk.ts';
 import { installFd } from './fd-install.ts';
@@ -241,7 +240,9 @@ function sysFsmount(t: Task, a: SyscallArgs): SysResult {
   if (f === null) return -EBADF;
   if (!(f instanceof FsContextFile) || f.sb === null) return -EINVAL;
   if (f.phase !== 'made') return -EBUSY;
-  const m = makeMount(f.sb, M.mountFlags(attributeFlags(attr) | atime), f.source ?? 'none');
+  const at = { flags: M.mountFlags(attributeFlags(attr) | atime), source: f.source ?? 'none' };
+  const m = mountOf(t, f.type!, f.sb, at);
+  if (typeof m === 'number') return m;
   f.phase = 'mounted';
   return openDetached(t, m, a.uint(1) !== 0);
 }

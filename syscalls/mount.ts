@@ -16,7 +16,7 @@ import { CAP_SYS_ADMIN } from '../sentry/auth/capability.ts';
 import { flags, path, ptr, str, type SysResult, type SyscallRow } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import type { Path } from '../sentry/vfs/dentry.ts';
-import { fileSystemType } from '../sentry/vfs/fs-types.ts';
+import { fileSystemType, mountOf } from '../sentry/vfs/fs-types.ts';
 import * as M from '../sentry/vfs/mount.ts';
 import {
   ATIME_FLAGS,
@@ -33,7 +33,6 @@ import {
   detachMount,
   hasLockedChildren,
   isPathBelow,
-  makeMount,
   moveMount,
   pivotRoot,
   setPropagation,
@@ -196,7 +195,8 @@ function mountNew(
     if (t.creds.userNs.level > 0) sb.owner = t.creds.userNs;
     setSuperFlags(sb, options.flags);
   }
-  const m = makeMount(sb, mountFlags(f), source ?? 'none');
+  const m = mountOf(t, fs, sb, { flags: mountFlags(f), source: source ?? 'none' });
+  if (typeof m === 'number') return m;
   let r = checkPlace(t, at);
   if (r === 0 && at.mount.sb === sb && at.dentry === at.mount.root) r = -EBUSY;
   if (r === 0) return attach(m, at);

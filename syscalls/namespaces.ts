@@ -146,7 +146,7 @@ function compose(t: Task, flags: number, creds: Credentials | null): NewNamespac
       mnt: mounts === null ? old.mnt : mounts.ns,
       time: old.time,
       timeForChildren: wants(CLONE_NEWTIME) ? owned(old.timeForChildren.copy(), userNs) : old.timeForChildren,
-      cgroup: wants(CLONE_NEWCGROUP) ? owned(new CgroupNamespace(), userNs) : old.cgroup,
+      cgroup: wants(CLONE_NEWCGROUP) ? owned(new CgroupNamespace(t.cset), userNs) : old.cgroup,
       pidForChildren: wants(CLONE_NEWPID)
         ? owned(new PidNamespace(old.pidForChildren), userNs)
         : old.pidForChildren,

@@ -144,7 +144,10 @@ export class Kernel implements PlatformEvents {
     const group = new ThreadGroup(this, pid, new SignalHandlers(), pgrp, init.limits ?? new ResourceLimits());
     session.leader = group;
     group.container = init.container ?? null;
-    const t = new Task(this, { ...init, pid, group });
+    const { hierarchies } = init.ns.cgroup;
+    const cset = hierarchies.entrance(pidNs.reaper?.leader.cset ?? null);
+    cset.pids.chargePids(1);
+    const t = new Task(this, { ...init, pid, group, cset });
     group.leader = t;
     return t;
   }

@@ -4,6 +4,8 @@ import { leaveNamespace, useNamespace, type Counted } from '../auth/namespace-us
 import { FsContext } from '../vfs/call-context.ts';
 import type { Path } from '../vfs/dentry.ts';
 import { lockTree, type MountNamespace } from '../vfs/mount-namespace.ts';
+import type { CssSet } from './cgroup/css-set.ts';
+import { CgroupHierarchies } from './cgroup/hierarchy.ts';
 import type { PidNamespace } from './pid-namespace.ts';
 import type { TimeNamespace } from './time-namespace.ts';
 
@@ -76,9 +78,20 @@ export class MountNamespaceRef {
   }
 }
 
+/** Who is in it sees the groups of `root` as the topmost ones. */
 export class CgroupNamespace implements Owned {
   readonly ino = nextIno++;
   owner: UserNamespace | null = null;
+  readonly root: CssSet;
+
+  /** Without argument: a container's own, with groups of its own. */
+  constructor(root = new CgroupHierarchies().initial) {
+    this.root = root;
+  }
+
+  get hierarchies(): CgroupHierarchies {
+    return this.root.all;
+  }
 }
 
 export interface Namespaces {

@@ -11,6 +11,7 @@ import type { Context } from '../platform/platform.ts';
 import { RLIMIT_CPU, RLIMIT_NPROC } from './limits.ts';
 import { timersOf } from './process-timers.ts';
 import { lendState } from './lent-state.ts';
+import type { CssSet } from './cgroup/css-set.ts';
 import { joinTimeNamespace, leaveNamespaces, useNamespaces, type NewNamespaces } from './namespaces.ts';
 import type { Pid } from './pid-namespace.ts';
 import { cloneEvent, ptraceEvent, traceChild } from './ptrace-stops.ts';
@@ -78,6 +79,8 @@ export interface CloneArgs {
   setTid: readonly number[];
   /** Makes a pidfd for the child in the caller's table: fd or −errno. Undone by closing it. */
   makePidfd: ((t: Task, pid: Pid) => number) | null;
+  /** The groups of the child (CLONE_INTO_CGROUP); null: the caller's. */
+  cset: CssSet | null;
   /** Namespaces of the child when flags ask for new ones: −errno if refused. */
   makeNamespaces: ((t: Task, flags: number) => NewNamespaces | number) | null;
 }
@@ -115,6 +118,7 @@ function checkCount(t: Task): number {
   }
   const box = t.group.container;
   const full = box === null ? t.kernel.pidNs.count >= t.kernel.tasksMax : box.pidNs.count >= box.tasksMax;
+  if (full) t.cset.all.unified.root.pidRefused();
   return full ? -EAGAIN : 0;
 }
 
@@ -131,9 +135,16 @@ export function cloneTask(t: Task, a: CloneArgs): SysResult {
     a.makeNamespaces === null ? { ns: t.ns, fs: null, creds: null } : a.makeNamespaces(t, a.flags);
   if (typeof unshared === 'number') return unshared;
   const made = has(a.flags, CLONE_VM) ? unshared : { ...unshared, ns: joinTimeNamespace(unshared.ns) };
+  // cgroup_can_fork(): counted from now on, wherever the caller is moved meanwhile.
+  const cset = a.cset ?? t.cset;
+  const room = cset.pids.tryChargePid();
+  if (room !== 0) {
+    discard(made, null);
+    return room;
+  }
   const pid = made.ns.pidForChildren.alloc(a.setTid);
   if (typeof pid === 'number') {
-    discard(made);
+    discard(made, cset);
     return pid;
   }
   let pidfd = -1;
@@ -141,26 +152,26 @@ export function cloneTask(t: Task, a: CloneArgs): SysResult {
     pidfd = a.makePidfd(t, pid);
     if (pidfd < 0) {
       pid.releaseIfUnused();
-      discard(made);
+      discard(made, cset);
       return pidfd;
     }
     if (t.mem.check(a.pidfd, 4, true) !== 0) {
       t.fdTable.close(t, pidfd);
       pid.releaseIfUnused();
-      discard(made);
+      discard(made, cset);
       return -EFAULT;
     }
   }
   // One call of this closure per thread made; the platform may run it before fork() returns.
   const done = (ctx: Context | number): void => {
     if (typeof ctx !== 'number' && !t.dead && !t.killed) {
-      finishClone(t, a, made, pid, pidfd, ctx);
+      finishClone(t, a, made, cset, pid, pidfd, ctx);
       return;
     }
     if (typeof ctx !== 'number') ctx.exit();
     if (pidfd >= 0 && !t.dead) t.fdTable.close(t, pidfd);
     pid.releaseIfUnused();
-    discard(made);
+    discard(made, cset);
     t.kernel.endDetached(t, typeof ctx === 'number' ? ctx : -ERESTARTNOINTR);
   };
   if (has(a.flags, CLONE_VM)) t.ctx.spawn(done);
@@ -168,8 +179,19 @@ export function cloneTask(t: Task, a: CloneArgs): SysResult {
   return SYS_DETACHED;
 }
 
-/** Namespaces that were made for a thread which is not to be. */
-function discard({ fs, ns }: NewNamespaces): void {
+/** The groups of a new thread: the caller's as they are now, which may have changed since it was counted; not one that is gone. */
+function groupsOfChild(t: Task, a: CloneArgs, charged: CssSet): CssSet {
+  const cset = a.cset === null || a.cset.unified.dead ? t.cset : a.cset;
+  if (cset.pids !== charged.pids) {
+    cset.pids.chargePids(1);
+    charged.pids.chargePids(-1);
+  }
+  return cset;
+}
+
+/** What was made and counted for a thread which is not to be. */
+function discard({ fs, ns }: NewNamespaces, charged: CssSet | null): void {
+  charged?.pids.chargePids(-1);
   fs?.unref();
   useNamespaces(ns);
   leaveNamespaces(ns);
@@ -247,6 +269,7 @@ function finishClone(
   t: Task,
   a: CloneArgs,
   made: NewNamespaces,
+  charged: CssSet,
   pid: Pid,
   pidfd: number,
   ctx: Context,
@@ -254,11 +277,12 @@ function finishClone(
   const f = a.flags;
   const mm: MemoryManager = has(f, CLONE_VM) ? t.mm.ref() : t.mm.fork(ctx.space);
   const thread = has(f, CLONE_THREAD);
-  const group = thread ? t.group : newThreadGroup(t, a, pid);
   const fs = made.fs ?? (has(f, CLONE_FS) ? t.fs.ref() : t.fs.clone());
   const fdTable = has(f, CLONE_FILES) ? t.fdTable.ref() : t.fdTable.clone();
   const creds = made.creds ?? t.creds;
-  const c = new Task(t.kernel, { pid, group, ctx, mm, fs, fdTable, creds, ns: made.ns });
+  const cset = groupsOfChild(t, a, charged);
+  const group = thread ? t.group : newThreadGroup(t, a, pid);
+  const c = new Task(t.kernel, { pid, group, ctx, mm, fs, fdTable, creds, ns: made.ns, cset });
   if (!thread) group.leader = c;
   if (!has(f, CLONE_VM)) followTime(t.kernel, ctx, mm, made.ns.time);
   const lends = t.lent;

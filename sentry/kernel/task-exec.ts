@@ -72,6 +72,7 @@ function takeLeadership(t: Task): void {
   ownPid.releaseIfUnused();
   old.pid = ownPid;
   unlink(old);
+  old.cset.pids.chargePids(-1);
   g.leader = t;
   g.exitSignal = SIGCHLD;
 }

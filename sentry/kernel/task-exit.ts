@@ -1,6 +1,7 @@
 /** The end of threads and processes (kernel/exit.c: do_exit, exit_notify, release_task, forget_original_parent). */
 import { SIGCHLD, SIGKILL } from '../abi/signal.ts';
 import { EPOLLHUP, EPOLLIN } from '../waiter/wait-queue.ts';
+import { settleCpu } from './cgroup/cpu.ts';
 import { chargeGroupSpace, chargeSpace } from './cpu-time.ts';
 import { disassociateTty, killOrphanedProcessGroup } from './job-control.ts';
 import type { PidNamespace } from './pid-namespace.ts';
@@ -57,6 +58,9 @@ export function exitTask(t: Task, status: number): void {
   }
   t.mm.unref();
   k.uncountTask(t);
+  t.cset.leave();
+  // Of a process one number stays in use until it has been waited for.
+  if (g.leader !== t) t.cset.pids.chargePids(-1);
   g.tasks.delete(t);
   g.usage.add(t.usage);
   if (t.stopPending) takePartInStop(t);
@@ -163,6 +167,8 @@ function reparentChildren(g: ThreadGroup): void {
 export function reapProcess(g: ThreadGroup): void {
   if (g.isReaped) return;
   g.isReaped = true;
+  settleCpu(g, g.usage);
+  g.leader.cset.pids.chargePids(-1);
   unlink(g.leader);
   g.parent?.children.delete(g);
   g.parent = null;

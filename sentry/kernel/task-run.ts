@@ -54,12 +54,8 @@ export function finishSyscall(t: Task, result: SysResult): void {
 /** Is the reason for `work` one that ends a wait? */
 function mustInterrupt(t: Task): boolean {
   if (t.killed || t.stopPending || t.ptrace?.trapDue === true || hasDeliverable(t)) return true;
-  t.work = frozen(t);
+  t.work = t.frozen;
   return false;
-}
-
-function frozen(t: Task): boolean {
-  return t.group.container?.frozen === true;
 }
 
 export function hasDeliverable(t: Task): boolean {
@@ -70,7 +66,7 @@ export function hasDeliverable(t: Task): boolean {
 
 /** recalc_sigpending() */
 export function recalcWork(t: Task): void {
-  t.work = t.killed || t.stopPending || hasDeliverable(t) || frozen(t) || t.ptrace?.trapDue === true;
+  t.work = t.killed || t.stopPending || hasDeliverable(t) || t.frozen || t.ptrace?.trapDue === true;
 }
 
 /** Own signals come before the process's (dequeue_signal). */
@@ -142,7 +138,7 @@ export function exitToUser(t: Task, result: number, inSyscall: boolean): void {
       takePartInStop(t);
       return;
     }
-    if (frozen(t)) {
+    if (t.frozen) {
       t.state = TASK_FROZEN;
       t.stopResult = result;
       t.stopInSyscall = inSyscall;

@@ -18,6 +18,7 @@ import { Timer } from '../time/timer-queue.ts';
 import { UserMemory } from '../usermem/user-memory.ts';
 import type { CallContext, FsContext } from '../vfs/call-context.ts';
 import { WaitEntry, type WaitQueue } from '../waiter/wait-queue.ts';
+import type { CssSet } from './cgroup/css-set.ts';
 import type { FdTable } from './fd-table.ts';
 import type { PiState, PiWaiter } from './futex-pi.ts';
 import type { Kernel } from './kernel.ts';
@@ -52,7 +53,7 @@ export const TASK_DEAD = 5;
 export const TASK_VFORK = 6;
 /** Waits for its sibling threads to leave (exec). */
 export const TASK_DETHREAD = 7;
-/** Kept from returning to guest code by its container's freezer. */
+/** Kept from returning to guest code by a freezer. */
 export const TASK_FROZEN = 8;
 /** Stopped for its tracer. */
 export const TASK_TRACED = 9;
@@ -68,6 +69,7 @@ export interface TaskInit {
   fdTable: FdTable;
   creds: Credentials;
   ns: Namespaces;
+  cset: CssSet;
 }
 
 export class Task implements CallContext {
@@ -81,6 +83,8 @@ export class Task implements CallContext {
   fdTable: FdTable;
   creds: Credentials;
   ns: Namespaces;
+  /** Its control groups. */
+  cset: CssSet;
   /** prctl(PR_SET_NAME): up to 15 bytes. */
   comm = '';
   state = TASK_KERNEL;
@@ -204,6 +208,7 @@ export class Task implements CallContext {
     this.fdTable = init.fdTable;
     this.creds = init.creds;
     this.ns = init.ns;
+    this.cset = init.cset;
     this.mem = new UserMemory(init.ctx, init.mm);
     this.args = new SyscallArgs(init.ctx.args);
     this.startNs = kernel.clock.monotonicNs();
@@ -215,6 +220,7 @@ export class Task implements CallContext {
     init.pid.task = this;
     init.group.tasks.add(this);
     useNamespaces(this.ns);
+    this.cset.enter();
     kernel.countTask(this);
   }
 
@@ -278,6 +284,11 @@ export class Task implements CallContext {
   /** Blocked, or waiting on the host where the kernel does not see it. */
   get sleeping(): boolean {
     return this.blocked || (this.state === TASK_RUNNING && this.ctx.waits);
+  }
+
+  /** The freezer of its container or of a control group keeps it from guest code. */
+  get frozen(): boolean {
+    return this.cset.frozen || this.group.container?.frozen === true;
   }
 
   /** Stands still in a group stop, untraced. */

@@ -95,6 +95,8 @@ export class ThreadGroup {
   /** Times of ended threads, and of waited-for children. */
   readonly usage = new ResourceUsage();
   readonly childrenUsage = new ResourceUsage();
+  /** Of its CPU time in ns, what control groups have been told. */
+  readonly settledCpu = { user: 0, system: 0 };
   /** CLOCK_MONOTONIC at creation. */
   readonly startNs: number;
   /** execve(2) has been called since fork: setpgid by the parent is refused. */

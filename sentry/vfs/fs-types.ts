@@ -2,7 +2,9 @@
 import { EINVAL } from '../abi/errno.ts';
 import type { UserNamespace } from '../auth/credentials.ts';
 import type { CallContext } from './call-context.ts';
-import type { Path } from './dentry.ts';
+import type { Dentry, Path } from './dentry.ts';
+import { makeMount } from './mount-namespace.ts';
+import { Mount } from './mount.ts';
 import type { SuperBlock } from './super-block.ts';
 
 /** Of fsconfig(2): a string, a file, or null for a flag. */
@@ -26,6 +28,8 @@ export interface FileSystemType {
   readonly parameters?: () => FsParameters;
   /** Who may mount it if not whoever may mount at all: the user namespace of what it shows (fs_context's user_ns). */
   readonly owner?: (t: CallContext) => UserNamespace | null;
+  /** Where a mount of it begins for the caller, if not at the super block's root. */
+  readonly rootOf?: (t: CallContext, sb: SuperBlock) => Dentry | number;
   /** Makes a super block from mount(2)'s source and data; `flags` are MS_*. `t` is null for the kernel's own mounts. */
   readonly mount: (t: CallContext | null, source: string, flags: number, data: string) => SuperBlock | number;
 }
@@ -44,6 +48,18 @@ export function registerFileSystem(type: FileSystemType): void {
 
 export function fileSystemType(name: string): FileSystemType | undefined {
   return types.get(name);
+}
+
+/** The mount of a super block that `type` made for the caller; −errno. */
+export function mountOf(
+  t: CallContext,
+  type: FileSystemType,
+  sb: SuperBlock,
+  at: { readonly flags: number; readonly source: string },
+): Mount | number {
+  const root = type.rootOf?.(t, sb);
+  if (typeof root === 'number') return root;
+  return root === undefined ? makeMount(sb, at.flags, at.source) : new Mount(sb, root, at.flags, at.source);
 }
 
 export function fileSystemTypes(): IterableIterator<FileSystemType> {

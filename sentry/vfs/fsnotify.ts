@@ -53,6 +53,11 @@ export function notifyDentry(mask: number, d: Dentry): void {
   listener(inode.isDir ? mask | IN_ISDIR : mask, inode, d.parent?.inode ?? null, d.name, 0);
 }
 
+/** An event on what is known as `name` in `dir`, which nobody has to have looked up. */
+export function notifyChild(mask: number, inode: Inode, dir: Inode, name: string): void {
+  if (listener !== null) listener(mask, inode, dir, name, 0);
+}
+
 /** An event on an open file. */
 export function notifyFile(mask: number, f: FileDescription): void {
   if (listener === null || f.isPathOnly) return;

@@ -1,6 +1,7 @@
 /** SuperBlock: one mounted file system instance (include/linux/fs.h struct super_block). */
 import { makedev } from '../abi/device.ts';
 import type { UserNamespace } from '../auth/credentials.ts';
+import type { CallContext } from './call-context.ts';
 import type { Dentry } from './dentry.ts';
 import type { Inode } from './inode.ts';
 
@@ -58,6 +59,11 @@ export abstract class SuperBlock {
   /** Its own options for mountinfo, each with a comma before it: `,size=65536k`. */
   options(): string {
     return '';
+  }
+
+  /** The root of a mount as mountinfo names it for this reader (show_path); null: its path. */
+  nameOf(_root: Dentry, _reader: CallContext): string | null {
+    return null;
   }
 
   /** MS_REMOUNT with super block options; 0 or −errno. */

@@ -43,7 +43,7 @@ export abstract class KernfsDir extends Inode {
     return this.sb.fsType === 'proc' ? -ENOENT : -EACCES;
   }
 
-  override mkdir(): number {
+  override mkdir(_name: string, _mode: number, _uid: number, _gid: number): Inode | number {
     return this.refusal;
   }
 

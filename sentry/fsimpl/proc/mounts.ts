@@ -62,7 +62,7 @@ function mountPoint(m: Mount, root: Path): string {
   return mangle(pathName({ mount: m, dentry: m.root }, root));
 }
 
-function mountsText(mounts: readonly Mount[], root: Path): string {
+function mountsText(mounts: readonly Mount[], root: Path, _reader: CallContext): string {
   let text = '';
   for (const m of mounts) {
     const { sb } = m;
@@ -72,10 +72,10 @@ function mountsText(mounts: readonly Mount[], root: Path): string {
   return text;
 }
 
-function mountInfoText(mounts: readonly Mount[], root: Path): string {
+function mountInfoText(mounts: readonly Mount[], root: Path, reader: CallContext): string {
   let text = '';
   for (const m of mounts) {
-    const place = mangle(mountRootName(m));
+    const place = mangle(m.sb.nameOf(m.root, reader) ?? mountRootName(m));
     // The parent of the topmost mount lies outside of what the namespace shows.
     const parent = m.parent === null ? 1 : m.parent.id;
     const { sb } = m;
@@ -100,18 +100,18 @@ export type MountFileKind = 'mounts' | 'mountinfo' | 'mountstats';
 const RENDER = { mounts: mountsText, mountinfo: mountInfoText, mountstats: mountStatsText };
 
 /** A task in a dying state has no file system context: EINVAL (mounts_open_common). */
-function text(s: Subject, kind: MountFileKind): string | number {
+function text(s: Subject, kind: MountFileKind, reader: CallContext): string | number {
   const t = s.live;
   const ns = t?.fs.root.mount.ns ?? null;
   if (t === null || ns === null) return -EINVAL;
-  return RENDER[kind](reachableMounts(ns, t.fs.root), t.fs.root);
+  return RENDER[kind](reachableMounts(ns, t.fs.root), t.fs.root, reader);
 }
 
 export class MountsFile extends PidFile {
   private readonly about: Subject;
 
   constructor(sb: ConstructorParameters<typeof PidFile>[0], s: Subject, kind: MountFileKind) {
-    super(sb, s, kind === 'mountstats' ? 0o400 : 0o444, () => text(s, kind));
+    super(sb, s, kind === 'mountstats' ? 0o400 : 0o444, (_, reader) => text(s, kind, reader));
     this.about = s;
   }
 

@@ -24,7 +24,7 @@ import { HIDEPID_NO_ACCESS } from './options.ts';
 import { PagemapFile } from './pagemap.ts';
 import { auxvText, cmdlineText, environText, ProcMemFile } from './pid-mem.ts';
 import { statText, statusText } from './pid-status.ts';
-import { ioText, limitsText, oomScore, syscallText } from './pid-text.ts';
+import { cgroupText, ioText, limitsText, oomScore, syscallText } from './pid-text.ts';
 import { storeTimeOffsets, timeOffsetsText } from './time-offsets.ts';
 import type { ProcSuperBlock } from './super-block.ts';
 import type { Subject } from './subject.ts';
@@ -264,7 +264,7 @@ const ENTRIES: readonly PidEntry[] = [
   file(
     'cgroup',
     0o444,
-    about(() => '0::/\n'),
+    about((t, reader) => cgroupText(t, reader)),
   ),
   file(
     'oom_score',

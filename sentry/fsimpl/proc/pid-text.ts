@@ -3,6 +3,21 @@ import { ESRCH } from '../../abi/errno.ts';
 import type { Task } from '../../kernel/task.ts';
 import type { Subject } from './subject.ts';
 
+/** proc_cgroup_show(): the group in each hierarchy, as the reader's namespace names them. */
+export function cgroupText(t: Task, reader: Task): string {
+  const { cset } = t;
+  const { root } = reader.ns.cgroup;
+  // Containers that share a PID namespace have groups of their own.
+  const from = root.all === cset.all ? root : cset.all.initial;
+  let text = '';
+  const { unified } = cset.all;
+  for (const h of [...cset.all.mounted(), unified]) {
+    const g = cset.groupIn(h);
+    text += `${h.index}:${h.label}:${g.pathFrom(from.groupIn(h))}${g.dead ? ' (deleted)' : ''}\n`;
+  }
+  return text;
+}
+
 const UNLIMITED = 'unlimited';
 
 /** Name, unit and resource number in the order of /proc/PID/limits. */

@@ -21,7 +21,7 @@ export function addTopLevelFiles(sb: ProcSuperBlock, root: StaticDir): void {
     root.add(name, new ProcFile(sb, perm, (t) => text(t as Task)));
   };
   add('buddyinfo', () => buddyInfo(sb));
-  add('cgroups', () => CGROUPS);
+  add('cgroups', (t) => cgroupsText(t as Task));
   add('cmdline', () => 'runsc-ts\n');
   root.add('config.gz', new ProcFile(sb, 0o444, () => CONFIG_GZ, { size: CONFIG_GZ.length }));
   add('consoles', () => '');
@@ -67,9 +67,18 @@ export function addTopLevelFiles(sb: ProcSuperBlock, root: StaticDir): void {
   for (const name of ['bus', 'driver', 'fs', 'irq']) root.add(name, new StaticDir(sb, 0o555));
 }
 
-/** Hierarchy 0: the unified one (fsimpl/cgroup). JVMs decide by it. */
-const CGROUPS = `#subsys_name\thierarchy\tnum_cgroups\tenabled
-${['cpuset', 'cpu', 'cpuacct', 'blkio', 'memory', 'devices', 'freezer', 'pids'].map((c) => `${c}\t0\t1\t1\n`).join('')}`;
+const SUBSYSTEMS = ['cpuset', 'cpu', 'cpuacct', 'blkio', 'memory', 'devices', 'freezer', 'pids'];
+
+/** Hierarchy 0 is the unified one (fsimpl/cgroup). JVMs decide by it. */
+function cgroupsText(t: Task): string {
+  const { unified, pids } = t.ns.cgroup.hierarchies;
+  let text = '#subsys_name\thierarchy\tnum_cgroups\tenabled\n';
+  for (const name of SUBSYSTEMS) {
+    const h = name === 'pids' ? (pids ?? unified) : unified;
+    text += `${name}\t${h.index}\t${h.root.descendants + 1}\t1\n`;
+  }
+  return text;
+}
 
 /** How ps(1) names terminals. */
 const TTY_DRIVERS = `/dev/tty             /dev/tty        5       0 system:/dev/tty

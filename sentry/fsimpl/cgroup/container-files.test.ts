@@ -1,23 +1,36 @@
 import { expect, test } from 'vitest';
-import { EACCES, EINVAL } from '../../abi/errno.ts';
+import { EACCES, EPERM } from '../../abi/errno.ts';
+import { CgroupHierarchies } from '../../kernel/cgroup/hierarchy.ts';
+import { cgroupOperations } from '../../kernel/cgroup/operations.ts';
 import { NO_LIMITS } from '../../kernel/container.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
+import { CgroupNamespace } from '../../kernel/namespaces.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import { Dentry } from '../../vfs/dentry.ts';
 import type { FileDescription } from '../../vfs/file-description.ts';
 import type { Inode } from '../../vfs/inode.ts';
 import { makeMount } from '../../vfs/mount-namespace.ts';
-import { CgroupSuperBlock } from './cgroup.ts';
+import { controllerFiles } from './controller-files.ts';
+import { coreFiles } from './core-files.ts';
+import { CgroupSuperBlock } from './super-block.ts';
 
-const mm = { table: { size: 0 } };
-const usage = { utimeNs: 0, stimeNs: 0, minFaults: 0, majFaults: 0 };
-const group = {
-  pid: { nrIn: () => 1 },
-  isZombie: false,
-  usage: { ...usage, utimeNs: 5_000_000 },
-  childrenUsage: { ...usage, stimeNs: 2_000_000 },
-  tasks: new Set([{ dead: false, mm, usage, pid: { nrIn: () => 1 } }]),
+const resident = { bytes: { anon: 0, file: 0, shmem: 0 }, totalBytes: 0, validUntil: Infinity };
+const mm = { totalBytes: 0, resident };
+const all = new CgroupHierarchies();
+const usage = { utimeNs: 5_000_000, stimeNs: 2_000_000, minFaults: 0, majFaults: 0 };
+const pid = { nrIn: () => 1 };
+const group = { pid, isZombie: false, usage, settledCpu: { user: 0, system: 0 } };
+const task = {
+  dead: false,
+  mm,
+  usage: { utimeNs: 0, stimeNs: 0, minFaults: 0, majFaults: 0 },
+  pid,
+  cset: all.initial,
+  group,
 };
+Object.assign(group, { tasks: new Set([task]), leader: task });
+all.initial.enter();
+all.initial.pids.chargePids(1);
 const pidNs = { groups: () => [group], find: (nr: number) => (nr === 1 ? {} : null) };
 const box = {
   tasksMax: 77,
@@ -26,19 +39,23 @@ const box = {
 };
 const unlimited = { tasksMax: 4096, limits: NO_LIMITS, figures: null };
 let container: unknown = unlimited;
+const kernel = { pidNs, memTotal: 2 ** 30, allGroups: () => [group] } as unknown as Kernel;
 const t = {
+  kernel,
   pidNs,
+  ns: { cgroup: new CgroupNamespace(all.initial) },
   group: {
     get container(): unknown {
       return container;
     },
   },
 } as unknown as CallContext;
-const kernel = { pidNs, memTotal: 2 ** 30 } as unknown as Kernel;
-const sb = new CgroupSuperBlock({ kernel, host: { cpuInfo: '', cpus: [0, 1, 3], memTotal: 2 ** 30 } });
+const env = { kernel, host: { cpuInfo: '', cpus: [0, 1, 3], memTotal: 2 ** 30 } };
+const types = [...coreFiles(cgroupOperations), ...controllerFiles(env, cgroupOperations)];
+const sb = new CgroupSuperBlock(all.unified, types);
 
 function open(name: string, flags = 0): FileDescription | number {
-  const node = sb.root.lookup(name, t) as Inode;
+  const node = sb.root.lookup(name) as Inode;
   return node.open(t, { mount: makeMount(sb, 0, 'cgroup'), dentry: new Dentry(name, null, node) }, flags);
 }
 
@@ -73,10 +90,9 @@ test('limits and figures are the container’s', () => {
   container = unlimited;
 });
 
-test('limits cannot be written; a process can only be moved to where it is', () => {
-  expect(open('memory.max', 1)).toBe(-EACCES);
-  const procs = open('cgroup.procs', 2) as FileDescription;
-  expect(procs.write(t, Buffer.from('1\n'), 0, 2, 0)).toBe(2);
-  expect(procs.write(t, Buffer.from('7\n'), 0, 2, 0)).toBe(-EINVAL);
+test('limits of the topmost group are the host’s to set; what only tells cannot be opened for writing', () => {
+  const max = open('memory.max', 1) as FileDescription;
+  expect(max.write(t, Buffer.from('1\n'), 0, 2, 0)).toBe(-EPERM);
+  expect(open('memory.current', 1)).toBe(-EACCES);
   expect(cat('cgroup.procs')).toBe('1\n');
 });
