@@ -19,6 +19,7 @@ import type { UnpackedImage } from '../image/image.ts';
 import { resolveUser } from '../image/user.ts';
 import { launch, type Export } from '../launch.ts';
 import type { MountConfig, ProcessConfig, SandboxConfig } from '../sandbox-config.ts';
+import { ownLimits } from '../spec/own-limits.ts';
 import { standardMounts } from '../standard-mounts.ts';
 import { warn } from '../lifecycle/log.ts';
 import { UserError } from '../user-error.ts';
@@ -251,7 +252,7 @@ function processConfig(args: string[], options: DoOptions): ProcessConfig {
     additionalGids: process.getgroups!().filter((g) => g !== gid),
     umask: process.umask(),
     capabilities: { bounding: caps, effective: caps, inheritable: [], permitted: caps, ambient: [] },
-    rlimits: {},
+    rlimits: ownLimits(),
     noNewPrivileges: false,
     oomScoreAdj: 0,
     terminal: false,

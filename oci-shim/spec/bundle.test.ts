@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { GlobalOptions } from '../global-options.ts';
+import { parseLimits } from './own-limits.ts';
 import { loadBundle } from './bundle.ts';
 
 const globals: GlobalOptions = {
@@ -44,7 +45,20 @@ test('rlimits at 2^64-1 are unlimited', () => {
     '"cwd"',
     '"rlimits":[{"type":"RLIMIT_NOFILE","soft":10,"hard":18446744073709551615}],"cwd"',
   );
-  expect(load(spec).config.process.rlimits).toEqual({ 7: { soft: 10, hard: -1 } });
+  expect(load(spec).config.process.rlimits[7]).toEqual({ soft: 10, hard: -1 });
+});
+
+test('limits of /proc/PID/limits', () => {
+  const text = `Limit                     Soft Limit           Hard Limit           Units     
+Max cpu time              unlimited            unlimited            seconds   
+Max file size             10                   unlimited            bytes     
+Max data size             18446744073709551614 18446744073709551614 bytes     
+`;
+  expect(parseLimits(text)).toEqual({
+    0: { soft: -1, hard: -1 },
+    1: { soft: 10, hard: -1 },
+    2: { soft: 2 ** 64, hard: 2 ** 64 },
+  });
 });
 
 const refused: [string, (s: ReturnType<typeof good>) => unknown, RegExp][] = [

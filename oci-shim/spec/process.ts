@@ -5,6 +5,7 @@ import { CAPABILITY_NAMES } from '../../sentry/auth/capability-names.ts';
 import type { ProcessConfig } from '../sandbox-config.ts';
 import { UserError } from '../user-error.ts';
 import type { Field } from './field.ts';
+import { ownLimits } from './own-limits.ts';
 import { ioPriority, scheduler } from './scheduler.ts';
 
 const MAX_ID = 0xfffffffe;
@@ -44,7 +45,7 @@ export function processConfig(p: Field): ProcessConfig {
     // As umask(2) does, "only the file permission bits" are used.
     umask: (user?.integer('umask', 0o22, 0, MAX_ID) ?? 0o22) & 0o777,
     capabilities: capabilities(p.optionalObject('capabilities')),
-    rlimits: rlimits(p),
+    rlimits: { ...ownLimits(), ...rlimits(p) },
     noNewPrivileges: p.boolean('noNewPrivileges', false),
     oomScoreAdj: p.integer('oomScoreAdj', p.has('oomScoreAdj') ? 0 : ownOomScore(), -1000, 1000),
     terminal: p.boolean('terminal', false),

@@ -111,6 +111,37 @@ void set_core_limit(void) {
   if (setrlimit(RLIMIT_CORE, &one) < 0) die("cannot limit core dumps");
 }
 
+// As much as may be had, and that is `least`: the hard limit is raised where that is allowed. `option`: ulimit(1)'s.
+static void want_limit(int nr, rlim_t wanted, rlim_t least, char option) {
+  struct rlimit l;
+  if (getrlimit(nr, &l) < 0) die("getrlimit");
+  l.rlim_cur = wanted;
+  if (l.rlim_max < wanted) {
+    struct rlimit higher = {wanted, wanted};
+    if (setrlimit(nr, &higher) == 0) return;
+    l.rlim_cur = l.rlim_max;
+  }
+  errno = 0;
+  if (l.rlim_cur < least)
+    die("ulimit -H%c is %llu: a sandbox needs %llu", option, (unsigned long long)l.rlim_max, (unsigned long long)least);
+  if (setrlimit(nr, &l) < 0) die("setrlimit");
+}
+
+// What the caller has limited is the guest kernel's affair, and would hit the sandbox's own processes: their memory is files, and
+// with an unlimited stack address spaces are laid out the other way round (mmap_is_legacy()).
+void set_own_limits(void) {
+  enum { FILES = 65536, FILES_MIN = 2048, FILE_SIZE_MIN = 64 << 20, STACK = 8 << 20 };
+  want_limit(RLIMIT_CPU, RLIM_INFINITY, 0, 't');
+  want_limit(RLIMIT_RTTIME, RLIM_INFINITY, 0, 'R');
+  want_limit(RLIMIT_FSIZE, RLIM_INFINITY, FILE_SIZE_MIN, 'f');
+  want_limit(RLIMIT_DATA, RLIM_INFINITY, 0, 'd');
+  want_limit(RLIMIT_AS, RLIM_INFINITY, 0, 'v');
+  want_limit(RLIMIT_STACK, STACK, 0, 's');
+  struct rlimit files;
+  if (getrlimit(RLIMIT_NOFILE, &files) < 0) die("getrlimit");
+  if (files.rlim_cur < FILES) want_limit(RLIMIT_NOFILE, FILES, FILES_MIN, 'n');
+}
+
 void die_with_parent(void) {
   if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0) die("cannot set parent death signal");
 }

@@ -409,6 +409,7 @@ int main(int argc, char **argv) {
   parse_options(argc, argv);
   privileged = has_sys_admin();
   set_core_limit();
+  set_own_limits();
   // Signals that end a process by its own fault keep doing so; everything else is forwarded.
   sigset_t set;
   sigfillset(&set);

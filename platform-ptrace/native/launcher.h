@@ -186,6 +186,7 @@ struct place {
 void place_fds(const struct place *places, int n); // moves descriptors to their numbers and closes all others
 void drop_caps(uint64_t keep);                     // bounding, permitted, effective, inheritable, ambient; no_new_privs
 void set_core_limit(void);
+void set_own_limits(void);
 void die_with_parent(void);
 int move_root_into_tmpfs(int tmpfs_fd); // pivot_root, old root gone
 int make_tmpfs(void);                   // a tmpfs attached on top of "/", its O_PATH descriptor

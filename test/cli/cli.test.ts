@@ -52,6 +52,25 @@ test('the log names calls that are not implemented, and has the strace', () => {
   expect(text.match(/io_uring_setup\(.*/g)).toEqual(['io_uring_setup() = -1 ENOSYS']);
 });
 
+test('the command has the limits of its caller, the sandbox is not bound by them', () => {
+  const limits = 'ulimit -Sn 77; ulimit -Sc 3; ulimit -Sf 1000; ulimit -s unlimited; ulimit -t 1000';
+  const show = 'cat /proc/self/limits';
+  const natively = run('/bin/sh', ['-c', `${limits}; ${show}; :`]);
+  const r = run('/bin/sh', ['-c', `${limits}; "$0" --platform "$1" do -- ${show}; :`, runscTs, platform], {
+    cwd: '/',
+  });
+  expect(r).toMatchObject({ stderr: '', stdout: natively.stdout });
+});
+
+test('limits that no sandbox can live with are named', () => {
+  const script = 'ulimit -n 300; exec "$0" --platform "$1" do -- true';
+  const r = run('setpriv', [
+    ...['--bounding-set=-sys_resource', '--inh-caps=-sys_resource', '/bin/sh', '-c', script],
+    ...[runscTs, platform],
+  ]);
+  expect(r).toMatchObject({ status: 125, stderr: 'runsc-ts: ulimit -Hn is 300: a sandbox needs 2048\n' });
+});
+
 test('a standard error that cannot be written is no end of the sandbox', () => {
   const script = '"$0" --platform "$1" --strace=write do -- echo out 2</dev/null';
   const r = run('/bin/sh', ['-c', script, runscTs, platform], { cwd: '/' });

@@ -55,6 +55,10 @@ const cases: Record<string, Case> = {
         { type: 'RLIMIT_LOCKS', soft: 3, hard: 4 },
       ]),
   },
+  'limits that are not given': {
+    script: 'cat /proc/self/limits',
+    change: (s) => delete s.process.rlimits,
+  },
   'oom score': {
     script: 'cat /proc/self/oom_score_adj',
     change: (s) => (s.process.oomScoreAdj = 123),
