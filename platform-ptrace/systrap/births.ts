@@ -161,7 +161,7 @@ export class Births {
         done(result);
         return;
       }
-      const tid = platform.memory.load(parent.base + SLOT_NR / 4);
+      const tid = platform.memory.loadRelaxed(parent.base + SLOT_NR / 4);
       if (child.tid === 0 && !this.learnThread(child, tid)) {
         platform.kill(parent.space, 'clone reported a thread that is not there');
         return;

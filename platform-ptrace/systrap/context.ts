@@ -231,7 +231,7 @@ export class SystrapContext implements Context {
     const planned = publish.planned[this.sysno]!;
     let start = 0;
     for (let i = 0; i < 6; i++) {
-      const n = memory.load(this.base + SLOT_PREFETCH_LEN / 4 + i);
+      const n = memory.loadRelaxed(this.base + SLOT_PREFETCH_LEN / 4 + i);
       if (n < 0 || start + n > PREFETCH_SIZE) return 0; // forged
       const skip = addr - (this.args[2 * i + 1]! * 0x100000000 + this.args[2 * i]!);
       if ((planned & (1 << i)) !== 0 && skip >= 0 && skip < n) {
@@ -535,7 +535,7 @@ export class SystrapContext implements Context {
     const { lent, base } = this;
     const lo = memory.exchange(base + SLOT_MASK / 4, 0);
     lent.maskLo = lo & ~(MASK_LENT | MASK_SECOND);
-    lent.maskHi = memory.load(base + SLOT_MASK_HIGH / 4 + ((lo & MASK_SECOND) === 0 ? 0 : 1));
+    lent.maskHi = memory.loadRelaxed(base + SLOT_MASK_HIGH / 4 + ((lo & MASK_SECOND) === 0 ? 0 : 1));
     lent.robustList = memory.loadNumber(base + SLOT_ROBUST_LIST / 4);
   }
 

@@ -73,6 +73,11 @@ const MXCSR_MASK = 28;
 
 const FAST_ARGS = [RDI, RSI, RDX, R10, R8, R9];
 
+/** Unlike a DataView, which would have to be made for each image, this costs nothing. */
+function wordAt(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0;
+}
+
 export interface SlotRef {
   /** Word index of the slot in the window. */
   readonly base: number;
@@ -96,7 +101,7 @@ export class FrameLayout {
     if (!(this.offset > SLOT_STACK && this.offset + FRAME_SIZE < SLOT_STACK + STACK_SIZE))
       throw new Error(`zygote: signal frame at offset ${this.offset}`);
     this.fpOffset = memory.loadNumber(slot.base + (this.offset + MC_FPSTATE) / 4) - slotAddr;
-    this.fpSize = memory.load(slot.base + (this.fpOffset + SW_EXTENDED_SIZE) / 4);
+    this.fpSize = memory.loadRelaxed(slot.base + (this.fpOffset + SW_EXTENDED_SIZE) / 4);
     if (
       !(this.fpOffset >= this.offset + FRAME_SIZE && this.fpSize > XSTATE_HEADER) ||
       this.fpOffset + this.fpSize > SLOT_STACK + STACK_SIZE
@@ -146,15 +151,15 @@ export class FrameLayout {
     const mc = slot.base + (this.offset + MCONTEXT) / 4;
     for (let i = 0; i < SIGCONTEXT_REGS.length; i++) {
       const r = SIGCONTEXT_REGS[i]!;
-      words[2 * r] = memory.load(mc + 2 * i);
-      words[2 * r + 1] = memory.load(mc + 2 * i + 1);
+      words[2 * r] = memory.loadRelaxed(mc + 2 * i);
+      words[2 * r + 1] = memory.loadRelaxed(mc + 2 * i + 1);
     }
     regs.set(ORIG_RAX, sysno);
-    words[2 * EFLAGS] = memory.load(mc + SC_EFLAGS / 4);
+    words[2 * EFLAGS] = memory.loadRelaxed(mc + SC_EFLAGS / 4);
     words[2 * EFLAGS + 1] = 0;
-    const selectors = memory.load(slot.base + (this.offset + MC_CS) / 4);
+    const selectors = memory.loadRelaxed(slot.base + (this.offset + MC_CS) / 4);
     regs.set(CS, selectors & 0xffff);
-    regs.set(SS, (memory.load(slot.base + (this.offset + MC_CS) / 4 + 1) >>> 16) & 0xffff);
+    regs.set(SS, (memory.loadRelaxed(slot.base + (this.offset + MC_CS) / 4 + 1) >>> 16) & 0xffff);
     regs.set(FS_BASE, memory.loadNumber(slot.base + SLOT_FS_BASE / 4));
     regs.set(GS_BASE, memory.loadNumber(slot.base + SLOT_GS_BASE / 4));
   }
@@ -173,8 +178,8 @@ export class FrameLayout {
       [RIP, SLOT_FAST_RIP],
       [RSP, SLOT_FAST_RSP],
     ] as const) {
-      regs.words[2 * r] = memory.load(slot.base + at / 4);
-      regs.words[2 * r + 1] = memory.load(slot.base + at / 4 + 1);
+      regs.words[2 * r] = memory.loadRelaxed(slot.base + at / 4);
+      regs.words[2 * r + 1] = memory.loadRelaxed(slot.base + at / 4 + 1);
     }
     regs.words[2 * EFLAGS] = 0x202;
     regs.set(CS, USER_CS);
@@ -207,21 +212,15 @@ export class FrameLayout {
   /** Loads an image if the host kernel's rt_sigreturn would accept it (arch/x86/kernel/fpu/signal.c). */
   writeFp(slot: SlotRef, src: Uint8Array, size: number): boolean {
     if (size !== this.fpSize || src.length < size) return false;
-    const own = new DataView(this.initialFp.buffer);
-    const view = new DataView(src.buffer, src.byteOffset, size);
-    if (view.getUint32(SW_MAGIC1, true) !== FP_XSTATE_MAGIC1) return false;
-    if (view.getUint32(size - 4, true) !== FP_XSTATE_MAGIC2) return false;
-    for (let i = SW_EXTENDED_SIZE; i <= SW_XSTATE_SIZE; i += 4) {
-      if (view.getUint32(i, true) !== own.getUint32(i, true)) return false;
-    }
+    const own = this.initialFp;
+    if (wordAt(src, SW_MAGIC1) !== FP_XSTATE_MAGIC1 || wordAt(src, size - 4) !== FP_XSTATE_MAGIC2)
+      return false;
+    for (let i = SW_EXTENDED_SIZE; i < SW_XSTATE_SIZE + 4; i++) if (src[i] !== own[i]) return false;
     // XSTATE_BV within the enabled features, standard format, reserved bytes 0.
-    for (let i = 0; i < 8; i += 4) {
-      const enabled = own.getUint32(SW_XFEATURES + i, true);
-      if ((view.getUint32(XSTATE_HEADER + i, true) & ~enabled) !== 0) return false;
-    }
-    for (let i = 8; i < 64; i += 4) if (view.getUint32(XSTATE_HEADER + i, true) !== 0) return false;
-    const mask = own.getUint32(MXCSR_MASK, true) || 0xffbf;
-    if ((view.getUint32(MXCSR, true) & ~mask) !== 0) return false;
+    for (let i = 0; i < 8; i++) if ((src[XSTATE_HEADER + i]! & ~own[SW_XFEATURES + i]!) !== 0) return false;
+    for (let i = 8; i < 64; i++) if (src[XSTATE_HEADER + i] !== 0) return false;
+    const mask = wordAt(own, MXCSR_MASK) || 0xffbf;
+    if ((wordAt(src, MXCSR) & ~mask) !== 0) return false;
     this.memory.copyIn(slot.base, this.fpOffset, src, 0, size);
     return true;
   }

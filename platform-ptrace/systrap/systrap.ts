@@ -269,9 +269,9 @@ export class SystrapPlatform implements Platform {
     const { base } = ctx;
     // A stopped thread has nothing to say: forged.
     if (ctx.phase !== RUNNING && ctx.phase !== ORDERING) return;
-    const state = memory.load(base + SLOT_STATE / 4);
+    const state = memory.loadRelaxed(base + SLOT_STATE / 4);
     if (state !== STATE_TRAPPED && state !== STATE_SLEEPING) return;
-    const event = memory.load(base + SLOT_EVENT / 4);
+    const event = memory.loadRelaxed(base + SLOT_EVENT / 4);
     const kind = event & 0xff;
     if (kind === EVENT_ORDERS_DONE || kind === EVENT_ORDER_FAILED) {
       this.handleOrders(ctx, kind);
@@ -286,7 +286,7 @@ export class SystrapPlatform implements Platform {
     if (ctx.interruptWanted && kind !== EVENT_INTERRUPT) this.interruptOver(ctx);
     if (kind === EVENT_SYSCALL || kind === EVENT_FAST_SYSCALL) {
       memory.loadWords(base + SLOT_ARGS / 4, ctx.args, 0, 12);
-      const nr = memory.load(base + SLOT_NR / 4);
+      const nr = memory.loadRelaxed(base + SLOT_NR / 4);
       if (kind === EVENT_FAST_SYSCALL) {
         if (!this.publish.isFast(nr)) {
           this.kill(ctx.space, `call ${nr} without a frame`);
@@ -324,10 +324,10 @@ export class SystrapPlatform implements Platform {
     this.events.onFault(
       ctx,
       signo,
-      memory.load(at + 2),
+      memory.loadRelaxed(at + 2),
       memory.loadNumber(at),
-      memory.load(at + 4),
-      memory.load(at + 6),
+      memory.loadRelaxed(at + 4),
+      memory.loadRelaxed(at + 6),
     );
   }
 
@@ -354,8 +354,8 @@ export class SystrapPlatform implements Platform {
       return;
     }
     const at = ctx.base + SLOT_ARGS / 4;
-    const index = ctx.queueIndex(this.memory.load(at));
-    const errno = this.memory.load(at + 2);
+    const index = ctx.queueIndex(this.memory.loadRelaxed(at));
+    const errno = this.memory.loadRelaxed(at + 2);
     if (ctx.completing || !(index >= 0 && index < ctx.orderCount && errno > 0 && errno < 4096)) {
       this.kill(ctx.space, 'malformed report');
       return;

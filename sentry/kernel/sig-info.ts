@@ -7,8 +7,22 @@ import { SIGCHLD, SIGINFO_SIZE, SIGSYS, SI_KERNEL, SYS_SECCOMP } from '../abi/si
 /** AUDIT_ARCH_X86_64 (include/uapi/linux/audit.h) */
 const AUDIT_ARCH_X86_64 = 0xc000003e;
 
+/** Infos share buffers: one of its own would have the C library allocate and V8 free for each signal. */
+const INFOS_PER_BUFFER = 32;
+let buffer = Buffer.alloc(0);
+let used = 0;
+
+function newBytes(): Buffer {
+  if (used === buffer.length) {
+    buffer = Buffer.alloc(INFOS_PER_BUFFER * SIGINFO_SIZE);
+    used = 0;
+  }
+  used += SIGINFO_SIZE;
+  return buffer.subarray(used - SIGINFO_SIZE, used);
+}
+
 export class SigInfo {
-  readonly bytes: Buffer = Buffer.alloc(SIGINFO_SIZE);
+  readonly bytes: Buffer = newBytes();
   /** User whose RLIMIT_SIGPENDING count this entry is part of, −1 if none. */
   accountedUid = -1;
   /** POSIX timer that sent it; its owner is told when the signal is taken (overrun counting), else null. */
