@@ -240,6 +240,16 @@ export abstract class FileDescription {
     return null;
   }
 
+  /**
+   * The `len` (> 0) bytes at `pos`, where they lie, for being written over by guest memory; null if they have to be written. What
+   * has been changed is said by `bytesChanged`. Saves large writes a copy.
+   */
+  bytesToChange(_t: CallContext, _pos: number, _len: number): ByteView | null {
+    return null;
+  }
+
+  bytesChanged(_t: CallContext): void {}
+
   /** lseek(2): new position or −errno. */
   seek(_t: CallContext, _offset: number, _whence: number): number {
     return -ESPIPE;

@@ -83,6 +83,18 @@ export class OverlayFile extends FileDescription {
     return n;
   }
 
+  override bytesToChange(t: CallContext, pos: number, len: number): ByteView | null {
+    const f = this.real(t);
+    f.flags = this.flags;
+    return f.bytesToChange(t, pos, len);
+  }
+
+  override bytesChanged(t: CallContext): void {
+    const f = this.real(t);
+    f.bytesChanged(t);
+    this.pullSize(f);
+  }
+
   private pullSize(f: FileDescription): void {
     const { node } = this;
     node.size = f.inode.size;

@@ -169,3 +169,17 @@ describe('contents of a tmpfs file', () => {
     expect(c.write(Buffer.alloc(10), 0, 10, 3 * 4096)).toBe(10);
   });
 });
+
+test('bytes are shown for being written over where they are allocated, nowhere else', () => {
+  const c = content();
+  c.write(Buffer.alloc(8192, 'a'), 0, 8192, 4096);
+  c.viewAllocated(5000, 4096)!.bytes.fill(98, 5000, 9096);
+  const all = Buffer.alloc(12288);
+  c.read(all, 0, 12288, 0);
+  expect(all.indexOf('b')).toBe(5000);
+  expect(all.lastIndexOf('b')).toBe(9095);
+  expect(c.viewAllocated(4095, 10)).toBe(null); // a hole
+  expect(c.viewAllocated(12287, 2)).toBe(null); // beyond the end
+  c.toMemfd();
+  expect(c.viewAllocated(4096, 10)).toBe(null);
+});

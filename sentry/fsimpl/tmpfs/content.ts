@@ -93,6 +93,15 @@ export class FileContent {
     return byteView;
   }
 
+  /** The `len` bytes at `pos`, if they are there and allocated: changing them changes nothing else. */
+  viewAllocated(pos: number, len: number): ByteView | null {
+    const { present } = this;
+    if (pos + len > this.size || pos + len > this.buf.length || present === null) return null;
+    const last = pageDown(pos + len - 1) / PAGE_SIZE;
+    for (let p = pageDown(pos) / PAGE_SIZE; p <= last; p++) if (present[p] === 0) return null;
+    return this.view(pos, len);
+  }
+
   /** Writes at `pos`, growing the file: bytes written, as many as there is room for, or −ENOSPC. */
   write(src: Uint8Array, off: number, len: number, pos: number): number {
     const r = this.writeWhole(src, off, len, pos);

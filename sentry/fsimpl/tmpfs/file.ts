@@ -63,6 +63,18 @@ export class TmpfsFile extends FileDescription {
     return view;
   }
 
+  override bytesToChange(_t: CallContext, pos: number, len: number): ByteView | null {
+    const { node } = this;
+    const sealed = (node.seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) !== 0;
+    return sealed || (this.flags & O_APPEND) !== 0 ? null : node.content.viewAllocated(pos, len);
+  }
+
+  override bytesChanged(t: CallContext): void {
+    const { node } = this;
+    if ((node.mode & 0o6000) !== 0 || node.hasFileCaps) fileRemovePrivs(t, node);
+    node.mtime = node.ctime = currentTime();
+  }
+
   override write(t: CallContext, buf: Uint8Array, off: number, len: number, pos: number): number {
     const node = this.node;
     const at = (this.flags & O_APPEND) !== 0 ? node.size : pos;
