@@ -1,10 +1,10 @@
 /** clone, clone3, fork, vfork, pidfd_open, pidfd_getfd, set_tid_address. Linux: kernel/fork.c, kernel/pid.c. */
-import { E2BIG, EBADF, EFAULT, EINVAL, ENODEV, EPERM, ESRCH } from '../sentry/abi/errno.ts';
+import { E2BIG, EBADF, EFAULT, EINVAL, ENODEV, ENOENT, EPERM, ESRCH } from '../sentry/abi/errno.ts';
 import { O_NONBLOCK } from '../sentry/abi/fcntl.ts';
 import { NSIG, SIGCHLD } from '../sentry/abi/signal.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CAP_CHECKPOINT_RESTORE, CAP_SYS_ADMIN, CAP_SYS_PTRACE } from '../sentry/auth/capability.ts';
-import { installPidfd, PidFdFile } from '../sentry/fsimpl/anon/pidfd.ts';
+import { PIDFD_THREAD, installPidfd, PidFdFile } from '../sentry/fsimpl/anon/pidfd.ts';
 import { mayAttach } from '../sentry/fsimpl/cgroup/core-files.ts';
 import { CgroupDir } from '../sentry/fsimpl/cgroup/dir.ts';
 import type { CgroupSuperBlock } from '../sentry/fsimpl/cgroup/super-block.ts';
@@ -59,7 +59,8 @@ function plain(flags: number, exitSignal: number, stack: number): CloneArgs {
     pidfd: 0,
     setTid: [],
     cset: null,
-    makePidfd: (flags & CLONE_PIDFD) !== 0 ? installPidfd : null,
+    makePidfd:
+      (flags & CLONE_PIDFD) !== 0 ? (t, p) => installPidfd(t, p, (flags & CLONE_THREAD) !== 0) : null,
     makeNamespaces: (flags & CLONE_NEW_ANY) !== 0 ? makeNamespaces : null,
   };
 }
@@ -175,14 +176,16 @@ function sysSetTidAddress(t: Task, a: SyscallArgs): SysResult {
 
 function sysPidfdOpen(t: Task, a: SyscallArgs): SysResult {
   const flags = a.uint(1);
-  if ((flags & ~O_NONBLOCK) !== 0) return -EINVAL;
+  if ((flags & ~(O_NONBLOCK | PIDFD_THREAD)) !== 0) return -EINVAL;
   const nr = a.int(0);
   if (nr <= 0) return -EINVAL;
   const p = t.pidNs.find(nr);
   if (p === null) return -ESRCH;
-  // "ESRCH: no such process"; a thread that is no leader is EINVAL (before PIDFD_THREAD, Linux 6.9).
-  if (p.group === null) return p.task === null ? -ESRCH : -EINVAL;
-  const f = new PidFdFile(p, (flags & O_NONBLOCK) !== 0);
+  if (p.group === null && p.task === null) return -ESRCH;
+  const thread = (flags & PIDFD_THREAD) !== 0;
+  // "ENOENT: the process … is not a thread-group leader" (pidfd_prepare)
+  if (p.group === null && !thread) return -ENOENT;
+  const f = new PidFdFile(p, (flags & O_NONBLOCK) !== 0, thread);
   const n = t.fdTable.install(f, true, t.group.limits.openFiles);
   if (n < 0) f.unref();
   return n;
@@ -193,9 +196,9 @@ function sysPidfdGetfd(t: Task, a: SyscallArgs): SysResult {
   if (a.uint(2) !== 0) return -EINVAL;
   const f = t.fdTable.get(a.int(0));
   if (!(f instanceof PidFdFile)) return -EBADF;
-  const g = f.pid.group;
-  if (g === null || g.isZombie) return -ESRCH;
-  const target = g.leader.dead ? g.tasks.values().next().value! : g.leader;
+  const target = f.target();
+  if (target === null) return -ESRCH;
+  const g = target.group;
   const c = t.creds;
   const o = target.creds;
   const same = c.uid === o.euid && c.uid === o.suid && c.uid === o.uid && c.gid === o.egid && c.gid === o.gid;

@@ -30,6 +30,8 @@ import { MAY_READ, inodePermission } from '../sentry/vfs/permission.ts';
 import { readStrings } from './exec-args.ts';
 import { getnameEmpty, startAt } from './path.ts';
 
+/** Whether the file could be executed is all that is asked. */
+const AT_EXECVE_CHECK = 0x10000;
 const ADDR_NO_RANDOMIZE = 0x0040000;
 /** PER_CLEAR_ON_SETID and READ_IMPLIES_EXEC do not survive; the layout bits do. */
 const READ_IMPLIES_EXEC = 0x0400000;
@@ -42,7 +44,7 @@ function sysExecve(t: Task, a: SyscallArgs): SysResult {
 
 function sysExecveat(t: Task, a: SyscallArgs): SysResult {
   const atFlags = a.int(4);
-  if ((atFlags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) !== 0) return -EINVAL;
+  if ((atFlags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_EXECVE_CHECK)) !== 0) return -EINVAL;
   return doExecve(t, a.int(0), a.addr(1), a.addr(2), a.addr(3), atFlags);
 }
 
@@ -63,6 +65,10 @@ function doExecve(
   if (typeof argv === 'number' || typeof envp === 'number') {
     closeExec(file);
     return typeof envp === 'number' ? envp : -EFAULT;
+  }
+  if ((atFlags & AT_EXECVE_CHECK) !== 0) {
+    closeExec(file);
+    return 0;
   }
   // "The name … is /dev/fd/N[/P]": how a program by descriptor is called (alloc_bprm).
   const byFd = dfd !== AT_FDCWD && name.charCodeAt(0) !== 0x2f;

@@ -37,7 +37,7 @@ function sysInotifyInit1(t: Task, a: SyscallArgs): SysResult {
 
 function sysInotifyAddWatch(t: Task, a: SyscallArgs): SysResult {
   const mask = a.uint(2);
-  if ((mask & ALL_INOTIFY_BITS) === 0) return -EINVAL;
+  if ((mask & ALL_INOTIFY_BITS) === 0 || (mask & ~ALL_INOTIFY_BITS) !== 0) return -EINVAL;
   if ((mask & I.IN_MASK_ADD) !== 0 && (mask & I.IN_MASK_CREATE) !== 0) return -EINVAL;
   const f = fileAt(t, a.int(0));
   if (f === null) return -EBADF;

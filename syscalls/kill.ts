@@ -50,10 +50,10 @@ function findGroup(t: Task, nr: number): ThreadGroup | null {
 }
 
 /** Sends to each of `groups`: 0 if one was reached, else the last refusal. */
-function killMany(t: Task, groups: Iterable<ThreadGroup>, sig: number): number {
+function killMany(t: Task, groups: Iterable<ThreadGroup>, sig: number, info: SigInfo | null = null): number {
   let result = -ESRCH;
   for (const g of [...groups]) {
-    const r = killGroup(t, g, sig, null);
+    const r = killGroup(t, g, sig, info === null ? null : copySigInfo(info));
     if (r === 0) result = 0;
     else if (result !== 0) result = r;
   }
@@ -142,9 +142,44 @@ function pidOf(f: FileDescription): Pid | null {
   return f.inode instanceof PidDir && !f.inode.subject.isThread ? f.inode.subject.pid : null;
 }
 
+const PIDFD_SIGNAL_THREAD = 1;
+const PIDFD_SIGNAL_THREAD_GROUP = 2;
+const PIDFD_SIGNAL_PROCESS_GROUP = 4;
+type Scope =
+  typeof PIDFD_SIGNAL_THREAD | typeof PIDFD_SIGNAL_THREAD_GROUP | typeof PIDFD_SIGNAL_PROCESS_GROUP;
+
+/** What the flags say that the signal is for, or the descriptor; null: more than one thing, or nothing known. */
+function scopeOf(flags: number, f: FileDescription | null): Scope | null {
+  switch (flags) {
+    case 0:
+      return f instanceof PidFdFile && f.thread ? PIDFD_SIGNAL_THREAD : PIDFD_SIGNAL_THREAD_GROUP;
+    case PIDFD_SIGNAL_THREAD:
+    case PIDFD_SIGNAL_THREAD_GROUP:
+    case PIDFD_SIGNAL_PROCESS_GROUP:
+      return flags;
+    default:
+      return null;
+  }
+}
+
+function sendTo(t: Task, pid: Pid, scope: Scope, sig: number, info: SigInfo | null): number {
+  if (scope === PIDFD_SIGNAL_PROCESS_GROUP) {
+    if (pid.processGroup === null) return -ESRCH;
+    return validSignal(sig) ? killMany(t, pid.processGroup.members, sig, info) : -EINVAL;
+  }
+  if (scope === PIDFD_SIGNAL_THREAD) {
+    if (pid.task === null) return pid.group === null ? -ESRCH : 0;
+    return killThread(t, 0, pid.task.pid.nrIn(t.pidNs), sig, info);
+  }
+  const g = pid.group ?? pid.task?.group ?? null;
+  if (g === null) return -ESRCH;
+  return validSignal(sig) ? killGroup(t, g, sig, info) : -EINVAL;
+}
+
 function sysPidfdSendSignal(t: Task, a: SyscallArgs): SysResult {
-  if (a.uint(3) !== 0) return -EINVAL;
   const sig = a.int(1);
+  const scope = scopeOf(a.uint(3), t.fdTable.get(a.int(0)));
+  if (scope === null) return -EINVAL;
   const f = t.fdTable.get(a.int(0));
   const pid = f === null ? null : pidOf(f);
   if (pid === null) return -EBADF;
@@ -156,12 +191,11 @@ function sysPidfdSendSignal(t: Task, a: SyscallArgs): SysResult {
     const stated = copySigInfo(given);
     if (t.mem.copyIn(a.addr(2), stated.bytes, 0, 4) !== 0) return -EFAULT;
     if (stated.signo !== sig) return -EINVAL;
-    if (pid.group !== t.group && isForged(given)) return -EPERM;
+    const own = pid === t.pid && scope !== PIDFD_SIGNAL_PROCESS_GROUP;
+    if (!own && isForged(given)) return -EPERM;
     info = given;
   }
-  const g = pid.group;
-  if (g === null) return -ESRCH;
-  return validSignal(sig) ? killGroup(t, g, sig, info) : -EINVAL;
+  return sendTo(t, pid, scope, sig, info);
 }
 
 const siginfo = inStruct(SIGINFO_SIZE, 'siginfo');

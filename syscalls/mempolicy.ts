@@ -81,7 +81,7 @@ function sysGetMempolicy(t: Task, a: SyscallArgs): SysResult {
   const modeAddr = a.addr(0);
   const nodesAddr = a.addr(1);
   const maxNode = a.size(2);
-  const flags = a.uint(4);
+  const flags = a.size(4) > 0xffffffff ? 0xffffffff : a.uint(4);
   if (nodesAddr !== 0 && maxNode < NR_NODE_IDS) return -EINVAL;
   const found = lookUp(t, a.addr(3), flags);
   if (found < 0) return found;

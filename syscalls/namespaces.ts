@@ -167,6 +167,7 @@ function changeNamespaces(t: Task, ns: Namespaces): void {
 /** unshare(2). Linux: ksys_unshare(), check_unshare_flags(). */
 function sysUnshare(t: Task, a: SyscallArgs): SysResult {
   let flags = a.uint(0);
+  if (a.words[1] !== 0) return -EINVAL;
   const known =
     CLONE_THREAD |
     CLONE_FS |
@@ -246,9 +247,8 @@ function sysSetns(t: Task, a: SyscallArgs): SysResult {
 /** validate_nsset(): the namespaces of the process that a pidfd names, the user namespace first. */
 function installAll(t: Task, set: NsSet, flags: number, f: PidFdFile): number {
   if (flags === 0 || (flags & ~SETNS_KINDS) !== 0) return -EINVAL;
-  const g = f.pid.group;
-  if (g === null || g.isZombie) return -ESRCH;
-  const other = g.leader.dead ? (g.tasks.values().next().value ?? g.leader) : g.leader;
+  const other = f.target();
+  if (other === null) return -ESRCH;
   if (mayAccess(t, other) !== 0) return -EPERM;
   const targets: [number, object | null][] = [
     [CLONE_NEWUSER, other.creds.userNs],

@@ -74,7 +74,8 @@ function checkFlags(f: number): number {
     if ((f & O_TMPFILE) !== O_TMPFILE || (f & O_CREAT) !== 0) return -EINVAL;
     if ((f & O_ACCMODE) === O_RDONLY) return -EINVAL;
   }
-  return f;
+  // "O_SYNC implies O_DSYNC", whichever of its two bits was given.
+  return (f & O_SYNC & ~O_DSYNC) !== 0 && (f & O_PATH) === 0 ? f | O_DSYNC : f;
 }
 
 function interruptedOpen(t: Task): SysResult {
@@ -118,7 +119,7 @@ function doOpen(
   if (typeof name === 'number') return name;
   const start = (lookup & LOOKUP_IN_ROOT) !== 0 ? startAt(t, dfd, '') : startAt(t, dfd, name);
   if (typeof start === 'number') return start;
-  return finishOpen(t, vfsOpen(t, start, name, how, mode, lookup), cloexec);
+  return finishOpen(t, vfsOpen(t, start, name, checked, mode, lookup), cloexec);
 }
 
 /** Unknown flags are ignored; O_PATH ignores all but its own. */

@@ -17,9 +17,9 @@ function sysPipe(t: Task, a: SyscallArgs): SysResult {
 
 function sysPipe2(t: Task, a: SyscallArgs): SysResult {
   const f = a.uint(1);
+  if ((f & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT | O_NOTIFICATION_PIPE)) !== 0) return -EINVAL;
   // Without CONFIG_WATCH_QUEUE.
   if ((f & O_NOTIFICATION_PIPE) !== 0) return -ENOPKG;
-  if ((f & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT)) !== 0) return -EINVAL;
   const [r, w] = makePipe(t, f & (O_NONBLOCK | O_DIRECT));
   return installPair(t, r, w, (f & O_CLOEXEC) !== 0, a.addr(0));
 }

@@ -46,9 +46,12 @@ function sysSchedGetparam(t: Task, a: SyscallArgs): SysResult {
   return typeof o === 'number' ? o : t.mem.writeU32(a.addr(1), o.schedPriority);
 }
 
+/** Scheduling by BPF programs: nobody has loaded any. */
+const SCHED_EXT = 7;
+
 function maxPriority(policy: number, most: number): SysResult {
   if (isRealTime(policy)) return most;
-  return isPolicy(policy) ? 0 : -EINVAL;
+  return isPolicy(policy) || policy === SCHED_EXT ? 0 : -EINVAL;
 }
 
 function sysSchedGetPriorityMax(_t: Task, a: SyscallArgs): SysResult {

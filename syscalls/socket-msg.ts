@@ -146,6 +146,7 @@ function prepareSend(t: Task, s: Socket, addr: number): number {
 }
 
 function sysSendmsg(t: Task, a: SyscallArgs): SysResult {
+  if ((a.uint(2) & S.MSG_CMSG_COMPAT) !== 0) return -EINVAL;
   const s = socketAt(t, a.int(0));
   if (typeof s === 'number') return s;
   const w = t.blockState as IoWait | null;
@@ -154,6 +155,7 @@ function sysSendmsg(t: Task, a: SyscallArgs): SysResult {
 }
 
 function sysSendmmsg(t: Task, a: SyscallArgs): SysResult {
+  if ((a.uint(3) & S.MSG_CMSG_COMPAT) !== 0) return -EINVAL;
   const s = socketAt(t, a.int(0));
   if (typeof s === 'number') return s;
   const w = t.blockState as IoWait | null;
@@ -281,6 +283,7 @@ function finishMsg(t: Task, addr: number, msgFlags: number): number {
 }
 
 function sysRecvmsg(t: Task, a: SyscallArgs): SysResult {
+  if ((a.uint(2) & S.MSG_CMSG_COMPAT) !== 0) return -EINVAL;
   const s = socketAt(t, a.int(0));
   if (typeof s === 'number') return s;
   const w = t.blockState as IoWait | null;
@@ -302,6 +305,7 @@ function tellTimeLeft(t: Task, addr: number, leftNs: number, count: number): num
 
 /** do_recvmmsg(): "The timeout argument does not work as intended" (recvmmsg(2)): it is looked at after each message. */
 function sysRecvmmsg(t: Task, a: SyscallArgs): SysResult {
+  if ((a.uint(3) & S.MSG_CMSG_COMPAT) !== 0) return -EINVAL;
   const s = socketAt(t, a.int(0));
   if (typeof s === 'number') return s;
   const w = t.blockState as IoWait | null;

@@ -64,8 +64,17 @@ export function sysLstat(t: Task, a: SyscallArgs): SysResult {
 }
 
 export function sysFstat(t: Task, a: SyscallArgs): SysResult {
-  const f = t.fdTable.getRaw(a.int(0));
-  return f === null ? -EBADF : copyOutStat(t, a.addr(1), f.inode);
+  return sysFstatOf(t, a.int(0), a.addr(1));
+}
+
+function sysFstatOf(t: Task, fdnum: number, addr: number): SysResult {
+  const f = t.fdTable.getRaw(fdnum);
+  return f === null ? -EBADF : copyOutStat(t, addr, f.inode);
+}
+
+/** getname_maybe_null(): no pointer, or an empty string. */
+function isEmptyPath(t: Task, addr: number): boolean {
+  return addr === 0 || (t.mem.copyIn(addr, scratch.bytes, 0, 1) === 0 && scratch.bytes[0] === 0);
 }
 
 const STAT_FLAGS = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH;
@@ -74,6 +83,9 @@ const AT_STATX_SYNC = 0x6000;
 
 export function sysNewfstatat(t: Task, a: SyscallArgs): SysResult {
   const at = a.int(3);
+  // A descriptor alone is asked as by fstat(2), whatever the other flags are (vfs_fstatat).
+  const alone = (at & AT_EMPTY_PATH) !== 0 && a.int(0) >= 0 && isEmptyPath(t, a.addr(1));
+  if (alone) return sysFstatOf(t, a.int(0), a.addr(2));
   if ((at & ~(STAT_FLAGS | AT_STATX_SYNC)) !== 0) return -EINVAL;
   const r = resolveAt(t, a.int(0), a.addr(1), at);
   return r !== 0 ? r : copyOutStat(t, a.addr(2), target.inode);

@@ -28,6 +28,8 @@ export const MSG_NOSIGNAL = 0x4000;
 export const MSG_MORE = 0x8000;
 export const MSG_WAITFORONE = 0x10000;
 export const MSG_FASTOPEN = 0x20000000;
+/** Of calls by 32-bit programs; others must not pass it. */
+export const MSG_CMSG_COMPAT = 0x80000000;
 export const MSG_CMSG_CLOEXEC = 0x40000000;
 
 export const SHUT_RD = 0;

@@ -75,6 +75,7 @@ export function exitTask(t: Task, status: number): void {
       t.pid.releaseIfUnused();
     }
   }
+  t.pid.waiters.wake(EPOLLIN | EPOLLHUP);
   if (g.tasks.size === 0) endProcess(g);
   else if (g.execTask !== null && g.tasks.size === 1) k.runQueue.add(g.execTask);
 }

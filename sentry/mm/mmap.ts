@@ -93,6 +93,7 @@ export function mmap(mm: MemoryManager, o: Orders, r: MmapRequest, who: MemoryCa
   if (r.len > TASK_SIZE) return -ENOMEM;
   if (r.offset < 0 || r.offset + len > MAX_OFFSET) return -EOVERFLOW;
   if (!mm.mayAddVmas(1)) return -ENOMEM;
+  if (r.file !== null && (r.flags & MAP_HUGETLB) !== 0) return -EINVAL;
   const flags = (r.flags & MAP_FIXED_NOREPLACE) !== 0 ? r.flags | MAP_FIXED : r.flags;
   const addr = chooseAddress(mm, r.addr, len, flags, r.file === null);
   if (addr < 0) return addr;
@@ -211,7 +212,6 @@ function fileFlags(file: FileDescription, prot: number, flags: number): number {
   const type = flags & MAP_TYPE;
   if (type !== MAP_SHARED && type !== MAP_PRIVATE && type !== MAP_SHARED_VALIDATE) return -EINVAL;
   if (type === MAP_SHARED_VALIDATE && (flags & ~LEGACY_MAP_MASK) !== 0) return -EOPNOTSUPP;
-  if ((flags & MAP_HUGETLB) !== 0) return -EINVAL;
   const shared = type !== MAP_PRIVATE;
   if (shared && (prot & PROT_WRITE) !== 0 && !file.writable) return -EACCES;
   if (shared && file.inode.isAppendOnly && file.writable) return -EACCES;

@@ -19,19 +19,25 @@ const PIDFD_INFO_EXIT = 8;
 const PIDFD_INFO_SIZE_VER0 = 64;
 
 /** A pidfd of `p` in the descriptor table of `t`: its number, or −errno. */
-export function installPidfd(t: Task, p: Pid): number {
-  const f = new PidFdFile(p, false);
+export function installPidfd(t: Task, p: Pid, thread = false): number {
+  const f = new PidFdFile(p, false, thread);
   const n = t.fdTable.install(f, true, t.group.limits.openFiles);
   if (n < 0) f.unref();
   return n;
 }
 
+/** O_EXCL: of one thread rather than of a process. */
+export const PIDFD_THREAD = 0x80;
+
 export class PidFdFile extends FileDescription {
   readonly pid: Pid;
+  /** It stands for one thread. */
+  readonly thread: boolean;
   private readonly entry: WaitEntry;
 
-  constructor(pid: Pid, nonblock: boolean) {
-    super(null, pidfsInode(), O_RDWR | (nonblock ? O_NONBLOCK : 0));
+  constructor(pid: Pid, nonblock: boolean, thread = false) {
+    super(null, pidfsInode(), O_RDWR | (nonblock ? O_NONBLOCK : 0) | (thread ? PIDFD_THREAD : 0));
+    this.thread = thread;
     this.pid = pid;
     this.entry = new WaitEntry((events) => this.waiters.wake(events));
     pid.waiters.add(this.entry, EPOLL_ALL);
@@ -47,9 +53,10 @@ export class PidFdFile extends FileDescription {
 
   /** pidfd_poll() */
   override poll(): number {
-    const g = this.pid.group;
-    if (g === null) return EPOLLIN | EPOLLRDNORM | EPOLLHUP;
-    return g.isZombie ? EPOLLIN | EPOLLRDNORM : 0;
+    const { task, group: g } = this.pid;
+    if (g === null && (!this.thread || task === null)) return EPOLLIN | EPOLLRDNORM | EPOLLHUP;
+    if (this.thread) return task === null || task.dead ? EPOLLIN | EPOLLRDNORM : 0;
+    return g!.isZombie ? EPOLLIN | EPOLLRDNORM : 0;
   }
 
   /** pidfd_ioctl() */
@@ -59,15 +66,16 @@ export class PidFdFile extends FileDescription {
     if (kind !== PIDFS_IOCTL_MAGIC || nr === 0 || nr > PIDFD_GET_INFO) return -ENOTTY;
     if (nr === PIDFD_GET_INFO) return this.info(t as Task, (cmd >>> 16) & 0x3fff, arg);
     if (cmd !== ((PIDFS_IOCTL_MAGIC << 8) | nr)) return -ENOTTY;
-    const target = this.live();
+    const target = this.target();
     if (target === null) return -ESRCH;
     return arg !== 0 ? -EINVAL : openNamespaceOf(t as Task, target, nr);
   }
 
-  /** A thread that has not ended; null of zombies. */
-  private live(): Task | null {
-    const g = this.pid.group;
-    if (g === null || g.isZombie) return null;
+  /** The thread meant, or one that has not ended; null of zombies. */
+  target(): Task | null {
+    const { task, group: g } = this.pid;
+    if (task !== null && !task.dead) return task;
+    if (this.thread || g === null || g.isZombie) return null;
     return g.leader.dead ? (g.tasks.values().next().value ?? null) : g.leader;
   }
 
@@ -85,7 +93,7 @@ export class PidFdFile extends FileDescription {
       mask |= PIDFD_INFO_EXIT;
       words[15] = exit;
     }
-    const task = this.pid.group?.leader ?? null;
+    const task = this.pid.group?.leader ?? this.pid.task;
     if (task === null) {
       if (mask === 0) return -ESRCH;
     } else {
@@ -96,7 +104,8 @@ export class PidFdFile extends FileDescription {
       mask |= PIDFD_INFO_PID | PIDFD_INFO_CREDS;
       const parent = task.group.parent;
       const ids = [c.uid, c.gid, c.euid, c.egid, c.suid, c.sgid, c.fsuid, c.fsgid];
-      words[4] = words[5] = nr;
+      words[4] = nr;
+      words[5] = task.group.pid.nrIn(t.pidNs);
       words[6] = parent === null ? 0 : parent.pid.nrIn(t.pidNs);
       ids.forEach((id, i) => (words[7 + i] = i % 2 === 0 ? userNs.fromUid(id) : userNs.fromGid(id)));
     }
@@ -105,8 +114,8 @@ export class PidFdFile extends FileDescription {
   }
 
   override fdinfo(): string {
-    const g = this.pid.group;
-    const nr = g === null ? -1 : this.pid.nr;
+    const gone = this.pid.group === null && this.pid.task === null;
+    const nr = gone ? -1 : this.pid.nr;
     return `Pid:\t${nr}\nNSpid:\t${nr}\n`;
   }
 }
