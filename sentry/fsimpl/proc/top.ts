@@ -38,6 +38,8 @@ export function addTopLevelFiles(sb: ProcSuperBlock, root: StaticDir): void {
   add('kallsyms', () => '');
   add('key-users', (t) => keyFiles.users(t));
   add('keys', (t) => keyFiles.keys(t));
+  // The log of syslog(2), which holds nothing.
+  add('kmsg', () => '', 0o400);
   add('loadavg', () => loadAverage(sb));
   add('locks', () => locksText(sb.ns));
   add('meminfo', (t) => memInfo(sb, t));

@@ -2,7 +2,7 @@
  * Requests of rtnetlink(7) that change something in a network of a guest's own: loopback up and down, its addresses, routes. Built anew
  * from fields and attributes that are known here; the host's answer is the guest's. Interfaces cannot be made.
  */
-import { EINVAL, EOPNOTSUPP } from '../../abi/errno.ts';
+import { EINVAL, EOPNOTSUPP, EPERM } from '../../abi/errno.ts';
 import type { Network } from '../network.ts';
 import { HDR, NLM_F_REQUEST } from './netlink-socket.ts';
 
@@ -60,5 +60,30 @@ export function changeNetwork(network: Network, m: Buffer): number {
   const built = rebuild(m, type, change);
   if (typeof built === 'number') return built;
   if (type === RTM_NEWLINK && (m.readUInt16LE(6) & NLM_F_CREATE) !== 0) return -EOPNOTSUPP;
-  return network.change(built);
+  const r = network.change(built);
+  return r === -EPERM && type === RTM_NEWLINK && isUpAlready(network, built) ? 0 : r;
+}
+
+const RTM_GETLINK = 18;
+const IFF_UP = 1;
+/** struct ifinfomsg behind the header: family, type, index, flags, change. */
+const IFI_FLAGS = HDR + 8;
+const IFI_CHANGE = HDR + 12;
+const IFINFO_END = HDR + 16;
+
+/** Nothing but "up" is asked for, of an interface that is: engines do so with the loopback of a network that nobody inside may change. */
+function isUpAlready(network: Network, m: Buffer): boolean {
+  if (m.length !== IFINFO_END || m.readUInt32LE(IFI_CHANGE) !== IFF_UP) return false;
+  if ((m.readUInt32LE(IFI_FLAGS) & IFF_UP) === 0) return false;
+  const question = Buffer.from(m);
+  question.writeUInt16LE(RTM_GETLINK, 4);
+  question.writeUInt16LE(NLM_F_REQUEST, 6);
+  question.fill(0, IFI_FLAGS, IFINFO_END);
+  const [reply] = network.query(question) ?? [];
+  return (
+    reply !== undefined &&
+    reply.length >= IFINFO_END &&
+    reply.readUInt16LE(4) === RTM_NEWLINK &&
+    (reply.readUInt32LE(IFI_FLAGS) & IFF_UP) !== 0
+  );
 }
