@@ -279,7 +279,7 @@ export const socketRows: SyscallRow[] = [
     fn: sysSocket,
     args: [domain, int, int],
     support: 'partial',
-    note: 'AF_UNIX, AF_INET, AF_INET6, AF_NETLINK queries (route, sock_diag), AF_PACKET; raw and packet sockets not in the network of the caller (EPERM)',
+    note: 'AF_UNIX, AF_INET, AF_INET6, AF_NETLINK (route, sock_diag, uevent, generic without families), AF_PACKET; raw and packet sockets not in the network of the caller (EPERM)',
   },
   { nr: 42, name: 'connect', fn: sysConnect, args: [fd, inBuf(2), int], support: 'full' },
   { nr: 43, name: 'accept', fn: sysAccept, args: [fd, ptr, ptr], support: 'full' },

@@ -39,6 +39,9 @@ const PROTOCOL_LEVELS = [0, 6, 17, 41, 136];
 /** SOL_ICMPV6 and SOL_RAW: filters of types, IPV6_CHECKSUM. */
 const ICMP_LEVELS = [58, 255];
 const SOL_PACKET = 263;
+const SOL_NETLINK = 270;
+/** PKTINFO CAP_ACK EXT_ACK GET_STRICT_CHK: of the sentry's own route sockets. */
+const NETLINK_NAMES = [3, 10, 11, 12];
 /** ADD_MEMBERSHIP DROP_MEMBERSHIP AUXDATA ORIGDEV IGNORE_OUTGOING: no rings, no fan-out. */
 const PACKET_NAMES = [1, 2, 8, 9, 23];
 /** PEEKUSER POKEUSER CONT GETREGS SETREGS SYSEMU, GETEVENTMSG GETSIGINFO GET/SETREGSET SEIZE INTERRUPT, GET_SYSCALL_INFO */
@@ -109,6 +112,10 @@ export function sentryRows(options: SentryFilterOptions): Row[] {
         [
           { arg: 1, is: [SOL_PACKET] },
           { arg: 2, is: PACKET_NAMES },
+        ],
+        [
+          { arg: 1, is: [SOL_NETLINK] },
+          { arg: 2, is: NETLINK_NAMES },
         ],
       ],
       why: 'the same; classic packet filters',

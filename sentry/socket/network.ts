@@ -8,15 +8,31 @@ import { AF_INET, AF_NETLINK, AF_PACKET, SOCK_DGRAM, SOCK_RAW } from '../abi/soc
 import { NET_NAMESPACES_MAX } from '../auth/namespace-users.ts';
 import { bind as hostBind, socket as hostSocket } from '../host/net.ffi.ts';
 import * as O from '../host/opener.ffi.ts';
-import { routeQuery } from '../host/route.ffi.ts';
+import { nextNotice, prepareNotices, prepareQueries, routeQuery, setStrict } from '../host/route.ffi.ts';
+import { HOST_EPOLLIN, hostPoller } from '../host/poller.ffi.ts';
 import { close } from '../host/sys.ffi.ts';
 import type { NetNamespace } from '../kernel/namespaces.ts';
 import type { Task } from '../kernel/task.ts';
 import type { CallContext } from '../vfs/call-context.ts';
 
+/** Is told of changes: a message of rtnetlink(7) and its multicast group. */
+export interface NetworkWatcher {
+  networkChanged(data: Buffer, group: number): void;
+}
+
+/** RTNLGRP_LINK to RTNLGRP_NEXTHOP but for IPV4_MROUTE_R and IPV6_MROUTE_R, which want CAP_NET_ADMIN. */
+const ALL_GROUPS = 0x9fffffff;
+/** struct sockaddr_nl */
+const NOTICES = Buffer.alloc(12);
+NOTICES.writeUInt16LE(AF_NETLINK, 0);
+NOTICES.writeUInt32LE(ALL_GROUPS, 8);
+
 export abstract class Network {
   private askFd = -1;
   private routeFd = -1;
+  private noticeFd = -1;
+  private strict = false;
+  private readonly watchers = new Set<NetworkWatcher>();
 
   /** A non-blocking socket of the host in this network, or −errno. */
   abstract socket(domain: number, type: number, protocol: number): number;
@@ -37,25 +53,77 @@ export abstract class Network {
   }
 
   openRoute(): number {
-    if (this.routeFd < 0) this.routeFd = this.socket(AF_NETLINK, SOCK_RAW, 0);
+    if (this.routeFd < 0) {
+      this.routeFd = this.socket(AF_NETLINK, SOCK_RAW, 0);
+      if (this.routeFd >= 0) prepareQueries(this.routeFd);
+    }
     return this.routeFd;
   }
 
-  /** Answers to a query by rtnetlink(7), datagrams; null if it failed. */
-  query(message: Uint8Array): Buffer[] | null {
-    return routeQuery(this.openRoute(), message);
+  /** A socket that is told of changes. */
+  protected openNotices(): number {
+    if (this.noticeFd < 0) {
+      this.noticeFd = this.socket(AF_NETLINK, SOCK_RAW, 0);
+      if (this.noticeFd >= 0) {
+        prepareNotices(this.noticeFd);
+        hostBind(this.noticeFd, NOTICES);
+      }
+    }
+    return this.noticeFd;
+  }
+
+  /** Answers to a query by rtnetlink(7), datagrams; null if it failed. `strict`: NETLINK_GET_STRICT_CHK. */
+  query(message: Uint8Array, strict = false): Buffer[] | null {
+    const fd = this.openRoute();
+    if (fd >= 0 && strict !== this.strict) setStrict(fd, strict);
+    this.strict = strict;
+    return routeQuery(fd, message);
+  }
+
+  watch(w: NetworkWatcher): void {
+    if (this.watchers.has(w)) return;
+    const fd = this.openNotices();
+    if (this.watchers.size === 0 && fd >= 0) {
+      // What came before is not of interest.
+      while (nextNotice(fd) !== null);
+      hostPoller().add(fd, HOST_EPOLLIN, () => this.tellWatchers());
+    }
+    this.watchers.add(w);
+  }
+
+  unwatch(w: NetworkWatcher): void {
+    if (this.watchers.delete(w) && this.watchers.size === 0) hostPoller().remove(this.noticeFd);
+  }
+
+  /** Hands on what the host has told of: it does so before the call that changed something returns. */
+  tellWatchers(): void {
+    if (this.watchers.size === 0) return;
+    for (let n = nextNotice(this.noticeFd); n !== null; n = nextNotice(this.noticeFd)) {
+      for (const w of this.watchers) w.networkChanged(n.data, n.group);
+    }
   }
 
   protected closeOwn(): void {
     if (this.askFd >= 0) close(this.askFd);
     if (this.routeFd >= 0) close(this.routeFd);
-    this.askFd = this.routeFd = -1;
+    if (this.noticeFd >= 0) {
+      if (this.watchers.size > 0) hostPoller().remove(this.noticeFd);
+      close(this.noticeFd);
+    }
+    this.watchers.clear();
+    this.askFd = this.routeFd = this.noticeFd = -1;
   }
 }
 
 /** What the sandbox was given: nobody inside may change it, and raw sockets come from an opener, if there is one. */
 class OwnNetwork extends Network {
   rawOpener = new O.Opener(-1);
+
+  /** Before the sentry confines itself. */
+  openAll(): void {
+    this.openRoute();
+    this.openNotices();
+  }
 
   override socket(domain: number, type: number, protocol: number): number {
     const raw = domain === AF_PACKET || (type === SOCK_RAW && domain !== AF_NETLINK);
@@ -133,7 +201,7 @@ const own = new OwnNetwork();
  * sockets and to the networker; −1: there is none.
  */
 export function useNetworks(rawOpenerFd: number, networkerFd: number): void {
-  own.openRoute();
+  own.openAll();
   own.rawOpener = new O.Opener(rawOpenerFd);
   networker = new O.Opener(networkerFd);
 }

@@ -2,10 +2,20 @@
  * /proc/net/{unix,tcp,tcp6,udp,udp6,udplite,raw,icmp,packet,…}: the sockets that processes have open (net/unix/af_unix.c unix_seq_show,
  * net/ipv4/tcp_ipv4.c get_tcp4_sock, net/ipv4/udp.c udp4_format_sock, net/packet/af_packet.c packet_seq_show).
  */
-import { AF_INET, AF_INET6, AF_PACKET, AF_UNIX, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM } from '../abi/socket.ts';
+import {
+  AF_INET,
+  AF_INET6,
+  AF_NETLINK,
+  AF_PACKET,
+  AF_UNIX,
+  SOCK_DGRAM,
+  SOCK_RAW,
+  SOCK_STREAM,
+} from '../abi/socket.ts';
 import { netTables } from '../fsimpl/proc/net.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import type { NetNamespace } from '../kernel/namespaces.ts';
+import { NetlinkSocket, OFFERED } from './netlink/netlink-socket.ts';
 import {
   datagramState,
   isListening,
@@ -116,6 +126,24 @@ function packetTable(ns: NetNamespace | null): string {
   return text;
 }
 
+/** netlink_native_seq_show() */
+function netlinkTable(ns: NetNamespace | null): string {
+  const line = (protocol: number, port: number, groups: number, rx: number, ino: number): string =>
+    `${'0'.repeat(16)} ${String(protocol).padEnd(3)} ${String(port).padEnd(10)} ${groups.toString(16).padStart(8, '0')} ` +
+    `${String(rx).padEnd(8)} ${'0'.padEnd(8)} ${'0'.padEnd(5)} ${'2'.padEnd(8)} ${'0'.padEnd(8)} ${String(ino).padEnd(8)}\n`;
+  const sockets = openSockets(ns, AF_NETLINK, 0);
+  let text = '';
+  for (const protocol of OFFERED) {
+    text += line(protocol, 0, 0, 0, 0);
+    for (const { socket } of sockets) {
+      if (!(socket instanceof NetlinkSocket) || socket.protocol !== protocol) continue;
+      const groups = socket.groupWords[0] ?? 0;
+      text += line(protocol, socket.portId >>> 0, groups, socket.queueLengths().rx, socket.inode.ino);
+    }
+  }
+  return text;
+}
+
 /** Makes /proc/net list the sockets of `kernel`'s processes. */
 export function installSocketTables(kernel: Kernel): void {
   listSocketsOf(kernel);
@@ -131,4 +159,5 @@ export function installSocketTables(kernel: Kernel): void {
   netTables.raw = (ns) => datagramTable(ns, false, SOCK_RAW, 0);
   netTables.raw6 = (ns) => datagramTable(ns, true, SOCK_RAW, 0);
   netTables.packet = packetTable;
+  netTables.netlink = netlinkTable;
 }

@@ -2,6 +2,7 @@
 import { registerHostInet } from './inet/host-socket.ts';
 import { registerInetTables } from './netlink/inet-tables.ts';
 import { registerNetDevices } from './netlink/devices.ts';
+import { registerMulticastTables } from './netlink/multicast-tables.ts';
 import { registerNetlink } from './netlink/route-socket.ts';
 import { useNetworks } from './network.ts';
 import { registerPacket } from './packet/register.ts';
@@ -14,4 +15,5 @@ export function registerSocketFamilies(rawOpener = -1, networker = -1): void {
   registerNetlink();
   registerNetDevices();
   registerInetTables();
+  registerMulticastTables();
 }

@@ -4,6 +4,7 @@
  */
 import { EACCES } from '../../abi/errno.ts';
 import { StaticDir } from '../kernfs/dir.ts';
+import { IP_EXT, snmp6, TCP_EXT, zeroCounters } from './net-counters.ts';
 import { refuseWriters, type KernfsFileOptions } from '../kernfs/file.ts';
 import type { NetNamespace } from '../../kernel/namespaces.ts';
 import { ProcFile } from './nodes.ts';
@@ -51,7 +52,10 @@ export const netTables: Record<
   | 'route'
   | 'arp'
   | 'if_inet6'
-  | 'ipv6_route',
+  | 'ipv6_route'
+  | 'igmp'
+  | 'igmp6'
+  | 'dev_mcast',
   Table
 > & {
   devices: ((ns: NetNamespace | null) => NetDevice[]) | null;
@@ -73,6 +77,9 @@ export const netTables: Record<
   arp: null,
   if_inet6: null,
   ipv6_route: null,
+  igmp: null,
+  igmp6: null,
+  dev_mcast: null,
   devices: null,
 };
 
@@ -83,6 +90,22 @@ const INET6 =
 const DEV =
   'Inter-|   Receive                                                |  Transmit\n' +
   ' face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n';
+/** Tables of what guests cannot make: their headings. */
+const NOTHING_THERE: Readonly<Record<string, string>> = {
+  anycast6: '',
+  ip6_flowlabel: 'Label S Owner  Users  Linger Expires  Dst                              Opt\n',
+  ip6_mr_cache:
+    'Group                            Origin                           Iif      Pkts  Bytes     Wrong  Oifs\n',
+  ip6_mr_vif: 'Interface      BytesIn  PktsIn  BytesOut PktsOut Flags\n',
+  ip_mr_cache: 'Group    Origin   Iif     Pkts    Bytes    Wrong Oifs\n',
+  ip_mr_vif: 'Interface      BytesIn  PktsIn  BytesOut PktsOut Flags Local    Remote\n',
+  mcfilter: 'Idx Device        MCA        SRC    INC    EXC\n',
+  mcfilter6: 'Idx Device                Multicast Address                   Source Address    INC    EXC\n',
+  rt_cache:
+    'Iface\tDestination\tGateway \tFlags\t\tRefCnt\tUse\tMetric\tSource\t\tMTU\tWindow\tIRTT\tTOS\tHHRef\tHHUptod\tSpecDst                          \n',
+};
+const PTYPE =
+  'Type Device      Function\n0800          ip_rcv\n0806          arp_rcv\n86dd          ipv6_rcv\n';
 /** Where nobody knows of interfaces. */
 const LOOPBACK: NetDevice = {
   name: 'lo',
@@ -138,9 +161,16 @@ export function makeNetDir(sb: ProcSuperBlock, ns: NetNamespace | null): StaticD
       `IP address       HW type     Flags       HW address            Mask     Device\n${netTables.arp?.(ns) ?? ''}`,
   );
   add('dev', () => DEV + deviceList(ns).map(deviceLine).join(''));
-  add('dev_mcast', () => '');
+  add('dev_mcast', () => netTables.dev_mcast?.(ns) ?? '');
   add('if_inet6', () => netTables.if_inet6?.(ns) ?? '');
-  add('igmp', () => 'Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n');
+  add(
+    'igmp',
+    () => `Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n${netTables.igmp?.(ns) ?? ''}`,
+  );
+  add('igmp6', () => netTables.igmp6?.(ns) ?? '');
+  for (const [name, text] of Object.entries(NOTHING_THERE)) add(name, () => text);
+  add('netstat', () => zeroCounters('TcpExt', TCP_EXT) + zeroCounters('IpExt', IP_EXT));
+  add('snmp6', snmp6);
   add('ipv6_route', () => netTables.ipv6_route?.(ns) ?? '');
   add(
     'netlink',
@@ -155,7 +185,7 @@ export function makeNetDir(sb: ProcSuperBlock, ns: NetNamespace | null): StaticD
   );
   add('protocols', () => PROTOCOLS);
   dir.add('psched', new ProcFile(sb, 0o444, () => '000003e8 00000040 000f4240 3b9aca00\n'));
-  add('ptype', () => 'Type Device      Function\n');
+  add('ptype', () => PTYPE);
   add('raw', () => `${INET} ref pointer drops\n${netTables.raw?.(ns) ?? ''}`);
   add('raw6', () => `${INET6} ref pointer drops\n${netTables.raw6?.(ns) ?? ''}`);
   add('route', () => netTables.route?.(ns) ?? '');
@@ -168,7 +198,7 @@ export function makeNetDir(sb: ProcSuperBlock, ns: NetNamespace | null): StaticD
   add('udp6', () => `${INET6} ref pointer drops\n${netTables.udp6?.(ns) ?? ''}`);
   add('udplite', () => `${` ${INET} ref pointer drops`.padEnd(127)}\n${netTables.udplite?.(ns) ?? ''}`);
   add('udplite6', () => `${INET6} ref pointer drops\n${netTables.udplite6?.(ns) ?? ''}`);
-  add('icmp', () => `${` ${INET} ref pointer drops`.padEnd(127)}\n${netTables.icmp?.(ns) ?? ''}`);
+  add('icmp', () => `${`${INET} ref pointer drops`.padEnd(127)}\n${netTables.icmp?.(ns) ?? ''}`);
   add('icmp6', () => `${INET6} ref pointer drops\n${netTables.icmp6?.(ns) ?? ''}`);
   add('unix', () => `Num       RefCount Protocol Flags    Type St Inode Path\n${netTables.unix?.(ns) ?? ''}`);
   return dir;

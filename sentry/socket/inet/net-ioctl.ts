@@ -1,5 +1,5 @@
 /** Interfaces by ioctl (netdevice(7)): an allow-list of calls with a struct ifreq. */
-import { EFAULT, EINVAL, ENOTTY, EPERM } from '../../abi/errno.ts';
+import { EFAULT, EINVAL, ENOTTY, EOPNOTSUPP, EPERM } from '../../abi/errno.ts';
 import { ioctl as hostIoctl } from '../../host/file-io.ffi.ts';
 import { CAP_NET_ADMIN } from '../../auth/capability.ts';
 import type { UserNamespace } from '../../auth/credentials.ts';
@@ -9,6 +9,9 @@ import type { Network } from '../network.ts';
 import { ethtool, SIOCETHTOOL } from './ethtool.ts';
 
 const SIOCGIFCONF = 0x8912;
+const SIOCGIFINDEX = 0x8933;
+const SIOCGMIIPHY = 0x8947;
+const SIOCGMIIREG = 0x8948;
 /** NAME, FLAGS, ADDR, DSTADDR, BRDADDR, NETMASK, METRIC, MTU, HWADDR, INDEX, TXQLEN, MAP */
 const IFREQ_READ = [
   0x8910, 0x8913, 0x8915, 0x8917, 0x8919, 0x891b, 0x891d, 0x8921, 0x8927, 0x8933, 0x8942, 0x8970,
@@ -23,6 +26,13 @@ const ifreq = new HostBuffer(IFREQ_SIZE);
 const ifconf = new HostBuffer(IFCONF_SIZE);
 const list = new HostBuffer(LIST_MAX);
 
+/** Interfaces without registers of their own: the loopback interface, veth. */
+function noMii(t: CallContext, hostFd: number, arg: number): number {
+  if (t.mem.copyIn(arg, ifreq.bytes, 0, IFREQ_SIZE) !== 0) return -EFAULT;
+  const r = hostIoctl(hostFd, SIOCGIFINDEX, ifreq.addr);
+  return r < 0 ? r : -EOPNOTSUPP;
+}
+
 /** `hostFd`: a socket in `network`; `owner`: whom that belongs to. */
 export function netIoctl(
   t: CallContext,
@@ -33,6 +43,7 @@ export function netIoctl(
   arg: number,
 ): number {
   const write = IFREQ_WRITE.includes(cmd);
+  if (cmd === SIOCGMIIPHY || cmd === SIOCGMIIREG) return noMii(t, hostFd, arg);
   if (cmd !== SIOCGIFCONF && cmd !== SIOCETHTOOL && !write && !IFREQ_READ.includes(cmd)) return -ENOTTY;
   if (hostFd < 0) return hostFd;
   if (cmd === SIOCGIFCONF) return listInterfaces(t, hostFd, arg);

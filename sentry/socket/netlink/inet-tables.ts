@@ -105,16 +105,18 @@ function routeLine(message: Buffer, names: Names): string {
   return `${text.padEnd(ROUTE_WIDTH)}\n`;
 }
 
-/** Without a route there may be no table, and then not even a heading. */
+/** The table is there, and with it the heading, once there is a route in it or in the local one. */
 function route(ns: NetNamespace | null): string {
   const names = deviceNames(ns);
   let lines = '';
+  let some = false;
   for (const m of dump(ns, RTM_GETROUTE, RTMSG, AF_INET, RTM_NEWROUTE)) {
     const type = m[HDR + 7]!;
+    some = true;
     if (m[HDR + 4] !== RT_TABLE_MAIN || type === RTN_BROADCAST || type === RTN_MULTICAST) continue;
     lines += routeLine(m, names);
   }
-  return lines === '' ? '' : `${ROUTE_HEADING.padEnd(ROUTE_WIDTH)}\n${lines}`;
+  return !some ? '' : `${ROUTE_HEADING.padEnd(ROUTE_WIDTH)}\n${lines}`;
 }
 
 /** arp_format_neigh_entry(), arp_state_to_flags() */

@@ -25,6 +25,9 @@ const READABLE = EPOLLIN | EPOLLRDNORM;
 /** Of one wake-up. */
 const FRAMES_MAX = 4096;
 const ONE = Uint8Array.of(1, 0, 0, 0);
+/** Flags of struct packet_diag_info. */
+const PDI_AUXDATA = 2;
+const PDI_LOSS = 16;
 
 /** Options that are only remembered, and what they may be while there is a ring. */
 const NUMBERS: ReadonlySet<number> = new Set([P.PACKET_TIMESTAMP, P.PACKET_QDISC_BYPASS]);
@@ -186,6 +189,36 @@ export class PacketSocket extends HostSocket {
         ? new BlockRing(g, clock, timers, () => this.waiters.wake(READABLE))
         : new FrameRing(g);
     this.watch();
+  }
+
+  /** struct packet_diag_info after the interface: version, reserve, copy_thresh, tstamp, flags. */
+  get diagInfo(): number[] {
+    const flag = (name: number, bit: number): number => (this.number(name) !== 0 ? bit : 0);
+    const flags = flag(P.PACKET_AUXDATA, PDI_AUXDATA) | flag(P.PACKET_LOSS, PDI_LOSS);
+    return [
+      this.number(P.PACKET_VERSION),
+      this.number(P.PACKET_RESERVE),
+      0,
+      this.number(P.PACKET_TIMESTAMP),
+      flags,
+    ];
+  }
+
+  /** struct packet_diag_ring of both. */
+  get ringsForDiag(): { rx: number[] | null; tx: number[] | null } {
+    const of = (g: RingGeometry | undefined): number[] | null =>
+      g === undefined
+        ? null
+        : [
+            g.blockSize,
+            g.blocks,
+            g.frameSize,
+            g.frames,
+            g.version === P.TPACKET_V3 ? g.retireNs / 1e6 : 0,
+            g.privateSize,
+            g.features,
+          ];
+    return { rx: of(this.receiveRing?.geometry), tx: of(this.sendRing?.geometry) };
   }
 
   private forgetMemory(): void {
