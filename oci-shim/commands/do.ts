@@ -233,6 +233,14 @@ function volume(spec: string, exports: Export[]): MountConfig {
   };
 }
 
+function currentDirectory(): string {
+  try {
+    return process.cwd();
+  } catch {
+    throw new UserError('the current directory does not exist any more: name another one, --cwd DIR');
+  }
+}
+
 function processConfig(args: string[], options: DoOptions): ProcessConfig {
   for (const e of options.env) {
     if (!/^[^=]+=/.test(e)) throw new UserError(`--env ${e}: must be NAME=VALUE`);
@@ -241,7 +249,7 @@ function processConfig(args: string[], options: DoOptions): ProcessConfig {
   const gid = process.getgid!();
   const caps = uid === 0 ? allCapabilities() : [];
   const inherited = Object.entries(process.env).map(([k, v]) => `${k}=${v}`);
-  const cwd = options.cwd ?? (options.root === undefined ? process.cwd() : '/');
+  const cwd = options.cwd ?? (options.root === undefined ? currentDirectory() : '/');
   if (!isAbsolute(cwd)) throw new UserError(`--cwd ${cwd}: must be an absolute path`);
   return {
     args,

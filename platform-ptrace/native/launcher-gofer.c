@@ -28,7 +28,7 @@ void gofer_main(void) {
   die_with_parent();
   close_launcher_ends();
   if (!recv_msg(gofer_ctl[1], &m)) _exit(0); // the id maps are written
-  if (privileged ? setgroups(0, NULL) < 0 && !in_user_namespace : setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+  if (privileged ? !drop_groups() : setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
     die("cannot take the gofer's ids");
   setsid();
   if (chdir("/") < 0) die("chdir /");
@@ -161,6 +161,13 @@ static void build_root(int trees[MAX_EXPORTS]) {
   remove_pseudo_file_systems();
 }
 
+// Root of a user namespace only has no rights over the mounts it was born with, but over a copy of them.
+static void own_mounts(void) {
+  int fd = syscall(SYS_open_tree, AT_FDCWD, "/", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+  if (fd >= 0) close(fd);
+  else if (errno == EPERM && unshare(CLONE_NEWNS) < 0) die("cannot copy the mounts");
+}
+
 // Changes the root of G from outside, so that G itself never holds CAP_SYS_ADMIN. The process that mounts must be
 // in G's PID namespace (its procfs), its parent not (G would have to reap it).
 void pivot_gofer(pid_t gofer) {
@@ -171,7 +178,10 @@ void pivot_gofer(pid_t gofer) {
     die_with_parent();
     int trees[MAX_EXPORTS];
     // What hooks have mounted is there in L's mount namespace. Without rights of its own L has them in the gofer's only.
-    if (privileged) clone_trees(trees);
+    if (privileged) {
+      own_mounts();
+      clone_trees(trees);
+    }
     int pidfd = syscall(SYS_pidfd_open, gofer, 0);
     int spaces = CLONE_NEWNS | CLONE_NEWPID | (privileged ? 0 : CLONE_NEWUSER);
     if (pidfd < 0 || setns(pidfd, spaces) < 0) die("cannot enter the gofer's namespaces");

@@ -101,7 +101,7 @@ void init_main(void) {
   close_launcher_ends();
   if (!recv_msg(init_ctl[1], &m)) _exit(0); // the id maps are written
   // Inside, 0 is the only id there is.
-  if (setresgid(0, 0, 0) < 0 || (privileged && setgroups(0, NULL) < 0 && !in_user_namespace) || setresuid(0, 0, 0) < 0)
+  if (setresgid(0, 0, 0) < 0 || (privileged && !drop_groups()) || setresuid(0, 0, 0) < 0)
     die("cannot take the sandbox's ids");
   die_with_parent();
   setsid();

@@ -3,6 +3,7 @@
 #include "launcher.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -27,6 +28,17 @@ void write_file(int pid, const char *name, const char *text) {
   int fd = open(path, O_WRONLY | O_CLOEXEC);
   if (fd < 0 || write(fd, text, strlen(text)) < 0) die("cannot write %s", path);
   close(fd);
+}
+
+// Groups of the caller that a user namespace does not let go are no more than the caller has.
+bool drop_groups(void) {
+  if (setgroups(0, NULL) == 0 || in_user_namespace) return true;
+  char text[8] = "";
+  int fd = open("/proc/self/setgroups", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  bool denied = read(fd, text, sizeof text - 1) > 0 && strncmp(text, "deny", 4) == 0;
+  close(fd);
+  return denied;
 }
 
 // `id` if there is such a one in L's user namespace, else its 0.

@@ -174,6 +174,7 @@ void close_launcher_ends(void);                                     // in I and 
 void write_file(int pid, const char *name, const char *text); // of /proc/PID
 int number_in_proc(pid_t pid);
 void write_id_maps(pid_t child);
+bool drop_groups(void);
 
 // launcher-util.c
 void die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));

@@ -62,6 +62,25 @@ test('the command has the limits of its caller, the sandbox is not bound by them
   expect(r).toMatchObject({ stderr: '', stdout: natively.stdout });
 });
 
+test.each([[[]], [['--mount']]])(
+  'root of a user namespace only starts sandboxes, unshare -Ur %j',
+  (options) => {
+    const command = [runscTs, '--platform', platform, 'do', '--', 'id', '-u'];
+    const r = run('unshare', ['-Ur', ...options, ...command], { cwd: '/' });
+    expect(r).toMatchObject({ status: 0, stdout: '0\n', stderr: '' });
+  },
+);
+
+test('a current directory that is gone', () => {
+  const script =
+    'd=$(mktemp -d); cd $d; rmdir $d; "$0" --platform "$1" do -- pwd; "$0" --platform "$1" do --cwd / -- pwd';
+  const r = run('/bin/sh', ['-c', script, runscTs, platform]);
+  expect(r.stderr).toBe(
+    'runsc-ts: the current directory does not exist any more: name another one, --cwd DIR\n',
+  );
+  expect(r.stdout).toBe('/\n');
+});
+
 test('limits that no sandbox can live with are named', () => {
   const script = 'ulimit -n 300; exec "$0" --platform "$1" do -- true';
   const r = run('setpriv', [
