@@ -46,10 +46,21 @@ export class StateDir {
     return join(this.root, id);
   }
 
+  private makeRoot(): void {
+    try {
+      mkdirSync(this.root, { recursive: true, mode: 0o711 });
+    } catch (e) {
+      const { code } = e as NodeJS.ErrnoException;
+      throw new UserError(
+        `cannot make the state directory ${this.root} (${code}): name another one, --root DIR`,
+      );
+    }
+  }
+
   /** Makes the directory of a new container and takes its lock. Preconditions: checkId(id). */
   create(id: string): LockedContainer {
     const dir = this.pathOf(id);
-    mkdirSync(this.root, { recursive: true, mode: 0o711 });
+    this.makeRoot();
     try {
       mkdirSync(dir, { mode: 0o700 });
     } catch (e) {

@@ -118,3 +118,11 @@ test('a container of another runtime in the same directory is left alone', () =>
   expect(() => states.load('theirs')).toThrow('is of another runtime');
   expect(() => states.create('theirs')).toThrow('is of another runtime');
 });
+
+test('a state directory that cannot be made is named', () => {
+  writeFileSync(join(root, 'file'), '');
+  const dir = join(root, 'file/states');
+  expect(() => new StateDir(dir).create('c1')).toThrow(
+    `cannot make the state directory ${dir} (ENOTDIR): name another one, --root DIR`,
+  );
+});
