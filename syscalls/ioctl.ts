@@ -35,6 +35,8 @@ const SIOCGPGRP = 0x8904;
 const FICLONE = 0x40049409;
 const FICLONERANGE = 0x4020940d;
 const FIDEDUPERANGE = 0xc0189436;
+// include/uapi/linux/fiemap.h
+const FS_IOC_FIEMAP = 0xc020660b;
 
 function setFlag(t: Task, f: FileDescription, flag: number, arg: number): number {
   if (t.mem.readU32(arg) !== 0) return -EFAULT;
@@ -100,6 +102,9 @@ function sysIoctl(t: Task, a: SyscallArgs): SysResult {
     }
     case FIDEDUPERANGE:
       return dedupeRefusal(f);
+    case FS_IOC_FIEMAP:
+      // ioctl_fiemap(): no file system tells where its extents are.
+      return -EOPNOTSUPP;
     case FIBMAP:
       if (!f.inode.isRegular) return f.ioctl(t, cmd, arg);
       return t.creds.has(CAP_SYS_RAWIO) ? -EINVAL : -EPERM;

@@ -43,14 +43,16 @@ static int rtnetlink(int s, void *request, int len) {
   return errno ? -1 : 0;
 }
 
-static int change_link(int s, unsigned flags, unsigned change) {
+static int change_link_by(int s, int type, unsigned flags, unsigned change) {
   struct {
     struct nlmsghdr h;
     struct ifinfomsg i;
-  } m = {.h = {.nlmsg_type = RTM_NEWLINK, .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK},
+  } m = {.h = {.nlmsg_type = type, .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK},
          .i = {.ifi_index = 1, .ifi_flags = flags, .ifi_change = change}};
   return rtnetlink(s, &m, sizeof m);
 }
+
+static int change_link(int s, unsigned flags, unsigned change) { return change_link_by(s, RTM_NEWLINK, flags, change); }
 
 static int change_address(int s, int type, const char *address, int prefix) {
   struct {
@@ -145,6 +147,11 @@ static void test_configure(void) {
   flags_of("up");
   show("/proc/net/if_inet6");
   ret("again", change_link(s, IFF_UP, IFF_UP));
+  // As systemd sets a loopback up.
+  ret("down by SETLINK", change_link_by(s, RTM_SETLINK, 0, IFF_UP));
+  flags_of("down");
+  ret("up by SETLINK", change_link_by(s, RTM_SETLINK, IFF_UP, IFF_UP));
+  flags_of("up by SETLINK");
   ret("address that is there", change_address(s, RTM_NEWADDR, "127.0.0.1", 8));
   ret("address", change_address(s, RTM_NEWADDR, "10.9.8.7", 24));
   int u = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);

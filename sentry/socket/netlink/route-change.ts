@@ -10,6 +10,7 @@ const NLM_F_CREATE = 0x400;
 /** NLM_F_REPLACE, EXCL, CREATE, APPEND */
 const MODIFIERS = 0xf00;
 const RTM_NEWLINK = 16;
+const RTM_SETLINK = 19;
 /** Attributes' values are addresses, names and numbers. */
 const VALUE_MAX = 64;
 
@@ -19,13 +20,15 @@ interface Change {
   readonly attrs: readonly number[];
 }
 
+/** IFLA_IFNAME MTU TXQLEN */
+const LINK: Change = { fixed: 16, attrs: [3, 4, 13] };
 /** IFA_ADDRESS LOCAL LABEL BROADCAST ANYCAST CACHEINFO FLAGS RT_PRIORITY PROTO */
 const ADDRESS: Change = { fixed: 8, attrs: [1, 2, 3, 4, 5, 6, 8, 9, 11] };
 /** RTA_DST SRC OIF GATEWAY PRIORITY PREFSRC TABLE PREF */
 const ROUTE: Change = { fixed: 12, attrs: [1, 2, 4, 5, 6, 7, 15, 20] };
 const CHANGES = new Map<number, Change>([
-  // IFLA_IFNAME MTU TXQLEN
-  [RTM_NEWLINK, { fixed: 16, attrs: [3, 4, 13] }],
+  [RTM_NEWLINK, LINK],
+  [RTM_SETLINK, LINK],
   [20, ADDRESS],
   [21, ADDRESS],
   [24, ROUTE],
@@ -47,8 +50,10 @@ function rebuild(m: Buffer, type: number, change: Change): Buffer | number {
     at += Math.ceil(len / 4) * 4;
   }
   out.writeUInt32LE(Math.min(to, out.length), 0);
-  out.writeUInt16LE(type, 4);
-  out.writeUInt16LE(NLM_F_REQUEST | (m.readUInt16LE(6) & MODIFIERS), 6);
+  // Setting a link is what RTM_NEWLINK does to one that is there, without modifiers (net/core/rtnetlink.c rtnl_setlink).
+  const set = type === RTM_SETLINK;
+  out.writeUInt16LE(set ? RTM_NEWLINK : type, 4);
+  out.writeUInt16LE(NLM_F_REQUEST | (set ? 0 : m.readUInt16LE(6) & MODIFIERS), 6);
   return out.subarray(0, Math.min(to, out.length));
 }
 
