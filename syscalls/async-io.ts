@@ -9,6 +9,7 @@ import { sigInfoKernel, sigInfoPoll, type SigInfo } from '../sentry/kernel/sig-i
 import { sendGroupSignal, sendTaskSignal } from '../sentry/kernel/signal-send.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import type { ThreadGroup } from '../sentry/kernel/thread-group.ts';
+import { PipeFile } from '../sentry/fsimpl/pipefs/pipe-file.ts';
 import { Socket } from '../sentry/socket/socket.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
 import * as W from '../sentry/waiter/wait-queue.ts';
@@ -21,8 +22,12 @@ export const F_OWNER_PGRP = 2;
 const POLL_IN = 1;
 const POLL_OUT = 2;
 const POLL_MSG = 3;
+const POLL_PRI = 5;
+const POLL_HUP = 6;
 const BAND_IN = W.EPOLLIN | W.EPOLLRDNORM;
 const BAND_MSG = W.EPOLLIN | W.EPOLLRDNORM | W.EPOLLMSG;
+const BAND_PRI = W.EPOLLPRI | W.EPOLLRDBAND;
+const BAND_HUP = W.EPOLLHUP | W.EPOLLERR;
 const BAND_OUT = W.EPOLLOUT | W.EPOLLWRNORM | W.EPOLLWRBAND;
 
 /** f_owner: whom signals for a file are for. */
@@ -93,20 +98,31 @@ export function setAsync(f: FileDescription, fd: number, on: boolean): void {
   }
   o.fd = fd;
   o.entry = new W.WaitEntry((events) => tell(f, o, events));
-  f.waiters.add(o.entry, W.EPOLLIN | W.EPOLLOUT | W.EPOLLRDHUP);
+  f.waiters.add(o.entry, W.EPOLLIN | W.EPOLLOUT | W.EPOLLRDHUP | W.EPOLLPRI | W.WAKE_ASYNC_OUT);
+  if (f instanceof PipeFile) f.ends.signals = true;
   f.poll();
 }
 
 function tell(f: FileDescription, o: FileOwner, events: number): void {
   if (o.pid === 0 || o.ns === null) return;
+  const socket = f instanceof Socket;
+  if (socket && (events & W.EPOLLPRI) !== 0) sendEvent(o, POLL_PRI, BAND_PRI);
+  if (socket && (events & W.EPOLLHUP) !== 0) {
+    sendEvent(o, POLL_HUP, BAND_HUP);
+    return;
+  }
+  const pipe = f instanceof PipeFile;
+  // The end of a terminal is told by SIGHUP only.
+  if (!pipe && (events & W.EPOLLHUP) !== 0) return;
   const readable = (events & (W.EPOLLIN | W.EPOLLHUP | W.EPOLLRDHUP)) !== 0 && f.readable;
-  // Sockets report room only after they had none; which of their events that is they do not say.
-  const writable = (events & W.EPOLLOUT) !== 0 && f.writable && !(f instanceof Socket);
-  if (!readable && !writable) return;
-  send(o, () => {
-    if (o.signo === 0) return sigInfoKernel(SIGIO);
-    return sigInfoPoll(o.signo, readable ? POLL_IN : POLL_OUT, readable ? BAND_IN : BAND_OUT, o.fd);
-  });
+  // Others report room only after they had none; which of their events that is they do not say.
+  const writable = pipe && (events & (W.EPOLLOUT | W.WAKE_ASYNC_OUT)) !== 0 && f.writable;
+  if (readable) sendEvent(o, POLL_IN, BAND_IN);
+  else if (writable) sendEvent(o, POLL_OUT, BAND_OUT);
+}
+
+function sendEvent(o: FileOwner, code: number, band: number): void {
+  send(o, () => (o.signo === 0 ? sigInfoKernel(SIGIO) : sigInfoPoll(o.signo, code, band, o.fd)));
 }
 
 /** POLL_MSG by SIGIO or the F_SETSIG signal: a lease is to be broken, something happened in a watched directory. */

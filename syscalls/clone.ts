@@ -22,6 +22,7 @@ import {
   type SyscallRow,
 } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
+import { TASK_SIZE } from '../sentry/lib/addr.ts';
 import {
   CLONE_CLEAR_SIGHAND_HI,
   CLONE_INTO_CGROUP_HI,
@@ -117,6 +118,7 @@ function sysClone3(t: Task, a: SyscallArgs): SysResult {
   const stack = field(5);
   const stackSize = field(6);
   if (stack === 0 ? stackSize > 0 : stackSize === 0) return -EINVAL;
+  if (stack + stackSize > TASK_SIZE) return -EINVAL;
   const args = plain(lo, exitSignal, stack === 0 ? 0 : stack + stackSize);
   args.clearSighand = (hi & CLONE_CLEAR_SIGHAND_HI) !== 0;
   args.pidfd = field(1);

@@ -357,7 +357,8 @@ export function notifyParentExit(g: ThreadGroup): boolean {
   let sig = g.exitSignal;
   const reap = sig === SIGCHLD && parent.autoReaps;
   if (reap && parent.handlers.handler[SIGCHLD] === SIG_IGN) sig = 0;
-  if (sig > 0) {
+  // clone(2) takes any byte as the signal.
+  if (sig > 0 && validSignal(sig)) {
     const { code, status } = childCode(g.exitStatus);
     sendGroupSignal(parent, childInfo(g, parent, sig, code, status));
   }

@@ -105,6 +105,7 @@ function checkFlags(t: Task, a: CloneArgs): number {
   if (has(f, CLONE_PIDFD) && has(f, CLONE_DETACHED)) return -EINVAL;
   if (has(f, CLONE_SETTLS) && a.tls >= TASK_SIZE) return -EPERM;
   if (has(f, CLONE_NEW_ANY) && !has(f, CLONE_NEWUSER) && !t.creds.hasOwn(CAP_SYS_ADMIN)) return -EPERM;
+  if (has(f, CLONE_NEWIPC) && has(f, CLONE_SYSVSEM)) return -EINVAL;
   if (t.ns.pidForChildren.dying) return -ENOMEM;
   return 0;
 }

@@ -40,6 +40,9 @@ export class WaitEntry {
   }
 }
 
+/** Nothing for those who wait, but for signal-driven I/O (kill_fasync): a writer is told. */
+export const WAKE_ASYNC_OUT = 1 << 26;
+
 export class WaitQueue {
   private head: WaitEntry | null = null;
   private tail: WaitEntry | null = null;

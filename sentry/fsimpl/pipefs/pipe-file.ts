@@ -1,11 +1,19 @@
 /** PipeFile: an open end of a pipe or FIFO (fs/pipe.c). PipeEnds holds what all ends of one pipe share. */
 import { EAGAIN, EPIPE } from '../../abi/errno.ts';
-import { O_DIRECT, O_NONBLOCK, O_RDONLY, O_WRONLY } from '../../abi/fcntl.ts';
+import { FASYNC, O_DIRECT, O_NONBLOCK, O_RDONLY, O_WRONLY } from '../../abi/fcntl.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import { FileDescription, RWF_WAITING } from '../../vfs/file-description.ts';
 import type { FileIdentity, Inode } from '../../vfs/inode.ts';
-import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDNORM, EPOLLWRNORM } from '../../waiter/wait-queue.ts';
+import {
+  EPOLLERR,
+  EPOLLHUP,
+  EPOLLIN,
+  EPOLLOUT,
+  EPOLLRDNORM,
+  EPOLLWRNORM,
+  WAKE_ASYNC_OUT,
+} from '../../waiter/wait-queue.ts';
 import { pipeInode } from '../anon/anon-inode.ts';
 import { Pipe } from './pipe.ts';
 
@@ -16,6 +24,8 @@ export class PipeEnds {
   readonly files = new Set<PipeFile>();
   readers = 0;
   writers = 0;
+  /** Some end is, or was, in use with O_ASYNC. */
+  signals = false;
   /** How often the pipe was opened for reading and writing: a FIFO's open(2) waits for the other count to move. */
   readerOpens = 0;
   writerOpens = 0;
@@ -27,6 +37,11 @@ export class PipeEnds {
 
   wakeWriters(events: number): void {
     for (const f of this.files) if (f.writable) f.waiters.wake(events);
+  }
+
+  /** Signals of writers come at every read, whether it makes room or not (pipe_read). */
+  signalWriters(): void {
+    for (const f of this.files) if (f.writable && (f.flags & FASYNC) !== 0) f.waiters.wake(WAKE_ASYNC_OUT);
   }
 }
 
@@ -78,6 +93,7 @@ export class PipeFile extends FileDescription {
     if (len === 0) return 0;
     const pipe = this.ends.pipe;
     if (pipe.used === 0) {
+      if (this.ends.signals) this.ends.signalWriters();
       // A FIFO that no writer has opened yet reads as at its end, too.
       return this.ends.writers === 0 ? 0 : -EAGAIN;
     }
@@ -90,6 +106,7 @@ export class PipeFile extends FileDescription {
     const wasFull = !pipe.writable;
     const n = pipe.read(buf, off, len);
     if (wasFull && pipe.writable) this.ends.wakeWriters(EPOLLOUT | EPOLLWRNORM);
+    else if (this.ends.signals) this.ends.signalWriters();
     return n;
   }
 
