@@ -20,7 +20,7 @@ export interface MremapRequest {
 
 /** The new address or −errno. */
 export function mremap(mm: MemoryManager, o: Orders, r: MremapRequest, who: MemoryCaller): number {
-  const oldLen = pageUp(r.oldLen);
+  let oldLen = pageUp(r.oldLen);
   const newLen = pageUp(r.newLen);
   const bad = checkArguments(r, oldLen, newLen);
   if (bad !== 0) return bad;
@@ -35,7 +35,7 @@ export function mremap(mm: MemoryManager, o: Orders, r: MremapRequest, who: Memo
   // "old_size is zero, and old_address does not refer to a shareable mapping" - mremap(2)
   if (oldLen === 0 && !v.shared) return -EINVAL;
   if ((v.flags & VM_SPECIAL) !== 0 && newLen !== oldLen) return -EFAULT;
-  if (oldLen > v.end - r.addr) return -EFAULT;
+  if (Math.min(oldLen, newLen) > v.end - r.addr) return -EFAULT;
   const added = (r.flags & MREMAP_DONTUNMAP) !== 0 ? newLen : Math.max(0, newLen - oldLen);
   const refused = checkLimits(mm, v, added, who);
   if (refused !== 0) return refused;
@@ -53,6 +53,12 @@ export function mremap(mm: MemoryManager, o: Orders, r: MremapRequest, who: Memo
   const to = fixed ? r.newAddr : mm.findFree(0, newLen, PAGE_SIZE);
   if (to < 0 || !mm.inBounds(to, newLen)) return -ENOMEM;
   if (fixed && hasSealed(mm, to, to + newLen)) return -EPERM;
+  if (newLen < oldLen) {
+    // What is cut off may belong to other mappings.
+    const cut = munmap(mm, o, r.addr + newLen, oldLen - newLen);
+    if (cut < 0) return cut;
+    oldLen = newLen;
+  }
   move(mm, o, { ...r, oldLen, newLen, newAddr: to }, who);
   if ((v.flags & VM_LOCKED) !== 0 && newLen > oldLen) populate(mm, o, to + oldLen, to + newLen);
   return to;
