@@ -10,9 +10,11 @@ import { sealedAgainstDiscard } from './seal.ts';
 import {
   VM_DONTCOPY,
   VM_DONTDUMP,
+  VM_DROPPABLE,
   VM_HUGEPAGE,
   VM_LOCKED,
   VM_LOCKED_MASK,
+  VM_MAYWRITE,
   VM_NOHUGEPAGE,
   VM_SPECIAL,
   VM_WIPEONFORK,
@@ -41,6 +43,8 @@ export const MADV_PAGEOUT = 21;
 export const MADV_POPULATE_READ = 22;
 export const MADV_POPULATE_WRITE = 23;
 export const MADV_DONTNEED_LOCKED = 24;
+export const MADV_GUARD_INSTALL = 102;
+export const MADV_GUARD_REMOVE = 103;
 
 const MS_ASYNC = 1;
 const MS_INVALIDATE = 2;
@@ -63,6 +67,7 @@ interface Advice {
 
 const ok = (): number => 0;
 const notSpecial = (v: Vma): number => ((v.flags & VM_SPECIAL) !== 0 ? -EINVAL : 0);
+const notDroppable = (v: Vma): number => ((v.flags & VM_DROPPABLE) !== 0 ? -EINVAL : 0);
 const notLocked = (v: Vma): number => ((v.flags & (VM_LOCKED | VM_SPECIAL)) !== 0 ? -EINVAL : 0);
 /** check_vma_flags() of those who bring pages in. */
 const unlessProt = (bit: number) => (v: Vma) =>
@@ -71,7 +76,8 @@ const hint: Advice = { refuse: ok, host: -1 };
 
 /**
  * Advice that Linux knows. The host does DONTFORK and WIPEONFORK itself, because fork is a fork of the host process;
- * hints about paging that guests may not give to the host are accepted and have no effect.
+ * hints about paging that guests may not give to the host are accepted and have no effect. What is absent is refused as by a
+ * kernel without MEMORY_FAILURE and collapsing of huge pages. Guard regions are the host's (Linux 6.13, else EINVAL).
  */
 const ADVICE: ReadonlyMap<number, Advice> = new Map<number, Advice>([
   [MADV_NORMAL, hint],
@@ -89,9 +95,11 @@ const ADVICE: ReadonlyMap<number, Advice> = new Map<number, Advice>([
   [MADV_HUGEPAGE, { refuse: ok, host: MADV_HUGEPAGE, set: VM_HUGEPAGE, clear: VM_NOHUGEPAGE }],
   [MADV_NOHUGEPAGE, { refuse: ok, host: MADV_NOHUGEPAGE, set: VM_NOHUGEPAGE, clear: VM_HUGEPAGE }],
   [MADV_DONTDUMP, { refuse: ok, host: -1, set: VM_DONTDUMP }],
-  [MADV_DODUMP, { refuse: notSpecial, host: -1, clear: VM_DONTDUMP }],
+  [MADV_DODUMP, { refuse: (v) => notSpecial(v) || notDroppable(v), host: -1, clear: VM_DONTDUMP }],
   [MADV_WIPEONFORK, { refuse: (v) => (isAnon(v) ? 0 : -EINVAL), host: MADV_WIPEONFORK, set: VM_WIPEONFORK }],
-  [MADV_KEEPONFORK, { refuse: ok, host: MADV_KEEPONFORK, clear: VM_WIPEONFORK }],
+  [MADV_KEEPONFORK, { refuse: notDroppable, host: MADV_KEEPONFORK, clear: VM_WIPEONFORK }],
+  [MADV_GUARD_INSTALL, { refuse: notLocked, host: MADV_GUARD_INSTALL }],
+  [MADV_GUARD_REMOVE, { refuse: notSpecial, host: MADV_GUARD_REMOVE }],
   [MADV_COLD, { refuse: notLocked, host: -1 }],
   [MADV_PAGEOUT, { refuse: notLocked, host: -1 }],
   [MADV_POPULATE_READ, { refuse: unlessProt(PROT_READ), host: -1 }],
@@ -106,11 +114,13 @@ const DISCARDS: readonly number[] = [
   MADV_REMOVE,
   MADV_DONTFORK,
   MADV_WIPEONFORK,
+  MADV_GUARD_INSTALL,
 ];
 
 function refuseRemove(v: Vma): number {
   if ((v.flags & VM_LOCKED) !== 0 || v.backing === null) return -EINVAL;
-  return v.shared && (v.prot & PROT_WRITE) !== 0 ? 0 : -EACCES;
+  // vma_is_shared_maywrite(): what mprotect could make writable.
+  return v.shared && (v.flags & VM_MAYWRITE) !== 0 ? 0 : -EACCES;
 }
 
 /**
@@ -126,10 +136,13 @@ export function madvise(mm: MemoryManager, o: Orders, addr: number, length: numb
   if (end === addr) return 0;
   let hole = false;
   let at = addr;
+  const populates = advice === MADV_POPULATE_READ || advice === MADV_POPULATE_WRITE;
   const changes = a.set !== undefined || a.clear !== undefined;
   while (at < end) {
     const v = mm.table.at(mm.table.indexAt(at));
     if (v === undefined || v.start >= end) return -ENOMEM;
+    // madvise_populate() ends at a hole, the others go on.
+    if (v.start > at && populates) return -ENOMEM;
     if (v.start > at) hole = true;
     const from = Math.max(at, v.start);
     const to = Math.min(end, v.end);
@@ -139,10 +152,10 @@ export function madvise(mm: MemoryManager, o: Orders, addr: number, length: numb
       const r = v.backing!.punchHole(v.offset + (from - v.start), to - from);
       if (r < 0) return r;
     }
-    if (advice === MADV_POPULATE_READ || advice === MADV_POPULATE_WRITE) {
-      if (v.start > at) return -ENOMEM;
+    if (populates) {
       populateAdvised(o, from, to, advice === MADV_POPULATE_WRITE);
     }
+    if (advice === MADV_GUARD_INSTALL) mm.hasGuards = true;
     if (a.host >= 0) o.madvise(from, to - from, a.host);
     if (changes) mm.changeVmas(from, to, (c) => (c.flags = (c.flags & ~(a.clear ?? 0)) | (a.set ?? 0)));
     at = to;
@@ -179,12 +192,12 @@ export function mlock(
   const stop = mm.table.firstHole(start, end);
   if (stop > start) mm.changeVmas(start, stop, (v) => setLock(v, lock));
   if (stop < end) return -ENOMEM;
-  return lock === 0 ? 0 : populate(mm, o, start, end);
+  return lock === 0 ? 0 : populate(mm, o, start, end, who.change);
 }
 
 /** mlock_fixup() */
 function setLock(v: Vma, lock: number): void {
-  if ((v.flags & VM_SPECIAL) === 0) v.flags = (v.flags & ~VM_LOCKED_MASK) | lock;
+  if ((v.flags & (VM_SPECIAL | VM_DROPPABLE)) === 0) v.flags = (v.flags & ~VM_LOCKED_MASK) | lock;
 }
 
 /** mlockall(2). */

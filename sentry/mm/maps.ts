@@ -7,6 +7,7 @@ import { kindOf, residentBytes, residentOf, residentTotal, showStack } from './r
 import {
   VM_DONTCOPY,
   VM_DONTDUMP,
+  VM_DROPPABLE,
   VM_GROWSDOWN,
   VM_HUGEPAGE,
   VM_LOCKED,
@@ -14,6 +15,7 @@ import {
   VM_MAYWRITE,
   VM_NOHUGEPAGE,
   VM_NORESERVE,
+  VM_SEALED,
   VM_WIPEONFORK,
   type Vma,
 } from './vma.ts';
@@ -230,6 +232,8 @@ const VM_FLAG_NAMES: readonly (readonly [number, string])[] = [
   [VM_DONTDUMP, 'dd'],
   [VM_HUGEPAGE, 'hg'],
   [VM_NOHUGEPAGE, 'nh'],
+  [VM_DROPPABLE, 'dp'],
+  [VM_SEALED, 'sl'],
 ];
 
 /** /proc/PID/statm: pages of size, resident, shared, text, lib (0), data, dirty (0). */

@@ -6,6 +6,7 @@
  * Two ranges are mapped on the host ahead of the guest's need, so that growth costs no order: the whole stack
  * below [stack], and a piece above the heap. The table does not show them until the guest owns them.
  */
+import { EFAULT, ENOMEM } from '../abi/errno.ts';
 import {
   MAP_ANONYMOUS,
   MAP_NORESERVE,
@@ -24,13 +25,16 @@ import { STACK_GUARD_GAP, VmaTable } from './vma-table.ts';
 import {
   VM_DONTCOPY,
   VM_GROWSDOWN,
+  VM_HUGEPAGE,
   VM_LOCKED,
   VM_LOCKED_MASK,
   PR_MDWE_NO_INHERIT,
   VM_MAYEXEC,
   VM_MAYWRITE,
+  VM_NOHUGEPAGE,
   VM_NORESERVE,
   VM_SHARED,
+  VM_WIPEONFORK,
   type Vma,
 } from './vma.ts';
 
@@ -64,7 +68,7 @@ export interface MemoryLimits {
 /** What an order that may fail on the host has changed, so that it can be taken back. */
 export interface PendingChange {
   /** 'exec': the image itself, without which there is nothing to go back to. */
-  kind: 'none' | 'map' | 'brk' | 'exec';
+  kind: 'none' | 'map' | 'brk' | 'lock' | 'exec';
   start: number;
   /** Length of a mapping, or the old break. */
   value: number;
@@ -124,6 +128,8 @@ export class MemoryManager implements AccessMap {
   mdwe = 0;
   /** MEMBARRIER_CMD_REGISTER_* that were called. */
   membarriers = 0;
+  /** Guard regions may have been installed. */
+  hasGuards = false;
   /** Some mapping may be sealed. */
   hasSeals = false;
   /** Who carries out futex calls on private words (kernel/own-futexes.ts). */
@@ -219,6 +225,7 @@ export class MemoryManager implements AccessMap {
     mm.membarriers = this.membarriers;
     mm.inheritFrom(this);
     mm.hasSeals = this.hasSeals;
+    mm.hasGuards = this.hasGuards;
     mm.vdsoCalls = this.vdsoCalls;
     for (let i = 0; i < this.table.size; i++) {
       const v = this.table.at(i)!;
@@ -479,7 +486,9 @@ export class MemoryManager implements AccessMap {
     }
     change.kind = 'none';
     // brk(2) has no errors: it answers with the break as it is.
-    return kind === 'brk' ? this.brk : -errno;
+    if (kind === 'brk') return this.brk;
+    // __mlock_posix_error_return()
+    return kind === 'lock' && errno === EFAULT ? -ENOMEM : -errno;
   }
 }
 
@@ -502,8 +511,23 @@ export function mayFlags(shared: boolean, fileWritable: boolean, mayExec: boolea
   return (shared ? VM_SHARED : 0) | write | (mayExec ? VM_MAYEXEC : 0);
 }
 
-/** The order that shows `v` on the host. */
+/** What the host does by itself, it has to be told of each new mapping. */
+const HOST_ADVICE: readonly (readonly [number, number])[] = [
+  [VM_DONTCOPY, 10], // MADV_DONTFORK
+  [VM_HUGEPAGE, 14], // MADV_HUGEPAGE
+  [VM_NOHUGEPAGE, 15], // MADV_NOHUGEPAGE
+  [VM_WIPEONFORK, 18], // MADV_WIPEONFORK: pages of MAP_DROPPABLE are kept, but not by children
+];
+const ADVISED = VM_DONTCOPY | VM_HUGEPAGE | VM_NOHUGEPAGE | VM_WIPEONFORK;
+
+/** The orders that show `v` on the host. */
 export function orderMap(o: Orders, v: Vma): void {
+  orderMapping(o, v);
+  if ((v.flags & ADVISED) === 0) return;
+  for (const [flag, advice] of HOST_ADVICE) if ((v.flags & flag) !== 0) o.madvise(v.start, v.length, advice);
+}
+
+function orderMapping(o: Orders, v: Vma): void {
   if (v.backing === null) {
     const noReserve = (v.flags & VM_NORESERVE) !== 0 ? MAP_NORESERVE : 0;
     o.mmap(v.start, v.length, hostProt(v.prot), MAP_PRIVATE | MAP_ANONYMOUS | noReserve, -1, 0);

@@ -13,6 +13,7 @@ import {
 import {
   MAP_32BIT,
   MAP_ANONYMOUS,
+  MAP_DROPPABLE,
   MAP_FIXED,
   MAP_FIXED_NOREPLACE,
   MAP_GROWSDOWN,
@@ -48,6 +49,8 @@ import {
   type PendingChange,
 } from './memory-manager.ts';
 import {
+  VM_DONTDUMP,
+  VM_DROPPABLE,
   VM_GROWSDOWN,
   VM_LOCKED,
   VM_MAYEXEC,
@@ -56,6 +59,7 @@ import {
   VM_SEALED,
   VM_SHARED,
   VM_SPECIAL,
+  VM_WIPEONFORK,
   Vma,
 } from './vma.ts';
 
@@ -194,6 +198,10 @@ export const HUGE_SHIFTS: readonly number[] = [0, 21, 30];
 
 function anonFlags(flags: number): number {
   const type = flags & MAP_TYPE;
+  if (type === MAP_DROPPABLE) {
+    if ((flags & (MAP_LOCKED | MAP_GROWSDOWN | MAP_HUGETLB)) !== 0) return -EINVAL;
+    return mayFlags(false, true, true) | VM_DROPPABLE | VM_NORESERVE | VM_WIPEONFORK | VM_DONTDUMP;
+  }
   if (type !== MAP_SHARED && type !== MAP_PRIVATE) return -EINVAL;
   // No huge page pool: what Linux answers when the pool is empty.
   if ((flags & MAP_HUGETLB) !== 0)

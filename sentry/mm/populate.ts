@@ -3,7 +3,7 @@ import { ENOMEM } from '../abi/errno.ts';
 import { PROT_WRITE } from '../abi/mman.ts';
 import { PAGE_SIZE } from '../lib/addr.ts';
 import type { Orders } from '../platform/platform.ts';
-import type { MemoryManager } from './memory-manager.ts';
+import type { MemoryManager, PendingChange } from './memory-manager.ts';
 import { VM_LOCKONFAULT, VM_SPECIAL, type Vma } from './vma.ts';
 
 /** Per order: while one is carried out, nobody can change the address space on the host. */
@@ -43,9 +43,19 @@ function beyondFile(v: Vma, from: number, to: number): boolean {
 
 /**
  * populate_vma_page_range() for all of [start, end): private writable memory is written, the rest read. Returns what mlock(2)
- * says of it: 0, or −ENOMEM when some of it cannot be brought in. What is locked on fault waits for the fault.
+ * says of it: 0, or −ENOMEM when some of it cannot be brought in. What is locked on fault waits for the fault. `change`: the
+ * call cares for what the host says of it.
  */
-export function populate(mm: MemoryManager, o: Orders, start: number, end: number): number {
+export function populate(
+  mm: MemoryManager,
+  o: Orders,
+  start: number,
+  end: number,
+  change: PendingChange | null = null,
+): number {
+  // Where the guest has put guards only the host knows.
+  const mayFail = change === null || !mm.hasGuards;
+  if (!mayFail) change.kind = 'lock';
   let left = MAX_BYTES;
   let error = 0;
   mm.table.forEachIn(start, end, (v) => {
@@ -54,7 +64,7 @@ export function populate(mm: MemoryManager, o: Orders, start: number, end: numbe
     const to = Math.min(end, v.end);
     if (v.prot === 0 || beyondFile(v, from, to)) error = -ENOMEM;
     const write = !v.shared && (v.prot & PROT_WRITE) !== 0;
-    if (v.prot !== 0) left = orderChunks(o, from, to, { write, mayFail: true }, left);
+    if (v.prot !== 0) left = orderChunks(o, from, to, { write, mayFail }, left);
   });
   return error;
 }

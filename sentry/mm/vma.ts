@@ -24,6 +24,8 @@ export const VM_MAYEXEC = 0x800;
 export const VM_SEALED = 0x1000;
 /** Locked, but its pages come when they are touched: MLOCK_ONFAULT. */
 export const VM_LOCKONFAULT = 0x2000;
+/** MAP_DROPPABLE: pages that may vanish, and do in children. */
+export const VM_DROPPABLE = 0x4000;
 /** What munlock(2) clears. */
 export const VM_LOCKED_MASK = VM_LOCKED | VM_LOCKONFAULT;
 

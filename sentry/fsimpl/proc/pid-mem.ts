@@ -46,7 +46,11 @@ export function environText(s: Subject): string | number {
 export function auxvText(s: Subject): string | number {
   const mm = s.mm;
   if (mm === null) return s.task === null ? -ESRCH : '';
-  return Buffer.from(mm.layout.auxv).toString('latin1');
+  const { auxv } = mm.layout;
+  // "do nwords += 2; while (mm->saved_auxv[nwords - 2] != 0)" (proc_pid_auxv)
+  let end = 0;
+  while (end < auxv.length && auxv.subarray(end, end + 8).some((b) => b !== 0)) end += 16;
+  return Buffer.from(auxv.subarray(0, end + 16)).toString('latin1');
 }
 
 interface ForcedWrite {
