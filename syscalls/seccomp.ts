@@ -2,7 +2,8 @@
 import { EACCES, EBUSY, EFAULT, EINVAL, ENOMEM, EOPNOTSUPP, ESRCH } from '../sentry/abi/errno.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CAP_SYS_ADMIN } from '../sentry/auth/capability.ts';
-import { BPF_MAXINSNS, loadBpf } from '../sentry/kernel/bpf.ts';
+import { loadSeccomp } from '../sentry/kernel/seccomp-bpf.ts';
+import { BPF_MAXINSNS } from '../sentry/lib/bpf.ts';
 import {
   BpfRules,
   MAX_CHAIN_INSNS,
@@ -98,7 +99,7 @@ function setFilter(t: Task, flags: number, addr: number): SysResult {
   // "The filter would let an unprivileged caller attack a set-user-ID program".
   if (!t.noNewPrivs && !t.creds.hasOwn(CAP_SYS_ADMIN)) return -EACCES;
   if (t.seccomp?.strict === true) return -EINVAL;
-  const program = loadBpf(bytes);
+  const program = loadSeccomp(bytes);
   if (program === null) return -EINVAL;
   const filter = new SeccompFilter(new BpfRules(program), t.seccomp, (flags & SECCOMP_FILTER_FLAG_LOG) !== 0);
   if (filter.depth > MAX_CHAIN_INSNS) return -ENOMEM;

@@ -14,7 +14,7 @@ import {
 } from '../sentry/abi/errno.ts';
 import * as S from '../sentry/abi/socket.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
-import { BPF_MAXINSNS } from '../sentry/kernel/bpf.ts';
+import { BPF_MAXINSNS } from '../sentry/lib/bpf.ts';
 import {
   fd,
   flags,

@@ -2,7 +2,7 @@
  * A seccomp profile as a table by call number, as container engines give it: what libseccomp would compile to BPF, looked up
  * directly. It counts as one filter.
  */
-import { SECCOMP_DATA_SIZE } from './bpf.ts';
+import { SECCOMP_DATA_SIZE } from './seccomp-bpf.ts';
 
 /** Something that answers a SECCOMP_RET_* value for a seccomp_data, or null if that depends on words beyond the known. */
 export interface SeccompRules {

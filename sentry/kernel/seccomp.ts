@@ -6,7 +6,8 @@ import { ENOSYS } from '../abi/errno.ts';
 import { SIGKILL, SIGSYS } from '../abi/signal.ts';
 import { RIP } from '../arch/regs.ts';
 import { PTRACE_EVENT_SECCOMP } from '../abi/ptrace.ts';
-import { runBpf, type BpfProgram } from './bpf.ts';
+import type { BpfProgram } from '../lib/bpf.ts';
+import { runSeccomp } from './seccomp-bpf.ts';
 import { argsFromRegs, ptraceEvent } from './ptrace-stops.ts';
 import type { SeccompListener } from './seccomp-notify.ts';
 import type { SeccompRules } from './seccomp-profile.ts';
@@ -52,7 +53,7 @@ export class BpfRules implements SeccompRules {
   }
 
   run(data: Uint32Array, known: number): number | null {
-    return runBpf(this.program, data, known);
+    return runSeccomp(this.program, data, known);
   }
 }
 

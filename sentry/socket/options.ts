@@ -14,7 +14,9 @@ import {
 import * as S from '../abi/socket.ts';
 import { CAP_NET_ADMIN, CAP_NET_RAW } from '../auth/capability.ts';
 import { deviceList } from '../fsimpl/proc/net.ts';
+import type { BpfProgram } from '../lib/bpf.ts';
 import type { CallContext } from '../vfs/call-context.ts';
+import { loadSocketFilter, runSocketFilter } from './socket-filter.ts';
 import { intValue, putInt, putTimeout, timeoutValue, type Socket } from './socket.ts';
 
 const SOCK_MIN_SNDBUF = 4608;
@@ -76,6 +78,7 @@ export class SocketOptions {
   private readonly txtime = Buffer.alloc(8);
   private cookie = 0;
   private code: Uint8Array | null = null;
+  private program: BpfProgram | null = null;
 
   private flag(name: number): number {
     return this.flags.get(name) ?? (name === S.SO_PASSRIGHTS ? 1 : 0);
@@ -111,14 +114,31 @@ export class SocketOptions {
     return e;
   }
 
+  /** SO_ATTACH_FILTER: instructions, which are checked here. Groups of ports (SO_ATTACH_REUSEPORT_CBPF) have internet sockets only. */
+  attachFilter(name: number, code: Uint8Array): number {
+    if (this.flag(S.SO_LOCK_FILTER) !== 0) return -EPERM;
+    const program = loadSocketFilter(code);
+    if (program === null || name !== S.SO_ATTACH_FILTER) return -EINVAL;
+    this.code = Uint8Array.from(code);
+    this.program = program;
+    return 0;
+  }
+
   getFilter(): Uint8Array {
     return this.code ?? new Uint8Array(0);
+  }
+
+  /** sk_filter(): the part of a message that is kept, null: nothing. `protocol`: skb->protocol. */
+  filter<T extends Uint8Array>(data: T, protocol = 0): T | null {
+    if (this.program === null) return data;
+    const kept = runSocketFilter(this.program, data, protocol);
+    return kept === 0 ? null : kept < data.length ? (data.subarray(0, kept) as T) : data;
   }
 
   private detachFilter(): number {
     if (this.flag(S.SO_LOCK_FILTER) !== 0) return -EPERM;
     if (this.code === null) return -ENOENT;
-    this.code = null;
+    this.code = this.program = null;
     return 0;
   }
 

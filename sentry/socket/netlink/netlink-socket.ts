@@ -212,7 +212,9 @@ export abstract class NetlinkSocket extends Socket {
     return this.groups.has(group);
   }
 
-  protected push(data: Buffer, group = 0): void {
+  protected push(whole: Buffer, group = 0): void {
+    const data = this.options.filter(whole, this.protocol);
+    if (data === null) return;
     this.queue.push({ data, group });
     this.queued += data.length;
     this.waiters.wake(EPOLLIN | EPOLLRDNORM);
@@ -280,6 +282,14 @@ export abstract class NetlinkSocket extends Socket {
     const words = this.groupWords;
     for (let i = 0; i < Math.min(words.length, Math.floor(len / 4)); i++) out.writeUInt32LE(words[i]!, 4 * i);
     return 4 * words.length;
+  }
+
+  override attachFilter(name: number, code: Uint8Array): number {
+    return this.options.attachFilter(name, code);
+  }
+
+  override getFilter(): Uint8Array {
+    return this.options.getFilter();
   }
 
   override levelError(level: number): number {

@@ -153,6 +153,9 @@ export function sendMessage(
   if (queuesAreFull()) return -ENOBUFS;
   const other = name === null ? defaultDestination(s) : s.find(t, name);
   if (typeof other === 'number') return other;
+  const data = other.options.filter(copyOf(buf, off, len));
+  // The sender is not told.
+  if (data === null) return len;
   // unix_may_send()
   if (other.peer !== null && other.peer !== s) return -EPERM;
   if ((other.shut & S.RCV_SHUTDOWN) !== 0) return -EPIPE;
@@ -161,7 +164,7 @@ export function sendMessage(
     other.blockedSenders.add(s);
     return -EAGAIN;
   }
-  deliver(t, s, other, copyOf(buf, off, len), info);
+  deliver(t, s, other, data, info);
   other.waiters.wake(READ_EVENTS);
   return len;
 }

@@ -276,6 +276,14 @@ export class UnixSocket extends UnixEndpoint {
     return this.options.get(this, this.state === 'listening', name, out, len);
   }
 
+  override attachFilter(name: number, code: Uint8Array): number {
+    return this.options.attachFilter(name, code);
+  }
+
+  override getFilter(): Uint8Array {
+    return this.options.getFilter();
+  }
+
   override levelError(level: number): number {
     return level === S.SOL_SOCKET ? 0 : -EOPNOTSUPP;
   }
