@@ -26,6 +26,8 @@ const OTHER_MEANING = new Set([
   'LINK_MAX',
   'NR_OPEN',
   'STATX_SIZE',
+  // With SECBIT_EXEC_*, which Debian's headers do not have yet.
+  'SECURE_ALL_BITS',
 
   'PAGE_SIZE',
   'PATH_MAX',
