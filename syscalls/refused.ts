@@ -73,7 +73,6 @@ export const refusedRows: SyscallRow[] = [
   { nr: 169, name: 'reboot', fn: sysReboot, args: [hex, hex, hex, ptr], support: 'full' },
   refused(298, 'perf_event_open', [ptr, int, int, int, ulong], CAP_PERFMON, EACCES),
   refused(300, 'fanotify_init', [uint, uint], CAP_SYS_ADMIN),
-  refused(321, 'bpf', [int, ptr, uint], CAP_SYS_ADMIN),
   refused(323, 'userfaultfd', [hex], CAP_SYS_PTRACE),
   {
     nr: 334,

@@ -28,6 +28,7 @@ import { keyRows } from './keys.ts';
 import { lsmRows } from './lsm.ts';
 import { quotaRows } from './quota.ts';
 import { ptraceRows } from './ptrace.ts';
+import { bpfRows } from './bpf.ts';
 import { refusedRows } from './refused.ts';
 import { schedulerRows } from './scheduler.ts';
 import { seccompRows } from './seccomp.ts';
@@ -82,6 +83,7 @@ const rows: readonly SyscallRow[] = [
   ...lsmRows,
   ...quotaRows,
   ...refusedRows,
+  ...bpfRows,
   ...schedulerRows,
   ...seccompRows,
   ...signalRows,

@@ -32,7 +32,7 @@ import {
 import type { Inode } from './inode.ts';
 import type { Mount } from './mount.ts';
 import { detachMountsOn, isBelow, isMountpointIn } from './mount-namespace.ts';
-import { MAY_WRITE, inodePermission, mayCreate, mayDelete } from './permission.ts';
+import { MAY_WRITE, inodePermission, mayCreate, mayDelete, mayMakeDevice } from './permission.ts';
 import { mayLink } from './protected.ts';
 import { LAST_DOT, LAST_DOTDOT, LAST_NORM, LOOKUP_PARENT, lookupDentry, nd, walk } from './walk.ts';
 
@@ -88,7 +88,10 @@ export function vfsMknod(t: CallContext, start: Path, name: string, mode: number
   if (r !== 0) return r;
   const device = type === S_IFCHR || type === S_IFBLK;
   const whiteout = type === S_IFCHR && rdev === 0;
-  if (device && !whiteout && !t.creds.has(CAP_MKNOD)) return -EPERM;
+  if (device && !whiteout) {
+    const may = t.creds.has(CAP_MKNOD) ? mayMakeDevice(t, mode, rdev) : -EPERM;
+    if (may !== 0) return may;
+  }
   const perm = newFileMode(t, dir, modeByDefaultAcl(t, dir, mode & 0o7777));
   const gid = newGid(t, dir);
   const made =

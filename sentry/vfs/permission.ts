@@ -1,6 +1,6 @@
 /** Who may do what with an inode (fs/namei.c inode_permission, may_create, may_delete; fs/attr.c). */
 import { EACCES, EISDIR, ENOENT, ENOTDIR, EPERM, EROFS } from '../abi/errno.ts';
-import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_IRWXG, S_ISVTX } from '../abi/stat.ts';
+import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_IRWXG, S_ISVTX } from '../abi/stat.ts';
 import { CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER } from '../auth/capability.ts';
 import type { Credentials } from '../auth/credentials.ts';
 import type { CallContext } from './call-context.ts';
@@ -57,7 +57,31 @@ export function inodePermission(t: CallContext, inode: Inode, mask: number): num
   if ((mask & MAY_WRITE) !== 0 && inode.isImmutable) return -EPERM;
   const special = inode.permission(t, mask);
   if (special !== 0) return special > 0 ? 0 : special;
-  return modePermission(t.creds, inode, mask);
+  const r = modePermission(t.creds, inode, mask);
+  return r === 0 && deviceGuard !== null ? devicePermission(t, inode, mask) : r;
+}
+
+/** Whether a task may use a device node: 1 to make it, 2 to read, 4 to write. */
+type DeviceGuard = (t: CallContext, mode: number, rdev: number, access: number) => boolean;
+
+let deviceGuard: DeviceGuard | null = null;
+
+/** Control groups ask to be asked once they have rules. */
+export function setDeviceGuard(guard: DeviceGuard): void {
+  deviceGuard = guard;
+}
+
+/** devcgroup_inode_permission() */
+function devicePermission(t: CallContext, inode: Inode, mask: number): number {
+  const type = inode.mode & S_IFMT;
+  if (inode.rdev === 0 || (type !== S_IFCHR && type !== S_IFBLK)) return 0;
+  const access = ((mask & MAY_READ) !== 0 ? 2 : 0) | ((mask & MAY_WRITE) !== 0 ? 4 : 0);
+  return deviceGuard!(t, inode.mode, inode.rdev, access) ? 0 : -EPERM;
+}
+
+/** devcgroup_inode_mknod(): 0 or −EPERM. */
+export function mayMakeDevice(t: CallContext, mode: number, rdev: number): number {
+  return deviceGuard === null || deviceGuard(t, mode, rdev, 1) ? 0 : -EPERM;
 }
 
 /** Permission to look up names in a directory; the common case needs no credentials. */
