@@ -1,6 +1,7 @@
 /** From an OCI bundle (config.json of the runtime-spec) to a sandbox configuration, with every field checked. */
 import { existsSync, lstatSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { ownGroups } from './cgroup-mounts.ts';
 import { limitsOf, parseResources, type Resources } from '../cgroup/resources.ts';
 import type { GlobalOptions } from '../global-options.ts';
 import { type Hooks, hooksConfig } from '../hooks/hooks-config.ts';
@@ -77,7 +78,7 @@ export function loadBundle(id: string, dir: string, network: string, globals: Gl
     domainname,
     process: processConfig(spec.object('process')),
     root: { layers: [0], overlay: 'none', readOnly },
-    mounts: spec.objects('mounts').map((m) => mountConfig(m, bundle, exports, containerIds)),
+    mounts: ownGroups(spec.objects('mounts').map((m) => mountConfig(m, bundle, exports, containerIds))),
     maskedPaths: containerPaths(linux, 'maskedPaths', namespaces),
     readonlyPaths: containerPaths(linux, 'readonlyPaths', namespaces),
     sysctl: sysctls(linux, namespaces),

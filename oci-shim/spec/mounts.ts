@@ -5,6 +5,7 @@ import * as ms from '../../sentry/vfs/mount.ts';
 import type { Export } from '../launch.ts';
 import type { IdMapping, MountConfig } from '../sandbox-config.ts';
 import { UserError } from '../user-error.ts';
+import { isHostGroups } from './cgroup-mounts.ts';
 import type { Field } from './field.ts';
 import { mappings } from './linux.ts';
 import { MOUNT_FLAGS, PROPAGATION_FLAGS, RECURSIVE_FLAGS } from './mount-options.ts';
@@ -57,6 +58,7 @@ export function mountConfig(m: Field, bundle: string, exports: Export[], contain
   };
   checkProc(m, config);
   const isBind = type === 'bind' && (flags & ms.MS_REMOUNT) === 0;
+  if (isBind && isHostGroups(resolve(bundle, m.string('source')))) return { ...config, type: 'cgroup' };
   if (isBind) bindExport(m, config, bundle, exports);
   if (idMap !== 'no' || m.has('uidMappings') || m.has('gidMappings')) {
     if (!isBind) m.bad('options', 'only bind mounts have ids of their own');
