@@ -1,5 +1,5 @@
 /** clone, clone3, fork, vfork, pidfd_open, pidfd_getfd, set_tid_address. Linux: kernel/fork.c, kernel/pid.c. */
-import { E2BIG, EBADF, EFAULT, EINVAL, ENODEV, ENOENT, EPERM, ESRCH } from '../sentry/abi/errno.ts';
+import { E2BIG, EBADF, EFAULT, EINVAL, ENOENT, EPERM, ESRCH } from '../sentry/abi/errno.ts';
 import { O_NONBLOCK } from '../sentry/abi/fcntl.ts';
 import { NSIG, SIGCHLD } from '../sentry/abi/signal.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
@@ -148,7 +148,7 @@ function groupsNamed(t: Task, n: number, threadgroup: boolean): CssSet | number 
   if (f === null || !(f.inode instanceof CgroupDir)) return -EBADF;
   const { cgroup } = f.inode;
   if (!cgroup.hierarchy.unified || cgroup.hierarchy.all !== t.cset.all) return -EBADF;
-  if (cgroup.dead) return -ENODEV;
+  if (cgroup.dead) return -ENOENT;
   const sb = f.inode.sb as CgroupSuperBlock;
   const may = inodePermission(t, f.inode.file('cgroup.procs')!, MAY_WRITE);
   if (may !== 0) return may;

@@ -17,7 +17,10 @@ const PID_MAX = 4194304;
 export function members(ops: CgroupOperations, g: Cgroup, t: Task, threads: boolean): string {
   let text = '';
   const seen = new Set<object>();
-  for (const o of ops.tasksIn(t.kernel, g, false)) {
+  // "cgroup.procs" of a threaded domain has the processes of its threaded groups.
+  const deep = !threads && g.threadedChildren > 0;
+  for (const o of ops.tasksIn(t.kernel, g, deep)) {
+    if (deep && o.cset.groupIn(g.hierarchy).domain !== g) continue;
     if (!threads && seen.has(o.group)) continue;
     seen.add(o.group);
     text += `${(threads ? o.pid : o.group.pid).nrIn(t.pidNs)}\n`;
@@ -97,8 +100,8 @@ function limitWrite(set: (g: Cgroup, n: number) => void): NonNullable<CgroupFile
   return (g, text) => {
     const word = strip(text);
     const n = word === 'max' ? Infinity : parseInteger(word, 0);
-    if (Number.isNaN(n) || (n !== Infinity && Math.abs(n) > 0x7fffffff)) return -EINVAL;
-    if (n < 0) return -ERANGE;
+    if (Number.isNaN(n)) return -EINVAL;
+    if (n < 0 || (n !== Infinity && n > 0x7fffffff)) return -ERANGE;
     set(g, n);
     return 0;
   };

@@ -10,7 +10,7 @@ import type { FileDescription } from '../../vfs/file-description.ts';
 import { IN_MODIFY, notifyChild } from '../../vfs/fsnotify.ts';
 import type { Inode } from '../../vfs/inode.ts';
 import { EPOLLERR, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDNORM, EPOLLWRNORM } from '../../waiter/wait-queue.ts';
-import { KernfsFile, KernfsFileDescription, refuseWriters } from '../kernfs/file.ts';
+import { KernfsFile, KernfsFileDescription } from '../kernfs/file.ts';
 import type { CgroupSuperBlock } from './super-block.ts';
 
 /** Who writes: rights and namespace are those of who opened the file. */
@@ -59,7 +59,6 @@ export class CgroupFile extends KernfsFile {
     super(sb, permOf(type), show, {
       ...owner,
       pollable: true,
-      ...(type.store === undefined ? { onOpen: refuseWriters } : {}),
     });
     this.cgroup = g;
     this.type = type;
@@ -67,8 +66,7 @@ export class CgroupFile extends KernfsFile {
 
   override open(t: CallContext, path: Path, flags: number): FileDescription | number {
     if (this.cgroup.dead) return -ENODEV;
-    const refused = this.mayOpen(t, flags);
-    return refused < 0 ? refused : new CgroupFileDescription(path, this, flags, t as Task);
+    return new CgroupFileDescription(path, this, flags, t as Task);
   }
 
   /** kernfs_notify(). `dir` is its directory. */
@@ -114,6 +112,7 @@ class CgroupFileDescription extends KernfsFileDescription {
   /** cgroup_file_write(). */
   override write(t: CallContext, buf: Uint8Array, off: number, len: number): number {
     const { cgroup: g, type } = this.target;
+    if (len === 0) return 0;
     if (type.store === undefined) return -EINVAL;
     if (g.dead) return -ENODEV;
     if (type.delegatable !== true && g.hierarchy.unified && this.ns.root.unified === g) return -EPERM;
