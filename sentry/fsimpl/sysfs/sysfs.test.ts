@@ -42,6 +42,7 @@ test('attributes have the values and the form of the host’s', () => {
   for (const f of [
     'devices/system/cpu/cpu0/topology/core_id',
     'kernel/mm/transparent_hugepage/hpage_pmd_size',
+    'kernel/mm/ksm/max_page_sharing',
   ]) {
     if (existsSync(`/sys/${f}`)) expect(cat(f)).toBe(readFileSync(`/sys/${f}`, 'latin1'));
   }

@@ -135,6 +135,20 @@ function tree(host: HostFacts, freeKb: () => number): { readonly [name: string]:
     fs: { cgroup: {} },
     kernel: {
       mm: {
+        // Pages may be advised to be merged; nobody does it.
+        ksm: {
+          full_scans: '0',
+          max_page_sharing: '256',
+          merge_across_nodes: '1',
+          pages_scanned: '0',
+          pages_shared: '0',
+          pages_sharing: '0',
+          pages_to_scan: '100',
+          pages_unshared: '0',
+          pages_volatile: '0',
+          run: '0',
+          sleep_millisecs: '20',
+        },
         transparent_hugepage: {
           defrag: 'always defer defer+madvise [madvise] never',
           enabled: 'always [madvise] never',
