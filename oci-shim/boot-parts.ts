@@ -17,7 +17,6 @@ import {
 } from '../sentry/fsimpl/tmpfs/super-block.ts';
 import { registerConsole } from '../sentry/fsimpl/tty/host-tty.ts';
 import { cgroupOperations } from '../sentry/kernel/cgroup/operations.ts';
-import { processUsage } from '../sentry/kernel/cpu-time.ts';
 import type { Kernel } from '../sentry/kernel/kernel.ts';
 import { installUnixPaths } from '../syscalls/unix-paths.ts';
 import { installSocketTables } from '../sentry/socket/proc-net.ts';
@@ -33,7 +32,8 @@ export function registerParts(kernel: Kernel, env: { host: HostFacts }): void {
   kernel.machine = env.host.machine ?? { cpus: kernel.cpuCount, memory: kernel.memTotal };
   registerMemDevices();
   registerDevpts();
-  const proc = { kernel, host: env.host, processUsage, sharedBytes: tmpfsBytesInUse };
+  const proc = { kernel, host: env.host };
+  kernel.sharedBytes = tmpfsBytesInUse;
   registerProc(proc);
   kernel.setSysctl = (t, path, value) => setSysctl(proc, t, path, value);
   registerSysfs(proc);

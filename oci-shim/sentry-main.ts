@@ -163,7 +163,8 @@ function main(): void {
   const loop = (): void => {
     const heap = getHeapStatistics();
     guard.note(heap.used_heap_size, heap.heap_size_limit - YOUNG_GENERATION);
-    const until = kernel.clock.monotonicNs() + NODE_TURN_NS;
+    let now = kernel.clock.monotonicNs();
+    const until = now + NODE_TURN_NS;
     do {
       if (kernel.turn(-1, wakeFd)) hostPoller().run();
       kernel.runQueue.run();
@@ -172,7 +173,10 @@ function main(): void {
         say(`the file server is gone (${goferGone}): the sandbox ends`);
         return finish(exitStatus(EXIT_SANDBOX_GONE));
       }
-    } while (++turns % CLOCK_TURNS !== 0 || kernel.clock.monotonicNs() < until);
+      if (++turns % CLOCK_TURNS !== 0) continue;
+      now = kernel.clock.monotonicNs();
+      kernel.load.note(kernel, now);
+    } while (now < until);
     setImmediate(loop);
   };
   loop();

@@ -90,6 +90,12 @@ export const MASK_LENT = 0x100;
 export const MASK_SECOND = 0x40000;
 export const SLOT_ROBUST_LIST = 184;
 export const SLOT_COPYOUTS = 256;
+/** What the host said of the thread's CPU time: struct timespec, and struct rusage of the thread and of its process. */
+export const SLOT_CLOCK = 512;
+export const SLOT_THREAD_USAGE = 528;
+export const SLOT_USAGE = 672;
+/** struct rusage */
+export const USAGE_SIZE = 144;
 export const SLOT_ORDERS = 1024;
 export const ORDERS_MAX = 32;
 export const ORDER_SIZE = 64;

@@ -3,10 +3,11 @@ import { EINVAL } from '../sentry/abi/errno.ts';
 import { clockSec, hostSyscall, lastNsec } from '../sentry/host/sys.ffi.ts';
 import { atStart } from '../sentry/host/at-start.ts';
 import { HostBuffer } from '../sentry/host/memory.ffi.ts';
-import { cpuTime, monotonicTime, userCpuTime, type TimeSource } from '../sentry/kernel/process-timers.ts';
+import { processUsage } from '../sentry/kernel/cpu-time.ts';
+import { monotonicTime, processTime, threadTime, type TimeSource } from '../sentry/kernel/process-timers.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import type { TimeOffset } from '../sentry/kernel/time-namespace.ts';
-import type { ThreadGroup } from '../sentry/kernel/thread-group.ts';
+import type { ResourceUsage, ThreadGroup } from '../sentry/kernel/thread-group.ts';
 import * as clock from '../sentry/time/clock.ts';
 
 const NS = 1_000_000_000;
@@ -45,22 +46,36 @@ function withoutAlarm(id: number): number {
   return id === clock.CLOCK_BOOTTIME_ALARM ? clock.CLOCK_BOOTTIME : id;
 }
 
-/** Process whose CPU time `id` shows, with the source, or −EINVAL. A thread's own time is not known: its process's stands for it. */
-export function cpuClock(t: Task, id: number): { group: ThreadGroup; source: TimeSource } | number {
-  if (id === clock.CLOCK_PROCESS_CPUTIME_ID || id === clock.CLOCK_THREAD_CPUTIME_ID)
-    return { group: t.group, source: cpuTime };
+/** Whose CPU time a clock shows: a process's, or of one thread. */
+export interface CpuClock {
+  readonly group: ThreadGroup;
+  readonly thread: Task | null;
+  /** In user mode only. */
+  readonly user: boolean;
+}
+
+/** The CPU clock `id`, or −EINVAL (pid_for_clock). Threads of other processes have none. */
+export function cpuClock(t: Task, id: number): CpuClock | number {
+  if (id === clock.CLOCK_PROCESS_CPUTIME_ID) return { group: t.group, thread: null, user: false };
+  if (id === clock.CLOCK_THREAD_CPUTIME_ID) return { group: t.group, thread: t, user: false };
   if (id >= 0) return -EINVAL;
   const kind = id & 3;
   if (kind > CPUCLOCK_SCHED) return -EINVAL;
   const nr = ~(id >> 3);
   const perThread = (id & CPUCLOCK_PERTHREAD) !== 0;
   const found = nr === 0 ? t : t.pidNs.findTask(nr);
-  if (found === null || (perThread ? found.group !== t.group : found.tid !== found.tgid)) return -EINVAL;
-  return { group: found.group, source: kind === CPUCLOCK_VIRT ? userCpuTime : cpuTime };
+  if (found === null || (perThread ? found.group !== t.group : nr !== 0 && found.tid !== found.tgid))
+    return -EINVAL;
+  return { group: found.group, thread: perThread ? found : null, user: kind === CPUCLOCK_VIRT };
 }
 
-/** Reads any clock into `reading`: 0 or −EINVAL. */
-export function readClock(t: Task, id: number): number {
+/** What a timer on the clock goes by. */
+export function cpuTimeSource({ group, thread, user }: CpuClock): TimeSource {
+  return thread === null ? processTime(group, user) : threadTime(thread, user);
+}
+
+/** Reads a clock that goes by itself, or a process's, into `reading`: 0 or −EINVAL; the clock if a thread has to be asked. */
+export function readClock(t: Task, id: number): CpuClock | number {
   const host = hostClock(id);
   if (host >= 0) {
     reading.sec = clockSec(host);
@@ -70,10 +85,16 @@ export function readClock(t: Task, id: number): number {
   }
   const cpu = cpuClock(t, id);
   if (typeof cpu === 'number') return cpu;
-  const ns = cpu.source(cpu.group);
+  if (cpu.thread !== null && cpu.group.hadThreads) return cpu;
+  showCpuTime(cpu, processUsage(cpu.group));
+  return 0;
+}
+
+/** The time of `cpu`, used by its thread or process, as `reading`. */
+export function showCpuTime(cpu: CpuClock, u: ResourceUsage): void {
+  const ns = cpu.user ? u.utimeNs : u.utimeNs + u.stimeNs;
   reading.sec = Math.floor(ns / NS);
   reading.nsec = Math.floor(ns - reading.sec * NS);
-  return 0;
 }
 
 function shiftReading({ sec, nsec }: TimeOffset): void {
@@ -118,8 +139,7 @@ export function toMonotonic(t: Task, id: number, ns: number): number {
 
 /** Source for timers on clock `id`, −EINVAL for none. */
 export function timerSource(t: Task, id: number): TimeSource | number {
-  if (hostClock(id) >= 0) return monotonicTime;
+  if (hostClock(id) >= 0) return monotonicTime(t.kernel);
   const cpu = cpuClock(t, id);
-  if (typeof cpu === 'number') return cpu;
-  return cpu.group === t.group ? cpu.source : -EINVAL;
+  return typeof cpu === 'number' ? cpu : cpuTimeSource(cpu);
 }

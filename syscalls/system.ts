@@ -2,6 +2,7 @@
 import { EFAULT, EINVAL, EPERM } from '../sentry/abi/errno.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CAP_SYSLOG } from '../sentry/auth/capability.ts';
+import { memoryFigures } from '../sentry/fsimpl/proc/memory.ts';
 import {
   flags,
   int,
@@ -23,6 +24,8 @@ const GRND_NONBLOCK = 1;
 const GRND_RANDOM = 2;
 const GRND_INSECURE = 4;
 const MAX_RW_COUNT = 0x7ffff000;
+/** Fraction bits of loads. */
+const SI_LOAD_SHIFT = 16;
 const SYSINFO_SIZE = 112;
 
 const pool = Buffer.alloc(4096);
@@ -49,7 +52,7 @@ function sysGetrandom(t: Task, a: SyscallArgs): SysResult {
   return done;
 }
 
-/** sysinfo(2). Memory is the container's; what is free cannot be known here, so all of it counts as free. */
+/** sysinfo(2). Memory is the container's. */
 function sysSysinfo(t: Task, a: SyscallArgs): SysResult {
   const { bytes, view } = scratch;
   bytes.fill(0, 0, SYSINFO_SIZE);
@@ -59,8 +62,12 @@ function sysSysinfo(t: Task, a: SyscallArgs): SysResult {
   };
   u64(0, Math.ceil((clockNs(CLOCK_BOOTTIME) + t.ns.time.shiftNs(CLOCK_BOOTTIME)) / 1e9));
   const memory = t.kernel.memoryOf(t.group.container);
+  const { freeKb, sharedKb } = memoryFigures(t.kernel, memory);
+  t.kernel.load.note(t.kernel, t.kernel.clock.monotonicNs(), true);
+  for (let i = 0; i < 3; i++) u64(8 + 8 * i, t.kernel.load.scaled(i, SI_LOAD_SHIFT));
   u64(32, memory);
-  u64(40, memory);
+  u64(40, freeKb * 1024);
+  u64(48, sharedKb * 1024);
   view.setUint16(80, Math.min(t.pidNs.groups().length, 0xffff), true);
   view.setUint32(104, 1, true);
   return t.mem.copyOut(a.addr(0), bytes, 0, SYSINFO_SIZE);
@@ -105,8 +112,7 @@ export const systemRows: readonly SyscallRow[] = [
     name: 'sysinfo',
     fn: sysSysinfo,
     args: [outStruct(SYSINFO_SIZE, 'sysinfo')],
-    support: 'partial',
-    note: 'loads are 0; all memory counts as free',
+    support: 'full',
   },
   {
     nr: 103,

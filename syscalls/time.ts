@@ -8,31 +8,36 @@ import {
   ERESTART_RESTARTBLOCK,
 } from '../sentry/abi/errno.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
-import { processUsage } from '../sentry/kernel/cpu-time.ts';
+import { askThread, askUsage, processUsage } from '../sentry/kernel/cpu-time.ts';
 import {
   inStruct,
   int,
   oneOf,
   outStruct,
   ptr,
+  SYS_DETACHED,
   type SysResult,
   type SyscallRow,
 } from '../sentry/kernel/syscall-table.ts';
-import type { Task } from '../sentry/kernel/task.ts';
+import { TASK_DETACHED, type Task } from '../sentry/kernel/task.ts';
 import type { TimeSource } from '../sentry/kernel/process-timers.ts';
-import type { ResourceUsage, ThreadGroup } from '../sentry/kernel/thread-group.ts';
+import type { ResourceUsage } from '../sentry/kernel/thread-group.ts';
 import * as clock from '../sentry/time/clock.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import {
   CPUCLOCK_PERTHREAD,
+  type CpuClock,
   cpuClock,
+  cpuTimeSource,
   hostClock,
   isAlarmClock,
   readClock,
   reading,
   resolution,
+  showCpuTime,
   toMonotonic,
 } from './clocks.ts';
+import { putRusage, RUSAGE_SIZE } from './wait.ts';
 import { readTimespec, writeRemaining } from './wait-args.ts';
 
 const NS = 1_000_000_000;
@@ -54,9 +59,21 @@ function putPair(sec: number, rest: number): void {
 
 function sysClockGettime(t: Task, a: SyscallArgs): SysResult {
   const r = readClock(t, a.int(0));
+  if (typeof r !== 'number') return askClock(t, r, a.addr(1));
   if (r !== 0) return r;
   putPair(reading.sec, reading.nsec);
   return t.mem.copyOut(a.addr(1), scratch.bytes, 0, 16);
+}
+
+/** The time of a thread of the own process among others: only they can ask the host. */
+function askClock(t: Task, cpu: CpuClock, addr: number): SysResult {
+  t.state = TASK_DETACHED;
+  askThread(t, cpu.thread!, (u) => {
+    showCpuTime(cpu, u);
+    putPair(reading.sec, reading.nsec);
+    t.kernel.endDetached(t, t.mem.copyOut(addr, scratch.bytes, 0, 16));
+  });
+  return SYS_DETACHED;
 }
 
 function sysClockGetres(t: Task, a: SyscallArgs): SysResult {
@@ -106,7 +123,7 @@ interface Sleep {
   /** CLOCK_MONOTONIC ns, or what `cpu` is to read. */
   readonly deadline: number;
   /** Sleeps until a process has used CPU time; null: on a clock that goes by itself. */
-  readonly cpu?: { readonly group: ThreadGroup; readonly source: TimeSource };
+  readonly cpu?: TimeSource;
   /** Where the time left goes if it is interrupted; 0: nowhere, as for absolute sleeps. */
   readonly remAddr: number;
   readonly absolute: boolean;
@@ -124,12 +141,13 @@ function sleepOn(t: Task, s: Sleep): SysResult {
 const CPU_POLL_NS = 1_000_000;
 
 /** do_cpu_nanosleep() */
-function sleepOnCpu(t: Task, s: Sleep, { group, source }: NonNullable<Sleep['cpu']>): SysResult {
-  const left = s.deadline - source(group);
+function sleepOnCpu(t: Task, s: Sleep, source: TimeSource): SysResult {
+  const left = s.deadline - source.read();
   if (left <= 0) return 0;
   t.blockState = s;
-  // The clock runs at most as fast as all threads together.
-  const wait = Math.max(left / Math.max(1, group.tasks.size), CPU_POLL_NS);
+  const speed = source.speed();
+  // The time of what has ended stands still, but a signal may come.
+  const wait = speed === 0 || speed === null ? Infinity : Math.max(left / speed, CPU_POLL_NS);
   return t.block(t.kernel.clock.deadlineIn(wait), sleepInterrupted);
 }
 
@@ -138,7 +156,7 @@ function sleepInterrupted(t: Task): SysResult {
   const s = t.blockState as Sleep;
   if (s.absolute) return -ERESTARTNOHAND;
   const { clock: kernelClock } = t.kernel;
-  const left = s.deadline - (s.cpu === undefined ? kernelClock.monotonicNs() : s.cpu.source(s.cpu.group));
+  const left = s.deadline - (s.cpu === undefined ? kernelClock.monotonicNs() : s.cpu.read());
   if (left <= 0) return 0;
   if (!writeRemaining(t, s.remAddr, kernelClock.deadlineIn(left), 1)) return -EFAULT;
   t.restart = (task) => sleepOn(task, (task.blockState as Sleep | null) ?? s);
@@ -167,7 +185,8 @@ function sysClockNanosleep(t: Task, a: SyscallArgs): SysResult {
   if (hostClock(id) < 0) {
     const cpu = cpuClock(t, id);
     if (typeof cpu === 'number') return cpu;
-    return sleepOn(t, { deadline: absolute ? ns : cpu.source(cpu.group) + ns, cpu, remAddr, absolute });
+    const source = cpuTimeSource(cpu);
+    return sleepOn(t, { deadline: absolute ? ns : source.read() + ns, cpu: source, remAddr, absolute });
   }
   const deadline = absolute ? toMonotonic(t, id, ns) : t.kernel.clock.deadlineIn(ns);
   return sleepOn(t, { deadline, remAddr, absolute });
@@ -200,35 +219,14 @@ function sysTimes(t: Task, a: SyscallArgs): SysResult {
   return ticks(t.kernel.clock.monotonicNs());
 }
 
-const RUSAGE_SIZE = 144;
-
-/** Fills the start of scratch with a struct rusage. Linux fills the first 16 fields the same way (kernel/sys.c getrusage()). */
-function putRusage(u: ResourceUsage): void {
-  const { u32, bytes } = scratch;
-  bytes.fill(0, 0, RUSAGE_SIZE);
-  const put = (field: number, v: number): void => {
-    u32[2 * field] = v >>> 0;
-    u32[2 * field + 1] = Math.floor(v / 0x100000000);
-  };
-  const time = (field: number, ns: number): void => {
-    put(field, Math.floor(ns / NS));
-    put(field + 1, Math.floor((ns % NS) / 1000));
-  };
-  time(0, u.utimeNs);
-  time(2, u.stimeNs);
-  put(4, u.maxRssKb);
-  put(8, u.minFaults);
-  put(9, u.majFaults);
-  put(16, u.voluntarySwitches);
-  put(17, u.involuntarySwitches);
-}
-
 function sysGetrusage(t: Task, a: SyscallArgs): SysResult {
   const who = a.int(0);
-  if (who === RUSAGE_CHILDREN) putRusage(t.group.childrenUsage);
-  else if (who === RUSAGE_SELF || who === RUSAGE_THREAD) putRusage(processUsage(t.group));
-  else return -EINVAL;
-  return t.mem.copyOut(a.addr(1), scratch.bytes, 0, RUSAGE_SIZE);
+  const tell = (u: ResourceUsage): SysResult => putRusage(t, a.addr(1), u);
+  if (who === RUSAGE_CHILDREN) return tell(t.group.childrenUsage);
+  if (who !== RUSAGE_SELF && who !== RUSAGE_THREAD) return -EINVAL;
+  t.state = TASK_DETACHED;
+  askUsage(t, who === RUSAGE_THREAD, (u) => t.kernel.endDetached(t, tell(u)));
+  return SYS_DETACHED;
 }
 
 const TIMEX_SIZE = 208;
@@ -290,7 +288,7 @@ const CLOCKS = {
 const clockId = oneOf(CLOCKS);
 const timespec = inStruct(16, 'timespec');
 const refused = 'the clocks are the host’s (EPERM)';
-const cpuNote = 'a thread’s CPU time is that of its process; time spent in this kernel is not counted';
+const cpuNote = 'time spent in this kernel is shared out by numbers of calls';
 
 export const timeRows: readonly SyscallRow[] = [
   { nr: 35, name: 'nanosleep', fn: sysNanosleep, args: [timespec, ptr], support: 'full' },
@@ -301,7 +299,7 @@ export const timeRows: readonly SyscallRow[] = [
     fn: sysGetrusage,
     args: [int, outStruct(RUSAGE_SIZE, 'rusage')],
     support: 'partial',
-    note: `${cpuNote}; fault and switch counts are 0`,
+    note: `${cpuNote}; on ptrace the faults of processes are known as long as they live`,
   },
   { nr: 100, name: 'times', fn: sysTimes, args: [outStruct(32)], support: 'partial', note: cpuNote },
   { nr: 159, name: 'adjtimex', fn: sysAdjtimex, args: [ptr], support: 'partial', note: 'reading only' },
@@ -327,8 +325,7 @@ export const timeRows: readonly SyscallRow[] = [
     name: 'clock_gettime',
     fn: sysClockGettime,
     args: [clockId, outStruct(16, 'timespec')],
-    support: 'partial',
-    note: cpuNote,
+    support: 'full',
   },
   { nr: 229, name: 'clock_getres', fn: sysClockGetres, args: [clockId, outStruct(16)], support: 'full' },
   {

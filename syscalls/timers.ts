@@ -12,7 +12,7 @@ import {
   SIGEV_NONE,
   SIGEV_SIGNAL,
   SIGEV_THREAD_ID,
-  monotonicTime,
+  type TimerEvent,
   timersOf,
 } from '../sentry/kernel/process-timers.ts';
 import {
@@ -86,7 +86,7 @@ function sysSetitimer(t: Task, a: SyscallArgs): SysResult {
   if (a.addr(2) !== 0) putItimer(t, which);
   const c = timersOf(t.group).itimers[which]!;
   if (value === 0 || value === Infinity) c.disarm();
-  else c.set(c.source(t.group) + value, interval);
+  else c.set(c.source.read() + value, interval);
   return a.addr(2) === 0 ? 0 : t.mem.copyOut(a.addr(2), scratch.bytes, 0, 32);
 }
 
@@ -100,19 +100,11 @@ function sysAlarm(t: Task, a: SyscallArgs): SysResult {
   return left === 0 ? 0 : Math.max(1, Math.round(left / NS));
 }
 
-interface SigEvent {
-  notify: number;
-  signo: number;
-  valueLo: number;
-  valueHi: number;
-  thread: Task | null;
-}
-
 /** The struct sigevent at `addr`, or −errno (good_sigevent). */
-function readSigevent(t: Task, addr: number): SigEvent | number {
+function readSigevent(t: Task, addr: number): TimerEvent | number {
   if (t.mem.copyIn(addr, scratch.bytes, 0, SIGEVENT_SIZE) !== 0) return -EFAULT;
   const { u32, i32 } = scratch;
-  const e: SigEvent = { notify: i32[3]!, signo: i32[2]!, valueLo: u32[0]!, valueHi: u32[1]!, thread: null };
+  const e: TimerEvent = { notify: i32[3]!, signo: i32[2]!, valueLo: u32[0]!, valueHi: u32[1]!, thread: null };
   if (e.notify === SIGEV_NONE) return e;
   if ((e.notify & ~(SIGEV_THREAD | SIGEV_THREAD_ID)) !== 0) return -EINVAL;
   if ((e.notify & SIGEV_THREAD_ID) !== 0) {
@@ -143,7 +135,7 @@ function sysTimerCreate(t: Task, a: SyscallArgs): SysResult {
   const timers = timersOf(t.group);
   const limit = Math.min(MAX_TIMERS, t.group.limits.cur(RLIMIT_SIGPENDING));
   if (timers.posix.size >= limit) return -EAGAIN;
-  let event: SigEvent | number = {
+  let event: TimerEvent | number = {
     notify: SIGEV_SIGNAL,
     signo: SIGALRM,
     valueLo: 0,
@@ -183,8 +175,8 @@ function sysTimerSettime(t: Task, a: SyscallArgs): SysResult {
   p.resetOverrun();
   const c = p.countdown;
   if (value === 0 || value === Infinity) c.disarm();
-  else if ((a.int(1) & TIMER_ABSTIME) === 0) c.set(c.source(t.group) + value, interval);
-  else c.set(c.source === monotonicTime ? toMonotonic(t, p.clock, value) : value, interval);
+  else if ((a.int(1) & TIMER_ABSTIME) === 0) c.set(c.source.read() + value, interval);
+  else c.set(c.source.speed() === null ? toMonotonic(t, p.clock, value) : value, interval);
   return a.addr(3) === 0 ? 0 : t.mem.copyOut(a.addr(3), scratch.bytes, 0, 32);
 }
 
@@ -229,7 +221,7 @@ export const timerRows: readonly SyscallRow[] = [
     fn: sysTimerCreate,
     args: [int, inStruct(SIGEVENT_SIZE, 'sigevent'), outStruct(4)],
     support: 'partial',
-    note: `${cpuNote}; none on other processes’ CPU clocks`,
+    note: cpuNote,
   },
   {
     nr: 223,

@@ -119,6 +119,7 @@ NORETURN __attribute__((used)) void stub_trap(int signo, struct siginfo *info, s
         else mc->rax = (u64)stub_futex(slot, own);
         leave(frame);
       }
+      note_usage(slot, (u32)nr);
       if ((plan[0] | plan[1] | plan[2] | plan[3] | plan[4] | plan[5]) != 0) stub_prefetch(slot, (u32)nr, own);
     }
     event = EVENT_SYSCALL;

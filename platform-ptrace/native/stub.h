@@ -12,9 +12,10 @@ typedef unsigned char u8;
 
 enum {
   NR_close = 3, NR_mmap = 9, NR_mprotect = 10, NR_munmap = 11, NR_rt_sigaction = 13, NR_rt_sigprocmask = 14,
-  NR_rt_sigreturn = 15, NR_sched_yield = 24, NR_mincore = 27, NR_clone = 56, NR_exit = 60, NR_sigaltstack = 131,
+  NR_rt_sigreturn = 15, NR_sched_yield = 24, NR_mincore = 27, NR_clone = 56, NR_execve = 59,
+  NR_exit = 60, NR_getrusage = 98, NR_sigaltstack = 131,
   NR_prctl = 157, NR_futex = 202, NR_exit_group = 231, NR_prlimit64 = 302, NR_seccomp = 317, NR_close_range = 436,
-  NR_set_robust_list = 273, NR_rseq = 334,
+  NR_set_robust_list = 273, NR_execveat = 322, NR_rseq = 334,
 };
 enum { EINTR = 4, EAGAIN = 11, EFAULT = 14, ENOSYS = 38 };
 enum { SIGILL = 4, SIGTRAP = 5, SIGBUS = 7, SIGFPE = 8, SIGSEGV = 11, SIGSYS = 31 };
@@ -120,6 +121,12 @@ NORETURN static inline void exit_thread(u64 slot) {
   __asm__ volatile("movl %2, (%0)\n mov %1, %%eax\n xor %%edi, %%edi\n jmp stub_site" ::"r"(slot + SLOT_STATE),
                    "i"(NR_exit), "i"(STATE_FREE) : "memory");
   __builtin_unreachable();
+}
+
+// The last words of a thread, a process or a program: what the host has counted.
+static inline void note_usage(u64 slot, u32 nr) {
+  if (nr == NR_exit) SYS2(NR_getrusage, 1 /* RUSAGE_THREAD */, slot + SLOT_THREAD_USAGE);
+  if (nr == NR_exit_group || nr == NR_execve || nr == NR_execveat) SYS2(NR_getrusage, 0, slot + SLOT_USAGE);
 }
 
 NORETURN void stub_wait(u64 slot);

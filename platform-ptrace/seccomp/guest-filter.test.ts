@@ -57,6 +57,9 @@ const GOOD: readonly { nr: number; args: readonly Arg[]; action: string; checked
   { nr: 158, args: [0x1002, [0, 5]], action: 'allow', checked: [0] },
   { nr: 158, args: [0x1001, 0], action: 'allow', checked: [0] },
   ...[1, 8, 16, 32, 64].map((cmd) => ({ nr: 324, args: [cmd, 0], action: 'allow', checked: [0, 1] })),
+  ...[0, 1].map((who) => ({ nr: 98, args: [who, 0x1000], action: 'allow', checked: [0] })),
+  { nr: 228, args: [3, 0x1000], action: 'allow', checked: [0] },
+  { nr: 228, args: [((~77 << 3) | 6) >>> 0, 0x1000], action: 'allow', checked: [0] },
   { nr: 3, args: [1], action: 'allow', checked: [0] },
   { nr: 3, args: [1025], action: 'allow', checked: [0] },
   { nr: 3, args: [0], action: 'allow', checked: [0] },
@@ -88,6 +91,10 @@ function otherwiseGood(nr: number, args: readonly Arg[]): boolean {
       return hi(0) === 0 && [0x1001, 0x1002].includes(lo(0));
     case 324:
       return hi(0) === 0 && hi(1) === 0 && [1, 8, 16, 32, 64].includes(lo(0)) && lo(1) === 0;
+    case 98:
+      return hi(0) === 0 && lo(0) <= 1;
+    case 228:
+      return hi(0) === 0 && (lo(0) === 3 || ((lo(0) & 7) === 6 && lo(0) >= 0x80000000));
     case 3:
       return hi(0) === 0 && lo(0) <= 0x7ff;
     default:

@@ -70,6 +70,7 @@ const MEMBARRIER_COMMANDS = [1, 8, 16, 32, 64];
  * GUARD_INSTALL and GUARD_REMOVE (102, 103) no more than mprotect.
  */
 const MADVISE_ADVICE = [0, 1, 2, 4, 8, 10, 11, 14, 15, 16, 17, 18, 19, 22, 23, 102, 103];
+const CLOCK_THREAD_CPUTIME_ID = 3;
 
 export const GUEST_FILTER: readonly FilterRow[] = [
   always(15, 'rt_sigreturn'),
@@ -149,6 +150,16 @@ export const GUEST_FILTER: readonly FilterRow[] = [
         ],
         action: 'allow',
       },
+    ],
+  },
+  // What the thread and its process have used themselves: of the thread (3), and of one of the process's threads by number.
+  { nr: 98, name: 'getrusage', when: [{ tests: [{ arg: 0, is: [0, 1] }], action: 'allow' }] },
+  {
+    nr: 228,
+    name: 'clock_gettime',
+    when: [
+      { tests: [{ arg: 0, is: [CLOCK_THREAD_CPUTIME_ID] }], action: 'allow' },
+      { tests: [{ arg: 0, mask: 0x80000007, is: [0x80000006] }], action: 'allow' },
     ],
   },
   { nr: 3, name: 'close', when: [{ tests: [{ arg: 0, mask: not(DESCRIPTORS), is: [0] }], action: 'allow' }] },

@@ -6,7 +6,7 @@ import { NT_PRFPREG, NT_PRSTATUS, NT_X86_XSTATE } from '../abi/ptrace.ts';
 import { Regs, USER_REGS_SIZE } from '../arch/regs.ts';
 import { hi32, lo32, PAGE_SIZE, pageUp } from '../lib/addr.ts';
 import { pathName } from '../vfs/path-name.ts';
-import { processUsage } from './cpu-time.ts';
+import { processUsage, threadUsage } from './cpu-time.ts';
 import type { SigInfo } from './sig-info.ts';
 import type { Task } from './task.ts';
 import { loadUserRegs, userFpRegs, userXstate } from './user-regs.ts';
@@ -80,7 +80,7 @@ function prstatus(t: Task, signal: number): Buffer {
   b.writeUInt32LE(t.sigMask.lo, 24);
   b.writeUInt32LE(t.sigMask.hi, 28);
   family(b, 32, t.tid, t);
-  const times = t.isLeader ? processUsage(t.group) : t.usage;
+  const times = t.isLeader ? processUsage(t.group) : threadUsage(t);
   const children = t.group.childrenUsage;
   [times.utimeNs, times.stimeNs, children.utimeNs, children.stimeNs].forEach((ns, i) =>
     timeval(b, 48 + 16 * i, ns),

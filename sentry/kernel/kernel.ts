@@ -12,12 +12,16 @@ import { Clock } from '../time/clock.ts';
 import { TimerQueue } from '../time/timer-queue.ts';
 import type { FsContext } from '../vfs/call-context.ts';
 import { cpusWithin, memoryWithin, type Container, type GroupFigures } from './container.ts';
+import { accounts } from './accounts.ts';
+import { KernelWork } from './cpu-account.ts';
+import { lookAtWork } from './cpu-time.ts';
 import { CoreSettings } from './core-pattern.ts';
 import type { FdTable } from './fd-table.ts';
 import { semExit } from './ipc/sem.ts';
 import { ProcessGroup, Session } from './job-control.ts';
 import { TASKS_MAX_DEFAULT } from './tasks-max.ts';
 import { ResourceLimits } from './limits.ts';
+import { LoadAverage } from './load-average.ts';
 import type { Namespaces } from './namespaces.ts';
 import { PidNamespace } from './pid-namespace.ts';
 import { patchCaller } from './patched-text.ts';
@@ -38,7 +42,7 @@ import { Task, TASK_DEAD, TASK_DETACHED, TASK_KERNEL } from './task.ts';
 import { exitTask } from './task-exit.ts';
 import { resumeTask } from './task-resume.ts';
 import { endKilled, exitToUser, finishSyscall, recalcWork } from './task-run.ts';
-import { ThreadGroup } from './thread-group.ts';
+import { ResourceUsage, ThreadGroup } from './thread-group.ts';
 import { userFault } from './user-fault.ts';
 
 export interface ProcessInit {
@@ -57,6 +61,12 @@ export class Kernel implements PlatformEvents {
   readonly platform: Platform;
   readonly clock = new Clock();
   readonly timers = new TimerQueue();
+  readonly work = new KernelWork();
+  readonly accounts = accounts;
+  readonly load = new LoadAverage(this.clock.monotonicNs());
+  /** What processes that have ended have used, and tasks ever made. */
+  readonly ended = new ResourceUsage();
+  tasksMade = 0;
   readonly pidNs = new PidNamespace(null);
   /** Of every container: namespaces without a common ancestor, their processes do not see each other. */
   readonly rootPidNamespaces = new Set([this.pidNs]);
@@ -104,6 +114,8 @@ export class Kernel implements PlatformEvents {
   onInitStop: ((stopped: boolean) => void) | null = null;
   /** A line for the debug log: bugs, platform deaths. */
   report: (line: string) => void = () => {};
+  /** Bytes in tmpfs files and shared memory. */
+  sharedBytes: () => number = () => 0;
   /** Sets an entry of /proc/sys in the namespaces of a task: 0, −errno, null if there is none to set. The proc file system's. */
   setSysctl: (t: Task, path: string, value: string) => number | null = () => null;
   /** For strace: a syscall starts and ends. Null when nobody listens. */
@@ -139,6 +151,7 @@ export class Kernel implements PlatformEvents {
     const pid = pidNs.alloc();
     if (typeof pid === 'number') return -EAGAIN;
     // The process exists before its session does: the leader is set at the end.
+    lookAtWork(this);
     const session = new Session(pid);
     const pgrp = new ProcessGroup(pid, session);
     const group = new ThreadGroup(this, pid, new SignalHandlers(), pgrp, init.limits ?? new ResourceLimits());
@@ -181,6 +194,8 @@ export class Kernel implements PlatformEvents {
     if (t.mm.hasLimbo) t.mm.settle(ctx);
     t.state = TASK_KERNEL;
     t.sysno = ctx.sysno;
+    t.cpu.calls++;
+    this.work.calls++;
     t.row = this.table[ctx.sysno] ?? null;
     t.blockState = null;
     t.timedOut = false;

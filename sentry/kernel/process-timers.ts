@@ -4,7 +4,8 @@
  */
 import { SIGALRM, SIGKILL, SIGPROF, SIGVTALRM, SIGXCPU, SI_TIMER } from '../abi/signal.ts';
 import { Timer } from '../time/timer-queue.ts';
-import { processUsage } from './cpu-time.ts';
+import { processNs, processUsage, threadNs, threadUsage } from './cpu-time.ts';
+import type { Kernel } from './kernel.ts';
 import { RLIMIT_CPU } from './limits.ts';
 import { sigInfoKernel, sigInfoTimer, type SigInfo } from './sig-info.ts';
 import { sendGroupSignal, sendTaskSignal } from './signal-send.ts';
@@ -28,14 +29,31 @@ const WATCH_MAX_NS = 1_600_000_000;
 const CPU_POLL_NS = 1_000_000;
 
 /** What a timer measures, in ns. */
-export type TimeSource = (g: ThreadGroup) => number;
+export interface TimeSource {
+  read(): number;
+  /** CPU time: how much faster than wall time it can run, 0 if it will not any more; null: this is CLOCK_MONOTONIC. */
+  speed(): number | null;
+}
 
-export const monotonicTime: TimeSource = (g) => g.kernel.clock.monotonicNs();
-export const userCpuTime: TimeSource = (g) => processUsage(g).utimeNs;
-export const cpuTime: TimeSource = (g) => {
-  const u = processUsage(g);
-  return u.utimeNs + u.stimeNs;
-};
+export function monotonicTime({ clock }: Kernel): TimeSource {
+  return { read: () => clock.monotonicNs(), speed: () => null };
+}
+
+/** CPU time of a process, in user mode only or all of it. */
+export function processTime(g: ThreadGroup, user: boolean): TimeSource {
+  return {
+    read: user ? () => processUsage(g).utimeNs : () => processNs(g),
+    speed: () => g.tasks.size,
+  };
+}
+
+/** The same of a thread. */
+export function threadTime(t: Task, user: boolean): TimeSource {
+  return {
+    read: user ? () => threadUsage(t).utimeNs : () => threadNs(t),
+    speed: () => (t.dead ? 0 : 1),
+  };
+}
 
 /** Time until a due moment and its repetition, on one source of time. */
 class Countdown {
@@ -69,7 +87,7 @@ class Countdown {
   /** Time left, 0 if disarmed; at least 1 ns while armed (0 would say disarmed). */
   get remaining(): number {
     if (this.expiry === Infinity) return 0;
-    const left = this.expiry - this.source(this.group);
+    const left = this.expiry - this.source.read();
     // Standing still: time until it would have expired next.
     if (left <= 0 && this.interval > 0) return Math.max(1, this.interval + (left % this.interval));
     return Math.max(1, left);
@@ -81,17 +99,19 @@ class Countdown {
       kernel.timers.disarm(this.timer);
       return;
     }
-    if (this.source === monotonicTime) {
+    const speed = this.source.speed();
+    if (speed === null) {
       kernel.timers.arm(this.timer, this.expiry);
       return;
     }
-    // The CPU clock runs at most as fast as all threads together.
-    const left = (this.expiry - this.source(this.group)) / Math.max(1, this.group.tasks.size);
+    // The time of what has ended stands still.
+    if (speed === 0) return;
+    const left = (this.expiry - this.source.read()) / speed;
     kernel.timers.arm(this.timer, kernel.clock.monotonicNs() + Math.max(left, CPU_POLL_NS));
   }
 
   private check(): void {
-    const now = this.source(this.group);
+    const now = this.source.read();
     if (now < this.expiry) {
       this.arm();
       return;
@@ -114,7 +134,7 @@ class Countdown {
   /** Goes on after standing still: how many expirations were passed over. */
   release(): number {
     if (this.expiry === Infinity) return 0;
-    const now = this.source(this.group);
+    const now = this.source.read();
     const missed = now < this.expiry ? 0 : Math.floor((now - this.expiry) / this.interval) + 1;
     if (missed > 0) this.forward(now, missed);
     this.arm();
@@ -122,16 +142,22 @@ class Countdown {
   }
 }
 
+/** struct sigevent */
+export interface TimerEvent {
+  notify: number;
+  signo: number;
+  valueLo: number;
+  valueHi: number;
+  /** SIGEV_THREAD_ID */
+  thread: Task | null;
+}
+
 export class PosixTimer {
   readonly id: number;
   readonly clock: number;
   readonly countdown: Countdown;
   private readonly group: ThreadGroup;
-  private readonly notify: number;
-  private readonly signo: number;
-  private readonly valueLo: number;
-  private readonly valueHi: number;
-  private readonly thread: Task | null;
+  readonly event: TimerEvent;
   /** Signal that is queued: as in Linux the timer stands still until it is taken, then the overruns are counted. */
   private sent: SigInfo | null = null;
   private overruns = 0;
@@ -141,21 +167,11 @@ export class PosixTimer {
   /** timer_getoverrun(2): of the signal that was delivered last. */
   lastOverrun = 0;
 
-  constructor(
-    group: ThreadGroup,
-    id: number,
-    clock: number,
-    source: TimeSource,
-    event: { notify: number; signo: number; valueLo: number; valueHi: number; thread: Task | null },
-  ) {
+  constructor(group: ThreadGroup, id: number, clock: number, source: TimeSource, event: TimerEvent) {
     this.group = group;
     this.id = id;
     this.clock = clock;
-    this.notify = event.notify;
-    this.signo = event.signo;
-    this.valueLo = event.valueLo;
-    this.valueHi = event.valueHi;
-    this.thread = event.thread;
+    this.event = event;
     this.countdown = new Countdown(group, source, (missed) => this.expired(missed));
   }
 
@@ -169,12 +185,13 @@ export class PosixTimer {
   }
 
   private expired(missed: number): boolean {
-    if (this.notify === SIGEV_NONE) return false;
-    const info = sigInfoTimer(this.signo, SI_TIMER, this.id, this.valueLo, this.valueHi);
+    const { notify, signo, valueLo, valueHi, thread } = this.event;
+    if (notify === SIGEV_NONE) return false;
+    const info = sigInfoTimer(signo, SI_TIMER, this.id, valueLo, valueHi);
     this.overruns = missed;
     info.timer = this;
     this.sent = info;
-    if (this.thread !== null) sendTaskSignal(this.thread, info);
+    if (thread !== null) sendTaskSignal(thread, info);
     else sendGroupSignal(this.group, info);
     // A queued entry is accounted to a user until it is taken; ignored ones were never queued.
     if (info.accountedUid < 0) {
@@ -223,19 +240,20 @@ export class ProcessTimers {
       sendGroupSignal(g, sigInfoKernel(SIGNALS[which]!));
       return false;
     };
-    this.itimers = [monotonicTime, userCpuTime, cpuTime].map((s, i) => new Countdown(g, s, send(i)));
+    const sources = [monotonicTime(g.kernel), processTime(g, true), processTime(g, false)];
+    this.itimers = sources.map((s, i) => new Countdown(g, s, send(i)));
   }
 
   /** RLIMIT_CPU (check_process_timers): SIGXCPU at the soft limit and each second after it, SIGKILL at the hard one. */
   watchCpuLimit(g: ThreadGroup): void {
     const soft = g.limits.cur(RLIMIT_CPU);
-    this.cpuLimit ??= new Countdown(g, cpuTime, () => this.cpuLimitReached(g));
+    this.cpuLimit ??= new Countdown(g, processTime(g, false), () => this.cpuLimitReached(g));
     if (soft === Infinity) this.cpuLimit.disarm();
     else this.cpuLimit.set(Math.max(soft, 1) * 1e9, 1e9);
   }
 
   private cpuLimitReached(g: ThreadGroup): boolean {
-    const beyond = cpuTime(g) >= g.limits.max(RLIMIT_CPU) * 1e9;
+    const beyond = processNs(g) >= g.limits.max(RLIMIT_CPU) * 1e9;
     sendGroupSignal(g, sigInfoKernel(beyond ? SIGKILL : SIGXCPU));
     return beyond;
   }

@@ -19,6 +19,7 @@ import {
 } from '../abi/signal.ts';
 import { CAP_KILL } from '../auth/capability.ts';
 import { EPOLLIN } from '../waiter/wait-queue.ts';
+import { processUsage } from './cpu-time.ts';
 import type { ProcessGroup } from './job-control.ts';
 import { RLIMIT_SIGPENDING } from './limits.ts';
 import { SigInfo, sigInfoChild } from './sig-info.ts';
@@ -332,14 +333,15 @@ export function childInfo(
   t: Task = g.leader,
 ): SigInfo {
   const ticks = (ns: number): number => Math.floor(ns / 1e7);
+  const usage = processUsage(g);
   return sigInfoChild(
     sig,
     why,
     (t === g.leader ? g.pid : t.pid).nrIn(parent.pid.ns),
     t.creds.uid,
     status,
-    ticks(g.usage.utimeNs),
-    ticks(g.usage.stimeNs),
+    ticks(usage.utimeNs),
+    ticks(usage.stimeNs),
   );
 }
 

@@ -8,6 +8,7 @@ import { HostBuffer } from '../host/memory.ffi.ts';
 import { TASK_SIZE } from '../lib/addr.ts';
 import type { MemoryManager } from '../mm/memory-manager.ts';
 import type { Context } from '../platform/platform.ts';
+import { noteFirstThread } from './cpu-time.ts';
 import { RLIMIT_CPU, RLIMIT_NPROC } from './limits.ts';
 import { timersOf } from './process-timers.ts';
 import { lendState } from './lent-state.ts';
@@ -285,6 +286,7 @@ function finishClone(
   const group = thread ? t.group : newThreadGroup(t, a, pid);
   const c = new Task(t.kernel, { pid, group, ctx, mm, fs, fdTable, creds, ns: made.ns, cset });
   if (!thread) group.leader = c;
+  else if (!group.hadThreads) noteFirstThread(t);
   if (!has(f, CLONE_VM)) followTime(t.kernel, ctx, mm, made.ns.time);
   const lends = t.lent;
   copyAttributes(t, c, a);

@@ -5,7 +5,7 @@
 import { SIGCHLD } from '../abi/signal.ts';
 import type { MemoryManager } from '../mm/memory-manager.ts';
 import type { Context } from '../platform/platform.ts';
-import { chargeSpace } from './cpu-time.ts';
+import { chargeSpace, noteExec } from './cpu-time.ts';
 import { joinTimeNamespace } from './namespaces.ts';
 import { unlink } from './ptrace.ts';
 import { followTime } from './shifted-time.ts';
@@ -85,6 +85,7 @@ export function commitExec(t: Task, ctx: Context, mm: MemoryManager, comm: strin
   const g = t.group;
   releaseFutexes(t);
   for (const hook of t.kernel.execHooks) hook(t);
+  noteExec(t);
   if (!t.ctxGone) chargeSpace(t);
   const oldCtx = t.ctx;
   const oldMm = t.mm;

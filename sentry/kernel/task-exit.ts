@@ -2,7 +2,7 @@
 import { SIGCHLD, SIGKILL } from '../abi/signal.ts';
 import { EPOLLHUP, EPOLLIN } from '../waiter/wait-queue.ts';
 import { settleCpu } from './cgroup/cpu.ts';
-import { chargeGroupSpace, chargeSpace } from './cpu-time.ts';
+import { chargeGroupSpace, chargeSpace, noteThreadEnd, processUsage } from './cpu-time.ts';
 import { disassociateTty, killOrphanedProcessGroup } from './job-control.ts';
 import type { PidNamespace } from './pid-namespace.ts';
 import { seccompExit } from './seccomp-notify.ts';
@@ -51,6 +51,7 @@ export function exitTask(t: Task, status: number): void {
   t.fs.unref();
   leaveNamespaces(t.ns);
   t.pending.flush(~0, ~0, (info) => freeSigInfo(t, info));
+  noteThreadEnd(t);
   if (!t.ctxGone) {
     chargeSpace(t);
     t.ctxGone = true;
@@ -115,6 +116,7 @@ function endProcess(g: ThreadGroup): void {
   }
   g.handlers.unref();
   g.isZombie = true;
+  k.ended.add(processUsage(g));
   g.stopped = false;
   g.continuedUnreported = false;
   const traced = awaitsTracer(g);
@@ -168,7 +170,7 @@ function reparentChildren(g: ThreadGroup): void {
 export function reapProcess(g: ThreadGroup): void {
   if (g.isReaped) return;
   g.isReaped = true;
-  settleCpu(g, g.usage);
+  settleCpu(g, processUsage(g));
   g.leader.cset.pids.chargePids(-1);
   unlink(g.leader);
   g.parent?.children.delete(g);

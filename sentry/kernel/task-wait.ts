@@ -15,6 +15,7 @@ import {
   WSTOPPED,
 } from '../abi/wait.ts';
 import type { Pid } from './pid-namespace.ts';
+import { processUsage } from './cpu-time.ts';
 import { releaseTracedZombie } from './ptrace-exit.ts';
 import { awaitsTracer } from './ptrace-zombies.ts';
 import { childCode } from './signal-send.ts';
@@ -55,7 +56,7 @@ function eligible(t: Task, c: ThreadGroup, r: WaitRequest): boolean {
 
 function totalUsage(g: ThreadGroup): ResourceUsage {
   const u = new ResourceUsage();
-  u.add(g.usage);
+  u.add(processUsage(g));
   u.add(g.childrenUsage);
   return u;
 }

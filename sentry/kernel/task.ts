@@ -19,6 +19,7 @@ import { UserMemory } from '../usermem/user-memory.ts';
 import type { CallContext, FsContext } from '../vfs/call-context.ts';
 import { WaitEntry, type WaitQueue } from '../waiter/wait-queue.ts';
 import type { CssSet } from './cgroup/css-set.ts';
+import { CpuAccount } from './cpu-account.ts';
 import type { FdTable } from './fd-table.ts';
 import type { PiState, PiWaiter } from './futex-pi.ts';
 import type { Kernel } from './kernel.ts';
@@ -185,6 +186,7 @@ export class Task implements CallContext {
   /** What PR_SET_TIMERSLACK 0 goes back to: the slack of the creator. */
   defaultTimerSlackNs = 50_000;
   readonly usage = new ResourceUsage();
+  readonly cpu: CpuAccount;
   readonly startNs: number;
 
   // Waiting.
@@ -212,6 +214,7 @@ export class Task implements CallContext {
     this.mem = new UserMemory(init.ctx, init.mm);
     this.args = new SyscallArgs(init.ctx.args);
     this.startNs = kernel.clock.monotonicNs();
+    this.cpu = new CpuAccount(kernel.work);
     this.deadline = new Timer(() => {
       this.timedOut = true;
       this.wake();
@@ -221,6 +224,7 @@ export class Task implements CallContext {
     init.group.tasks.add(this);
     useNamespaces(this.ns);
     this.cset.enter();
+    kernel.tasksMade++;
     kernel.countTask(this);
   }
 
@@ -340,6 +344,7 @@ export class Task implements CallContext {
    */
   block(deadlineNs = Infinity, onInterrupt: OnInterrupt = -ERESTARTSYS): SysResult {
     this.state = TASK_BLOCKED;
+    this.usage.voluntarySwitches++;
     this.timedOut = false;
     this.onInterrupt = onInterrupt;
     if (deadlineNs !== Infinity) this.kernel.timers.arm(this.deadline, deadlineNs);
@@ -363,6 +368,7 @@ export class Task implements CallContext {
   yieldCall(progress: unknown, onInterrupt: OnInterrupt, deadlineNs = Infinity): SysResult {
     this.blockState = progress;
     const r = this.block(deadlineNs, onInterrupt);
+    this.usage.voluntarySwitches--; // It does not wait for anything.
     this.kernel.runQueue.addYielded(this);
     return r;
   }

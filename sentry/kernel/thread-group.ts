@@ -2,6 +2,7 @@
 import { SA_NOCLDWAIT, SIGCHLD, SIG_IGN } from '../abi/signal.ts';
 import { WaitQueue } from '../waiter/wait-queue.ts';
 import type { Container } from './container.ts';
+import { ShownTimes } from './cpu-account.ts';
 import type { CoreDump } from './core-dump.ts';
 import type { Pid } from './pid-namespace.ts';
 import type { ProcessGroup, Session } from './job-control.ts';
@@ -97,6 +98,14 @@ export class ThreadGroup {
   readonly childrenUsage = new ResourceUsage();
   /** Of its CPU time in ns, what control groups have been told. */
   readonly settledCpu = { user: 0, system: 0 };
+  /** Of ended threads: time of this kernel for them, and how long they lived. */
+  kernelNs = 0;
+  lifeNs = 0;
+  /** CPU time on the host of threads that have ended in the present address space. */
+  endedHostNs = 0;
+  /** There has been more than one thread. */
+  hadThreads = false;
+  readonly shown = new ShownTimes();
   /** CLOCK_MONOTONIC at creation. */
   readonly startNs: number;
   /** execve(2) has been called since fork: setpgid by the parent is refused. */

@@ -3,7 +3,7 @@
  * `ctx.syscall(nr, ...args)` and looks at `ctx.returned`.
  */
 import { Regs, RAX } from '../arch/regs.ts';
-import type { AddressSpace, Context, Platform, PlatformEvents } from './platform.ts';
+import type { AddressSpace, Context, HostUsage, Platform, PlatformEvents } from './platform.ts';
 
 const FAKE_FP_SIZE = 832;
 
@@ -195,6 +195,29 @@ export class FakeContext implements Context {
   resume(): void {
     this.returns.push('regs');
     this.stopped = false;
+  }
+
+  /** What the host says. */
+  clockNs = 0;
+  readonly counted: HostUsage = {
+    utimeNs: 0,
+    stimeNs: 0,
+    maxRssKb: 0,
+    minFaults: 0,
+    majFaults: 0,
+    involuntarySwitches: 0,
+  };
+
+  askClock(of: Context, done: (ns: number) => void): void {
+    done((of as FakeContext).clockNs);
+  }
+
+  askUsage(_ofThread: boolean, done: (result: number) => void): void {
+    done(0);
+  }
+
+  usage(_ofThread: boolean, out: HostUsage): void {
+    Object.assign(out, this.counted);
   }
 
   runOrders(done: (result: number) => void): void {

@@ -75,6 +75,17 @@ export const PAGE_ABSENT = 0;
 export const PAGE_PRESENT = 1;
 export const PAGE_ZERO = 2;
 
+/** What the host counts for a thread or a process (getrusage(2)). */
+export interface HostUsage {
+  utimeNs: number;
+  stimeNs: number;
+  /** Peak resident set in KiB. */
+  maxRssKb: number;
+  minFaults: number;
+  majFaults: number;
+  involuntarySwitches: number;
+}
+
 export interface AddressSpace {
   /** Number of live contexts in this space. */
   readonly contexts: number;
@@ -203,6 +214,19 @@ export interface Context extends Orders {
   /** Takes them back, from a running thread too: what they are now is in `lent`. By the guest's account. */
   reclaim(): void;
   readonly lent: { readonly maskLo: number; readonly maskHi: number; readonly robustList: number };
+
+  /**
+   * Has the stopped thread ask the host for the CPU time in ns that the thread of `of`, a context of the same space, has used
+   * since it became that; −errno if it cannot tell.
+   */
+  askClock(of: Context, done: (ns: number) => void): void;
+  /** The same for all that the host counts, of the host process or of this thread; then see `usage`. */
+  askUsage(ofThread: boolean, done: (result: number) => void): void;
+  /**
+   * The host's figures, by the guest's account: those of the last askUsage, and where the platform can those of the moment when
+   * the thread called exit (`ofThread`), or exit_group or execve. Zeros before.
+   */
+  usage(ofThread: boolean, out: HostUsage): void;
 
   /** True while running guest code is known to wait on the host (AddressSpace.ownFutexes). */
   readonly waits: boolean;

@@ -17,13 +17,12 @@ import { CgroupSuperBlock } from './super-block.ts';
 const resident = { bytes: { anon: 0, file: 0, shmem: 0 }, totalBytes: 0, validUntil: Infinity };
 const mm = { totalBytes: 0, resident };
 const all = new CgroupHierarchies();
-const usage = { utimeNs: 5_000_000, stimeNs: 2_000_000, minFaults: 0, majFaults: 0 };
+const used = { utimeNs: 5_000_000, stimeNs: 2_000_000 };
 const pid = { nrIn: () => 1 };
-const group = { pid, isZombie: false, usage, settledCpu: { user: 0, system: 0 } };
+const group = { pid, isZombie: false, settledCpu: { user: 0, system: 0 } };
 const task = {
   dead: false,
   mm,
-  usage: { utimeNs: 0, stimeNs: 0, minFaults: 0, majFaults: 0 },
   pid,
   cset: all.initial,
   group,
@@ -39,7 +38,13 @@ const box = {
 };
 const unlimited = { tasksMax: 4096, limits: NO_LIMITS, figures: null };
 let container: unknown = unlimited;
-const kernel = { pidNs, memTotal: 2 ** 30, allGroups: () => [group] } as unknown as Kernel;
+const kernel = {
+  pidNs,
+  memTotal: 2 ** 30,
+  allGroups: () => [group],
+  sharedBytes: () => 0,
+  accounts: { processUsage: () => used },
+} as unknown as Kernel;
 const t = {
   kernel,
   pidNs,

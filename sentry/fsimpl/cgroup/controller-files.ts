@@ -15,7 +15,6 @@ import { parseInteger, strip } from '../kernfs/parse.ts';
 import { cpuList } from '../proc/cpus.ts';
 import type { ProcEnv } from '../proc/env.ts';
 import { memoryFigures } from '../proc/memory.ts';
-import { usageOf } from '../proc/usage.ts';
 import type { CgroupFileType } from './file.ts';
 import { SETTINGS, type Setting } from './settings.ts';
 import { sharesToWeight } from './shares.ts';
@@ -84,7 +83,7 @@ class Figures {
     if (!isTop(g)) return this.resident(g, t);
     const counted = figure(t, (f) => f.memoryUsage());
     if (counted > 0) return counted;
-    const { anonKb, sharedKb } = memoryFigures(this.env);
+    const { anonKb, sharedKb } = memoryFigures(this.env.kernel);
     return (anonKb + sharedKb) * 1024;
   }
 
@@ -100,7 +99,7 @@ class Figures {
   }
 
   memoryStat(g: Cgroup, t: Task): string {
-    const top = memoryFigures(this.env);
+    const top = memoryFigures(this.env.kernel);
     const anon = isTop(g) ? top.anonKb * 1024 : this.resident(g, t);
     const shared = isTop(g) ? top.sharedKb * 1024 : 0;
     return (
@@ -121,7 +120,7 @@ class Figures {
     for (const p of t.kernel.allGroups()) {
       const { cset } = p.leader;
       if (cset.all !== g.hierarchy.all || !cset.unified.isBelow(g)) continue;
-      const used = usageOf(this.env, p);
+      const used = t.kernel.accounts.processUsage(p);
       user += used.utimeNs - p.settledCpu.user;
       system += used.stimeNs - p.settledCpu.system;
     }

@@ -1,6 +1,5 @@
 /** What /proc and /sys know of the machine, gathered before the kernel is confined and cut to the container's limits. */
 import type { Kernel } from '../../kernel/kernel.ts';
-import type { ResourceUsage, ThreadGroup } from '../../kernel/thread-group.ts';
 
 export interface HostFacts {
   /** The host's /proc/cpuinfo. */
@@ -16,8 +15,4 @@ export interface HostFacts {
 export interface ProcEnv {
   readonly kernel: Kernel;
   readonly host: HostFacts;
-  /** Time and faults of a process, its live threads included. */
-  readonly processUsage?: (g: ThreadGroup) => ResourceUsage;
-  /** Bytes in tmpfs files and shared memory, if somebody counts them. */
-  readonly sharedBytes?: () => number;
 }

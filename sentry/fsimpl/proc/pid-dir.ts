@@ -25,6 +25,7 @@ import { PagemapFile } from './pagemap.ts';
 import { auxvText, cmdlineText, environText, ProcMemFile } from './pid-mem.ts';
 import { statText, statusText } from './pid-status.ts';
 import { cgroupText, ioText, limitsText, oomScore, syscallText } from './pid-text.ts';
+import { schedstatText, schedText, timersText } from './sched-text.ts';
 import { storeTimeOffsets, timeOffsetsText } from './time-offsets.ts';
 import type { ProcSuperBlock } from './super-block.ts';
 import type { Subject } from './subject.ts';
@@ -203,7 +204,7 @@ const ENTRIES: readonly PidEntry[] = [
   file(
     'sched',
     0o644,
-    about((t) => `${t.comm} (${t.tid}, #threads: ${t.group.tasks.size})\n`),
+    about(schedText),
     // sched_write() clears the figures, whatever is written: there are none here.
     { store: (s, data) => (s.task === null ? -ESRCH : data.length) },
   ),
@@ -251,11 +252,7 @@ const ENTRIES: readonly PidEntry[] = [
     0o444,
     about(() => '0'),
   ),
-  file(
-    'schedstat',
-    0o444,
-    about((t) => `${t.usage.utimeNs + t.usage.stimeNs} 0 0\n`),
-  ),
+  file('schedstat', 0o444, about(schedstatText)),
   file(
     'cpuset',
     0o444,
@@ -325,7 +322,7 @@ const ENTRIES: readonly PidEntry[] = [
   file(
     'timers',
     0o444,
-    about(() => ''),
+    about((t) => timersText(t)),
     {},
     'process',
   ),

@@ -11,7 +11,6 @@ import { mayAccess } from './access.ts';
 import { cpuList, cpuMask } from './cpus.ts';
 import { escapedComm, stateOf } from './pid-text.ts';
 import type { Subject } from './subject.ts';
-import { usageOf } from './usage.ts';
 
 const NSIG = 64;
 const USER_HZ = 100;
@@ -48,6 +47,7 @@ export function statusText(s: Subject, reader: Task): string | number {
   const set = (x: SigSet): string => sigText(x.lo, x.hi);
   const all = (p: { nrIn(ns: unknown): number }): string => String(p.nrIn(s.ns));
   const mm = s.mm;
+  const usage = t.kernel.accounts.threadUsage(t);
   const cpus = Array.from({ length: s.env.kernel.cpusOf(g.container) }, (_, i) => i);
   const uid = (id: number): number => reader.creds.userNs.fromUid(id);
   const gid = (id: number): number => reader.creds.userNs.fromGid(id);
@@ -99,8 +99,8 @@ export function statusText(s: Subject, reader: Task): string | number {
     `Cpus_allowed_list:\t${cpuList(allowedCpus(t, cpus))}`,
     'Mems_allowed:\t1',
     'Mems_allowed_list:\t0',
-    `voluntary_ctxt_switches:\t${t.usage.voluntarySwitches}`,
-    `nonvoluntary_ctxt_switches:\t${t.usage.involuntarySwitches}`,
+    `voluntary_ctxt_switches:\t${usage.voluntarySwitches}`,
+    `nonvoluntary_ctxt_switches:\t${usage.involuntarySwitches}`,
   ];
   return `${text}${rest.join('\n')}\n`;
 }
@@ -130,8 +130,8 @@ export function statText(s: Subject, reader: Task): string | number {
   const session = g.session;
   const tty = session.tty;
   const { ignored, caught } = handlerSets(g);
-  // The host counts by address space: the time of one thread among several is not known.
-  const usage = s.isThread && g.tasks.size > 1 ? t.usage : usageOf(s.env, g);
+  const { accounts } = t.kernel;
+  const usage = s.isThread ? accounts.threadUsage(t) : accounts.processUsage(g);
   const children = g.childrenUsage;
   const rt = t.schedPriority;
   // "(explained above) … for a real-time policy -2 to -100, otherwise 20 + nice" - proc_pid_stat(5)

@@ -32,7 +32,7 @@ let t: Task;
 
 beforeAll(() => {
   const space = { read: () => -1, write: () => -1, dead: false } as unknown as AddressSpace;
-  const ctx = { args: new Uint32Array(12), space } as unknown as Context;
+  const ctx = { args: new Uint32Array(12), space, usage: () => {} } as unknown as Context;
   const creds = new Credentials(new UserNamespace(null, 0));
   creds.permitted = creds.effective = CapSet.FULL;
   const mount = makeMount(proc, 0, 'proc');

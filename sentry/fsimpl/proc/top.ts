@@ -12,7 +12,6 @@ import { locksText } from './locks-file.ts';
 import { memoryFigures } from './memory.ts';
 import { ProcFile } from './nodes.ts';
 import type { ProcSuperBlock } from './super-block.ts';
-import { sandboxUsage } from './usage.ts';
 
 const NS_PER_TICK = 1e7;
 
@@ -130,7 +129,7 @@ function fileSystems(): string {
 
 function memInfo(sb: ProcSuperBlock, reader: Task): string {
   const total = sb.env.kernel.memoryOf(reader.group.container);
-  const { totalKb, freeKb, anonKb, sharedKb } = memoryFigures(sb.env, total);
+  const { totalKb, freeKb, anonKb, sharedKb } = memoryFigures(sb.env.kernel, total);
   const rows: (readonly [string, number])[] = [
     ['MemTotal', totalKb],
     ['MemFree', freeKb],
@@ -186,25 +185,6 @@ function memInfo(sb: ProcSuperBlock, reader: Task): string {
   return text;
 }
 
-interface CpuTimes {
-  user: number;
-  system: number;
-  running: number;
-  processes: number;
-}
-
-function cpuTimes(sb: ProcSuperBlock): CpuTimes {
-  const { utimeNs, stimeNs } = sandboxUsage(sb.env);
-  const sum: CpuTimes = { user: utimeNs, system: stimeNs, running: 0, processes: 0 };
-  for (const g of sb.env.kernel.pidNs.groups()) {
-    for (const t of g.tasks) {
-      if (!t.dead) sum.processes++;
-      if (!t.dead && !t.sleeping && !g.stopped) sum.running++;
-    }
-  }
-  return sum;
-}
-
 /** CLOCK_BOOTTIME: the guest's vDSO shows the host's, so the uptime is the host's too. */
 function bootNs(): number {
   return clockNs(CLOCK_BOOTTIME);
@@ -213,33 +193,35 @@ function bootNs(): number {
 function uptimeText(sb: ProcSuperBlock, reader: Task): string {
   const machine = bootNs() / 1e9;
   const up = machine + reader.ns.time.shiftNs(CLOCK_BOOTTIME) / 1e9;
-  const times = cpuTimes(sb);
-  const idle = Math.max(0, machine * sb.env.host.cpus.length - (times.user + times.system) / 1e9);
+  const used = sb.env.kernel.accounts.usageOfAll(sb.env.kernel);
+  const idle = Math.max(0, machine * sb.env.host.cpus.length - (used.utimeNs + used.stimeNs) / 1e9);
   return `${up.toFixed(2)} ${idle.toFixed(2)}\n`;
 }
 
 function statText(sb: ProcSuperBlock, reader: Task): string {
   const n = sb.env.host.cpus.length;
-  const times = cpuTimes(sb);
+  const { kernel } = sb.env;
+  const used = kernel.accounts.usageOfAll(kernel);
   const boot = bootNs();
   const row = (share: number): string => {
-    const user = Math.floor(times.user / NS_PER_TICK / share);
-    const system = Math.floor(times.system / NS_PER_TICK / share);
+    const user = Math.floor(used.utimeNs / NS_PER_TICK / share);
+    const system = Math.floor(used.stimeNs / NS_PER_TICK / share);
     const idle = Math.max(0, Math.floor((boot / NS_PER_TICK) * (n / share)) - user - system);
     return `${user} 0 ${system} ${idle} 0 0 0 0 0 0\n`;
   };
   let text = `cpu  ${row(1)}`;
   for (const cpu of sb.env.host.cpus) text += `cpu${cpu} ${row(n)}`;
   const btime = Math.floor((Date.now() - (boot + reader.ns.time.shiftNs(CLOCK_BOOTTIME)) / 1e6) / 1000);
-  text += `intr 0\nctxt 0\nbtime ${btime}\nprocesses ${sb.env.kernel.pidNs.lastPid}\n`;
-  text += `procs_running ${Math.max(1, times.running)}\nprocs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n`;
+  text += `intr 0\nctxt ${used.voluntarySwitches + used.involuntarySwitches}\nbtime ${btime}\nprocesses ${kernel.tasksMade}\n`;
+  text += `procs_running ${kernel.accounts.countTasks(kernel).running}\nprocs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n`;
   return text;
 }
 
-/** Load is not averaged here: the sandbox's share of the host's load is unknown to it. */
 function loadAverage(sb: ProcSuperBlock): string {
-  const { running, processes } = cpuTimes(sb);
-  return `0.00 0.00 0.00 ${Math.max(1, running)}/${processes} ${sb.ns.lastPid}\n`;
+  const { kernel } = sb.env;
+  kernel.load.note(kernel, kernel.clock.monotonicNs(), true);
+  const { running, all } = kernel.accounts.countTasks(kernel);
+  return `${kernel.load.text} ${running}/${all} ${sb.ns.lastPid}\n`;
 }
 
 function cpuColumns(sb: ProcSuperBlock, indent: number): string {
@@ -268,21 +250,22 @@ function softIrqs(sb: ProcSuperBlock): string {
   return text;
 }
 
-const VMSTAT = ['pgpgin', 'pgpgout', 'pswpin', 'pswpout', 'pgfault', 'pgmajfault', 'oom_kill'];
+const VMSTAT = ['pgpgin', 'pgpgout', 'pswpin', 'pswpout'];
 
 function vmStat(sb: ProcSuperBlock): string {
-  const { freeKb, anonKb, sharedKb } = memoryFigures(sb.env);
+  const { freeKb, anonKb, sharedKb } = memoryFigures(sb.env.kernel);
+  const used = sb.env.kernel.accounts.usageOfAll(sb.env.kernel);
   const pages = (kb: number): number => Math.floor(kb / 4);
   let text =
     `nr_free_pages ${pages(freeKb)}\nnr_inactive_anon 0\nnr_active_anon ${pages(anonKb)}\n` +
     `nr_inactive_file 0\nnr_active_file 0\nnr_unevictable 0\nnr_mlock 0\nnr_anon_pages ${pages(anonKb)}\n` +
     `nr_mapped 0\nnr_file_pages ${pages(sharedKb)}\nnr_dirty 0\nnr_writeback 0\nnr_shmem ${pages(sharedKb)}\n`;
   for (const name of VMSTAT) text += `${name} 0\n`;
-  return text;
+  return `${text}pgfault ${used.minFaults + used.majFaults}\npgmajfault ${used.majFaults}\noom_kill 0\n`;
 }
 
 function zoneInfo(sb: ProcSuperBlock): string {
-  const { totalKb, freeKb } = memoryFigures(sb.env);
+  const { totalKb, freeKb } = memoryFigures(sb.env.kernel);
   const pages = (kb: number): number => Math.floor(kb / 4);
   return (
     'Node 0, zone   Normal\n' +
@@ -293,7 +276,7 @@ function zoneInfo(sb: ProcSuperBlock): string {
 
 /** Free memory as blocks of the largest order. */
 function buddyInfo(sb: ProcSuperBlock): string {
-  const { freeKb } = memoryFigures(sb.env);
+  const { freeKb } = memoryFigures(sb.env.kernel);
   const orders = new Array<number>(11).fill(0);
   orders[10] = Math.floor(freeKb / 4096);
   return `Node 0, zone   Normal${orders.map((n) => ` ${String(n).padStart(6)}`).join('')} \n`;

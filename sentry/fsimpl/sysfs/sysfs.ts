@@ -175,7 +175,7 @@ function hasThreads(places: readonly CpuPlace[]): boolean {
 }
 
 export function registerSysfs(env: ProcEnv): void {
-  const free = (): number => memoryFigures(env).freeKb;
+  const free = (): number => memoryFigures(env.kernel).freeKb;
   registerFileSystem({
     name: 'sysfs',
     nodev: true,
