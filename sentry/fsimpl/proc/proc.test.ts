@@ -74,7 +74,7 @@ function open(path: string, flags = 2): FileDescription {
 }
 
 function cat(path: string): string {
-  const f = open(path);
+  const f = open(path, 0);
   const buf = Buffer.alloc(1 << 20);
   const n = f.read(t, buf, 0, buf.length, 0);
   f.unref();
