@@ -2,6 +2,7 @@
 // of them, strict checking, multicast groups.
 #include "guest.h"
 #include <arpa/inet.h>
+#include <linux/ethtool.h>
 #include <linux/genetlink.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
@@ -12,6 +13,7 @@
 #include <linux/packet_diag.h>
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
+#include <linux/sockios.h>
 #include <linux/unix_diag.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -315,6 +317,23 @@ static void test_diag(void) {
   close(s), close(p);
 }
 
+// libpcap asks about interfaces by a socket of generic netlink.
+static void test_ioctl(void) {
+  static const int protocols[] = {NETLINK_ROUTE, NETLINK_GENERIC};
+  for (int i = 0; i < 2; i++) {
+    int s = netlink(protocols[i]), v = 0;
+    struct ethtool_ts_info ts = {.cmd = ETHTOOL_GET_TS_INFO};
+    struct ifreq r = {.ifr_ifindex = 0};
+    ret("name of none", ioctl(s, SIOCGIFNAME, &r));
+    strcpy(r.ifr_name, "lo");
+    ret("index", ioctl(s, SIOCGIFINDEX, &r)), say(" %d", r.ifr_ifindex);
+    r.ifr_data = (char *)&ts, ret("times", ioctl(s, SIOCETHTOOL, &r)), say(" %x", ts.so_timestamping);
+    ret("unread", ioctl(s, SIOCINQ, &v));
+    ret("unknown", ioctl(s, 0x89ff00, &v));
+    close(s);
+  }
+}
+
 int main(void) {
   ret("unshare", unshare(CLONE_NEWNET));
   link_up(1);
@@ -323,5 +342,6 @@ int main(void) {
   test_groups();
   test_generic();
   test_diag();
+  test_ioctl();
   return 0;
 }

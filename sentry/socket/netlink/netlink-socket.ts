@@ -6,6 +6,8 @@ import * as S from '../../abi/socket.ts';
 import { CAP_NET_BROADCAST } from '../../auth/capability.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import { EPOLLIN, EPOLLOUT, EPOLLRDNORM, EPOLLWRBAND, EPOLLWRNORM } from '../../waiter/wait-queue.ts';
+import { netIoctl } from '../inet/net-ioctl.ts';
+import { networkOf } from '../network.ts';
 import { SocketOptions } from '../options.ts';
 import { intValue, putInt, Socket, type QueueLengths, type RecvInfo, type SendInfo } from '../socket.ts';
 
@@ -282,6 +284,12 @@ export abstract class NetlinkSocket extends Socket {
     const words = this.groupWords;
     for (let i = 0; i < Math.min(words.length, Math.floor(len / 4)); i++) out.writeUInt32LE(words[i]!, 4 * i);
     return 4 * words.length;
+  }
+
+  /** Questions about interfaces may be asked of any socket: sock_do_ioctl(). */
+  override ioctl(t: CallContext, cmd: number, arg: number): number {
+    const network = networkOf(this.net);
+    return netIoctl(t, network, network.asker(), this.net?.owner ?? null, cmd, arg);
   }
 
   override attachFilter(name: number, code: Uint8Array): number {
