@@ -13,7 +13,7 @@ import {
   ETIMEDOUT,
 } from '../sentry/abi/errno.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
-import { CAP_SYS_PTRACE } from '../sentry/auth/capability.ts';
+import { mayAccess } from '../sentry/fsimpl/proc/access.ts';
 import {
   FUTEX_BITSET_MATCH_ANY,
   FutexWaiter,
@@ -343,10 +343,7 @@ function sysGetRobustList(t: Task, a: SyscallArgs): SysResult {
   const nr = a.int(0);
   const other = nr === 0 ? t : t.pidNs.findTask(nr);
   if (other === null) return -ESRCH;
-  const c = other.creds;
-  const { uid } = t.creds;
-  const same = c.euid === uid && c.suid === uid && c.uid === uid;
-  if (other.group !== t.group && !same && !t.creds.hasIn(CAP_SYS_PTRACE, other.creds.userNs)) return -EPERM;
+  if (mayAccess(t, other) !== 0) return -EPERM;
   scratch.u32[0] = ROBUST_LIST_HEAD_SIZE;
   scratch.u32[1] = 0;
   if (t.mem.copyOut(a.addr(2), scratch.bytes, 0, 8) !== 0) return -EFAULT;

@@ -165,7 +165,12 @@ function sysIoprioSet(t: Task, a: SyscallArgs): SysResult {
   const which = a.int(0);
   if (which < 1 || which > 3) return -EINVAL;
   const found = targets(t, which - 1, a.int(1));
-  for (const o of found) o.ioprio = prio;
+  const c = t.creds;
+  for (const o of found) {
+    // set_task_ioprio()
+    if (o.creds.uid !== c.euid && o.creds.uid !== c.uid && !c.has(CAP_SYS_NICE)) return -EPERM;
+    o.ioprio = prio;
+  }
   return found.length > 0 ? 0 : -ESRCH;
 }
 
