@@ -80,6 +80,7 @@ function sendBlocking(t: Task, s: Socket, msgFlags: number, w: IoWait | null): S
   }
   if (r === -EAGAIN && !noWait && !t.timedOut) return parkIo(t, s, w, done, WRITE_EVENTS, s.sendTimeoutNs);
   if (r < 0 && done > 0) r = done;
+  if (r > 0 && (msgFlags & S.MSG_ZEROCOPY) !== 0) s.sentZeroCopy();
   return endIo(w, r);
 }
 
@@ -170,6 +171,7 @@ function sysSendmmsg(t: Task, a: SyscallArgs): SysResult {
       return parkIo(t, s, w, 0, WRITE_EVENTS, s.sendTimeoutNs);
     }
     if (r < 0) return endIo(w, i > 0 ? i : r);
+    if (r > 0 && (a.uint(3) & S.MSG_ZEROCOPY) !== 0) s.sentZeroCopy();
     if (t.mem.writeU32(hdr + MSGHDR_SIZE, r) !== 0) return endIo(w, i > 0 ? i : -EFAULT);
   }
   return endIo(w, i);

@@ -27,6 +27,7 @@ export const MSG_ERRQUEUE = 0x2000;
 export const MSG_NOSIGNAL = 0x4000;
 export const MSG_MORE = 0x8000;
 export const MSG_WAITFORONE = 0x10000;
+export const MSG_ZEROCOPY = 0x4000000;
 export const MSG_FASTOPEN = 0x20000000;
 /** Of calls by 32-bit programs; others must not pass it. */
 export const MSG_CMSG_COMPAT = 0x80000000;

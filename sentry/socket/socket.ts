@@ -171,6 +171,9 @@ export abstract class Socket extends FileDescription {
     info: SendInfo | null,
   ): number;
 
+  /** A send with MSG_ZEROCOPY is done: who asked for it (SO_ZEROCOPY) is told. */
+  sentZeroCopy(): void {}
+
   /** Receives into `buf`: bytes, 0 at the end, −EAGAIN: wait for EPOLLIN. */
   abstract recv(
     t: CallContext,

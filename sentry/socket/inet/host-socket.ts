@@ -34,6 +34,7 @@ import { registerSocketProvider } from '../providers.ts';
 import { putInt, Socket, type QueueLengths, type RecvInfo, type SendInfo } from '../socket.ts';
 import { netIoctl } from './net-ioctl.ts';
 import { controlForHost, mayGet, maySet } from './options.ts';
+import { ZeroCopy } from './zero-copy.ts';
 
 const IPPROTO_IP = 0;
 const IPPROTO_IPV6 = 41;
@@ -74,6 +75,9 @@ export class HostSocket extends Socket {
   private error = 0;
   /** Where a connect in progress goes. */
   private target: Uint8Array | null = null;
+  /** SO_ZEROCOPY is set, or was. */
+  private zeroCopy: ZeroCopy | null = null;
+  private zeroCopyOn = false;
   /** For SO_RCVTIMEO and SO_SNDTIMEO, which are ours: the host socket never waits. */
   private readonly options = new SocketOptions();
 
@@ -129,7 +133,8 @@ export class HostSocket extends Socket {
   override poll(): number {
     this.watch();
     const r = pollNow(this.hostFd, POLLED);
-    return r < 0 ? W.EPOLLERR : this.error !== 0 ? r | W.EPOLLERR : r;
+    if (r < 0) return W.EPOLLERR;
+    return this.error !== 0 || this.zeroCopy?.pending === true ? r | W.EPOLLERR : r;
   }
 
   override setError(errno: number): void {
@@ -227,6 +232,12 @@ export class HostSocket extends Socket {
     return net.sendControl(this.hostFd, addr, n, f, to, control);
   }
 
+  override sentZeroCopy(): void {
+    if (this.zeroCopy === null || !this.zeroCopyOn) return;
+    this.zeroCopy.sent();
+    this.waiters.wake(W.EPOLLERR);
+  }
+
   override recv(
     _t: CallContext,
     buf: Uint8Array,
@@ -235,6 +246,14 @@ export class HostSocket extends Socket {
     flags: number,
     info: RecvInfo | null,
   ): number {
+    if ((flags & S.MSG_ERRQUEUE) !== 0 && this.zeroCopy?.pending === true) {
+      const control = this.zeroCopy.take(this.domain);
+      if (info !== null) {
+        info.control = control;
+        info.msgFlags |= S.MSG_ERRQUEUE;
+      }
+      return 0;
+    }
     if (this.error !== 0) return -this.takeError();
     let addr = hostAddressOf(buf, off, len);
     const copied = addr < 0;
@@ -326,6 +345,10 @@ export class HostSocket extends Socket {
       return value.length < 4 ? -EINVAL : -ENOPROTOOPT;
     }
     const r = net.setsockopt(this.hostFd, level, name, value);
+    if (r === 0 && level === S.SOL_SOCKET && name === S.SO_ZEROCOPY && !this.raw) {
+      this.zeroCopyOn = value.readInt32LE(0) !== 0;
+      this.zeroCopy ??= new ZeroCopy();
+    }
     if (r === 0 && level === IPPROTO_IPV6 && name === IPV6_ADDRFORM) this.domain = S.AF_INET;
     if (r === 0 && level === S.SOL_SOCKET && name === S.SO_LINGER) {
       this.lingerSec = value.readInt32LE(0) !== 0 ? value.readInt32LE(4) : 0;
