@@ -6,6 +6,7 @@ import { EPERM } from '../../abi/errno.ts';
 import { CAP_NET_ADMIN } from '../../auth/capability.ts';
 import type { Task } from '../../kernel/task.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
+import { MAY_EXEC } from '../../vfs/permission.ts';
 import { StaticDir } from '../kernfs/dir.ts';
 import { KernfsFile, refuseWriters } from '../kernfs/file.ts';
 import type { ProcEnv } from './env.ts';
@@ -43,7 +44,8 @@ function addNodes(sb: ProcSuperBlock, dir: StaticDir, nodes: SysctlTree, prefix:
         const r = node.set(t as Task, text);
         return r < 0 ? r : text.length;
       };
-      dir.add(name, new KernfsFile(sb, 0o644, (t) => `${node.get(t as Task)}\n`, { store, pollable: true }));
+      const Type = path.startsWith('net/') ? NetworkFile : KernfsFile;
+      dir.add(name, new Type(sb, 0o644, (t) => `${node.get(t as Task)}\n`, { store, pollable: true }));
     } else if (typeof node === 'object') {
       const child = new StaticDir(sb, 0o555);
       addNodes(sb, child, node, `${path}/`);
@@ -62,6 +64,13 @@ function addNodes(sb: ProcSuperBlock, dir: StaticDir, nodes: SysctlTree, prefix:
 
 function mayConfigure(t: Task): boolean {
   return t.creds.hasIn(CAP_NET_ADMIN, t.ns.net.owner);
+}
+
+/** "Allow network administrator to have same access as root" (net_ctl_permissions). */
+class NetworkFile extends KernfsFile {
+  override permission(t: CallContext, mask: number): number {
+    return (mask & MAY_EXEC) === 0 && mayConfigure(t as Task) ? 1 : super.permission(t, mask);
+  }
 }
 
 /** test_perm(), net_ctl_permissions(): what counts is the user, not what capabilities root has left. */
