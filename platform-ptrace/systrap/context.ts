@@ -13,32 +13,21 @@ import {
   COMMAND_REPORT,
   COMMAND_RESUME,
   COMMAND_RESUME_SYSCALL,
-  COPYOUT_SIZE,
-  COPYOUTS_MAX,
   DATA_SIZE,
   GUEST_MAX,
   MAP_FD,
-  MASK_LENT,
-  MASK_SECOND,
   ORDER_CMPXCHG,
-  ORDER_SIZE,
-  ORDERS_MAX,
   PREFETCH_SIZE,
   SLOT_CLOCK,
   SLOT_COPYOUT_COUNT,
-  SLOT_COPYOUTS,
   SLOT_DATA,
   SLOT_EVENT,
   SLOT_FS_BASE,
   SLOT_GS_BASE,
-  SLOT_MASK,
-  SLOT_MASK_HIGH,
   SLOT_NR,
   SLOT_ORDER_COUNT,
-  SLOT_ORDERS,
   SLOT_PREFETCH,
   SLOT_PREFETCH_LEN,
-  SLOT_ROBUST_LIST,
   SLOT_SIZE,
   SLOT_STATE,
   SLOT_THREAD_USAGE,
@@ -59,6 +48,9 @@ import {
   usageOf,
 } from '../host-usage.ts';
 import { populateAdvice } from '../order-advice.ts';
+import { DataWindow } from './data-window.ts';
+import { LentWords } from './lent-words.ts';
+import { NR_CLONE, OrderQueue } from './order-queue.ts';
 import type { Chunk, SystrapSpace } from './space.ts';
 import type { SystrapPlatform } from './systrap.ts';
 
@@ -89,13 +81,6 @@ export const GONE = 3;
 /** Of nobody: its host thread waits for another guest thread (idle-threads.ts). */
 export const IDLE = 4;
 
-interface Order {
-  readonly nr: number;
-  readonly args: readonly number[];
-  readonly hostFd: number;
-  readonly nonce: number;
-}
-
 export class SystrapContext implements Context {
   readonly space: SystrapSpace;
   readonly platform: SystrapPlatform;
@@ -121,16 +106,12 @@ export class SystrapContext implements Context {
   /** The slot's prefetch lengths belong to the current syscall. */
   hasPrefetch = false;
 
-  private orders: Order[] = [];
-  /** Index of the first order of the batch in the slot. */
-  private batchStart = 0;
-  private batchLength = 0;
+  private readonly orders = new OrderQueue(this);
+  private readonly window: DataWindow;
+  readonly lent: LentWords;
   /** Command that follows the last batch, and its result. */
   private finalCommand = 0;
   private finalResult = 0;
-  private copyOuts = 0;
-  private dataLow = 0;
-  private dataHigh = DATA_SIZE;
   /** Counts in the slot are not zero. */
   private slotDirty = true;
   /** Receives the outcome of ORDERING. */
@@ -154,6 +135,8 @@ export class SystrapContext implements Context {
     this.chunk = space.chunkOf(index);
     this.base = base;
     this.addr = AREA_ADDR + index * SLOT_SIZE;
+    this.window = new DataWindow(platform.memory, base);
+    this.lent = new LentWords(platform.memory, base);
   }
 
   get stopped(): boolean {
@@ -209,8 +192,7 @@ export class SystrapContext implements Context {
   setSegmentBase(which: 'fs' | 'gs', base: number): void {
     if (this.phase === GONE) return;
     const code = which === 'fs' ? ARCH_SET_FS : ARCH_SET_GS;
-    const last = this.orders.at(-1);
-    if (last !== undefined && last.nr === NR_ARCH_PRCTL && last.args[0] === code) this.orders.pop();
+    this.orders.dropLast(NR_ARCH_PRCTL, code);
     this.order(NR_ARCH_PRCTL, [code, base], -1);
     this.platform.memory.storeNumber(this.base + (which === 'fs' ? SLOT_FS_BASE : SLOT_GS_BASE) / 4, base);
   }
@@ -262,36 +244,18 @@ export class SystrapContext implements Context {
   }
 
   copyOutData(addr: number, dataOff: number, len: number): boolean {
-    if (dataOff < 0 || len < 0 || dataOff + len > this.dataHigh || !this.queueCopyOut(addr, dataOff, len))
-      return false;
-    if (dataOff + len > this.dataLow) this.dataLow = dataOff + len;
-    return true;
+    return this.phase !== GONE && this.window.copyOutData(addr, dataOff, len);
   }
 
   copyOut(addr: number, src: Uint8Array, off: number, len: number): boolean {
-    const at = this.dataHigh - ((len + 7) & ~7);
-    if (len < 0 || len > DATA_SIZE || at < this.dataLow || !this.queueCopyOut(addr, at, len)) return false;
-    this.dataHigh = at;
-    this.platform.memory.copyIn(this.base, SLOT_DATA + at, src, off, len);
-    return true;
-  }
-
-  private queueCopyOut(addr: number, dataOff: number, len: number): boolean {
-    if (this.copyOuts === COPYOUTS_MAX || this.phase === GONE) return false;
-    const { memory } = this.platform;
-    const at = this.base + (SLOT_COPYOUTS + this.copyOuts * COPYOUT_SIZE) / 4;
-    memory.storeNumber(at, addr);
-    memory.storeRelaxed(at + 2, dataOff);
-    memory.storeRelaxed(at + 3, len);
-    this.copyOuts++;
-    return true;
+    return this.phase !== GONE && this.window.copyOut(addr, src, off, len);
   }
 
   // ---- orders -------------------------------------------------------------------------------------------------------
 
   private order(nr: number, args: readonly number[], hostFd: number, nonce = 0): void {
     assert(this.phase === STOPPED || this.phase === GONE, 'orders are given to stopped contexts');
-    this.orders.push({ nr, args, hostFd, nonce });
+    this.orders.push(nr, args, hostFd, nonce);
   }
 
   mmap(addr: number, len: number, prot: number, flags: number, hostFd: number, offset: number): void {
@@ -335,7 +299,7 @@ export class SystrapContext implements Context {
 
   /** `hostFd` is what the child inherits as GATE_FD, and the parent then closes; −1: nothing. */
   orderClone(flags: number, stackSlot: number, nonce: number, hostFd = -1): void {
-    this.order(56, [flags, stackSlot, hostFd >= 0 ? 1 : 0], hostFd, nonce);
+    this.order(NR_CLONE, [flags, stackSlot, hostFd >= 0 ? 1 : 0], hostFd, nonce);
   }
 
   /** What the host had counted for the thread when it became this context's. */
@@ -374,31 +338,6 @@ export class SystrapContext implements Context {
     usageOf((i) => memory.loadNumber(at + 2 * i), out);
   }
 
-  /** Writes the next batch of orders into the slot and announces gated ones. */
-  private writeBatch(): void {
-    const { memory } = this.platform;
-    const count = Math.min(this.orders.length - this.batchStart, ORDERS_MAX);
-    for (let i = 0; i < count; i++) {
-      const order = this.orders[this.batchStart + i]!;
-      const at = this.base + (SLOT_ORDERS + i * ORDER_SIZE) / 4;
-      memory.storeNumber(at, order.nr);
-      for (let k = 0; k < 6; k++) memory.storeNumber(at + 2 + 2 * k, order.args[k] ?? 0);
-      memory.storeNumber(at + 14, order.nonce);
-      if (order.nr === 56)
-        this.platform.births.expectClone(this, order.args[0]!, order.args[1]!, order.hostFd);
-      else if (order.hostFd >= 0)
-        this.platform.gate.order(this.tid, {
-          nr: NR_MMAP,
-          args: order.args,
-          hostFd: order.hostFd,
-          fd: MAP_FD + this.index,
-        });
-    }
-    this.batchLength = count;
-    memory.storeRelaxed(this.base + SLOT_ORDER_COUNT / 4, count);
-    this.slotDirty = true;
-  }
-
   private start(command: number, result: number): void {
     if (this.phase === GONE) {
       this.clearQueues();
@@ -411,16 +350,14 @@ export class SystrapContext implements Context {
     this.finalResult = result;
     let now = command;
     if (this.orders.length > 0) {
-      this.batchStart = 0;
-      this.writeBatch();
-      if (this.orders.length > ORDERS_MAX) now = COMMAND_REPORT;
+      if (!this.orders.first()) now = COMMAND_REPORT;
     } else if (this.slotDirty) {
       memory.storeRelaxed(this.base + SLOT_ORDER_COUNT / 4, 0);
     }
-    if (now !== COMMAND_REPORT && (this.copyOuts > 0 || this.slotDirty)) {
-      memory.storeRelaxed(this.base + SLOT_COPYOUT_COUNT / 4, this.copyOuts);
+    if (now !== COMMAND_REPORT && (this.window.copyOuts > 0 || this.slotDirty)) {
+      memory.storeRelaxed(this.base + SLOT_COPYOUT_COUNT / 4, this.window.copyOuts);
     }
-    this.slotDirty = this.orders.length > 0 || this.copyOuts > 0;
+    this.slotDirty = this.orders.length > 0 || this.window.copyOuts > 0;
     this.go(now, result);
   }
 
@@ -448,15 +385,8 @@ export class SystrapContext implements Context {
   }
 
   private clearQueues(): void {
-    for (let i = this.batchStart + this.batchLength; i < this.orders.length; i++) {
-      if (this.orders[i]!.hostFd >= 0) host.close(this.orders[i]!.hostFd);
-    }
-    if (this.orders.length > 0) this.orders.length = 0;
-    this.batchStart = 0;
-    this.batchLength = 0;
-    this.copyOuts = 0;
-    this.dataLow = 0;
-    this.dataHigh = DATA_SIZE;
+    this.orders.clear();
+    this.window.clear();
   }
 
   resumeSyscall(value: number): void {
@@ -495,7 +425,7 @@ export class SystrapContext implements Context {
     this.completing = false;
     if (this.slotDirty) {
       this.platform.gate.forget(this.tid);
-      if (this.orders.length > 0 || this.copyOuts > 0) this.clearQueues();
+      if (this.orders.length > 0 || this.window.copyOuts > 0) this.clearQueues();
     }
   }
 
@@ -511,30 +441,25 @@ export class SystrapContext implements Context {
    * to be reported.
    */
   batchDone(): boolean {
-    this.batchStart += this.batchLength;
-    this.batchLength = 0;
-    if (this.batchStart >= this.orders.length) {
+    const { memory } = this.platform;
+    const { base, orders } = this;
+    if (!orders.next()) {
       if (this.finalCommand === COMMAND_REPORT) return false;
-      this.platform.memory.storeRelaxed(this.base + SLOT_ORDER_COUNT / 4, 0);
-      this.platform.memory.storeRelaxed(this.base + SLOT_COPYOUT_COUNT / 4, this.copyOuts);
-      this.go(this.finalCommand, this.finalResult);
-      return true;
+      memory.storeRelaxed(base + SLOT_ORDER_COUNT / 4, 0);
     }
-    this.writeBatch();
-    const last = this.batchStart + this.batchLength >= this.orders.length;
-    if (last) this.platform.memory.storeRelaxed(this.base + SLOT_COPYOUT_COUNT / 4, this.copyOuts);
-    this.go(last ? this.finalCommand : COMMAND_REPORT, this.finalResult);
+    if (orders.isLast) memory.storeRelaxed(base + SLOT_COPYOUT_COUNT / 4, this.window.copyOuts);
+    this.go(orders.isLast ? this.finalCommand : COMMAND_REPORT, this.finalResult);
     return true;
   }
 
   /** Orders that the thread has been given, those of earlier batches among them. */
   get orderCount(): number {
-    return this.batchStart + this.batchLength;
+    return this.orders.given;
   }
 
   /** Index in the order queue of number `i` of the batch in the slot. */
   queueIndex(i: number): number {
-    return this.batchStart + i;
+    return this.orders.indexOf(i);
   }
 
   /** True if the current run of orders ends in a resume. */
@@ -565,29 +490,15 @@ export class SystrapContext implements Context {
     this.cpu = parent.pinned ? parent.cpu : this.platform.sentryCpu;
   }
 
-  readonly lent = { maskLo: 0, maskHi: 0, robustList: 0 };
-
   lend(maskLo: number, maskHi: number, robustList: number): boolean {
     if (this.phase === GONE) return false;
-    const { memory } = this.platform;
-    const { lent, base } = this;
-    lent.maskLo = maskLo;
-    lent.maskHi = maskHi;
-    lent.robustList = robustList;
-    memory.storeRelaxed(base + SLOT_MASK_HIGH / 4, maskHi);
-    memory.storeNumber(base + SLOT_ROBUST_LIST / 4, robustList);
-    memory.store(base + SLOT_MASK / 4, maskLo | MASK_LENT);
+    this.lent.lend(maskLo, maskHi, robustList);
     return true;
   }
 
   reclaim(): void {
-    if (this.phase === GONE) return; // Its slot may be another's by now.
-    const { memory } = this.platform;
-    const { lent, base } = this;
-    const lo = memory.exchange(base + SLOT_MASK / 4, 0);
-    lent.maskLo = lo & ~(MASK_LENT | MASK_SECOND);
-    lent.maskHi = memory.loadRelaxed(base + SLOT_MASK_HIGH / 4 + ((lo & MASK_SECOND) === 0 ? 0 : 1));
-    lent.robustList = memory.loadNumber(base + SLOT_ROBUST_LIST / 4);
+    // Its slot may be another's once it is gone.
+    if (this.phase !== GONE) this.lent.reclaim();
   }
 
   /** The same for a host thread that was there before, with segment bases of its own. */
