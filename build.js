@@ -73,6 +73,7 @@ cc(
   [
     '',
     '-options',
+    '-overlay',
     '-userns',
     '-util',
     '-init',

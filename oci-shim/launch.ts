@@ -27,6 +27,8 @@ export interface Export {
   exclusive: boolean;
   /** Ids of its files (a mount's uidMappings and gidMappings). */
   idMap?: { recursive: boolean; uids: IdMapping[]; gids: IdMapping[] };
+  /** Options of an overlay of the host's on `path`. */
+  overlay?: string;
 }
 
 /** Host ids of the sentry and the guests' host processes when root starts the sandbox. */
@@ -65,9 +67,10 @@ export function launcherOptions(
     goferArgs: [...NODE_ARGS, ...GOFER_V8_ARGS, GOFER_PROGRAM],
     sentrySnapshot: 'sentry',
     goferSnapshot: 'gofer',
-    exports: exports.map(({ path, readOnly, idMap: m }) => ({
+    exports: exports.map(({ path, readOnly, idMap: m, overlay }) => ({
       path,
       readOnly,
+      ...(overlay === undefined ? {} : { overlay }),
       ...(m === undefined
         ? {}
         : { idMap: { recursive: m.recursive, uids: mapLines(m.uids), gids: mapLines(m.gids) } }),

@@ -42,7 +42,8 @@ export interface ProcessConfig {
 export interface MountConfig {
   /** Absolute path in the guest. */
   destination: string;
-  type: 'proc' | 'sysfs' | 'tmpfs' | 'devpts' | 'mqueue' | 'devtmpfs' | 'bind' | 'cgroup' | 'cgroup2';
+  type:
+    'proc' | 'sysfs' | 'tmpfs' | 'devpts' | 'mqueue' | 'devtmpfs' | 'ramfs' | 'bind' | 'cgroup' | 'cgroup2';
   /** Gofer export of a bind. */
   exportIndex: number;
   /** Source as /proc/mounts shows it. */

@@ -48,6 +48,23 @@ test('rlimits at 2^64-1 are unlimited', () => {
   expect(load(spec).config.process.rlimits[7]).toEqual({ soft: 10, hard: -1 });
 });
 
+test('an overlay is mounted by the host, and served like a bind', () => {
+  const mount = (options: string[]) => ({
+    ...good(),
+    mounts: [{ destination: '/o', type: 'overlay', options }],
+  });
+  const lower = join(dir, 'a:b');
+  mkdirSync(lower);
+  const { config, exports } = load(
+    mount([`lowerdir=${lower.replace(':', '\\:')}:/bin`, 'upperdir=/u', 'ro', 'private']),
+  );
+  expect(config.mounts.at(-1)).toMatchObject({ destination: '/o', type: 'bind', exportIndex: 1, data: '' });
+  const overlay = `lowerdir=${lower.replace(':', '\\:')}:/bin,upperdir=/u`;
+  expect(exports[1]).toEqual({ path: lower, readOnly: true, exclusive: false, overlay });
+  expect(() => load(mount(['upperdir=/u']))).toThrow(/options.*an overlay needs a lowerdir/);
+  expect(() => load(mount(['lowerdir=/nosuch']))).toThrow(/stat \/nosuch: no such file/);
+});
+
 test('limits of /proc/PID/limits', () => {
   const text = `Limit                     Soft Limit           Hard Limit           Units     
 Max cpu time              unlimited            unlimited            seconds   

@@ -1,6 +1,6 @@
 /** `mounts` of config.json: type, flags and options as mount(8) and the runtime-spec name them. */
 import { existsSync, realpathSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { isAbsolute, resolve } from 'node:path';
 import * as ms from '../../sentry/vfs/mount.ts';
 import type { Export } from '../launch.ts';
 import type { IdMapping, MountConfig } from '../sandbox-config.ts';
@@ -12,7 +12,7 @@ import { MOUNT_FLAGS, PROPAGATION_FLAGS, RECURSIVE_FLAGS } from './mount-options
 
 /** File systems of the sandbox's kernel, and `bind`. */
 export const MOUNT_TYPES: readonly MountConfig['type'][] = [
-  'proc', 'sysfs', 'tmpfs', 'devpts', 'mqueue', 'bind', 'cgroup', 'cgroup2', 'devtmpfs',
+  'proc', 'sysfs', 'tmpfs', 'devpts', 'mqueue', 'bind', 'cgroup', 'cgroup2', 'devtmpfs', 'ramfs',
 ]; // prettier-ignore
 
 /** Entries of /proc that may be mounted over, as lxcfs does; the list is runc's. */
@@ -36,7 +36,9 @@ export function mountConfig(m: Field, bundle: string, exports: Export[], contain
   // "It MAY be a relative path, in which case it MUST be interpreted as relative to '/'."
   const destination = resolve('/', m.string('destination'));
   const { flags, propagation, recursive, copyUp, idMap, data } = parseOptions(m);
-  const type = (flags & ms.MS_BIND) !== 0 ? 'bind' : (m.optionalString('type') ?? 'bind');
+  const named = (flags & ms.MS_BIND) !== 0 ? 'bind' : (m.optionalString('type') ?? 'bind');
+  const isOverlay = named === 'overlay';
+  const type = isOverlay ? 'bind' : named;
   if (!MOUNT_TYPES.includes(type as MountConfig['type'])) {
     throw new UserError(
       `error mounting "${m.optionalString('source') ?? type}" to rootfs at "${destination}": mount ${type}: no such device`,
@@ -51,13 +53,17 @@ export function mountConfig(m: Field, bundle: string, exports: Export[], contain
     exportIndex: -1,
     source: m.optionalString('source') ?? type,
     flags: flags & ~(ms.MS_BIND | ms.MS_REC),
-    data: data.join(','),
+    data: isOverlay ? '' : data.join(','),
     propagation,
     recursive,
     copyUp,
   };
   checkProc(m, config);
   const isBind = type === 'bind' && (flags & ms.MS_REMOUNT) === 0;
+  if (isOverlay) {
+    overlayExport(m, config, data, exports);
+    return config;
+  }
   if (isBind && isHostGroups(resolve(bundle, m.string('source')))) return { ...config, type: 'cgroup' };
   if (isBind) bindExport(m, config, bundle, exports);
   if (idMap !== 'no' || m.has('uidMappings') || m.has('gidMappings')) {
@@ -126,6 +132,22 @@ function checkProc(m: Field, config: MountConfig): void {
       `config.json: ${m.name}: "${destination}" cannot be mounted because it is inside /proc`,
     );
   }
+}
+
+/** Directories of the host (Podman's volumes with `:O`): the host's kernel puts them together, the gofer serves them. */
+function overlayExport(m: Field, config: MountConfig, data: readonly string[], exports: Export[]): void {
+  const lower = data.find((o) => o.startsWith('lowerdir='))?.slice('lowerdir='.length) ?? '';
+  // The topmost one; colons of names are escaped.
+  const path = lower.split(/(?<!\\):/)[0]!.replace(/\\(.)/g, '$1');
+  if (!isAbsolute(path)) m.bad('options', 'an overlay needs a lowerdir with absolute paths');
+  if (!existsSync(path)) {
+    throw new UserError(
+      `error mounting "overlay" to rootfs at "${config.destination}": stat ${path}: no such file or directory`,
+    );
+  }
+  const readOnly = (config.flags & ms.MS_RDONLY) !== 0;
+  exports.push({ path, readOnly, exclusive: false, overlay: data.join(',') });
+  config.exportIndex = exports.length - 1;
 }
 
 function bindExport(m: Field, config: MountConfig, bundle: string, exports: Export[]): void {

@@ -59,12 +59,14 @@ test('the command line names every option', () => {
     exports: [
       { path: '/x', readOnly: true },
       { path: '/y', readOnly: false, idMap: { recursive: true, uids: '0 1 2', gids: '3 4 5' } },
+      { path: '/l', readOnly: false, overlay: 'lowerdir=/l,upperdir=/u,workdir=/w' },
     ],
   });
   expect(argv.slice(1).join(' ')).toBe(
     'node=/n dist=/d stub=1 uid=5 gid=6 net=host raw=1 terminal=1 title=sh title=-c user=1:2:27:3,4 cwd=/w rlimit=7:10:18446744073709551615 create=12 join=13 gofer-link=14 log=7 sentry-config=8 gofer-config=9 donate=10 donate=11 ' +
       'join-procs=18 late-procs=19 guest-procs=20 leave-procs=21 leave-procs=22 rmdir=/sys/fs/cgroup/x ' +
       'new-ns=536870912 join-ns=67108864:23 hostname=h domainname=d.e time-offsets=monotonic 1 0 root=/r ' +
-      'sentry-arg=a sentry-arg=b=c gofer-arg=g sentry-snapshot=s gofer-snapshot=t export=ro:/x export=rw:/y idmap=1:1:0 1 2:3 4 5',
+      'sentry-arg=a sentry-arg=b=c gofer-arg=g sentry-snapshot=s gofer-snapshot=t export=ro:/x export=rw:/y export=rw:/l idmap=1:1:0 1 2:3 4 5 ' +
+      'overlay=2:lowerdir=/l,upperdir=/u,workdir=/w',
   );
 });

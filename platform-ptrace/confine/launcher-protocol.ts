@@ -112,6 +112,8 @@ export interface LauncherOptions {
     readonly readOnly: boolean;
     /** Ids of its files: lines of /proc/PID/uid_map. */
     readonly idMap?: { readonly recursive: boolean; readonly uids: string; readonly gids: string };
+    /** Options of the host's overlay that is mounted at `path` for the gofer, and for nobody else. */
+    readonly overlay?: string;
   }[];
 }
 
@@ -194,8 +196,9 @@ export function launcherArgv(o: LauncherOptions): string[] {
   add('sentry-snapshot', o.sentrySnapshot);
   add('gofer-snapshot', o.goferSnapshot);
   for (const e of o.exports ?? []) add('export', `${e.readOnly ? 'ro' : 'rw'}:${e.path}`);
-  o.exports?.forEach(({ idMap: m }, i) => {
+  o.exports?.forEach(({ idMap: m, overlay }, i) => {
     if (m !== undefined) add('idmap', `${i}:${m.recursive ? 1 : 0}:${m.uids}:${m.gids}`);
+    if (overlay !== undefined) add('overlay', `${i}:${overlay}`);
   });
   return argv;
 }

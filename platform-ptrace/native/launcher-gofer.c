@@ -61,13 +61,18 @@ void gofer_main(void) {
   exec_node(opt.gofer_argv, opt.gofer_argc, NULL);
 }
 
+int open_path_tree(const char *path) {
+  int tree = syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+  if (tree < 0) die("cannot export %s", path);
+  return tree;
+}
+
 // One export: a private clone of the tree, without devices and setuid.
 int clone_tree(int index) {
   const char *spec = opt.exports[index];
   bool read_only = strncmp(spec, "ro:", 3) == 0;
   const char *path = spec + 3;
-  int tree = syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
-  if (tree < 0) die("cannot export %s", path);
+  int tree = opt.overlays[index] ? make_overlay(path, opt.overlays[index]) : open_path_tree(path);
   struct mount_attr attr = {
       .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (read_only ? MOUNT_ATTR_RDONLY : 0),
       .propagation = MS_PRIVATE,

@@ -45,7 +45,7 @@ static bool joins(int type) {
   return false;
 }
 
-static void send_fds(int to, const int *fds, int n) {
+void send_fds(int to, const int *fds, int n) {
   char byte = 0, control[CMSG_SPACE(sizeof(int) * MAX_EXPORTS)] = "";
   struct iovec iov = {&byte, 1};
   struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control};
@@ -56,13 +56,13 @@ static void send_fds(int to, const int *fds, int n) {
   if (sendmsg(to, &m, MSG_NOSIGNAL) < 0) die("cannot hand descriptors on");
 }
 
-static void receive_fds(int from, int *fds, int n) {
+void receive_fds(int from, int *fds, int n) {
   char byte, control[CMSG_SPACE(sizeof(int) * MAX_EXPORTS)] = "";
   struct iovec iov = {&byte, 1};
   struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
-  if (recvmsg(from, &m, MSG_CMSG_CLOEXEC) != 1) _exit(EXIT_CANNOT_START); // the mover has said why
+  if (recvmsg(from, &m, MSG_CMSG_CLOEXEC) != 1) _exit(EXIT_CANNOT_START); // who should send has said why
   struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-  if (c == NULL || c->cmsg_len != CMSG_LEN(sizeof(int) * n)) die("the mover sent something else");
+  if (c == NULL || c->cmsg_len != CMSG_LEN(sizeof(int) * n)) die("not the descriptors that were expected");
   memcpy(fds, CMSG_DATA(c), sizeof(int) * n);
 }
 

@@ -62,6 +62,12 @@ static void parse_idmap(char *value) {
   opt.idmaps[i].gids = value;
 }
 
+static void parse_overlay(char *value) {
+  char *index = strsep(&value, ":");
+  if (value == NULL || number(index) >= MAX_EXPORTS) die("not the overlay of an export");
+  opt.overlays[number(index)] = value;
+}
+
 void parse_options(int argc, char **argv) {
   for (int i = 1; i < argc; i++) {
     const char *v, *arg = copy_of(argv[i]);
@@ -91,6 +97,8 @@ void parse_options(int argc, char **argv) {
       append(opt.exports, &opt.nexports, MAX_EXPORTS, v);
     } else if ((v = value_of(arg, "idmap"))) {
       parse_idmap(copy_of(v));
+    } else if ((v = value_of(arg, "overlay"))) {
+      parse_overlay(copy_of(v));
     } else if ((v = value_of(arg, "donate"))) append_fd(opt.donated, &opt.ndonated, MAX_DONATED, v);
     else if ((v = value_of(arg, "join-procs"))) append_fd(opt.join_procs, &opt.njoin_procs, MAX_GROUPS, v);
     else if ((v = value_of(arg, "late-procs"))) append_fd(opt.late_procs, &opt.nlate_procs, MAX_GROUPS, v);

@@ -130,6 +130,7 @@ struct options {
     bool recursive;
     const char *uids, *gids;         // lines of /proc/PID/uid_map and gid_map; NULL: ids as they are
   } idmaps[MAX_EXPORTS];             // idmap=INDEX:R:UIDS:GIDS, repeated: ids of an export's files
+  const char *overlays[MAX_EXPORTS]; // overlay=INDEX:DATA, repeated: what mount(2) is told of an overlay on an export's path
   const char *title[MAX_ARGS];       // title=ARG, repeated: what ps(1) shows as L's arguments; none: its own
   int ntitle;
   const char *user;                  // user=UID:GID:UMASK:GROUP,… with create=: whose process L seems to be (launcher-identity.c)
@@ -213,6 +214,8 @@ void enter_namespaces(void);
 void enter_cgroup_namespace(void);
 int joined_mount_namespace(void); // -1: none
 void clone_trees(int trees[MAX_EXPORTS]);
+void send_fds(int to, const int *fds, int n);
+void receive_fds(int from, int *fds, int n);
 void enter_root(void);
 
 // launcher-identity.c
@@ -261,6 +264,9 @@ void remove_own_groups(void);
 void snapshot_stamp(char stamp[17]); // of node_fd and this CPU
 void use_snapshots(void);            // puts node's options for them before the arguments
 
+// launcher-overlay.c
+int make_overlay(const char *path, const char *data); // a detached tree
+
 // launcher-lock.c
 void lock_calls(const int *calls, int n); // from now on only these system calls, anything else kills
 
@@ -269,6 +275,7 @@ void init_main(void) __attribute__((noreturn));
 void gofer_main(void) __attribute__((noreturn));
 void pivot_gofer(pid_t gofer);
 int clone_tree(int index);
+int open_path_tree(const char *path);
 struct started_zygote {
   pid_t pid; // in S's PID namespace
   int listener, area;

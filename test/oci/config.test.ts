@@ -213,6 +213,27 @@ const cases: Record<string, Case> = {
       }
     },
   },
+  'an overlay of directories of the host': {
+    script: 'cat /o/both /o/low; ls /o; echo x > /o/low || echo $?',
+    change: (s, b) => {
+      for (const layer of ['top', 'bottom']) {
+        mkdirSync(join(b.dir, layer), { recursive: true });
+        writeFileSync(join(b.dir, layer, 'both'), `${layer}\n`);
+      }
+      writeFileSync(join(b.dir, 'bottom/low'), 'low\n');
+      const lowerdir = `lowerdir=${join(b.dir, 'top')}:${join(b.dir, 'bottom')}`;
+      s.mounts.push({
+        destination: '/o',
+        type: 'overlay',
+        source: 'overlay',
+        options: [lowerdir, 'private', 'ro'],
+      });
+    },
+  },
+  'a file system in memory without limits': {
+    script: 'echo x > /r/f; cat /r/f; grep -o "/r ramfs" /proc/mounts',
+    change: (s) => s.mounts.push({ destination: '/r', type: 'ramfs', source: 'ramfs' }),
+  },
   'binds of files and directories': {
     script:
       'cat /etc/hosts /new/file; ls /dir; touch /dir/x 2>&1; echo changed > /rw/b; stat -c %F /new/file /dir; grep " /dir " /proc/self/mountinfo | cut -d" " -f5,6 | cut -d, -f1',
