@@ -5,7 +5,7 @@
 
 /** BPF_MAXINSNS */
 export const BPF_MAXINSNS = 4096;
-export const MEMWORDS = 16;
+const MEMWORDS = 16;
 
 export interface BpfProgram {
   readonly code: Uint16Array;
@@ -16,51 +16,45 @@ export interface BpfProgram {
 
 // Opcodes: class | size/op | mode/source (include/uapi/linux/bpf_common.h).
 export const LD_W_ABS = 0x20;
-export const LD_W_LEN = 0x80;
-export const LDX_W_LEN = 0x81;
-export const LD_IMM = 0x00;
-export const LDX_IMM = 0x01;
-export const LD_MEM = 0x60;
-export const LDX_MEM = 0x61;
-export const ST = 0x02;
-export const STX = 0x03;
-export const RET_K = 0x06;
-export const RET_A = 0x16;
-export const TAX = 0x07;
-export const TXA = 0x87;
-export const JA = 0x05;
-export const JEQ_K = 0x15;
-export const JEQ_X = 0x1d;
-export const JGT_K = 0x25;
-export const JGT_X = 0x2d;
-export const JGE_K = 0x35;
-export const JGE_X = 0x3d;
-export const JSET_K = 0x45;
-export const JSET_X = 0x4d;
+export const LDX_B_MSH = 0xb1;
+const LD_W_LEN = 0x80;
+const LDX_W_LEN = 0x81;
+const LD_IMM = 0x00;
+const LDX_IMM = 0x01;
+const LD_MEM = 0x60;
+const LDX_MEM = 0x61;
+const ST = 0x02;
+const STX = 0x03;
+const RET_K = 0x06;
+const RET_A = 0x16;
+const TAX = 0x07;
+const TXA = 0x87;
+const JA = 0x05;
+const JEQ_K = 0x15;
+const JEQ_X = 0x1d;
+const JGT_K = 0x25;
+const JGT_X = 0x2d;
+const JGE_K = 0x35;
+const JGE_X = 0x3d;
+const JSET_K = 0x45;
+const JSET_X = 0x4d;
+const CLASS = 0x07;
+const JMP = 0x05;
 export const ALU = 0x04;
 export const SRC_X = 0x08;
-export const ALU_ADD = 0x00;
-export const ALU_SUB = 0x10;
-export const ALU_MUL = 0x20;
-export const ALU_DIV = 0x30;
-export const ALU_OR = 0x40;
-export const ALU_AND = 0x50;
-export const ALU_LSH = 0x60;
-export const ALU_RSH = 0x70;
-export const ALU_NEG = 0x80;
+const ALU_ADD = 0x00;
+const ALU_SUB = 0x10;
+const ALU_MUL = 0x20;
+const ALU_DIV = 0x30;
+const ALU_OR = 0x40;
+const ALU_AND = 0x50;
+const ALU_LSH = 0x60;
+const ALU_RSH = 0x70;
+const ALU_NEG = 0x80;
 export const ALU_MOD = 0x90;
-export const ALU_XOR = 0xa0;
+const ALU_XOR = 0xa0;
 
-export const CONDITIONAL: ReadonlySet<number> = new Set([
-  JEQ_K,
-  JEQ_X,
-  JGT_K,
-  JGT_X,
-  JGE_K,
-  JGE_X,
-  JSET_K,
-  JSET_X,
-]);
+const CONDITIONAL: ReadonlySet<number> = new Set([JEQ_K, JEQ_X, JGT_K, JGT_X, JGE_K, JGE_X, JSET_K, JSET_X]);
 const ALU_OPS = new Set([ALU_ADD, ALU_SUB, ALU_MUL, ALU_DIV, ALU_OR, ALU_AND, ALU_LSH, ALU_RSH, ALU_XOR]);
 
 function isAlu(code: number): boolean {
@@ -139,7 +133,80 @@ function storesBeforeLoads(p: BpfProgram): boolean {
   return true;
 }
 
-export function alu(code: number, a: number, b: number): number {
+/** What a program looks at. */
+export interface BpfData {
+  /** Bytes, for those that ask. */
+  readonly length: number;
+  /** What a load that not all programs have gives, for register A, or X (LDX_B_MSH); −1 if there is none. */
+  load(code: number, k: number, a: number, x: number): number;
+}
+
+const memory = new Uint32Array(MEMWORDS);
+
+/** Runs a checked program; −1 if it looked at what is not there. Division by a zero X ends it with 0 (sk_run_filter). */
+export function runBpf(p: BpfProgram, data: BpfData): number {
+  let a = 0;
+  let x = 0;
+  for (let pc = 0; pc < p.code.length; pc++) {
+    const code = p.code[pc]!;
+    const k = p.k[pc]!;
+    switch (code) {
+      case LD_W_LEN:
+        a = data.length;
+        break;
+      case LDX_W_LEN:
+        x = data.length;
+        break;
+      case LD_IMM:
+        a = k;
+        break;
+      case LDX_IMM:
+        x = k;
+        break;
+      case LD_MEM:
+        a = memory[k]!;
+        break;
+      case LDX_MEM:
+        x = memory[k]!;
+        break;
+      case ST:
+        memory[k] = a;
+        break;
+      case STX:
+        memory[k] = x;
+        break;
+      case RET_K:
+        return k;
+      case RET_A:
+        return a;
+      case TAX:
+        x = a;
+        break;
+      case TXA:
+        a = x;
+        break;
+      case JA:
+        pc += k;
+        break;
+      default:
+        if ((code & CLASS) === JMP) pc += jumps(code, a, k, x) ? p.jt[pc]! : p.jf[pc]!;
+        else if ((code & CLASS) === ALU) {
+          const operand = (code & SRC_X) !== 0 ? x : k;
+          const divides = (code & 0xf0) === ALU_DIV || (code & 0xf0) === ALU_MOD;
+          if (divides && operand === 0) return 0;
+          a = alu(code, a, operand);
+        } else {
+          const loaded = data.load(code, k, a, x);
+          if (loaded < 0) return -1;
+          if (code === LDX_B_MSH) x = loaded;
+          else a = loaded;
+        }
+    }
+  }
+  return 0;
+}
+
+function alu(code: number, a: number, b: number): number {
   switch (code & 0xf0) {
     case ALU_ADD:
       return (a + b) >>> 0;
@@ -166,7 +233,7 @@ export function alu(code: number, a: number, b: number): number {
   }
 }
 
-export function jumps(code: number, a: number, k: number, x: number): boolean {
+function jumps(code: number, a: number, k: number, x: number): boolean {
   switch (code) {
     case JEQ_K:
       return a === k;

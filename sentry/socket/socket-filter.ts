@@ -10,7 +10,6 @@ const LD_B_ABS = 0x30;
 const LD_W_IND = 0x40;
 const LD_H_IND = 0x48;
 const LD_B_IND = 0x50;
-const LDX_B_MSH = 0xb1;
 const MOD_K = B.ALU | B.ALU_MOD;
 const MOD_X = MOD_K | B.SRC_X;
 
@@ -26,7 +25,7 @@ const SKF_AD_RANDOM = 56;
 const SKF_AD_MAX = 64;
 
 const ABSOLUTE: ReadonlySet<number> = new Set([B.LD_W_ABS, LD_H_ABS, LD_B_ABS]);
-const INDIRECT: ReadonlySet<number> = new Set([LD_W_IND, LD_H_IND, LD_B_IND, LDX_B_MSH]);
+const INDIRECT: ReadonlySet<number> = new Set([LD_W_IND, LD_H_IND, LD_B_IND, B.LDX_B_MSH]);
 
 function isLoad(code: number, k: number): boolean {
   if (ABSOLUTE.has(code)) return k < ANCILLARY || (k < ANCILLARY + SKF_AD_MAX && k % 4 === 0);
@@ -83,80 +82,41 @@ function ancillary(offset: number, a: number, x: number, data: Uint8Array, proto
   }
 }
 
-const memory = new Uint32Array(B.MEMWORDS);
+class Message implements B.BpfData {
+  private bytes: Uint8Array = new Uint8Array(0);
+  private protocol = 0;
 
-/** How many bytes of `data` are kept; `protocol`: skb->protocol. */
-export function runSocketFilter(p: B.BpfProgram, data: Uint8Array, protocol: number): number {
-  let a = 0;
-  let x = 0;
-  for (let pc = 0; pc < p.code.length; pc++) {
-    const code = p.code[pc]!;
-    const k = p.k[pc]!;
+  look(bytes: Uint8Array, protocol: number): this {
+    this.bytes = bytes;
+    this.protocol = protocol;
+    return this;
+  }
+
+  get length(): number {
+    return this.bytes.length;
+  }
+
+  load(code: number, k: number, a: number, x: number): number {
+    const { bytes } = this;
     switch (code) {
       case B.LD_W_ABS:
       case LD_H_ABS:
       case LD_B_ABS:
-        if (k >= ANCILLARY) a = ancillary(k - ANCILLARY, a, x, data, protocol);
-        else a = load(data, k, code === B.LD_W_ABS ? 4 : code === LD_H_ABS ? 2 : 1);
-        if (a < 0) return 0;
-        break;
-      case LD_W_IND:
-      case LD_H_IND:
-      case LD_B_IND:
-        a = load(data, (x + k) >>> 0, code === LD_W_IND ? 4 : code === LD_H_IND ? 2 : 1);
-        if (a < 0) return 0;
-        break;
-      case LDX_B_MSH:
-        x = load(data, k, 1);
-        if (x < 0) return 0;
-        x = (x & 0xf) * 4;
-        break;
-      case B.LD_W_LEN:
-        a = data.length;
-        break;
-      case B.LDX_W_LEN:
-        x = data.length;
-        break;
-      case B.LD_IMM:
-        a = k;
-        break;
-      case B.LDX_IMM:
-        x = k;
-        break;
-      case B.LD_MEM:
-        a = memory[k]!;
-        break;
-      case B.LDX_MEM:
-        x = memory[k]!;
-        break;
-      case B.ST:
-        memory[k] = a;
-        break;
-      case B.STX:
-        memory[k] = x;
-        break;
-      case B.RET_K:
-        return k;
-      case B.RET_A:
-        return a;
-      case B.TAX:
-        x = a;
-        break;
-      case B.TXA:
-        a = x;
-        break;
-      case B.JA:
-        pc += k;
-        break;
+        if (k >= ANCILLARY) return ancillary(k - ANCILLARY, a, x, bytes, this.protocol);
+        return load(bytes, k, code === B.LD_W_ABS ? 4 : code === LD_H_ABS ? 2 : 1);
+      case B.LDX_B_MSH: {
+        const header = load(bytes, k, 1);
+        return header < 0 ? -1 : (header & 0xf) * 4;
+      }
       default:
-        if (B.CONDITIONAL.has(code)) pc += B.jumps(code, a, k, x) ? p.jt[pc]! : p.jf[pc]!;
-        else {
-          const operand = (code & B.SRC_X) !== 0 ? x : k;
-          const divides = (code & 0xf0) === B.ALU_DIV || (code & 0xf0) === B.ALU_MOD;
-          if (divides && operand === 0) return 0;
-          a = B.alu(code, a, operand);
-        }
+        return load(bytes, (x + k) >>> 0, code === LD_W_IND ? 4 : code === LD_H_IND ? 2 : 1);
     }
   }
-  return 0;
+}
+
+const message = new Message();
+
+/** How many bytes of `data` are kept; `protocol`: skb->protocol. */
+export function runSocketFilter(p: B.BpfProgram, data: Uint8Array, protocol: number): number {
+  return Math.max(0, B.runBpf(p, message.look(data, protocol)));
 }
