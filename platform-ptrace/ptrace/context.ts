@@ -25,18 +25,8 @@ import {
 } from '../../sentry/arch/regs.ts';
 import { HostBuffer } from '../../sentry/host/memory.ffi.ts';
 import { close, dup } from '../../sentry/host/sys.ffi.ts';
-import type { AddressSpace, Context, HostUsage } from '../../sentry/platform/platform.ts';
+import type { AddressSpace, Context } from '../../sentry/platform/platform.ts';
 import {
-  noUsage,
-  NR_CLOCK_GETTIME,
-  NR_GETRUSAGE,
-  RUSAGE_SELF,
-  RUSAGE_THREAD,
-  threadClock,
-  usageOf,
-} from '../host-usage.ts';
-import {
-  AREA_ADDR,
   CLONE_FLAGS_PROCESS,
   CLONE_FLAGS_THREAD,
   GATE_FD,
@@ -44,8 +34,8 @@ import {
   STUB_BASE,
   STUB_CMPXCHG,
   STUB_TRAP,
-  USAGE_SIZE,
 } from '../stub-layout.ts';
+import { InjectedAccount } from './account.ts';
 import { getFpState, resetFpState, setFpState } from './fp-state.ts';
 import { populateAdvice } from '../order-advice.ts';
 import type { PtracePlatform } from './platform.ts';
@@ -78,10 +68,6 @@ const SIGSEGV = 11;
 const SIGBUS = 7;
 const MAP_FIXED = 0x10;
 const MAP_ANONYMOUS = 0x20;
-const MAP_PRIVATE = 2;
-const MAP_FIXED_NOREPLACE = 0x100000;
-const PROT_READ_WRITE = 3;
-const PAGE_SIZE = 4096;
 const MREMAP_MAYMOVE = 1;
 const MREMAP_FIXED = 2;
 const SIGTRAP = 5;
@@ -95,7 +81,6 @@ const RAX_OFFSET = RAX * 8;
 const transfer = new HostBuffer(USER_REGS_SIZE);
 const transferRegs = new Regs();
 const word = new HostBuffer(8);
-const answer = Buffer.alloc(USAGE_SIZE);
 
 interface Order {
   readonly nr: number;
@@ -404,38 +389,12 @@ export class PtraceContext implements Context {
     done(this.#runQueue());
   }
 
-  // --- what the host counts --------------------------------------------------------------------------------------------
-
-  #ofThread = noUsage();
-  #ofProcess = noUsage();
-
-  /** Has the host write `size` bytes for the guest's process. They land where the other platform has its slots. */
-  #ask(nr: number, what: number, size: number): number {
-    const call = (): number => this.#inject(nr, [what, AREA_ADDR], false, -1);
-    let r = call();
-    if (r === -EFAULT) {
-      const flags = MAP_PRIVATE + MAP_ANONYMOUS + MAP_FIXED_NOREPLACE;
-      r = this.#inject(NR_mmap, [AREA_ADDR, PAGE_SIZE, PROT_READ_WRITE, flags, -1, 0], false, -1);
-      if (r >= 0) r = call();
-    }
-    if (r < 0) return r;
-    return this.space.read(AREA_ADDR, answer, 0, size) === size ? 0 : -EFAULT;
+  /** A call that the thread makes itself. */
+  inject(nr: number, args: readonly number[]): number {
+    return this.#inject(nr, args, false, -1);
   }
 
-  askClock(of: Context, done: (ns: number) => void): void {
-    const r = this.#ask(NR_CLOCK_GETTIME, threadClock((of as PtraceContext).tid), 16);
-    done(r < 0 ? r : answer.readUIntLE(0, 6) * 1e9 + answer.readUInt32LE(8));
-  }
-
-  askUsage(ofThread: boolean, done: (result: number) => void): void {
-    const r = this.#ask(NR_GETRUSAGE, ofThread ? RUSAGE_THREAD : RUSAGE_SELF, USAGE_SIZE);
-    if (r === 0) usageOf((i) => answer.readUIntLE(8 * i, 6), ofThread ? this.#ofThread : this.#ofProcess);
-    done(r);
-  }
-
-  usage(ofThread: boolean, out: HostUsage): void {
-    Object.assign(out, ofThread ? this.#ofThread : this.#ofProcess);
-  }
+  readonly account = new InjectedAccount(this);
 
   fork(done: (result: Context | number) => void): void {
     done(this.#clone(CLONE_FLAGS_PROCESS, null));

@@ -4,7 +4,7 @@
  */
 import { Regs } from '../../sentry/arch/regs.ts';
 import { assert } from '../../sentry/lib/assert.ts';
-import type { Context, HostUsage } from '../../sentry/platform/platform.ts';
+import type { Context } from '../../sentry/platform/platform.ts';
 import * as host from '../../sentry/host/sys.ffi.ts';
 import {
   AREA_ADDR,
@@ -18,7 +18,6 @@ import {
   MAP_FD,
   ORDER_CMPXCHG,
   PREFETCH_SIZE,
-  SLOT_CLOCK,
   SLOT_COPYOUT_COUNT,
   SLOT_DATA,
   SLOT_EVENT,
@@ -30,24 +29,13 @@ import {
   SLOT_PREFETCH_LEN,
   SLOT_SIZE,
   SLOT_STATE,
-  SLOT_THREAD_USAGE,
-  SLOT_USAGE,
   STATE_GO,
   STATE_PARKED,
   STATE_SLEEPING,
   STATE_TRAPPED,
 } from '../stub-layout.ts';
-import {
-  noUsage,
-  NR_CLOCK_GETTIME,
-  NR_GETRUSAGE,
-  RUSAGE_SELF,
-  RUSAGE_THREAD,
-  subtractUsage,
-  threadClock,
-  usageOf,
-} from '../host-usage.ts';
 import { populateAdvice } from '../order-advice.ts';
+import { SlotAccount } from './account.ts';
 import { DataWindow } from './data-window.ts';
 import { LentWords } from './lent-words.ts';
 import { NR_CLONE, OrderQueue } from './order-queue.ts';
@@ -67,8 +55,6 @@ const ARCH_SET_GS = 0x1001;
 const ARCH_SET_FS = 0x1002;
 const MAP_FIXED = 0x10;
 const MAP_ANONYMOUS = 0x20;
-
-const NO_USAGE = noUsage();
 
 /** Running guest code, or obeying a resume. */
 export const RUNNING = 0;
@@ -109,6 +95,7 @@ export class SystrapContext implements Context {
   private readonly orders = new OrderQueue(this);
   private readonly window: DataWindow;
   readonly lent: LentWords;
+  readonly account = new SlotAccount(this);
   /** Command that follows the last batch, and its result. */
   private finalCommand = 0;
   private finalResult = 0;
@@ -141,6 +128,10 @@ export class SystrapContext implements Context {
 
   get stopped(): boolean {
     return this.phase === STOPPED || this.phase === ORDERING;
+  }
+
+  get gone(): boolean {
+    return this.phase === GONE;
   }
 
   // ---- registers ----------------------------------------------------------------------------------------------------
@@ -302,40 +293,10 @@ export class SystrapContext implements Context {
     this.order(NR_CLONE, [flags, stackSlot, hostFd >= 0 ? 1 : 0], hostFd, nonce);
   }
 
-  /** What the host had counted for the thread when it became this context's. */
-  readonly before = noUsage();
-
-  askClock(of: Context, done: (ns: number) => void): void {
-    const { tid, before } = of as SystrapContext;
-    const { memory } = this.platform;
-    const at = this.base + SLOT_CLOCK / 4;
-    this.order(NR_CLOCK_GETTIME, [threadClock(tid), this.addr + SLOT_CLOCK], -1);
-    this.runOrders((r) => {
-      const ns = memory.loadNumber(at) * 1e9 + memory.load(at + 2);
-      done(r < 0 ? r : Math.max(0, ns - before.utimeNs - before.stimeNs));
-    });
-  }
-
-  askUsage(ofThread: boolean, done: (result: number) => void): void {
-    const who = ofThread ? RUSAGE_THREAD : RUSAGE_SELF;
-    this.order(NR_GETRUSAGE, [who, this.addr + (ofThread ? SLOT_THREAD_USAGE : SLOT_USAGE)], -1);
+  /** A call that the thread makes itself, and says how it went. */
+  ask(nr: number, args: readonly number[], done: (result: number) => void): void {
+    this.order(nr, args, -1);
     this.runOrders(done);
-  }
-
-  usage(ofThread: boolean, out: HostUsage): void {
-    this.toldUsage(ofThread, out);
-    if (ofThread) subtractUsage(out, this.before);
-  }
-
-  /** The same of the host thread's whole life. */
-  toldUsage(ofThread: boolean, out: HostUsage): void {
-    if (this.phase === GONE) {
-      Object.assign(out, NO_USAGE); // Its slot may be another's by now.
-      return;
-    }
-    const { memory } = this.platform;
-    const at = this.base + (ofThread ? SLOT_THREAD_USAGE : SLOT_USAGE) / 4;
-    usageOf((i) => memory.loadNumber(at + 2 * i), out);
   }
 
   private start(command: number, result: number): void {

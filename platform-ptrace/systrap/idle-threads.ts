@@ -36,7 +36,7 @@ export class IdleThreads {
     heir.sleeping = ctx.sleeping;
     heir.sleepIdLo = ctx.sleepIdLo;
     heir.sleepIdHi = ctx.sleepIdHi;
-    ctx.toldUsage(true, heir.before);
+    ctx.account.told(true, heir.account.before);
     ctx.sleeping = false; // It sleeps on.
     ctx.park();
     platform.forgetThread(ctx);

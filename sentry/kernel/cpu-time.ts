@@ -54,7 +54,7 @@ function addCounts(u: ResourceUsage, tasks: Iterable<Task>): void {
   let majFaults = 0;
   let switches = 0;
   for (const t of tasks) {
-    t.ctx.usage(false, told);
+    t.ctx.account.usage(false, told);
     minFaults = Math.max(minFaults, told.minFaults);
     majFaults = Math.max(majFaults, told.majFaults);
     switches = Math.max(switches, told.involuntarySwitches);
@@ -108,7 +108,7 @@ export function noteThreadEnd(t: Task): void {
   t.cpu.lifeNs = t.kernel.clock.monotonicNs() - t.startNs;
   g.lifeNs += t.cpu.lifeNs;
   if (!g.hadThreads || g.tasks.size === 1 || t.ctxGone) return;
-  t.ctx.usage(true, told);
+  t.ctx.account.usage(true, told);
   if (told.utimeNs + told.stimeNs > 0) t.cpu.hostNs = told.utimeNs + told.stimeNs;
   else shareOut(g);
   g.endedHostNs += t.cpu.hostNs;
@@ -197,7 +197,7 @@ function knownUsage(t: Task): ResourceUsage {
   const u = new ResourceUsage();
   u.add(t.usage);
   if (!t.dead) {
-    t.ctx.usage(true, told);
+    t.ctx.account.usage(true, told);
     u.minFaults += told.minFaults;
     u.majFaults += told.majFaults;
     u.involuntarySwitches += told.involuntarySwitches;
@@ -229,7 +229,7 @@ export function askThread(t: Task, of: Task, done: (u: ResourceUsage) => void): 
     done(processUsage(g));
     return;
   }
-  t.ctx.askClock(of.ctx, (ns) => {
+  t.ctx.account.clock(of.ctx, (ns) => {
     if (ns >= 0) of.cpu.hostNs = Math.min(ns, spaceNs(of.mm.space));
     settle(t.kernel, [of]);
     done(knownUsage(of));
@@ -239,7 +239,7 @@ export function askThread(t: Task, of: Task, done: (u: ResourceUsage) => void): 
 /** The same about its whole process or itself, with what the host counts besides. */
 export function askUsage(t: Task, ofThread: boolean, done: (u: ResourceUsage) => void): void {
   const alone = !t.group.hadThreads;
-  t.ctx.askUsage(ofThread && !alone, () => {
+  t.ctx.account.ask(ofThread && !alone, () => {
     if (ofThread) askThread(t, t, done);
     else done(processUsage(t.group));
   });

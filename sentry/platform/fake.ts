@@ -3,7 +3,14 @@
  * `ctx.syscall(nr, ...args)` and looks at `ctx.returned`.
  */
 import { Regs, RAX } from '../arch/regs.ts';
-import type { AddressSpace, Context, HostUsage, Platform, PlatformEvents } from './platform.ts';
+import type {
+  AddressSpace,
+  Context,
+  HostUsage,
+  Platform,
+  PlatformEvents,
+  ThreadAccount,
+} from './platform.ts';
 
 const FAKE_FP_SIZE = 832;
 
@@ -53,6 +60,31 @@ export class FakeSpace implements AddressSpace {
     this.dead = true;
     for (const c of this.members) c.stopped = false;
     this.members.clear();
+  }
+}
+
+/** What the host says. */
+export class FakeAccount implements ThreadAccount {
+  clockNs = 0;
+  readonly counted: HostUsage = {
+    utimeNs: 0,
+    stimeNs: 0,
+    maxRssKb: 0,
+    minFaults: 0,
+    majFaults: 0,
+    involuntarySwitches: 0,
+  };
+
+  clock(of: Context, done: (ns: number) => void): void {
+    done((of as FakeContext).account.clockNs);
+  }
+
+  ask(_ofThread: boolean, done: (result: number) => void): void {
+    done(0);
+  }
+
+  usage(_ofThread: boolean, out: HostUsage): void {
+    Object.assign(out, this.counted);
   }
 }
 
@@ -197,28 +229,7 @@ export class FakeContext implements Context {
     this.stopped = false;
   }
 
-  /** What the host says. */
-  clockNs = 0;
-  readonly counted: HostUsage = {
-    utimeNs: 0,
-    stimeNs: 0,
-    maxRssKb: 0,
-    minFaults: 0,
-    majFaults: 0,
-    involuntarySwitches: 0,
-  };
-
-  askClock(of: Context, done: (ns: number) => void): void {
-    done((of as FakeContext).clockNs);
-  }
-
-  askUsage(_ofThread: boolean, done: (result: number) => void): void {
-    done(0);
-  }
-
-  usage(_ofThread: boolean, out: HostUsage): void {
-    Object.assign(out, this.counted);
-  }
+  readonly account = new FakeAccount();
 
   runOrders(done: (result: number) => void): void {
     done(0);

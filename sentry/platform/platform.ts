@@ -86,6 +86,22 @@ export interface HostUsage {
   involuntarySwitches: number;
 }
 
+/** What the host counts for a context's thread and its process. */
+export interface ThreadAccount {
+  /**
+   * Has the stopped thread ask the host for the CPU time in ns that the thread of `of`, a context of the same space, has used
+   * since it became that; −errno if it cannot tell.
+   */
+  clock(of: Context, done: (ns: number) => void): void;
+  /** The same for all that the host counts, of the host process or of this thread; then see `usage`. */
+  ask(ofThread: boolean, done: (result: number) => void): void;
+  /**
+   * The host's figures, by the guest's account: those of the last `ask`, and where the platform can those of the moment when
+   * the thread called exit (`ofThread`), or exit_group or execve. Zeros before.
+   */
+  usage(ofThread: boolean, out: HostUsage): void;
+}
+
 export interface AddressSpace {
   /** Number of live contexts in this space. */
   readonly contexts: number;
@@ -215,18 +231,7 @@ export interface Context extends Orders {
   reclaim(): void;
   readonly lent: { readonly maskLo: number; readonly maskHi: number; readonly robustList: number };
 
-  /**
-   * Has the stopped thread ask the host for the CPU time in ns that the thread of `of`, a context of the same space, has used
-   * since it became that; −errno if it cannot tell.
-   */
-  askClock(of: Context, done: (ns: number) => void): void;
-  /** The same for all that the host counts, of the host process or of this thread; then see `usage`. */
-  askUsage(ofThread: boolean, done: (result: number) => void): void;
-  /**
-   * The host's figures, by the guest's account: those of the last askUsage, and where the platform can those of the moment when
-   * the thread called exit (`ofThread`), or exit_group or execve. Zeros before.
-   */
-  usage(ofThread: boolean, out: HostUsage): void;
+  readonly account: ThreadAccount;
 
   /** True while running guest code is known to wait on the host (AddressSpace.ownFutexes). */
   readonly waits: boolean;
