@@ -5,7 +5,7 @@ import { CAP_CHECKPOINT_RESTORE, CAP_SYS_ADMIN, CAP_SYS_RESOURCE } from '../sent
 import type { SysResult } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import { TASK_SIZE } from '../sentry/lib/addr.ts';
-import type { ImageLayout } from '../sentry/mm/memory-manager.ts';
+import type { ImageLayout } from '../sentry/mm/image-layout.ts';
 import { PR_MDWE_NO_INHERIT, PR_MDWE_REFUSE_EXEC_GAIN } from '../sentry/mm/vma.ts';
 import { MAY_EXEC, inodePermission } from '../sentry/vfs/permission.ts';
 

@@ -20,7 +20,7 @@ import {
 import type { Task } from '../sentry/kernel/task.ts';
 import { PAGE_SIZE, TASK_SIZE, isPageAligned, pageDown, pageUp } from '../sentry/lib/addr.ts';
 import { SharedMemory } from '../sentry/mm/backing.ts';
-import { mayFlags } from '../sentry/mm/memory-manager.ts';
+import { mayFlags } from '../sentry/mm/host-map.ts';
 import { mapVma, munmap } from '../sentry/mm/mmap.ts';
 import { VM_MAYWRITE, Vma } from '../sentry/mm/vma.ts';
 import { setIpc, statIpc, type IpcKind } from './ipc-control.ts';

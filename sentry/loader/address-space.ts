@@ -8,13 +8,8 @@ import { auxVector } from '../host/sys.ffi.ts';
 import { PAGE_SIZE, TASK_SIZE, pageDown, pageOffset, pageUp } from '../lib/addr.ts';
 import { random48 } from '../lib/random.ts';
 import { FileBacking } from '../mm/backing.ts';
-import {
-  MemoryManager,
-  mapReserve,
-  mayFlags,
-  type MemoryLimits,
-  type PendingChange,
-} from '../mm/memory-manager.ts';
+import { mapReserve, mayFlags } from '../mm/host-map.ts';
+import { MemoryManager, type MemoryLimits, type PendingChange } from '../mm/memory-manager.ts';
 import { mapVma } from '../mm/mmap.ts';
 import { STACK_GUARD_GAP } from '../mm/vma-table.ts';
 import { VM_GROWSDOWN, VM_SPECIAL, Vma } from '../mm/vma.ts';

@@ -11,7 +11,8 @@ import {
 } from '../abi/mman.ts';
 import type { AddressSpace, Orders } from '../platform/platform.ts';
 import type { FileDescription } from '../vfs/file-description.ts';
-import { EMPTY_LAYOUT, MemoryManager } from './memory-manager.ts';
+import { EMPTY_LAYOUT } from './image-layout.ts';
+import { MemoryManager } from './memory-manager.ts';
 import { MADV_DONTFORK, MADV_DONTNEED, madvise, mlock } from './madvise.ts';
 import { brk, mmap, mprotect, munmap, type MemoryCaller, type MmapRequest } from './mmap.ts';
 import { mremap } from './mremap.ts';
@@ -101,7 +102,7 @@ test('parts of a file over the whole of it change protections only, unless they 
     readable: true,
     writable: false,
     path: null,
-    inode: {},
+    inode: { sb: { noExec: false } },
     ref: () => file,
     unref: () => {},
     mapSource: (_shared: boolean, _prot: number, offset: number) => ({

@@ -7,36 +7,16 @@
  * below [stack], and a piece above the heap. The table does not show them until the guest owns them.
  */
 import { EFAULT, ENOMEM } from '../abi/errno.ts';
-import {
-  MAP_ANONYMOUS,
-  MAP_NORESERVE,
-  MAP_PRIVATE,
-  MAP_SHARED,
-  PROT_EXEC,
-  PROT_READ,
-  PROT_WRITE,
-} from '../abi/mman.ts';
+import { MAP_ANONYMOUS, MAP_PRIVATE, PROT_EXEC, PROT_WRITE } from '../abi/mman.ts';
 import { PAGE_SIZE, pageDown, pageUp } from '../lib/addr.ts';
 import type { AddressSpace, Orders } from '../platform/platform.ts';
 import type { AccessMap } from '../usermem/user-memory.ts';
 import type { FileDescription } from '../vfs/file-description.ts';
+import { hostProt } from './host-map.ts';
+import { EMPTY_LAYOUT, type ImageLayout } from './image-layout.ts';
 import type { LastCount } from './residency.ts';
 import { STACK_GUARD_GAP, VmaTable } from './vma-table.ts';
-import {
-  VM_DONTCOPY,
-  VM_GROWSDOWN,
-  VM_HUGEPAGE,
-  VM_LOCKED,
-  VM_LOCKED_MASK,
-  PR_MDWE_NO_INHERIT,
-  VM_MAYEXEC,
-  VM_MAYWRITE,
-  VM_NOHUGEPAGE,
-  VM_NORESERVE,
-  VM_SHARED,
-  VM_WIPEONFORK,
-  type Vma,
-} from './vma.ts';
+import { VM_DONTCOPY, VM_GROWSDOWN, VM_LOCKED, VM_LOCKED_MASK, PR_MDWE_NO_INHERIT, type Vma } from './vma.ts';
 
 // Page fault error code (arch/x86/include/asm/trap_pf.h).
 const PF_WRITE = 2;
@@ -73,36 +53,6 @@ export interface PendingChange {
   /** Length of a mapping, or the old break. */
   value: number;
 }
-
-/** Places of the image, for /proc/PID/stat, brk and prctl(PR_SET_MM). */
-export interface ImageLayout {
-  startCode: number;
-  endCode: number;
-  startData: number;
-  endData: number;
-  startBrk: number;
-  startStack: number;
-  argStart: number;
-  argEnd: number;
-  envStart: number;
-  envEnd: number;
-  /** Auxiliary vector as in /proc/PID/auxv. */
-  auxv: Uint8Array;
-}
-
-export const EMPTY_LAYOUT: ImageLayout = {
-  startCode: 0,
-  endCode: 0,
-  startData: 0,
-  endData: 0,
-  startBrk: 0,
-  startStack: 0,
-  argStart: 0,
-  argEnd: 0,
-  envStart: 0,
-  envEnd: 0,
-  auxv: new Uint8Array(0),
-};
 
 export class MemoryManager implements AccessMap {
   readonly table = new VmaTable();
@@ -489,53 +439,5 @@ export class MemoryManager implements AccessMap {
     if (kind === 'brk') return this.brk;
     // __mlock_posix_error_return()
     return kind === 'lock' && errno === EFAULT ? -ENOMEM : -errno;
-  }
-}
-
-/**
- * Protection given to the host: x86 cannot forbid reading what is writable or executable, but the host would refuse the
- * kernel's own copies and turn PROT_EXEC alone into a protection key.
- */
-export function hostProt(prot: number): number {
-  return prot === 0 ? 0 : prot | PROT_READ;
-}
-
-/** Host mapping of a reserve: anonymous memory that costs nothing until touched. */
-export function mapReserve(o: Orders, start: number, end: number, prot: number): void {
-  o.mmap(start, end - start, hostProt(prot), MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-}
-
-/** VM_MAY* bits of a mapping: shared ones of files not open for writing never become writable. */
-export function mayFlags(shared: boolean, fileWritable: boolean, mayExec: boolean): number {
-  const write = !shared || fileWritable ? VM_MAYWRITE : 0;
-  return (shared ? VM_SHARED : 0) | write | (mayExec ? VM_MAYEXEC : 0);
-}
-
-/** What the host does by itself, it has to be told of each new mapping. */
-const HOST_ADVICE: readonly (readonly [number, number])[] = [
-  [VM_DONTCOPY, 10], // MADV_DONTFORK
-  [VM_HUGEPAGE, 14], // MADV_HUGEPAGE
-  [VM_NOHUGEPAGE, 15], // MADV_NOHUGEPAGE
-  [VM_WIPEONFORK, 18], // MADV_WIPEONFORK: pages of MAP_DROPPABLE are kept, but not by children
-];
-const ADVISED = VM_DONTCOPY | VM_HUGEPAGE | VM_NOHUGEPAGE | VM_WIPEONFORK;
-
-/** The orders that show `v` on the host. */
-export function orderMap(o: Orders, v: Vma): void {
-  orderMapping(o, v);
-  if ((v.flags & ADVISED) === 0) return;
-  for (const [flag, advice] of HOST_ADVICE) if ((v.flags & flag) !== 0) o.madvise(v.start, v.length, advice);
-}
-
-function orderMapping(o: Orders, v: Vma): void {
-  if (v.backing === null) {
-    const noReserve = (v.flags & VM_NORESERVE) !== 0 ? MAP_NORESERVE : 0;
-    o.mmap(v.start, v.length, hostProt(v.prot), MAP_PRIVATE | MAP_ANONYMOUS | noReserve, -1, 0);
-  } else {
-    const sharing = v.shared ? MAP_SHARED : MAP_PRIVATE;
-    const hostOffset = v.offset + v.backing.hostDelta;
-    const { text } = v;
-    if (text === null) o.mmap(v.start, v.length, hostProt(v.prot), sharing, v.backing.hostFd, hostOffset);
-    else o.mmap(v.start, v.length, hostProt(v.prot), MAP_PRIVATE, text.hostFd, hostOffset - text.offset);
   }
 }

@@ -40,14 +40,8 @@ import { FileBacking, SharedMemory, type Backing } from './backing.ts';
 import { populate } from './populate.ts';
 import { hasSealed } from './seal.ts';
 import { keepTextWhole, patchedTextFor, restoreText } from './text/text-vmas.ts';
-import {
-  hostProt,
-  mayFlags,
-  orderMap,
-  type MemoryLimits,
-  type MemoryManager,
-  type PendingChange,
-} from './memory-manager.ts';
+import { hostProt, mayFlags, orderMap } from './host-map.ts';
+import type { MemoryLimits, MemoryManager, PendingChange } from './memory-manager.ts';
 import {
   VM_DONTDUMP,
   VM_DROPPABLE,

@@ -1,6 +1,7 @@
 /** Mappings of patched text: made like any other, and given their own text back before they are changed. */
 import type { Orders } from '../../platform/platform.ts';
-import { hostProt, orderMap, type MemoryManager } from '../memory-manager.ts';
+import { hostProt, orderMap } from '../host-map.ts';
+import type { MemoryManager } from '../memory-manager.ts';
 import type { Vma } from '../vma.ts';
 import type { TextImage } from './text-image.ts';
 import { textPatches } from './text-patches.ts';
