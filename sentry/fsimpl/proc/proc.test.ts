@@ -11,6 +11,7 @@ import { TimeNamespace } from '../../kernel/time-namespace.ts';
 import type { Pid } from '../../kernel/pid-namespace.ts';
 import type { Task } from '../../kernel/task.ts';
 import { MemoryManager } from '../../mm/memory-manager.ts';
+import { FakeAccount } from '../../platform/fake.ts';
 import type { AddressSpace, Context, Platform } from '../../platform/platform.ts';
 import { FsContext } from '../../vfs/call-context.ts';
 import { Dentry } from '../../vfs/dentry.ts';
@@ -32,7 +33,7 @@ let t: Task;
 
 beforeAll(() => {
   const space = { read: () => -1, write: () => -1, dead: false } as unknown as AddressSpace;
-  const ctx = { args: new Uint32Array(12), space, usage: () => {} } as unknown as Context;
+  const ctx = { args: new Uint32Array(12), space, account: new FakeAccount() } as unknown as Context;
   const creds = new Credentials(new UserNamespace(null, 0));
   creds.permitted = creds.effective = CapSet.FULL;
   const mount = makeMount(proc, 0, 'proc');
