@@ -43,7 +43,8 @@ export function monotonicTime({ clock }: Kernel): TimeSource {
 export function processTime(g: ThreadGroup, user: boolean): TimeSource {
   return {
     read: user ? () => processUsage(g).utimeNs : () => processNs(g),
-    speed: () => g.tasks.size,
+    // One that is being made has no thread yet.
+    speed: () => (g.isZombie ? 0 : Math.max(1, g.tasks.size)),
   };
 }
 
