@@ -138,6 +138,7 @@ export function madvise(mm: MemoryManager, o: Orders, addr: number, length: numb
   let at = addr;
   const populates = advice === MADV_POPULATE_READ || advice === MADV_POPULATE_WRITE;
   const changes = a.set !== undefined || a.clear !== undefined;
+  mm.resident = null;
   while (at < end) {
     const v = mm.table.at(mm.table.indexAt(at));
     if (v === undefined || v.start >= end) return -ENOMEM;

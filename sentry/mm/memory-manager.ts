@@ -98,7 +98,7 @@ export class MemoryManager implements AccessMap {
   sharedBytes = 0;
   /** VmPeak */
   peakBytes = 0;
-  /** A costly count of what was in memory, and until when it will do (residency.ts). */
+  /** A costly count of what was in memory, and until when it will do (residency.ts). Calls that take pages out or in forget it. */
   resident: LastCount | null = null;
   /** VmHWM as far as it has been seen. */
   peakResident = 0;
@@ -263,6 +263,7 @@ export class MemoryManager implements AccessMap {
 
   /** Forgets what is mapped in [start, end); the host's part is the caller's. */
   removeVmas(start: number, end: number): void {
+    this.resident = null;
     for (const v of this.table.remove(start, end)) {
       this.account(v, -1);
       v.backing?.unref();

@@ -58,6 +58,7 @@ export function populate(
   if (!mayFail) change.kind = 'lock';
   let left = MAX_BYTES;
   let error = 0;
+  mm.resident = null;
   mm.table.forEachIn(start, end, (v) => {
     if ((v.flags & (VM_SPECIAL | VM_LOCKONFAULT)) !== 0 || error !== 0) return;
     const from = Math.max(start, v.start);

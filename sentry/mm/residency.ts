@@ -18,8 +18,15 @@ const batch = new Uint8Array(BATCH);
 /** Beyond so many pages of an address space (4 GiB; 0.1 to 0.2 s) the Rss is an estimate: runs of them are looked at. */
 const MAX_EXACT = 1024 * 1024;
 const SAMPLE_RUN = 512;
-/** A count of more pages than this (1 GiB; 25 to 50 ms) is used again for ten times as long as it took. */
-const COSTLY_PAGES = 256 * 1024;
+/**
+ * A count of more pages than this (64 MiB; some 2 to 8 ms) is used again for so many times as it took: servers ask for their Rss ten
+ * times a second. What the program touches meanwhile is seen by the next one.
+ */
+const COSTLY_PAGES = 16 * 1024;
+const REUSE = 4;
+/** The same of 1 GiB. */
+const LONG_PAGES = 256 * 1024;
+const LONG_REUSE = 10;
 /** How far below [stack] is looked for pages at a time. */
 const STACK_STEP = 64;
 
@@ -120,7 +127,8 @@ export function residentOf(mm: MemoryManager): Resident {
   }
   if (pages > COSTLY_PAGES) {
     const now = clockNs(CLOCK_MONOTONIC);
-    mm.resident = { bytes, totalBytes: mm.totalBytes, validUntil: now + 10 * (now - begun) };
+    const reuse = pages > LONG_PAGES ? LONG_REUSE : REUSE;
+    mm.resident = { bytes, totalBytes: mm.totalBytes, validUntil: now + reuse * (now - begun) };
   }
   mm.peakResident = Math.max(mm.peakResident, residentTotal(bytes));
   return bytes;
