@@ -91,7 +91,8 @@ function wantsSignal(t: Task, sig: number): boolean {
   if (t.state === TASK_DEAD || t.killed) return false;
   if (t.sigMask.has(sig)) return false;
   if (sig === SIGKILL) return true;
-  return t.state !== TASK_STOPPED && t.state !== TASK_TRACED && !t.work;
+  // A frozen thread has work, but none that keeps it from dying.
+  return t.state !== TASK_STOPPED && t.state !== TASK_TRACED && (!t.work || t.frozen);
 }
 
 /** complete_signal(): who handles it; a fatal one ends the process at once. */

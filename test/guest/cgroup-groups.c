@@ -242,9 +242,9 @@ static void freezer(void) {
   await("frozen below", "/f/cgroup.events", "frozen 1");
   show("/f/cgroup.freeze");
   kill(pid, SIGTERM);
-  ret("thaw", put("/cgroup.freeze", "0"));
   int status;
-  is("SIGTERM", waitpid(pid, &status, 0) == pid && WTERMSIG(status) == SIGTERM);
+  is("SIGTERM ends the frozen", waitpid(pid, &status, 0) == pid && WTERMSIG(status) == SIGTERM);
+  ret("thaw", put("/cgroup.freeze", "0"));
   show("/f/cgroup.freeze");
   pid = sleeper("/f");
   ret("kill all", put("/cgroup.kill", "1"));
