@@ -14,10 +14,8 @@ import {
   COMMAND_RESUME,
   COMMAND_RESUME_SYSCALL,
   DATA_SIZE,
-  GUEST_MAX,
   MAP_FD,
   ORDER_CMPXCHG,
-  PREFETCH_SIZE,
   SLOT_COPYOUT_COUNT,
   SLOT_DATA,
   SLOT_EVENT,
@@ -25,8 +23,6 @@ import {
   SLOT_GS_BASE,
   SLOT_NR,
   SLOT_ORDER_COUNT,
-  SLOT_PREFETCH,
-  SLOT_PREFETCH_LEN,
   SLOT_SIZE,
   SLOT_STATE,
   STATE_GO,
@@ -215,23 +211,8 @@ export class SystrapContext implements Context {
 
   prefetched(addr: number, dst: Uint8Array, off: number, len: number): number {
     if (!this.hasPrefetch) return 0;
-    const { memory, publish } = this.platform;
-    const planned = publish.planned[this.sysno]!;
-    let start = 0;
-    for (let i = 0; i < 6; i++) {
-      const n = memory.loadRelaxed(this.base + SLOT_PREFETCH_LEN / 4 + i);
-      if (n < 0 || start + n > PREFETCH_SIZE) return 0; // forged
-      const skip = addr - (this.args[2 * i + 1]! * 0x100000000 + this.args[2 * i]!);
-      if ((planned & (1 << i)) !== 0 && skip >= 0 && skip < n) {
-        const count = Math.min(len, n - skip);
-        // The stub can read its own pages, which are none of the guest's.
-        if (addr + count > GUEST_MAX) return 0;
-        memory.copyOut(this.base, SLOT_PREFETCH + start + skip, dst, off, count);
-        return count;
-      }
-      start += (n + 7) & ~7;
-    }
-    return 0;
+    const planned = this.platform.publish.planned[this.sysno]!;
+    return this.window.prefetched(planned, this.args, addr, dst, off, len);
   }
 
   copyOutData(addr: number, dataOff: number, len: number): boolean {

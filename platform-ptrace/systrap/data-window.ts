@@ -1,8 +1,19 @@
 /**
- * The data area of a slot: what the kernel gives to its guest thread is put there, and the stub copies it to its place before the
- * guest goes on. Bytes for the handler's own use lie at the bottom, copies from the top down.
+ * The areas of a slot through which data goes. In with a call: what its arguments point to, as the copy plan has the stub fetch it. Out
+ * before the guest goes on: the stub copies what is here to its place. Bytes for the handler's own use lie at the bottom, copies from
+ * the top down.
  */
-import { COPYOUT_SIZE, COPYOUTS_MAX, DATA_SIZE, SLOT_COPYOUTS, SLOT_DATA } from '../stub-layout.ts';
+import {
+  COPYOUT_SIZE,
+  COPYOUTS_MAX,
+  DATA_SIZE,
+  GUEST_MAX,
+  PREFETCH_SIZE,
+  SLOT_COPYOUTS,
+  SLOT_DATA,
+  SLOT_PREFETCH,
+  SLOT_PREFETCH_LEN,
+} from '../stub-layout.ts';
 import type { SharedMemory } from './shared-memory.ts';
 
 export class DataWindow {
@@ -17,6 +28,36 @@ export class DataWindow {
   constructor(memory: SharedMemory, base: number) {
     this.memory = memory;
     this.base = base;
+  }
+
+  /**
+   * Bytes at `addr` that came with the call whose arguments `args` are; `planned`: of which of them, by bit. How many were there, 0 if
+   * it has to be read.
+   */
+  prefetched(
+    planned: number,
+    args: Uint32Array,
+    addr: number,
+    dst: Uint8Array,
+    off: number,
+    len: number,
+  ): number {
+    const { memory, base } = this;
+    let start = 0;
+    for (let i = 0; i < 6; i++) {
+      const n = memory.loadRelaxed(base + SLOT_PREFETCH_LEN / 4 + i);
+      if (n < 0 || start + n > PREFETCH_SIZE) return 0; // forged
+      const skip = addr - (args[2 * i + 1]! * 0x100000000 + args[2 * i]!);
+      if ((planned & (1 << i)) !== 0 && skip >= 0 && skip < n) {
+        const count = Math.min(len, n - skip);
+        // The stub can read its own pages, which are none of the guest's.
+        if (addr + count > GUEST_MAX) return 0;
+        memory.copyOut(base, SLOT_PREFETCH + start + skip, dst, off, count);
+        return count;
+      }
+      start += (n + 7) & ~7;
+    }
+    return 0;
   }
 
   clear(): void {
