@@ -51,6 +51,17 @@ export function cString(s: string): HostBuffer {
   return buffer;
 }
 
+let held: readonly HostBuffer[] = [];
+
+/**
+ * Keeps buffers until the next ones are: an address alone does not, and what is made after a buffer may have it collected before the
+ * host is called.
+ */
+export function hold(...buffers: HostBuffer[]): readonly HostBuffer[] {
+  held = buffers;
+  return held;
+}
+
 /** Views host memory at `addr` (a mapping this process made). The view must not outlive the mapping. */
 export function viewHostMemory(addr: number, size: number): ArrayBuffer {
   return koffi.view(BigInt(addr), size);

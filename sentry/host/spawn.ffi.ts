@@ -1,7 +1,7 @@
 /** Other programs, without Node's child_process: loading it takes longer than starting one. Their environment is empty. */
 import { atStart } from './at-start.ts';
 import { nativeFunction } from './koffi.ffi.ts';
-import { cString, HostBuffer } from './memory.ffi.ts';
+import { cString, hold, HostBuffer } from './memory.ffi.ts';
 import { hostSyscall } from './sys.ffi.ts';
 
 const SYS_execve = 59;
@@ -41,7 +41,8 @@ function stringArray(strings: readonly string[]): HostBuffer {
 
 /** This process becomes `path`. Returns only on failure: −errno. */
 export function execve(path: string, argv: readonly string[]): number {
-  return hostSyscall(SYS_execve, cString(path).addr, stringArray(argv).addr, stringArray([]).addr, 0, 0, 0);
+  const [program, args, env] = hold(cString(path), stringArray(argv), stringArray([]));
+  return hostSyscall(SYS_execve, program!.addr, args!.addr, env!.addr, 0, 0, 0);
 }
 
 /** Ends this process at once. Node would first end its threads and tear down its heap: a tenth of a short command. */
@@ -62,8 +63,8 @@ export function spawn(
 ): number {
   const table = new HostBuffer(4 * fds.length);
   table.i32.set(fds);
-  const [program, args, env] = [cString(path), stringArray(argv), stringArray([])];
-  return spawnFn(program.addr, args.addr, env.addr, table.addr, fds.length, session ? 1 : 0);
+  const [program, args, env] = hold(cString(path), stringArray(argv), stringArray([]), table);
+  return spawnFn(program!.addr, args!.addr, env!.addr, table.addr, fds.length, session ? 1 : 0);
 }
 
 /** How a child ended: its exit code, or 128 + signal. */

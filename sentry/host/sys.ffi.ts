@@ -4,7 +4,7 @@
  */
 import { atStart } from './at-start.ts';
 import { nativeFunction } from './koffi.ffi.ts';
-import { cString, HostBuffer } from './memory.ffi.ts';
+import { cString, hold, HostBuffer } from './memory.ffi.ts';
 
 type Sys = (nr: number, ...args: number[]) => number;
 
@@ -85,7 +85,8 @@ export function memfdCreate(name: string, flags: number): number {
 
 /** renameat2(2) with RENAME_EXCHANGE, of paths that start at the root or in the working directory. 0 or −errno. */
 export function renameExchange(a: string, b: string): number {
-  return sys6(316, AT_FDCWD, cString(a).addr, AT_FDCWD, cString(b).addr, RENAME_EXCHANGE, 0);
+  const [from, to] = hold(cString(a), cString(b));
+  return sys6(316, AT_FDCWD, from!.addr, AT_FDCWD, to!.addr, RENAME_EXCHANGE, 0);
 }
 const AT_FDCWD = -100;
 const RENAME_EXCHANGE = 2;
