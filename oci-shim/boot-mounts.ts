@@ -2,7 +2,7 @@
  * The container's mount tree: root from the gofer (with an overlay in memory or written through), then the other mounts in
  * the order in which they are listed, with what runc does around them (libcontainer/rootfs_linux.go).
  */
-import { ENOENT, ENOTDIR, errnoName } from '../sentry/abi/errno.ts';
+import { ENOENT, ENOTDIR, EEXIST, errnoName } from '../sentry/abi/errno.ts';
 import { S_IFDIR, S_IFREG } from '../sentry/abi/stat.ts';
 import type { Credentials } from '../sentry/auth/credentials.ts';
 import { GoferSuperBlock } from '../sentry/fsimpl/goferfs/super-block.ts';
@@ -173,7 +173,8 @@ function mountPoint(t: CallContext, destination: string, isFile: boolean): Path 
   if (isFile && walk(t, t.fs.root, destination, LOOKUP_FOLLOW) !== 0) {
     makeDirectories(t, destination.slice(0, slash));
     const r = vfsMknod(t, t.fs.root, destination, S_IFREG | 0o755, 0);
-    if (r !== 0) throw new MountError(`cannot make the mount point ${destination}: ${errnoName(-r)}`);
+    if (r !== 0 && r !== -EEXIST)
+      throw new MountError(`cannot make the mount point ${destination}: ${errnoName(-r)}`);
   } else makeDirectories(t, destination);
   const r = walk(t, t.fs.root, destination, LOOKUP_FOLLOW);
   if (r !== 0) throw new MountError(`cannot find the mount point ${destination}: ${errnoName(-r)}`);

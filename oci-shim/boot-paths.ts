@@ -1,5 +1,5 @@
 /** Paths of the container's file system while it is put together. */
-import { errnoName } from '../sentry/abi/errno.ts';
+import { EEXIST, errnoName } from '../sentry/abi/errno.ts';
 import { O_NONBLOCK, O_RDONLY } from '../sentry/abi/fcntl.ts';
 import { S_IFDIR } from '../sentry/abi/stat.ts';
 import { CapSet } from '../sentry/auth/capability.ts';
@@ -54,6 +54,8 @@ export function makeDirectories(t: CallContext, path: string): void {
     prefix += `/${part}`;
     if (walk(t, t.fs.root, prefix, LOOKUP_FOLLOW) === 0) continue;
     const r = vfsMkdir(t, t.fs.root, prefix, S_IFDIR | 0o755);
+    // Another container of the same root may have been faster.
+    if (r === -EEXIST && walk(t, t.fs.root, prefix, LOOKUP_FOLLOW) === 0) continue;
     if (r !== 0) throw new MountError(`mkdir ${prefix}: ${errnoName(-r)}`);
   }
 }
