@@ -1,6 +1,6 @@
 /** Turns the CLI process into the launcher of a sandbox. Returns only by throwing. */
 import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { CAP_NET_RAW } from '../sentry/auth/capability.ts';
 import { errnoName } from '../sentry/abi/errno.ts';
 import { nativeDir } from '../sentry/host/koffi.ffi.ts';
@@ -106,5 +106,5 @@ export function launch(
     throw e;
   }
   groups?.undo();
-  throw new UserError(`cannot start ${join(dirname(nativeDir), 'launcher')}: ${errnoName(-r)}`, 125);
+  throw new UserError(`cannot start ${join(nativeDir, 'launcher')}: ${errnoName(-r)}`, 125);
 }
