@@ -34,12 +34,13 @@ import { scratch } from '../sentry/usermem/user-memory.ts';
 import { fileRemovePrivs, prepareChmod, prepareChown } from '../sentry/vfs/attr.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
 import {
+  IN_ACCESS,
   IN_ATTRIB,
   IN_MODIFY,
   notifyDentry,
   notifyFile,
   notifying,
-  notifySelf,
+  notifyObject,
 } from '../sentry/vfs/fsnotify.ts';
 import type { AttrChange, Inode, Timestamp } from '../sentry/vfs/inode.ts';
 import type { Mount } from '../sentry/vfs/mount.ts';
@@ -55,13 +56,24 @@ import { raiseFileSize } from './io-signals.ts';
 import type { Dentry } from '../sentry/vfs/dentry.ts';
 import { resolveAt, target, walkAt } from './path.ts';
 
+/** fsnotify_change(): what is told of a change of attributes. One time alone looks like what sets it. */
+function eventsOfChange(attr: AttrChange): number {
+  let mask = 0;
+  if (attr.uid !== undefined || attr.gid !== undefined || attr.mode !== undefined) mask |= IN_ATTRIB;
+  if (attr.atime !== undefined && attr.mtime !== undefined) mask |= IN_ATTRIB;
+  else if (attr.atime !== undefined) mask |= IN_ACCESS;
+  else if (attr.mtime !== undefined) mask |= IN_MODIFY;
+  return mask;
+}
+
 /** notify_change() with the event it causes: told to the directory too if `dentry`, the name just found, is the object's. */
-function change(inode: Inode, attr: AttrChange, dentry: Dentry | null = nd.dentry): number {
+function change(inode: Inode, attr: AttrChange, dentry: Dentry | null): number {
   const r = inode.setAttr(attr);
   if (inode.isDir) treeChanged();
-  if (r !== 0 || !notifying()) return r;
-  if (dentry?.inode === inode) notifyDentry(IN_ATTRIB, dentry);
-  else notifySelf(IN_ATTRIB, inode);
+  if (r === 0 && notifying()) {
+    const mask = eventsOfChange(attr);
+    if (mask !== 0) notifyObject(mask, inode, dentry);
+  }
   return r;
 }
 
@@ -70,7 +82,7 @@ function chmodInode(
   inode: Inode,
   mount: Mount | null,
   mode: number,
-  dentry: Dentry | null = nd.dentry,
+  dentry: Dentry | null,
 ): SysResult {
   if (mount !== null && mount.readOnly) return -EROFS;
   // A symbolic link has no permissions of its own.
@@ -83,7 +95,7 @@ function chmodInode(
 function chmodAt(t: Task, dfd: number, addr: number, mode: number, at: number): SysResult {
   if ((at & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) !== 0) return -EINVAL;
   const r = resolveAt(t, dfd, addr, at);
-  return r !== 0 ? r : chmodInode(t, target.inode, target.mount, mode);
+  return r !== 0 ? r : chmodInode(t, target.inode, target.mount, mode, target.dentry);
 }
 
 export function sysChmod(t: Task, a: SyscallArgs): SysResult {
@@ -110,7 +122,7 @@ function chownInode(
   mount: Mount | null,
   uid: number,
   gid: number,
-  dentry: Dentry | null = nd.dentry,
+  dentry: Dentry | null,
 ): SysResult {
   const { userNs } = t.creds;
   if (userNs.level > 0) {
@@ -130,7 +142,7 @@ function chownInode(
 function chownAt(t: Task, dfd: number, addr: number, uid: number, gid: number, at: number): SysResult {
   if ((at & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) !== 0) return -EINVAL;
   const r = resolveAt(t, dfd, addr, at);
-  return r !== 0 ? r : chownInode(t, target.inode, target.mount, uid, gid);
+  return r !== 0 ? r : chownInode(t, target.inode, target.mount, uid, gid, target.dentry);
 }
 
 /** uid_t and gid_t: (uid_t) −1 is "unchanged". */
@@ -168,6 +180,7 @@ function utimesInode(
   mount: Mount | null,
   atime: TimeWish,
   mtime: TimeWish,
+  dentry: Dentry | null,
 ): SysResult {
   if (mount !== null && mount.readOnly) return -EROFS;
   if (inode.isImmutable) return -EPERM;
@@ -181,7 +194,7 @@ function utimesInode(
   const attr: AttrChange = { ctime: now };
   if (atime !== null) attr.atime = atime === 'now' ? now : atime;
   if (mtime !== null) attr.mtime = mtime === 'now' ? now : mtime;
-  return change(inode, attr);
+  return change(inode, attr, dentry);
 }
 
 /** The time_t at word `i`, cut to what file systems here can hold (timestamp_truncate(), fs/inode.c): ±2^53. */
@@ -210,11 +223,12 @@ function utimesAt(
   if (addr === 0 && dfd !== AT_FDCWD) {
     if (at !== 0) return -EINVAL;
     const f = t.fdTable.get(dfd);
-    return f === null ? -EBADF : utimesInode(t, f.inode, f.path?.mount ?? null, atime, mtime);
+    if (f === null) return -EBADF;
+    return utimesInode(t, f.inode, f.path?.mount ?? null, atime, mtime, f.path?.dentry ?? null);
   }
   if ((at & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) !== 0) return -EINVAL;
   const r = addr === 0 ? -EFAULT : resolveAt(t, dfd, addr, at);
-  return r !== 0 ? r : utimesInode(t, target.inode, target.mount, atime, mtime);
+  return r !== 0 ? r : utimesInode(t, target.inode, target.mount, atime, mtime, target.dentry);
 }
 
 export function sysUtimensat(t: Task, a: SyscallArgs): SysResult {

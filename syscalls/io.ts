@@ -21,7 +21,7 @@ import type { SysResult } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import { IO_CHUNK, IO_MAX, ioBuffer } from '../sentry/usermem/io-buffer.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
-import { IN_ACCESS, IN_MODIFY, notifyFile, notifying } from '../sentry/vfs/fsnotify.ts';
+import { IN_ACCESS, IN_MODIFY, notifyData } from '../sentry/vfs/fsnotify.ts';
 import {
   EPOLLERR,
   EPOLLHUP,
@@ -157,7 +157,7 @@ export function readVec(
   w: IoWait | null,
 ): SysResult {
   const r = readLoop(t, f, pos, noWait, w);
-  if (r > 0 && notifying()) notifyFile(IN_ACCESS, f);
+  if (r > 0) notifyData(IN_ACCESS, f);
   return r;
 }
 
@@ -171,7 +171,7 @@ export function writeVec(
   noSignal = false,
 ): SysResult {
   const r = writeLoop(t, f, pos, noWait, w, noSignal);
-  if (r > 0 && notifying()) notifyFile(IN_MODIFY, f);
+  if (r > 0) notifyData(IN_MODIFY, f);
   return r;
 }
 

@@ -2,7 +2,7 @@
 import { EBADF, ENOENT, ENOTDIR } from '../sentry/abi/errno.ts';
 import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, PATH_MAX } from '../sentry/abi/fcntl.ts';
 import type { Task } from '../sentry/kernel/task.ts';
-import type { Path } from '../sentry/vfs/dentry.ts';
+import type { Dentry, Path } from '../sentry/vfs/dentry.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
 import type { Inode } from '../sentry/vfs/inode.ts';
 import type { Mount } from '../sentry/vfs/mount.ts';
@@ -42,6 +42,8 @@ export class Target {
   /** null for files without a place: pipes, sockets. */
   mount: Mount | null = null;
   path: Path | null = null;
+  /** The name by which it was found or opened. */
+  dentry: Dentry | null = null;
   /** The open file, if an empty path named a descriptor. */
   file: FileDescription | null = null;
 }
@@ -60,6 +62,7 @@ export function resolveAt(t: Task, dfd: number, addr: number, atFlags: number): 
   target.inode = nd.dentry.inode!;
   target.mount = nd.mount;
   target.path = null;
+  target.dentry = nd.dentry;
   target.file = null;
   return 0;
 }
@@ -68,6 +71,7 @@ export function resolveAt(t: Task, dfd: number, addr: number, atFlags: number): 
 export function resolveFd(t: Task, fd: number): number {
   if (fd === AT_FDCWD) {
     target.path = t.fs.cwd;
+    target.dentry = t.fs.cwd.dentry;
     target.inode = t.fs.cwd.dentry.inode!;
     target.mount = t.fs.cwd.mount;
     target.file = null;
@@ -79,6 +83,7 @@ export function resolveFd(t: Task, fd: number): number {
 
 export function setTarget(f: FileDescription): number {
   target.path = f.path;
+  target.dentry = f.path === null ? null : f.path.dentry;
   target.inode = f.inode;
   target.mount = f.path === null ? null : f.path.mount;
   target.file = f;

@@ -28,6 +28,7 @@ import type { Task } from '../sentry/kernel/task.ts';
 import { IO_CHUNK, ioBuffer } from '../sentry/usermem/io-buffer.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
+import { IN_ACCESS, IN_MODIFY, notifyData } from '../sentry/vfs/fsnotify.ts';
 import {
   EPOLLERR,
   EPOLLHUP,
@@ -65,6 +66,15 @@ function readOffset(t: Task, addr: number): number {
   if (t.mem.copyIn(addr, scratch.bytes, 0, 8) !== 0) return -EFAULT;
   const off = scratch.i32[1]! * 0x100000000 + scratch.u32[0]!;
   return off < 0 ? -EINVAL : off;
+}
+
+/** Tells who watches the files of what was moved, if anything was. */
+function notifyMoved(moved: number, input: FileDescription, out: FileDescription): number {
+  if (moved > 0) {
+    notifyData(IN_ACCESS, input);
+    notifyData(IN_MODIFY, out);
+  }
+  return moved;
 }
 
 /** Writes to `out` what lies in the bounce buffer: bytes taken or −errno, with SIGPIPE. */
@@ -147,7 +157,7 @@ function sysSendfile(t: Task, a: SyscallArgs): SysResult {
     }
   }
   if (offAddr !== 0 && t.mem.writeU64(offAddr, pos + done) !== 0) return endIo(w, -EFAULT);
-  return endIo(w, done);
+  return endIo(w, notifyMoved(done, input, out));
 }
 
 const blocks = (f: FileDescription, noWait: boolean): boolean => !noWait && !nonBlocking(f);
@@ -199,7 +209,7 @@ function sysSplice(t: Task, a: SyscallArgs): SysResult {
   if (input === null || out === null) return -EBADF;
   const r = splice(t, a, input, out, len);
   const noWait = (f & SPLICE_F_NONBLOCK) !== 0;
-  if (r !== -EAGAIN) return endIo(w, r);
+  if (r !== -EAGAIN) return endIo(w, notifyMoved(r, input, out));
   // Wait for the side that is not ready: an empty pipe first.
   const inReady = (input.poll() & READ_EVENTS) !== 0;
   const side = inReady ? out : input;
@@ -325,7 +335,7 @@ function sysCopyFileRange(t: Task, a: SyscallArgs): SysResult {
   }
   if (a.addr(1) !== 0 && t.mem.writeU64(a.addr(1), from + done) !== 0) return -EFAULT;
   if (a.addr(3) !== 0 && t.mem.writeU64(a.addr(3), to + done) !== 0) return -EFAULT;
-  return done;
+  return notifyMoved(done, input, out);
 }
 
 const SPLICE = flags({ SPLICE_F_MOVE, SPLICE_F_NONBLOCK, SPLICE_F_MORE, SPLICE_F_GIFT });

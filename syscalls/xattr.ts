@@ -33,7 +33,7 @@ import type { Task } from '../sentry/kernel/task.ts';
 import { PAGE_SIZE } from '../sentry/lib/addr.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import { isProtected, setPosixAcl } from '../sentry/vfs/attr.ts';
-import { IN_ATTRIB, notifySelf } from '../sentry/vfs/fsnotify.ts';
+import { IN_ATTRIB, notifyObject } from '../sentry/vfs/fsnotify.ts';
 import type { Inode } from '../sentry/vfs/inode.ts';
 import type { Mount } from '../sentry/vfs/mount.ts';
 import {
@@ -117,7 +117,7 @@ function doSet(t: Task, inode: Inode, mount: Mount | null): SysResult {
   const may = mayAccess(t, inode, name, MAY_WRITE);
   if (may !== 0) return may;
   const r = inode.setXattr(name, value, how);
-  if (r === 0) notifySelf(IN_ATTRIB, inode);
+  if (r === 0) notifyObject(IN_ATTRIB, inode, target.dentry);
   return r;
 }
 
@@ -136,7 +136,7 @@ function setAcl(t: Task, inode: Inode, type: AclType, value: Uint8Array): SysRes
   const r = setPosixAcl(t, inode, type, acl);
   if (r !== 0) return r;
   if (inode.isDir) treeChanged();
-  notifySelf(IN_ATTRIB, inode);
+  notifyObject(IN_ATTRIB, inode, target.dentry);
   return 0;
 }
 
@@ -190,7 +190,7 @@ function doRemove(t: Task, inode: Inode, mount: Mount | null): SysResult {
   const may = mayAccess(t, inode, name, MAY_WRITE);
   if (may !== 0) return may;
   const r = inode.removeXattr(name);
-  if (r === 0) notifySelf(IN_ATTRIB, inode);
+  if (r === 0) notifyObject(IN_ATTRIB, inode, target.dentry);
   return r;
 }
 

@@ -5,6 +5,7 @@
 import { E2BIG, EIO, ELIBBAD, ELOOP, ENOENT, ENOEXEC } from '../abi/errno.ts';
 import type { CallContext } from '../vfs/call-context.ts';
 import type { FileDescription } from '../vfs/file-description.ts';
+import { IN_ACCESS, notifyData } from '../vfs/fsnotify.ts';
 import { PHDR_SIZE, parseHeader, parseProgramHeaders, type ElfImage } from './elf.ts';
 import { BINPRM_BUF_SIZE, parseScript } from './script.ts';
 import { MAX_ARG_STRLEN, stringsLimit } from './stack.ts';
@@ -106,6 +107,7 @@ function readAt(t: CallContext, file: FileDescription, b: Buffer, pos: number): 
     if (n === 0) break;
     got += n;
   }
+  if (got > 0) notifyData(IN_ACCESS, file);
   return got;
 }
 

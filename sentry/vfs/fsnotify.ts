@@ -2,9 +2,11 @@
  * Where file events are reported (include/linux/fsnotify.h). The inotify implementation installs a listener while there is
  * at least one watch; with none a report costs one comparison.
  */
+import { S_IFIFO, S_IFMT } from '../abi/stat.ts';
 import type { Dentry } from './dentry.ts';
 import type { FileDescription } from './file-description.ts';
 import type { Inode } from './inode.ts';
+import type { SuperBlock } from './super-block.ts';
 
 // include/uapi/linux/inotify.h
 export const IN_ACCESS = 0x001;
@@ -53,9 +55,20 @@ export function notifyDentry(mask: number, d: Dentry): void {
   listener(inode.isDir ? mask | IN_ISDIR : mask, inode, d.parent?.inode ?? null, d.name, 0);
 }
 
+/** An event on an object: its directory is told too if it was found by the dentry. */
+export function notifyObject(mask: number, inode: Inode, d: Dentry | null): void {
+  if (d?.inode === inode) notifyDentry(mask, d);
+  else notifySelf(inode.isDir ? mask | IN_ISDIR : mask, inode);
+}
+
 /** An event on what is known as `name` in `dir`, which nobody has to have looked up. */
 export function notifyChild(mask: number, inode: Inode, dir: Inode, name: string): void {
   if (listener !== null) listener(mask, inode, dir, name, 0);
+}
+
+/** Data moved out of, or into, an open file: pipes tell nobody (FMODE_NONOTIFY). */
+export function notifyData(mask: number, f: FileDescription): void {
+  if (listener !== null && (f.inode.mode & S_IFMT) !== S_IFIFO) notifyFile(mask, f);
 }
 
 /** An event on an open file. */
@@ -77,6 +90,18 @@ export function notifyName(mask: number, dir: Inode, name: string, isDir: boolea
 export function notifySelf(mask: number, inode: Inode): void {
   if (listener === null) return;
   listener(mask, inode, null, '', 0);
+}
+
+let unmountListener: ((sb: SuperBlock) => void) | null = null;
+
+/** Who is told of file systems that are gone, while there are watches. */
+export function setUnmountListener(l: ((sb: SuperBlock) => void) | null): void {
+  unmountListener = l;
+}
+
+/** fsnotify_sb_delete(): the last mount of a file system is gone, and with it what was watched there. */
+export function notifyUnmount(sb: SuperBlock): void {
+  if (unmountListener !== null) unmountListener(sb);
 }
 
 let lastCookie = 0;

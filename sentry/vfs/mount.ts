@@ -1,5 +1,6 @@
 /** Mount: a super block's tree hung on a dentry of another (fs/mount.h). Mounts of one namespace form a tree. */
 import { type Dentry, forgetBelow } from './dentry.ts';
+import { notifyUnmount } from './fsnotify.ts';
 import type { MountNamespace } from './mount-namespace.ts';
 import { makePrivate, type PeerGroup } from './propagation.ts';
 import type { SuperBlock } from './super-block.ts';
@@ -158,6 +159,7 @@ export class Mount {
     this.root.put();
     if (--this.sb.mounts > 0) return;
     if (this.sb.rootDentry !== null) forgetBelow(this.sb.rootDentry);
+    notifyUnmount(this.sb);
     this.sb.release();
   }
 

@@ -206,11 +206,12 @@ export function openFound(
       return LEASED;
     }
   }
+  let truncated = false;
   if (writer) {
     if ((flags & O_TRUNC) !== 0 && !created) {
       const r = truncateInode(t, inode, 0);
       if (r !== 0) return r;
-      notifyDentry(IN_MODIFY, path.dentry);
+      truncated = true;
     }
   }
   const f = inode.open(t, path, (flags & ~(CREATION_FLAGS & ~O_NOCTTY)) | O_LARGEFILE);
@@ -224,6 +225,7 @@ export function openFound(
   if (writer && (acc === O_WRONLY || acc === O_RDWR)) f.countWriter();
   else if (type === S_IFREG && acc === O_RDONLY) f.countReader();
   notifyFile(IN_OPEN, f);
+  if (truncated) notifyDentry(IN_MODIFY, path.dentry);
   return f;
 }
 

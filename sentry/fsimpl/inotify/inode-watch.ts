@@ -1,6 +1,13 @@
 /** Watches on inodes: who is told of the events of an object and of a directory's entries (fs/notify/mark.c). */
-import { IN_DELETE_SELF, IN_UNMOUNT, setNotifyListener } from '../../vfs/fsnotify.ts';
+import {
+  IN_DELETE_SELF,
+  IN_ISDIR,
+  IN_UNMOUNT,
+  setNotifyListener,
+  setUnmountListener,
+} from '../../vfs/fsnotify.ts';
 import type { Inode } from '../../vfs/inode.ts';
+import type { SuperBlock } from '../../vfs/super-block.ts';
 
 export interface InodeWatch {
   readonly inode: Inode;
@@ -12,7 +19,8 @@ export interface InodeWatch {
 
 const watchesOf = (inode: Inode): Set<InodeWatch> | null =>
   inode.findIdentity().watches as Set<InodeWatch> | null;
-let count = 0;
+/** All there are. */
+const all = new Set<InodeWatch>();
 
 /** Tells watches of `inode` and of the directory `dir` what happened. */
 function onEvent(mask: number, inode: Inode | null, dir: Inode | null, name: string, cookie: number): void {
@@ -26,6 +34,20 @@ function onEvent(mask: number, inode: Inode | null, dir: Inode | null, name: str
   }
 }
 
+/** fsnotify_unmount_inodes(): inodes that were made last are gone first. */
+function onUnmount(sb: SuperBlock): void {
+  const gone = [...all].filter((w) => w.inode.sb === sb).sort((a, b) => b.inode.ino - a.inode.ino);
+  for (const w of gone) {
+    w.report(w.inode.isDir ? IN_UNMOUNT | IN_ISDIR : IN_UNMOUNT, 0, '');
+    w.objectGone();
+  }
+}
+
+function listen(on: boolean): void {
+  setNotifyListener(on ? onEvent : null);
+  setUnmountListener(on ? onUnmount : null);
+}
+
 /** Begins to tell `w`, which has a hold of its inode from now on. */
 export function addInodeWatch(w: InodeWatch): void {
   w.inode.hold();
@@ -33,14 +55,16 @@ export function addInodeWatch(w: InodeWatch): void {
   const file = w.inode.findIdentity();
   file.watches ??= new Set<InodeWatch>();
   (file.watches as Set<InodeWatch>).add(w);
-  if (count++ === 0) setNotifyListener(onEvent);
+  if (all.size === 0) listen(true);
+  all.add(w);
 }
 
 export function removeInodeWatch(w: InodeWatch): void {
   const set = watchesOf(w.inode);
   if (set?.delete(w) !== true) return;
   if (set.size === 0) w.inode.identity.watches = null;
-  if (--count === 0) setNotifyListener(null);
+  all.delete(w);
+  if (all.size === 0) listen(false);
   w.inode.watchRefs--;
   w.inode.drop();
 }

@@ -94,7 +94,7 @@ export class InotifyFile extends FileDescription {
     if (old !== undefined) {
       if ((flags & IN_MASK_CREATE) !== 0) return -EEXIST;
       old.mask = (flags & IN_MASK_ADD) !== 0 ? old.mask | mask : mask;
-      old.oneShot = (flags & IN_ONESHOT) !== 0;
+      old.oneShot = (flags & IN_ONESHOT) !== 0 || ((flags & IN_MASK_ADD) !== 0 && old.oneShot);
       return old.wd;
     }
     if (watchCount >= inotifyLimits.watches) return -ENOSPC;
@@ -194,8 +194,9 @@ export class InotifyFile extends FileDescription {
   }
 }
 
+/** event_compare(): whatever the cookies are. */
 function same(a: Event, b: Event): boolean {
-  return a.wd === b.wd && a.mask === b.mask && a.cookie === b.cookie && a.name === b.name;
+  return (a.mask & IN_IGNORED) === 0 && a.wd === b.wd && a.mask === b.mask && a.name === b.name;
 }
 
 function eventSize(e: Event): number {
