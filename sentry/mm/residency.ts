@@ -134,6 +134,16 @@ export function residentOf(mm: MemoryManager): Resident {
   return bytes;
 }
 
+/** Bytes of anonymous memory: most of what is mapped is text and data of files, which the host keeps for everybody. */
+export function residentAnon(mm: MemoryManager): number {
+  let bytes = 0;
+  for (let i = 0; i < mm.table.size; i++) {
+    const v = mm.table.at(i)!;
+    if (kindOf(v) === 'anon') bytes += residentBytes(mm, v);
+  }
+  return bytes;
+}
+
 /** The host has mapped the stack in advance, so it grows unseen: extends [stack] down to what has been touched. */
 export function showStack(mm: MemoryManager): void {
   const reserve = mm.stackReserve;
