@@ -28,7 +28,11 @@ const program = new Command('runsc-ts')
     'log system calls (all, or --strace=NAME,NAME) to the debug log or standard error',
   )
   .option('--systrap-patching <boolean>', 'let busy programs make system calls without a trap', 'true')
-  .option('--debug-log <file>', 'append the sandbox’s log to FILE')
+  .option('--debug-log <file>', 'append the sandbox’s log to FILE; %ID% in it stands for the container’s')
+  .option(
+    '--syscall-report <file>',
+    'write to FILE, when the sandbox ends, which system calls its programs made, what failed, and what is not fully supported here; as JSON to FILE.json',
+  )
   .option('--root <dir>', 'directory for the state of containers')
   .option('--log <file>', 'append errors and warnings to FILE')
   .option('--log-format <format>', '"text" or "json"', 'text')

@@ -1,6 +1,6 @@
 /** Options that stand before the command, as runc's do. */
-import { accessSync, constants, mkdirSync, openSync, readFileSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { SYSCALL_NAMES } from '../sentry/abi/syscall-names.ts';
 import type { LogOptions } from './lifecycle/log.ts';
 import type { Patching } from './sandbox-config.ts';
@@ -12,7 +12,9 @@ export interface GlobalOptions {
   systrapPatching: Patching;
   /** null: off, []: all. */
   strace: string[] | null;
+  /** Paths, in which %ID% stands for the container's (log-files.ts). */
   debugLog: string | null;
+  syscallReport: string | null;
   /** Directory of container states. */
   root: string;
   log: LogOptions;
@@ -34,12 +36,15 @@ export function checkGlobalOptions(raw: Record<string, unknown>): GlobalOptions 
     platform,
     systrapPatching: parsePatching(raw['systrapPatching']),
     strace: parseStrace(raw['strace']),
-    debugLog: raw['debugLog'] === undefined ? null : String(raw['debugLog']),
+    debugLog: optionalText(raw['debugLog']),
+    syscallReport: optionalText(raw['syscallReport']),
     root: raw['root'] === undefined ? defaultStateDir() : resolve(String(raw['root'])),
-    log: { file: raw['log'] === undefined ? null : String(raw['log']), format: logFormat(raw['logFormat']) },
+    log: { file: optionalText(raw['log']), format: logFormat(raw['logFormat']) },
     systemdCgroup: raw['systemdCgroup'] === true,
   };
 }
+
+const optionalText = (value: unknown): string | null => (value === undefined ? null : String(value));
 
 function parsePatching(value: unknown): Patching {
   if (value === undefined || value === 'true') return 'busy';
@@ -78,16 +83,4 @@ function hostUid(): number {
     if (line !== '' && uid >= inside && uid - inside < size) return uid - inside + outside;
   }
   return uid;
-}
-
-/** Opens the debug log for appending; −1 if none was asked for. */
-export function openDebugLog(options: GlobalOptions): number {
-  if (options.debugLog === null) return -1;
-  try {
-    mkdirSync(dirname(options.debugLog), { recursive: true });
-    accessSync(dirname(options.debugLog), constants.W_OK);
-    return openSync(options.debugLog, 'a', 0o644);
-  } catch (e) {
-    throw new UserError(`--debug-log ${options.debugLog}: ${(e as Error).message}`);
-  }
 }

@@ -15,7 +15,8 @@ import {
 } from '../platform-ptrace/confine/launcher-protocol.ts';
 import type { OwnGroups } from './cgroup/sandbox-groups.ts';
 import { jsonMemfd } from './control/client.ts';
-import { openDebugLog, type GlobalOptions } from './global-options.ts';
+import type { GlobalOptions } from './global-options.ts';
+import { openDebugLog, openSyscallReport, reportConfig } from './log-files.ts';
 import type { GoferConfig, IdMapping, SandboxConfig } from './sandbox-config.ts';
 import { UserError } from './user-error.ts';
 
@@ -49,7 +50,7 @@ export function launcherOptions(
   if (!existsSync(join(nativeDir, 'launcher'))) {
     throw new UserError(`${join(nativeDir, 'launcher')} is missing: run "npm run build" first`);
   }
-  const logFd = openDebugLog(globals);
+  const logFd = openDebugLog(globals, config.id);
   const goferConfig: GoferConfig = {
     exports: exports.map((e) => ({ readOnly: e.readOnly })),
     debugLog: globals.debugLog !== null,
@@ -92,11 +93,13 @@ export function launch(
   const figures = groups?.figures() ?? { names: [], fds: [] };
   config.figures = figures.names;
   config.rawSockets = config.network === 'none' && mayUseRawSockets(config);
+  config.report = reportConfig(globals, figures.fds.length);
+  const report = openSyscallReport(globals, config.id);
   const options: LauncherOptions = {
     ...launcherOptions(config, exports, globals, (own) => own),
     ...(config.network === 'host' ? { network: 'host' as const } : {}),
     rawSockets: config.rawSockets,
-    donatedFds: figures.fds,
+    donatedFds: report === null ? figures.fds : [...figures.fds, report],
   };
   let r: number;
   try {

@@ -151,10 +151,18 @@ export interface SandboxConfig {
   preservedFds: number;
   /** null: off, []: all calls, else names. */
   strace: string[] | null;
+  /** `--syscall-report`, written when the sandbox ends. */
+  report: ReportConfig | null;
   /** The log was asked for (`--debug-log`): what only matters to whoever looks closer is said, too. */
   debugLog: boolean;
   /** Export index → true if only this sandbox changes the tree (attributes may be cached). */
   exclusiveExports: boolean[];
+}
+
+/** Where the report on system calls goes: a donated descriptor, by its number among them, and its form. */
+export interface ReportConfig {
+  donated: number;
+  json: boolean;
 }
 
 /** What the gofer serves: one entry per export, in order. The trees are /0, /1, … of its root. */

@@ -35,11 +35,9 @@ import { registerSocketFamilies } from '../sentry/socket/register.ts';
 import { cpusWithin, memoryWithin } from '../sentry/kernel/container.ts';
 import { HeapGuard } from '../sentry/kernel/heap-guard.ts';
 import type { Kernel } from '../sentry/kernel/kernel.ts';
-import type { SysResult } from '../sentry/kernel/syscall-table.ts';
-import type { Task } from '../sentry/kernel/task.ts';
 import type { Platform } from '../sentry/platform/platform.ts';
 import { PROTECTIONS, setProtection } from '../sentry/vfs/protected.ts';
-import { Strace } from '../sentry/strace/strace.ts';
+import { SyscallReport } from '../sentry/strace/syscall-report.ts';
 import { copyPlan } from '../syscalls/copy-plan.ts';
 import { setUpPatching } from './boot-patching.ts';
 import { signalFromTerminal } from './boot-stdio.ts';
@@ -48,6 +46,7 @@ import { bootKernel, createContainer, ownNamespaces } from './boot.ts';
 import { serveControl } from './control/server.ts';
 import type { SandboxContainer } from './sandbox/container.ts';
 import { openFigures } from './sandbox/group-figures.ts';
+import { observe, writeReport } from './sandbox/observers.ts';
 import { Requests } from './sandbox/requests.ts';
 import type { HostFacts } from './boot-parts.ts';
 import type { SandboxConfig } from './sandbox-config.ts';
@@ -97,9 +96,10 @@ function main(): void {
 
   let ended: number | null = null;
   const kernel = bootKernel({ config, platform, host, log: say });
+  const report = config.report === null ? null : new SyscallReport();
   const requests = new Requests(kernel);
   platform.start(kernel);
-  if (config.strace !== null) installStrace(kernel, config.strace);
+  observe(kernel, config.strace, report, writeLine);
   const env = {
     config,
     gofer,
@@ -153,6 +153,7 @@ function main(): void {
 
   const finish = (status: number): void => {
     if (config.debugLog) reportUnimplemented(kernel);
+    if (report !== null && config.report !== null) writeReport(report, config.report);
     platform.shutdown();
     control.send(MSG_EXIT, status);
     process.exit(0);
@@ -212,23 +213,6 @@ function makePlatform(name: SandboxConfig['platform']): Platform {
   return name === 'ptrace'
     ? new PtracePlatform(zygote)
     : new SystrapPlatform({ zygote, copyPlan: copyPlan() });
-}
-
-function installStrace(kernel: Kernel, calls: string[]): void {
-  const strace = new Strace(calls.length === 0 ? null : calls, writeLine);
-  const open = new WeakMap<Task, string>();
-  kernel.trace = {
-    enter(t: Task): void {
-      const call = strace.enter(t);
-      if (call === null) open.delete(t);
-      else open.set(t, call);
-    },
-    exit(t: Task, result: SysResult): void {
-      const call = open.get(t);
-      // Codes below −4095 are the kernel's own: blocked, restarted, gone.
-      if (call !== undefined) strace.exit(call, result < -4095 ? null : result);
-    },
-  };
 }
 
 /** What programs asked for in vain, by name: for whoever wonders why one does not run. */

@@ -53,6 +53,7 @@ const config: SandboxConfig = {
   managed: false,
   preservedFds: 0,
   strace: null,
+  report: null,
   debugLog: false,
   exclusiveExports: [true],
 };

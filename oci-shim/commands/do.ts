@@ -134,6 +134,7 @@ async function runDo(args: string[], options: DoOptions, globals: GlobalOptions)
     managed: false,
     preservedFds: 0,
     strace: globals.strace,
+    report: null,
     debugLog: globals.debugLog !== null,
     exclusiveExports: exports.map((e) => e.exclusive),
   };

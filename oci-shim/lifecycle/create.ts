@@ -18,6 +18,7 @@ import { figureFds, groupOptions, makeGroups, memberProcsFds } from '../cgroup/s
 import type { GlobalOptions } from '../global-options.ts';
 import { runHooks, runPoststopHooks } from '../hooks/run-hooks.ts';
 import { launcherOptions, mayUseRawSockets } from '../launch.ts';
+import { openSyscallReport, reportConfig } from '../log-files.ts';
 import { loadBundle, type Bundle } from '../spec/bundle.ts';
 import { ociState, type ContainerState } from '../state/container-state.ts';
 import type { HostProcess } from '../state/host-process.ts';
@@ -147,6 +148,10 @@ class Creation {
     config.preservedFds = this.preserved().length;
     if (listenFds > 0) config.process.env.push(`LISTEN_FDS=${listenFds}`, 'LISTEN_PID=1');
     config.figures = this.figures.names;
+    config.report =
+      this.member === null
+        ? reportConfig(this.globals, 1 + this.figures.fds.length + config.preservedFds)
+        : null;
     const fd = (own: number) => inherited.add(this.keep(own));
     const groups = this.group === null ? {} : groupOptions(this.group, 'sentry', fd);
     const place = networkPlace(this.bundle.namespaces);
@@ -170,9 +175,13 @@ class Creation {
   ): Created {
     const listener = listenIn(this.locked.dir);
     if (listener < 0) throw new UserError(`cannot make the control socket: ${errnoName(-listener)}`);
-    const donatedFds = [this.keep(listener), ...this.figures.fds, ...this.preserved()].map((f) =>
-      inherited.add(f),
-    );
+    const report = openSyscallReport(this.globals, this.o.id);
+    const donatedFds = [
+      this.keep(listener),
+      ...this.figures.fds,
+      ...this.preserved(),
+      ...(report === null ? [] : [this.keep(report)]),
+    ].map((f) => inherited.add(f));
     const stub = this.start({ ...options, donatedFds }, stdio, inherited);
     inContainer(() => stub.wait(MSG_CREATED));
     return this.finish(stub);

@@ -11,6 +11,7 @@ const globals: GlobalOptions = {
   systrapPatching: 'busy',
   strace: null,
   debugLog: null,
+  syscallReport: null,
   root: '/run/x',
   log: { file: null, format: 'text' },
   systemdCgroup: false,

@@ -90,6 +90,7 @@ export function loadBundle(id: string, dir: string, network: string, globals: Gl
     managed: false,
     preservedFds: 0,
     strace: globals.strace,
+    report: null,
     debugLog: globals.debugLog !== null,
     exclusiveExports: [],
   };

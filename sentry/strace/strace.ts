@@ -51,7 +51,7 @@ function formatResult(r: number): string {
   return r > 0xffffffff ? `0x${r.toString(16)}` : String(r);
 }
 
-function formatArg(t: Task, kind: ArgKind, i: number): string {
+export function formatArg(t: Task, kind: ArgKind, i: number): string {
   const a = t.args;
   switch (kind.kind) {
     case 'fd':

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import type { SyscallCounts } from '../../sentry/strace/syscall-report.ts';
 import { platforms, run, runscTs, sandbox } from '../lib/sandbox.ts';
 
 const platform = platforms[0]!;
@@ -27,6 +28,7 @@ test.each([
   [['do', '--network', 'bridge', '--', 'ls'], /--network bridge: must be "none" or "host"/],
   [['do', '--root', '/nosuch', '--', 'ls'], /--root \/nosuch: no such directory/],
   [['run', '--bundle', '/nosuch', 'x'], /cannot read \/nosuch\/config.json: ENOENT/],
+  [['--syscall-report', '/dev/null/r', 'do', '--', 'ls'], /--syscall-report \/dev\/null\/r: E/],
   [['--log', '/nosuch/log', 'list'], /--log \/nosuch\/log: ENOENT/],
   [['run', '--bundle', '/tmp', 'a/b'], /invalid container ID format: "a\/b"/],
 ])('%j is refused in one line', (args, message) => {
@@ -50,6 +52,31 @@ test('the log names calls that are not implemented, and has the strace', () => {
   expect(text).toMatch(/not implemented: .*io_uring_setup ×1/);
   expect(text).toMatch(/execve\(/);
   expect(text.match(/io_uring_setup\(.*/g)).toEqual(['io_uring_setup() = -1 ENOSYS']);
+});
+
+test('the report has each call with its errors and gaps, as text and as JSON, beside strace', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'report-'));
+  const calls = 'import ctypes; c = ctypes.CDLL(None); c.syscall(425, 1, 0); c.prctl(9999); c.syscall(9999)';
+  const report = (name: string) => {
+    const r = sandbox(platform, ['/bin/sh', '-c', `python3 -c '${calls}'; :`], {
+      cwd: '/',
+      global: ['--syscall-report', join(dir, name), '--strace=io_uring_setup'],
+    });
+    expect(r.status).toBe(0);
+    expect(r.stderr).toMatch(/io_uring_setup\(\) = -1 ENOSYS/);
+    return readFileSync(join(dir, name), 'utf8');
+  };
+  const text = report('report');
+  const json = JSON.parse(report('report.json')) as SyscallCounts;
+  rmSync(dir, { recursive: true });
+  expect(text).toMatch(/^\d+ system calls of \d+ kinds, \d+ of them not fully supported\n/);
+  expect(text).toMatch(/^ +1 {2}io_uring_setup +none +not implemented$/m);
+  expect(text).toMatch(/^ +1 {2}prctl\(9999\) EINVAL$/m);
+  const call = (name: string) => json.calls.find((c) => c.name === name);
+  expect(call('syscall_9999')).toMatchObject({ nr: 9999, support: 'none', count: 1, errors: { ENOSYS: 1 } });
+  expect(call('execve')).toMatchObject({ nr: 59, support: 'partial' });
+  expect(call('exit_group')).toMatchObject({ support: 'full', errors: {} });
+  expect(json.failures).toContainEqual({ call: 'prctl(9999)', error: 'EINVAL', count: 1 });
 });
 
 test('the command has the limits of its caller, the sandbox is not bound by them', () => {

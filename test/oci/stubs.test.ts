@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, openSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { SyscallCounts } from '../../sentry/strace/syscall-report.ts';
 import { Engine, spec, until } from '../lib/oci.ts';
 import { childrenOf, processesOf } from '../lib/processes.ts';
 import { platforms, runscTs } from '../lib/sandbox.ts';
@@ -123,6 +124,16 @@ describe.each(platforms)('on %s', (platform) => {
     const r = spawnSync(runscTs, [...args, '2', 'c1'], { stdio: [...stdio] });
     expect(r.stdout.toString()).toBe('three\nfour\n');
     expect(r.status).toBe(0);
+  });
+
+  test('a container has a report on its system calls of its own', () => {
+    const bundle = engine.bundle('b', spec(['true']));
+    const args = ['--platform', platform, '--root', join(engine.dir, 'state')];
+    const reports = join(engine.dir, 'reports/%ID%.json');
+    const r = spawnSync(runscTs, [...args, '--syscall-report', reports, 'run', '--bundle', bundle, 'c1']);
+    expect({ status: r.status, stderr: r.stderr.toString() }).toEqual({ status: 0, stderr: '' });
+    const { calls } = JSON.parse(readFileSync(join(engine.dir, 'reports/c1.json'), 'utf8')) as SyscallCounts;
+    expect(calls.find((c) => c.name === 'exit_group')).toMatchObject({ count: 1, support: 'full' });
   });
 
   test('sockets that systemd has opened come first, and the container is told of them', () => {
