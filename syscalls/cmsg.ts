@@ -12,11 +12,11 @@ import {
   SO_TIMESTAMP_NEW,
   SOL_SOCKET,
 } from '../sentry/abi/socket.ts';
-import { CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN } from '../sentry/auth/capability.ts';
+import { CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN, CAP_SYS_RESOURCE } from '../sentry/auth/capability.ts';
 import { installPidfd } from '../sentry/fsimpl/anon/pidfd.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import type { RecvInfo, SendInfo, Socket } from '../sentry/socket/socket.ts';
-import { inFlightTotal } from '../sentry/socket/unix/in-flight.ts';
+import { inFlightOf, inFlightTotal } from '../sentry/socket/unix/in-flight.ts';
 import type { Timestamp } from '../sentry/vfs/inode.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
 import { openFileLimit } from './fd-install.ts';
@@ -65,6 +65,16 @@ export function dropSent(info: SendInfo): void {
   info.fds = null;
 }
 
+/** In the whole sandbox. */
+const IN_FLIGHT_MAX = 1024 * 1024;
+
+/** too_many_unix_fds() */
+function tooManyInFlight(t: Task): boolean {
+  if (inFlightTotal() > IN_FLIGHT_MAX) return true;
+  if (inFlightOf(t.creds.uid) <= openFileLimit(t)) return false;
+  return !t.creds.has(CAP_SYS_RESOURCE) && !t.creds.has(CAP_SYS_ADMIN);
+}
+
 function takeFds(t: Task, body: Buffer, info: SendInfo): number {
   const n = Math.floor(body.length / 4);
   if (n === 0) return 0;
@@ -76,7 +86,7 @@ function takeFds(t: Task, body: Buffer, info: SendInfo): number {
     if (f === null) return -EBADF;
     fds.push(f.ref());
   }
-  return inFlightTotal() + n > 16 * openFileLimit(t) ? -ETOOMANYREFS : 0;
+  return tooManyInFlight(t) ? -ETOOMANYREFS : 0;
 }
 
 /** scm_check_creds(): one's own ids, or privilege. */

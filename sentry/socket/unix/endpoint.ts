@@ -6,13 +6,12 @@ import { ECONNRESET } from '../../abi/errno.ts';
 import * as S from '../../abi/socket.ts';
 import type { NetNamespace } from '../../kernel/namespaces.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
-import type { FileDescription } from '../../vfs/file-description.ts';
 import * as W from '../../waiter/wait-queue.ts';
 import { netNsOf } from '../network.ts';
 import { SocketOptions } from '../options.ts';
 import { Socket, type QueueLengths } from '../socket.ts';
 import type { UnixName } from './address.ts';
-import { removeInFlight } from './in-flight.ts';
+import { dropFiles, takeInFlight } from './in-flight.ts';
 import { MessageQueue, type UnixMessage } from './message.ts';
 
 /** net.unix.max_dgram_qlen where it was not set. */
@@ -134,11 +133,7 @@ export abstract class UnixEndpoint extends Socket {
 
   /** Descriptors nobody asked for. */
   dropFds(m: UnixMessage): void {
-    if (m.fds === null) return;
-    const fds = m.fds;
-    m.fds = null;
-    removeInFlight(fds);
-    for (const f of fds) f.unref();
+    if (m.fds !== null) dropFiles(takeInFlight(m));
   }
 
   /** Empties the queue. */
@@ -167,24 +162,13 @@ export abstract class UnixEndpoint extends Socket {
     return events;
   }
 
-  // What the collector of descriptors in flight asks (in-flight.ts).
-
-  eachQueuedFd(visit: (f: FileDescription) => void): void {
-    for (let i = 0; i < this.queue.length; i++) for (const f of this.queue.at(i)!.fds ?? []) visit(f);
-    for (const s of this.accepting) s.eachQueuedFd(visit);
-  }
-
-  purgeQueuedFds(): FileDescription[] {
-    const out: FileDescription[] = [];
+  /** What the collector of descriptors in flight asks (in-flight.ts). */
+  eachWithFds(visit: (m: UnixMessage) => void): void {
     for (let i = 0; i < this.queue.length; i++) {
       const m = this.queue.at(i)!;
-      if (m.fds === null) continue;
-      removeInFlight(m.fds);
-      out.push(...m.fds);
-      m.fds = null;
+      if (m.fds !== null) visit(m);
     }
-    for (const s of this.accepting) out.push(...s.purgeQueuedFds());
-    return out;
+    for (const s of this.accepting) s.eachWithFds(visit);
   }
 }
 

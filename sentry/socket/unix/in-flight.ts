@@ -1,56 +1,125 @@
 /**
- * Descriptors in flight (net/unix/garbage.c). A socket whose every reference sits in a queue that only such sockets can
+ * Descriptors in flight (net/unix/garbage.c, scm.c). A socket whose every reference sits in a queue that only such sockets can
  * read is garbage: its queue is emptied, which breaks the cycle.
  */
-import type { FileDescription } from '../../vfs/file-description.ts';
+import { clockNs } from '../../host/sys.ffi.ts';
+import type { Kernel } from '../../kernel/kernel.ts';
 import { panic } from '../../lib/assert.ts';
+import { Timer } from '../../time/timer-queue.ts';
+import type { FileDescription } from '../../vfs/file-description.ts';
+import type { UnixMessage } from './message.ts';
+
+const CLOCK_MONOTONIC = 1;
+/** A collection that looked at more descriptors than this is not repeated before so many times as long as it took have passed. */
+const QUICK = 1000;
+const PAUSE = 10;
 
 /** What the collector wants from a socket. */
 export interface Collectable extends FileDescription {
-  /** Calls `visit` for every descriptor in messages queued on this socket or on connections not yet accepted. */
-  eachQueuedFd(visit: (f: FileDescription) => void): void;
-  /** Drops all queued descriptors. */
-  purgeQueuedFds(): FileDescription[];
+  /** Calls `visit` for every message with descriptors queued on this socket or on connections not yet accepted. */
+  eachWithFds(visit: (m: UnixMessage) => void): void;
 }
 
-/** How often each file is in flight. Only files with `eachQueuedFd` can be part of a cycle. */
-const inFlight = new Map<FileDescription, number>();
+/** How often each socket is in flight. Other files are no part of a cycle. */
+const inFlight = new Map<Collectable, number>();
+/** Descriptors that each user has in flight (user_struct.unix_inflight). */
+const byUser = new Map<number, number>();
 let total = 0;
 
 export function inFlightTotal(): number {
   return total;
 }
 
-export function addInFlight(fds: readonly FileDescription[]): void {
-  for (const f of fds) inFlight.set(f, (inFlight.get(f) ?? 0) + 1);
-  total += fds.length;
-}
-
-export function removeInFlight(fds: readonly FileDescription[]): void {
-  for (const f of fds) {
-    const n = inFlight.get(f);
-    if (n === undefined) panic('file in flight without account');
-    if (n === 1) inFlight.delete(f);
-    else inFlight.set(f, n - 1);
-  }
-  total -= fds.length;
+export function inFlightOf(uid: number): number {
+  return byUser.get(uid) ?? 0;
 }
 
 function collectable(f: FileDescription): f is Collectable {
-  return 'eachQueuedFd' in f;
+  return 'eachWithFds' in f;
 }
 
-let collecting = false;
+function count<K>(map: Map<K, number>, key: K, by: number): void {
+  const n = (map.get(key) ?? 0) + by;
+  if (n < 0) panic('descriptors in flight without account');
+  if (n === 0) map.delete(key);
+  else map.set(key, n);
+}
 
-/** Frees sockets that nobody can reach. Run when a socket is closed while descriptors are in flight. */
+let kernel: Kernel | undefined;
+
+/** unix_attach_fds(): `m` is about to be queued. */
+export function addInFlight(m: UnixMessage, k: Kernel): void {
+  kernel = k;
+  for (const f of m.fds!) if (collectable(f)) count(inFlight, f, 1);
+  count(byUser, m.uid, m.fds!.length);
+  total += m.fds!.length;
+}
+
+/** unix_detach_fds(): the descriptors of `m`, whose references are the caller's now. */
+export function takeInFlight(m: UnixMessage): FileDescription[] {
+  const fds = m.fds!;
+  m.fds = null;
+  for (const f of fds) if (collectable(f)) count(inFlight, f, -1);
+  count(byUser, m.uid, -fds.length);
+  total -= fds.length;
+  return fds;
+}
+
+const dropped: FileDescription[] = [];
+let dropping = false;
+
+/**
+ * Lets files go that nobody received. Sockets among them may hold further ones, those too, however long the chain: one after
+ * another, not one within the other.
+ */
+export function dropFiles(files: readonly FileDescription[]): void {
+  for (const f of files) dropped.push(f);
+  if (dropping) return;
+  dropping = true;
+  for (let f = dropped.pop(); f !== undefined; f = dropped.pop()) f.unref();
+  dropping = false;
+}
+
+let notBefore = 0;
+let looks = 0;
+let collecting = false;
+const later = new Timer(collectGarbage);
+
+/** Frees sockets that nobody can reach. Run when a socket is closed or sent; if it takes its time, not each time. */
 export function collectGarbage(): void {
   if (collecting || inFlight.size === 0) return;
+  const begun = clockNs(CLOCK_MONOTONIC);
+  if (begun < notBefore) {
+    if (!later.armed) kernel?.timers.arm(later, notBefore);
+    return;
+  }
+  collecting = true;
+  looks = inFlight.size;
+  const freed: FileDescription[] = [];
+  for (const c of unreachable()) {
+    c.eachWithFds((m) => {
+      for (const f of takeInFlight(m)) freed.push(f);
+    });
+  }
+  dropFiles(freed);
+  collecting = false;
+  const now = clockNs(CLOCK_MONOTONIC);
+  notBefore = looks > QUICK ? now + PAUSE * (now - begun) : 0;
+}
+
+function eachQueuedFd(c: Collectable, visit: (f: FileDescription) => void): void {
+  c.eachWithFds((m) => {
+    looks += m.fds!.length;
+    for (const f of m.fds!) visit(f);
+  });
+}
+
+function unreachable(): Collectable[] {
   const candidates = new Map<Collectable, number>();
-  for (const [f, n] of inFlight) if (collectable(f) && f.refCount === n) candidates.set(f, n);
-  if (candidates.size === 0) return;
+  for (const [f, n] of inFlight) if (f.refCount === n) candidates.set(f, n);
   // Take away the references that candidates hold on each other: who keeps one is reachable from outside.
   for (const c of candidates.keys()) {
-    c.eachQueuedFd((f) => {
+    eachQueuedFd(c, (f) => {
       const n = candidates.get(f as Collectable);
       if (n !== undefined) candidates.set(f as Collectable, n - 1);
     });
@@ -62,13 +131,9 @@ export function collectGarbage(): void {
     const c = work.pop()!;
     if (reachable.has(c)) continue;
     reachable.add(c);
-    c.eachQueuedFd((f) => {
-      if (candidates.has(f as Collectable)) work.push(f as Collectable);
+    eachQueuedFd(c, (f) => {
+      if (candidates.has(f as Collectable) && !reachable.has(f as Collectable)) work.push(f as Collectable);
     });
   }
-  collecting = true;
-  const freed: FileDescription[] = [];
-  for (const c of candidates.keys()) if (!reachable.has(c)) freed.push(...c.purgeQueuedFds());
-  for (const f of freed) f.unref();
-  collecting = false;
+  return [...candidates.keys()].filter((c) => !reachable.has(c));
 }

@@ -23,6 +23,8 @@ export class UnixMessage {
   /** Of streams: an urgent byte that was taken out, which stays as a mark. Of empty datagrams: peeked at. */
   taken = false;
   fds: FileDescription[] | null;
+  /** Whose descriptors in flight they are. */
+  readonly uid: number;
   readonly creds: UCred | null;
   /** Address of the sender, null if it had none. */
   readonly from: Uint8Array | null;
@@ -34,12 +36,14 @@ export class UnixMessage {
   constructor(
     data: Uint8Array,
     fds: FileDescription[] | null,
+    uid: number,
     creds: UCred | null,
     from: Uint8Array | null,
     uncharge: (bytes: number) => void,
   ) {
     this.data = data;
     this.fds = fds;
+    this.uid = uid;
     this.creds = creds;
     this.from = from;
     this.uncharge = uncharge;

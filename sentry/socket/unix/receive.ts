@@ -8,19 +8,15 @@ import * as S from '../../abi/socket.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { RecvInfo, UCred } from '../socket.ts';
 import { wantsCreds, type UnixEndpoint } from './endpoint.ts';
-import { removeInFlight } from './in-flight.ts';
+import { takeInFlight } from './in-flight.ts';
 import { wallTime, type UnixMessage } from './message.ts';
 
 const NO_CREDS: UCred = { pid: 0, uid: 65534, gid: 65534 };
 
 function giveInfo(s: UnixEndpoint, m: UnixMessage, info: RecvInfo, peek: boolean): void {
   if (m.fds !== null) {
-    info.fds = m.fds;
     if (peek) for (const f of m.fds) f.ref();
-    else {
-      removeInFlight(m.fds);
-      m.fds = null;
-    }
+    info.fds = peek ? m.fds : takeInFlight(m);
   }
   info.creds = s.options.passCred ? (m.creds ?? NO_CREDS) : null;
   info.sender = s.options.passPidfd ? (m.creds ?? NO_CREDS) : null;

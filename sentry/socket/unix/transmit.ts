@@ -45,17 +45,18 @@ function deliver(
     creds = { pid: t.tgid, uid: t.creds.uid, gid: t.creds.gid, process: (t as Task).group?.pid };
   }
   const fds = info === null ? null : info.fds;
-  if (fds !== null) {
-    addInFlight(fds);
-    info!.fds = null;
-  }
   const m = new UnixMessage(
     data,
     fds,
+    t.creds.uid,
     creds,
     s.name.kind === 'none' ? null : unixAddress(s.name),
     s.uncharge,
   );
+  if (fds !== null) {
+    info!.fds = null;
+    addInFlight(m, (t as Task).kernel);
+  }
   if (!other.stream && other.options.timestamp !== 0) m.stamp = wallTime(t);
   s.charge(m);
   other.queue.push(m);

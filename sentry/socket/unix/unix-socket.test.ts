@@ -6,7 +6,7 @@ import { EventFile } from '../../fsimpl/eventfd/eventfd.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import { EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from '../../waiter/wait-queue.ts';
 import { RecvInfo, SendInfo } from '../socket.ts';
-import { inFlightTotal } from './in-flight.ts';
+import { inFlightOf, inFlightTotal } from './in-flight.ts';
 import { UnixSocket } from './unix-socket.ts';
 
 const t = {
@@ -128,11 +128,6 @@ test('descriptors travel with the first byte and stop the read', () => {
 
 test('cycles of sockets in flight are freed', () => {
   const [a, b] = UnixSocket.pair(t, SOCK_STREAM, 0);
-  const pass = (over: UnixSocket, what: UnixSocket): void => {
-    const info = new SendInfo();
-    info.fds = [what.ref()];
-    over.send(t, Buffer.from('x'), 0, 1, 0, info);
-  };
   // Each end holds the other's only reference in its queue.
   pass(a, a);
   pass(b, b);
@@ -142,5 +137,42 @@ test('cycles of sockets in flight are freed', () => {
   expect(inFlightTotal()).toBe(2);
   b.unref();
   bystander.unref();
+  expect(inFlightTotal()).toBe(0);
+});
+
+function pass(over: UnixSocket, what: UnixSocket): void {
+  const info = new SendInfo();
+  info.fds = [what.ref()];
+  over.send(t, Buffer.from('x'), 0, 1, 0, info);
+}
+
+test('a long chain of sockets in each other’s queues is freed', () => {
+  let inner = new UnixSocket(t, SOCK_STREAM, 0);
+  for (let i = 0; i < 5000; i++) {
+    const [a, b] = UnixSocket.pair(t, SOCK_STREAM, 0);
+    pass(a, inner);
+    inner.unref();
+    a.unref();
+    inner = b;
+  }
+  expect(inFlightTotal()).toBe(5000);
+  expect(inFlightOf(t.creds.uid)).toBe(5000);
+  inner.unref();
+  expect(inFlightTotal()).toBe(0);
+});
+
+test('many descriptors in one queue are freed with the cycle', () => {
+  const [a, b] = UnixSocket.pair(t, SOCK_SEQPACKET, 0);
+  a.options.sndbuf = 1e9;
+  for (let i = 0; i < 100; i++) {
+    const info = new SendInfo();
+    info.fds = Array.from({ length: 253 }, () => b.ref());
+    a.send(t, Buffer.from('x'), 0, 1, 0, info);
+  }
+  pass(a, a);
+  a.unref();
+  b.unref();
+  new UnixSocket(t, SOCK_STREAM, 0).unref();
+  for (let i = 0; inFlightTotal() > 0 && i < 1e6; i++) new UnixSocket(t, SOCK_STREAM, 0).unref();
   expect(inFlightTotal()).toBe(0);
 });
