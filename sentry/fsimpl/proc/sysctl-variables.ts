@@ -10,7 +10,7 @@ import { parseBounded } from '../kernfs/parse.ts';
 import { sysvipcTables } from './sysvipc.ts';
 
 /** A constant, a function that makes the value, a variable, or a directory. */
-export type Node = string | number | ((t: Task) => string | number) | Variable | SysctlTree;
+export type Node = string | number | ((t: Task) => string | number) | Variable | PerInterface | SysctlTree;
 
 export interface SysctlTree {
   readonly [name: string]: Node;
@@ -23,6 +23,17 @@ export class Variable {
   constructor(get: (t: Task) => string | number, set: (t: Task, text: string) => number) {
     this.get = get;
     this.set = set;
+  }
+}
+
+/** A directory for each interface of the reader's network namespace, and `others`: what is in one by its name. */
+export class PerInterface {
+  readonly of: (name: string) => SysctlTree;
+  readonly others: readonly string[];
+
+  constructor(of: (name: string) => SysctlTree, others: readonly string[]) {
+    this.of = of;
+    this.others = others;
   }
 }
 
@@ -128,18 +139,40 @@ function valuesOf(t: Task, path: string): Map<string, string> | null {
   return isIpcEntry(path) ? t.ns.ipc.sysctls : null;
 }
 
+/** What is set for all interfaces at once by setting it for `all` (inet_forward_change(), addrconf_disable_change()). */
+const FOR_ALL = ['forwarding', 'disable_ipv6'];
+
+/** Where the value of `path` is kept, and where the one is that holds if there is none; the same for most. */
+function keptAs(path: string): { place: string; general: string } {
+  if (path === 'net/ipv4/ip_forward') return keptAs('net/ipv4/conf/all/forwarding');
+  const [net, family, conf, , name] = path.split('/');
+  const shared = conf === 'conf' && name !== undefined && FOR_ALL.includes(name);
+  return { place: path, general: shared ? `${net}/${family}/conf/all/${name}` : path };
+}
+
 /** A constant of a namespace as a variable: as many integers as the default has, or one word. */
 export function remembered(path: string, initial: string | number): Variable {
   const count = typeof initial === 'number' ? 1 : initial.split('\t').length;
   const numeric = typeof initial === 'number' || isIntegers(initial.split('\t'));
+  const { place, general } = keptAs(path);
   return new Variable(
-    (t) => valuesOf(t, path)!.get(path) ?? initial,
+    (t) => {
+      const values = valuesOf(t, path)!;
+      return values.get(place) ?? values.get(general) ?? initial;
+    },
     (t, text) => {
       const words = utsText(text)
         .split(/[ \t]/)
         .filter((w) => w !== '');
       if (numeric ? words.length !== count || !isIntegers(words) : words.length > 16) return -EINVAL;
-      valuesOf(t, path)!.set(path, words.join('\t'));
+      const values = valuesOf(t, path)!;
+      // The older one asks whether anything changes (devinet_sysctl_forward()).
+      const changes =
+        !path.startsWith('net/ipv4/') || String(values.get(place) ?? initial) !== words.join('\t');
+      if (place === general && changes) {
+        for (const key of [...values.keys()]) if (keptAs(key).general === general) values.delete(key);
+      }
+      values.set(place, words.join('\t'));
       return 0;
     },
   );
