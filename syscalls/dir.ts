@@ -83,12 +83,14 @@ function doGetdents(t: Task, a: SyscallArgs, emit: DirEmit): SysResult {
   if (f === null) return -EBADF;
   if (!f.inode.isDir) return -ENOTDIR;
   if (f.inode.dead) return -ENOENT;
-  room = Math.min(a.uint(2), dents.size);
+  const size = Math.min(a.uint(2), dents.size);
+  // A fault ends the list as a full buffer does (filldir64).
+  room = size > 0 ? t.mm.accessible(a.addr(1), size, true) : 0;
   used = 0;
   tooSmall = false;
   const before = f.pos;
   const r = f.getdents(t, emit);
-  if (used === 0) return tooSmall ? -EINVAL : r;
+  if (used === 0) return !tooSmall ? r : room < size ? -EFAULT : -EINVAL;
   notifyFile(IN_ACCESS, f);
   if (t.mem.copyOut(a.addr(1), dents.bytes, 0, used) < 0) {
     f.pos = before;

@@ -14,8 +14,6 @@ import {
   ERESTARTSYS,
 } from '../sentry/abi/errno.ts';
 import { O_APPEND, O_NONBLOCK, O_PATH } from '../sentry/abi/fcntl.ts';
-import { S_IFIFO, S_IFMT } from '../sentry/abi/stat.ts';
-import { pageDown } from '../sentry/lib/addr.ts';
 import { pread } from '../sentry/host/sys.ffi.ts';
 import type { SysResult } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
@@ -32,6 +30,7 @@ import {
 } from '../sentry/waiter/wait-queue.ts';
 import { iovAccessible, iovBase, iovCopyIn, iovCopyOut, iovSingle, iovTotal } from './iovec.ts';
 import { raisePipe, raiseFileSize } from './io-signals.ts';
+import { readTorn, tornEnd } from './torn-read.ts';
 
 /** Bytes one run of a handler moves at most; then the others get their turn. */
 export const RUN_BUDGET = 1024 * 1024;
@@ -180,17 +179,7 @@ function readNowhere(f: FileDescription, pos: number): number {
   if (!f.canRead) return -EINVAL;
   if (f.inode.isDir) return -EISDIR;
   if (f.seekable) return f.canDirect && pos >= f.inode.size ? 0 : -EFAULT;
-  const events = f.poll();
-  if ((events & READ_EVENTS) === 0) return -EAGAIN;
-  const isPipe = (f.inode.mode & S_IFMT) === S_IFIFO;
-  return isPipe && (events & (EPOLLIN | EPOLLERR)) === 0 ? 0 : -EFAULT;
-}
-
-/** The same of a write. */
-function writeNowhere(f: FileDescription): number {
-  if (!f.canWrite) return -EINVAL;
-  const isPipe = (f.inode.mode & S_IFMT) === S_IFIFO;
-  return isPipe && (f.poll() & EPOLLERR) !== 0 ? -EPIPE : -EFAULT;
+  return (f.poll() & READ_EVENTS) === 0 ? -EAGAIN : -EFAULT;
 }
 
 function readLoop(t: Task, f: FileDescription, pos: number, noWait: boolean, w: IoWait | null): SysResult {
@@ -200,15 +189,19 @@ function readLoop(t: Task, f: FileDescription, pos: number, noWait: boolean, w: 
   let done = w === null ? 0 : w.done;
   const budget = done + RUN_BUDGET;
   for (;;) {
+    const at = usePos ? f.pos : pos >= 0 ? pos + done : -1;
     let want = Math.min(total - done, chunk);
     if (want > 0) {
-      want = iovAccessible(t, done, want, true);
+      const fit = iovAccessible(t, done, want, true);
+      if (fit < want) want = readTorn(t, f, done, want, fit, (n) => f.read(t, ioBuffer.bytes, 0, n, at));
       if (want === 0) {
-        const r = done > 0 ? done : readNowhere(f, usePos ? f.pos : pos);
-        return r === -EAGAIN && !noWait ? parkIo(t, f, w, 0, READ_EVENTS, f.ioTimeoutNs(false)) : endIo(w, r);
+        if (done > 0) return endIo(w, done + Math.max(0, tornEnd));
+        const r = fit === 0 && f.tornRead === 'fits' ? readNowhere(f, at) : tornEnd;
+        if (r === -EAGAIN && !noWait && !t.timedOut)
+          return parkIo(t, f, w, 0, READ_EVENTS, f.ioTimeoutNs(false));
+        return endIo(w, r);
       }
     }
-    const at = usePos ? f.pos : pos >= 0 ? pos + done : -1;
     if (done === 0 && want === total && at >= 0) {
       const n = readDirect(t, f, want, at);
       if (n >= 0) {
@@ -249,6 +242,11 @@ export function limitFileSize(t: Task, f: FileDescription, n: number, at: number
   return Math.min(n, limit - start);
 }
 
+/** What a fault after `n` bytes leaves of a write whose bytes are fetched in units. */
+function wholeUnits(n: number, unit: number): number {
+  return n < unit ? -EFAULT : n - (n % unit);
+}
+
 function writeLoop(
   t: Task,
   f: FileDescription,
@@ -274,13 +272,11 @@ function writeLoop(
       }
     }
     let n = f.ignoresData ? want : iovCopyIn(t, done, ioBuffer.bytes, 0, want);
-    // A pipe takes whole pages up to a fault (pipe_write).
-    if (n < want && n > 0 && (f.inode.mode & S_IFMT) === S_IFIFO)
-      n = pageDown(n) === 0 ? -EFAULT : pageDown(n);
+    if (n < want && n > 0) n = wholeUnits(n, f.copyUnit(true));
     const copied = n;
     if (n >= 0 && at >= 0) n = limitFileSize(t, f, n, at);
     if (n < 0) {
-      const r = done > 0 ? done : n === -EFAULT ? writeNowhere(f) : n;
+      const r = done > 0 ? done : n === -EFAULT ? f.writeNowhere(t) : n;
       if (r === -EPIPE && !noSignal) raisePipe(t);
       return endIo(w, r);
     }

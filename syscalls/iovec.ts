@@ -24,6 +24,11 @@ export function iovTotal(): number {
   return total;
 }
 
+/** Only the first `n` bytes are to be moved. */
+export function cutTotal(n: number): void {
+  total = n;
+}
+
 /** True if the transfer is one contiguous range. */
 export function iovSingle(): boolean {
   return count === 1;

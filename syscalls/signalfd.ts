@@ -19,7 +19,7 @@ import type { Task } from '../sentry/kernel/task.ts';
 import type { ThreadGroup } from '../sentry/kernel/thread-group.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import type { CallContext } from '../sentry/vfs/call-context.ts';
-import { FileDescription } from '../sentry/vfs/file-description.ts';
+import { FileDescription, type TornRead } from '../sentry/vfs/file-description.ts';
 import { EPOLLIN, EPOLLRDNORM, WaitEntry } from '../sentry/waiter/wait-queue.ts';
 import { installFd } from './fd-install.ts';
 import { fileAt } from './io.ts';
@@ -48,6 +48,10 @@ export class SignalFile extends FileDescription {
     this.entry.remove();
     this.group = t.group;
     this.group.signalWaiters.add(this.entry, EPOLLIN);
+  }
+
+  override get tornRead(): TornRead {
+    return 'lost';
   }
 
   override read(c: CallContext, buf: Uint8Array, off: number, len: number): number {

@@ -26,6 +26,7 @@ import { endIo, fileAt, nonBlocking, parkIo, type IoWait } from './io.ts';
 import { raisePipe } from './io-signals.ts';
 import { importIovec, importRange, iovAccessible, iovCopyIn, iovCopyOut, iovTotal } from './iovec.ts';
 import { readAddress, writeAddress } from './socket-address.ts';
+import { readTorn, tornEnd } from './torn-read.ts';
 import { readTimespec } from './wait-args.ts';
 
 const MSGHDR_SIZE = 56;
@@ -56,7 +57,7 @@ function sendVec(t: Task, s: Socket, msgFlags: number, done: number): number {
   for (let at = done; ;) {
     const n = iovCopyIn(t, at, ioBuffer.bytes, 0, Math.min(total - at, chunk));
     // What cannot be read whole is not sent: a message, and of a stream the piece (skb_copy_datagram_from_iter).
-    if (n < Math.min(total - at, chunk)) return at > done ? at : -EFAULT;
+    if (n < Math.min(total - at, chunk)) return at > done ? at : sendNowhere(t, s, msgFlags);
     const r = s.send(t, ioBuffer.bytes, 0, n, msgFlags, at === 0 ? sendInfo : null);
     if (r < 0) {
       if (r === -EPIPE && (msgFlags & S.MSG_NOSIGNAL) === 0 && s.type === S.SOCK_STREAM) raisePipe(t);
@@ -65,6 +66,13 @@ function sendVec(t: Task, s: Socket, msgFlags: number, done: number): number {
     at += r;
     if (at >= total || s.messages) return at;
   }
+}
+
+/** What is wrong with a send whose data cannot be read. */
+function sendNowhere(t: Task, s: Socket, msgFlags: number): number {
+  const r = s.sendNowhere(t, msgFlags, sendInfo.name);
+  if (r === -EPIPE && (msgFlags & S.MSG_NOSIGNAL) === 0 && s.type === S.SOCK_STREAM) raisePipe(t);
+  return r;
 }
 
 /** Sends with blocking; `w.done` bytes have gone already. */
@@ -184,8 +192,15 @@ function recvVec(t: Task, s: Socket, msgFlags: number, done: number): number {
   for (let at = done; ;) {
     let want = Math.min(total - at, chunk);
     if (want > 0) {
-      want = iovAccessible(t, at, want, true);
-      if (want === 0) return at > 0 ? at : -EFAULT;
+      const fit = iovAccessible(t, at, want, true);
+      if (fit < want) {
+        const read = (n: number): number => s.recv(t, ioBuffer.bytes, 0, n, msgFlags, recvInfo);
+        want = readTorn(t, s, at, want, fit, read);
+        if (want === 0) {
+          if (tornEnd < 0) dropReceived();
+          return at > 0 ? at + Math.max(0, tornEnd) : tornEnd;
+        }
+      }
     }
     const n = s.recv(t, ioBuffer.bytes, 0, want, msgFlags, recvInfo);
     if (n < 0) return at > 0 ? at : n;

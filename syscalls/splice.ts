@@ -50,7 +50,7 @@ import {
   type IoWait,
 } from './io.ts';
 import { raisePipe } from './io-signals.ts';
-import { importIovec, MAX_RW_COUNT, SSIZE_LIMIT } from './iovec.ts';
+import { cutTotal, importIovec, iovAccessible, iovTotal, MAX_RW_COUNT, SSIZE_LIMIT } from './iovec.ts';
 
 const SPLICE_F_MOVE = 1;
 const SPLICE_F_NONBLOCK = 2;
@@ -235,7 +235,7 @@ function splice(t: Task, a: SyscallArgs, input: FileDescription, out: FileDescri
     const pos = readOffset(t, outAddr);
     if (pos < -1) return pos;
     const r = fromPipe(t, input, out, pos, len);
-    if (r > 0 && outAddr !== 0 && t.mem.writeU64(outAddr, pos + r) !== 0) return -EFAULT;
+    if (r >= 0 && outAddr !== 0 && t.mem.writeU64(outAddr, pos + r) !== 0) return -EFAULT;
     return r;
   }
   if (inAddr !== 0 && !input.seekable) return -EINVAL;
@@ -243,7 +243,7 @@ function splice(t: Task, a: SyscallArgs, input: FileDescription, out: FileDescri
   const pos = readOffset(t, inAddr);
   if (pos < -1) return pos;
   const r = toPipe(t, input, pos, out as PipeFile, len);
-  if (r > 0 && inAddr !== 0 && t.mem.writeU64(inAddr, pos + r) !== 0) return -EFAULT;
+  if (r >= 0 && inAddr !== 0 && t.mem.writeU64(inAddr, pos + r) !== 0) return -EFAULT;
   return r;
 }
 
@@ -290,6 +290,10 @@ function sysVmsplice(t: Task, a: SyscallArgs): SysResult {
   // Waits for the first room only, then takes what fits.
   if (!noWait && !f.ends.pipe.writable && f.ends.readers > 0)
     return parkIo(t, f, w, 0, WRITE_EVENTS, Infinity);
+  // Pages that are not there end the list of them (iov_iter_get_pages).
+  const total = iovTotal();
+  const there = iovAccessible(t, 0, total, false);
+  if (there > 0 && there < total) cutTotal(there);
   return writeVec(t, f, -1, true, w);
 }
 

@@ -139,3 +139,7 @@ export const TIOCPKT_DOSTOP = 32;
 export const TIOCPKT_IOCTL = 64;
 
 export const N_TTY = 0;
+
+/** Bytes that tty_read() and tty_write() move at a time (drivers/tty/tty_io.c). */
+export const TTY_READ_UNIT = 64;
+export const TTY_WRITE_UNIT = 2048;

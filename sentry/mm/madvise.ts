@@ -156,7 +156,8 @@ export function madvise(mm: MemoryManager, o: Orders, addr: number, length: numb
     if (populates) {
       populateAdvised(o, from, to, advice === MADV_POPULATE_WRITE);
     }
-    if (advice === MADV_GUARD_INSTALL) mm.hasGuards = true;
+    if (advice === MADV_GUARD_INSTALL) mm.guards.add(from, to);
+    if (advice === MADV_GUARD_REMOVE) mm.guards.remove(from, to);
     if (a.host >= 0) o.madvise(from, to - from, a.host);
     if (changes) mm.changeVmas(from, to, (c) => (c.flags = (c.flags & ~(a.clear ?? 0)) | (a.set ?? 0)));
     at = to;

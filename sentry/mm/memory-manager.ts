@@ -12,6 +12,7 @@ import { PAGE_SIZE, pageDown, pageUp } from '../lib/addr.ts';
 import type { AddressSpace, Orders } from '../platform/platform.ts';
 import type { AccessMap } from '../usermem/user-memory.ts';
 import type { FileDescription } from '../vfs/file-description.ts';
+import { GuardRanges } from './guards.ts';
 import { hostProt } from './host-map.ts';
 import { EMPTY_LAYOUT, type ImageLayout } from './image-layout.ts';
 import type { LastCount } from './residency.ts';
@@ -54,6 +55,17 @@ export interface PendingChange {
   value: number;
 }
 
+const probe = new Uint8Array(1);
+
+/** Where what `v` shows ends, at least for an access that ends at `upTo`: pages past the end of a file are SIGBUS. */
+function fileEnd(v: Vma, upTo: number): number {
+  const inode = v.backing?.file?.inode ?? null;
+  if (inode === null || !inode.isRegular) return v.end;
+  if (v.offset + (Math.min(upTo, v.end) - v.start) <= inode.size) return v.end;
+  inode.refresh();
+  return Math.min(v.end, v.start + pageUp(inode.size) - v.offset);
+}
+
 export class MemoryManager implements AccessMap {
   readonly table = new VmaTable();
   /** The host side. Memory is addressed through it, never through a task (its leader may be gone). */
@@ -78,8 +90,7 @@ export class MemoryManager implements AccessMap {
   mdwe = 0;
   /** MEMBARRIER_CMD_REGISTER_* that were called. */
   membarriers = 0;
-  /** Guard regions may have been installed. */
-  hasGuards = false;
+  readonly guards = new GuardRanges();
   /** Some mapping may be sealed. */
   hasSeals = false;
   /** Who carries out futex calls on private words (kernel/own-futexes.ts). */
@@ -175,7 +186,7 @@ export class MemoryManager implements AccessMap {
     mm.membarriers = this.membarriers;
     mm.inheritFrom(this);
     mm.hasSeals = this.hasSeals;
-    mm.hasGuards = this.hasGuards;
+    mm.guards.copyFrom(this.guards);
     mm.vdsoCalls = this.vdsoCalls;
     for (let i = 0; i < this.table.size; i++) {
       const v = this.table.at(i)!;
@@ -198,9 +209,21 @@ export class MemoryManager implements AccessMap {
       const v = this.table.find(at) ?? this.growStack(at);
       // On x86 everything with any protection bit is readable (arch/x86/mm/fault.c access_error).
       if (v === null || (write ? (v.prot & PROT_WRITE) === 0 : v.prot === 0)) break;
-      at = v.end;
+      at = v.backing === null ? v.end : fileEnd(v, end);
+      if (at < v.end) break;
     }
-    return Math.min(at, end) - addr;
+    const n = Math.max(0, Math.min(at, end) - addr);
+    return this.guards.any ? this.beforeGuard(addr, n) : n;
+  }
+
+  /** Of the `n` bytes from `addr` on those before the first guard. */
+  private beforeGuard(addr: number, n: number): number {
+    for (const r of this.guards.within(addr, addr + n)) {
+      for (let at = r.start; at < r.end; at = pageDown(at) + PAGE_SIZE) {
+        if (this.space.read(at, probe, 0, 1) !== 1) return at - addr;
+      }
+    }
+    return n;
   }
 
   /** The stack VMA grown down to `addr`, if that is in the part the host has mapped for it; else null. */
@@ -264,6 +287,7 @@ export class MemoryManager implements AccessMap {
   /** Forgets what is mapped in [start, end); the host's part is the caller's. */
   removeVmas(start: number, end: number): void {
     this.resident = null;
+    this.guards.remove(start, end);
     for (const v of this.table.remove(start, end)) {
       this.account(v, -1);
       v.backing?.unref();

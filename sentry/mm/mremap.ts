@@ -127,6 +127,7 @@ function move(mm: MemoryManager, o: Orders, r: MremapRequest, who: MemoryCaller)
     return;
   }
   mm.cutReserves(o, addr, addr + oldLen);
+  mm.guards.move(addr, addr + oldLen, newAddr);
   o.mremap(addr, oldLen, newLen, newAddr);
   if ((r.flags & MREMAP_DONTUNMAP) !== 0) {
     const left = old.slice(addr, addr + oldLen);

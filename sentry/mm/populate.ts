@@ -54,7 +54,7 @@ export function populate(
   change: PendingChange | null = null,
 ): number {
   // Where the guest has put guards only the host knows.
-  const mayFail = change === null || !mm.hasGuards;
+  const mayFail = change === null || !mm.guards.any;
   if (!mayFail) change.kind = 'lock';
   let left = MAX_BYTES;
   let error = 0;

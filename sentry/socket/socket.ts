@@ -2,17 +2,21 @@
  * Socket: what all socket families have in common (net/socket.c). A family implements the operations; the syscall layer
  * copies addresses, messages and control data and does the waiting.
  */
-import { EFAULT, EINVAL, ENOPROTOOPT, EOPNOTSUPP, ESPIPE } from '../abi/errno.ts';
+import { EAGAIN, EFAULT, EINVAL, ENOPROTOOPT, EOPNOTSUPP, ESPIPE } from '../abi/errno.ts';
 import { O_NONBLOCK, O_RDWR } from '../abi/fcntl.ts';
-import { AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, SOCK_DGRAM, SOCK_STREAM } from '../abi/socket.ts';
+import { AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, MSG_PEEK, SOCK_DGRAM, SOCK_STREAM } from '../abi/socket.ts';
 import { leaveNamespace, useNamespace } from '../auth/namespace-users.ts';
 import { socketInode } from '../fsimpl/anon/anon-inode.ts';
 import type { Pid } from '../kernel/pid-namespace.ts';
 import type { NetNamespace } from '../kernel/namespaces.ts';
 import type { CallContext } from '../vfs/call-context.ts';
-import { FileDescription } from '../vfs/file-description.ts';
+import { FileDescription, type TornRead } from '../vfs/file-description.ts';
 import type { Timestamp } from '../vfs/inode.ts';
 import { netNsOf } from './network.ts';
+
+/** Pieces in which streams take what is sent (SKB_FRAG_PAGE_ORDER). */
+const STREAM_UNIT = 32768;
+const EMPTY = new Uint8Array(0);
 
 /** struct ucred */
 export interface UCred {
@@ -144,6 +148,23 @@ export abstract class Socket extends FileDescription {
     return this.type !== SOCK_STREAM;
   }
 
+  /** A message is gone when it has been looked at; what cannot be delivered of a stream stays. */
+  override get tornRead(): TornRead {
+    return this.messages ? 'lost' : 'kept';
+  }
+
+  override copyUnit(): number {
+    return this.messages ? Infinity : STREAM_UNIT;
+  }
+
+  override peek(t: CallContext, buf: Uint8Array, off: number, len: number): number {
+    return this.recv(t, buf, off, len, MSG_PEEK, null);
+  }
+
+  override writeNowhere(t: CallContext): number {
+    return this.sendNowhere(t, 0, null);
+  }
+
   override ioTimeoutNs(write: boolean): number {
     return write ? this.sendTimeoutNs : this.recvTimeoutNs;
   }
@@ -170,6 +191,16 @@ export abstract class Socket extends FileDescription {
     flags: number,
     info: SendInfo | null,
   ): number;
+
+  /**
+   * What a send whose data cannot be read says: the state of the socket comes first. It is asked by sending nothing, to nobody
+   * where that would be a message.
+   */
+  sendNowhere(t: CallContext, flags: number, name: Uint8Array | null): number {
+    if (this.messages && (name !== null || typeof this.getName(true) !== 'number')) return -EFAULT;
+    const r = this.send(t, EMPTY, 0, 0, flags, null);
+    return r < 0 && r !== -EAGAIN ? r : -EFAULT;
+  }
 
   /** A send with MSG_ZEROCOPY is done: who asked for it (SO_ZEROCOPY) is told. */
   sentZeroCopy(): void {}

@@ -3,7 +3,7 @@
  * and fork(2) make. Subclasses implement what their file supports; defaults are Linux's errors.
  * I/O goes through kernel buffers: the syscall layer moves bytes between them and guest memory.
  */
-import { EBADF, EINVAL, ENODEV, ENOTDIR, ENOTTY, EOPNOTSUPP, ESPIPE } from '../abi/errno.ts';
+import { EBADF, EFAULT, EINVAL, ENODEV, ENOTDIR, ENOTTY, EOPNOTSUPP, ESPIPE } from '../abi/errno.ts';
 import { O_ACCMODE, O_PATH, O_RDONLY, O_RDWR, O_WRONLY } from '../abi/fcntl.ts';
 import { EPOLLIN, EPOLLOUT, EPOLLRDNORM, EPOLLWRNORM, WaitQueue } from '../waiter/wait-queue.ts';
 import type { CallContext } from './call-context.ts';
@@ -41,6 +41,17 @@ export interface MapSource {
   /** The file lies in memory: what is not there is a hole. */
   inMemory?: boolean;
 }
+
+/** What becomes of the data of a read for which the reader's memory is not there. */
+export type TornRead =
+  /** Nothing more is taken than fits: a short count. */
+  | 'fits'
+  /** A piece that does not fit stays where it is: EFAULT, or a short count if whole pieces went before it. */
+  | 'kept'
+  /** It is taken and gone: EFAULT. */
+  | 'lost'
+  /** What fits counts; the rest of its unit is gone. */
+  | 'spilt';
 
 /** What ends when a descriptor table closes the file. */
 export interface CloseHook {
@@ -199,6 +210,31 @@ export abstract class FileDescription {
   /** The file can tell of its events by signals: O_ASYNC, FIOASYNC. */
   get fasync(): boolean {
     return false;
+  }
+
+  /** What a read does whose memory ends before the data. */
+  get tornRead(): TornRead {
+    return 'fits';
+  }
+
+  /** Bytes that are fetched from a writer, or with 'spilt' taken for a reader, at a time: a fault loses all of them. */
+  copyUnit(_write: boolean): number {
+    return 1;
+  }
+
+  /** What a write says whose data cannot be read. */
+  writeNowhere(_t: CallContext): number {
+    return this.canWrite ? -EFAULT : -EINVAL;
+  }
+
+  /** A read that takes nothing, of files whose torn reads are 'kept'. */
+  peek(_t: CallContext, _buf: Uint8Array, _off: number, _len: number): number {
+    return -EINVAL;
+  }
+
+  /** Of the next `len` bytes of such a file those that are whole pieces. */
+  wholePieces(_len: number): number {
+    return 0;
   }
 
   /** How long a blocking read or write waits, in ns (SO_RCVTIMEO, SO_SNDTIMEO). */

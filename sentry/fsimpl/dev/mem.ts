@@ -7,7 +7,13 @@ import { EPOLLIN, EPOLLOUT, EPOLLRDNORM, EPOLLWRNORM } from '../../waiter/wait-q
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import { registerCharDevice } from '../../vfs/device.ts';
-import { FileDescription, RWF_HIPRI, RWF_WAITING, type MapSource } from '../../vfs/file-description.ts';
+import {
+  FileDescription,
+  RWF_HIPRI,
+  RWF_WAITING,
+  type MapSource,
+  type TornRead,
+} from '../../vfs/file-description.ts';
 import type { Inode } from '../../vfs/inode.ts';
 
 /** null_lseek: any seek succeeds and stays at 0. */
@@ -39,6 +45,11 @@ abstract class MemDevice extends FileDescription {
 }
 
 class NullDevice extends MemDevice {
+  /** There is never anything to deliver. */
+  override get tornRead(): TornRead {
+    return 'lost';
+  }
+
   override read(): number {
     return 0;
   }

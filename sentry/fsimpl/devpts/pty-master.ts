@@ -16,7 +16,7 @@ import {
 } from '../../waiter/wait-queue.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
-import { FileDescription, RWF_WAITING } from '../../vfs/file-description.ts';
+import { FileDescription, RWF_WAITING, type TornRead } from '../../vfs/file-description.ts';
 import type { Inode } from '../../vfs/inode.ts';
 import { NOT_MINE } from '../tty/tty.ts';
 import { modeIoctl } from './pty-ioctl.ts';
@@ -57,6 +57,14 @@ export class PtyMaster extends FileDescription {
   protected override release(): void {
     this.ptyOwner.remove(this.pty);
     this.pty.masterReleased();
+  }
+
+  override get tornRead(): TornRead {
+    return 'spilt';
+  }
+
+  override copyUnit(write: boolean): number {
+    return write ? T.TTY_WRITE_UNIT : T.TTY_READ_UNIT;
   }
 
   override read(_t: CallContext, buf: Uint8Array, off: number, len: number): number {

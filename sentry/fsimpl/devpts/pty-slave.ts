@@ -16,7 +16,7 @@ import {
 } from '../../waiter/wait-queue.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
-import { FileDescription, RWF_WAITING } from '../../vfs/file-description.ts';
+import { FileDescription, RWF_WAITING, type TornRead } from '../../vfs/file-description.ts';
 import type { Inode } from '../../vfs/inode.ts';
 import { NOT_MINE } from '../tty/tty.ts';
 import { modeIoctl } from './pty-ioctl.ts';
@@ -53,6 +53,14 @@ export class PtySlave extends FileDescription {
   protected override release(): void {
     this.timers?.disarm(this.timer);
     this.pty.slaveReleased();
+  }
+
+  override get tornRead(): TornRead {
+    return 'spilt';
+  }
+
+  override copyUnit(write: boolean): number {
+    return write ? T.TTY_WRITE_UNIT : T.TTY_READ_UNIT;
   }
 
   override read(t: CallContext, buf: Uint8Array, off: number, len: number): number {

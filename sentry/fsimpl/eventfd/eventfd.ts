@@ -2,7 +2,7 @@
 import { EAGAIN, EINVAL } from '../../abi/errno.ts';
 import { O_RDWR } from '../../abi/fcntl.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
-import { FileDescription, RWF_HIPRI } from '../../vfs/file-description.ts';
+import { FileDescription, RWF_HIPRI, type TornRead } from '../../vfs/file-description.ts';
 import { EPOLLERR, EPOLLIN, EPOLLOUT } from '../../waiter/wait-queue.ts';
 import { anonInode } from '../anon/anon-inode.ts';
 
@@ -17,6 +17,14 @@ export class EventFile extends FileDescription {
     super(null, anonInode('eventfd'), O_RDWR | flags);
     this.lo = initial >>> 0;
     this.semaphore = semaphore;
+  }
+
+  override get tornRead(): TornRead {
+    return 'lost';
+  }
+
+  override copyUnit(): number {
+    return Infinity;
   }
 
   override read(_t: CallContext, buf: Uint8Array, off: number, len: number): number {

@@ -4,7 +4,7 @@ import { O_RDWR } from '../../abi/fcntl.ts';
 import type { Clock } from '../../time/clock.ts';
 import { Timer, type TimerQueue } from '../../time/timer-queue.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
-import { FileDescription } from '../../vfs/file-description.ts';
+import { FileDescription, type TornRead } from '../../vfs/file-description.ts';
 import { EPOLLIN } from '../../waiter/wait-queue.ts';
 import { anonInode } from '../anon/anon-inode.ts';
 import { putU32 } from './eventfd.ts';
@@ -54,6 +54,14 @@ export class TimerFile extends FileDescription {
     this.intervalNs = intervalNs;
     this.nextNs = nextNs;
     this.timers.arm(this.timer, nextNs);
+  }
+
+  override get tornRead(): TornRead {
+    return 'spilt';
+  }
+
+  override copyUnit(): number {
+    return 8;
   }
 
   override read(_t: CallContext, buf: Uint8Array, off: number, len: number): number {

@@ -2,7 +2,7 @@
 import { EAGAIN, EEXIST, EINVAL, ENOSPC } from '../../abi/errno.ts';
 import { O_RDONLY } from '../../abi/fcntl.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
-import { FileDescription, RWF_HIPRI } from '../../vfs/file-description.ts';
+import { FileDescription, RWF_HIPRI, type TornRead } from '../../vfs/file-description.ts';
 import { IN_EXCL_UNLINK, IN_UNMOUNT } from '../../vfs/fsnotify.ts';
 import type { Inode } from '../../vfs/inode.ts';
 import { EPOLLIN, EPOLLRDNORM } from '../../waiter/wait-queue.ts';
@@ -141,6 +141,10 @@ export class InotifyFile extends FileDescription {
     }
     this.queue.push(e);
     this.waiters.wake(EPOLLIN | EPOLLRDNORM);
+  }
+
+  override get tornRead(): TornRead {
+    return 'lost';
   }
 
   override read(_t: CallContext, buf: Uint8Array, off: number, len: number): number {

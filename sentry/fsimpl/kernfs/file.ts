@@ -194,6 +194,10 @@ export class KernfsFileDescription extends FileDescription {
     return done;
   }
 
+  override copyUnit(): number {
+    return Infinity;
+  }
+
   override write(t: CallContext, buf: Uint8Array, off: number, len: number, pos: number): number {
     if (this.file.store === null) return -EINVAL;
     const n = Math.min(len, MAX_WRITE);

@@ -1,9 +1,10 @@
 /** PipeFile: an open end of a pipe or FIFO (fs/pipe.c). PipeEnds holds what all ends of one pipe share. */
-import { EAGAIN, EPIPE } from '../../abi/errno.ts';
+import { EAGAIN, EFAULT, EPIPE } from '../../abi/errno.ts';
 import { FASYNC, O_DIRECT, O_NONBLOCK, O_RDONLY, O_WRONLY } from '../../abi/fcntl.ts';
+import { pageDown } from '../../lib/addr.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
-import { FileDescription, RWF_WAITING } from '../../vfs/file-description.ts';
+import { FileDescription, RWF_WAITING, type TornRead } from '../../vfs/file-description.ts';
 import type { FileIdentity, Inode } from '../../vfs/inode.ts';
 import {
   EPOLLERR,
@@ -15,7 +16,7 @@ import {
   WAKE_ASYNC_OUT,
 } from '../../waiter/wait-queue.ts';
 import { pipeInode } from '../anon/anon-inode.ts';
-import { Pipe } from './pipe.ts';
+import { Pipe, PIPE_BUF } from './pipe.ts';
 
 const FIONREAD = 0x541b;
 
@@ -98,6 +99,29 @@ export class PipeFile extends FileDescription {
       return this.ends.writers === 0 ? 0 : -EAGAIN;
     }
     return this.take(buf, off, len);
+  }
+
+  /** pipe_read(): a page that does not fit stays. */
+  override get tornRead(): TornRead {
+    return 'kept';
+  }
+
+  override copyUnit(): number {
+    return PIPE_BUF;
+  }
+
+  override writeNowhere(): number {
+    return this.ends.readers === 0 ? -EPIPE : -EFAULT;
+  }
+
+  override peek(_t: CallContext, buf: Uint8Array, off: number, len: number): number {
+    const { pipe, writers } = this.ends;
+    if (pipe.used === 0) return writers === 0 ? 0 : -EAGAIN;
+    return pipe.peek(0, buf, off, Math.min(len, pipe.firstRead));
+  }
+
+  override wholePieces(len: number): number {
+    return pageDown(len);
   }
 
   /** Takes bytes out of a pipe that has some, or throws them away (buf null), and tells writers. */

@@ -91,6 +91,12 @@ export class Pipe {
     return this.segments === null ? 0 : this.segments.length;
   }
 
+  /** Bytes that one read takes at most: a packet ends it. */
+  get firstRead(): number {
+    const first = this.segments === null ? 0 : this.segments[0]!;
+    return first < 0 ? -first : this.used;
+  }
+
   /** Takes bytes out (dst null: throws them away); 0 if empty. A packet ends the read and what does not fit of it is dropped. */
   read(dst: Uint8Array | null, off: number, len: number): number {
     if (this.segments === null) {

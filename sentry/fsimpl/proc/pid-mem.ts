@@ -4,7 +4,7 @@ import { SEEK_CUR, SEEK_SET } from '../../abi/fcntl.ts';
 import type { MemoryManager } from '../../mm/memory-manager.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
-import { FileDescription } from '../../vfs/file-description.ts';
+import { FileDescription, type TornRead } from '../../vfs/file-description.ts';
 import type { Inode } from '../../vfs/inode.ts';
 import type { Task } from '../../kernel/task.ts';
 import { EPOLLOUT } from '../../waiter/wait-queue.ts';
@@ -76,6 +76,14 @@ export class ProcMemFile extends FileDescription {
 
   override get seekable(): boolean {
     return true;
+  }
+
+  override get tornRead(): TornRead {
+    return 'lost';
+  }
+
+  override copyUnit(): number {
+    return Infinity;
   }
 
   override read(t: CallContext, buf: Uint8Array, off: number, len: number, pos: number): number {

@@ -17,7 +17,7 @@ import { scratch } from '../../usermem/user-memory.ts';
 import type { WaitQueue } from '../../waiter/wait-queue.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import { registerCharDevice } from '../../vfs/device.ts';
-import { FileDescription, RWF_WAITING } from '../../vfs/file-description.ts';
+import { FileDescription, RWF_WAITING, type TornRead } from '../../vfs/file-description.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import type { Inode } from '../../vfs/inode.ts';
 import { openHostFd, type HostFile } from '../hostfd/host-file.ts';
@@ -119,6 +119,14 @@ class HostTtyFile extends FileDescription {
 
   protected override release(): void {
     this.host.unref();
+  }
+
+  override get tornRead(): TornRead {
+    return 'spilt';
+  }
+
+  override copyUnit(write: boolean): number {
+    return write ? T.TTY_WRITE_UNIT : T.TTY_READ_UNIT;
   }
 
   override read(t: CallContext, buf: Uint8Array, off: number, len: number, pos: number): number {

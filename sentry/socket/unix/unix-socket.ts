@@ -8,6 +8,7 @@ import {
   ECONNREFUSED,
   ECONNRESET,
   EEXIST,
+  EFAULT,
   EINVAL,
   EISCONN,
   ENODATA,
@@ -71,6 +72,26 @@ export class UnixSocket extends UnixEndpoint {
     a.state = 'connected';
     b.state = 'connected';
     return [a, b];
+  }
+
+  override peek(t: CallContext, buf: Uint8Array, off: number, len: number): number {
+    const { peekOff } = this.options;
+    this.options.peekOff = -1;
+    const n = super.peek(t, buf, off, len);
+    this.options.peekOff = peekOff;
+    return n;
+  }
+
+  /** unix_dgram_sendmsg() fetches the data first. */
+  override sendNowhere(t: CallContext, flags: number, name: Uint8Array | null): number {
+    return this.connectionless ? -EFAULT : super.sendNowhere(t, flags, name);
+  }
+
+  override wholePieces(len: number): number {
+    let n = 0;
+    for (let i = 0; i < this.queue.length && n + this.queue.at(i)!.left <= len; i++)
+      n += this.queue.at(i)!.left;
+    return n;
   }
 
   // Names.
