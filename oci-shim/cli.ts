@@ -33,6 +33,10 @@ const program = new Command('runsc-ts')
     '--syscall-report <file>',
     'write to FILE, when the sandbox ends, which system calls its programs made, what failed, and what is not fully supported here; as JSON to FILE.json',
   )
+  .option(
+    '--overlay',
+    'keep what containers write to their roots in memory; annotation dev.runsc-ts.root.overlay: "memory" or "none"',
+  )
   .option('--root <dir>', 'directory for the state of containers')
   .option('--log <file>', 'append errors and warnings to FILE')
   .option('--log-format <format>', '"text" or "json"', 'text')

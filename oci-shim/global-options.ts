@@ -18,6 +18,8 @@ export interface GlobalOptions {
   /** Directory of container states. */
   root: string;
   log: LogOptions;
+  /** Containers' writes to their roots stay in memory. */
+  overlay: boolean;
   /** --systemd-cgroup */
   systemdCgroup: boolean;
 }
@@ -40,6 +42,7 @@ export function checkGlobalOptions(raw: Record<string, unknown>): GlobalOptions 
     syscallReport: optionalText(raw['syscallReport']),
     root: raw['root'] === undefined ? defaultStateDir() : resolve(String(raw['root'])),
     log: { file: optionalText(raw['log']), format: logFormat(raw['logFormat']) },
+    overlay: raw['overlay'] === true,
     systemdCgroup: raw['systemdCgroup'] === true,
   };
 }

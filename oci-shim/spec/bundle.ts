@@ -38,6 +38,8 @@ const ID_PATTERN = /^[\w+.-]+$/;
 /** Versions of the runtime-spec with which configurations of 1.0 are compatible. */
 const VERSION_PATTERN = /^1\.\d+\.\d+(?:[-+][\w.+-]+)?$/;
 
+const OVERLAY_ANNOTATION = 'dev.runsc-ts.root.overlay';
+
 export function loadBundle(id: string, dir: string, network: string, globals: GlobalOptions): Bundle {
   if (!ID_PATTERN.test(id))
     throw new UserError(`container id "${id}": may hold letters, digits and _ + - . only`);
@@ -65,6 +67,8 @@ export function loadBundle(id: string, dir: string, network: string, globals: Gl
   const names = givenNames(spec, namespaces);
   const { hostname, domainname } = effectiveNames(names, namespaces);
   const readOnly = root.boolean('readonly', false);
+  const ownAnnotations = annotations(spec);
+  const overlay = rootOverlay(ownAnnotations, globals.overlay);
   // The root is the container's own: what it caches nobody else changes. Volumes are looked at anew each time.
   const rootExport: Export = { path: realpathSync(rootPath), readOnly: false, exclusive: true };
   const exports = [rootExport];
@@ -77,7 +81,7 @@ export function loadBundle(id: string, dir: string, network: string, globals: Gl
     hostname,
     domainname,
     process: processConfig(spec.object('process')),
-    root: { layers: [0], overlay: 'none', readOnly },
+    root: { layers: [0], overlay, readOnly },
     mounts: ownGroups(spec.objects('mounts').map((m) => mountConfig(m, bundle, exports, containerIds))),
     maskedPaths: containerPaths(linux, 'maskedPaths', namespaces),
     readonlyPaths: containerPaths(linux, 'readonlyPaths', namespaces),
@@ -94,7 +98,7 @@ export function loadBundle(id: string, dir: string, network: string, globals: Gl
     debugLog: globals.debugLog !== null,
     exclusiveExports: [],
   };
-  rootExport.readOnly = readOnly && !needsWrites(rootExport.path, config);
+  rootExport.readOnly = overlay === 'memory' || (readOnly && !needsWrites(rootExport.path, config));
   config.exclusiveExports = exports.map((e) => e.exclusive);
   return {
     dir: bundle,
@@ -104,7 +108,7 @@ export function loadBundle(id: string, dir: string, network: string, globals: Gl
     resources,
     cgroupsPath: linux.optionalString('cgroupsPath') ?? '',
     hooks: hooksConfig(spec.optionalObject('hooks')),
-    annotations: annotations(spec),
+    annotations: ownAnnotations,
     process: (source as { process: Record<string, unknown> }).process,
     namespaces,
     names,
@@ -142,6 +146,15 @@ function annotations(spec: Field): Record<string, string> {
   const all = spec.stringMap('annotations');
   if ('' in all) spec.bad('annotations', 'keys must not be empty');
   return all;
+}
+
+/** Where writes to the root go: the container's annotation counts, then `--overlay`. */
+function rootOverlay(given: Record<string, string>, byDefault: boolean): 'memory' | 'none' {
+  const value = given[OVERLAY_ANNOTATION] ?? (byDefault ? 'memory' : 'none');
+  if (value === 'memory' || value === 'none') return value;
+  throw new UserError(
+    `config.json: annotations.${OVERLAY_ANNOTATION} "${value}": must be "memory" or "none"`,
+  );
 }
 
 function readConfig(bundle: string): unknown {

@@ -197,6 +197,28 @@ describe.each(platforms)('on %s', (platform) => {
     expect(await Promise.all(ends)).toEqual(Array.from({ length: 50 }, (_, i) => i));
   });
 
+  test('writes to the root stay in memory with --overlay, and where an annotation says so', () => {
+    const config = spec(['sh', '-c', 'touch /written /bin/sh && ls -d /written /absent']);
+    config['mounts'] = [...(config['mounts'] as unknown[]), { destination: '/absent', type: 'tmpfs' }];
+    const annotation = 'dev.runsc-ts.root.overlay';
+    const run = (name: string, value: string | null, ...global: string[]) => {
+      if (value !== null) config['annotations'] = { [annotation]: value };
+      const bundle = engine.bundle(name, config);
+      const r = engine.call(...global, 'run', '--bundle', bundle, name);
+      const left = ['written', 'absent'].filter((f) => existsSync(join(bundle, 'rootfs', f)));
+      return { status: r.status, stdout: r.stdout, left };
+    };
+    const done = { status: 0, stdout: '/absent\n/written\n' };
+    expect(run('through', null)).toEqual({ ...done, left: ['written', 'absent'] });
+    expect(run('flag', null, '--overlay')).toEqual({ ...done, left: [] });
+    expect(run('annotation', 'memory')).toEqual({ ...done, left: [] });
+    expect(run('annotation-first', 'none', '--overlay')).toEqual({ ...done, left: ['written', 'absent'] });
+    config['annotations'] = { [annotation]: 'disk' };
+    const refused = engine.call('run', '--bundle', engine.bundle('refused', config), 'refused');
+    expect(refused.stderr).toContain(`annotations.${annotation} "disk": must be "memory" or "none"`);
+    expect(refused.status).toBe(1);
+  });
+
   test('list, version', () => {
     counting('c1');
     expect(JSON.parse(engine.ok('list', '--format', 'json'))).toMatchObject([
