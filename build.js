@@ -85,6 +85,8 @@ cc(
     '-opener',
     '-raw',
     '-networker',
+    '-link',
+    '-tun',
     '-cgroup',
     '-namespaces',
     '-enter',

@@ -1,13 +1,14 @@
 /** /dev of a container: default devices, those of the configuration (runtime-spec config-linux.md, "Devices"). */
-import { makedev } from '../sentry/abi/device.ts';
+import { makedev, MISC_MAJOR, TUN_MINOR } from '../sentry/abi/device.ts';
 import { EEXIST, errnoName } from '../sentry/abi/errno.ts';
-import { S_IFMT, S_IFREG } from '../sentry/abi/stat.ts';
+import { S_IFCHR, S_IFMT, S_IFREG } from '../sentry/abi/stat.ts';
 import { populateDev } from '../sentry/fsimpl/dev/populate.ts';
 import { TmpfsSuperBlock } from '../sentry/fsimpl/tmpfs/super-block.ts';
 import type { CallContext } from '../sentry/vfs/call-context.ts';
 import { attachMount, rootDentry } from '../sentry/vfs/mount-namespace.ts';
 import { Mount, mountFlags, MS_NOEXEC, MS_NOSUID } from '../sentry/vfs/mount.ts';
 import { vfsMknod, vfsUnlink } from '../sentry/vfs/namei.ts';
+import type { Inode } from '../sentry/vfs/inode.ts';
 import type { SuperBlock } from '../sentry/vfs/super-block.ts';
 import { LOOKUP_FOLLOW, lookupDentry, nd, walk } from '../sentry/vfs/walk.ts';
 import { check, MountError } from './boot-error.ts';
@@ -18,6 +19,13 @@ import type { DeviceConfig, SandboxConfig } from './sandbox-config.ts';
 export function populateContainerDev(sb: SuperBlock, config: SandboxConfig, hasTerminal: boolean): void {
   const r = populateDev(sb.root, config.process.terminal || hasTerminal ? config.process.uid : -1);
   if (r !== 0) throw new MountError(`cannot fill /dev: ${errnoName(-r)}`);
+  // Containers have it only if their configuration says so.
+  if (config.linux === null) addTun(sb.root);
+}
+
+function addTun(dev: Inode): void {
+  const dir = dev.mkdir('net', 0o755, 0, 0);
+  if (typeof dir !== 'number') dir.mknod('tun', S_IFCHR | 0o666, makedev(MISC_MAJOR, TUN_MINOR), 0, 0);
 }
 
 /** `linux.devices`, after all mounts: they may be anywhere. */

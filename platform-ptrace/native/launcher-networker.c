@@ -1,15 +1,17 @@
 // N: the network namespaces that guests make. It holds one descriptor of each, moves into the one that a request is about and
-// does there what needs a capability or that place: opens sockets for the sentry, binds them to low ports, brings up the
-// loopback interface. They belong to the sandbox's user namespace, in which N has its capabilities, and nowhere else.
+// does there what needs a capability or that place: opens sockets for the sentry, binds them to low ports, changes
+// interfaces, addresses and routes. They belong to the sandbox's user namespace, in which N has its capabilities, and nowhere else.
 #define _GNU_SOURCE
 #include "launcher.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -19,34 +21,42 @@
 
 int networks_ctl[2] = {-1, -1};
 
-enum { NETWORKS_MAX = 64 };
-static int networks[NETWORKS_MAX]; // descriptors; 0: none
-static int here = -1;              // the one that N is in
+enum { NETWORKS_MAX = OWN_NETWORK + 1 };
+static bool made[NETWORKS_MAX]; // there is a descriptor, NETWORK_FD and the number
+static int here = -1;           // the one that N is in
 
 static int host_socket(int domain, int type, int protocol) {
   int fd = socket(domain, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
   return fd < 0 ? -errno : fd;
 }
 
-static int make(int number) {
-  if (networks[number]) return -EEXIST;
-  here = -1;
-  if (unshare(CLONE_NEWNET) < 0) return -errno;
+// The namespace that N is in gets a number.
+static int keep(int number) {
   int fd = host_socket(AF_INET, SOCK_DGRAM, 0);
   if (fd < 0) return fd;
   int network = ioctl(fd, SIOCGSKNS);
   int result = network < 0 ? -errno : 0;
   close(fd);
   if (network < 0) return result;
-  networks[number] = network;
+  result = dup3(network, NETWORK_FD + number, O_CLOEXEC) < 0 ? -errno : 0;
+  close(network);
+  if (result < 0) return result;
+  made[number] = true;
   here = number;
   return 0;
 }
 
+static int make(int number) {
+  if (made[number]) return -EEXIST;
+  here = -1;
+  return unshare(CLONE_NEWNET) < 0 ? -errno : keep(number);
+}
+
 static int enter(int number) {
   if (number == here) return 0;
-  if (!networks[number]) return -ENOENT;
-  if (setns(networks[number], CLONE_NEWNET) < 0) return -errno;
+  // Another's: the guest may not.
+  if (!made[number]) return number == OWN_NETWORK ? -EPERM : -ENOENT;
+  if (setns(NETWORK_FD + number, CLONE_NEWNET) < 0) return -errno;
   here = number;
   return 0;
 }
@@ -59,34 +69,23 @@ static int open_socket(const struct request *r) {
   return offered && known ? host_socket(domain, type, protocol) : -EACCES;
 }
 
-// Addresses, routes, and what interfaces are there: no new ones, whose kinds are much of the kernel.
-static bool may_change(const struct nlmsghdr *h, int n) {
-  if (n < (int)sizeof *h || h->nlmsg_len != (unsigned)n) return false;
-  switch (h->nlmsg_type) {
-    case RTM_NEWLINK: return !(h->nlmsg_flags & NLM_F_CREATE);
-    case RTM_NEWADDR:
-    case RTM_DELADDR:
-    case RTM_NEWROUTE:
-    case RTM_DELROUTE: return true;
-    default: return false;
-  }
-}
-
-static int change(struct nlmsghdr *h, int n) {
-  struct {
-    struct nlmsghdr head;
-    struct nlmsgerr error;
-    char rest[1024];
-  } in;
-  if (!may_change(h, n)) return -EACCES;
+// The kernel's answer goes into `answer`, its length into *length.
+static int change(struct nlmsghdr *h, int n, void *answer, int *length) {
+  if (!may_change_network(h, n)) return -EACCES;
   int fd = host_socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
   if (fd < 0) return fd;
+  setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &(int){1}, sizeof(int));
+  setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &(int){1}, sizeof(int));
   int result = -EIO;
   h->nlmsg_flags |= NLM_F_ACK;
   // The kernel answers within sendto.
-  if (sendto(fd, h, n, MSG_DONTWAIT, NULL, 0) == n && recvfrom(fd, &in, sizeof in, MSG_DONTWAIT, NULL, NULL) >=
-      (ssize_t)(sizeof in.head + sizeof in.error) && in.head.nlmsg_type == NLMSG_ERROR)
-    result = in.error.error;
+  int got = sendto(fd, h, n, MSG_DONTWAIT, NULL, 0) == n ? recvfrom(fd, answer, ANSWER_MAX, MSG_DONTWAIT, NULL, NULL) : -1;
+  const struct nlmsghdr *head = answer;
+  if (got >= (int)NLMSG_LENGTH(sizeof(int))) {
+    // A question has an answer of its own.
+    result = head->nlmsg_type == NLMSG_ERROR ? ((const struct nlmsgerr *)NLMSG_DATA(head))->error : 0;
+    *length = got;
+  }
   close(fd);
   return result;
 }
@@ -99,6 +98,11 @@ static int set_interface(int cmd, void *ifreq) {
     case SIOCSIFBRDADDR:
     case SIOCSIFNETMASK:
     case SIOCSIFMTU:
+    case SIOCSIFHWADDR:
+    case SIOCSIFHWBROADCAST:
+    case SIOCSIFNAME:
+    case SIOCADDMULTI:
+    case SIOCDELMULTI:
     case SIOCSIFTXQLEN: break;
     default: return -EOPNOTSUPP;
   }
@@ -109,13 +113,33 @@ static int set_interface(int cmd, void *ifreq) {
   return result;
 }
 
-// 0 or -errno; *fd: a socket for the answer.
-static int serve(struct request *r, int n, int given, int *fd) {
+// Options that the kernel wants a capability for: not those of netfilter and multicast routing, which begin at 64.
+static int set_option(int fd, int level, int name, const void *value, int n) {
+  enum { BEYOND = 64 };
+  bool known = level == SOL_SOCKET || ((level == SOL_IP || level == SOL_IPV6) && name < BEYOND);
+  if (!known || name < 0) return -EPERM;
+  return setsockopt(fd, level, name, value, n) < 0 ? -errno : 0;
+}
+
+struct answer {
+  int fd; // -1: none
+  int length;
+  unsigned char data[ANSWER_MAX] __attribute__((aligned(8)));
+};
+
+static int answer_ifreq(struct answer *a, const void *ifreq) {
+  a->length = sizeof(struct ifreq);
+  memcpy(a->data, ifreq, a->length);
+  return 0;
+}
+
+// 0 or -errno
+static int serve(struct request *r, int n, int given, struct answer *a) {
   if (r->network < 0 || r->network >= NETWORKS_MAX) return -EINVAL;
   if (r->op == REQUEST_NETWORK) return make(r->network);
   if (r->op == REQUEST_FORGET) {
-    if (networks[r->network]) close(networks[r->network]);
-    networks[r->network] = 0;
+    if (made[r->network]) close(NETWORK_FD + r->network);
+    made[r->network] = false;
     if (here == r->network) here = -1;
     return 0;
   }
@@ -123,11 +147,18 @@ static int serve(struct request *r, int n, int given, int *fd) {
   if (result < 0) return result;
   switch (r->op) {
     case REQUEST_SOCKET:
-      *fd = open_socket(r);
-      return *fd < 0 ? *fd : 0;
+      a->fd = open_socket(r);
+      return a->fd < 0 ? a->fd : 0;
     case REQUEST_BIND: return bind(given, (struct sockaddr *)r->data, n) < 0 ? -errno : 0;
-    case REQUEST_ROUTE: return change((struct nlmsghdr *)r->data, n);
+    case REQUEST_ROUTE: return change((struct nlmsghdr *)r->data, n, a->data, &a->length);
     case REQUEST_IFREQ: return set_interface(r->args[0], r->data);
+    case REQUEST_OPTION: return set_option(given, r->args[0], r->args[1], r->data, n);
+    case REQUEST_TUN:
+      a->fd = open_tun(r->data);
+      return a->fd < 0 ? a->fd : answer_ifreq(a, r->data);
+    case REQUEST_TUN_SET:
+      result = set_tun(given, r->args[0], r->data, n);
+      return result < 0 ? result : answer_ifreq(a, r->data);
     default: return -EINVAL;
   }
 }
@@ -140,17 +171,21 @@ void start_networker(void) {
     networks_ctl[1] = -1;
     return;
   }
-  static const int calls[] = {SYS_recvmsg, SYS_sendmsg, SYS_socket, SYS_close, SYS_unshare, SYS_setns,      SYS_ioctl,
-                              SYS_bind,    SYS_sendto,  SYS_recvfrom, SYS_exit, SYS_exit_group, SYS_restart_syscall};
+  static const int calls[] = {SYS_recvmsg,    SYS_sendmsg, SYS_socket, SYS_close,    SYS_unshare,
+                              SYS_setns,      SYS_ioctl,   SYS_bind,   SYS_sendto,   SYS_recvfrom,
+                              SYS_setsockopt, SYS_openat,  SYS_dup3,   SYS_exit,     SYS_exit_group,
+                              SYS_restart_syscall};
   uint64_t caps = 1u << CAP_SYS_ADMIN | 1u << CAP_NET_ADMIN | 1u << CAP_NET_RAW | 1u << CAP_NET_BIND_SERVICE;
-  become_opener(&networks_ctl[1], caps, calls, sizeof calls / sizeof *calls);
+  become_opener(&networks_ctl[1], &tun_dir, caps, calls, sizeof calls / sizeof *calls);
+  // Refused where another user namespace owns it: the host's, an engine's.
+  keep(OWN_NETWORK);
   struct request r;
   int given, n;
   while ((n = next_request(networks_ctl[1], &r, &given)) >= 0) {
-    int fd = -1;
-    int result = serve(&r, n, given, &fd);
-    answer_request(networks_ctl[1], result, fd);
-    if (fd >= 0) close(fd);
+    struct answer a = {.fd = -1};
+    int result = serve(&r, n, given, &a);
+    answer_request(networks_ctl[1], result, a.data, a.length, a.fd);
+    if (a.fd >= 0) close(a.fd);
     if (given >= 0) close(given);
   }
   _exit(0);

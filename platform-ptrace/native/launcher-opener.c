@@ -33,11 +33,11 @@ int next_request(int ctl, struct request *r, int *fd) {
   }
 }
 
-void answer_request(int ctl, int result, int fd) {
+void answer_request(int ctl, int result, const void *data, int n, int fd) {
   int32_t word = result;
   union descriptor control;
-  struct iovec iov = {&word, sizeof word};
-  struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+  struct iovec iov[2] = {{&word, sizeof word}, {(void *)data, n}};
+  struct msghdr m = {.msg_iov = iov, .msg_iovlen = n > 0 ? 2 : 1};
   if (fd >= 0) {
     memset(&control, 0, sizeof control);
     control.head.cmsg_level = SOL_SOCKET;
@@ -50,14 +50,15 @@ void answer_request(int ctl, int result, int fd) {
   sendmsg(ctl, &m, MSG_NOSIGNAL);
 }
 
-void become_opener(int *ctl, uint64_t caps, const int *calls, int n) {
+void become_opener(int *ctl, int *also, uint64_t caps, const int *calls, int n) {
   die_with_parent();
   prctl(PR_SET_DUMPABLE, 0);
   int null_fd, log_fd;
   open_null_and_log(&null_fd, &log_fd);
-  struct place places[4] = {{null_fd, 0}, {null_fd, 1}, {null_fd, 2}, {*ctl, 3}};
-  place_fds(places, 4);
+  struct place places[5] = {{null_fd, 0}, {null_fd, 1}, {null_fd, 2}, {*ctl, 3}, {*also, 4}};
+  place_fds(places, *also < 0 ? 4 : 5);
   *ctl = 3;
+  if (*also >= 0) *also = 4;
   opt.log_fd = opt.create_fd = -1;
   drop_caps(caps);
   lock_calls(calls, n);

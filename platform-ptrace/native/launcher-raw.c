@@ -28,7 +28,8 @@ pid_t start_raw_opener(void) {
   }
   static const int calls[] = {SYS_recvmsg, SYS_sendmsg,    SYS_socket,         SYS_close,
                               SYS_exit,    SYS_exit_group, SYS_restart_syscall};
-  become_opener(&raw_ctl[1], 1u << CAP_NET_RAW, calls, sizeof calls / sizeof *calls);
+  int none = -1;
+  become_opener(&raw_ctl[1], &none, 1u << CAP_NET_RAW, calls, sizeof calls / sizeof *calls);
   struct request r;
   int given;
   while (next_request(raw_ctl[1], &r, &given) >= 0) {
@@ -37,7 +38,7 @@ pid_t start_raw_opener(void) {
       fd = socket(r.args[0], r.args[1] | SOCK_NONBLOCK | SOCK_CLOEXEC, r.args[2]);
       result = fd < 0 ? -errno : 0;
     }
-    answer_request(raw_ctl[1], result, fd);
+    answer_request(raw_ctl[1], result, NULL, 0, fd);
     if (fd >= 0) close(fd);
     if (given >= 0) close(given);
   }

@@ -369,6 +369,7 @@ static void start_sandbox(void) {
     unsigned long net = opt.host_network ? 0 : CLONE_NEWNET;
     if (opt.raw_sockets && (own_network || net)) make_pair(raw_ctl);
     make_pair(networks_ctl);
+    make_tun_directory();
     init_pid = clone_into(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | net);
     if (init_pid == 0) init_main();
     write_id_maps(init_pid);
@@ -379,6 +380,7 @@ static void start_sandbox(void) {
       if (raw_ctl[i] >= 0) close(raw_ctl[i]);
       close(networks_ctl[i]);
     }
+    if (tun_dir >= 0) close(tun_dir);
     if (has_gofer) close(gofer_link[0]);
     send_msg(init_ctl[0], MSG_GO, 0);
   }

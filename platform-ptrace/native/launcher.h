@@ -236,13 +236,22 @@ enum {
   REQUEST_NETWORK = 2,  // a new network namespace gets the number `network`
   REQUEST_FORGET = 3,   // the number is free again
   REQUEST_BIND = 4,     // with a socket: binds it to the address `data`, whatever the port
-  REQUEST_ROUTE = 5,    // data: a request of rtnetlink that changes an interface, an address or a route
+  REQUEST_ROUTE = 5,    // data: a request of rtnetlink that changes something → the kernel's answer, an NLMSG_ERROR
   REQUEST_IFREQ = 6,    // args[0]: SIOCSIF*, data: struct ifreq
+  REQUEST_OPTION = 7,   // with a socket; args: level, option; data: its value
+  REQUEST_TUN = 8,      // data: struct ifreq of TUNSETIFF → the same, and a descriptor of /dev/net/tun
+  REQUEST_TUN_SET = 9,  // with such a descriptor; args[0]: TUNSET*, data: its argument
+};
+enum {
+  OWN_NETWORK = 64,   // the number of the sandbox's own, if its user namespace owns it
+  NETWORK_FD = 100,   // N's descriptor of network 0: requests of rtnetlink name networks by these
+  ANSWER_MAX = 256,   // bytes of an answer behind its result
 };
 // Waits for a request: the length of its data, or -1 if S is gone. A descriptor that came along is in *fd, else -1.
 int next_request(int ctl, struct request *r, int *fd);
-void answer_request(int ctl, int result, int fd); // 0 or -errno; fd -1: none
-void become_opener(int *ctl, uint64_t caps, const int *calls, int n); // nothing else but 0, 1 and 2 stays open
+void answer_request(int ctl, int result, const void *data, int n, int fd); // 0 or -errno; fd -1: none
+// Nothing else but 0, 1, 2, `ctl` and, if there is one, `also` stays open.
+void become_opener(int *ctl, int *also, uint64_t caps, const int *calls, int n);
 
 // launcher-raw.c
 extern int raw_ctl[2];        // [0] is S's end
@@ -251,6 +260,17 @@ pid_t start_raw_opener(void); // closes [1] in the caller
 // launcher-networker.c
 extern int networks_ctl[2];  // [0] is S's end
 void start_networker(void); // closes [1] in the caller
+
+// launcher-tun.c
+extern int tun_dir;           // -1: no guest gets such interfaces
+void make_tun_directory(void);
+// TUNSETIFF on a new descriptor of the network namespace that the caller is in: that, or -errno; `ifreq` is filled in.
+int open_tun(void *ifreq);
+int set_tun(int fd, unsigned cmd, void *arg, int n);
+
+// launcher-link.c
+struct nlmsghdr;
+bool may_change_network(const struct nlmsghdr *h, int n); // whether N passes a request of rtnetlink on
 
 // launcher-cgroup.c
 extern int remover_pipe; // -1: no remover

@@ -16,4 +16,6 @@ export const UNNAMED_MAJOR = 0;
 export const MEM_MAJOR = 1;
 export const TTY_MAJOR = 4;
 export const TTYAUX_MAJOR = 5;
+export const MISC_MAJOR = 10;
+export const TUN_MINOR = 200;
 export const UNIX98_PTY_SLAVE_MAJOR = 136;

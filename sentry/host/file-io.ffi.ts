@@ -2,6 +2,8 @@
 import { HostBuffer } from './memory.ffi.ts';
 import { hostSyscall } from './sys.ffi.ts';
 
+const NR_read = 0;
+const NR_write = 1;
 const NR_fstat = 5;
 const NR_poll = 7;
 const NR_lseek = 8;
@@ -25,6 +27,15 @@ function setIov(addr: number, len: number): void {
   iov.u32[1] = Math.floor(addr / 0x100000000);
   iov.u32[2] = len;
   iov.u32[3] = 0;
+}
+
+/** Of descriptors that are the sentry's own and never wait. */
+export function readNow(fd: number, addr: number, len: number): number {
+  return hostSyscall(NR_read, fd, addr, len, 0, 0, 0);
+}
+
+export function writeNow(fd: number, addr: number, len: number): number {
+  return hostSyscall(NR_write, fd, addr, len, 0, 0, 0);
 }
 
 /** Reads at the shared position without waiting; −EAGAIN, or −EOPNOTSUPP where the file has no such mode (ttys). */

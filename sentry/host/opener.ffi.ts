@@ -9,6 +9,13 @@ export const REQUEST_FORGET = 3;
 export const REQUEST_BIND = 4;
 export const REQUEST_ROUTE = 5;
 export const REQUEST_IFREQ = 6;
+export const REQUEST_OPTION = 7;
+export const REQUEST_TUN = 8;
+export const REQUEST_TUN_SET = 9;
+/** The networker's number of the sandbox's own network. */
+export const OWN_NETWORK = 64;
+/** What the networker calls network 0 in requests of rtnetlink(7): its descriptors. */
+export const NETWORK_FD = 100;
 
 const POLLIN = 1;
 /** An opener makes a few system calls for an answer. */
@@ -26,7 +33,8 @@ const DATA = 20;
 const DATA_MAX = 1024;
 
 const request = new HostBuffer(DATA + DATA_MAX);
-const reply = new HostBuffer(4);
+/** A result and ANSWER_MAX bytes. */
+const reply = new HostBuffer(4 + 256);
 const message: HostMessage = { name: new Uint8Array(0), control: new Uint8Array(0), flags: 0 };
 const NO_ARGS: readonly number[] = [];
 
@@ -48,15 +56,22 @@ export class Opener {
     this.fd = fd;
   }
 
+  /** What the last answer carried beside its result. */
+  answer: Buffer = Buffer.alloc(0);
+
   /** A non-blocking socket or −errno; EPERM without an opener, or when it is gone. */
   socket(network: number, domain: number, type: number, protocol: number): number {
     const r = this.ask(REQUEST_SOCKET, network, [domain, type, protocol]);
-    if (r < 0) return r;
+    return r < 0 ? r : this.donated();
+  }
+
+  /** The descriptor that came with the last answer, or −errno. */
+  donated(): number {
     const c = Buffer.from(message.control);
-    const donated =
+    const there =
       c.length >= CMSG_HEADER + 4 && c.readInt32LE(8) === SOL_SOCKET && c.readInt32LE(12) === SCM_RIGHTS;
     // No room for it in this process's descriptor table.
-    return donated ? c.readInt32LE(CMSG_HEADER) : -EMFILE;
+    return there ? c.readInt32LE(CMSG_HEADER) : -EMFILE;
   }
 
   /** 0 or −errno. `sent`: a descriptor that the request is about. */
@@ -79,7 +94,9 @@ export class Opener {
       this.fd = -1;
       return -EPERM;
     }
-    if (recvMessage(this.fd, reply.addr, 4, MSG_CMSG_CLOEXEC, CONTROL_ROOM, message) !== 4) return -EPERM;
+    const got = recvMessage(this.fd, reply.addr, reply.size, MSG_CMSG_CLOEXEC, CONTROL_ROOM, message);
+    if (got < 4) return -EPERM;
+    this.answer = Buffer.from(reply.bytes.subarray(4, got));
     return reply.i32[0]!;
   }
 }

@@ -3,7 +3,7 @@
  * namespaces of the host, too, empty but for a loopback interface that is down; the networker (launcher-networker.c) makes
  * one when something first asks for what is in it, and opens its sockets, which the sentry then uses as its own.
  */
-import { ENODEV, EPERM } from '../abi/errno.ts';
+import { ENODEV } from '../abi/errno.ts';
 import { AF_INET, AF_NETLINK, AF_PACKET, SOCK_DGRAM, SOCK_RAW } from '../abi/socket.ts';
 import { NET_NAMESPACES_MAX } from '../auth/namespace-users.ts';
 import { bind as hostBind, socket as hostSocket } from '../host/net.ffi.ts';
@@ -27,6 +27,8 @@ const NOTICES = Buffer.alloc(12);
 NOTICES.writeUInt16LE(AF_NETLINK, 0);
 NOTICES.writeUInt32LE(ALL_GROUPS, 8);
 
+let networker = new O.Opener(-1);
+
 export abstract class Network {
   private askFd = -1;
   private routeFd = -1;
@@ -40,11 +42,51 @@ export abstract class Network {
   /** bind(2) whatever the port: whether the caller may is asked before. */
   abstract bind(hostFd: number, addr: Uint8Array): number;
 
-  /** A checked request of rtnetlink(7) that changes something: 0 or −errno. */
-  abstract change(message: Uint8Array): number;
+  /** The networker's number of it, or −errno. */
+  protected abstract reach(): number;
+
+  /** A request of the networker's about this network: 0 or −errno; `networker.answer` has what else it says. */
+  private ask(op: number, args: readonly number[], data: Uint8Array | null, fd = -1): number {
+    const n = this.reach();
+    return n < 0 ? n : networker.ask(op, n, args, data, fd);
+  }
+
+  /** What names it in a request of rtnetlink(7), or −errno. */
+  reference(): number {
+    const n = this.reach();
+    return n < 0 ? n : O.NETWORK_FD + n;
+  }
+
+  /** A checked request of rtnetlink(7) that changes something: the NLMSG_ERROR that answers it, or −errno. */
+  change(message: Uint8Array): Buffer | number {
+    const r = this.ask(O.REQUEST_ROUTE, [], message);
+    return networker.answer.length > 0 ? networker.answer : r;
+  }
 
   /** The same by an ioctl, SIOCSIF*, with a struct ifreq. */
-  abstract setInterface(cmd: number, ifreq: Uint8Array): number;
+  setInterface(cmd: number, ifreq: Uint8Array): number {
+    return this.ask(O.REQUEST_IFREQ, [cmd], ifreq);
+  }
+
+  /** An option that the host wants a capability for. */
+  setOption(hostFd: number, level: number, name: number, value: Uint8Array): number {
+    return this.ask(O.REQUEST_OPTION, [level, name], value, hostFd);
+  }
+
+  /** TUNSETIFF with a struct ifreq, which is filled in: a descriptor of /dev/net/tun or −errno. */
+  openTun(ifreq: Uint8Array): number {
+    const r = this.ask(O.REQUEST_TUN, [], ifreq);
+    if (r < 0) return r;
+    ifreq.set(networker.answer.subarray(0, ifreq.length));
+    return networker.donated();
+  }
+
+  /** An ioctl of such a descriptor, whose argument is changed. */
+  setTun(hostFd: number, cmd: number, value: Uint8Array): number {
+    const r = this.ask(O.REQUEST_TUN_SET, [cmd], value, hostFd);
+    if (r >= 0) value.set(networker.answer.subarray(0, value.length));
+    return r;
+  }
 
   /** Any socket, to ask about interfaces by ioctl. */
   asker(): number {
@@ -115,7 +157,10 @@ export abstract class Network {
   }
 }
 
-/** What the sandbox was given: nobody inside may change it, and raw sockets come from an opener, if there is one. */
+/**
+ * What the sandbox was given. Guests may change it if the launcher made it for them alone: an engine's belongs to the host's user namespace, in
+ * which the networker has no rights. Raw sockets come from an opener, if there is one.
+ */
 class OwnNetwork extends Network {
   rawOpener = new O.Opener(-1);
 
@@ -134,16 +179,11 @@ class OwnNetwork extends Network {
     return hostBind(hostFd, addr);
   }
 
-  override change(): number {
-    return -EPERM;
-  }
-
-  override setInterface(): number {
-    return -EPERM;
+  protected override reach(): number {
+    return O.OWN_NETWORK;
   }
 }
 
-let networker = new O.Opener(-1);
 const numbers = new Set<number>();
 
 class MadeNetwork extends Network {
@@ -173,14 +213,9 @@ class MadeNetwork extends Network {
     return networker.ask(O.REQUEST_BIND, this.number, [], addr, hostFd);
   }
 
-  override change(message: Uint8Array): number {
+  protected override reach(): number {
     const r = this.make();
-    return r < 0 ? r : networker.ask(O.REQUEST_ROUTE, this.number, [], message);
-  }
-
-  override setInterface(cmd: number, ifreq: Uint8Array): number {
-    const r = this.make();
-    return r < 0 ? r : networker.ask(O.REQUEST_IFREQ, this.number, [cmd], ifreq);
+    return r < 0 ? r : this.number;
   }
 
   /** The host's namespace ends with its last socket. */

@@ -6,6 +6,7 @@ import { registerMulticastTables } from './netlink/multicast-tables.ts';
 import { registerNetlink } from './netlink/route-socket.ts';
 import { useNetworks } from './network.ts';
 import { registerPacket } from './packet/register.ts';
+import { registerTun } from './tun/register.ts';
 
 /** Connections to the opener of raw sockets and to the networker; −1: there is none. */
 export function registerSocketFamilies(rawOpener = -1, networker = -1): void {
@@ -16,4 +17,5 @@ export function registerSocketFamilies(rawOpener = -1, networker = -1): void {
   registerNetDevices();
   registerInetTables();
   registerMulticastTables();
+  registerTun();
 }

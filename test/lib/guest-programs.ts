@@ -1,7 +1,7 @@
 /** Compiles the C programs of test/guest, once per source content. */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync } from 'node:fs';
+import { closeSync, openSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -20,7 +20,7 @@ export function guestPrograms(): string[] {
 
 /**
  * Why the program's native run would say nothing of the sandbox, null if it may run. A line `// host: PATH VALUE` asks for a file
- * of the host whose content is VALUE.
+ * of the host whose content is VALUE, `// device: PATH` for a device that root can open.
  */
 export function unfitHost(name: string): string | null {
   const source = readFileSync(join(guestDir, `${name}.c`), 'utf8');
@@ -28,7 +28,19 @@ export function unfitHost(name: string): string | null {
     const found = existsSync(path!) ? readFileSync(path!, 'utf8').trim() : 'missing';
     if (found !== value) return `${path} of this host is ${found}`;
   }
+  for (const [, path] of source.matchAll(/^\/\/ device: (\S+)$/gm)) {
+    if (process.getuid?.() !== 0 || !opens(path!)) return `${path} of this host cannot be opened`;
+  }
   return null;
+}
+
+function opens(path: string): boolean {
+  try {
+    closeSync(openSync(path, 'r+'));
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Path of the compiled program. */

@@ -28,6 +28,8 @@ export interface NetDevice {
   /** IF_OPER_* */
   readonly operState: number;
   readonly carrier: number;
+  /** Of interfaces of /dev/net/tun: its flags, and who may use it (−1: not set). */
+  readonly tun: { readonly flags: number; readonly owner: number; readonly group: number } | null;
   /** struct rtnl_link_stats64, in its order. */
   readonly counters: readonly number[];
 }
@@ -119,6 +121,7 @@ const LOOPBACK: NetDevice = {
   broadcast: '00:00:00:00:00:00',
   operState: 0,
   carrier: 1,
+  tun: null,
   counters: [],
 };
 

@@ -92,6 +92,11 @@ export class NetDevicesDir extends InterfacesDir {
       to.add(file, new KernfsFile(sb, 0o444, text, ATTRIBUTE));
     };
     for (const [file, value] of Object.entries(ATTRIBUTES)) add(dir, file, value);
+    if (deviceList(this.net).find((x) => x.name === name)?.tun != null) {
+      add(dir, 'tun_flags', (d) => `0x${(d.tun?.flags ?? 0).toString(16)}`);
+      add(dir, 'owner', (d) => d.tun?.owner ?? -1);
+      add(dir, 'group', (d) => d.tun?.group ?? -1);
+    }
     const statistics = new StaticDir(sb, 0o755);
     STATISTICS.forEach((file, i) => add(statistics, file, (d) => d.counters[i] ?? 0));
     return dir.add('statistics', statistics);

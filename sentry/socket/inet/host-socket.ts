@@ -18,7 +18,7 @@ import {
   ESOCKTNOSUPPORT,
 } from '../../abi/errno.ts';
 import * as S from '../../abi/socket.ts';
-import { CAP_NET_BIND_SERVICE, CAP_NET_RAW } from '../../auth/capability.ts';
+import { CAP_NET_ADMIN, CAP_NET_BIND_SERVICE, CAP_NET_RAW } from '../../auth/capability.ts';
 import type { NetNamespace } from '../../kernel/namespaces.ts';
 import { ioctl as hostIoctl, pollNow } from '../../host/file-io.ffi.ts';
 import { HostBuffer } from '../../host/memory.ffi.ts';
@@ -344,7 +344,10 @@ export class HostSocket extends Socket {
       if (level === IPPROTO_IP || level === IPPROTO_IPV6) return -EPERM;
       return value.length < 4 ? -EINVAL : -ENOPROTOOPT;
     }
-    const r = net.setsockopt(this.hostFd, level, name, value);
+    let r = net.setsockopt(this.hostFd, level, name, value);
+    const owner = this.net?.owner ?? null;
+    const rights = r === -EPERM && (t.creds.hasIn(CAP_NET_ADMIN, owner) || t.creds.hasIn(CAP_NET_RAW, owner));
+    if (rights) r = networkOf(this.net).setOption(this.hostFd, level, name, value);
     if (r === 0 && level === S.SOL_SOCKET && name === S.SO_ZEROCOPY && !this.raw) {
       this.zeroCopyOn = value.readInt32LE(0) !== 0;
       this.zeroCopy ??= new ZeroCopy();

@@ -5,7 +5,8 @@
 import { AF_UNSPEC } from '../../abi/socket.ts';
 import type { NetNamespace } from '../../kernel/namespaces.ts';
 import { netTables, type NetDevice } from '../../fsimpl/proc/net.ts';
-import { networkOf } from '../network.ts';
+import { networkOf, type Network } from '../network.ts';
+import { tunUsers } from '../tun/tun-users.ts';
 
 export const HDR = 16;
 const NLM_F_REQUEST = 1;
@@ -20,6 +21,7 @@ const IFLA_MTU = 4;
 const IFLA_LINK = 5;
 const IFLA_TXQLEN = 13;
 const IFLA_OPERSTATE = 16;
+const IFLA_LINKINFO = 18;
 const IFLA_STATS64 = 23;
 const IFLA_CARRIER = 33;
 
@@ -79,11 +81,36 @@ function counters(b: Buffer | undefined): number[] {
   return list;
 }
 
-function device(message: Buffer): NetDevice {
+// IFLA_INFO_KIND, DATA; IFLA_TUN_TYPE, PI, VNET_HDR, PERSIST, MULTI_QUEUE and the flags that they stand for.
+const INFO_KIND = 1;
+const INFO_DATA = 2;
+const TUN_TYPE = 3;
+const TUN_PI = 4;
+const IFF_NO_PI = 0x1000;
+const TUN_FLAGS = [
+  [5, 0x4000],
+  [6, 0x800],
+  [7, 0x100],
+] as const;
+
+function tunOf(network: Network, name: string, info: Buffer | undefined): NetDevice['tun'] {
+  if (info === undefined) return null;
+  const a = attributes(info, 0);
+  if (a.get(INFO_KIND)?.toString('latin1').split('\0')[0] !== 'tun') return null;
+  const data = attributes(a.get(INFO_DATA) ?? Buffer.alloc(0), 0);
+  const is = (n: number): boolean => (data.get(n)?.[0] ?? 0) !== 0;
+  let flags = (data.get(TUN_TYPE)?.[0] ?? 0) | (is(TUN_PI) ? 0 : IFF_NO_PI);
+  for (const [n, flag] of TUN_FLAGS) if (is(n)) flags |= flag;
+  const { uid, gid } = tunUsers(network, name);
+  return { flags, owner: uid, group: gid };
+}
+
+function device(network: Network, message: Buffer): NetDevice {
   const a = attributes(message, HDR + IFINFOMSG);
   const index = message.readInt32LE(HDR + 4);
+  const name = (a.get(IFLA_IFNAME)?.toString('latin1') ?? '').split('\0')[0]!;
   return {
-    name: (a.get(IFLA_IFNAME)?.toString('latin1') ?? '').split('\0')[0]!,
+    name,
     index,
     link: u32(a.get(IFLA_LINK), index),
     type: message.readUInt16LE(HDR + 2),
@@ -94,12 +121,13 @@ function device(message: Buffer): NetDevice {
     broadcast: colons(a.get(IFLA_BROADCAST)),
     operState: a.get(IFLA_OPERSTATE)?.[0] ?? 0,
     carrier: a.get(IFLA_CARRIER)?.[0] ?? 0,
+    tun: tunOf(network, name, a.get(IFLA_LINKINFO)),
     counters: counters(a.get(IFLA_STATS64)),
   };
 }
 
 export function netDevices(ns: NetNamespace | null): NetDevice[] {
-  return dump(ns, RTM_GETLINK, IFINFOMSG, AF_UNSPEC, RTM_NEWLINK).map(device);
+  return dump(ns, RTM_GETLINK, IFINFOMSG, AF_UNSPEC, RTM_NEWLINK).map((m) => device(networkOf(ns), m));
 }
 
 export function registerNetDevices(): void {

@@ -1,70 +1,105 @@
 /**
- * Requests of rtnetlink(7) that change something in a network of a guest's own: loopback up and down, its addresses, routes. Built anew
- * from fields and attributes that are known here; the host's answer is the guest's. Interfaces cannot be made.
+ * Requests of rtnetlink(7) that change something in a network that guests may change: links, addresses, routes, rules, neighbours. Built
+ * anew from fields and attributes that are known here (link-attributes.ts); the host's answer is the guest's.
  */
-import { EINVAL, EOPNOTSUPP, EPERM } from '../../abi/errno.ts';
-import type { Network } from '../network.ts';
+import { EBADF, EINVAL, EOPNOTSUPP, EPERM, ESRCH } from '../../abi/errno.ts';
+import { CAP_NET_ADMIN } from '../../auth/capability.ts';
+import { NsFile } from '../../fsimpl/proc/ns.ts';
+import type { NetNamespace } from '../../kernel/namespaces.ts';
+import type { Task } from '../../kernel/task.ts';
+import { networkOf, type Network } from '../network.ts';
+import {
+  ADDRESS,
+  knownAttributes,
+  LINK,
+  NAMESPACE,
+  NEIGHBOUR,
+  ROUTE,
+  RULE,
+  type AttributeSet,
+} from './link-attributes.ts';
 import { HDR, NLM_F_REQUEST } from './netlink-socket.ts';
 
-const NLM_F_CREATE = 0x400;
 /** NLM_F_REPLACE, EXCL, CREATE, APPEND */
 const MODIFIERS = 0xf00;
 const RTM_NEWLINK = 16;
 const RTM_SETLINK = 19;
-/** Attributes' values are addresses, names and numbers. */
-const VALUE_MAX = 64;
+/** Asked of whoever has the namespaces' descriptors. */
+export const RTM_GETNSID = 90;
 
 interface Change {
-  /** sizeof(struct ifinfomsg), ifaddrmsg, rtmsg */
+  /** sizeof(struct ifinfomsg), ifaddrmsg, rtmsg, ndmsg, fib_rule_hdr */
   readonly fixed: number;
-  readonly attrs: readonly number[];
+  readonly attrs: AttributeSet;
 }
 
-/** IFLA_IFNAME MTU TXQLEN */
-const LINK: Change = { fixed: 16, attrs: [3, 4, 13] };
-/** IFA_ADDRESS LOCAL LABEL BROADCAST ANYCAST CACHEINFO FLAGS RT_PRIORITY PROTO */
-const ADDRESS: Change = { fixed: 8, attrs: [1, 2, 3, 4, 5, 6, 8, 9, 11] };
-/** RTA_DST SRC OIF GATEWAY PRIORITY PREFSRC TABLE PREF */
-const ROUTE: Change = { fixed: 12, attrs: [1, 2, 4, 5, 6, 7, 15, 20] };
 const CHANGES = new Map<number, Change>([
-  [RTM_NEWLINK, LINK],
-  [RTM_SETLINK, LINK],
-  [20, ADDRESS],
-  [21, ADDRESS],
-  [24, ROUTE],
-  [25, ROUTE],
+  [RTM_NEWLINK, { fixed: 16, attrs: LINK }],
+  // DELLINK
+  [17, { fixed: 16, attrs: LINK }],
+  [RTM_SETLINK, { fixed: 16, attrs: LINK }],
+  // NEWADDR, DELADDR
+  [20, { fixed: 8, attrs: ADDRESS }],
+  [21, { fixed: 8, attrs: ADDRESS }],
+  // NEWROUTE, DELROUTE
+  [24, { fixed: 12, attrs: ROUTE }],
+  [25, { fixed: 12, attrs: ROUTE }],
+  // NEWNEIGH, DELNEIGH
+  [28, { fixed: 12, attrs: NEIGHBOUR }],
+  [29, { fixed: 12, attrs: NEIGHBOUR }],
+  // NEWRULE, DELRULE
+  [32, { fixed: 12, attrs: RULE }],
+  [33, { fixed: 12, attrs: RULE }],
+  // NEWNSID, GETNSID
+  [88, { fixed: 4, attrs: NAMESPACE }],
+  [RTM_GETNSID, { fixed: 4, attrs: NAMESPACE }],
+  // NEWLINKPROP, DELLINKPROP
+  [108, { fixed: 16, attrs: LINK }],
+  [109, { fixed: 16, attrs: LINK }],
 ]);
 
-/** The guest's request with what is known of it, or −errno. */
-function rebuild(m: Buffer, type: number, change: Change): Buffer | number {
-  if (m.length < HDR + change.fixed) return -EINVAL;
-  const out = Buffer.alloc(m.length);
-  m.copy(out, HDR, HDR, HDR + change.fixed);
-  let to = HDR + change.fixed;
-  for (let at = to; at + 4 <= m.length;) {
-    const len = m.readUInt16LE(at);
-    if (len < 4 || at + len > m.length) break;
-    if (!change.attrs.includes(m.readUInt16LE(at + 2)) || len > VALUE_MAX) return -EOPNOTSUPP;
-    m.copy(out, to, at, at + len);
-    to += Math.ceil(len / 4) * 4;
-    at += Math.ceil(len / 4) * 4;
+/** rtnl_link_get_net_capable(): the network that a request of `t` names. */
+function findNetwork(t: Task, type: number, value: number, byPid: boolean): number {
+  let ns: NetNamespace;
+  if (byPid) {
+    const other = t.pidNs.findTask(value);
+    if (other === null) return -ESRCH;
+    ns = other.ns.net;
+  } else {
+    const f = t.fdTable.get(value);
+    if (f === null) return -EBADF;
+    if (!(f instanceof NsFile) || f.ns.kind !== 'net') return -EINVAL;
+    ns = f.ns.namespace as NetNamespace;
   }
-  out.writeUInt32LE(Math.min(to, out.length), 0);
+  const may = type === RTM_GETNSID || t.creds.hasIn(CAP_NET_ADMIN, ns.owner);
+  return may ? networkOf(ns).reference() : -EPERM;
+}
+
+/** The guest's request with what is known of it, or −errno. */
+function rebuild(t: Task, m: Buffer, type: number, change: Change): Buffer | number {
+  const end = HDR + change.fixed;
+  if (m.length < end) return -EINVAL;
+  const attrs = knownAttributes(m.subarray(end), change.attrs, (value, byPid) =>
+    findNetwork(t, type, value, byPid),
+  );
+  if (typeof attrs === 'number') return attrs;
+  const out = Buffer.concat([m.subarray(0, end), attrs]);
+  out.writeUInt32LE(out.length, 0);
   // Setting a link is what RTM_NEWLINK does to one that is there, without modifiers (net/core/rtnetlink.c rtnl_setlink).
   const set = type === RTM_SETLINK;
   out.writeUInt16LE(set ? RTM_NEWLINK : type, 4);
   out.writeUInt16LE(NLM_F_REQUEST | (set ? 0 : m.readUInt16LE(6) & MODIFIERS), 6);
-  return out.subarray(0, Math.min(to, out.length));
+  out.fill(0, 8, HDR);
+  return out;
 }
 
-/** 0 or −errno. */
-export function changeNetwork(network: Network, m: Buffer): number {
+/** The host's answer, NLMSG_ERROR but for RTM_GETNSID, or −errno. */
+export function changeNetwork(t: Task, network: Network, m: Buffer): Buffer | number {
   const type = m.readUInt16LE(4);
   const change = CHANGES.get(type);
   if (change === undefined) return -EOPNOTSUPP;
-  const built = rebuild(m, type, change);
+  const built = rebuild(t, m, type, change);
   if (typeof built === 'number') return built;
-  if (type === RTM_NEWLINK && (m.readUInt16LE(6) & NLM_F_CREATE) !== 0) return -EOPNOTSUPP;
   const r = network.change(built);
   return r === -EPERM && type === RTM_NEWLINK && isUpAlready(network, built) ? 0 : r;
 }

@@ -6,11 +6,12 @@
 import { EOPNOTSUPP, EPERM, EPROTONOSUPPORT, ESOCKTNOSUPPORT } from '../../abi/errno.ts';
 import * as S from '../../abi/socket.ts';
 import { CAP_NET_ADMIN } from '../../auth/capability.ts';
+import type { Task } from '../../kernel/task.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import { networkOf, type NetworkWatcher } from '../network.ts';
 import { registerSocketProvider } from '../providers.ts';
 import type { RecvInfo } from '../socket.ts';
-import { changeNetwork } from './route-change.ts';
+import { changeNetwork, RTM_GETNSID } from './route-change.ts';
 import { DiagSocket } from './diag-socket.ts';
 import { GenericSocket } from './generic-socket.ts';
 import { UeventSocket } from './uevent-socket.ts';
@@ -72,11 +73,17 @@ export class RouteSocket extends NetlinkSocket implements NetworkWatcher {
       return;
     }
     const query = QUERIES.get(type);
+    if (type === RTM_GETNSID && (flags & NLM_F_DUMP) === 0) {
+      const r = changeNetwork(t as Task, networkOf(this.net), m);
+      if (typeof r === 'number') this.error(m, -r);
+      else if (!this.reply(m, r) && (flags & NLM_F_ACK) !== 0) this.error(m, 0);
+      return;
+    }
     if (query === undefined) {
       if ((type & 3) === 2) return this.error(m, EOPNOTSUPP);
       const may = t.creds.hasIn(CAP_NET_ADMIN, this.net?.owner ?? null);
-      const r = may ? changeNetwork(networkOf(this.net), m) : -EPERM;
-      if (r !== 0 || (flags & NLM_F_ACK) !== 0) this.error(m, -r);
+      const r = may ? changeNetwork(t as Task, networkOf(this.net), m) : -EPERM;
+      this.changed(m, r, (flags & NLM_F_ACK) !== 0);
       return;
     }
     const dump = (flags & NLM_F_DUMP) !== 0;
@@ -93,15 +100,19 @@ export class RouteSocket extends NetlinkSocket implements NetworkWatcher {
     if (!dump && !failed && (flags & NLM_F_ACK) !== 0) this.error(m, 0);
   }
 
+  /** Tells of a change: `r`: the host's NLMSG_ERROR or −errno. */
+  private changed(m: Buffer, r: Buffer | number, ack: boolean): void {
+    const errno = typeof r === 'number' ? -r : -r.readInt32LE(HDR);
+    if (errno === 0 && !ack) return;
+    this.error(m, errno, typeof r === 'number' ? null : saidMore(r, 0));
+  }
+
   /** Hands on a datagram of the host's answer, addressed anew: true if it is an error. */
   private reply(m: Buffer, r: Buffer): boolean {
     for (let at = 0; at + HDR <= r.length;) {
       const type = r.readUInt16LE(at + 4);
       if (type === NLMSG_ERROR) {
-        const told = (r.readUInt16LE(at + 6) & NLM_F_ACK_TLVS) !== 0;
-        const errno = -r.readInt32LE(at + HDR);
-        // The host repeats but the header of what it was asked.
-        this.error(m, errno, told ? r.subarray(at + HDR + 4 + HDR, at + r.readUInt32LE(at)) : null);
+        this.error(m, -r.readInt32LE(at + HDR), saidMore(r, at));
         return true;
       }
       r.writeUInt32LE(m.readUInt32LE(8), at + 8);
@@ -116,6 +127,12 @@ export class RouteSocket extends NetlinkSocket implements NetworkWatcher {
     this.push(r);
     return false;
   }
+}
+
+/** Attributes of the NLMSG_ERROR at `at`, which repeats but the header of what was asked. */
+function saidMore(r: Buffer, at: number): Buffer | null {
+  const told = (r.readUInt16LE(at + 6) & NLM_F_ACK_TLVS) !== 0;
+  return told ? r.subarray(at + HDR + 4 + HDR, at + r.readUInt32LE(at)) : null;
 }
 
 /** Offers AF_NETLINK with NETLINK_ROUTE, SOCK_DIAG, GENERIC and KOBJECT_UEVENT. */
