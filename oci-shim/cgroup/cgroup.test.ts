@@ -1,5 +1,6 @@
 // Resources written to trees of ordinary files: what each controller is told under version 1 and 2.
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -256,6 +257,28 @@ test('new groups: one per hierarchy, CPUs inherited, controllers passed on, sent
   ]);
   files({ 'memory/a/c/cgroup.procs': '7\n8\n' });
   expect(group.procs()).toEqual([7, 8]);
+});
+
+test('a group that others use keeps its processes and the groups below it', async () => {
+  const other = spawn('sleep', ['1000'], { stdio: 'ignore' });
+  const ended = new Promise((resolve) => other.on('exit', (_code, signal) => resolve(signal)));
+  files({
+    'blkio/c/cgroup.procs': '',
+    'pids/c/cgroup.procs': `${other.pid}\n`,
+    'freezer/c/below/cgroup.procs': '',
+  });
+  const names = ['blkio', 'pids', 'freezer', 'devices'];
+  const hierarchies = new Map(names.map((name) => [name, { mount: `${dir}/${name}`, own: '/' }]));
+  const group = createCgroup({ version: 1, hierarchies }, { path: '/c', scope: null }, noResources(), []);
+  expect(group.state.shared).toEqual([`${dir}/pids/c`, `${dir}/freezer/c`]);
+  rmSync(join(dir, 'blkio/c/cgroup.procs')); // as the kernel's files go with their directory
+  rmSync(join(dir, 'devices/c'), { recursive: true }); // its rules are a file here
+  openCgroup(group.state).remove();
+  const there = (name: string): boolean => existsSync(join(dir, name));
+  expect(['blkio/c', 'pids/c', 'freezer/c/below'].map(there)).toEqual([false, true, true]);
+  expect(other.exitCode ?? other.signalCode).toBeNull();
+  other.kill('SIGTERM');
+  expect(await ended).toBe('SIGTERM');
 });
 
 test('what the user may not do is said once, and is no error', () => {

@@ -25,6 +25,8 @@ export interface CgroupState {
   paths: Record<string, string>;
   /** Hierarchy → directory of sentry and gofer, where it is another one. */
   sentryPaths: Record<string, string>;
+  /** Directories that others used before: their processes and groups are not the container's to end. */
+  shared?: string[];
   /** Unit of systemd that the groups belong to; it is started around the first process. */
   scope?: Scope;
 }
@@ -48,7 +50,7 @@ export interface CgroupHandle {
   thaw(): void;
   /** Processes in the container's groups, without the sentry's own where those are apart. */
   procs(): number[];
-  /** Kills what is left and removes the groups. Throws if they cannot be removed. */
+  /** Kills what is left and removes the groups. Throws if they cannot be removed; those that others use stay. */
   remove(): void;
 }
 
@@ -68,6 +70,8 @@ const SENTRY_MEMORY = 1024 * 1024 * 1024;
 
 const FREEZE_TRIES = 1000;
 const REMOVE_DEADLINE_MS = 5000;
+/** How long processes of the container that were killed may take to leave a group that stays for others. */
+const LEAVE_DEADLINE_MS = 500;
 
 const NO_PERMISSION: ReadonlySet<string> = new Set(['EACCES', 'EPERM', 'EROFS']);
 
@@ -85,7 +89,9 @@ export function createCgroup(
   try {
     for (const [name, h] of host.hierarchies) {
       try {
-        state.paths[name] = makeGroup(host, name, h.mount, directoryIn(host, h, place.path));
+        const dir = directoryIn(host, h, place.path);
+        if (isInUse(dir)) state.shared = [...(state.shared ?? []), dir];
+        state.paths[name] = makeGroup(host, name, h.mount, dir);
         if (host.version === 1 && APART.includes(name)) {
           const sentry = `${state.paths[name]}${SENTRY_SUFFIX}`;
           mkdirSync(sentry, { recursive: true });
@@ -274,10 +280,15 @@ class Cgroup implements CgroupHandle {
   }
 
   remove(): void {
-    const { paths, sentryPaths } = this.state;
-    const dirs = [...new Set([...Object.values(paths), ...Object.values(sentryPaths)])].filter((d) =>
+    const { paths, sentryPaths, shared = [] } = this.state;
+    const all = [...new Set([...Object.values(paths), ...Object.values(sentryPaths)])].filter((d) =>
       existsSync(d),
     );
+    this.removeOwn(all.filter((d) => !shared.includes(d)));
+    leave(all.filter((d) => shared.includes(d)));
+  }
+
+  private removeOwn(dirs: readonly string[]): void {
     const deadline = Date.now() + REMOVE_DEADLINE_MS;
     for (let pause = 1; ; pause = Math.min(pause * 2, 100)) {
       const left = dirs.filter((d) => !removeTree(d));
@@ -339,13 +350,34 @@ function allProcs(dir: string): number[] {
   }
 }
 
-/** Removes a group with the groups below it: true if it is gone. */
-function removeTree(dir: string): boolean {
+/** Is somebody in the group, or are there groups below it? */
+const isInUse = (dir: string): boolean =>
+  existsSync(dir) && (readProcs(dir).length > 0 || children(dir).length > 0);
+
+/** Removes what nobody uses any more: a create that was killed found its own remains "in use". */
+function leave(dirs: readonly string[]): void {
+  const deadline = Date.now() + LEAVE_DEADLINE_MS;
+  for (let left = dirs; ; sleepMs(5)) {
+    left = left.filter((d) => !removeEmpty(d));
+    if (left.length === 0 || Date.now() > deadline) return;
+  }
+}
+
+function removeEmpty(dir: string): boolean {
   try {
-    for (const child of children(dir)) removeTree(child);
     rmdirSync(dir);
     return true;
   } catch (e) {
     return codeOf(e) === 'ENOENT';
   }
+}
+
+/** Removes a group with the groups below it: true if it is gone. */
+function removeTree(dir: string): boolean {
+  try {
+    for (const child of children(dir)) removeTree(child);
+  } catch (e) {
+    return codeOf(e) === 'ENOENT';
+  }
+  return removeEmpty(dir);
 }

@@ -22,9 +22,18 @@ function clean(path: string): string {
   return path.startsWith('/') ? inner : inner.slice(1);
 }
 
+/** A path that names no group of the container's own: all processes of the machine are in the root, the caller in its own. */
+function ownPath(cgroupsPath: string): string {
+  const path = clean(cgroupsPath);
+  if (path === '/' || path === '') {
+    throw new UserError(`config.json: linux.cgroupsPath "${cgroupsPath}": must name a group below the root`);
+  }
+  return path;
+}
+
 /** `cgroupsPath` of config.json; empty: the container's id below the caller's own group. */
 export function cgroupPlace(cgroupsPath: string, id: string, systemd: boolean): CgroupPlace {
-  if (!systemd) return { path: cgroupsPath === '' ? id : clean(cgroupsPath), scope: null };
+  if (!systemd) return { path: cgroupsPath === '' ? id : ownPath(cgroupsPath), scope: null };
   const parts = cgroupsPath === '' ? ['', 'runsc-ts', id] : cgroupsPath.split(':');
   if (parts.length !== 3) {
     throw new UserError(

@@ -71,6 +71,13 @@ test.each([
   expect(cgroupPlace(path, id, false)).toEqual({ path: expected, scope: null });
 });
 
+test.each(['/', '//', '/..', '.', './', '/a/..'])(
+  'cgroupsPath %j is no group of the container’s own',
+  (path) => {
+    expect(() => cgroupPlace(path, 'x', false)).toThrow(/must name a group below the root/);
+  },
+);
+
 test('the form of systemd', () => {
   expect(cgroupPlace('system.slice:docker:c1', 'x', true)).toEqual({
     path: '/system.slice/docker-c1.scope',
