@@ -92,6 +92,7 @@ cc(
     '-enter',
     '-idmap',
     '-identity',
+    '-turns',
   ].map((part) => `launcher${part}.c`),
   ['-static', `-I${dist}`],
 );

@@ -3,7 +3,8 @@
  * process, read from the host's /proc. SECURITY.md states the same in words.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { release } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CHUNKS_PER_AREA, MAP_FD, SLOTS_PER_CHUNK } from '../platform-ptrace/stub-layout.ts';
@@ -66,6 +67,13 @@ interface Sandbox {
   networker: number;
   guests: number[];
 }
+
+/** Whether threads may ask for the length of their turns: since Linux 6.12, if the policy is the usual one. */
+const canShortenTurns = ((): boolean => {
+  const [major, minor] = release().split('.').map(Number);
+  const sched = existsSync('/proc/self/sched') ? readFileSync('/proc/self/sched', 'latin1') : '';
+  return major! * 100 + minor! >= 612 && /^se\.slice\s/m.test(sched) && /^policy\s*:\s*0$/m.test(sched);
+})();
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -150,6 +158,22 @@ describe.each([
     expect(helpers.length).toBeGreaterThan(3);
     for (const tid of helpers) expect(nice(tid)).toBe(Math.min(main + 10, 19));
   });
+
+  /** Length of a thread's turns in ns, where the host says so (Linux 6.12 and later). */
+  const slice = (pid: number, tid = pid): number =>
+    Number(/^se\.slice\s*:\s*(\d+)$/m.exec(read(pid, `task/${tid}/sched`))?.[1]);
+
+  test.skipIf(!canShortenTurns)(
+    'the kernel and the guests have shorter turns than its helpers and others',
+    () => {
+      expect(slice(box.sentry)).toBe(100_000);
+      for (const pid of box.guests) expect(slice(pid)).toBe(100_000);
+      for (const tid of readdirSync(`/proc/${box.sentry}/task`)) {
+        if (Number(tid) !== box.sentry) expect(slice(box.sentry, Number(tid))).toBe(slice(box.gofer));
+      }
+      expect(slice(box.gofer)).toBeGreaterThan(100_000);
+    },
+  );
 
   test('launcher and gofer have what they need and no more', () => {
     const launcher = status(box.launcher);

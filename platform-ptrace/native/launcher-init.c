@@ -27,6 +27,7 @@ static void sentry_main(void) {
   sigprocmask(SIG_SETMASK, &none, NULL);
   die_with_parent();
   drop_caps(0);
+  ask_for_short_turns();
   struct started_zygote zygote = {-1, -1, -1};
   if (opt.has_stub) zygote = start_zygote();
   struct place places[16 + MAX_DONATED] = {

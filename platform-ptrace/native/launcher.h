@@ -189,6 +189,7 @@ void place_fds(const struct place *places, int n); // moves descriptors to their
 void drop_caps(uint64_t keep);                     // bounding, permitted, effective, inheritable, ambient; no_new_privs
 void set_core_limit(void);
 void set_own_limits(void);
+void ask_for_short_turns(void); // of the calling process, and of those it makes
 void die_with_parent(void);
 int move_root_into_tmpfs(int tmpfs_fd); // pivot_root, old root gone
 int make_tmpfs(void);                   // a tmpfs attached on top of "/", its O_PATH descriptor
