@@ -201,7 +201,8 @@ export class NTty {
       this.finishErasing();
       this.output.echo(c);
       this.output.echoRaw(NL);
-      for (let p = this.canonHead; p !== this.head; p++) this.output.echo(this.buf[p & MASK]!);
+      for (let p = this.canonHead; p !== this.head && !this.output.echoesLost; p++)
+        this.output.echo(this.buf[p & MASK]!);
       return true;
     }
     if (c === NL) {

@@ -102,6 +102,11 @@ export class TtyOutput {
     return n;
   }
 
+  /** No echo has room any more. */
+  get echoesLost(): boolean {
+    return this.held.length >= ECHO_BUF_SIZE;
+  }
+
   /** Echoes a character as it is, through OPOST (echo_char_raw). */
   echoRaw(c: number): void {
     if (!this.stopped && this.held.length === 0 && this.put(c)) return;
