@@ -1,5 +1,5 @@
 /** Memory calls: mmap, munmap, mprotect, brk, mremap, madvise, mlock, msync, mincore, pkeys. */
-import { EBADF, EFAULT, EINVAL, ENOMEM, ENOSPC } from '../sentry/abi/errno.ts';
+import { EBADF, EFAULT, EINVAL, ENOMEM, ENOSPC, ERESTARTNOINTR } from '../sentry/abi/errno.ts';
 import {
   MAP_32BIT,
   MAP_ANONYMOUS,
@@ -168,6 +168,11 @@ function sysMsync(t: Task, a: SyscallArgs): SysResult {
 }
 
 const resident = new Uint8Array(4096);
+/** Pages in a row before others have their turn, and how many of them a look at a mapping costs besides. */
+const MINCORE_TURN = 32 * 1024;
+const MINCORE_CALL = 32;
+/** Bytes that are gone through in spite of a signal. */
+const MINCORE_AT_ONCE = 2 ** 30;
 
 /** mincore(2). Pages of the host's files count as cached. Linux: mm/mincore.c. */
 function sysMincore(t: Task, a: SyscallArgs): SysResult {
@@ -177,18 +182,40 @@ function sysMincore(t: Task, a: SyscallArgs): SysResult {
   if (len > TASK_SIZE || start + len > TASK_SIZE) return -ENOMEM;
   const vec = a.addr(2);
   if (t.mem.check(vec, len / PAGE_SIZE, true) !== 0) return -EFAULT;
-  const end = start + len;
-  for (let at = start; at < end;) {
-    const v = t.mm.table.find(at);
-    if (v === null) return -ENOMEM;
-    const n = Math.min(resident.length, (Math.min(v.end, end) - at) / PAGE_SIZE);
-    inCore(t.mm, v, at, n, resident, 0);
-    const to = vec + (at - start) / PAGE_SIZE;
-    // Not by the platform's queue: the answers of one call are many.
-    if (t.mm.space.write(to, resident, 0, n) !== n) return -EFAULT;
-    at += n * PAGE_SIZE;
+  return ((t.blockState as MincoreWalk | null) ?? new MincoreWalk(start, start + len, vec)).run(t);
+}
+
+/** A mincore(2) of much memory, which takes several turns. */
+class MincoreWalk {
+  private at: number;
+  private vec: number;
+  private readonly end: number;
+
+  constructor(at: number, end: number, vec: number) {
+    this.at = at;
+    this.end = end;
+    this.vec = vec;
   }
-  return 0;
+
+  run(t: Task, turn = MINCORE_TURN): SysResult {
+    for (let cost = 0; this.at < this.end; cost += MINCORE_CALL) {
+      if (cost > turn) return t.yieldCall(this, this.interrupted);
+      const v = t.mm.table.find(this.at);
+      if (v === null) return -ENOMEM;
+      const n = Math.min(resident.length, (Math.min(v.end, this.end) - this.at) / PAGE_SIZE);
+      inCore(t.mm, v, this.at, n, resident, 0);
+      // Not by the platform's queue: the answers of one call are many.
+      if (t.mm.space.write(this.vec, resident, 0, n) !== n) return -EFAULT;
+      this.at += n * PAGE_SIZE;
+      this.vec += n;
+      cost += n;
+    }
+    return 0;
+  }
+
+  /** On Linux no signal ends the call. What takes too long for that begins anew. */
+  private readonly interrupted = (t: Task): SysResult =>
+    t.killed || this.end - this.at > MINCORE_AT_ONCE ? -ERESTARTNOINTR : this.run(t, Infinity);
 }
 
 // Protection keys: what Linux answers on a CPU without them.

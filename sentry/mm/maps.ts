@@ -3,7 +3,15 @@ import { PROT_EXEC, PROT_READ, PROT_WRITE } from '../abi/mman.ts';
 import type { FileDescription } from '../vfs/file-description.ts';
 import { PAGE_SIZE } from '../lib/addr.ts';
 import type { MemoryManager } from './memory-manager.ts';
-import { kindOf, residentBytes, residentOf, residentTotal, showStack } from './residency.ts';
+import {
+  kindOf,
+  residentBytes,
+  residentOf,
+  residentTotal,
+  samplingOf,
+  showStack,
+  type Sampling,
+} from './residency.ts';
 import {
   VM_DONTCOPY,
   VM_DONTDUMP,
@@ -116,8 +124,8 @@ interface Shares {
  * What of `v` is in memory, and with whom it is shared. How many processes show a page is the host's secret: pages of objects
  * with one mapping count as private, those of others as shared with all their mappings, and private pages as nobody else's.
  */
-function sharesOf(mm: MemoryManager, v: Vma): Shares {
-  const rss = residentBytes(mm, v);
+function sharesOf(mm: MemoryManager, v: Vma, how: Sampling): Shares {
+  const rss = residentBytes(mm, v, how);
   const anon = kindOf(v) === 'anon';
   const sharers = anon ? 1 : v.backing!.refCount;
   const dirty = anon || (v.shared && (v.prot & PROT_WRITE) !== 0) || v.backing!.inMemory;
@@ -137,8 +145,9 @@ function sharesOf(mm: MemoryManager, v: Vma): Shares {
 /** Part of /proc/PID/smaps. */
 export function smapsPart(mm: MemoryManager, from: number, fileName: FileName): MapsPart {
   if (from === 0) showStack(mm);
+  const how = samplingOf(mm);
   return part(mm, from, (v) => {
-    return mapsLine(mm, v, fileName) + smapsBody(v, sharesOf(mm, v)) + `VmFlags: ${vmFlags(v)}\n`;
+    return mapsLine(mm, v, fileName) + smapsBody(v, sharesOf(mm, v, how)) + `VmFlags: ${vmFlags(v)}\n`;
   });
 }
 
@@ -157,8 +166,9 @@ export function smapsRollupText(mm: MemoryManager): string {
     anon: 0,
     locked: 0,
   };
+  const how = samplingOf(mm);
   for (let i = 0; i < mm.table.size; i++) {
-    const one = sharesOf(mm, mm.table.at(i)!);
+    const one = sharesOf(mm, mm.table.at(i)!, how);
     for (const key of SHARES) sum[key] += one[key];
   }
   return `${range.padEnd(NAME_COLUMN - 1)} [rollup]\n${smapsBody(null, sum)}`;

@@ -5,7 +5,7 @@ import {
   MPOL_F_STATIC_NODES,
   type MemPolicy,
 } from './mempolicy.ts';
-import { residentBytes } from './residency.ts';
+import { residentBytes, samplingOf } from './residency.ts';
 import type { MemoryManager } from './memory-manager.ts';
 import { part, vmaName, type FileName, type MapsPart } from './maps.ts';
 
@@ -32,6 +32,7 @@ export function numaMapsPart(
   fileName: FileName,
   task: MemPolicy | null,
 ): MapsPart {
+  const how = samplingOf(mm);
   return part(mm, from, (v) => {
     const name = vmaName(mm, v, fileName).replaceAll('\n', '\\012');
     let text = `${v.start.toString(16).padStart(8, '0')} ${policyText(v.policy ?? task)}`;
@@ -39,7 +40,7 @@ export function numaMapsPart(
     else if (name === '[heap]') text += ' heap';
     else if (name === '[stack]') text += ' stack';
     // As in smaps: writable private memory counts as there.
-    const pages = residentBytes(mm, v) / 4096;
+    const pages = residentBytes(mm, v, how) / 4096;
     if (pages > 0) text += ` anon=${pages} dirty=${pages} active=0 N0=${pages} kernelpagesize_kB=4`;
     return `${text}\n`;
   });

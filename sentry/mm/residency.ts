@@ -18,6 +18,16 @@ const batch = new Uint8Array(BATCH);
 /** Beyond so many pages of an address space (4 GiB; 0.1 to 0.2 s) the Rss is an estimate: runs of them are looked at. */
 const MAX_EXACT = 1024 * 1024;
 const SAMPLE_RUN = 512;
+/** Longest time for many address spaces. */
+const SUM_NS = 200e6;
+
+/** Of each mapping's runs of `run` pages one of `stride` is looked at. */
+export interface Sampling {
+  readonly run: number;
+  readonly stride: number;
+}
+
+const EXACT: Sampling = { run: BATCH, stride: 1 };
 /**
  * A count of more pages than this (64 MiB; some 2 to 8 ms) is used again for so many times as it took: servers ask for their Rss ten
  * times a second. What the program touches meanwhile is seen by the next one.
@@ -84,10 +94,31 @@ function countRun(mm: MemoryManager, addr: number, pages: number): number {
   return n;
 }
 
-/** Bytes of `v` in memory; of each `stride` runs one is looked at. */
-export function residentBytes(mm: MemoryManager, v: Vma, stride = 1): number {
+/** Pages that may be in memory. */
+function pagesToLookAt(mm: MemoryManager): number {
+  let pages = 0;
+  for (let i = 0; i < mm.table.size; i++) {
+    const v = mm.table.at(i)!;
+    if (!untouched(v)) pages += v.length / PAGE_SIZE;
+  }
+  return pages;
+}
+
+/** How to look at `pages` pages of an address space without looking at many more than `max`. */
+function sampling(mm: MemoryManager, pages: number, max: number): Sampling {
+  if (pages <= max) return EXACT;
+  const run = Math.min(SAMPLE_RUN, Math.ceil(max / mm.table.size));
+  return { run, stride: Math.ceil(pages / max) };
+}
+
+export function samplingOf(mm: MemoryManager): Sampling {
+  return sampling(mm, pagesToLookAt(mm), MAX_EXACT);
+}
+
+/** Bytes of `v` in memory. */
+export function residentBytes(mm: MemoryManager, v: Vma, how: Sampling): number {
   if (untouched(v) || (v.flags & VM_SPECIAL) !== 0) return 0;
-  const run = stride === 1 ? BATCH : SAMPLE_RUN;
+  const { run, stride } = how;
   let seen = 0;
   let found = 0;
   for (let at = v.start; at < v.end; at += run * stride * PAGE_SIZE) {
@@ -108,22 +139,18 @@ export function kindOf(v: Vma): keyof Resident {
   return v.backing.inMemory ? 'shmem' : 'file';
 }
 
-/** What the address space has in memory. A costly count is remembered for a while. */
-export function residentOf(mm: MemoryManager): Resident {
+/** What the address space has in memory, an estimate if that is more than `max` pages. A costly count is remembered for a while. */
+export function residentOf(mm: MemoryManager, max = MAX_EXACT): Resident {
   const begun = clockNs(CLOCK_MONOTONIC);
   const last = mm.resident;
   if (last !== null && last.totalBytes === mm.totalBytes && begun < last.validUntil) return last.bytes;
   showStack(mm);
-  let pages = 0;
-  for (let i = 0; i < mm.table.size; i++) {
-    const v = mm.table.at(i)!;
-    if (!untouched(v)) pages += v.length / PAGE_SIZE;
-  }
-  const stride = Math.ceil(pages / MAX_EXACT) || 1;
+  const pages = pagesToLookAt(mm);
+  const how = sampling(mm, pages, max);
   const bytes = { ...NONE };
   for (let i = 0; i < mm.table.size; i++) {
     const v = mm.table.at(i)!;
-    bytes[kindOf(v)] += residentBytes(mm, v, stride);
+    bytes[kindOf(v)] += residentBytes(mm, v, how);
   }
   if (pages > COSTLY_PAGES) {
     const now = clockNs(CLOCK_MONOTONIC);
@@ -135,13 +162,36 @@ export function residentOf(mm: MemoryManager): Resident {
 }
 
 /** Bytes of anonymous memory: most of what is mapped is text and data of files, which the host keeps for everybody. */
-export function residentAnon(mm: MemoryManager): number {
+export function residentAnon(mm: MemoryManager, max: number): number {
+  const how = sampling(mm, pagesToLookAt(mm), max);
   let bytes = 0;
   for (let i = 0; i < mm.table.size; i++) {
     const v = mm.table.at(i)!;
-    if (kindOf(v) === 'anon') bytes += residentBytes(mm, v);
+    if (kindOf(v) === 'anon') bytes += residentBytes(mm, v, how);
   }
   return bytes;
+}
+
+/**
+ * The sum of `count` over the address spaces of `tasks`, each once. They share the pages that are looked at; when that takes its
+ * time all the same, the rest are taken for what the others have on average.
+ */
+export function residentSum(
+  tasks: Iterable<{ readonly mm: MemoryManager }>,
+  count: (mm: MemoryManager, max: number) => number,
+): number {
+  const spaces = new Set<MemoryManager>();
+  for (const t of tasks) spaces.add(t.mm);
+  const max = Math.ceil(MAX_EXACT / spaces.size);
+  const until = clockNs(CLOCK_MONOTONIC) + SUM_NS;
+  let bytes = 0;
+  let counted = 0;
+  for (const mm of spaces) {
+    if (counted > 0 && clockNs(CLOCK_MONOTONIC) > until) break;
+    bytes += count(mm, max);
+    counted++;
+  }
+  return counted < spaces.size ? Math.round((bytes / counted) * spaces.size) : bytes;
 }
 
 /** The host has mapped the stack in advance, so it grows unseen: extends [stack] down to what has been touched. */

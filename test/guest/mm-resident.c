@@ -2,6 +2,7 @@
 #include "guest.h"
 #include <sys/resource.h>
 #include <sys/shm.h>
+#include <sys/sysinfo.h>
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
@@ -270,6 +271,34 @@ static __attribute__((noinline)) int deep(int levels) {
   return 0;
 }
 
+// Of a mapping that nobody could go through page by page: what is asked about it is answered all the same.
+static void enormous(void) {
+  const size_t all = 1ul << 42, some = 1ul << 31;
+  char *p = mmap(NULL, all, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  is("4 TiB", p != MAP_FAILED);
+  madvise(p, all, MADV_NOHUGEPAGE);
+  p[5 * PAGE] = p[some - 1] = 1;
+  unsigned char *vec = malloc(some / PAGE);
+  ret("mincore of 2 GiB", mincore(p, some, vec));
+  long there = 0;
+  for (size_t i = 0; i < some / PAGE; i++) there += vec[i];
+  say("%ld pages, %d and %d", there, vec[5], vec[some / PAGE - 1]);
+  free(vec);
+  is("VmRSS", status_kb("VmRSS") < 64 * 1024);
+  long size = 0, rss = 0, kb;
+  char line[300];
+  FILE *f = fopen("/proc/self/smaps", "r");
+  while (fgets(line, sizeof line, f) != NULL) {
+    if (sscanf(line, "Size: %ld", &kb) == 1) size += kb;
+    if (sscanf(line, "Rss: %ld", &kb) == 1) rss += kb;
+  }
+  fclose(f);
+  is("smaps", size > (1L << 32) && rss < 64 * 1024);
+  struct sysinfo info;
+  ret("sysinfo", sysinfo(&info));
+  munmap(p, all);
+}
+
 int main(void) {
   pagemap = open("/proc/self/pagemap", O_RDONLY);
   touching();
@@ -277,6 +306,7 @@ int main(void) {
   locking();
   sharing();
   totals();
+  enormous();
   deep(60);
   return 0;
 }

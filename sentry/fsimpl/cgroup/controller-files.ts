@@ -9,8 +9,7 @@ import type { Cgroup } from '../../kernel/cgroup/cgroup.ts';
 import type { CgroupOperations } from '../../kernel/cgroup/operations.ts';
 import type { Container, ContainerLimits, GroupFigures } from '../../kernel/container.ts';
 import type { Task } from '../../kernel/task.ts';
-import type { MemoryManager } from '../../mm/memory-manager.ts';
-import { residentOf, residentTotal } from '../../mm/residency.ts';
+import { residentOf, residentSum, residentTotal } from '../../mm/residency.ts';
 import { parseInteger, strip } from '../kernfs/parse.ts';
 import { cpuList } from '../proc/cpus.ts';
 import type { ProcEnv } from '../proc/env.ts';
@@ -88,14 +87,8 @@ class Figures {
   }
 
   private resident(g: Cgroup, t: Task): number {
-    const seen = new Set<MemoryManager>();
-    let bytes = 0;
-    for (const o of this.ops.tasksIn(t.kernel, g, true)) {
-      if (seen.has(o.mm)) continue;
-      seen.add(o.mm);
-      bytes += residentTotal(residentOf(o.mm));
-    }
-    return bytes;
+    const tasks = this.ops.tasksIn(t.kernel, g, true);
+    return residentSum(tasks, (mm, max) => residentTotal(residentOf(mm, max)));
   }
 
   memoryStat(g: Cgroup, t: Task): string {

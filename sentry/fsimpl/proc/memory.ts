@@ -1,7 +1,7 @@
 /** Memory of the sandbox as a whole: what guests use of what there is. */
-import { residentAnon } from '../../mm/residency.ts';
-import type { MemoryManager } from '../../mm/memory-manager.ts';
+import { residentAnon, residentSum } from '../../mm/residency.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
+import type { Task } from '../../kernel/task.ts';
 
 const KIB = 1024;
 
@@ -19,16 +19,9 @@ const counts = new WeakMap<Kernel, Count>();
 
 /** Anonymous memory of every address space once, however many processes share it. */
 function countAnonymous(kernel: Kernel): number {
-  const seen = new Set<MemoryManager>();
-  let bytes = 0;
-  for (const g of kernel.allGroups()) {
-    for (const t of g.tasks) {
-      if (t.dead || seen.has(t.mm)) continue;
-      seen.add(t.mm);
-      bytes += residentAnon(t.mm);
-    }
-  }
-  return bytes;
+  const alive: Task[] = [];
+  for (const g of kernel.allGroups()) for (const t of g.tasks) if (!t.dead) alive.push(t);
+  return residentSum(alive, residentAnon);
 }
 
 /** What the host counts, else what its page tables hold. */
