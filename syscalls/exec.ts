@@ -4,10 +4,13 @@
  */
 import { EACCES, EAGAIN, EBADF, EFAULT, EINVAL } from '../sentry/abi/errno.ts';
 import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW } from '../sentry/abi/fcntl.ts';
+import { SIGSEGV } from '../sentry/abi/signal.ts';
 import { CS, EFLAGS, RIP, RSP, SS } from '../sentry/arch/regs.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CAP_SYS_PTRACE } from '../sentry/auth/capability.ts';
 import { execStop } from '../sentry/kernel/ptrace-stops.ts';
+import { sigInfoKernel } from '../sentry/kernel/sig-info.ts';
+import { forceSignal } from '../sentry/kernel/signal-send.ts';
 import {
   SYS_DETACHED,
   SYS_RESUME_REGS,
@@ -83,6 +86,7 @@ function doExecve(
     open: (interpreter) => openExec(t, t.fs.cwd, interpreter, true),
     close: closeExec,
   });
+  if (program === -EINVAL) forceSignal(t, sigInfoKernel(SIGSEGV), true);
   if (typeof program === 'number') return program;
   return execProgram(t, program, name === '' ? filename : name);
 }
@@ -152,6 +156,8 @@ function populate(t: Task, ctx: Context, program: Program, ids: ExecCreds, name:
   if (typeof loaded === 'number') {
     releaseProgram(program, closeExec);
     ctx.exit();
+    // The point of no return lies before the mapping of segments in Linux.
+    if (t.mm.exeFile !== null) forceSignal(t, sigInfoKernel(SIGSEGV), true);
     t.kernel.endDetached(t, loaded);
     return;
   }

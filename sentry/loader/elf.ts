@@ -58,8 +58,8 @@ export function parseHeader(b: Buffer, size: number): ElfHeader | number {
   if (size < EHDR_SIZE || !hasElfMagic(b, size)) return -ENOEXEC;
   const type = b.readUInt16LE(16);
   if (type !== ET_EXEC && type !== ET_DYN) return -ENOEXEC;
-  // 32-bit programs (EM_386) and x32 have no support here.
-  if (b.readUInt16LE(18) !== EM_X86_64 || b[4] !== 2) return -ENOEXEC;
+  // The machine is asked for, the class is not (elf_check_arch). 32-bit programs (EM_386) and x32 have no support here.
+  if (b.readUInt16LE(18) !== EM_X86_64) return -ENOEXEC;
   const phnum = b.readUInt16LE(56);
   if (b.readUInt16LE(54) !== PHDR_SIZE || phnum === 0 || phnum * PHDR_SIZE > MAX_PHDRS_BYTES) return -ENOEXEC;
   return { dynamic: type === ET_DYN, entry: u64(b, 24), phoff: u64(b, 32), phnum };

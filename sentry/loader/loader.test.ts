@@ -12,7 +12,8 @@ test('script lines: interpreter and one optional argument', () => {
   expect(parseScript(pad('#! /bin/sh  -e  x \t\n'))).toEqual({ interpreter: '/bin/sh', argument: '-e  x' });
   expect(parseScript(pad('#!/bin/sh'))).toEqual({ interpreter: '/bin/sh', argument: null });
   expect(parseScript(pad('#!\n'))).toBe(null);
-  expect(parseScript(pad('#!   '))).toBe(null);
+  expect(parseScript(pad('#!   '))).toEqual({ interpreter: '', argument: null });
+  expect(parseScript(pad('#!   \n'))).toBe(null);
   expect(parseScript(pad('echo'))).toBe(null);
   // Cut off in the middle of the name: refused. Cut off in the argument: taken as it is.
   expect(parseScript(`#!${'a'.repeat(254)}`)).toBe(null);

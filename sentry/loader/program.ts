@@ -2,7 +2,7 @@
  * From a file to something that can be mapped: follows `#!` lines, checks ELF headers and opens the interpreter, all
  * before the old program is given up, so that execve can still fail (fs/exec.c search_binary_handler, binfmt_elf.c).
  */
-import { E2BIG, EIO, ELIBBAD, ELOOP, ENOENT, ENOEXEC } from '../abi/errno.ts';
+import { E2BIG, EACCES, EIO, ELIBBAD, ELOOP, ENOENT, ENOEXEC } from '../abi/errno.ts';
 import type { CallContext } from '../vfs/call-context.ts';
 import type { FileDescription } from '../vfs/file-description.ts';
 import { IN_ACCESS, notifyData } from '../vfs/fsnotify.ts';
@@ -64,6 +64,8 @@ export function openProgram(t: CallContext, r: ProgramRequest): Program | number
     const line = parseScript(head.toString('latin1'));
     if (line === null) return drop(r, file, -ENOEXEC);
     if (r.nameInaccessible && depth === 0) return drop(r, file, -ENOENT);
+    // The empty path is the working directory here.
+    if (line.interpreter === '') return drop(r, file, -EACCES);
     if (depth >= MAX_SCRIPT_DEPTH) return drop(r, file, -ELOOP);
     const extra = line.argument === null ? [] : [line.argument];
     argv = [line.interpreter, ...extra, name, ...argv.slice(1)];
@@ -115,6 +117,7 @@ function readImage(t: CallContext, file: FileDescription, bad: number): ElfImage
   const head = Buffer.alloc(64);
   const n = readAt(t, file, head, 0);
   if (n < 0) return n;
+  if (n < head.length && bad === -ELIBBAD) return -EIO;
   const header = parseHeader(head, n);
   if (typeof header === 'number') return bad;
   if (header.phoff > Number.MAX_SAFE_INTEGER - 65536) return bad;

@@ -26,11 +26,13 @@ export function parseScript(head: string): ScriptLine | null {
     if (i >= BINPRM_BUF_SIZE) return null;
     end = BINPRM_BUF_SIZE - 1;
   }
+  let at = 2;
+  while (at < end && isBlank(head[at]!)) at++;
+  // What ends at once is the empty name.
+  if (at < end && head[at] === '\0') return { interpreter: '', argument: null };
   const nul = head.indexOf('\0');
   if (nul >= 0 && nul < end) end = nul;
   while (end > 2 && isBlank(head[end - 1]!)) end--;
-  let at = 2;
-  while (at < end && isBlank(head[at]!)) at++;
   if (at >= end) return null;
   let stop = at;
   while (stop < end && !isBlank(head[stop]!)) stop++;

@@ -88,7 +88,7 @@ const ADVICE: ReadonlyMap<number, Advice> = new Map<number, Advice>([
   [MADV_UNMERGEABLE, hint],
   [MADV_DONTNEED, { refuse: notLocked, host: MADV_DONTNEED }],
   [MADV_DONTNEED_LOCKED, { refuse: notSpecial, host: MADV_DONTNEED }],
-  [MADV_FREE, { refuse: (v) => (isAnon(v) && !v.shared ? notSpecial(v) : -EINVAL), host: MADV_FREE }],
+  [MADV_FREE, { refuse: (v) => (isAnon(v) && !v.shared ? notLocked(v) : -EINVAL), host: MADV_FREE }],
   [MADV_REMOVE, { refuse: refuseRemove, host: -1 }],
   [MADV_DONTFORK, { refuse: ok, host: MADV_DONTFORK, set: VM_DONTCOPY }],
   [MADV_DOFORK, { refuse: notSpecial, host: MADV_DOFORK, clear: VM_DONTCOPY }],
