@@ -11,6 +11,7 @@
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <net/if.h>
+#include <net/route.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <string.h>
@@ -90,8 +91,17 @@ static int change(struct nlmsghdr *h, int n, void *answer, int *length) {
   return result;
 }
 
-static int set_interface(int cmd, void *ifreq) {
+static int set_interface(int cmd, int domain, void *value, int n) {
+  struct rtentry *route = value;
   switch (cmd) {
+    case SIOCADDRT:
+    case SIOCDELRT:
+      // The device's name is behind it.
+      if (domain == AF_INET) route->rt_dev = n > (int)sizeof *route ? (char *)(route + 1) : NULL;
+      break;
+    case SIOCSARP:
+    case SIOCDARP:
+    case SIOCDIFADDR:
     case SIOCSIFFLAGS:
     case SIOCSIFADDR:
     case SIOCSIFDSTADDR:
@@ -106,9 +116,9 @@ static int set_interface(int cmd, void *ifreq) {
     case SIOCSIFTXQLEN: break;
     default: return -EOPNOTSUPP;
   }
-  int fd = host_socket(AF_INET, SOCK_DGRAM, 0);
+  int fd = host_socket(domain == AF_INET6 ? AF_INET6 : AF_INET, SOCK_DGRAM, 0);
   if (fd < 0) return fd;
-  int result = ioctl(fd, cmd, ifreq) < 0 ? -errno : 0;
+  int result = ioctl(fd, cmd, value) < 0 ? -errno : 0;
   close(fd);
   return result;
 }
@@ -151,7 +161,7 @@ static int serve(struct request *r, int n, int given, struct answer *a) {
       return a->fd < 0 ? a->fd : 0;
     case REQUEST_BIND: return bind(given, (struct sockaddr *)r->data, n) < 0 ? -errno : 0;
     case REQUEST_ROUTE: return change((struct nlmsghdr *)r->data, n, a->data, &a->length);
-    case REQUEST_IFREQ: return set_interface(r->args[0], r->data);
+    case REQUEST_IFREQ: return set_interface(r->args[0], r->args[1], r->data, n);
     case REQUEST_OPTION: return set_option(given, r->args[0], r->args[1], r->data, n);
     case REQUEST_TUN:
       a->fd = open_tun(r->data);

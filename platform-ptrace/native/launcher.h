@@ -238,7 +238,7 @@ enum {
   REQUEST_FORGET = 3,   // the number is free again
   REQUEST_BIND = 4,     // with a socket: binds it to the address `data`, whatever the port
   REQUEST_ROUTE = 5,    // data: a request of rtnetlink that changes something → the kernel's answer, an NLMSG_ERROR
-  REQUEST_IFREQ = 6,    // args[0]: SIOCSIF*, data: struct ifreq
+  REQUEST_IFREQ = 6,    // args: SIOCSIF* and its kin, family; data: its argument
   REQUEST_OPTION = 7,   // with a socket; args: level, option; data: its value
   REQUEST_TUN = 8,      // data: struct ifreq of TUNSETIFF → the same, and a descriptor of /dev/net/tun
   REQUEST_TUN_SET = 9,  // with such a descriptor; args[0]: TUNSET*, data: its argument

@@ -63,9 +63,9 @@ export abstract class Network {
     return networker.answer.length > 0 ? networker.answer : r;
   }
 
-  /** The same by an ioctl, SIOCSIF*, with a struct ifreq. */
-  setInterface(cmd: number, ifreq: Uint8Array): number {
-    return this.ask(O.REQUEST_IFREQ, [cmd], ifreq);
+  /** The same by an ioctl of a socket of that family: SIOCSIF* with a struct ifreq, routes, neighbours. */
+  setInterface(cmd: number, value: Uint8Array, domain = AF_INET): number {
+    return this.ask(O.REQUEST_IFREQ, [cmd, domain], value);
   }
 
   /** An option that the host wants a capability for. */

@@ -12,6 +12,7 @@ import {
   EMSGSIZE,
   ENOENT,
   ENOPROTOOPT,
+  ENOTTY,
   EOPNOTSUPP,
   EPERM,
   EPROTONOSUPPORT,
@@ -32,7 +33,7 @@ import { SocketOptions } from '../options.ts';
 import { netNsOf, networkOf } from '../network.ts';
 import { registerSocketProvider } from '../providers.ts';
 import { putInt, Socket, type QueueLengths, type RecvInfo, type SendInfo } from '../socket.ts';
-import { netIoctl } from './net-ioctl.ts';
+import { netIoctl, STAMPS } from './net-ioctl.ts';
 import { controlForHost, mayGet, maySet } from './options.ts';
 import { ZeroCopy } from './zero-copy.ts';
 
@@ -50,6 +51,7 @@ const SOCKADDR_IN = 16;
 /** SIN6_LEN_RFC2133 */
 const SOCKADDR_IN6_MIN = 24;
 const SIOCATMARK = 0x8905;
+const TIMESPEC_SIZE = 16;
 
 const WATCHED = W.EPOLLIN | W.EPOLLOUT | W.EPOLLPRI | W.EPOLLRDHUP;
 const POLLED = WATCHED | W.EPOLLRDNORM | W.EPOLLWRNORM | W.EPOLLRDBAND | W.EPOLLWRBAND;
@@ -65,6 +67,7 @@ const SOL_PACKET = 263;
 const facts = Buffer.alloc(104);
 const bounce = new HostBuffer(256 * 1024);
 const word = new HostBuffer(8);
+const stampBuffer = new HostBuffer(TIMESPEC_SIZE);
 const message: net.HostMessage = { name: new Uint8Array(0), control: new Uint8Array(0), flags: 0 };
 
 export class HostSocket extends Socket {
@@ -362,9 +365,16 @@ export class HostSocket extends Socket {
   override ioctl(t: CallContext, cmd: number, arg: number): number {
     if (cmd === S.SIOCINQ || cmd === S.SIOCOUTQ || cmd === S.SIOCOUTQNSD || cmd === SIOCATMARK) {
       const r = hostIoctl(this.hostFd, cmd, word.addr);
-      return r < 0 ? r : t.mem.writeU32(arg, word.u32[0]!);
+      if (r !== -ENOTTY) return r < 0 ? r : t.mem.writeU32(arg, word.u32[0]!);
     }
-    return netIoctl(t, networkOf(this.net), this.hostFd, this.net?.owner ?? null, cmd, arg);
+    const stamp = STAMPS.get(cmd);
+    if (stamp !== undefined) {
+      const r = hostIoctl(this.hostFd, stamp, stampBuffer.addr);
+      return r < 0 ? r : t.mem.copyOut(arg, stampBuffer.bytes, 0, TIMESPEC_SIZE);
+    }
+    const { domain, hostFd } = this;
+    const on = { network: networkOf(this.net), hostFd, owner: this.net?.owner ?? null, domain };
+    return netIoctl(t, on, cmd, arg);
   }
 
   protected override release(): void {

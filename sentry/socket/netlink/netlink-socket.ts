@@ -289,7 +289,8 @@ export abstract class NetlinkSocket extends Socket {
   /** Questions about interfaces may be asked of any socket: sock_do_ioctl(). */
   override ioctl(t: CallContext, cmd: number, arg: number): number {
     const network = networkOf(this.net);
-    return netIoctl(t, network, network.asker(), this.net?.owner ?? null, cmd, arg);
+    const on = { network, hostFd: network.asker(), owner: this.net?.owner ?? null, domain: S.AF_NETLINK };
+    return netIoctl(t, on, cmd, arg);
   }
 
   override attachFilter(name: number, code: Uint8Array): number {

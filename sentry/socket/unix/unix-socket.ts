@@ -321,7 +321,8 @@ export class UnixSocket extends UnixEndpoint {
     }
     if (cmd !== S.SIOCINQ) {
       const network = networkOf(this.net);
-      return netIoctl(t, network, network.asker(), this.net?.owner ?? null, cmd, arg);
+      const on = { network, hostFd: network.asker(), owner: this.net?.owner ?? null, domain: S.AF_UNIX };
+      return netIoctl(t, on, cmd, arg);
     }
     if (this.state === 'listening') return -EINVAL;
     return t.mem.writeU32(arg, this.connectionless ? (this.queue.at(0)?.data.length ?? 0) : this.queuedBytes);
