@@ -246,6 +246,8 @@ function copyAttributes(t: Task, c: Task, a: CloneArgs): void {
   c.mempolicy = t.mempolicy;
   c.timerSlackNs = t.timerSlackNs;
   c.defaultTimerSlackNs = t.timerSlackNs;
+  c.loginuid = t.loginuid;
+  c.sessionid = t.sessionid;
   // sched_fork(): only fair policies survive a reset, without a negative nice value.
   if (!t.schedResetOnFork || t.schedPolicy === SCHED_BATCH || t.schedPolicy === SCHED_IDLE) {
     c.schedPolicy = t.schedPolicy;

@@ -185,6 +185,9 @@ export class Task implements CallContext {
   timerSlackNs = 50_000;
   /** What PR_SET_TIMERSLACK 0 goes back to: the slack of the creator. */
   defaultTimerSlackNs = 50_000;
+  /** Who logged in, by the outermost namespace's number, and in which session (audit(7)); −1: nobody did. */
+  loginuid = -1;
+  sessionid = -1;
   readonly usage = new ResourceUsage();
   readonly cpu: CpuAccount;
   readonly startNs: number;

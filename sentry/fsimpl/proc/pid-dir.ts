@@ -16,6 +16,7 @@ import { parseInteger, strip } from '../kernfs/parse.ts';
 import { mayAccess } from './access.ts';
 import { FdDir, FdInfoDir } from './fd-dir.ts';
 import { idMapText, setgroupsText, storeIdMap, storeSetgroups } from './id-map.ts';
+import { loginuidText, sessionidText, storeLoginuid } from './loginuid.ts';
 import { MapsFile, mappings } from './maps-file.ts';
 import { MountsFile } from './mounts.ts';
 import { PidFile, PidLink, refreshOwner, type PidFileOptions, type SubjectText } from './nodes.ts';
@@ -295,12 +296,13 @@ const ENTRIES: readonly PidEntry[] = [
   file(
     'loginuid',
     0o644,
-    about(() => '4294967295'),
+    about((t, reader) => loginuidText(t, reader)),
+    { store: storeLoginuid },
   ),
   file(
     'sessionid',
     0o444,
-    about(() => '4294967295'),
+    about((t) => sessionidText(t)),
   ),
   file(
     'coredump_filter',
