@@ -300,3 +300,16 @@ test('flags of files lie in the upper layer, are copied up, and forbid there wha
   t.as(1001, 1001);
   expect(setFileFlags(t, at('/c'), 0)).toBe(-EPERM);
 });
+
+test('the layers are asked once how full they are', () => {
+  const lower = new TmpfsSuperBlock();
+  let asked = 0;
+  const statfs = lower.statfs.bind(lower);
+  lower.statfs = () => {
+    asked++;
+    return statfs();
+  };
+  const sb = new OverlaySuperBlock([lower.root], new TmpfsSuperBlock());
+  expect(sb.statfs()).toEqual(sb.statfs());
+  expect(asked).toBe(1);
+});

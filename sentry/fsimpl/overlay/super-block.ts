@@ -90,6 +90,7 @@ export class OverlaySuperBlock extends SuperBlock {
   private readonly index = new Map<number, TmpfsInode>();
   /** Names that whiteouts took from lower files with several, by inode number. */
   private readonly lost = new Map<number, number>();
+  private below: StatFs | null = null;
 
   /** The container's root: `lowers` are the roots of the layers, topmost first; `upper` must be fresh. Or a guest's. */
   constructor(layers: readonly Inode[] | GuestLayers, upper?: TmpfsSuperBlock) {
@@ -258,8 +259,8 @@ export class OverlaySuperBlock extends SuperBlock {
       return typeof real === 'number' ? real : { ...real, type: OVERLAYFS_MAGIC };
     }
     const up = this.upperSb!.statfs() as StatFs;
-    const below = this.layers[0]?.statfs();
-    if (below === undefined || typeof below === 'number') return { ...up, type: OVERLAYFS_MAGIC };
+    const below = this.statfsBelow();
+    if (below === null) return { ...up, type: OVERLAYFS_MAGIC };
     if (up.blocks === 0) return { ...below, type: OVERLAYFS_MAGIC };
     const used = Math.ceil(((below.blocks - below.bfree) * below.bsize) / up.bsize);
     const limited = up.files > 0;
@@ -270,6 +271,15 @@ export class OverlaySuperBlock extends SuperBlock {
       files: limited ? up.files + below.files - below.ffree : below.files,
       ffree: limited ? up.ffree : below.ffree,
     };
+  }
+
+  /** Nobody changes the topmost layer, so it is asked once; null without one. */
+  private statfsBelow(): StatFs | null {
+    if (this.below === null) {
+      const below = this.layers[0]?.statfs();
+      if (below !== undefined && typeof below !== 'number') this.below = below;
+    }
+    return this.below;
   }
 
   override options(): string {
