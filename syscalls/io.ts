@@ -289,7 +289,7 @@ function writeLoop(
       return endIo(w, done > 0 ? done : r);
     }
     done += r;
-    if (usePos) f.pos = (f.flags & O_APPEND) !== 0 ? f.inode.size : f.pos + r;
+    if (usePos && r > 0) f.pos = (f.flags & O_APPEND) !== 0 ? f.inode.size : f.pos + r;
     // A write that RLIMIT_FSIZE cut short ends here; SIGXFSZ is for the next one.
     if (done >= total || r === 0 || n < copied || (r < n && f.seekable)) return endIo(w, done);
     if (done >= budget) return yieldIo(t, f, w, done);

@@ -68,6 +68,16 @@ function readOffset(t: Task, addr: number): number {
   return off < 0 ? -EINVAL : off;
 }
 
+/** Where a transfer of `n` bytes of `f` from `pos` on has come to; false: EFAULT. */
+function storeOffset(t: Task, addr: number, f: FileDescription, pos: number, n: number): boolean {
+  return t.mem.writeU64(addr, f.movesOffset ? pos + n : pos) === 0;
+}
+
+function brokenPipe(t: Task): number {
+  raisePipe(t);
+  return -EPIPE;
+}
+
 /** Tells who watches the files of what was moved, if anything was. */
 function notifyMoved(moved: number, input: FileDescription, out: FileDescription): number {
   if (moved > 0) {
@@ -82,6 +92,7 @@ function put(t: Task, out: FileDescription, n: number, pos: number): number {
   const at = pos >= 0 ? pos : out.usesPos ? out.pos : -1;
   const allowed = at >= 0 ? limitFileSize(t, out, n, at) : n;
   if (allowed < 0) return allowed;
+  if (!out.canSplice(true)) return -EINVAL;
   const r = out.write(t, ioBuffer.bytes, 0, allowed, at);
   if (r === -EPIPE) raisePipe(t);
   if (r > 0 && pos < 0 && out.usesPos) out.pos += r;
@@ -126,18 +137,21 @@ function sysSendfile(t: Task, a: SyscallArgs): SysResult {
   const offAddr = a.addr(2);
   const out = w === null ? fileAt(t, a.int(0)) : w.output;
   const input = w === null ? fileAt(t, a.int(1)) : w.input;
-  if (out === null || input === null || !input.readable || !out.writable) return -EBADF;
   // The guest's offset is written back at the end, so it still says where the transfer began.
   const pos = readOffset(t, offAddr);
-  if (pos < -1) return endIo(w, pos);
+  if (pos === -EFAULT) return endIo(w, pos);
+  if (input === null || !input.readable) return -EBADF;
+  if (offAddr !== 0 && !input.takesOffset(false)) return -ESPIPE;
+  if (pos < -1 || a.size(3) >= SSIZE_LIMIT) return endIo(w, -EINVAL);
+  if (out === null || !out.writable) return -EBADF;
+  const toPipe = out instanceof PipeFile;
   if (w === null) {
-    if (offAddr !== 0 && !input.seekable) return -ESPIPE;
+    if (toPipe && out.ends.readers === 0) return brokenPipe(t);
     // Streams only go into pipes (splice_direct_to_actor), but not from them.
-    if (!input.seekable && (!(out instanceof PipeFile) || input instanceof PipeFile)) return -EINVAL;
-    if (input.inode.isDir || !input.canSplice(false) || !out.canSplice(true)) return -EINVAL;
-    if ((out.flags & O_APPEND) !== 0) return -EINVAL;
+    if (!input.seekable && (!toPipe || input instanceof PipeFile)) return -EINVAL;
+    if (input.inode.isDir || !input.canSplice(false)) return -EINVAL;
+    if (!toPipe && (out.flags & O_APPEND) !== 0) return -EINVAL;
   }
-  if (a.size(3) >= SSIZE_LIMIT) return endIo(w, -EINVAL);
   const count = Math.min(a.size(3), MAX_RW_COUNT);
   const before = w === null ? 0 : w.done;
   let done = before;
@@ -156,7 +170,7 @@ function sysSendfile(t: Task, a: SyscallArgs): SysResult {
       break;
     }
   }
-  if (offAddr !== 0 && t.mem.writeU64(offAddr, pos + done) !== 0) return endIo(w, -EFAULT);
+  if (offAddr !== 0 && !storeOffset(t, offAddr, input, pos, done)) return endIo(w, -EFAULT);
   return endIo(w, notifyMoved(done, input, out));
 }
 
@@ -169,8 +183,9 @@ function fromPipe(t: Task, input: PipeFile, out: FileDescription, outPos: number
   while (done < len) {
     const n = ends.pipe.peek(0, ioBuffer.bytes, 0, Math.min(len - done, IO_CHUNK));
     if (n === 0) {
-      if (done > 0 || ends.writers === 0) return done;
-      return -EAGAIN;
+      if (done === 0 && ends.writers > 0) return -EAGAIN;
+      const broken = done === 0 && out instanceof PipeFile && out.ends.readers === 0;
+      return broken ? brokenPipe(t) : done;
     }
     const r = put(t, out, n, outPos >= 0 ? outPos + done : -1);
     if (r < 0) return done > 0 ? done : r;
@@ -184,12 +199,10 @@ function fromPipe(t: Task, input: PipeFile, out: FileDescription, outPos: number
 /** splice(2) into a pipe: one read of what fits. */
 function toPipe(t: Task, input: FileDescription, inPos: number, out: PipeFile, len: number): number {
   const { ends } = out;
-  if (ends.readers === 0) {
-    raisePipe(t);
-    return -EPIPE;
-  }
+  if (ends.readers === 0) return brokenPipe(t);
   // A whole page has to be free: a smaller write would be refused as not atomic.
   if (!ends.pipe.writable) return -EAGAIN;
+  if (input.inode.isDir || !input.canSplice(false)) return -EINVAL;
   const want = Math.min(len, ends.pipe.free, IO_CHUNK);
   const at = inPos >= 0 ? inPos : input.usesPos ? input.pos : -1;
   const n = input.read(t, ioBuffer.bytes, 0, want, at);
@@ -227,7 +240,7 @@ function splice(t: Task, a: SyscallArgs, input: FileDescription, out: FileDescri
   if ((inPipe && inAddr !== 0) || (outPipe && outAddr !== 0)) return -ESPIPE;
   if (!input.readable || !out.writable) return -EBADF;
   if (!inPipe && !outPipe) return -EINVAL;
-  if (!input.canSplice(false) || !out.canSplice(true)) return -EINVAL;
+  if (inPipe && !out.canSplice(true)) return -EINVAL;
   if (inPipe && outPipe && input.ends === out.ends) return -EINVAL;
   if (inPipe) {
     if (!outPipe && (out.flags & O_APPEND) !== 0) return -EINVAL;
@@ -235,15 +248,14 @@ function splice(t: Task, a: SyscallArgs, input: FileDescription, out: FileDescri
     const pos = readOffset(t, outAddr);
     if (pos < -1) return pos;
     const r = fromPipe(t, input, out, pos, len);
-    if (r >= 0 && outAddr !== 0 && t.mem.writeU64(outAddr, pos + r) !== 0) return -EFAULT;
+    if (r >= 0 && outAddr !== 0 && !storeOffset(t, outAddr, out, pos, r)) return -EFAULT;
     return r;
   }
-  if (inAddr !== 0 && !input.seekable) return -EINVAL;
-  if (input.inode.isDir) return -EINVAL;
+  if (inAddr !== 0 && !input.takesOffset(false)) return -EINVAL;
   const pos = readOffset(t, inAddr);
   if (pos < -1) return pos;
   const r = toPipe(t, input, pos, out as PipeFile, len);
-  if (r >= 0 && inAddr !== 0 && t.mem.writeU64(inAddr, pos + r) !== 0) return -EFAULT;
+  if (r >= 0 && inAddr !== 0 && !storeOffset(t, inAddr, input, pos, r)) return -EFAULT;
   return r;
 }
 
@@ -258,11 +270,9 @@ function sysTee(t: Task, a: SyscallArgs): SysResult {
   if (input === null || out === null || !input.readable || !out.writable) return endIo(w, -EBADF);
   if (!(input instanceof PipeFile) || !(out instanceof PipeFile) || input.ends === out.ends)
     return endIo(w, -EINVAL);
-  if (out.ends.readers === 0) {
-    raisePipe(t);
-    return endIo(w, -EPIPE);
-  }
   const empty = input.ends.pipe.used === 0;
+  const waits = empty && input.ends.writers > 0;
+  if (!waits && out.ends.readers === 0) return endIo(w, brokenPipe(t));
   if (empty && input.ends.writers === 0) return endIo(w, 0);
   if (empty || !out.ends.pipe.writable) {
     const side = empty ? input : out;

@@ -170,6 +170,11 @@ export abstract class FileDescription {
     return this.seekable;
   }
 
+  /** True if reads and writes at an offset that a call gives move that offset; memory devices have no place. */
+  get movesOffset(): boolean {
+    return true;
+  }
+
   /** True if one read or write is one message that must not be cut into chunks (datagrams, packets). */
   get messages(): boolean {
     return false;

@@ -35,6 +35,10 @@ abstract class MemDevice extends FileDescription {
     return -EINVAL;
   }
 
+  override get movesOffset(): boolean {
+    return false;
+  }
+
   override get ignoresData(): boolean {
     return true;
   }
@@ -113,6 +117,10 @@ class RandomDevice extends FileDescription {
 
   override get seekable(): boolean {
     return true;
+  }
+
+  override get movesOffset(): boolean {
+    return false;
   }
 
   /** noop_llseek */

@@ -82,6 +82,10 @@ export class EventFile extends FileDescription {
     return write ? RWF_HIPRI : super.rwFlags(write);
   }
 
+  override canSplice(): boolean {
+    return false;
+  }
+
   /** noop_llseek() */
   override seek(): number {
     return this.pos;

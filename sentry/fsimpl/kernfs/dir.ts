@@ -2,7 +2,8 @@
  * Generated directories: StaticDir with a fixed set of children, KernfsDir for names that come and go. Entry positions are
  * chosen by the directory, so that a reader who goes on after a change neither skips nor repeats what stayed.
  */
-import { EACCES, EINVAL, ENOENT, EPERM } from '../../abi/errno.ts';
+import { EACCES, ENOENT, ENXIO, EPERM, EINVAL } from '../../abi/errno.ts';
+import { SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET } from '../../abi/fcntl.ts';
 import { S_IFDIR, modeToDt } from '../../abi/stat.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
@@ -74,6 +75,12 @@ class KernfsDirDescription extends DirFile {
   constructor(path: Path, dir: KernfsDir, flags: number) {
     super(path, dir, flags);
     this.dir = dir;
+  }
+
+  /** generic_file_llseek() of a directory whose size is 0. */
+  override seek(t: CallContext, offset: number, whence: number): number {
+    if (whence === SEEK_DATA || whence === SEEK_HOLE) return -ENXIO;
+    return super.seek(t, offset, whence === SEEK_END ? SEEK_SET : whence);
   }
 
   override fsync(): number {

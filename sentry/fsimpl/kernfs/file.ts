@@ -65,6 +65,11 @@ export class KernfsFile extends Inode {
     this.atime = this.mtime = this.ctime = now();
   }
 
+  /** Its operations are the old ones, without an iterator: no splicing, no flags (what `ONE` and `REG` make in fs/proc/base.c). */
+  get oldOperations(): boolean {
+    return false;
+  }
+
   override open(t: CallContext, path: Path, flags: number): FileDescription | number {
     const refused = this.mayOpen(t, flags);
     return refused < 0 ? refused : new KernfsFileDescription(path, this, flags, t.creds);
@@ -111,11 +116,11 @@ export class KernfsFileDescription extends FileDescription {
   }
 
   override rwFlags(write: boolean): number {
-    return write ? RWF_HIPRI : RWF_WAITING;
+    return write || this.file.oldOperations ? RWF_HIPRI : RWF_WAITING;
   }
 
   override canSplice(write: boolean): boolean {
-    return !write;
+    return !write && !this.file.oldOperations;
   }
 
   override get pollable(): boolean {
@@ -124,6 +129,11 @@ export class KernfsFileDescription extends FileDescription {
 
   override get seekable(): boolean {
     return true;
+  }
+
+  /** seq_open() takes the right to write at an offset away. */
+  override takesOffset(write: boolean): boolean {
+    return !write || this.writable || !this.file.oldOperations;
   }
 
   protected override release(): void {

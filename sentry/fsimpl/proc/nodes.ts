@@ -75,6 +75,10 @@ export class PidFile extends KernfsFile {
     this.subject = s;
   }
 
+  override get oldOperations(): boolean {
+    return true;
+  }
+
   override refresh(): number {
     refreshOwner(this, this.subject);
     return 0;

@@ -1,5 +1,5 @@
 /** Open regular files of tmpfs. */
-import { EFBIG, EINVAL, EPERM } from '../../abi/errno.ts';
+import { EFBIG, EINVAL, EOPNOTSUPP, EPERM } from '../../abi/errno.ts';
 import {
   F_SEAL_FUTURE_WRITE,
   F_SEAL_GROW,
@@ -111,10 +111,11 @@ export class TmpfsFile extends FileDescription {
 
   override allocate(_t: CallContext, mode: number, offset: number, len: number, done: number): number {
     const node = this.node;
+    if ((mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE)) !== 0) return -EOPNOTSUPP;
     if (offset + len > MAX_FILE_SIZE) return -EFBIG;
     if ((mode & FALLOC_FL_PUNCH_HOLE) !== 0) {
       if ((node.seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) !== 0) return -EPERM;
-    } else if ((mode & FALLOC_FL_KEEP_SIZE) === 0 && (node.seals & F_SEAL_GROW) !== 0) {
+    } else if ((node.seals & F_SEAL_GROW) !== 0) {
       if (offset + len > node.size) return -EPERM;
     }
     const r = node.content.allocate(mode, offset, len, done);
