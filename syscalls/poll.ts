@@ -26,6 +26,7 @@ import {
   EPOLLWRBAND,
   EPOLLWRNORM,
 } from '../sentry/waiter/wait-queue.ts';
+import type { FileDescription } from '../sentry/vfs/file-description.ts';
 import { openFileLimit } from './fd-install.ts';
 import { fileAt } from './io.ts';
 import { deadlineIn, readTimespec, readTimeval, useSigMask, writeRemaining } from './wait-args.ts';
@@ -101,9 +102,26 @@ function doPoll(t: Task, addr: number, nfds: number, timeoutNs: number, timeoutA
   for (let at = 0; at < bytes; at += POLLFD_SIZE) {
     const fd = buf.readInt32LE(at);
     const f = fd < 0 ? null : fileAt(t, fd);
-    if (f !== null) t.waitOn(f.waiters, buf.readUInt16LE(at + 4) | EPOLLERR | EPOLLHUP);
+    if (f !== null) wantOf(t, f, buf.readUInt16LE(at + 4) | EPOLLERR | EPOLLHUP, nfds);
   }
+  waitForWanted(t);
   return park(t, timeoutNs, timeoutAddr, 1);
+}
+
+/** Sets up to this size are waited for entry by entry. */
+const FEW = 16;
+const wanted = new Map<FileDescription, number>();
+
+/** Of a large set: a file is waited for once, however often it stands there. */
+function wantOf(t: Task, f: FileDescription, events: number, count: number): void {
+  if (count <= FEW) t.waitOn(f.waiters, events);
+  else wanted.set(f, (wanted.get(f) ?? 0) | events);
+}
+
+function waitForWanted(t: Task): void {
+  if (wanted.size === 0) return;
+  for (const [f, events] of wanted) t.waitOn(f.waiters, events);
+  wanted.clear();
 }
 
 function pollOne(t: Task, fd: number, events: number): number {
@@ -156,8 +174,7 @@ function scanSets(t: Task, n: number): number {
         continue;
       }
     }
-    const wanted = wantedEvents(fd);
-    if (wanted === 0) continue;
+    if (wantedEvents(fd) === 0) continue;
     const f = t.fdTable.getRaw(fd);
     if (f === null) return -EBADF;
     const events = f.isPathOnly ? EPOLLNVAL : f.poll();
@@ -208,9 +225,10 @@ function doSelect(t: Task, a: SyscallArgs, timeoutNs: number, unitNs: number): S
     return found;
   }
   for (let fd = 0; fd < n; fd++) {
-    const wanted = wantedEvents(fd);
-    if (wanted !== 0) t.waitOn(t.fdTable.getRaw(fd)!.waiters, wanted);
+    const events = wantedEvents(fd);
+    if (events !== 0) wantOf(t, t.fdTable.getRaw(fd)!, events, n);
   }
+  waitForWanted(t);
   return park(t, timeoutNs, a.addr(4), unitNs);
 }
 

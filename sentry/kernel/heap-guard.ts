@@ -16,9 +16,8 @@ export const MAKING_CALLS: ReadonlySet<string> = new Set(
   eventfd eventfd2 epoll_create epoll_create1 epoll_ctl inotify_init inotify_init1 inotify_add_watch signalfd signalfd4
   timerfd_create timer_create pidfd_open pidfd_getfd io_setup fork vfork clone clone3 unshare mmap mremap mprotect
   pkey_mprotect mkdir mkdirat mknod mknodat link linkat symlink symlinkat setxattr lsetxattr fsetxattr
-  mount fsopen fsmount fspick open_tree move_mount seccomp add_key request_key semget shmget shmat msgget`.split(
-    /\s+/,
-  ),
+  mount fsopen fsmount fspick open_tree move_mount seccomp add_key request_key semget shmget shmat msgget
+  setgroups rt_sigqueueinfo rt_tgsigqueueinfo`.split(/\s+/),
 );
 
 export class HeapGuard {

@@ -73,6 +73,9 @@ export interface TaskInit {
   cset: CssSet;
 }
 
+/** Entries of wait queues that a task keeps for its next wait. */
+const ENTRIES_KEPT = 64;
+
 export class Task implements CallContext {
   readonly kernel: Kernel;
   pid: Pid;
@@ -357,6 +360,7 @@ export class Task implements CallContext {
   /** Takes back registrations made in this run of a handler that then need not block. */
   cancelWait(): void {
     for (let i = 0; i < this.entriesUsed; i++) this.entries[i]!.remove();
+    if (this.entriesUsed > ENTRIES_KEPT) this.entries.length = ENTRIES_KEPT;
     this.entriesUsed = 0;
     if (this.deadline.armed) this.kernel.timers.disarm(this.deadline);
     if (this.state === TASK_BLOCKED) this.state = TASK_KERNEL;

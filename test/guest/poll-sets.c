@@ -37,6 +37,50 @@ static const char *sel(int fd) {
   return text;
 }
 
+// A set in which a few files stand many times, each time with another wish: it is waited for, and all of them are told.
+static void repeated(void) {
+  enum { N = 900 };
+  int in[2], out[2];
+  pipe(in), pipe(out);
+  struct pollfd p[N];
+  for (int i = 0; i < N; i++) p[i] = (struct pollfd){i % 3 == 0 ? in[0] : i % 3 == 1 ? out[0] : -1, i % 2 ? POLLIN : POLLRDHUP, 0x5555};
+  for (int kind = 0; kind < 3; kind++) {
+    pid_t parent = getpid(), child = fork();
+    if (child == 0) {
+      until_state(parent, 'S');
+      if (kind == 0) write(out[1], "x", 1);
+      else if (kind == 1) write(in[1], "x", 1);
+      else close(in[1]);
+      _exit(0);
+    }
+    if (kind == 2) close(in[1]);
+    int n = poll(p, N, 20000), told = 0, hups = 0;
+    for (int i = 0; i < N; i++) told += (p[i].revents & POLLIN) != 0, hups += (p[i].revents & POLLHUP) != 0;
+    say("many times: %d, readable %d, hung up %d", n, told, hups);
+    char c;
+    if (kind < 2) read(kind == 0 ? out[0] : in[0], &c, 1);
+    waitpid(child, NULL, 0);
+  }
+  close(in[0]), close(out[0]), close(out[1]);
+  // select sees duplicates.
+  pipe(in);
+  fd_set r;
+  FD_ZERO(&r);
+  int top = 0;
+  for (int i = 0; i < 40; i++) top = dup(in[0]), FD_SET(top, &r);
+  pid_t parent = getpid(), child = fork();
+  if (child == 0) {
+    until_state(parent, 'S');
+    write(in[1], "x", 1);
+    _exit(0);
+  }
+  struct timeval tv = {20, 0};
+  ret("select of duplicates", select(top + 1, &r, NULL, NULL, &tv));
+  waitpid(child, NULL, 0);
+  for (int i = 0; i < 40; i++) close(top - i);
+  close(in[0]), close(in[1]);
+}
+
 static void object(const char *name, int fd) {
   int ep = epoll_create1(0);
   struct epoll_event e = {.events = 0x7fff & ~POLLNVAL}, out = {0};
@@ -341,5 +385,6 @@ int main(void) {
   descriptors();
   sets();
   times();
+  repeated();
   return 0;
 }
