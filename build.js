@@ -99,7 +99,7 @@ cc(
 const freestanding = ['-static', '-nostdlib', '-ffreestanding', '-Wl,--build-id=none', '-Wl,-z,noexecstack'];
 cc(
   'stub',
-  ['', '-orders', '-fast', '-futex', '-lent', '-zygote'].map((part) => `stub${part}.c`),
+  ['', '-orders', '-fast', '-futex', '-lent', '-names', '-zygote'].map((part) => `stub${part}.c`),
   [
     ...freestanding,
     `-I${dist}`,

@@ -44,6 +44,15 @@ export const CHUNK_PENDING = 0;
 export const CHUNK_WAITING = 64;
 /** First chunk only: 1 if threads make futex calls on private words themselves (stub-futex.c). */
 export const AREA_OWN_FUTEXES = 128;
+/**
+ * First chunk only: answers that threads may repeat (stub-names.c). NAMES entries of generation, epoch, result and length with
+ * NUL, 32 bits each, and the name, NAME_MAX bytes with NUL and zeros behind. Those of other epochs than this are void.
+ */
+export const AREA_EPOCH = 192;
+export const AREA_NAMES = 0x2000;
+export const NAMES = 256;
+export const NAME_ENTRY_SIZE = 96;
+export const NAME_MAX = 80;
 // Zygote only: handshake with its spawner, and what it found out about the host.
 export const ZYGOTE_READY = 256;
 export const ZYGOTE_TAKEN = 260;
@@ -89,6 +98,9 @@ export const SLOT_MASK_HIGH = 172;
 export const MASK_LENT = 0x100;
 export const MASK_SECOND = 0x40000;
 export const SLOT_ROBUST_LIST = 184;
+/** The answer to this call may be repeated while this is the generation of names, and behind it the area's epoch; 0: not. */
+export const SLOT_LENT_ANSWER = 192;
+export const SLOT_LENT_EPOCH = 196;
 export const SLOT_COPYOUTS = 256;
 /** What the host said of the thread's CPU time: struct timespec, and struct rusage of the thread and of its process. */
 export const SLOT_CLOCK = 512;
@@ -149,6 +161,8 @@ export const PUBLISH_SENTRY_CPU = 0;
 export const PUBLISH_ASLEEP = 4;
 /** How many rounds of the waiting loop a stub spins for an answer. */
 export const PUBLISH_SPIN = 8;
+/** Generation of names. */
+export const PUBLISH_NAMES = 12;
 /** Bit per syscall number: calls that patched sites may make without a frame. */
 export const PUBLISH_FAST = 0x4000;
 /** Copy plan: PLAN_SYSCALLS rows of six words, see copy-plan.ts. */

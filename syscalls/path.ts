@@ -53,7 +53,11 @@ export const target = new Target();
 /** Fills `target`: 0 or −errno. */
 export function resolveAt(t: Task, dfd: number, addr: number, atFlags: number): number {
   const name = getnameEmpty(t, addr, atFlags);
-  if (typeof name === 'number') return name;
+  return typeof name === 'number' ? name : resolveName(t, dfd, name, atFlags);
+}
+
+/** The same for a name that has been fetched. */
+export function resolveName(t: Task, dfd: number, name: string, atFlags: number): number {
   if (name === '') return resolveFd(t, dfd);
   const start = startAt(t, dfd, name);
   if (typeof start === 'number') return start;

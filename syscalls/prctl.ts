@@ -303,6 +303,7 @@ function setDispatch(t: Task, a: SyscallArgs): SysResult {
   if (wraps && (inclusive || start !== 0)) return -EINVAL;
   if (selector >= TASK_SIZE) return -EFAULT;
   takeFutexes(t.mm);
+  t.mm.space.forgetAnswers();
   t.reclaim();
   t.dispatch = { start, len, inclusive, selector };
   return 0;

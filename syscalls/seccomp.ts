@@ -74,6 +74,7 @@ function setStrict(t: Task): SysResult {
   if (t.seccomp !== null && !t.seccomp.strict) return -EINVAL;
   t.seccomp ??= new SeccompFilter(null, null);
   takeFutexes(t.mm);
+  t.mm.space.forgetAnswers();
   t.reclaim();
   return 0;
 }
@@ -113,6 +114,7 @@ function setFilter(t: Task, flags: number, addr: number): SysResult {
     }
   }
   takeFutexesFor(t, filter);
+  t.mm.space.forgetAnswers();
   t.reclaim();
   t.seccomp = filter;
   return fd;

@@ -24,6 +24,7 @@ import {
   type SysResult,
   type SyscallRow,
 } from '../sentry/kernel/syscall-table.ts';
+import { lendAnswer } from '../sentry/kernel/lent-names.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import { touchInodeAtime } from '../sentry/vfs/atime.ts';
@@ -51,7 +52,7 @@ import {
   STATX_MNT_ID_UNIQUE,
   STATX_SIZE,
 } from './stat-buf.ts';
-import { resolveAt, resolveFd, target, walkAt } from './path.ts';
+import { getnameEmpty, resolveAt, resolveFd, resolveName, target, walkAt } from './path.ts';
 
 export function sysStat(t: Task, a: SyscallArgs): SysResult {
   const r = walkAt(t, AT_FDCWD, a.addr(0), LOOKUP_FOLLOW);
@@ -153,13 +154,22 @@ export function sysFaccessat2(t: Task, a: SyscallArgs): SysResult {
   return faccess(t, a.int(0), a.addr(1), a.int(2), a.int(3));
 }
 
+const NR_READLINK = 89;
 const linkBytes = Buffer.alloc(4096);
 
 /** readlinkat(2): an empty path names the symbolic link open as dfd (O_PATH). */
 function doReadlink(t: Task, dfd: number, nameAddr: number, bufAddr: number, len: number): SysResult {
   if (len <= 0) return -EINVAL;
   if (nameAddr === 0) return -EFAULT;
-  const r = resolveAt(t, dfd, nameAddr, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW);
+  const name = getnameEmpty(t, nameAddr, AT_EMPTY_PATH);
+  if (typeof name === 'number') return name;
+  const r = readlinkOf(t, dfd, name, bufAddr, len);
+  if ((r === -EINVAL || r === -ENOENT) && t.sysno === NR_READLINK) lendAnswer(t, name);
+  return r;
+}
+
+function readlinkOf(t: Task, dfd: number, name: string, bufAddr: number, len: number): SysResult {
+  const r = resolveName(t, dfd, name, AT_SYMLINK_NOFOLLOW);
   if (r !== 0) return r;
   const { inode, mount, file, path: place } = target;
   const named = file === null && place === null;

@@ -123,6 +123,7 @@ __attribute__((used)) struct outcome stub_fast_call(u64 slot) {
       continue;
     }
     if (WORD(slot, SLOT_COPYOUT_COUNT) != 0 && stub_run_copyouts(slot) != 0) result = (u64)-EFAULT;
+    if (nr == NR_readlink && WORD(slot, SLOT_LENT_ANSWER) != 0) stub_keep_name(slot, result);
     return (struct outcome){result, 0};
   }
 }

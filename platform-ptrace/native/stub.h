@@ -14,7 +14,7 @@ enum {
   NR_close = 3, NR_mmap = 9, NR_mprotect = 10, NR_munmap = 11, NR_rt_sigaction = 13, NR_rt_sigprocmask = 14,
   NR_rt_sigreturn = 15, NR_sched_yield = 24, NR_mincore = 27, NR_clone = 56, NR_execve = 59,
   NR_exit = 60, NR_getrusage = 98, NR_sigaltstack = 131,
-  NR_prctl = 157, NR_futex = 202, NR_exit_group = 231, NR_prlimit64 = 302, NR_seccomp = 317, NR_close_range = 436,
+  NR_readlink = 89, NR_prctl = 157, NR_futex = 202, NR_exit_group = 231, NR_prlimit64 = 302, NR_seccomp = 317, NR_close_range = 436,
   NR_set_robust_list = 273, NR_execveat = 322, NR_rseq = 334,
 };
 enum { EINTR = 4, EAGAIN = 11, EFAULT = 14, ENOSYS = 38 };
@@ -151,8 +151,13 @@ void stub_make_detour(u64 slot, u64 nr, struct sigcontext *mc);
 // ---- calls about what the kernel has lent to the thread (stub-lent.c) --------------------------------------------------
 int stub_answer_lent(u64 slot, u64 nr, const u64 *args, u64 *result);
 
+// ---- answers about names that the kernel has lent (stub-names.c) -----------------------------------------------------
+int stub_answer_name(u64 slot, const u64 *args, u64 *result);
+void stub_keep_name(u64 slot, u64 result); // The sentry's answer to the call that is under way may be repeated.
+
 // True if the thread has answered the call itself.
 static inline int stub_answer(u64 slot, u64 nr, const u64 *args, u64 *result) {
+  if (nr == NR_readlink) return stub_answer_name(slot, args, result);
   return (nr == NR_rt_sigprocmask || nr == NR_set_robust_list || nr == NR_rseq) && stub_answer_lent(slot, nr, args, result);
 }
 

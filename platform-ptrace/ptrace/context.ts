@@ -430,6 +430,8 @@ export class PtraceContext implements Context {
 
   reclaim(): void {}
 
+  lendAnswer(): void {}
+
   readonly waits = false;
 
   interrupt(): void {

@@ -157,6 +157,8 @@ export class PtracePlatform implements Platform {
     this.#byTid.set(ctx.tid, ctx);
   }
 
+  namesChanged(): void {}
+
   createAddressSpace(done: (result: Context | number) => void): void {
     if (this.#zygote === null) panic('platform not started');
     this.#spacesMade++;

@@ -67,6 +67,8 @@ export class PtraceSpace implements AddressSpace {
     return tid < 0 ? tid : residentPages(tid, addr, pages, out, off);
   }
 
+  forgetAnswers(): void {}
+
   ownFutexes(): boolean {
     return false;
   }

@@ -21,6 +21,8 @@ import {
   SLOT_EVENT,
   SLOT_FS_BASE,
   SLOT_GS_BASE,
+  SLOT_LENT_ANSWER,
+  SLOT_LENT_EPOCH,
   SLOT_NR,
   SLOT_ORDER_COUNT,
   SLOT_SIZE,
@@ -441,6 +443,13 @@ export class SystrapContext implements Context {
   reclaim(): void {
     // Its slot may be another's once it is gone.
     if (this.phase !== GONE) this.lent.reclaim();
+  }
+
+  lendAnswer(): void {
+    const { memory, publish } = this.platform;
+    if (this.phase === GONE) return;
+    memory.storeRelaxed(this.base + SLOT_LENT_EPOCH / 4, this.space.lendingEpoch());
+    memory.storeRelaxed(this.base + SLOT_LENT_ANSWER / 4, publish.names);
   }
 
   /** The same for a host thread that was there before, with segment bases of its own. */

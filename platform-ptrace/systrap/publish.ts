@@ -13,6 +13,7 @@ import {
   PLAN_SYSCALLS,
   PUBLISH_ASLEEP,
   PUBLISH_FAST,
+  PUBLISH_NAMES,
   PUBLISH_PLAN,
   PUBLISH_SENTRY_CPU,
   PUBLISH_SIZE,
@@ -64,6 +65,8 @@ export class PublishPages {
   /** To be mapped read-only at PUBLISH_ADDR in every address space. */
   readonly fd: number;
   private readonly words: Int32Array;
+  /** Generation of names, as stubs see it. */
+  names = 0;
   /** Per syscall number, one bit per argument that stubs fetch. */
   readonly planned = new Uint8Array(PLAN_SYSCALLS);
 
@@ -99,6 +102,12 @@ export class PublishPages {
   /** Full barrier: what stubs publish afterwards comes with a notification. */
   setAsleep(asleep: boolean): void {
     Atomics.store(this.words, PUBLISH_ASLEEP / 4, asleep ? 1 : 0);
+  }
+
+  /** Full barrier: who is answered afterwards finds it. Zero is kept for none. */
+  setNames(generation: number): void {
+    this.names = (generation % 0x7fffffff) + 1;
+    Atomics.store(this.words, PUBLISH_NAMES / 4, this.names);
   }
 
   setSpin(rounds: number): void {

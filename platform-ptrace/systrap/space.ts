@@ -8,6 +8,7 @@ import { assert } from '../../sentry/lib/assert.ts';
 import type { AddressSpace } from '../../sentry/platform/platform.ts';
 import { killProcess, residentPages, vmRead, vmWrite } from '../ffi/process.ffi.ts';
 import {
+  AREA_EPOCH,
   AREA_OWN_FUTEXES,
   CHUNK_PENDING,
   CHUNK_WAITING,
@@ -112,6 +113,8 @@ export class SystrapSpace implements AddressSpace {
   pidfd = -1;
   contexts = 0;
   dead = false;
+  private lends = false;
+  private epoch = 0;
   private parked: SystrapContext | null = null;
   private readonly idle = new IdleThreads(this);
 
@@ -214,6 +217,19 @@ export class SystrapSpace implements AddressSpace {
       for (const ctx of chunk.contexts)
         if (ctx !== null && ctx.phase !== GONE && ctx.phase !== IDLE) yield ctx;
     }
+  }
+
+  /** Answers are lent from now on, in this epoch. */
+  lendingEpoch(): number {
+    this.lends = true;
+    return this.epoch;
+  }
+
+  forgetAnswers(): void {
+    if (!this.lends || this.dead) return;
+    this.lends = false;
+    this.epoch = (this.epoch + 1) | 0;
+    this.platform.memory.store(this.chunks[0]!.base + AREA_EPOCH / 4, this.epoch);
   }
 
   ownFutexes(on: boolean): boolean {

@@ -145,6 +145,10 @@ export class SystrapPlatform implements Platform {
     return !this.publish.isFast(sysno);
   }
 
+  namesChanged(generation: number): void {
+    this.publish.setNames(generation);
+  }
+
   makeContext(space: SystrapSpace, index: number, base: number): SystrapContext {
     return new SystrapContext(this, space, index, base);
   }

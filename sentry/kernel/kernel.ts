@@ -11,6 +11,7 @@ import type { Context, Platform, PlatformEvents } from '../platform/platform.ts'
 import { Clock } from '../time/clock.ts';
 import { TimerQueue } from '../time/timer-queue.ts';
 import type { FsContext } from '../vfs/call-context.ts';
+import { onTreeChange } from '../vfs/walk-cache.ts';
 import { cpusWithin, memoryWithin, type Container, type GroupFigures } from './container.ts';
 import { accounts } from './accounts.ts';
 import { KernelWork } from './cpu-account.ts';
@@ -134,6 +135,7 @@ export class Kernel implements PlatformEvents {
   constructor(platform: Platform, table: readonly (SyscallRow | null)[]) {
     this.platform = platform;
     this.table = table;
+    onTreeChange((generation) => platform.namesChanged(generation));
   }
 
   /** Makes a container's init: first process of its PID namespace, leader of a session of its own. */
@@ -315,6 +317,7 @@ export class Kernel implements PlatformEvents {
   commitCreds(t: Task, creds: Credentials): void {
     this.uncountTask(t);
     t.creds = creds;
+    t.mm.space.forgetAnswers();
     this.countTask(t);
   }
 

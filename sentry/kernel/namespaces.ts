@@ -4,6 +4,7 @@ import { leaveNamespace, useNamespace, type Counted } from '../auth/namespace-us
 import { FsContext } from '../vfs/call-context.ts';
 import type { Path } from '../vfs/dentry.ts';
 import { lockTree, type MountNamespace } from '../vfs/mount-namespace.ts';
+import { treeChanged } from '../vfs/walk-cache.ts';
 import type { CssSet } from './cgroup/css-set.ts';
 import { CgroupHierarchies } from './cgroup/hierarchy.ts';
 import type { PidNamespace } from './pid-namespace.ts';
@@ -73,6 +74,7 @@ export class MountNamespaceRef {
     const { ns, map } = this.mounts.clone();
     ns.owner = owner;
     if (owner !== this.mounts.owner) lockTree(ns);
+    treeChanged(); // Another root, even if nothing is mounted below it.
     const move = (p: Path): Path => ({ mount: map.get(p.mount) ?? p.mount, dentry: p.dentry });
     return { ns: new MountNamespaceRef(ns), fs: new FsContext(move(fs.root), move(fs.cwd), fs.umask) };
   }

@@ -87,6 +87,7 @@ export function link(t: Task, tracer: Task, seized: boolean, options: number): P
   t.ptrace = p;
   t.mem.immediate = true;
   takeFutexes(t.mm);
+  t.mm.space.forgetAnswers();
   t.reclaim();
   (tracer.tracees ??= new Set()).add(t);
   return p;

@@ -134,6 +134,7 @@ export class MemoryManager implements AccessMap {
 
   /** A further task shares this address space (CLONE_VM). */
   ref(): this {
+    this.space.forgetAnswers();
     this.users++;
     return this;
   }

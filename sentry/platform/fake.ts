@@ -52,6 +52,8 @@ export class FakeSpace implements AddressSpace {
     return -38; // ENOSYS
   }
 
+  forgetAnswers(): void {}
+
   ownFutexes(): boolean {
     return false;
   }
@@ -263,6 +265,8 @@ export class FakeContext implements Context {
     return true;
   }
 
+  lendAnswer(): void {}
+
   reclaim(): void {
     this.holds = null;
   }
@@ -298,6 +302,8 @@ export class FakePlatform implements Platform {
   newContext(): FakeContext {
     return new FakeContext(this, new FakeSpace());
   }
+
+  namesChanged(): void {}
 
   createAddressSpace(done: (result: Context | number) => void): void {
     done(this.newContext());

@@ -57,6 +57,8 @@ export interface Platform {
   readonly callEntry: number;
   /** True for calls that trap even so. */
   needsTrap(sysno: number): boolean;
+  /** What answers lent by `lendAnswer` say holds no more from before this returns. No generation comes twice. */
+  namesChanged(generation: number): void;
   /** Kills every host process of the platform. Idempotent. */
   shutdown(): void;
   /** Counters for `--debug-log` and benchmarks, by name. */
@@ -125,6 +127,8 @@ export interface AddressSpace {
    * there are interrupted by `false`. Returns what holds now: a platform need not know how.
    */
   ownFutexes(on: boolean): boolean;
+  /** What Context.lendAnswer has lent to threads of this space is void. */
+  forgetAnswers(): void;
   /** SIGKILLs the host process and reaps it; its contexts are gone without events. Idempotent. */
   destroy(): void;
 }
@@ -230,6 +234,12 @@ export interface Context extends Orders {
   /** Takes them back, from a running thread too: what they are now is in `lent`. By the guest's account. */
   reclaim(): void;
   readonly lent: { readonly maskLo: number; readonly maskHi: number; readonly robustList: number };
+
+  /**
+   * The answer to this call, whose first argument is a name, holds for all calls of this kind from this space with the same
+   * name until `namesChanged` or `forgetAnswers`: its threads may repeat it without the kernel.
+   */
+  lendAnswer(): void;
 
   readonly account: ThreadAccount;
 

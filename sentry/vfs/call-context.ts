@@ -2,6 +2,7 @@
 import type { Credentials } from '../auth/credentials.ts';
 import type { UserMemory } from '../usermem/user-memory.ts';
 import { holdPath, putPath, type Path } from './dentry.ts';
+import { treeChanged } from './walk-cache.ts';
 
 export interface CallContext {
   readonly creds: Credentials;
@@ -41,6 +42,7 @@ export class FsContext {
   }
 
   setRoot(p: Path): void {
+    treeChanged(); // For those who look at it from there.
     const old = this.rootPath;
     this.rootPath = holdPath(p);
     putPath(old);

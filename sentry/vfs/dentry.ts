@@ -7,7 +7,7 @@
  */
 import type { Inode } from './inode.ts';
 import type { Mount } from './mount.ts';
-import { treeChanged } from './walk-cache.ts';
+import { leafChanges, treeChanged } from './walk-cache.ts';
 
 /** Upper bound of cached dentries; a full cache of them and their inodes is about 30 MiB of heap. */
 export const DENTRY_CACHE_MAX = 65536;
@@ -65,6 +65,7 @@ export class Dentry {
 
   /** A negative dentry's name has come to exist (d_instantiate). */
   instantiate(inode: Inode): void {
+    leafChanges(this);
     inode.hold();
     this.inode = inode;
   }
@@ -104,6 +105,7 @@ export class Dentry {
   shapes(): void {
     const { inode } = this;
     if (!this.volatile && inode !== null && (inode.isDir || inode.isSymlink)) treeChanged();
+    else leafChanges(this);
   }
 
   private forgetInode(): void {

@@ -4,8 +4,8 @@ import { TmpfsSuperBlock } from '../fsimpl/tmpfs/super-block.ts';
 import { attachMount, detachMount, makeMount } from './mount-namespace.ts';
 import { vfsMkdir, vfsMknod, vfsRename, vfsRmdir, vfsSymlink, vfsUnlink } from './namei.ts';
 import { TestContext } from './testing/context.ts';
-import { treeChanged } from './walk-cache.ts';
-import { LOOKUP_DIRECTORY, LOOKUP_FOLLOW, LOOKUP_NO_MAGICLINKS, nd, walk } from './walk.ts';
+import { treeChanged, treeGeneration } from './walk-cache.ts';
+import { LOOKUP_DIRECTORY, LOOKUP_FOLLOW, LOOKUP_NO_MAGICLINKS, nd, relyOnWalk, walk } from './walk.ts';
 
 const NAMES = [
   'a',
@@ -90,4 +90,35 @@ test('a remembered name leads where a walk of it leads', () => {
     }),
     { numRuns: 60 },
   );
+});
+
+test('what somebody relies on holds until the generation of the tree changes', () => {
+  const absolute = ['/a', '/a/b', '/a/b/f', '/a/f', '/l', '/l/b', '/l/b/f', '/f'];
+  /** What readlink(2) depends on: errno, or whether it is a link. */
+  const found = (t: TestContext, n: string): number | boolean => {
+    const r = walk(t, t.fs.cwd, n, LOOKUP_NO_MAGICLINKS);
+    return r !== 0 ? r : nd.dentry.inode!.isSymlink;
+  };
+  let held = 0;
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+      const t = new TestContext(new TmpfsSuperBlock());
+      const relied = new Map<string, { creds: unknown; answer: number | boolean; generation: number }>();
+      for (const s of steps) {
+        s(t);
+        for (const [n, { creds, answer, generation }] of relied) {
+          if (generation !== treeGeneration() || creds !== t.creds) continue;
+          held++;
+          expect([n, found(t, n)]).toEqual([n, answer]);
+        }
+        for (const n of absolute) {
+          walk(t, t.fs.cwd, n, 0);
+          if (!relyOnWalk(t, n)) continue;
+          relied.set(n, { creds: t.creds, answer: found(t, n), generation: treeGeneration() });
+        }
+      }
+    }),
+    { numRuns: 100 },
+  );
+  expect(held).toBeGreaterThan(0);
 });

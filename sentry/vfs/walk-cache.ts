@@ -37,8 +37,31 @@ let staying = new Map<string, WalkCacheEntry>();
 /** Increases when the shape of the tree changes: see Dentry, Mount and the chmod family. */
 let generation = 0;
 
+/** Names in `relied` are good until the generation changes, too: the platform lets threads repeat answers about them. */
+const relied = new Set<Dentry>();
+let listener: (generation: number) => void = () => {};
+
 export function treeChanged(): void {
   generation++;
+  relied.clear();
+  listener(generation);
+}
+
+/** `told` hears of the generation now, and of each further one before anything that depends on it is answered. */
+export function onTreeChange(told: (generation: number) => void): void {
+  listener = told;
+  told(generation);
+}
+
+/** From now on a change of what the last component of an entry leads to changes the generation. */
+export function relyOn(e: WalkCacheEntry): void {
+  // Directories do so anyway: Dentry.shapes.
+  if (e.leafInode === null || !e.leafInode.isDir) relied.add(e.leaf!);
+}
+
+/** What `d` leads to, or its name, is about to change. */
+export function leafChanges(d: Dentry): void {
+  if (relied.size > 0 && relied.has(d)) treeChanged();
 }
 
 export function treeGeneration(): number {

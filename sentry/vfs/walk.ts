@@ -12,7 +12,14 @@ import type { Inode } from './inode.ts';
 import { MS_NOSYMFOLLOW, type Mount } from './mount.ts';
 import { isOpenDirectory, maySearch } from './permission.ts';
 import { mayFollowLink, protectsLinks } from './protected.ts';
-import { CACHED_NAME_MAX, cachedWalk, entryToFill, treeGeneration } from './walk-cache.ts';
+import {
+  CACHED_NAME_MAX,
+  cachedWalk,
+  entryToFill,
+  relyOn,
+  treeGeneration,
+  type WalkCacheEntry,
+} from './walk-cache.ts';
 
 /** Follow a symbolic link in the last component. */
 export const LOOKUP_FOLLOW = 0x1;
@@ -90,17 +97,9 @@ export function walk(t: CallContext, start: Path, name: string, flags: number): 
 
 function walkCached(t: CallContext, start: Path, name: string, flags: number): number {
   const from = name.charCodeAt(0) === SLASH ? t.fs.root : start;
-  const { root } = t.fs;
   const follow = (flags & LOOKUP_FOLLOW) !== 0;
-  const e = cachedWalk(name, follow);
-  if (
-    e !== undefined &&
-    e.start === from.dentry &&
-    e.startMount === from.mount &&
-    e.root === root.dentry &&
-    e.rootMount === root.mount &&
-    (e.creds === null || e.creds === t.creds)
-  ) {
+  const e = remembered(t, from, name, follow);
+  if (e !== undefined) {
     if (e.leafInode === null) return -ENOENT;
     nd.mount = e.mount!;
     nd.dentry = e.dentry!;
@@ -116,6 +115,19 @@ function walkCached(t: CallContext, start: Path, name: string, flags: number): n
     remember(t, name, follow, from, leaf);
   }
   return r;
+}
+
+function remembered(t: CallContext, from: Path, name: string, follow: boolean): WalkCacheEntry | undefined {
+  const e = cachedWalk(name, follow);
+  const { root } = t.fs;
+  return e !== undefined &&
+    e.start === from.dentry &&
+    e.startMount === from.mount &&
+    e.root === root.dentry &&
+    e.rootMount === root.mount &&
+    (e.creds === null || e.creds === t.creds)
+    ? e
+    : undefined;
 }
 
 /** Notes where `name` led: `nd` is the result unless `leaf` is negative. */
@@ -134,6 +146,18 @@ function remember(t: CallContext, name: string, follow: boolean, from: Path, lea
   e.creds = nd.restricted ? t.creds : null;
   e.mount = nd.mount;
   e.dentry = nd.dentry;
+}
+
+/**
+ * True if the caller will find under the absolute `name`, a last symbolic link not followed, what it has just found there,
+ * until the tree's generation changes.
+ */
+export function relyOnWalk(t: CallContext, name: string): boolean {
+  if (name.charCodeAt(0) !== SLASH || name.length > CACHED_NAME_MAX) return false;
+  const e = remembered(t, t.fs.root, name, false);
+  if (e === undefined) return false;
+  relyOn(e);
+  return true;
 }
 
 /** LOOKUP_PARENT: the directory part is a name of its own. */
