@@ -243,7 +243,7 @@ static void remaps(void) {
 
 static void advices(void) {
   say("# advice");
-  static const int advice[] = {0, 1, 2, 3, 4, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 100, 101, 102, 103, 5, 104, -1};
+  static const int advice[] = {0, 1, 2, 3, 4, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 102, 103, 5, 104, -1};
   int fd = file(4), ro = open("/proc/self/exe", O_RDONLY);
   struct { const char *name; char *p; } m[] = {
       {"anonymous", mmap(NULL, 4 * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)},
@@ -258,7 +258,6 @@ static void advices(void) {
   };
   for (unsigned k = 0; k < sizeof m / sizeof *m; k++)
     for (unsigned i = 0; i < sizeof advice / sizeof *advice; i++) {
-      if (advice[i] == 100 || advice[i] == 101) continue;  // poison pages
       long r = madvise(m[k].p, PAGE, advice[i]);
       say("%s, advice %d: %s", m[k].name, advice[i], r < 0 ? strerrorname_np(errno) : "0");
     }

@@ -1,8 +1,10 @@
 /** TimerFile: expirations of a timer, counted (fs/timerfd.c). Deadlines are kept on the monotonic clock. */
-import { EAGAIN, EINVAL } from '../../abi/errno.ts';
+import { EAGAIN, EFAULT, EINVAL } from '../../abi/errno.ts';
 import { O_RDWR } from '../../abi/fcntl.ts';
+import { fromLoHi } from '../../lib/addr.ts';
 import type { Clock } from '../../time/clock.ts';
 import { Timer, type TimerQueue } from '../../time/timer-queue.ts';
+import { scratch } from '../../usermem/user-memory.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import { FileDescription, type TornRead } from '../../vfs/file-description.ts';
 import { EPOLLIN } from '../../waiter/wait-queue.ts';
@@ -11,6 +13,9 @@ import { putU32 } from './eventfd.ts';
 
 /** A periodic timer fires at most so often; what is missed meanwhile is counted all the same. */
 const INTERVAL_FLOOR_NS = 50_000;
+
+/** include/uapi/linux/timerfd.h */
+const TFD_IOC_SET_TICKS = 0x40085400;
 
 export class TimerFile extends FileDescription {
   readonly clockId: number;
@@ -71,6 +76,17 @@ export class TimerFile extends FileDescription {
     putU32(buf, off + 4, Math.floor(this.expirations / 0x100000000));
     this.expirations = 0;
     return 8;
+  }
+
+  /** TFD_IOC_SET_TICKS: checkpoints bring back what had not been read. */
+  override ioctl(t: CallContext, cmd: number, arg: number): number {
+    if (cmd !== TFD_IOC_SET_TICKS) return super.ioctl(t, cmd, arg);
+    if (t.mem.copyIn(arg, scratch.bytes, 0, 8) !== 0) return -EFAULT;
+    const ticks = fromLoHi(scratch.u32[0]!, scratch.u32[1]!);
+    if (ticks === 0) return -EINVAL;
+    this.expirations = ticks;
+    this.waiters.wake(EPOLLIN);
+    return 0;
   }
 
   /** noop_llseek() */
