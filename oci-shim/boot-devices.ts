@@ -2,7 +2,7 @@
 import { makedev, MISC_MAJOR, TUN_MINOR } from '../sentry/abi/device.ts';
 import { EEXIST, errnoName } from '../sentry/abi/errno.ts';
 import { S_IFCHR, S_IFMT, S_IFREG } from '../sentry/abi/stat.ts';
-import { populateDev } from '../sentry/fsimpl/dev/populate.ts';
+import { isDefaultDevice, populateDev } from '../sentry/fsimpl/dev/populate.ts';
 import { TmpfsSuperBlock } from '../sentry/fsimpl/tmpfs/super-block.ts';
 import type { CallContext } from '../sentry/vfs/call-context.ts';
 import { attachMount, rootDentry } from '../sentry/vfs/mount-namespace.ts';
@@ -28,8 +28,9 @@ function addTun(dev: Inode): void {
   if (typeof dir !== 'number') dir.mknod('tun', S_IFCHR | 0o666, makedev(MISC_MAJOR, TUN_MINOR), 0, 0);
 }
 
-/** `linux.devices`, after all mounts: they may be anywhere. */
+/** `linux.devices`, after all mounts: they may be anywhere. A /dev of the host's is as it is, as under runc. */
 export function addDevices(t: CallContext, config: SandboxConfig): void {
+  if (config.mounts.some((m) => m.destination === '/dev' && m.type === 'bind')) return;
   // A device node on /dev/ptmx would lead out of the container's own devpts.
   for (const d of config.linux?.devices ?? []) if (d.path !== '/dev/ptmx') addDevice(t, d);
 }
@@ -37,8 +38,7 @@ export function addDevices(t: CallContext, config: SandboxConfig): void {
 function addDevice(t: CallContext, d: DeviceConfig): void {
   const path = latin1(d.path);
   makeDirectories(t, path.slice(0, path.lastIndexOf('/')));
-  // Default devices may be given with other rights.
-  if (walk(t, t.fs.root, path, 0) === 0 && isSameDevice(d)) vfsUnlink(t, t.fs.root, path);
+  if (walk(t, t.fs.root, path, 0) === 0 && isReplaced(d)) vfsUnlink(t, t.fs.root, path);
   let r = vfsMknod(t, t.fs.root, path, d.mode, makedev(d.major, d.minor));
   if (r === -EEXIST) return;
   // Trees of the host hold no device nodes: one of the sandbox is mounted there.
@@ -49,10 +49,13 @@ function addDevice(t: CallContext, d: DeviceConfig): void {
   check(nd.dentry.inode!.setAttr({ uid: d.uid, gid: d.gid, mode: d.mode }) || null, `chown ${d.path}`);
 }
 
-function isSameDevice(d: DeviceConfig): boolean {
-  const inode = nd.dentry.inode!;
-  const sameType = (inode.mode & S_IFMT) === (d.mode & S_IFMT);
-  return sameType && inode.rdev === makedev(d.major, d.minor) && nd.dentry !== nd.mount.root;
+/** Default devices may be given with other rights or numbers. What lies in trees of the host stays. */
+function isReplaced(d: DeviceConfig): boolean {
+  const { dentry, mount } = nd;
+  if (!(mount.sb instanceof TmpfsSuperBlock) || dentry === mount.root) return false;
+  const { mode, rdev } = dentry.inode!;
+  const isSame = (mode & S_IFMT) === (d.mode & S_IFMT) && rdev === makedev(d.major, d.minor);
+  return isSame || isDefaultDevice(d.path);
 }
 
 /** A node on a file system of its own, mounted on an empty file. */

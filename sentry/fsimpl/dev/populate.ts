@@ -26,6 +26,9 @@ const LINKS: readonly (readonly [string, string])[] = [
 
 const TTY_GID = 5;
 
+/** Is it one of the nodes that every container has? */
+export const isDefaultDevice = (path: string): boolean => NODES.some(([name]) => path === `/dev/${name}`);
+
 /** Fills `dev`; `consoleUid` ≥ 0 adds a /dev/console of that user (there is a terminal). 0 or −errno. */
 export function populateDev(dev: Inode, consoleUid: number): number {
   for (const [name, perm, major, minor] of NODES) {
