@@ -162,7 +162,8 @@ function makeSuperBlock(t: CallContext, m: MountConfig, env: MountEnv): SuperBlo
   const options = splitSuperOptions(m.flags, m.data);
   const sb = check(type.mount(t, m.source, m.flags, options.data), what);
   // What is mounted below the others comes later.
-  setSuperFlags(sb, name === 'sysfs' ? options.flags : options.flags & ~MS_RDONLY);
+  const isFilled = name === 'sysfs' || name === 'proc';
+  setSuperFlags(sb, isFilled ? options.flags : options.flags & ~MS_RDONLY);
   if (m.destination === '/dev' && name === 'tmpfs') populateContainerDev(sb, config, env.hasTerminal);
   return sb;
 }
@@ -197,6 +198,12 @@ function makeReadOnly(t: CallContext, path: string): void {
   check(attachMount(bind, at) || null, `can't make "${path}" read-only`);
 }
 
+function emptyTmpfs(t: CallContext): SuperBlock {
+  const sb = check(fileSystemType('tmpfs')!.mount(t, 'tmpfs', MS_RDONLY, ''), 'tmpfs');
+  setSuperFlags(sb, MS_RDONLY);
+  return sb;
+}
+
 /** Files become /dev/null, directories an empty read-only tmpfs. Missing ones are left out. */
 function mask(t: CallContext, path: string): void {
   let r = walk(t, t.fs.root, latin1(path), LOOKUP_FOLLOW);
@@ -204,8 +211,7 @@ function mask(t: CallContext, path: string): void {
   if (r !== 0) throw new MountError(`can't mask path "${path}": ${errnoName(-r)}`);
   const at = nd.path();
   let cover: Mount;
-  if (at.dentry.inode!.isDir)
-    cover = makeMount(new TmpfsSuperBlock({ size: 0 }), mountFlags(MS_RDONLY), 'tmpfs');
+  if (at.dentry.inode!.isDir) cover = makeMount(emptyTmpfs(t), mountFlags(MS_RDONLY), 'tmpfs');
   else {
     r = walk(t, t.fs.root, '/dev/null', LOOKUP_FOLLOW);
     if (r !== 0) throw new MountError(`can't mask path "${path}": /dev/null: ${errnoName(-r)}`);

@@ -65,6 +65,7 @@ export function applySysctls(t: Task, sysctl: Record<string, string>): void {
       .join('/')}`;
     const r = t.kernel.setSysctl(t, path.slice('/proc/sys/'.length), value);
     if (r === null) throw new BootError(`open ${path}: no such file or directory`, 125);
-    if (r < 0) throw new BootError(`write ${path}: invalid argument`, 125);
+    // As a write of nothing does, an empty value changes nothing.
+    if (r < 0 && value !== '') throw new BootError(`write ${path}: invalid argument`, 125);
   }
 }

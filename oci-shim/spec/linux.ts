@@ -1,7 +1,7 @@
 /** `linux` of config.json, as far as it acts inside the sandbox (runtime-spec config-linux.md). */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { isAbsolute, normalize, resolve } from 'node:path';
+import { isAbsolute, resolve } from 'node:path';
 import { S_IFBLK, S_IFCHR, S_IFIFO } from '../../sentry/abi/stat.ts';
 import type { DeviceConfig, IdMapping, LinuxConfig } from '../sandbox-config.ts';
 import { UserError } from '../user-error.ts';
@@ -35,7 +35,7 @@ export function linuxConfig(linux: Field, namespaces: readonly NamespaceConfig[]
     if (uidMappings.length === 0) linux.bad('uidMappings', 'a user namespace needs uid mappings');
     if (gidMappings.length === 0) linux.bad('gidMappings', 'a user namespace needs gid mappings');
   } else if (!hasUserNs && uidMappings.length + gidMappings.length > 0) {
-    linux.bad('uidMappings', 'user namespace mappings specified, but user namespace is not enabled');
+    linux.warn('uidMappings', 'no effect: there is no user namespace among linux.namespaces');
   }
   if (!hasUserNs || uidMappings.length === 0) {
     uidMappings = mapsOf('uid', namespaces);
@@ -134,14 +134,18 @@ function personality(p: Field | null): number {
   return domain;
 }
 
-/** Paths to mask or make read-only: "The values MUST be absolute paths in the container namespace". */
+/**
+ * Paths to mask or make read-only: "The values MUST be absolute paths in the container namespace". runc takes others as
+ * relative to the root; so they are taken here, with a warning.
+ */
 export function containerPaths(linux: Field, key: string, namespaces: readonly NamespaceConfig[]): string[] {
   const paths = linux.strings(key).filter((p) => p !== '');
   if (paths.length > 0 && !namespaces.some((n) => n.type === 'mount')) {
     throw new UserError('unable to restrict sys entries without a private MNT namespace');
   }
-  for (const p of paths) if (!isAbsolute(p)) linux.bad(key, `"${p}" must be an absolute path`);
-  return paths.map((p) => normalize(p));
+  for (const p of paths)
+    if (!isAbsolute(p)) linux.warn(key, `"${p}" is not absolute, taken as relative to "/"`);
+  return paths.map((p) => resolve('/', p));
 }
 
 /** Sysctls of the IPC namespace (runc: libcontainer/configs/validate, sysctl()). */

@@ -62,7 +62,7 @@ export function processConfig(p: Field): ProcessConfig {
 /** "If oomScoreAdj is not set, the runtime MUST NOT change the value": the process has the runtime's. */
 const ownOomScore = (): number => Number(readFileSync('/proc/self/oom_score_adj', 'latin1'));
 
-/** The last setting of a name counts, as for runc: programs disagree on which of two they see. */
+/** The last setting of a name counts, at the place of the first, as for runc: programs disagree on which of two they see. */
 function environment(p: Field): string[] {
   const byName = new Map<string, string>();
   for (const e of p.strings('env')) {
@@ -70,7 +70,6 @@ function environment(p: Field): string[] {
     if (eq < 0) throw new UserError(`invalid environment variable: ${JSON.stringify(e)}`);
     if (eq === 0) throw new UserError(`environment variable name can't be empty: ${JSON.stringify(e)}`);
     const name = e.slice(0, eq);
-    byName.delete(name);
     byName.set(name, e);
   }
   return [...byName.values()];
