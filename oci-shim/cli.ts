@@ -19,7 +19,7 @@ const program = new Command('runsc-ts')
   // In the shape of runc's: engines parse it.
   .version(
     `runsc-ts version ${VERSION}\ncommit: ${COMMIT}\nspec: ${SPEC_VERSION}`,
-    '--version',
+    '-v, --version',
     'print the version',
   )
   .option('--platform <name>', 'how guest code is trapped: "systrap" or "ptrace"', 'systrap')

@@ -13,7 +13,7 @@ function checkFormat(format: string): void {
 }
 
 export function table(rows: readonly (readonly string[])[]): string {
-  const widths = rows[0]!.map((_, i) => Math.max(12, ...rows.map((r) => r[i]!.length + 1)));
+  const widths = rows[0]!.map((_, i) => Math.max(12, ...rows.map((r) => r[i]!.length + 3)));
   return rows
     .map(
       (r) =>
@@ -42,7 +42,7 @@ export function listCommand(globals: () => GlobalOptions): Command {
           bundle: s.bundle,
           rootfs: s.rootfs,
           created: s.created,
-          annotations: s.annotations,
+          ...(Object.keys(s.annotations).length === 0 ? {} : { annotations: s.annotations }),
           owner: s.owner,
         };
       });
@@ -61,6 +61,7 @@ export function psCommand(globals: () => GlobalOptions): Command {
     .option('-f, --format <format>', '"table" or "json"', 'table')
     .argument('<id>', 'name of the container')
     .argument('[args...]', 'of ps(1), for the table')
+    .passThroughOptions()
     .action((id: string, args: string[], f: { format: string }) => {
       checkFormat(f.format);
       const s = new StateDir(globals().root).load(id);

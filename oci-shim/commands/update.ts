@@ -39,7 +39,7 @@ export function update(id: string, o: UpdateOptions, globals: GlobalOptions): vo
   const resources = o.resources === undefined ? fromOptions(o) : fromFile(o.resources);
   new StateDir(globals.root).withLock(id, (c) => {
     const { state } = c;
-    if (statusOf(state) === 'stopped') throw new UserError('cannot update a container that has stopped');
+    if (statusOf(state) === 'stopped') throw new UserError('container not running');
     const group = state.cgroup === null ? null : openCgroup(state.cgroup);
     if (group === null) warn('the container has no cgroup: only the limit of processes is in force');
     else group.apply(resources).forEach(warn);

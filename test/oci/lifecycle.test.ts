@@ -224,6 +224,8 @@ describe.each(platforms)('on %s', (platform) => {
     expect(JSON.parse(engine.ok('list', '--format', 'json'))).toMatchObject([
       { id: 'c1', status: 'running' },
     ]);
+    const { pid } = engine.state('c1');
+    expect(engine.ok('ps', 'c1', '-o', 'pid,args')).toMatch(new RegExp(`^ *PID COMMAND\n *${pid} `));
     expect(engine.ok('list')).toMatch(/^ID +PID +STATUS +BUNDLE +CREATED +OWNER\nc1 +\d+ +running /);
     expect(engine.ok('--version')).toMatch(/^runsc-ts version \S+\ncommit: \S+\nspec: 1\.\d+\.\d+\n$/);
   });
