@@ -51,8 +51,7 @@ export function execCommand(globals: () => GlobalOptions): Command {
       const states = new StateDir(globals().root);
       try {
         const state = states.load(id);
-        const base =
-          f.process === undefined ? fromFlags(state, args, f) : { ...readProcess(f.process), ...terminal(f) };
+        const base = f.process === undefined ? fromFlags(state, args, f) : fromFile(state, f.process, f);
         const { pidFile, consoleSocket, preserveFds, detach } = f;
         const target = { pidFile, consoleSocket, preserveFds, detached: detach };
         execProcess(states, state, { id, process: toProcessConfig(base), ...withoutUndefined(target) });
@@ -67,8 +66,12 @@ function withoutUndefined<T extends object>(o: T): { [K in keyof T]: Exclude<T[K
   return Object.fromEntries(Object.entries(o).filter(([, v]) => v !== undefined)) as never;
 }
 
-/** The option wins over the file, as in runc: Podman gives both. */
-const terminal = (f: ExecFlags) => (f.tty ? { terminal: true } : {});
+/** Without capabilities of its own it has the container's. The option wins over the file, as in runc: Podman gives both. */
+function fromFile(state: ContainerState, file: string, f: ExecFlags): Record<string, unknown> {
+  const given = readProcess(file);
+  const capabilities = given['capabilities'] ?? state.process['capabilities'];
+  return { ...given, capabilities, ...(f.tty ? { terminal: true } : {}) };
+}
 
 function fromFlags(state: ContainerState, args: string[], f: ExecFlags): Record<string, unknown> {
   if (args.length === 0) throw new UserError('process args cannot be empty');

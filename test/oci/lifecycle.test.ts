@@ -124,6 +124,13 @@ describe.each(platforms)('on %s', (platform) => {
       'echo $A; pwd; id -u; id -g; exit 6',
     );
     expect(r).toMatchObject({ status: 6, stdout: 'b\n/tmp\n3\n4\n' });
+    // A process.json without capabilities means the container's.
+    const file = join(engine.dir, 'process.json');
+    writeFileSync(file, JSON.stringify({ args: ['cat', '/proc/self/status'], env: ['PATH=/bin'], cwd: '/' }));
+    const bits = (1 << 5) | (1 << 10); // CAP_KILL, CAP_NET_BIND_SERVICE
+    expect(engine.ok('exec', '--process', file, 'c1')).toContain(
+      `CapEff:\t${bits.toString(16).padStart(16, '0')}\n`,
+    );
     const missing = engine.call('exec', 'c1', 'nosuch');
     expect(missing.status).toBe(255);
     expect(missing.stderr).toContain('exec: "nosuch": executable file not found in $PATH');
