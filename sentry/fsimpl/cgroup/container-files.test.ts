@@ -5,6 +5,7 @@ import { cgroupOperations } from '../../kernel/cgroup/operations.ts';
 import { NO_LIMITS } from '../../kernel/container.ts';
 import type { Kernel } from '../../kernel/kernel.ts';
 import { CgroupNamespace } from '../../kernel/namespaces.ts';
+import { VmaTable } from '../../mm/vma-table.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import { Dentry } from '../../vfs/dentry.ts';
 import type { FileDescription } from '../../vfs/file-description.ts';
@@ -15,7 +16,7 @@ import { coreFiles } from './core-files.ts';
 import { CgroupSuperBlock } from './super-block.ts';
 
 const resident = { bytes: { anon: 0, file: 0, shmem: 0 }, totalBytes: 0, validUntil: Infinity };
-const mm = { totalBytes: 0, resident };
+const mm = { totalBytes: 0, resident, table: new VmaTable() };
 const all = new CgroupHierarchies();
 const used = { utimeNs: 5_000_000, stimeNs: 2_000_000 };
 const pid = { nrIn: () => 1 };
@@ -42,6 +43,7 @@ const kernel = {
   pidNs,
   memTotal: 2 ** 30,
   allGroups: () => [group],
+  clock: { monotonicNs: () => 0 },
   sharedBytes: () => 0,
   accounts: { processUsage: () => used },
 } as unknown as Kernel;
