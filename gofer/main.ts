@@ -64,8 +64,8 @@ function main(): void {
   warmUp();
   // The launcher gave up before the start.
   if (!new ControlChannel(GOFER_CONTROL_FD).waitForPivot()) return;
-  lockGofer(config.debugLog);
-  const server = makeServer(config.exports, table);
+  lockGofer(config.debugLog, config.hostSockets);
+  const server = makeServer(config.exports, table, config.hostSockets);
   serve(GOFER_SENTRY_FD, server);
 }
 

@@ -34,6 +34,11 @@ const program = new Command('runsc-ts')
     'write to FILE, when the sandbox ends, which system calls its programs made, what failed, and what is not fully supported here; as JSON to FILE.json',
   )
   .option(
+    '--host-uds <mode>',
+    '"open": programs may connect to Unix sockets of the host in volumes, such as docker.sock',
+    'none',
+  )
+  .option(
     '--overlay',
     'keep what containers write to their roots in memory; annotation dev.runsc-ts.root.overlay: "memory" or "none"',
   )

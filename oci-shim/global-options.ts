@@ -18,6 +18,8 @@ export interface GlobalOptions {
   /** Directory of container states. */
   root: string;
   log: LogOptions;
+  /** Sockets of the host in containers' trees may be connected to. */
+  hostSockets: boolean;
   /** Containers' writes to their roots stay in memory. */
   overlay: boolean;
   /** --systemd-cgroup */
@@ -42,6 +44,7 @@ export function checkGlobalOptions(raw: Record<string, unknown>): GlobalOptions 
     syscallReport: optionalText(raw['syscallReport']),
     root: raw['root'] === undefined ? defaultStateDir() : resolve(String(raw['root'])),
     log: { file: optionalText(raw['log']), format: logFormat(raw['logFormat']) },
+    hostSockets: parseHostUds(raw['hostUds']),
     overlay: raw['overlay'] === true,
     systemdCgroup: raw['systemdCgroup'] === true,
   };
@@ -54,6 +57,12 @@ function parsePatching(value: unknown): Patching {
   if (value === 'false') return 'off';
   if (value === 'always') return 'always';
   throw new UserError(`--systrap-patching=${String(value)}: must be "true", "false" or "always"`);
+}
+
+function parseHostUds(value: unknown): boolean {
+  if (value === undefined || value === 'none') return false;
+  if (value === 'open') return true;
+  throw new UserError(`--host-uds=${String(value)}: must be "none" or "open"`);
 }
 
 function parseStrace(value: unknown): string[] | null {

@@ -54,6 +54,7 @@ export function launcherOptions(
   const goferConfig: GoferConfig = {
     exports: exports.map((e) => ({ readOnly: e.readOnly })),
     debugLog: globals.debugLog !== null,
+    hostSockets: globals.hostSockets,
   };
   const json = (value: unknown) => fd(jsonMemfd(Buffer.from(JSON.stringify(value))));
   return {

@@ -169,4 +169,6 @@ export interface ReportConfig {
 export interface GoferConfig {
   exports: { readOnly: boolean }[];
   debugLog: boolean;
+  /** Sockets of the host in the trees may be connected to. */
+  hostSockets: boolean;
 }

@@ -15,7 +15,7 @@ import { GOFER_RDWR, GOFER_WALK_MAX } from '../../sentry/gofer-api/gofer-api.ts'
 import { clamp53, getAttr } from '../protocol/attr.ts';
 import * as layout from '../protocol/layout.ts';
 import { MessageReader, MessageWriter, isValidName } from '../protocol/message.ts';
-import { isNotFile, regularFileAccess } from '../protocol/socket.ffi.ts';
+import { isNotFile, isUnixSocket, regularFileAccess } from '../protocol/socket.ffi.ts';
 import type { Channel } from './channel.ts';
 
 const S_IFREG = 0o100000;
@@ -320,12 +320,14 @@ export class RemoteGofer implements GoferClient {
 
   openEvents(): number {
     this.begin(layout.OP_EVENTS);
-    const r = this.call(true);
-    const fd = this.channel.donatedFd;
-    this.channel.donatedFd = -1;
-    if (r >= 0 && this.reader.done() && fd >= 0 && isNotFile(fd)) return fd;
-    if (fd >= 0) close(fd);
-    return r < 0 ? r : this.violation('events');
+    return this.callForFd(isNotFile, 'events');
+  }
+
+  connect(id: number, type: number): number {
+    const w = this.begin(layout.OP_CONNECT);
+    w.u32(id);
+    w.u32(type);
+    return this.callForFd((fd) => isUnixSocket(fd, type), 'connect');
   }
 
   watch(dir: number): number {
@@ -423,6 +425,16 @@ export class RemoteGofer implements GoferClient {
       return this.violation('donated descriptor');
     }
     return { attr, hostFd };
+  }
+
+  /** A request whose reply is a descriptor that has to be what was asked for. */
+  private callForFd(isRight: (fd: number) => boolean, what: string): number {
+    const r = this.call(true);
+    const fd = this.channel.donatedFd;
+    this.channel.donatedFd = -1;
+    if (r >= 0 && this.reader.done() && fd >= 0 && isRight(fd)) return fd;
+    if (fd >= 0) close(fd);
+    return r < 0 ? r : this.violation(what);
   }
 
   /** Sends the request and checks the head of the reply: its status, or −EIO when the gofer is gone. */

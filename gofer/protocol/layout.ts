@@ -48,7 +48,8 @@ export const OP_FORGET = 22;
 export const OP_EVENTS = 23;
 export const OP_WATCH = 24;
 export const OP_TMPFILE = 25;
-export const OP_MAX = 25;
+export const OP_CONNECT = 26;
+export const OP_MAX = 26;
 
 export const MOUNT_READONLY = 1;
 

@@ -9,9 +9,13 @@ const SYS_recvfrom = 45;
 const SYS_sendmsg = 46;
 const SYS_recvmsg = 47;
 const SYS_setsockopt = 54;
+const SYS_getsockopt = 55;
 
+const AF_UNIX = 1;
 const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
+const SO_TYPE = 3;
+const SO_DOMAIN = 39;
 const SO_RCVTIMEO = 20;
 const SO_SNDTIMEO = 21;
 const MSG_CTRUNC = 0x8;
@@ -140,4 +144,17 @@ export function regularFileAccess(fd: number): number {
 export function isNotFile(fd: number): boolean {
   if (hostSyscall(SYS_fstat, fd, statBuffer.addr, 0, 0, 0, 0) < 0) return false;
   return (statBuffer.view.getUint32(24, true) & 0o170000) === 0;
+}
+
+/** True for AF_UNIX sockets of a type. */
+export function isUnixSocket(fd: number, type: number): boolean {
+  return socketOption(fd, SO_DOMAIN) === AF_UNIX && socketOption(fd, SO_TYPE) === type;
+}
+
+function socketOption(fd: number, name: number): number {
+  const { view, addr } = statBuffer;
+  view.setUint32(0, 4, true);
+  view.setInt32(4, -1, true);
+  const r = hostSyscall(SYS_getsockopt, fd, SOL_SOCKET, name, addr + 4, addr, 0);
+  return r < 0 ? r : view.getInt32(4, true);
 }

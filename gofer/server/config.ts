@@ -12,6 +12,8 @@ export interface GoferConfig {
   exports: ExportConfig[];
   /** Somebody looks closer: system calls that the filter refuses are named. */
   debugLog: boolean;
+  /** Sockets of the host in the trees may be connected to (`--host-uds=open`). */
+  hostSockets: boolean;
 }
 
 export function parseGoferConfig(text: string): GoferConfig {
@@ -21,10 +23,14 @@ export function parseGoferConfig(text: string): GoferConfig {
   } catch (e) {
     throw new Error(`gofer config is not JSON: ${(e as Error).message}`, { cause: e });
   }
-  const { exports, debugLog = false } = (raw ?? {}) as { exports?: unknown; debugLog?: unknown };
+  const config = (raw ?? {}) as Record<string, unknown>;
+  const { exports } = config;
   if (!Array.isArray(exports)) throw new Error('gofer config: "exports" is not a list');
-  if (typeof debugLog !== 'boolean') throw new Error('gofer config: "debugLog" is not a boolean');
-  return { exports: exports.map(parseExport), debugLog };
+  return {
+    exports: exports.map(parseExport),
+    debugLog: bool(config, 'debugLog', 'debugLog', false),
+    hostSockets: bool(config, 'hostSockets', 'hostSockets', false),
+  };
 }
 
 function parseExport(raw: unknown, index: number): ExportConfig {
@@ -35,15 +41,15 @@ function parseExport(raw: unknown, index: number): ExportConfig {
   }
   return {
     path: Buffer.from(path, 'utf8').toString('latin1'),
-    readOnly: bool(m, 'readOnly', index, false),
+    readOnly: bool(m, 'readOnly', `exports[${index}].readOnly`, false),
     // The launcher has cloned the tree with the mounts that belong to it.
-    crossMounts: bool(m, 'crossMounts', index, true),
+    crossMounts: bool(m, 'crossMounts', `exports[${index}].crossMounts`, true),
   };
 }
 
-function bool(m: Record<string, unknown> | null, field: string, index: number, other: boolean): boolean {
+function bool(m: Record<string, unknown> | null, field: string, name: string, other: boolean): boolean {
   const v = m?.[field];
   if (v === undefined) return other;
-  if (typeof v !== 'boolean') throw new Error(`gofer config: exports[${index}].${field} is not a boolean`);
+  if (typeof v !== 'boolean') throw new Error(`gofer config: ${name} is not a boolean`);
   return v;
 }

@@ -17,8 +17,12 @@ function openMounts(mounts: readonly ExportConfig[], table: InodeTable): ServerM
 }
 
 /** Makes a server from its configuration. The process must be in its final root. */
-export function makeServer(mounts: readonly ExportConfig[], table: InodeTable): GoferServer {
+export function makeServer(
+  mounts: readonly ExportConfig[],
+  table: InodeTable,
+  hostSockets = false,
+): GoferServer {
   const procFd = openAt(AT_FDCWD, '/proc/self/fd', O_PATH | O_CLOEXEC);
   if (procFd < 0) throw new Error(`open /proc/self/fd: errno ${-procFd}`);
-  return new GoferServer(table, openMounts(mounts, table), procFd);
+  return new GoferServer(table, openMounts(mounts, table), procFd, hostSockets);
 }

@@ -1,10 +1,12 @@
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
+import { createServer, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import * as E from '../../sentry/abi/errno.ts';
+import { SOCK_DGRAM, SOCK_STREAM } from '../../sentry/abi/socket.ts';
 import {
   GOFER_RDWR,
   GOFER_READ,
@@ -30,10 +32,10 @@ let root: GoferAttr;
 let lost: string[];
 const node = { mode: 0o644, uid: process.getuid!(), gid: process.getgid!() };
 
-function start(options: { readOnly?: boolean; openMax?: number } = {}): void {
+function start(options: { readOnly?: boolean; openMax?: number; hostSockets?: boolean } = {}): void {
   table = new InodeTable(options.openMax ?? 64, 10_000);
   const mounts = [{ path: dir, readOnly: options.readOnly ?? false, crossMounts: false }];
-  channel = new LoopChannel(makeServer(mounts, table));
+  channel = new LoopChannel(makeServer(mounts, table, options.hostSockets));
   lost = [];
   gofer = new RemoteGofer(channel, (why) => lost.push(why));
   expect(gofer.hello()).toBe(1);
@@ -284,6 +286,25 @@ describe('changes', () => {
     expect(gofer.setxattr(f.id, 'user.k', 'v', 1)).toBe(-E.EEXIST);
     expect(gofer.removexattr(f.id, 'user.k')).toBe(0);
     expect(gofer.getxattr(f.id, 'user.k')).toBe(-E.ENODATA);
+  });
+
+  test('connections to sockets of the host, where they are allowed', async () => {
+    fs.writeFileSync(join(dir, 'file'), '');
+    const server = createServer((s) => s.end('hello'));
+    await new Promise<void>((listening) => void server.listen(join(dir, 'socket'), listening));
+    expect(gofer.connect(must(walk('socket')).id, SOCK_STREAM)).toBe(-E.ECONNREFUSED);
+    start({ hostSockets: true });
+    const { id } = must(walk('socket'));
+    expect(gofer.connect(must(walk('file')).id, SOCK_STREAM)).toBe(-E.ECONNREFUSED);
+    expect(gofer.connect(id, SOCK_DGRAM)).toBe(-E.EPROTOTYPE);
+    const fd = gofer.connect(id, SOCK_STREAM);
+    const client = new Socket({ fd });
+    let text = '';
+    for await (const piece of client) text += String(piece);
+    expect(text).toBe('hello');
+    await new Promise((closed) => server.close(closed));
+    expect(gofer.connect(id, SOCK_STREAM)).toBe(-E.ECONNREFUSED);
+    expect(() => gofer.connect(id, 4)).toThrow(ProtocolError);
   });
 
   test('read-only mounts refuse every change', () => {

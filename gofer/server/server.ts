@@ -3,6 +3,7 @@ import { HostBuffer } from '../../sentry/host/memory.ffi.ts';
 import { EIO } from '../../sentry/abi/errno.ts';
 import * as layout from '../protocol/layout.ts';
 import { closeFd } from '../host/fs.ffi.ts';
+import { connect } from './connect.ts';
 import { ProtocolError, ServerContext } from './context.ts';
 import type { InodeTable, ServerMount } from './inode-table.ts';
 import * as lookup from './lookup.ts';
@@ -38,6 +39,7 @@ const handlers = new Map<number, Handler>([
   [layout.OP_EVENTS, watch.events],
   [layout.OP_WATCH, watch.watch],
   [layout.OP_TMPFILE, modify.tmpfile],
+  [layout.OP_CONNECT, connect],
 ]);
 
 export class GoferServer {
@@ -46,8 +48,8 @@ export class GoferServer {
   private readonly ctx: ServerContext;
   private greeted = false;
 
-  constructor(table: InodeTable, mounts: readonly ServerMount[], procFd: number) {
-    this.ctx = new ServerContext(table, mounts, procFd, this.request, this.reply);
+  constructor(table: InodeTable, mounts: readonly ServerMount[], procFd: number, hostSockets: boolean) {
+    this.ctx = new ServerContext(table, mounts, procFd, hostSockets, this.request, this.reply);
   }
 
   /** Descriptor to send with the reply, or −1. Whoever takes it closes it. */

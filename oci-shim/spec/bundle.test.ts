@@ -14,6 +14,7 @@ const globals: GlobalOptions = {
   syscallReport: null,
   root: '/run/x',
   log: { file: null, format: 'text' },
+  hostSockets: false,
   overlay: false,
   systemdCgroup: false,
 };

@@ -37,5 +37,5 @@ ${FORBIDDEN.split(' ').join(', ')}.
 
 ${section('Sentry', systrap)}
 ${section('Sentry, in addition on the ptrace platform', ptraceOnly)}
-${section('Gofer', goferRows(1))}`;
+${section('Gofer', goferRows(1, true))}`;
 }

@@ -16,7 +16,7 @@ const PID = 2;
 const FILTERS = {
   systrap: sentryRows({ pid: PID, platform: 'systrap' }),
   ptrace: sentryRows({ pid: PID, platform: 'ptrace' }),
-  gofer: goferRows(1),
+  gofer: goferRows(1, true),
 };
 
 function run(

@@ -4,11 +4,21 @@ import { nodeRows } from './node-filter.ts';
 
 const S_IFMT = 0o170000;
 const FCNTL = [5, 6, 7, 36, 37, 38]; // GETLK SETLK SETLKW, OFD_GETLK OFD_SETLK OFD_SETLKW
+const AF_UNIX = 1;
 const SOL_SOCKET = 1;
 /** SO_SNDBUF, SO_RCVBUF and their FORCE variants */
 const SO_BUFFERS = [7, 8, 32, 33];
 
-export function goferRows(pid: number): Row[] {
+const socketRows: Row[] = [
+  {
+    calls: 'socket',
+    when: [[{ arg: 0, is: [AF_UNIX] }]],
+    why: 'connections to sockets in its trees, only with `--host-uds=open`',
+  },
+  { calls: 'connect', why: 'the same' },
+];
+
+export function goferRows(pid: number, hostSockets: boolean): Row[] {
   return [
     // Before Node's rows, which answer these with an error.
     { calls: 'openat openat2 readlinkat newfstatat statx', why: 'the walk, and opening what it found' },
@@ -41,5 +51,6 @@ export function goferRows(pid: number): Row[] {
       ],
       why: "the sentry's socket",
     },
+    ...(hostSockets ? socketRows : []),
   ];
 }

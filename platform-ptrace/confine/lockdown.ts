@@ -23,9 +23,9 @@ export function lockSentry(platform: 'systrap' | 'ptrace', report: boolean): voi
   must('seccomp', installFilter(assembleFilter(sentryRows({ pid: process.pid, platform }), report), report));
 }
 
-/** As lockSentry. */
-export function lockGofer(report: boolean): void {
+/** As lockSentry. `hostSockets`: it connects to sockets that are files of its trees. */
+export function lockGofer(report: boolean, hostSockets: boolean): void {
   close(GOFER_DIST_FD);
   must('dumpable', clearDumpable());
-  must('seccomp', installFilter(assembleFilter(goferRows(process.pid), report), report));
+  must('seccomp', installFilter(assembleFilter(goferRows(process.pid, hostSockets), report), report));
 }

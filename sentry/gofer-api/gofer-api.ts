@@ -158,6 +158,8 @@ export interface GoferClient {
   openEvents(): number;
   /** Watches a directory until its id is forgotten. Watch descriptor of its events, or −errno: ask each time. */
   watch(dir: number): number;
+  /** A non-blocking AF_UNIX socket of this type, connected to the socket that the file is; the caller's. */
+  connect(id: number, type: number): number;
   /** The sentry needs `id` no longer. Sent in batches. */
   forget(id: number): void;
   close(): void;

@@ -49,8 +49,8 @@ export function writeNoWait(fd: number, addr: number, len: number): number {
   return hostSyscall(NR_pwritev2, fd, iov.addr, 1, -1, -1, RWF_NOWAIT);
 }
 
-export function recvNoWait(fd: number, addr: number, len: number): number {
-  return hostSyscall(NR_recvfrom, fd, addr, len, MSG_DONTWAIT, 0, 0);
+export function recvNoWait(fd: number, addr: number, len: number, flags = 0): number {
+  return hostSyscall(NR_recvfrom, fd, addr, len, flags | MSG_DONTWAIT, 0, 0);
 }
 
 export function sendNoWait(fd: number, addr: number, len: number): number {

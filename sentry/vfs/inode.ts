@@ -3,7 +3,7 @@
  * subclass it and override what they support; the defaults are Linux's errors for "this file system cannot".
  * The VFS has checked names, permissions, mounts and read-only state before it calls an operation here.
  */
-import { EACCES, EINVAL, ENODEV, ENOTDIR, ENOTTY, EOPNOTSUPP, EPERM } from '../abi/errno.ts';
+import { EACCES, ECONNREFUSED, EINVAL, ENODEV, ENOTDIR, ENOTTY, EOPNOTSUPP, EPERM } from '../abi/errno.ts';
 import { FS_APPEND_FL, FS_IMMUTABLE_FL } from '../abi/file-attr.ts';
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../abi/stat.ts';
 import type { CallContext } from './call-context.ts';
@@ -220,6 +220,11 @@ export abstract class Inode implements FileIdentity {
   }
 
   // Symbolic links.
+
+  /** A connection to the socket outside of the sandbox that this file is: its host descriptor, or −errno. */
+  connectOutside(_type: number): number {
+    return -ECONNREFUSED;
+  }
 
   readlink(_t: CallContext | null): string | number {
     return -EINVAL;

@@ -1,7 +1,7 @@
 /** Inodes of goferfs: attributes and how they stay up to date; symbolic links and special files. */
 import { makedev } from '../../abi/device.ts';
-import { EIO, ENODATA, ENOENT, EOPNOTSUPP, EPERM, ERANGE, ESTALE } from '../../abi/errno.ts';
-import { S_IFLNK, S_IFMT } from '../../abi/stat.ts';
+import { ECONNREFUSED, EIO, ENODATA, ENOENT, EOPNOTSUPP, EPERM, ERANGE, ESTALE } from '../../abi/errno.ts';
+import { S_IFLNK, S_IFMT, S_IFSOCK } from '../../abi/stat.ts';
 import {
   SETATTR_ATIME,
   SETATTR_GID,
@@ -341,6 +341,12 @@ export class GoferLink extends GoferInode {
     const target = this.gofer.client.readlink(id);
     if (typeof target === 'string') this.target = target;
     return target;
+  }
+
+  override connectOutside(type: number): number {
+    if ((this.mode & S_IFMT) !== S_IFSOCK) return -ECONNREFUSED;
+    const id = this.goferId();
+    return id < 0 ? id : this.gofer.client.connect(id, type);
   }
 
   override getXattr(name: string): Uint8Array | number {

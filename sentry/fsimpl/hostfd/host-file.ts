@@ -5,6 +5,7 @@
  */
 import { EAGAIN, EBADF, EINVAL, ENXIO, EOPNOTSUPP, EPIPE, ESPIPE } from '../../abi/errno.ts';
 import { O_ACCMODE, O_APPEND } from '../../abi/fcntl.ts';
+import { MSG_PEEK } from '../../abi/socket.ts';
 import { S_IFMT, S_IFREG, S_IFSOCK } from '../../abi/stat.ts';
 import {
   fsync,
@@ -220,6 +221,13 @@ export class HostStream extends HostFile {
 
   override write(_t: CallContext, buf: Uint8Array, off: number, len: number): number {
     const r = this.transfer(buf, off, len, true, (addr, n) => this.writeHost(addr, n));
+    if (r === -EAGAIN) this.watchHost();
+    return r;
+  }
+
+  /** What a socket's next read would give. */
+  peekHost(buf: Uint8Array, off: number, len: number): number {
+    const r = this.transfer(buf, off, len, false, (addr, n) => recvNoWait(this.hostFd, addr, n, MSG_PEEK));
     if (r === -EAGAIN) this.watchHost();
     return r;
   }

@@ -3,12 +3,11 @@
  * spawned the sandbox with socketpair(2) gave it. It can be used as a stream; the outside is not to be reached through it:
  * no descriptors are passed, no address is shown.
  */
-import { EINVAL, EOPNOTSUPP, EPIPE } from '../../abi/errno.ts';
+import { EBADF, EINVAL, EOPNOTSUPP, EPIPE } from '../../abi/errno.ts';
 import * as S from '../../abi/socket.ts';
 import { HostBuffer } from '../../host/memory.ffi.ts';
 import * as net from '../../host/net.ffi.ts';
-import type { HostFile } from '../../fsimpl/hostfd/host-file.ts';
-import { openHostFd } from '../../fsimpl/hostfd/host-file.ts';
+import { HostStream, openHostFd } from '../../fsimpl/hostfd/host-file.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import { EPOLL_ALL, WaitEntry } from '../../waiter/wait-queue.ts';
 import { SocketOptions } from '../options.ts';
@@ -25,13 +24,13 @@ function hostOption(hostFd: number, name: number): number {
 }
 
 export class DonatedSocket extends Socket {
-  private readonly stream: HostFile;
+  private readonly stream: HostStream;
   private readonly options = new SocketOptions();
   private readonly onHost: WaitEntry;
   private noSend = false;
   private noRecv = false;
 
-  private constructor(t: CallContext, type: number, stream: HostFile) {
+  private constructor(t: CallContext, type: number, stream: HostStream) {
     super(t, S.AF_UNIX, type, 0, 0);
     this.stream = stream;
     this.onHost = new WaitEntry((events) => this.waiters.wake(events));
@@ -43,7 +42,8 @@ export class DonatedSocket extends Socket {
     const type = hostOption(hostFd, S.SO_TYPE);
     if (type < 0) return type;
     const stream = openHostFd(hostFd);
-    return typeof stream === 'number' ? stream : new DonatedSocket(t, type, stream);
+    if (typeof stream === 'number') return stream;
+    return stream instanceof HostStream ? new DonatedSocket(t, type, stream) : -EBADF;
   }
 
   override poll(): number {
@@ -60,7 +60,7 @@ export class DonatedSocket extends Socket {
   ): number {
     if (info !== null && (info.name !== null || info.fds !== null)) return -EOPNOTSUPP;
     if ((flags & S.MSG_OOB) !== 0) return -EOPNOTSUPP;
-    return this.noSend ? -EPIPE : this.stream.write(t, buf, off, len, -1);
+    return this.noSend ? -EPIPE : this.stream.write(t, buf, off, len);
   }
 
   override recv(
@@ -71,8 +71,11 @@ export class DonatedSocket extends Socket {
     flags: number,
     _info: RecvInfo | null,
   ): number {
-    if ((flags & (S.MSG_PEEK | S.MSG_OOB)) !== 0) return -EOPNOTSUPP;
-    return this.noRecv ? 0 : this.stream.read(t, buf, off, len, -1);
+    if ((flags & S.MSG_OOB) !== 0) return -EOPNOTSUPP;
+    if (this.noRecv) return 0;
+    return (flags & S.MSG_PEEK) === 0
+      ? this.stream.read(t, buf, off, len)
+      : this.stream.peekHost(buf, off, len);
   }
 
   /** Ends the guest's use of it; the peer outside sees the end when the sandbox has closed its descriptor. */

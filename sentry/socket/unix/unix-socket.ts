@@ -39,9 +39,11 @@ import {
   parseUnixAddress,
   releaseAbstract,
   unixAddress,
+  type UnixName,
 } from './address.ts';
 import { READ_EVENTS, UnixEndpoint, wantsCreds, WRITE_EVENTS } from './endpoint.ts';
 import { collectGarbage, inFlightTotal } from './in-flight.ts';
+import { Outside, OUTSIDE_CREDS } from './outside.ts';
 import { recvMessage, recvStream } from './receive.ts';
 import { sendMessage, sendStream } from './transmit.ts';
 
@@ -59,6 +61,8 @@ export class UnixSocket extends UnixEndpoint {
   private peerCreds: PeerCreds | null = null;
   /** The listener that had no room for a connect. */
   private full: UnixEndpoint | null = null;
+  /** The socket of the host that this one is connected to. */
+  private outside: Outside | null = null;
 
   /** socketpair(2) */
   static pair(t: CallContext, type: number, flags: number): [UnixSocket, UnixSocket] {
@@ -130,6 +134,7 @@ export class UnixSocket extends UnixEndpoint {
 
   override getName(peer: boolean): Uint8Array | number {
     if (!peer) return unixAddress(this.name);
+    if (this.outside !== null) return unixAddress(this.outside.name);
     return this.peer === null ? -ENOTCONN : unixAddress(this.peer.name);
   }
 
@@ -162,6 +167,7 @@ export class UnixSocket extends UnixEndpoint {
 
   override connect(t: CallContext, addr: Uint8Array): number {
     if (addr.length >= 2 && addr[0] === S.AF_UNSPEC && addr[1] === 0 && this.connectionless) {
+      this.leaveOutside();
       this.setPeer(null);
       this.state = 'closed';
       return 0;
@@ -174,6 +180,7 @@ export class UnixSocket extends UnixEndpoint {
       if (r < 0) return r;
     }
     const other = this.find(t, addr);
+    if (other === -ECONNREFUSED && name.kind === 'path') return this.connectOutside(t, name);
     if (typeof other === 'number') return other;
     return this.connectionless ? this.connectDatagram(other) : this.connectStream(t, other as UnixSocket);
   }
@@ -203,6 +210,26 @@ export class UnixSocket extends UnixEndpoint {
     return 0;
   }
 
+  /** To a socket of the host, if the file is one that may be connected to: from now on that does what this one is asked for. */
+  private connectOutside(t: CallContext, name: UnixName): number {
+    if (this.state === 'listening') return -EINVAL;
+    if (this.state === 'connected' && !this.connectionless) return -EISCONN;
+    const outside = Outside.connect(t, name, this.type, this.waiters);
+    if (typeof outside === 'number') return outside;
+    this.leaveOutside();
+    this.setPeer(null);
+    this.outside = outside;
+    this.state = 'connected';
+    this.peerCreds = OUTSIDE_CREDS;
+    this.waiters.wake(WRITE_EVENTS);
+    return 0;
+  }
+
+  private leaveOutside(): void {
+    this.outside?.leave();
+    this.outside = null;
+  }
+
   override connectQueue(): FileDescription {
     return this.full ?? this;
   }
@@ -210,6 +237,7 @@ export class UnixSocket extends UnixEndpoint {
   private connectDatagram(other: UnixEndpoint): number {
     // unix_may_send()
     if (other.peer !== null && other.peer !== this) return -EPERM;
+    this.leaveOutside();
     this.setPeer(other);
     this.state = 'connected';
     return 0;
@@ -229,8 +257,13 @@ export class UnixSocket extends UnixEndpoint {
     return s;
   }
 
+  override poll(): number {
+    return this.outside === null ? super.poll() : this.outside.poll();
+  }
+
   override shutdown(how: number): number {
     if (how < S.SHUT_RD || how > S.SHUT_RDWR) return -EINVAL;
+    if (this.outside !== null) return this.outside.shutdown(how);
     const mask = how + 1;
     this.shut |= mask;
     const other = this.peer;
@@ -252,8 +285,29 @@ export class UnixSocket extends UnixEndpoint {
     flags: number,
     info: SendInfo | null,
   ): number {
+    const named = info !== null && info.name !== null && info.name.length > 0;
+    if (this.outside !== null && !named) return this.outside.send(t, buf, off, len, flags, info);
     const send = this.stream ? sendStream : sendMessage;
-    return send(t, this, buf, off, len, flags, info);
+    const r = send(t, this, buf, off, len, flags, info);
+    return r === -ECONNREFUSED && named && this.connectionless
+      ? this.sendOutside(t, buf, off, len, flags, info)
+      : r;
+  }
+
+  /** A message to a socket of the host that this one is not connected to. */
+  private sendOutside(
+    t: CallContext,
+    buf: Uint8Array,
+    off: number,
+    len: number,
+    flags: number,
+    info: SendInfo,
+  ): number {
+    const name = parseUnixAddress(info.name!);
+    if (typeof name === 'number' || name.kind !== 'path') return -ECONNREFUSED;
+    if (info.fds !== null) return -EOPNOTSUPP;
+    const outside = Outside.connect(t, name, this.type, this.waiters);
+    return typeof outside === 'number' ? outside : outside.sendOnce(t, buf, off, len, flags);
   }
 
   override recv(
@@ -264,6 +318,7 @@ export class UnixSocket extends UnixEndpoint {
     flags: number,
     info: RecvInfo | null,
   ): number {
+    if (this.outside !== null) return this.outside.recv(t, buf, off, len, flags, info);
     return this.stream
       ? recvStream(this, buf, off, len, flags, info)
       : recvMessage(t, this, buf, off, len, flags, info);
@@ -314,6 +369,7 @@ export class UnixSocket extends UnixEndpoint {
   }
 
   override ioctl(t: CallContext, cmd: number, arg: number): number {
+    if (this.outside !== null && cmd === S.SIOCINQ) return this.outside.ioctl(t, cmd, arg);
     if (cmd === S.SIOCOUTQ) return t.mem.writeU32(arg, this.charged);
     if (cmd === SIOCATMARK) {
       const at = this.atMark();
@@ -341,6 +397,7 @@ export class UnixSocket extends UnixEndpoint {
   /** unix_release_sock() */
   protected override release(): void {
     this.released = true;
+    this.leaveOutside();
     if (this.name.kind === 'abstract' && this.bound) releaseAbstract(this.name.name, this);
     if (this.node !== null) {
       const { identity } = this.node;
