@@ -8,7 +8,7 @@ import { registerMqueue } from '../sentry/fsimpl/mqueue/mqueue.ts';
 import { setSysctl } from '../sentry/fsimpl/proc/sysctl.ts';
 import { registerProc } from '../sentry/fsimpl/proc/super-block.ts';
 import { registerSysfs } from '../sentry/fsimpl/sysfs/sysfs.ts';
-import { parseTmpfsOptions, setTmpfsMemoryTotal } from '../sentry/fsimpl/tmpfs/options.ts';
+import { parseTmpfsOptions, setTmpfsMemoryTotal, TMPFS_VALUES } from '../sentry/fsimpl/tmpfs/options.ts';
 import {
   mountRamfs,
   mountTmpfs,
@@ -48,6 +48,7 @@ export function registerParts(kernel: Kernel, env: { host: HostFacts }): void {
   setTmpfsGuard((bytes) => bytes + Math.max(0, kernel.figures?.memoryPinned() ?? 0) <= kernel.memTotal);
   registerFileSystem({
     name: 'tmpfs',
+    optionNames: TMPFS_VALUES,
     nodev: true,
     checkOption: (option) => {
       const parsed = parseTmpfsOptions(option);

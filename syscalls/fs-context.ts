@@ -138,17 +138,29 @@ function isTakingParameters(f: FsContextFile): boolean {
   return f.phase === 'create' || f.phase === 'reconfigure';
 }
 
+/** What is wrong with a parameter, for the log. */
+function complainOf(f: FsContextFile, key: string, value: string | null): void {
+  const known = value !== null && (f.type?.optionNames?.includes(key) ?? false);
+  f.complain(`${f.type?.name ?? ''}: ${known ? 'Bad value for' : 'Unknown parameter'} '${key}'`);
+}
+
 /** vfs_parse_fs_param() */
 function setParameter(t: Task, f: FsContextFile, key: string, value: string | null): number {
   if (!isTakingParameters(f)) return -EBUSY;
-  if (key === '') return -EINVAL;
+  if (key === '') {
+    complainOf(f, key, value);
+    return -EINVAL;
+  }
   const flags = parseSuperFlag(f.superFlags, key);
   if (flags >= 0) {
     f.superFlags = flags;
     return 0;
   }
   if (key === 'source') {
-    if (value === null || f.source !== null) return -EINVAL;
+    if (value === null || f.source !== null) {
+      f.complain(value === null ? 'Non-string source' : 'Multiple sources');
+      return -EINVAL;
+    }
     f.source = value;
     return 0;
   }
@@ -157,6 +169,7 @@ function setParameter(t: Task, f: FsContextFile, key: string, value: string | nu
   if (option.includes(',')) return -EINVAL;
   const bad = f.type?.checkOption?.(option) ?? 0;
   if (bad === 0) f.options.push(option);
+  else complainOf(f, key, value);
   return bad;
 }
 

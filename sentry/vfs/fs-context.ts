@@ -1,5 +1,5 @@
 /** What fsopen(2) and fspick(2) make, and mounts that hang nowhere yet (fs/fs_context.c, fs/fsopen.c). */
-import { ENODATA } from '../abi/errno.ts';
+import { EMSGSIZE, ENODATA } from '../abi/errno.ts';
 import { O_RDWR } from '../abi/fcntl.ts';
 import type { CallContext } from './call-context.ts';
 import type { Path } from './dentry.ts';
@@ -9,6 +9,9 @@ import type { Inode } from './inode.ts';
 import { subtree } from './mount-namespace.ts';
 import { PathFile } from './open.ts';
 import type { SuperBlock } from './super-block.ts';
+
+/** fc_log's ring */
+const LOG_MESSAGES = 8;
 
 /** FS_CONTEXT_*: parameters, made, mounted, parameters of a reconfiguration, failed. */
 export type FsPhase = 'create' | 'made' | 'mounted' | 'reconfigure' | 'failed';
@@ -22,6 +25,7 @@ export class FsContextFile extends FileDescription {
   readonly options: string[] = [];
   /** Of types that judge them themselves. */
   readonly parameters: FsParameters | null;
+  private readonly log: string[] = [];
   /** MS_* of the super block. */
   superFlags = 0;
   /** Made by FSCONFIG_CMD_CREATE, or picked. */
@@ -35,9 +39,20 @@ export class FsContextFile extends FileDescription {
     this.phase = picked === null ? 'create' : 'reconfigure';
   }
 
-  /** The log of messages, which is empty. */
-  override read(_t: CallContext): number {
-    return -ENODATA;
+  /** errorfc(): a message for who reads the descriptor. The oldest ones are lost (struct fc_log). */
+  complain(text: string): void {
+    if (this.log.length === LOG_MESSAGES) this.log.shift();
+    this.log.push(`e ${text}\n`);
+  }
+
+  /** fscontext_read(): one message at a time. */
+  override read(_t: CallContext, buf: Uint8Array, off: number, len: number): number {
+    const message = this.log[0];
+    if (message === undefined) return -ENODATA;
+    if (message.length > len) return -EMSGSIZE;
+    this.log.shift();
+    for (let i = 0; i < message.length; i++) buf[off + i] = message.charCodeAt(i);
+    return message.length;
   }
 
   protected override release(): void {

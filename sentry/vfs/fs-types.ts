@@ -24,6 +24,8 @@ export interface FileSystemType {
   readonly nodev: boolean;
   /** Judges one option of fsconfig(2), `name` or `name=value`: 0 or −EINVAL. Without it they are judged together, at the mount. */
   readonly checkOption?: (option: string) => number;
+  /** Names of options that take values, for the context's log: what is refused of them is the value. */
+  readonly optionNames?: readonly string[];
   /** For types whose parameters may be files, or lead to some. They cannot be changed once it is mounted. */
   readonly parameters?: () => FsParameters;
   /** Who may mount it if not whoever may mount at all: the user namespace of what it shows (fs_context's user_ns). */

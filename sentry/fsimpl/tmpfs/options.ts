@@ -60,6 +60,9 @@ export function defaultInodes(): number {
 const HUGE: readonly string[] = ['never', 'always', 'within_size', 'advise'];
 const POLICIES: readonly string[] = ['default', 'prefer', 'bind', 'interleave', 'local'];
 
+/** Options that take a value. */
+export const TMPFS_VALUES = ['size', 'nr_blocks', 'nr_inodes', 'mode', 'uid', 'gid', 'huge', 'mpol'];
+
 /** The options of mount(2)'s data, or −EINVAL. */
 export function parseTmpfsOptions(data: string): TmpfsOptions | number {
   const o: TmpfsOptions = {};
