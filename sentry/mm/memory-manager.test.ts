@@ -58,7 +58,7 @@ const maps = (): string[] =>
     .map((l) => l.split(' ').slice(0, 2).join(' '));
 
 beforeEach(() => {
-  mm = new MemoryManager({} as AddressSpace, 0x10000, 0x7fff00000000, BASE);
+  mm = new MemoryManager({ forgetAnswers: () => {} } as AddressSpace, 0x10000, 0x7fff00000000, BASE);
   mm.layout = { ...EMPTY_LAYOUT, startBrk: 0x600000 };
   mm.brk = 0x600000;
   mm.brkReserveEnd = 0x600000;

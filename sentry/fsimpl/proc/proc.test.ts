@@ -22,7 +22,7 @@ import { PidDir } from './pid-dir.ts';
 import { ProcSuperBlock } from './super-block.ts';
 
 const cpuInfo = readFileSync('/proc/cpuinfo', 'latin1');
-const platform = { minAddr: 65536 } as Platform;
+const platform = { minAddr: 65536, namesChanged: () => {} } as unknown as Platform;
 const kernel = new Kernel(platform, []);
 kernel.memTotal = 512 * 1024 * 1024;
 const proc = new ProcSuperBlock(
