@@ -301,7 +301,7 @@ export const socketRows: SyscallRow[] = [
     fn: sysSetsockopt,
     args: [fd, int, int, inBuf(4), int],
     support: 'partial',
-    note: 'eBPF, TCP_ULP, UDP_ENCAP, netfilter, fan-out and virtio headers of packet sockets are refused',
+    note: 'eBPF, TCP_ULP, UDP_ENCAP, netfilter and programs of fan-out groups are refused',
   },
   {
     nr: 55,

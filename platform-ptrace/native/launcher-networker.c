@@ -66,7 +66,7 @@ static int open_socket(const struct request *r) {
   int domain = r->args[0], type = r->args[1], protocol = r->args[2];
   bool offered = domain == AF_INET || domain == AF_INET6 || domain == AF_PACKET ||
                  (domain == AF_NETLINK && protocol == NETLINK_ROUTE);
-  bool known = type == SOCK_STREAM || type == SOCK_DGRAM || type == SOCK_RAW;
+  bool known = type == SOCK_STREAM || type == SOCK_DGRAM || type == SOCK_RAW || (type == SOCK_PACKET && domain == AF_PACKET);
   return offered && known ? host_socket(domain, type, protocol) : -EACCES;
 }
 

@@ -15,7 +15,7 @@ static bool may_open(const struct request *r) {
   int domain = r->args[0], type = r->args[1];
   if (r->op != REQUEST_SOCKET) return false;
   if (domain == AF_INET || domain == AF_INET6) return type == SOCK_RAW;
-  return domain == AF_PACKET && (type == SOCK_RAW || type == SOCK_DGRAM);
+  return domain == AF_PACKET && (type == SOCK_RAW || type == SOCK_DGRAM || type == SOCK_PACKET);
 }
 
 pid_t start_raw_opener(void) {

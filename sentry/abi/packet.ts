@@ -12,11 +12,14 @@ export const PACKET_HDRLEN = 11;
 export const PACKET_RESERVE = 12;
 export const PACKET_TX_RING = 13;
 export const PACKET_LOSS = 14;
+export const PACKET_VNET_HDR = 15;
 export const PACKET_TIMESTAMP = 17;
+export const PACKET_FANOUT = 18;
 export const PACKET_TX_HAS_OFF = 19;
 export const PACKET_QDISC_BYPASS = 20;
 export const PACKET_ROLLOVER_STATS = 21;
 export const PACKET_IGNORE_OUTGOING = 23;
+export const PACKET_VNET_HDR_SZ = 24;
 
 export const TPACKET_V1 = 0;
 export const TPACKET_V2 = 1;

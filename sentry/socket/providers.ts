@@ -1,6 +1,15 @@
 /** Socket families by number (net/socket.c net_families). The composition root registers what the sandbox offers. */
 import { EAFNOSUPPORT, EINVAL, EPROTONOSUPPORT, ESOCKTNOSUPPORT } from '../abi/errno.ts';
-import { AF_UNIX, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET, SOCK_STREAM } from '../abi/socket.ts';
+import {
+  AF_INET,
+  AF_PACKET,
+  AF_UNIX,
+  SOCK_PACKET,
+  SOCK_DGRAM,
+  SOCK_RAW,
+  SOCK_SEQPACKET,
+  SOCK_STREAM,
+} from '../abi/socket.ts';
 import type { CallContext } from '../vfs/call-context.ts';
 import type { Socket } from './socket.ts';
 import { UnixSocket } from './unix/unix-socket.ts';
@@ -39,6 +48,8 @@ export function createSocket(
 ): Socket | number {
   if (domain < 0 || domain >= 46) return -EAFNOSUPPORT;
   if (type < 0 || type >= 11) return -EINVAL;
-  const p = providers.get(domain);
+  // "Compatibility": __sock_create().
+  const family = domain === AF_INET && type === SOCK_PACKET ? AF_PACKET : domain;
+  const p = providers.get(family);
   return p === undefined ? -EAFNOSUPPORT : p.create(t, type, protocol, flags);
 }

@@ -18,10 +18,11 @@ const SOL_PACKET = 263;
 /** Levels of which only these options can be set and read. */
 const SETTABLE = new Map<number, ReadonlySet<number>>([
   [SOL_UDPLITE, new Set([10, 11])],
-  // ICMP_FILTER, IPV6_CHECKSUM; ICMPV6_FILTER; PACKET_ADD_MEMBERSHIP, DROP_MEMBERSHIP, AUXDATA, ORIGDEV, IGNORE_OUTGOING: no rings.
+  // ICMP_FILTER, IPV6_CHECKSUM; ICMPV6_FILTER; PACKET_ADD_MEMBERSHIP, DROP_MEMBERSHIP, AUXDATA, ORIGDEV,
+  // VNET_HDR, FANOUT, ROLLOVER_STATS, IGNORE_OUTGOING, VNET_HDR_SZ: no rings.
   [SOL_RAW, new Set([1, 7])],
   [SOL_ICMPV6, new Set([1])],
-  [SOL_PACKET, new Set([1, 2, 8, 9, 23])],
+  [SOL_PACKET, new Set([1, 2, 8, 9, 15, 18, 21, 23, 24])],
 ]);
 
 /** Levels whose options can be set and read but for these. */

@@ -4,7 +4,7 @@
  */
 import { EAGAIN, EBUSY, EINVAL, ENOMEM, ENOPROTOOPT } from '../../abi/errno.ts';
 import * as P from '../../abi/packet.ts';
-import { SO_TIMESTAMPNS, SOCK_DGRAM, SOL_SOCKET } from '../../abi/socket.ts';
+import { SO_TIMESTAMPNS, SOCK_DGRAM, SOCK_RAW, SOL_SOCKET } from '../../abi/socket.ts';
 import * as net from '../../host/net.ffi.ts';
 import type { Task } from '../../kernel/task.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
@@ -51,6 +51,8 @@ export class PacketSocket extends HostSocket {
   /** Made when it is mapped for the first time: until then frames wait in the host's socket. */
   private memory: RingMemory | null = null;
   private mappings = 0;
+  /** PACKET_VNET_HDR: a struct virtio_net_hdr comes before each frame. */
+  private virtioHeaders = false;
   /** Frames for which there was no room since PACKET_STATISTICS. */
   private drops = 0;
 
@@ -161,6 +163,8 @@ export class PacketSocket extends HostSocket {
     const version = this.number(P.PACKET_VERSION);
     const g = ringGeometry(value, version, this.number(P.PACKET_RESERVE), sends);
     if (this.mappings > 0) return -EBUSY;
+    // What the host puts before each frame then is not for rings of the sentry's.
+    if (this.virtioHeaders && g !== null) return -EINVAL;
     const old = sends ? this.sendRing : this.receiveRing;
     if (g !== null && old !== null) return -EBUSY;
     if (typeof g === 'number') return g;
@@ -246,6 +250,12 @@ export class PacketSocket extends HostSocket {
       this.kept.set(name, name === P.PACKET_QDISC_BYPASS && v !== 0 ? 1 : v);
       return 0;
     }
+    if (name === P.PACKET_VNET_HDR || name === P.PACKET_VNET_HDR_SZ) {
+      if (this.type === SOCK_RAW && v !== null && this.rings) return -EBUSY;
+      const r = super.setOption(t, level, name, value);
+      if (r === 0) this.virtioHeaders = v !== 0;
+      return r;
+    }
     if (name === P.PACKET_AUXDATA && v !== null) {
       this.kept.set(name, v !== 0 ? 1 : 0);
       if (this.receiveRing !== null) return 0;
@@ -275,9 +285,6 @@ export class PacketSocket extends HostSocket {
       case P.PACKET_TIMESTAMP:
       case P.PACKET_QDISC_BYPASS:
         return putInt(out, len, this.number(name));
-      case P.PACKET_ROLLOVER_STATS:
-        // Of members of a fan-out group.
-        return -EINVAL;
       default:
         return super.getOption(t, level, name, out, len);
     }
