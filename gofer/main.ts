@@ -5,10 +5,11 @@
  */
 import { readFileSync } from 'node:fs';
 import { EINTR } from '../sentry/abi/errno.ts';
+import { openFileLimit } from '../sentry/host/descriptors.ffi.ts';
 import { HostBuffer } from '../sentry/host/memory.ffi.ts';
 import { runProgram } from '../sentry/host/program.ts';
 import { write } from '../sentry/host/sys.ffi.ts';
-import { closeFd, openFileLimit } from './host/fs.ffi.ts';
+import { closeFd } from './host/fs.ffi.ts';
 import { ControlChannel } from '../platform-ptrace/confine/control-channel.ts';
 import { lockGofer } from '../platform-ptrace/confine/lockdown.ts';
 import {

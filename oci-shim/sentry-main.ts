@@ -28,6 +28,7 @@ import { SystrapPlatform } from '../platform-ptrace/systrap/systrap.ts';
 import { parseZygote } from '../platform-ptrace/zygote.ts';
 import { SocketChannel } from '../gofer/client/channel.ts';
 import { RemoteGofer } from '../gofer/client/client.ts';
+import { reserveDescriptors } from '../sentry/host/descriptors.ffi.ts';
 import { HOST_EPOLLIN, hostPoller } from '../sentry/host/poller.ffi.ts';
 import { runProgram } from '../sentry/host/program.ts';
 import { close } from '../sentry/host/sys.ffi.ts';
@@ -92,6 +93,7 @@ function main(): void {
   if (!control.waitForPivot()) return;
   registerSocketFamilies(config.rawSockets === true ? SENTRY_RAW_FD : -1, SENTRY_NETWORKS_FD);
   lowerHelperThreads();
+  reserveDescriptors();
   lockSentry(config.platform, config.debugLog);
 
   let ended: number | null = null;

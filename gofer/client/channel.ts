@@ -24,7 +24,7 @@ export interface Channel {
   readonly request: HostBuffer;
   readonly reply: HostBuffer;
   readonly pollFd: number;
-  /** Descriptor that came with the last reply; the taker's to close. −1 if none. */
+  /** Descriptor that came with the last reply; the taker's to close. −1 if none, −ENFILE if there was no room for it. */
   donatedFd: number;
   /** Sends `length` bytes of `request`. Length of the packet now in `reply`, or −1 if there is none. */
   roundTrip(length: number, mayDonate: boolean): number;

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { EIO } from '../../sentry/abi/errno.ts';
+import { EIO, ENFILE } from '../../sentry/abi/errno.ts';
 import type { GoferClient } from '../../sentry/gofer-api/gofer-api.ts';
 import { HostBuffer } from '../../sentry/host/memory.ffi.ts';
-import { HDR_SIZE, MESSAGE_MAX } from '../protocol/layout.ts';
+import { ATTR_SIZE, HDR_SIZE, MESSAGE_MAX } from '../protocol/layout.ts';
 import type { Channel } from './channel.ts';
 import { RemoteGofer } from './client.ts';
 
@@ -73,6 +73,17 @@ test('random replies give a value or an error, never an exception', () => {
     ),
     { numRuns: 5000 },
   );
+});
+
+test('a descriptor for which there was no room is an error of that call alone', () => {
+  const channel = new LyingChannel();
+  const gofer = new RemoteGofer(channel, () => {});
+  channel.donatedFd = -ENFILE;
+  expect(gofer.connect(1, 1)).toBe(-ENFILE);
+  channel.donatedFd = -ENFILE;
+  channel.body = new Uint8Array(ATTR_SIZE);
+  expect(gofer.open(1, 0)).toBe(-ENFILE);
+  expect(gofer.alive).toBe(true);
 });
 
 test('a gofer that is gone is reported once, and every call is EIO', () => {

@@ -1,5 +1,6 @@
 /** GoferClient over a Channel: encodes requests, checks and decodes replies. Never throws. */
-import { EINVAL, EIO, ENAMETOOLONG } from '../../sentry/abi/errno.ts';
+import { EINVAL, EIO, ENAMETOOLONG, ENFILE } from '../../sentry/abi/errno.ts';
+import { openedForGuest } from '../../sentry/host/descriptors.ffi.ts';
 import { close } from '../../sentry/host/sys.ffi.ts';
 import type {
   GoferAttr,
@@ -415,6 +416,7 @@ export class RemoteGofer implements GoferClient {
       return r;
     }
     const attr = this.attr();
+    if (hostFd === -ENFILE) return -ENFILE;
     if (!this.reader.done() || hostFd < 0 || (attr.mode & S_IFMT) !== S_IFREG) {
       if (hostFd >= 0) close(hostFd);
       return this.violation('open');
@@ -424,7 +426,8 @@ export class RemoteGofer implements GoferClient {
       close(hostFd);
       return this.violation('donated descriptor');
     }
-    return { attr, hostFd };
+    const room = openedForGuest(hostFd);
+    return room < 0 ? room : { attr, hostFd };
   }
 
   /** A request whose reply is a descriptor that has to be what was asked for. */
@@ -432,8 +435,9 @@ export class RemoteGofer implements GoferClient {
     const r = this.call(true);
     const fd = this.channel.donatedFd;
     this.channel.donatedFd = -1;
-    if (r >= 0 && this.reader.done() && fd >= 0 && isRight(fd)) return fd;
+    if (r >= 0 && this.reader.done() && fd >= 0 && isRight(fd)) return openedForGuest(fd);
     if (fd >= 0) close(fd);
+    if (r >= 0 && fd === -ENFILE) return fd;
     return r < 0 ? r : this.violation(what);
   }
 

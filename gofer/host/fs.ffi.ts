@@ -12,7 +12,6 @@ const SYS_fcntl = 72;
 const SYS_fsync = 74;
 const SYS_fdatasync = 75;
 const SYS_ftruncate = 77;
-const SYS_getrlimit = 97;
 const SYS_fstatfs = 138;
 const SYS_fsetxattr = 190;
 const SYS_fgetxattr = 193;
@@ -61,8 +60,6 @@ export const RESOLVE_NO_XDEV = 0x01;
 export const RESOLVE_NO_MAGICLINKS = 0x02;
 export const RESOLVE_NO_SYMLINKS = 0x04;
 export const RESOLVE_BENEATH = 0x08;
-
-const RLIMIT_NOFILE = 7;
 
 const pathA = new HostBuffer(4352);
 const pathB = new HostBuffer(4352);
@@ -254,11 +251,4 @@ export function inotifyWatch(inotify: number, fd: number): number {
 
 export function inotifyUnwatch(inotify: number, watch: number): void {
   sys(SYS_inotify_rm_watch, inotify, watch, 0, 0, 0, 0);
-}
-
-/** Soft limit of open files. */
-export function openFileLimit(): number {
-  if (sys(SYS_getrlimit, RLIMIT_NOFILE, timesBuffer.addr, 0, 0, 0, 0) < 0) return 256;
-  // RLIM_INFINITY has all bits set.
-  return timesBuffer.u32[1] !== 0 ? 1 << 20 : timesBuffer.u32[0];
 }

@@ -1,4 +1,5 @@
 /** SOCK_SEQPACKET messages with at most one file descriptor (SCM_RIGHTS), unix(7). Values or −errno. */
+import { ENFILE } from '../../sentry/abi/errno.ts';
 import { HostBuffer } from '../../sentry/host/memory.ffi.ts';
 import { hostSyscall } from '../../sentry/host/sys.ffi.ts';
 
@@ -72,7 +73,10 @@ export function sendPacketWithFd(fd: number, addr: number, len: number, donated:
   return hostSyscall(SYS_sendmsg, fd, scratch.addr, MSG_NOSIGNAL, 0, 0, 0);
 }
 
-/** What came with the last packet of `receivePacketWithFd`: a descriptor that now is the caller's, or −1. */
+/**
+ * What came with the last packet of `receivePacketWithFd`: a descriptor that now is the caller's, −1, or −ENFILE if there was no room
+ * for it.
+ */
 export let receivedFd = -1;
 /** True if the control data was not exactly one descriptor or none. */
 export let receivedBadControl = false;
@@ -84,8 +88,12 @@ export function receivePacketWithFd(fd: number, addr: number, len: number): numb
   const n = hostSyscall(SYS_recvmsg, fd, scratch.addr, MSG_TRUNC | MSG_CMSG_CLOEXEC, 0, 0, 0);
   if (n < 0) return n;
   const controlLen = scratch.view.getUint32(40, true);
-  if ((scratch.view.getInt32(48, true) & MSG_CTRUNC) !== 0) receivedBadControl = true;
-  if (controlLen === 0) return n;
+  const cut = (scratch.view.getInt32(48, true) & MSG_CTRUNC) !== 0;
+  if (controlLen === 0) {
+    if (cut) receivedFd = -ENFILE;
+    return n;
+  }
+  if (cut) receivedBadControl = true;
   const isRights =
     controlLen >= CMSG_LEN &&
     scratch.view.getInt32(CONTROL + 8, true) === SOL_SOCKET &&

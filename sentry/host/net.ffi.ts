@@ -1,4 +1,5 @@
 /** Host sockets. All are opened non-blocking and close-on-exec; addresses and values pass through private buffers. */
+import { madeForGuest } from './descriptors.ffi.ts';
 import { HostBuffer } from './memory.ffi.ts';
 import { hostSyscall } from './sys.ffi.ts';
 
@@ -38,7 +39,7 @@ function putAddr(b: HostBuffer, at: number, v: number): void {
 }
 
 export function socket(domain: number, type: number, protocol: number): number {
-  return hostSyscall(NR_socket, domain, type | SOCK_NONBLOCK_CLOEXEC, protocol, 0, 0, 0);
+  return madeForGuest(hostSyscall(NR_socket, domain, type | SOCK_NONBLOCK_CLOEXEC, protocol, 0, 0, 0));
 }
 
 function setAddress(addr: Uint8Array): number {
@@ -60,7 +61,7 @@ export function listen(fd: number, backlog: number): number {
 }
 
 export function accept(fd: number): number {
-  return hostSyscall(NR_accept4, fd, 0, 0, SOCK_NONBLOCK_CLOEXEC, 0, 0);
+  return madeForGuest(hostSyscall(NR_accept4, fd, 0, 0, SOCK_NONBLOCK_CLOEXEC, 0, 0));
 }
 
 export function shutdown(fd: number, how: number): number {

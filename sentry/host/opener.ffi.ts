@@ -1,4 +1,6 @@
 /** Connections to the launcher's processes that open sockets for the sentry (launcher-opener.c); launcher.h has the requests. */
+import { ENFILE } from '../abi/errno.ts';
+import { madeForGuest } from './descriptors.ffi.ts';
 import { pollFor } from './file-io.ffi.ts';
 import { HostBuffer } from './memory.ffi.ts';
 import { recvMessage, send, sendControl, type HostMessage } from './net.ffi.ts';
@@ -26,7 +28,6 @@ const MSG_CMSG_CLOEXEC = 0x40000000;
 const CMSG_HEADER = 16;
 const CONTROL_ROOM = 24;
 const EPERM = 1;
-const EMFILE = 24;
 const EMSGSIZE = 90;
 /** Offset and size of struct request's data. */
 const DATA = 20;
@@ -71,7 +72,7 @@ export class Opener {
     const there =
       c.length >= CMSG_HEADER + 4 && c.readInt32LE(8) === SOL_SOCKET && c.readInt32LE(12) === SCM_RIGHTS;
     // No room for it in this process's descriptor table.
-    return there ? c.readInt32LE(CMSG_HEADER) : -EMFILE;
+    return there ? madeForGuest(c.readInt32LE(CMSG_HEADER)) : -ENFILE;
   }
 
   /** 0 or −errno. `sent`: a descriptor that the request is about. */

@@ -2,7 +2,8 @@
  * What a mapping shows other than fresh private zero pages: a host object with an fd. One backing per mmap call or
  * shared object, counted by the VMAs that show it. Futexes and SysV segments use its identity.
  */
-import { ENOMEM, EOPNOTSUPP } from '../abi/errno.ts';
+import { ENFILE, ENOMEM, EOPNOTSUPP } from '../abi/errno.ts';
+import { madeForGuest } from '../host/descriptors.ffi.ts';
 import { close, fallocate, fcntl, ftruncate, lseek, memfdCreate } from '../host/sys.ffi.ts';
 import { SEEK_DATA, SEEK_HOLE } from '../abi/fcntl.ts';
 import { PAGE_SIZE } from '../lib/addr.ts';
@@ -76,8 +77,8 @@ export class SharedMemory extends Backing {
 
   static create(size: number, label: string): SharedMemory | number {
     if (sharedObjects >= MAX_SHARED_OBJECTS) return -ENOMEM;
-    const fd = memfdCreate('shmem', MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0) return -ENOMEM;
+    const fd = madeForGuest(memfdCreate('shmem', MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    if (fd < 0) return -ENFILE;
     if (ftruncate(fd, size) < 0 || fcntl(fd, F_ADD_SEALS, FIXED_SIZE_SEALS) < 0) {
       close(fd);
       return -ENOMEM;

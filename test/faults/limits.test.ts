@@ -1,6 +1,6 @@
 // Guests that want more than they may have: they are refused, the sandbox lives on and ends with their status.
 import { describe, expect, test } from 'vitest';
-import { platforms, sandbox } from '../lib/sandbox.ts';
+import { platforms, run, runscTs, sandbox } from '../lib/sandbox.ts';
 
 const bash = (platform: string, script: string, flags: string[] = []) =>
   sandbox(platform, ['/bin/bash', '-c', script], { flags, cwd: '/' });
@@ -30,6 +30,23 @@ describe.each(platforms)('%s', (platform) => {
     const r = bash(platform, script);
     expect(r.stdout).toBe('1048576\nx\n');
     expect(r.stderr).toContain('No space left');
+  });
+
+  test('sockets end before the kernel has no more descriptors for files and processes', () => {
+    const program = [
+      'import socket, mmap, subprocess',
+      'def until(make, kept):',
+      '  try:',
+      '    while True: kept.append(make())',
+      '  except OSError as e: print(e.errno)',
+      'until(lambda: socket.socket(socket.AF_INET), sockets := [])',
+      'until(lambda: mmap.mmap(-1, 4096), [])',
+      'print(len(sockets) > 500, open("/etc/passwd").readable(), subprocess.run(["/bin/cat", "/etc/hostname"]).returncode)',
+    ].join('\n');
+    const command = `ulimit -n 2100; exec "$0" --platform ${platform} do -- python3 -c '${program}'`;
+    const r = run('/bin/bash', ['-c', command, runscTs], { cwd: '/' });
+    expect(r).toMatchObject({ stderr: '', status: 0 });
+    expect(r.stdout).toMatch(/^23\n23\n.*\nTrue True 0\n$/);
   });
 
   test('descriptors end at RLIMIT_NOFILE', () => {

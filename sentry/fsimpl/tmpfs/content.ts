@@ -4,6 +4,7 @@
  */
 import { EINVAL, ENOSPC, ENXIO, EOPNOTSUPP } from '../../abi/errno.ts';
 import { SEEK_DATA, SEEK_HOLE } from '../../abi/fcntl.ts';
+import { madeForGuest } from '../../host/descriptors.ffi.ts';
 import { HostBuffer } from '../../host/memory.ffi.ts';
 import {
   close,
@@ -192,8 +193,8 @@ export class FileContent {
   /** Moves the bytes to a memfd, for mapping or growth: its host fd or −errno. */
   toMemfd(): number {
     if (this.hostFd >= 0) return this.hostFd;
-    const fd = memfdCreate('tmpfs', MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0) return -ENOSPC;
+    const fd = madeForGuest(memfdCreate('tmpfs', MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    if (fd < 0) return fd;
     let r = ftruncate(fd, this.size);
     const present = this.present;
     for (let p = 0; r >= 0 && present !== null && p < SMALL_PAGES; p++) {
