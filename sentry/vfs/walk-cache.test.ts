@@ -122,3 +122,14 @@ test('what somebody relies on holds until the generation of the tree changes', (
   );
   expect(held).toBeGreaterThan(0);
 });
+
+test('names that somebody relies on are not kept for ever', () => {
+  const t = new TestContext(new TmpfsSuperBlock());
+  const before = treeGeneration();
+  for (let i = 0; i < 20_000; i++) {
+    const name = `/absent${i}`;
+    walk(t, t.fs.cwd, name, 0);
+    relyOnWalk(t, name);
+  }
+  expect(treeGeneration()).toBeGreaterThan(before);
+});

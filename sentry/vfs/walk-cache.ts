@@ -37,6 +37,7 @@ let staying = new Map<string, WalkCacheEntry>();
 /** Increases when the shape of the tree changes: see Dentry, Mount and the chmod family. */
 let generation = 0;
 
+const RELIED_MAX = 8192;
 /** Names in `relied` are good until the generation changes, too: the platform lets threads repeat answers about them. */
 const relied = new Set<Dentry>();
 let listener: (generation: number) => void = () => {};
@@ -56,7 +57,10 @@ export function onTreeChange(told: (generation: number) => void): void {
 /** From now on a change of what the last component of an entry leads to changes the generation. */
 export function relyOn(e: WalkCacheEntry): void {
   // Directories do so anyway: Dentry.shapes.
-  if (e.leafInode === null || !e.leafInode.isDir) relied.add(e.leaf!);
+  if (e.leafInode !== null && e.leafInode.isDir) return;
+  // Somebody asks for ever more names: what is known of them may be forgotten, but not kept.
+  if (relied.size >= RELIED_MAX) treeChanged();
+  relied.add(e.leaf!);
 }
 
 /** What `d` leads to, or its name, is about to change. */
