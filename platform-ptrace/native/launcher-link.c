@@ -15,7 +15,7 @@ static const struct rtattr *find(const void *from, int left, int type) {
 }
 
 static bool known_kind(const struct nlmsghdr *h) {
-  static const char *const kinds[] = {"dummy", "veth", "bridge", "ifb", "vlan", "macvlan", "ipvlan", "vrf", "bond"};
+  static const char *const kinds[] = {"dummy", "veth", "bridge", "ifb"};
   const int fixed = NLMSG_LENGTH(sizeof(struct ifinfomsg));
   const struct rtattr *info = find((const char *)h + fixed, (int)h->nlmsg_len - fixed, IFLA_LINKINFO);
   if (info == NULL) return false;
