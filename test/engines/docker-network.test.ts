@@ -10,6 +10,9 @@ const ADDRESSES = `ip -o -4 addr | awk '{print $2, $4}' | sed 's/@[^ ]*//'`;
 const UDP_SERVER =
   'my $s = IO::Socket::INET->new(Proto => "udp", LocalPort => 5000) or die; while ($s->recv(my $m, 99)) { $s->send("<$m>") }';
 
+/** The image has few. */
+const HOSTS_PROGRAMS = ['/usr', '/lib', '/lib64'].flatMap((dir) => ['--volume', `${dir}:${dir}:ro`]);
+
 /** Output of a shell command in the network namespace of the daemon. */
 function onHost(c: Container, command: string): string {
   const [file, ...args] = c.daemon.enter(['bash', '-c', command]);
@@ -98,10 +101,8 @@ const stories: Readonly<Record<string, Story>> = {
   },
   'published ports of TCP and UDP': (c) => {
     const ports = ['--publish', '127.0.0.1:8200-8201:80-81', '--publish', '127.0.0.1:8300:5000/udp'];
-    // perl is the host's.
-    const host = ['/usr', '/lib', '/lib64'].flatMap((dir) => ['--volume', `${dir}:${dir}:ro`]);
     c.run(
-      ['--detach', ...host, ...ports],
+      ['--detach', ...HOSTS_PROGRAMS, ...ports],
       'sh',
       '-c',
       `/usr/bin/perl -MIO::Socket::INET -e '${UDP_SERVER}' & ${SERVER}`,
@@ -112,6 +113,26 @@ const stories: Readonly<Record<string, Story>> = {
       onHost(c, retry('busybox wget -q -O - http://127.0.0.1:8200/')),
       onHost(c, retry(`bash -c '${datagram}'`)),
       c.docker('port', c.name).stdout.split('\n').sort(),
+    ];
+  },
+  'tcpdump with a filter, of what comes from outside': (c) => {
+    const dump = '/usr/bin/tcpdump -Z root -n -t -q -l -i eth0 -c 2 "udp dst port 5001 or tcp dst port 5002"';
+    c.run(
+      ['--detach', ...HOSTS_PROGRAMS],
+      'sh',
+      '-c',
+      `${dump} > /tmp/packets 2> /tmp/said; exec sleep 1000`,
+    );
+    const address = c.inspect('.NetworkSettings.IPAddress');
+    return [
+      seen(c.exec('sh', '-c', retry('grep -q "^listening on eth0" /tmp/said'))),
+      onHost(c, `echo no > /dev/udp/${address}/5000; echo one > /dev/udp/${address}/5001`),
+      onHost(c, `timeout 5 bash -c 'echo > /dev/tcp/${address}/5002'`),
+      seen(c.exec('sh', '-c', retry('grep -q "^2 packets captured" /tmp/said'))),
+      c
+        .exec('cat', '/tmp/packets')
+        .stdout.replace(/(\d+\.){3}\d+\.\d+ >/g, 'FROM >')
+        .replaceAll(address, 'ADDRESS'),
     ];
   },
   'a port that Docker chooses': (c) => {
