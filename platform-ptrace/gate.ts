@@ -9,9 +9,9 @@ import * as host from '../sentry/host/sys.ffi.ts';
 import { HostBuffer } from '../sentry/host/memory.ffi.ts';
 import { hi32, lo32 } from '../sentry/lib/addr.ts';
 import { notifAddFd, notifReceive, notifSend, notifSyncWakeUp, NOTIF_SIZE } from './ffi/notify.ffi.ts';
+import * as NR from './order-numbers.ts';
 import { GATE_FD, SLEEP_SYSCALL } from './stub-layout.ts';
 
-const NR_MMAP = 9;
 const BATCH = 32;
 
 /** A call that a thread has been ordered to make. Consumed by the first notification that matches it. */
@@ -126,7 +126,7 @@ export class Gate {
     }
     const calls = this.ordered.get(tid);
     if (calls === undefined) {
-      if (nr === NR_MMAP && this.admitNewborn(at, tid, idLo, idHi)) return;
+      if (nr === NR.MMAP && this.admitNewborn(at, tid, idLo, idHi)) return;
       this.refuse(idLo, idHi, EPERM);
       return;
     }

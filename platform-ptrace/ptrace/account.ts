@@ -18,10 +18,10 @@ import {
   threadClock,
   usageOf,
 } from '../host-usage.ts';
+import * as NR from '../order-numbers.ts';
 import { AREA_ADDR, USAGE_SIZE } from '../stub-layout.ts';
 import type { PtraceContext } from './context.ts';
 
-const NR_MMAP = 9;
 /** sizeof(struct timespec) */
 const TIMESPEC_SIZE = 16;
 
@@ -42,7 +42,7 @@ export class InjectedAccount implements ThreadAccount {
     let r = ctx.inject(nr, [what, AREA_ADDR]);
     if (r === -EFAULT) {
       const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
-      r = ctx.inject(NR_MMAP, [AREA_ADDR, PAGE_SIZE, PROT_READ | PROT_WRITE, flags, -1, 0]);
+      r = ctx.inject(NR.MMAP, [AREA_ADDR, PAGE_SIZE, PROT_READ | PROT_WRITE, flags, -1, 0]);
       if (r >= 0) r = ctx.inject(nr, [what, AREA_ADDR]);
     }
     if (r < 0) return r;

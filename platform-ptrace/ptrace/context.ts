@@ -38,6 +38,7 @@ import {
 import { InjectedAccount } from './account.ts';
 import { getFpState, resetFpState, setFpState } from './fp-state.ts';
 import { populateAdvice } from '../order-advice.ts';
+import * as NR from '../order-numbers.ts';
 import type { PtracePlatform } from './platform.ts';
 import {
   PTRACE_CONT,
@@ -55,15 +56,6 @@ import {
 } from './ptrace.ffi.ts';
 import { PtraceSpace } from './space.ts';
 
-const NR_close = 3;
-const NR_mmap = 9;
-const NR_mprotect = 10;
-const NR_munmap = 11;
-const NR_mremap = 25;
-const NR_madvise = 28;
-const NR_clone = 56;
-const NR_exit = 60;
-const NR_membarrier = 324;
 const SIGSEGV = 11;
 const SIGBUS = 7;
 const MAP_FIXED = 0x10;
@@ -193,35 +185,35 @@ export class PtraceContext implements Context {
     const isFile = hostFd >= 0 && Math.floor(flags / MAP_ANONYMOUS) % 2 === 0;
     const fd = isFile ? GATE_FD : -1;
     this.#orders.push({
-      nr: NR_mmap,
+      nr: NR.MMAP,
       args: [addr, len, prot, flags + MAP_FIXED, fd, offset],
       hostFd: isFile ? dup(hostFd) : -1,
     });
   }
 
   munmap(addr: number, len: number): void {
-    this.#orders.push({ nr: NR_munmap, args: [addr, len], hostFd: -1 });
+    this.#orders.push({ nr: NR.MUNMAP, args: [addr, len], hostFd: -1 });
   }
 
   mprotect(addr: number, len: number, prot: number): void {
-    this.#orders.push({ nr: NR_mprotect, args: [addr, len, prot], hostFd: -1 });
+    this.#orders.push({ nr: NR.MPROTECT, args: [addr, len, prot], hostFd: -1 });
   }
 
   mremap(oldAddr: number, oldLen: number, newLen: number, newAddr: number): void {
     const flags = newAddr === oldAddr ? 0 : MREMAP_MAYMOVE + MREMAP_FIXED;
-    this.#orders.push({ nr: NR_mremap, args: [oldAddr, oldLen, newLen, flags, newAddr], hostFd: -1 });
+    this.#orders.push({ nr: NR.MREMAP, args: [oldAddr, oldLen, newLen, flags, newAddr], hostFd: -1 });
   }
 
   madvise(addr: number, len: number, advice: number): void {
-    this.#orders.push({ nr: NR_madvise, args: [addr, len, advice], hostFd: -1 });
+    this.#orders.push({ nr: NR.MADVISE, args: [addr, len, advice], hostFd: -1 });
   }
 
   populate(addr: number, len: number, write: boolean, mayFail: boolean): void {
-    this.#orders.push({ nr: NR_madvise, args: [addr, len, populateAdvice(write)], hostFd: -1, mayFail });
+    this.#orders.push({ nr: NR.MADVISE, args: [addr, len, populateAdvice(write)], hostFd: -1, mayFail });
   }
 
   membarrier(command: number): void {
-    this.#orders.push({ nr: NR_membarrier, args: [command, 0, 0], hostFd: -1 });
+    this.#orders.push({ nr: NR.MEMBARRIER, args: [command, 0, 0], hostFd: -1 });
   }
 
   compareExchange(addr: number, expected: number, value: number): void {
@@ -241,7 +233,7 @@ export class PtraceContext implements Context {
         if (hostFd >= 0) close(hostFd);
         continue;
       }
-      const isGated = nr === NR_mmap && args[4] === GATE_FD;
+      const isGated = nr === NR.MMAP && args[4] === GATE_FD;
       // The duplicate could not be made: hostFd is the error.
       const r = isGated && hostFd < 0 ? hostFd : this.#inject(nr, args, isGated, hostFd);
       hasFile ||= isGated;
@@ -251,7 +243,7 @@ export class PtraceContext implements Context {
       }
     }
     // Each file replaces the one before it; the guest itself makes no host call that could reach the last.
-    if (hasFile) this.#inject(NR_close, [GATE_FD], false, -1);
+    if (hasFile) this.#inject(NR.CLOSE, [GATE_FD], false, -1);
     return result;
   }
   #failedOrder = 0;
@@ -408,7 +400,7 @@ export class PtraceContext implements Context {
     const queued = this.#runQueue();
     if (queued < 0) return queued;
     this.#childTid = 0;
-    const r = this.#inject(NR_clone, [flags], true, -1);
+    const r = this.#inject(NR.CLONE, [flags], true, -1);
     if (r < 0) return r;
     const tid = this.#childTid;
     const status = waitFor(tid); // its first stop
@@ -451,7 +443,7 @@ export class PtraceContext implements Context {
     this.space.members.delete(this);
     transferRegs.set(RIP, STUB_BASE);
     transferRegs.set(RBX, STUB_TRAP);
-    transferRegs.set(RAX, NR_exit);
+    transferRegs.set(RAX, NR.EXIT);
     transferRegs.set(ORIG_RAX, -1);
     transferRegs.set(CS, USER_CS);
     transferRegs.set(SS, USER_DS);

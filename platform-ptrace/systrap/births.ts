@@ -9,6 +9,7 @@ import { TASK_SIZE } from '../../sentry/lib/addr.ts';
 import { fillRandom } from '../../sentry/lib/random.ts';
 import type { Context } from '../../sentry/platform/platform.ts';
 import { watchProcess } from '../ffi/process.ffi.ts';
+import * as NR from '../order-numbers.ts';
 import {
   AREA_ADDR,
   AREA_SIZE,
@@ -21,7 +22,6 @@ import type { SystrapContext } from './context.ts';
 import { SystrapSpace } from './space.ts';
 import type { SystrapPlatform } from './systrap.ts';
 
-const NR_CLONE = 56;
 const NR_TGKILL = 234;
 /** A new process's first call: its slot area (read and write, MAP_SHARED|MAP_FIXED). */
 const NEWBORN_MMAP = [AREA_ADDR, AREA_SIZE, 3, 0x11];
@@ -250,7 +250,7 @@ export class Births {
       flags === CLONE_FLAGS_THREAD
         ? Math.floor((childSlot + this.platform.frames.offset - THREAD_STACK_GAP) / 16) * 16
         : 0;
-    this.platform.gate.order(ctx.tid, { nr: NR_CLONE, args: [flags, stack], hostFd, fd: GATE_FD });
+    this.platform.gate.order(ctx.tid, { nr: NR.CLONE, args: [flags, stack], hostFd, fd: GATE_FD });
   }
 
   /** `ctx` is gone: what it was to bring forth will not come. */

@@ -33,20 +33,14 @@ import {
   STATE_TRAPPED,
 } from '../stub-layout.ts';
 import { populateAdvice } from '../order-advice.ts';
+import * as NR from '../order-numbers.ts';
 import { SlotAccount } from './account.ts';
 import { DataWindow } from './data-window.ts';
 import { LentWords } from './lent-words.ts';
-import { NR_CLONE, OrderQueue } from './order-queue.ts';
+import { OrderQueue } from './order-queue.ts';
 import type { Chunk, SystrapSpace } from './space.ts';
 import type { SystrapPlatform } from './systrap.ts';
 
-const NR_MMAP = 9;
-const NR_MPROTECT = 10;
-const NR_MUNMAP = 11;
-const NR_MREMAP = 25;
-const NR_MADVISE = 28;
-const NR_ARCH_PRCTL = 158;
-const NR_MEMBARRIER = 324;
 /** In place of the nonce of orders that have none: see stub-orders.c. */
 const ORDER_MAY_FAIL = 1;
 const ARCH_SET_GS = 0x1001;
@@ -181,8 +175,8 @@ export class SystrapContext implements Context {
   setSegmentBase(which: 'fs' | 'gs', base: number): void {
     if (this.phase === GONE) return;
     const code = which === 'fs' ? ARCH_SET_FS : ARCH_SET_GS;
-    this.orders.dropLast(NR_ARCH_PRCTL, code);
-    this.order(NR_ARCH_PRCTL, [code, base], -1);
+    this.orders.dropLast(NR.ARCH_PRCTL, code);
+    this.order(NR.ARCH_PRCTL, [code, base], -1);
     this.platform.memory.storeNumber(this.base + (which === 'fs' ? SLOT_FS_BASE : SLOT_GS_BASE) / 4, base);
   }
 
@@ -234,37 +228,37 @@ export class SystrapContext implements Context {
 
   mmap(addr: number, len: number, prot: number, flags: number, hostFd: number, offset: number): void {
     if ((flags & MAP_ANONYMOUS) !== 0) {
-      this.order(NR_MMAP, [addr, len, prot, flags | MAP_FIXED, -1, 0], -1);
+      this.order(NR.MMAP, [addr, len, prot, flags | MAP_FIXED, -1, 0], -1);
     } else {
       const fd = host.dup(hostFd);
       // A descriptor that cannot be duplicated makes the mapping fail: EBADF from the host, nothing is installed.
-      this.order(NR_MMAP, [addr, len, prot, flags | MAP_FIXED, MAP_FD + this.index, offset], fd);
+      this.order(NR.MMAP, [addr, len, prot, flags | MAP_FIXED, MAP_FD + this.index, offset], fd);
     }
   }
 
   munmap(addr: number, len: number): void {
-    this.order(NR_MUNMAP, [addr, len], -1);
+    this.order(NR.MUNMAP, [addr, len], -1);
   }
 
   mprotect(addr: number, len: number, prot: number): void {
-    this.order(NR_MPROTECT, [addr, len, prot], -1);
+    this.order(NR.MPROTECT, [addr, len, prot], -1);
   }
 
   mremap(oldAddr: number, oldLen: number, newLen: number, newAddr: number): void {
     const flags = newAddr === oldAddr ? 0 : 3; // MREMAP_MAYMOVE | MREMAP_FIXED
-    this.order(NR_MREMAP, [oldAddr, oldLen, newLen, flags, newAddr], -1);
+    this.order(NR.MREMAP, [oldAddr, oldLen, newLen, flags, newAddr], -1);
   }
 
   madvise(addr: number, len: number, advice: number): void {
-    this.order(NR_MADVISE, [addr, len, advice], -1);
+    this.order(NR.MADVISE, [addr, len, advice], -1);
   }
 
   populate(addr: number, len: number, write: boolean, mayFail: boolean): void {
-    this.order(NR_MADVISE, [addr, len, populateAdvice(write)], -1, mayFail ? ORDER_MAY_FAIL : 0);
+    this.order(NR.MADVISE, [addr, len, populateAdvice(write)], -1, mayFail ? ORDER_MAY_FAIL : 0);
   }
 
   membarrier(command: number): void {
-    this.order(NR_MEMBARRIER, [command, 0, 0], -1);
+    this.order(NR.MEMBARRIER, [command, 0, 0], -1);
   }
 
   compareExchange(addr: number, expected: number, value: number): void {
@@ -273,7 +267,7 @@ export class SystrapContext implements Context {
 
   /** `hostFd` is what the child inherits as GATE_FD, and the parent then closes; −1: nothing. */
   orderClone(flags: number, stackSlot: number, nonce: number, hostFd = -1): void {
-    this.order(NR_CLONE, [flags, stackSlot, hostFd >= 0 ? 1 : 0], hostFd, nonce);
+    this.order(NR.CLONE, [flags, stackSlot, hostFd >= 0 ? 1 : 0], hostFd, nonce);
   }
 
   /** A call that the thread makes itself, and says how it went. */

@@ -1,10 +1,8 @@
 /** The orders that a guest thread is given, which go to its slot in batches of ORDERS_MAX. */
 import * as host from '../../sentry/host/sys.ffi.ts';
+import * as NR from '../order-numbers.ts';
 import { MAP_FD, ORDER_SIZE, ORDERS_MAX, SLOT_ORDER_COUNT, SLOT_ORDERS } from '../stub-layout.ts';
 import type { SystrapContext } from './context.ts';
-
-const NR_MMAP = 9;
-export const NR_CLONE = 56;
 
 interface Order {
   readonly nr: number;
@@ -70,8 +68,8 @@ export class OrderQueue {
       memory.storeNumber(at, nr);
       for (let k = 0; k < 6; k++) memory.storeNumber(at + 2 + 2 * k, args[k] ?? 0);
       memory.storeNumber(at + 14, nonce);
-      if (nr === NR_CLONE) platform.births.expectClone(this.ctx, args[0]!, args[1]!, hostFd);
-      else if (hostFd >= 0) platform.gate.order(tid, { nr: NR_MMAP, args, hostFd, fd: MAP_FD + index });
+      if (nr === NR.CLONE) platform.births.expectClone(this.ctx, args[0]!, args[1]!, hostFd);
+      else if (hostFd >= 0) platform.gate.order(tid, { nr: NR.MMAP, args, hostFd, fd: MAP_FD + index });
     }
     this.batchLength = count;
     memory.storeRelaxed(base + SLOT_ORDER_COUNT / 4, count);
