@@ -291,7 +291,7 @@ export const fsContextRows: readonly SyscallRow[] = [
     fn: sysFsconfig,
     args: [fd, oneOf(COMMANDS), str, ptr, int],
     support: 'partial',
-    note: 'no blobs, no names of files; the log of messages is empty',
+    note: 'no blobs, no names of files',
   },
   { nr: 432, name: 'fsmount', fn: sysFsmount, args: [fd, hex, uint], support: 'full' },
   { nr: 433, name: 'fspick', fn: sysFspick, args: [fd, path, hex], support: 'full' },
