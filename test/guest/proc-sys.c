@@ -34,6 +34,15 @@ static int lines(void) {
   return n;
 }
 
+// Sysctls can be spliced into, files of /proc/PID cannot.
+static void splice_into(const char *path, const char *text) {
+  int p[2], f = open(path, O_WRONLY);
+  if (pipe(p) != 0) return;
+  ret("filled", write(p[1], text, strlen(text)));
+  ret(path, splice(p[0], NULL, f, NULL, strlen(text), 0));
+  close(p[0]), close(p[1]), close(f);
+}
+
 int main(void) {
   struct utsname u;
   uname(&u);
@@ -123,5 +132,10 @@ int main(void) {
   for (struct dirent *e; (e = readdir(d));) tasks += e->d_name[0] != '.';
   closedir(d);
   say("threads %d", tasks);
+  ret("names of its own", unshare(CLONE_NEWUTS));
+  splice_into("/proc/sys/kernel/domainname", "spliced\n");
+  slurp("/proc/sys/kernel/domainname");
+  is("domain name", strcmp(buf, "spliced\n") == 0 || strcmp(buf, "spliced") == 0);
+  splice_into("/proc/self/comm", "spliced");
   return 0;
 }

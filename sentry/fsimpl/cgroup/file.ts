@@ -58,6 +58,7 @@ export class CgroupFile extends KernfsFile {
     };
     super(sb, permOf(type), show, {
       ...owner,
+      splicedInto: true,
       pollable: true,
     });
     this.cgroup = g;

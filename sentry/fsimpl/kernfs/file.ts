@@ -45,6 +45,8 @@ export interface KernfsFileOptions {
   onOpen?: (t: CallContext, flags: number) => number;
   /** epoll takes it: always ready. */
   pollable?: boolean;
+  /** It can be spliced into, as sysctls and files of control groups can (iter_file_splice_write). */
+  splicedInto?: boolean;
 }
 
 export class KernfsFile extends Inode {
@@ -52,6 +54,7 @@ export class KernfsFile extends Inode {
   readonly store: Store | null;
   readonly parts: GeneratePart | null;
   readonly pollable: boolean;
+  readonly splicedInto: boolean;
   private readonly onOpen: ((t: CallContext, flags: number) => number) | null;
 
   constructor(sb: KernfsSuperBlock, perm: number, generate: Generate, options: KernfsFileOptions = {}) {
@@ -61,6 +64,7 @@ export class KernfsFile extends Inode {
     this.parts = options.parts ?? null;
     this.onOpen = options.onOpen ?? null;
     this.pollable = options.pollable ?? false;
+    this.splicedInto = options.splicedInto ?? false;
     this.size = options.size ?? 0;
     this.atime = this.mtime = this.ctime = now();
   }
@@ -120,7 +124,7 @@ export class KernfsFileDescription extends FileDescription {
   }
 
   override canSplice(write: boolean): boolean {
-    return !write && !this.file.oldOperations;
+    return write ? this.canWrite && this.file.splicedInto : !this.file.oldOperations;
   }
 
   override get pollable(): boolean {

@@ -127,7 +127,11 @@ function addNodes(sb: ProcSuperBlock, dir: StaticDir, nodes: SysctlTree, prefix:
       const Type = path.startsWith('net/') ? NetworkFile : KernfsFile;
       dir.add(
         name,
-        new Type(sb, MODES.get(path) ?? 0o644, (t) => `${node.get(t as Task)}\n`, { store, pollable: true }),
+        new Type(sb, MODES.get(path) ?? 0o644, (t) => `${node.get(t as Task)}\n`, {
+          store,
+          pollable: true,
+          splicedInto: true,
+        }),
       );
     } else if (node instanceof PerInterface) {
       dir.add(name, new InterfaceDirs(sb, node, `${path}/`));
