@@ -4,8 +4,6 @@ import { HostBuffer } from '../../sentry/host/memory.ffi.ts';
 import { hostSyscall } from '../../sentry/host/sys.ffi.ts';
 import { O_CLOEXEC, O_NONBLOCK } from './fs.ffi.ts';
 
-export { closeFd } from './fs.ffi.ts';
-
 const SYS_socket = 41;
 const SYS_connect = 42;
 /** struct sockaddr_un */

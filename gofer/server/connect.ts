@@ -1,7 +1,8 @@
 /** CONNECT: a connection to a listening socket of the host that is a file of the tree (unix(7)), where that is allowed. */
 import { ECONNREFUSED } from '../../sentry/abi/errno.ts';
 import { SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM } from '../../sentry/abi/socket.ts';
-import { closeFd, connectUnix, unixSocket } from '../host/unix.ffi.ts';
+import { closeFd } from '../host/fs.ffi.ts';
+import { connectUnix, unixSocket } from '../host/unix.ffi.ts';
 import { ProtocolError, type ServerContext } from './context.ts';
 import { S_IFSOCK } from './inode-table.ts';
 

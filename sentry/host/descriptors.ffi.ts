@@ -21,10 +21,10 @@ export function openFileLimit(): number {
   return limit.u32[1] !== 0 ? 1 << 20 : limit.u32[0]!;
 }
 
-/** Keeps the upper half of the table from what guests make, and an eighth from the files that they open. */
+/** Keeps a quarter of the table from what guests make, and an eighth from the files that they open. */
 export function reserveDescriptors(): void {
   const most = openFileLimit();
-  makingEnd = Math.floor(most / 2);
+  makingEnd = Math.floor((most * 3) / 4);
   filesEnd = Math.floor((most * 7) / 8);
 }
 
