@@ -49,8 +49,7 @@ export const toProcessConfig = (p: Record<string, unknown>): ProcessConfig => pr
 export function execProcess(states: StateDir, state: ContainerState, o: ExecOptions): void {
   const status = statusOf(state);
   if (status === 'stopped') throw new UserError('cannot exec in a stopped container');
-  if (status === 'paused')
-    throw new UserError('cannot exec in a paused container (use --ignore-paused to override)');
+  if (status === 'paused') throw new UserError('cannot exec in a paused container: resume it first');
   const { terminal } = o.process;
   if (o.detached && terminal && o.consoleSocket === undefined) {
     throw new UserError('cannot allocate tty if runc will detach without setting console socket');
