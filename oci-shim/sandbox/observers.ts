@@ -52,7 +52,7 @@ function straceOf(calls: string[], writeLine: (line: string) => void): NonNullab
 /** The file may be full or a pipe that nobody reads: the sandbox's exit does not depend on it. */
 export function writeReport(report: SyscallReport, { donated, json }: ReportConfig): void {
   const result = report.result();
-  const text = Buffer.from(json ? `${JSON.stringify(result, null, 2)}\n` : reportText(result), 'latin1');
+  const text = Buffer.from(json ? `${JSON.stringify(result, null, 2)}\n` : reportText(result));
   try {
     for (let at = 0; at < text.length;) at += writeSync(SENTRY_EXTRA_FD + donated, text, at);
   } catch {

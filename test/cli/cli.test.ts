@@ -56,7 +56,8 @@ test('the log names calls that are not implemented, and has the strace', () => {
 
 test('the report has each call with its errors and gaps, as text and as JSON, beside strace', () => {
   const dir = mkdtempSync(join(tmpdir(), 'report-'));
-  const calls = 'import ctypes; c = ctypes.CDLL(None); c.syscall(425, 1, 0); c.prctl(9999); c.syscall(9999)';
+  const calls =
+    'import ctypes; c = ctypes.CDLL(None); c.syscall(425, 1, 0); c.prctl(9999); c.syscall(9999); c.syscall(227, 0, 0)';
   const report = (name: string) => {
     const r = sandbox(platform, ['/bin/sh', '-c', `python3 -c '${calls}'; :`], {
       cwd: '/',
@@ -71,6 +72,7 @@ test('the report has each call with its errors and gaps, as text and as JSON, be
   rmSync(dir, { recursive: true });
   expect(text).toMatch(/^\d+ system calls of \d+ kinds, \d+ of them not fully supported\n/);
   expect(text).toMatch(/^ +1 {2}io_uring_setup +none +not implemented$/m);
+  expect(text).toMatch(/^ +1 {2}clock_settime +none +the clocks are the host’s \(EPERM\)$/m);
   expect(text).toMatch(/^ +1 {2}prctl\(9999\) EINVAL$/m);
   const call = (name: string) => json.calls.find((c) => c.name === name);
   expect(call('syscall_9999')).toMatchObject({ nr: 9999, support: 'none', count: 1, errors: { ENOSYS: 1 } });
