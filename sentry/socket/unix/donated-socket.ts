@@ -1,9 +1,9 @@
 /**
- * A socket of the host that the container was started with as a standard stream: what an engine or a program that
- * spawned the sandbox with socketpair(2) gave it. It can be used as a stream; the outside is not to be reached through it:
- * no descriptors are passed, no address is shown.
+ * A socket of the host: one that the container was started with as a standard stream (what an engine, or a program that spawned
+ * the sandbox with socketpair(2), gave it), or a connection that the gofer made (outside.ts). Only data go over: no descriptors are
+ * passed, no address is shown.
  */
-import { EBADF, EINVAL, EOPNOTSUPP, EPIPE } from '../../abi/errno.ts';
+import { EBADF, EINVAL, EMSGSIZE, EOPNOTSUPP, EPIPE } from '../../abi/errno.ts';
 import * as S from '../../abi/socket.ts';
 import { HostBuffer } from '../../host/memory.ffi.ts';
 import * as net from '../../host/net.ffi.ts';
@@ -14,6 +14,8 @@ import { SocketOptions } from '../options.ts';
 import { Socket, type RecvInfo, type SendInfo } from '../socket.ts';
 
 const word = new HostBuffer(8);
+/** Longest message that goes over in one piece (HostFile.transfer). */
+const MESSAGE_MAX = 65536;
 /** struct sockaddr of an unnamed AF_UNIX socket: the family alone. */
 const UNNAMED = Uint8Array.of(S.AF_UNIX, 0);
 
@@ -25,25 +27,28 @@ function hostOption(hostFd: number, name: number): number {
 
 export class DonatedSocket extends Socket {
   private readonly stream: HostStream;
+  /** Others outside have it, too: what this container ends is its own use of it. */
+  private readonly shared: boolean;
   private readonly options = new SocketOptions();
   private readonly onHost: WaitEntry;
   private noSend = false;
   private noRecv = false;
 
-  private constructor(t: CallContext, type: number, stream: HostStream) {
+  private constructor(t: CallContext, type: number, stream: HostStream, shared: boolean) {
     super(t, S.AF_UNIX, type, 0, 0);
     this.stream = stream;
+    this.shared = shared;
     this.onHost = new WaitEntry((events) => this.waiters.wake(events));
     stream.waiters.add(this.onHost, EPOLL_ALL);
   }
 
   /** Takes over `hostFd`; −errno if it is no socket. */
-  static open(t: CallContext, hostFd: number): DonatedSocket | number {
+  static open(t: CallContext, hostFd: number, shared = true): DonatedSocket | number {
     const type = hostOption(hostFd, S.SO_TYPE);
     if (type < 0) return type;
     const stream = openHostFd(hostFd);
     if (typeof stream === 'number') return stream;
-    return stream instanceof HostStream ? new DonatedSocket(t, type, stream) : -EBADF;
+    return stream instanceof HostStream ? new DonatedSocket(t, type, stream, shared) : -EBADF;
   }
 
   override poll(): number {
@@ -60,6 +65,7 @@ export class DonatedSocket extends Socket {
   ): number {
     if (info !== null && (info.name !== null || info.fds !== null)) return -EOPNOTSUPP;
     if ((flags & S.MSG_OOB) !== 0) return -EOPNOTSUPP;
+    if (this.type !== S.SOCK_STREAM && len > MESSAGE_MAX) return -EMSGSIZE;
     return this.noSend ? -EPIPE : this.stream.write(t, buf, off, len);
   }
 
@@ -78,9 +84,10 @@ export class DonatedSocket extends Socket {
       : this.stream.peekHost(buf, off, len);
   }
 
-  /** Ends the guest's use of it; the peer outside sees the end when the sandbox has closed its descriptor. */
+  /** Of a shared one it ends the guest's use; the peer outside sees the end when the sandbox has closed its descriptor. */
   override shutdown(how: number): number {
     if (how < 0 || how > 2) return -EINVAL;
+    if (!this.shared) return net.shutdown(this.stream.hostFd, how);
     if (how !== 1) this.noRecv = true;
     if (how !== 0) this.noSend = true;
     this.waiters.wake(EPOLL_ALL);

@@ -258,12 +258,12 @@ export class UnixSocket extends UnixEndpoint {
   }
 
   override poll(): number {
-    return this.outside === null ? super.poll() : this.outside.poll();
+    return this.outside === null ? super.poll() : this.outside.socket.poll();
   }
 
   override shutdown(how: number): number {
     if (how < S.SHUT_RD || how > S.SHUT_RDWR) return -EINVAL;
-    if (this.outside !== null) return this.outside.shutdown(how);
+    if (this.outside !== null) return this.outside.socket.shutdown(how);
     const mask = how + 1;
     this.shut |= mask;
     const other = this.peer;
@@ -286,7 +286,7 @@ export class UnixSocket extends UnixEndpoint {
     info: SendInfo | null,
   ): number {
     const named = info !== null && info.name !== null && info.name.length > 0;
-    if (this.outside !== null && !named) return this.outside.send(t, buf, off, len, flags, info);
+    if (this.outside !== null && !named) return this.outside.socket.send(t, buf, off, len, flags, info);
     const send = this.stream ? sendStream : sendMessage;
     const r = send(t, this, buf, off, len, flags, info);
     return r === -ECONNREFUSED && named && this.connectionless
@@ -318,7 +318,7 @@ export class UnixSocket extends UnixEndpoint {
     flags: number,
     info: RecvInfo | null,
   ): number {
-    if (this.outside !== null) return this.outside.recv(t, buf, off, len, flags, info);
+    if (this.outside !== null) return this.outside.socket.recv(t, buf, off, len, flags, info);
     return this.stream
       ? recvStream(this, buf, off, len, flags, info)
       : recvMessage(t, this, buf, off, len, flags, info);
@@ -369,7 +369,7 @@ export class UnixSocket extends UnixEndpoint {
   }
 
   override ioctl(t: CallContext, cmd: number, arg: number): number {
-    if (this.outside !== null && cmd === S.SIOCINQ) return this.outside.ioctl(t, cmd, arg);
+    if (this.outside !== null && cmd === S.SIOCINQ) return this.outside.socket.ioctl(t, cmd, arg);
     if (cmd === S.SIOCOUTQ) return t.mem.writeU32(arg, this.charged);
     if (cmd === SIOCATMARK) {
       const at = this.atMark();
