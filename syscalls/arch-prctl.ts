@@ -68,7 +68,7 @@ export const archRows: SyscallRow[] = [
     fn: sysPersonality,
     args: [hex],
     support: 'partial',
-    note: 'remembered; execution domains have no effect',
+    note: 'MMAP_PAGE_ZERO and ADDR_COMPAT_LAYOUT have no effect',
   },
   {
     nr: 154,

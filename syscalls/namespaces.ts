@@ -1,6 +1,6 @@
 /** unshare, setns, uname and host names. Linux: kernel/nsproxy.c, kernel/sys.c. */
 import { EBADF, EFAULT, EINVAL, EMFILE, ENOSPC, EPERM, ESRCH, EUSERS } from '../sentry/abi/errno.ts';
-import { UTS_MACHINE, UTS_RELEASE, UTS_SYSNAME, UTS_VERSION } from '../sentry/abi/utsname.ts';
+import { UTS_MACHINE, UTS_RELEASE, UTS_RELEASE_26, UTS_SYSNAME, UTS_VERSION } from '../sentry/abi/utsname.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CapSet, CAP_SETFCAP, CAP_SYS_ADMIN, CAP_SYS_CHROOT } from '../sentry/auth/capability.ts';
 import { type Credentials, type Owned, UserNamespace } from '../sentry/auth/credentials.ts';
@@ -58,6 +58,7 @@ const MAX_LEVEL = 32;
 // Execution domains (include/uapi/linux/personality.h) and what override_architecture() makes of them.
 const PER_MASK = 0xff;
 const PER_LINUX32 = 8;
+const UNAME26 = 0x20000;
 const UTSNAME_FIELD = 65;
 const UTSNAME_SIZE = 6 * UTSNAME_FIELD;
 const NEEDS_ADMIN =
@@ -327,8 +328,9 @@ function putField(i: number, s: string): void {
 function sysUname(t: Task, a: SyscallArgs): SysResult {
   scratch.bytes.fill(0, 0, UTSNAME_SIZE);
   const machine = (t.personality & PER_MASK) === PER_LINUX32 ? 'i686' : UTS_MACHINE;
+  const release = (t.personality & UNAME26) === 0 ? UTS_RELEASE : UTS_RELEASE_26;
   const { nodename, domainname } = t.ns.uts;
-  [UTS_SYSNAME, nodename, UTS_RELEASE, UTS_VERSION, machine, domainname].forEach((s, i) => putField(i, s));
+  [UTS_SYSNAME, nodename, release, UTS_VERSION, machine, domainname].forEach((s, i) => putField(i, s));
   return t.mem.copyOut(a.addr(0), scratch.bytes, 0, UTSNAME_SIZE);
 }
 

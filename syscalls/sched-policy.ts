@@ -16,7 +16,7 @@ import {
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CAP_SYS_NICE } from '../sentry/auth/capability.ts';
 import { PAGE_SIZE } from '../sentry/lib/addr.ts';
-import { RLIMIT_NICE, RLIMIT_RTPRIO } from '../sentry/kernel/limits.ts';
+import { RLIMIT_RTPRIO } from '../sentry/kernel/limits.ts';
 import type { SysResult } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
@@ -74,7 +74,7 @@ export function owns(t: Task, o: Task): boolean {
 
 /** is_nice_reduction() */
 function mayHaveNice(o: Task, nice: number): boolean {
-  return 20 - nice <= o.group.limits.cur(RLIMIT_NICE);
+  return 20 - nice <= o.group.limits.nice;
 }
 
 /** __checkparam_dl() */

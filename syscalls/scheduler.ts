@@ -6,7 +6,6 @@ import { EACCES, EFAULT, EINVAL, EPERM, ESRCH } from '../sentry/abi/errno.ts';
 import { RT_PRIORITY_MAX, SCHED_DEADLINE, SCHED_FIFO, SCHED_RR } from '../sentry/abi/sched.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CAP_SYS_NICE } from '../sentry/auth/capability.ts';
-import { RLIMIT_NICE } from '../sentry/kernel/limits.ts';
 import {
   int,
   pid,
@@ -148,8 +147,7 @@ function sysSetpriority(t: Task, a: SyscallArgs): SysResult {
     const c = t.creds;
     let r = 0;
     if (c.euid !== o.creds.uid && c.euid !== o.creds.euid && !c.has(CAP_SYS_NICE)) r = -EPERM;
-    else if (nice < o.nice && 20 - nice > o.group.limits.cur(RLIMIT_NICE) && !c.has(CAP_SYS_NICE))
-      r = -EACCES;
+    else if (nice < o.nice && 20 - nice > o.group.limits.nice && !c.has(CAP_SYS_NICE)) r = -EACCES;
     else o.nice = nice;
     if (r !== 0) result = r;
     else if (result === -ESRCH) result = 0;

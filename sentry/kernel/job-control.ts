@@ -19,8 +19,14 @@ export interface ControllingTty {
   readonly rdev: number;
 }
 
+/** The number of the autogroup made last (kernel/sched/autogroup.c autogroup_seq_nr). */
+let lastAutogroup = 0;
+
 export class Session {
   readonly pid: Pid;
+  /** Each session is an autogroup of the scheduler, with a nice value of its own - sched(7). The host schedules. */
+  readonly autogroup = ++lastAutogroup;
+  autogroupNice = 0;
   leader: ThreadGroup | null = null;
   tty: ControllingTty | null = null;
   readonly groups = new Set<ProcessGroup>();

@@ -77,6 +77,11 @@ export class ResourceLimits {
     return this.soft[RLIMIT_NOFILE]!;
   }
 
+  /** RLIMIT_NICE: 20 − the best nice value. */
+  get nice(): number {
+    return this.soft[RLIMIT_NICE]!;
+  }
+
   /** RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK, RLIMIT_MEMLOCK soft, in bytes (mm/memory-manager.ts MemoryLimits). */
   get addressSpace(): number {
     return this.soft[RLIMIT_AS]!;

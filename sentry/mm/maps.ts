@@ -21,6 +21,7 @@ import {
   VM_LOCKED,
   VM_MAYEXEC,
   VM_MAYWRITE,
+  VM_MERGEABLE,
   VM_NOHUGEPAGE,
   VM_NORESERVE,
   VM_SEALED,
@@ -242,6 +243,7 @@ const VM_FLAG_NAMES: readonly (readonly [number, string])[] = [
   [VM_DONTDUMP, 'dd'],
   [VM_HUGEPAGE, 'hg'],
   [VM_NOHUGEPAGE, 'nh'],
+  [VM_MERGEABLE, 'mg'],
   [VM_DROPPABLE, 'dp'],
   [VM_SEALED, 'sl'],
 ];

@@ -106,6 +106,12 @@ export class VmaTable {
     }
   }
 
+  /** True if one of all VMAs is so. */
+  some(fact: (v: Vma) => boolean): boolean {
+    for (let i = 0; i < this.list.length; i++) if (fact(this.list.at(i)!)) return true;
+    return false;
+  }
+
   /** Number of VMAs that an unmapping of [start, end) would add (a hole inside one splits it). */
   splitsBy(start: number, end: number): number {
     const v = this.list.at(this.indexAt(start));

@@ -26,6 +26,8 @@ export const VM_SEALED = 0x1000;
 export const VM_LOCKONFAULT = 0x2000;
 /** MAP_DROPPABLE: pages that may vanish, and do in children. */
 export const VM_DROPPABLE = 0x4000;
+/** MADV_MERGEABLE: remembered, nothing is merged. */
+export const VM_MERGEABLE = 0x8000;
 /** What munlock(2) clears. */
 export const VM_LOCKED_MASK = VM_LOCKED | VM_LOCKONFAULT;
 

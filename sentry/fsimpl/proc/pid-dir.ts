@@ -1,11 +1,12 @@
 /** /proc/PID and /proc/PID/task/TID: their entries, in Linux's order (fs/proc/base.c tgid_base_stuff, tid_base_stuff). */
-import { EACCES, EINVAL, ENOENT, EPERM, ESRCH } from '../../abi/errno.ts';
+import { EACCES, EINVAL, ENOENT, EPERM, ERANGE, ESRCH } from '../../abi/errno.ts';
 import { DT_DIR, DT_LNK, DT_REG } from '../../abi/stat.ts';
 import { CAP_SYS_NICE, CAP_SYS_RESOURCE } from '../../auth/capability.ts';
 import type { Task } from '../../kernel/task.ts';
 import { smapsPart, smapsRollupText, statmText } from '../../mm/maps.ts';
 import { numaMapsPart } from '../../mm/numa-maps.ts';
 import type { MemoryManager } from '../../mm/memory-manager.ts';
+import { VM_MERGEABLE } from '../../mm/vma.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import type { FileDescription } from '../../vfs/file-description.ts';
@@ -17,6 +18,7 @@ import { mayAccess } from './access.ts';
 import { FdDir, FdInfoDir } from './fd-dir.ts';
 import { idMapText, setgroupsText, storeIdMap, storeSetgroups } from './id-map.ts';
 import { loginuidText, sessionidText, storeLoginuid } from './loginuid.ts';
+import { MapFilesDir } from './map-files.ts';
 import { MapsFile, mappings } from './maps-file.ts';
 import { MountsFile } from './mounts.ts';
 import { PidFile, PidLink, refreshOwner, type PidFileOptions, type SubjectText } from './nodes.ts';
@@ -31,6 +33,9 @@ import { storeTimeOffsets, timeOffsetsText } from './time-offsets.ts';
 import type { ProcSuperBlock } from './super-block.ts';
 import type { Subject } from './subject.ts';
 import { TaskListDir } from './task-list.ts';
+
+/** include/linux/proc_fs.h: room for a number and a NUL. */
+const PROC_NUMBUF = 13;
 
 type Make = (sb: ProcSuperBlock, s: Subject) => Inode;
 
@@ -168,10 +173,40 @@ function storeOomAdj(s: Subject, data: string, writer: Task): number {
   return r < 0 ? r : data.length;
 }
 
+/** kstrtoint() of what fits into char[PROC_NUMBUF]: the number, or −errno beyond all that a file takes. */
+function smallNumber(data: string, base: number): number {
+  const value = parseInteger(strip(data.slice(0, PROC_NUMBUF - 1)), base);
+  return Number.isNaN(value) ? NaN : Math.abs(value) > 0x7fffffff ? Infinity : value;
+}
+
 /** clear_refs_write(): which pages are referenced is not known here, so there is nothing to clear. */
 function storeClearRefs(_s: Subject, data: string): number {
-  const value = parseInteger(strip(data), 10);
-  return Number.isNaN(value) || value < 1 || value > 5 ? -EINVAL : data.length;
+  const value = smallNumber(data, 10);
+  if (value === Infinity) return -ERANGE;
+  return Number.isNaN(value) || value < 1 || value > 5 ? -EINVAL : Math.min(data.length, PROC_NUMBUF - 1);
+}
+
+/** proc_sched_autogroup_set_nice(). That others may change it every 0.1 s only is left out: nothing is moved here. */
+function storeAutogroup(s: Subject, data: string, writer: Task): number {
+  const nice = smallNumber(data, 0);
+  if (nice === Infinity) return -ERANGE;
+  const g = s.group;
+  if (g === null) return -ESRCH;
+  if (Number.isNaN(nice) || nice < -20 || nice > 19) return -EINVAL;
+  const allowed = 20 - nice <= writer.group.limits.nice || writer.creds.has(CAP_SYS_NICE);
+  if (nice < 0 && !allowed) return -EPERM;
+  g.session.autogroupNice = nice;
+  return Math.min(data.length, PROC_NUMBUF - 1);
+}
+
+/** proc_pid_ksm_stat(): nothing is ever merged here. */
+function ksmStatText(mm: MemoryManager): string {
+  const yes = (fact: boolean): string => (fact ? 'yes' : 'no');
+  const mergeable = mm.mergesAll || mm.table.some((v) => (v.flags & VM_MERGEABLE) !== 0);
+  return (
+    'ksm_rmap_items 0\nksm_zero_pages 0\nksm_merging_pages 0\nksm_process_profit 0\n' +
+    `ksm_merge_any: ${yes(mm.mergesAll)}\nksm_mergeable: ${yes(mergeable)}\n`
+  );
 }
 
 /** Without a security module that keeps attributes, all of them are EINVAL. */
@@ -190,6 +225,7 @@ const hex8 = (n: number): string => `${n.toString(16).padStart(8, '0')}\n`;
 const ENTRIES: readonly PidEntry[] = [
   dir('task', (sb, s) => new TaskListDir(sb, s), 'process'),
   dir('fd', (sb, s) => new FdDir(sb, s)),
+  dir('map_files', (sb, s) => new MapFilesDir(sb, s), 'process'),
   dir('fdinfo', (sb, s) => new FdInfoDir(sb, s)),
   dir('ns', (sb, s) => new NsDir(sb, s)),
   { name: 'net', type: DT_DIR, where: 'both', make: (sb, s) => sb.netDir(s.task!.ns.net), changes: true },
@@ -208,6 +244,13 @@ const ENTRIES: readonly PidEntry[] = [
     about(schedText),
     // sched_write() clears the figures, whatever is written: there are none here.
     { store: (s, data) => (s.task === null ? -ESRCH : data.length) },
+  ),
+  file(
+    'autogroup',
+    0o644,
+    about((t) => `/autogroup-${t.group.session.autogroup} nice ${t.group.session.autogroupNice}\n`),
+    { store: storeAutogroup },
+    'process',
   ),
   file(
     'comm',
@@ -275,7 +318,7 @@ const ENTRIES: readonly PidEntry[] = [
     about((t) => oomAdj(t)),
     { store: storeOomAdj },
   ),
-  file('clear_refs', 0o200, () => '', { store: storeClearRefs }, 'process'),
+  file('clear_refs', 0o200, () => '', { store: storeClearRefs }),
   // No function of the kernel's is told; what is there of AVX-512 is never asked of the scheduler.
   file(
     'stack',
@@ -335,6 +378,12 @@ const ENTRIES: readonly PidEntry[] = [
     { store: storeTimerSlack },
     'process',
   ),
+  file(
+    'ksm_merging_pages',
+    0o400,
+    withMm(() => '0\n'),
+  ),
+  file('ksm_stat', 0o400, withMm(ksmStatText)),
   file('children', 0o444, (s) => childrenText(s), {}, 'thread'),
 ];
 
