@@ -7,6 +7,7 @@ import type {
   GoferClient,
   GoferDirent,
   GoferMount,
+  GoferNewDir,
   GoferNewInode,
   GoferOpened,
   GoferSetattr,
@@ -184,16 +185,22 @@ export class RemoteGofer implements GoferClient {
     out.push({ name, type, ino, attr });
   }
 
-  mkdir(dir: number, name: string, node: GoferNewInode): GoferAttr | number {
-    return this.makeNode(layout.OP_MKDIR, dir, name, node);
+  mkdir(dir: number, name: string, node: GoferNewInode, watch: boolean): GoferNewDir | number {
+    this.begin(layout.OP_MKDIR).u32(dir);
+    this.putNode(node);
+    let r = this.putName(name);
+    if (r < 0) return r;
+    this.writer.u32(watch ? 1 : 0);
+    r = this.call();
+    if (r < 0) return r;
+    const attr = this.attr();
+    const started = this.reader.i32();
+    if (!this.reader.done() || started < -1 || (started >= 0 && !watch)) return this.violation('mkdir');
+    return { attr, watch: started };
   }
 
   mknod(dir: number, name: string, node: GoferNewInode): GoferAttr | number {
-    return this.makeNode(layout.OP_MKNOD, dir, name, node);
-  }
-
-  private makeNode(op: number, dir: number, name: string, node: GoferNewInode): GoferAttr | number {
-    this.begin(op).u32(dir);
+    this.begin(layout.OP_MKNOD).u32(dir);
     this.putNode(node);
     const r = this.putName(name);
     return r < 0 ? r : this.callForAttr();

@@ -46,6 +46,8 @@ import type { ServerContext } from './context.ts';
 import { S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK } from './inode-table.ts';
 import type { ServerInode } from './inode-table.ts';
 import { donate } from './lookup.ts';
+import { isEmpty } from './readdir.ts';
+import { watchDirectory } from './watch.ts';
 
 const RENAME_EXCHANGE = 2;
 const CREATE_FLAGS = O_CREAT | O_EXCL | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
@@ -130,51 +132,88 @@ export function tmpfile(ctx: ServerContext): number {
   return donate(ctx, node, fd);
 }
 
-export function mkdir(ctx: ServerContext): number {
-  return makeNode(ctx, S_IFDIR);
+interface NewNode {
+  readonly dir: ServerInode;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly name: string;
 }
 
-export function mknod(ctx: ServerContext): number {
-  return makeNode(ctx, 0);
-}
-
-export function symlink(ctx: ServerContext): number {
-  return makeNode(ctx, S_IFLNK);
-}
-
-/** mkdir, mknod (`type` 0: taken from the mode) and symlink. */
-function makeNode(ctx: ServerContext, type: number): number {
+/** What mkdir, mknod and symlink begin with. */
+function newNode(ctx: ServerContext): NewNode {
   const dir = ctx.inode();
   const mode = ctx.reader.u32();
   const uid = ctx.reader.u32();
   const gid = ctx.reader.u32();
-  const name = ctx.componentName();
-  const target = type === S_IFLNK ? ctx.reader.string(PATH_MAX - 1) : '';
-  ctx.endOfRequest();
-  if (type === S_IFLNK && (target === '' || target.includes('\0'))) throw new ProtocolError('symlink target');
-  const dirFd = directoryFd(ctx, dir);
-  if (dirFd < 0) return dirFd;
-  let r: number;
-  const perm = mode & 0o7777;
-  const nodeType = mode & S_IFMT;
-  if (type === S_IFDIR) r = mkdirAt(dirFd, name, perm);
-  else if (type === S_IFLNK) r = symlinkAt(target, dirFd, name);
-  else if (nodeType === S_IFIFO || nodeType === S_IFSOCK) r = mknodAt(dirFd, name, nodeType | perm);
-  else return -EPERM;
-  if (r < 0) return r;
+  return { dir, mode, uid, gid, name: ctx.componentName() };
+}
 
+export function mkdir(ctx: ServerContext): number {
+  const n = newNode(ctx);
+  const watch = ctx.reader.u32();
+  ctx.endOfRequest();
+  if (watch > 1) throw new ProtocolError(`mkdir flags ${watch}`);
+  const dirFd = directoryFd(ctx, n.dir);
+  if (dirFd < 0) return dirFd;
+  const r = mkdirAt(dirFd, n.name, n.mode & 0o7777);
+  const node = r < 0 ? r : made(ctx, n, dirFd, true);
+  if (typeof node === 'number') return node;
+  const started = watch === 0 ? -1 : watchEmpty(ctx, node);
+  ctx.writer.u32(started >>> 0);
+  return 0;
+}
+
+/** Watches a new directory: the watch, or −1 if that is not possible or somebody was quick enough to put something there. */
+function watchEmpty(ctx: ServerContext, node: ServerInode): number {
+  const watch = watchDirectory(ctx, node);
+  if (watch < 0) return -1;
+  const fd = ctx.openReal(node, 0);
+  if (fd < 0) return -1;
+  const empty = isEmpty(fd);
+  closeFd(fd);
+  return empty ? watch : -1;
+}
+
+export function mknod(ctx: ServerContext): number {
+  const n = newNode(ctx);
+  ctx.endOfRequest();
+  const dirFd = directoryFd(ctx, n.dir);
+  if (dirFd < 0) return dirFd;
+  const type = n.mode & S_IFMT;
+  if (type !== S_IFIFO && type !== S_IFSOCK) return -EPERM;
+  const r = mknodAt(dirFd, n.name, type | (n.mode & 0o7777));
+  const node = r < 0 ? r : made(ctx, n, dirFd, false);
+  return typeof node === 'number' ? node : 0;
+}
+
+export function symlink(ctx: ServerContext): number {
+  const n = newNode(ctx);
+  const target = ctx.reader.string(PATH_MAX - 1);
+  ctx.endOfRequest();
+  if (target === '' || target.includes('\0')) throw new ProtocolError('symlink target');
+  const dirFd = directoryFd(ctx, n.dir);
+  if (dirFd < 0) return dirFd;
+  const r = symlinkAt(target, dirFd, n.name);
+  const node = r < 0 ? r : made(ctx, n, dirFd, false);
+  return typeof node === 'number' ? node : 0;
+}
+
+/** Gives what was just made its owner and mode, registers it and writes its attributes. */
+function made(ctx: ServerContext, n: NewNode, dirFd: number, isDir: boolean): ServerInode | number {
+  const { dir, name } = n;
   const fd = ctx.table.openName(dir.mount, dirFd, name);
   if (fd < 0) return fd;
-  r = settle(ctx, fd, mode, uid, gid);
+  const r = settle(ctx, fd, n.mode, n.uid, n.gid);
   const node = r < 0 ? r : ctx.table.intern(dir.mount, dir, name, false);
   if (typeof node === 'number') {
     closeFd(fd);
-    unlinkAt(dirFd, name, type === S_IFDIR ? AT_REMOVEDIR : 0);
+    unlinkAt(dirFd, name, isDir ? AT_REMOVEDIR : 0);
     return node;
   }
   ctx.table.adopt(node, fd);
   ctx.putAttr(node.id);
-  return 0;
+  return node;
 }
 
 export function link(ctx: ServerContext): number {

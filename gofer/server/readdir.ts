@@ -87,3 +87,13 @@ function fill(ctx: ServerContext, stream: DirStream, withAttrs: boolean): number
   ctx.setU32(endAt, atEnd);
   return atEnd === 1 ? 0 : 1;
 }
+
+/** True if the directory behind `fd`, at its beginning, has no entries. */
+export function isEmpty(fd: number): boolean {
+  const n = getdents(fd);
+  if (n < 0) return false;
+  let entries = 0;
+  for (let at = 0; at < n; at += direntBuffer.view.getUint16(at + D_RECLEN, true)) entries++;
+  // "." and ".."
+  return entries <= 2;
+}

@@ -192,7 +192,9 @@ describe('changes', () => {
     fs.closeSync(f.hostFd);
     expect(fs.statSync(join(dir, 'f')).mode & 0o7777).toBe(0o4751);
     expect(gofer.create(root.id, 'f', node, GOFER_READ)).toBe(-E.EEXIST);
-    const d = must(gofer.mkdir(root.id, 'd', { ...node, mode: 0o1777 }));
+    const { attr: d, watch } = must(gofer.mkdir(root.id, 'd', { ...node, mode: 0o1777 }, true));
+    // Nobody has asked for the events yet.
+    expect(watch).toBe(-1);
     expect(d.mode).toBe(0o041777);
     expect(must(gofer.symlink(d.id, 'l', 'target/x', node.uid, node.gid)).mode & 0o170000).toBe(0o120000);
     expect(fs.readlinkSync(join(dir, 'd/l'))).toBe('target/x');
@@ -315,7 +317,7 @@ describe('changes', () => {
     expect(gofer.open(f.id, GOFER_WRITE)).toBe(erofs);
     expect(gofer.open(f.id, GOFER_READ | GOFER_TRUNC)).toBe(erofs);
     expect(gofer.create(root.id, 'g', node, 0)).toBe(erofs);
-    expect(gofer.mkdir(root.id, 'g', node)).toBe(erofs);
+    expect(gofer.mkdir(root.id, 'g', node, false)).toBe(erofs);
     expect(gofer.mknod(root.id, 'g', { ...node, mode: 0o010644 })).toBe(erofs);
     expect(gofer.symlink(root.id, 'g', 'x', 0, 0)).toBe(erofs);
     expect(gofer.link(f.id, root.id, 'g')).toBe(erofs);

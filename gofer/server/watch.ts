@@ -7,6 +7,7 @@ import { EEXIST, ENOTDIR, EOPNOTSUPP } from '../../sentry/abi/errno.ts';
 import { dupFd, fstatfs, inotifyOpen, inotifyUnwatch, inotifyWatch, statfsBuffer } from '../host/fs.ffi.ts';
 import type { ServerContext } from './context.ts';
 import { S_IFDIR } from './inode-table.ts';
+import type { ServerInode } from './inode-table.ts';
 
 /** File systems that only this host changes (include/uapi/linux/magic.h): others change without events. */
 const LOCAL_FILE_SYSTEMS = new Set([
@@ -52,6 +53,14 @@ export function watch(ctx: ServerContext): number {
   const node = ctx.inode();
   ctx.endOfRequest();
   if (node.type !== S_IFDIR) return -ENOTDIR;
+  const wd = watchDirectory(ctx, node);
+  if (wd < 0) return wd;
+  ctx.writer.u32(wd);
+  return 0;
+}
+
+/** The watch of a directory, begun if there is none yet, or −errno. */
+export function watchDirectory(ctx: ServerContext, node: ServerInode): number {
   if (ctx.inotify < 0 || node.sealed) return -EOPNOTSUPP;
   const fd = ctx.table.fdOf(node);
   if (fd < 0) return fd;
@@ -64,6 +73,5 @@ export function watch(ctx: ServerContext): number {
     node.watch = wd;
     ctx.watchUsers.set(wd, (ctx.watchUsers.get(wd) ?? 0) + 1);
   }
-  ctx.writer.u32(node.watch);
-  return 0;
+  return node.watch;
 }

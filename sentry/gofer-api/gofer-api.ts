@@ -66,6 +66,12 @@ export interface GoferOpened {
   hostFd: number;
 }
 
+export interface GoferNewDir {
+  attr: GoferAttr;
+  /** The watch of a directory that was empty when it began; −1: none. */
+  watch: number;
+}
+
 export interface GoferMount {
   root: GoferAttr;
   readOnly: boolean;
@@ -135,7 +141,8 @@ export interface GoferClient {
   create(dir: number, name: string, node: GoferNewInode, access: number): GoferOpened | number;
   /** Makes a regular file without a name and opens it; −EOPNOTSUPP where the host's file system cannot. */
   tmpfile(dir: number, node: GoferNewInode): GoferOpened | number;
-  mkdir(dir: number, name: string, node: GoferNewInode): GoferAttr | number;
+  /** `watch`: the new directory is to be watched from its beginning. */
+  mkdir(dir: number, name: string, node: GoferNewInode, watch: boolean): GoferNewDir | number;
   /** FIFO or socket placeholder; `node.mode` holds the type. Devices are −EPERM. */
   mknod(dir: number, name: string, node: GoferNewInode): GoferAttr | number;
   symlink(dir: number, name: string, target: string, uid: number, gid: number): GoferAttr | number;

@@ -133,7 +133,7 @@ test('symlinks, magic links and mounted procfs are not followed', () => {
     expect(gofer.client.walk(mounted.id, ['self'], [])).toBe(-E.ENOENT);
     expect(gofer.client.readdir(mounted.id, true)).toEqual([]);
     expect(gofer.client.getattr(mounted.id)).toMatchObject({ ino: mounted.ino });
-    expect(gofer.client.mkdir(mounted.id, 'x', { mode: 0o755, uid: 0, gid: 0 })).toBe(-E.EROFS);
+    expect(gofer.client.mkdir(mounted.id, 'x', { mode: 0o755, uid: 0, gid: 0 }, false)).toBe(-E.EROFS);
     const entry = gofer.client.readdir(root.id, true);
     expect(entry).toContainEqual(expect.objectContaining({ name: 'proc', attr: null }));
   } finally {

@@ -9,7 +9,15 @@ import { DirFile, FIRST_ENTRY } from '../../vfs/dir-file.ts';
 import type { DirEmit, FileDescription } from '../../vfs/file-description.ts';
 import type { Inode } from '../../vfs/inode.ts';
 import { currentTime } from '../../vfs/times.ts';
-import { IN_ATTRIB, IN_NAMES, type WatchedDir } from './host-watcher.ts';
+import {
+  IN_ATTRIB,
+  IN_CREATE,
+  IN_DELETE,
+  IN_MOVED_FROM,
+  IN_MOVED_TO,
+  IN_NAMES,
+  type WatchedDir,
+} from './host-watcher.ts';
 import { GoferInode } from './inode.ts';
 import { GoferRegular } from './regular.ts';
 
@@ -38,6 +46,8 @@ export class GoferDir extends GoferInode implements WatchedDir {
   /** All names, once they were read and if changes are heard of; null if not known. */
   private listing: Map<string, GoferDirent> | null = null;
   private counted = 0;
+  /** Types and numbers in `listing` are not to be shown. */
+  private unsure = false;
   private misses = 0;
 
   override lookup(name: string, _t: CallContext | null): Inode | number {
@@ -165,12 +175,17 @@ export class GoferDir extends GoferInode implements WatchedDir {
       this.misses = -Infinity;
       return entries;
     }
+    this.keepListing(entries);
+    return entries;
+  }
+
+  private keepListing(entries: readonly GoferDirent[]): void {
     const map = new Map<string, GoferDirent>();
     for (const e of entries) map.set(e.name, e);
     this.listing = map;
+    this.unsure = false;
     this.counted = entries.length;
     this.gofer.countListing(this, this.counted);
-    return entries;
   }
 
   /** The kept listing as an array, or a new one. */
@@ -179,13 +194,26 @@ export class GoferDir extends GoferInode implements WatchedDir {
       if (this.watch === UNTRIED) this.startWatch();
       this.gofer.watcher!.poll();
     }
-    return this.listing !== null ? Array.from(this.listing.values()) : this.readListing(true);
+    if (this.listing === null || this.unsure) return this.readListing(true);
+    return Array.from(this.listing.values());
   }
 
   dropListing(): void {
     if (this.listing === null) return;
     this.listing = null;
     this.gofer.uncountListing(this, this.counted);
+  }
+
+  /** The host tells of a change that was made by us, and is known. */
+  private expectEvent(mask: number, name: string): void {
+    if (this.watch >= 0) this.gofer.watcher!.expect(this, this.watch, mask, name);
+  }
+
+  /** A name was made here. What others did to it since then comes after what is learnt. */
+  private madeHere(name: string, inode: GoferInode): void {
+    this.added(name, inode);
+    this.expectEvent(IN_CREATE, name);
+    this.gofer.watcher?.settle();
   }
 
   /** A name has come to exist here. */
@@ -213,7 +241,7 @@ export class GoferDir extends GoferInode implements WatchedDir {
     // The gofer and its client have made sure that it is a regular file.
     const inode = this.gofer.inodeFor(r.attr, this, name) as GoferRegular;
     inode.adoptWritable(r.hostFd);
-    this.added(name, inode);
+    this.madeHere(name, inode);
     return inode;
   }
 
@@ -243,7 +271,24 @@ export class GoferDir extends GoferInode implements WatchedDir {
   override mkdir(name: string, mode: number, uid: number, gid: number): Inode | number {
     const id = this.goferId();
     if (id < 0) return id;
-    return this.made(name, this.gofer.client.mkdir(id, name, { mode: mode & 0o7777, uid, gid }));
+    const watcher = this.gofer.watcher;
+    const watches = watcher !== null && watcher.room === 0;
+    const r = this.gofer.client.mkdir(id, name, { mode: mode & 0o7777, uid, gid }, watches);
+    if (typeof r === 'number') return r;
+    const inode = this.gofer.inodeFor(r.attr, this, name);
+    // Before any event of it is looked at.
+    if (inode instanceof GoferDir) inode.begun(r.watch);
+    this.madeHere(name, inode);
+    return inode;
+  }
+
+  /** A new directory, watched since it was empty. */
+  private begun(watch: number): void {
+    if (watch >= 0) {
+      this.watch = watch;
+      this.gofer.watcher!.began(this, watch);
+    } else if (!this.gofer.exclusive) return;
+    this.keepListing([]);
   }
 
   override symlink(name: string, target: string, uid: number, gid: number): Inode | number {
@@ -261,7 +306,7 @@ export class GoferDir extends GoferInode implements WatchedDir {
   private made(name: string, attr: GoferAttr | number): Inode | number {
     if (typeof attr === 'number') return attr;
     const inode = this.gofer.inodeFor(attr, this, name);
-    this.added(name, inode);
+    this.madeHere(name, inode);
     return inode;
   }
 
@@ -275,7 +320,7 @@ export class GoferDir extends GoferInode implements WatchedDir {
     if (typeof attr === 'number') return attr;
     inode.foundAs(this, name);
     inode.apply(attr);
-    this.added(name, inode);
+    this.madeHere(name, inode);
     return 0;
   }
 
@@ -294,6 +339,8 @@ export class GoferDir extends GoferInode implements WatchedDir {
     if (r < 0) return r;
     this.removed(name);
     (inode as GoferInode).nameRemoved(this, name);
+    this.expectEvent(IN_DELETE, name);
+    this.gofer.watcher?.settle();
     return 0;
   }
 
@@ -321,14 +368,29 @@ export class GoferDir extends GoferInode implements WatchedDir {
     if (other !== null && flags === RENAME_EXCHANGE) {
       other.foundAs(this, oldName);
       other.invalidate();
-      this.added(oldName, other);
+      this.movedHere(oldName, other);
+      newDir.expectEvent(IN_MOVED_FROM, newName);
     } else if (other !== null) {
       other.nameRemoved(newDir, newName);
     }
     moved.foundAs(newDir, newName);
     moved.invalidate();
-    newDir.added(newName, moved);
+    newDir.movedHere(newName, moved);
+    this.expectEvent(IN_MOVED_FROM, oldName);
+    this.gofer.watcher?.settle();
     return 0;
+  }
+
+  /**
+   * A name has moved here. If others moved something over it at once, the host joins the two events (inotify(7)): that there is
+   * something is all that is known.
+   */
+  private movedHere(name: string, inode: GoferInode): void {
+    this.added(name, inode);
+    if (this.gofer.exclusive) return;
+    this.expectEvent(IN_MOVED_TO, name);
+    this.known.delete(name);
+    this.unsure = true;
   }
 
   override open(_t: CallContext, path: Path, _flags: number): FileDescription | number {

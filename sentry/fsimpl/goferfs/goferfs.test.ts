@@ -371,6 +371,72 @@ describe('shared', () => {
     expect(find('y')).toBe(-E.ENOENT);
   });
 
+  test('our own changes need one message each', () => {
+    start(false);
+    const [uid, gid] = [process.getuid!(), process.getgid!()];
+    for (let i = 0; i < 3; i++) find('none');
+    const d = root.mkdir('d', 0o755, uid, gid) as GoferDir;
+    const one = (f: () => void): void => expect(messages(f)).toBe(1);
+    const quiet = (f: () => void): void => expect(messages(f)).toBe(0);
+    quiet(() => expect(find('d')).toBe(d));
+    for (let i = 0; i < 10; i++) {
+      quiet(() => expect(find(`d/f${i}`)).toBe(-E.ENOENT));
+      one(() => d.create(`f${i}`, 0o644, uid, gid));
+      quiet(() => expect(stat(`d/f${i}`).nlink).toBe(1));
+    }
+    one(() => expect(d.unlink('f3', find('d/f3') as Inode)).toBe(0));
+    one(() => d.symlink('l', 'f1', uid, gid));
+    one(() => d.mkdir('e', 0o755, uid, gid));
+    one(() => d.rename('f4', find('d/f4') as Inode, d, 'f5', find('d/f5') as Inode, 0));
+    one(() => expect(typeof find('d/f5')).toBe('object'));
+    quiet(() => {
+      for (const gone of ['d/f3', 'd/f4', 'd/e/x']) expect(find(gone)).toBe(-E.ENOENT);
+    });
+    one(() => d.rename('e', find('d/e') as Inode, root, 'e', null, 0));
+    quiet(() => expect(find('d/e')).toBe(-E.ENOENT));
+    const f = open('d', O_RDONLY);
+    const names = ['.', '..', 'f0', 'f1', 'f2', 'f5', 'f6', 'f7', 'f8', 'f9', 'l'];
+    expect(list(f)).toEqual(names);
+    f.pos = 0;
+    quiet(() => expect(list(f)).toEqual(names));
+    f.unref();
+  });
+
+  test('what others do right after a change of ours counts', () => {
+    start(false);
+    const [uid, gid] = [process.getuid!(), process.getgid!()];
+    const d = root.mkdir('d', 0o755, uid, gid) as GoferDir;
+    fs.writeFileSync(join(dir, 'other'), 'other');
+    const { client } = sb;
+    /** The next call of `method`, and then `change`, before the sentry looks. */
+    const then = (method: 'create' | 'unlink' | 'rename' | 'mkdir', change: () => void): void => {
+      const call = client[method].bind(client) as (...args: unknown[]) => unknown;
+      Object.assign(client, {
+        [method]: (...args: unknown[]) => {
+          const r = call(...args);
+          change();
+          Reflect.deleteProperty(client, method);
+          return r;
+        },
+      });
+    };
+    then('create', () => fs.unlinkSync(join(dir, 'd/a')));
+    d.create('a', 0o644, uid, gid);
+    expect(find('d/a')).toBe(-E.ENOENT);
+    then('unlink', () => fs.writeFileSync(join(dir, 'd/b'), 'theirs'));
+    d.unlink('b', d.create('b', 0o644, uid, gid) as Inode);
+    expect(stat('d/b').size).toBe(6);
+    then('rename', () => fs.renameSync(join(dir, 'other'), join(dir, 'd/c')));
+    d.rename('b', find('d/b') as Inode, d, 'c', null, 0);
+    expect(stat('d/c').size).toBe(5);
+    then('mkdir', () => fs.writeFileSync(join(dir, 'd/e/x'), 'x'));
+    d.mkdir('e', 0o755, uid, gid);
+    expect(stat('d/e/x').size).toBe(1);
+    const f = open('d', O_RDONLY);
+    expect(list(f)).toEqual(['.', '..', 'c', 'e']);
+    f.unref();
+  });
+
   test('listings of watched directories follow others', () => {
     for (let i = 0; i < 10; i++) fs.writeFileSync(join(dir, `f${i}`), 'x');
     start(false);

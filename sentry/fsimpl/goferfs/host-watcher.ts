@@ -26,6 +26,14 @@ export interface WatchedDir {
   distrust(watchGone: boolean): void;
 }
 
+/** A change of ours whose event is due. */
+interface OwnChange {
+  readonly dir: WatchedDir;
+  readonly watch: number;
+  readonly mask: number;
+  readonly name: string;
+}
+
 /** Watches count against a limit that all programs of a host user share (fs.inotify.max_user_watches). */
 const WATCHES_MAX = 2048;
 /** A guest can ask for any number of names that are not there. */
@@ -41,6 +49,7 @@ export class HostWatcher {
   private readonly dirs = new Map<number, WatchedDir[]>();
   private count = 0;
   private absent = 0;
+  private readonly own: OwnChange[] = [];
 
   private constructor(client: GoferClient) {
     this.client = client;
@@ -57,17 +66,27 @@ export class HostWatcher {
     return watcher;
   }
 
+  /** 0 if one more directory can be watched, else −errno. */
+  get room(): number {
+    if (this.fd < 0) return this.fd;
+    return this.count >= WATCHES_MAX ? -ENOSPC : 0;
+  }
+
   /** Watches directory `id`: the watch, or −errno. */
   watch(dir: WatchedDir, id: number): number {
-    if (this.fd < 0) return this.fd;
-    if (this.count >= WATCHES_MAX) return -ENOSPC;
+    const { room } = this;
+    if (room < 0) return room;
     const watch = this.client.watch(id);
-    if (watch < 0) return watch;
+    if (watch >= 0) this.began(dir, watch);
+    return watch;
+  }
+
+  /** The gofer has begun to watch `dir`. */
+  began(dir: WatchedDir, watch: number): void {
     const same = this.dirs.get(watch);
     if (same === undefined) this.dirs.set(watch, [dir]);
     else same.push(dir);
     this.count++;
-    return watch;
   }
 
   /** `dir` is not interested any more; the gofer ends the watch when the directory's id is forgotten. */
@@ -84,6 +103,31 @@ export class HostWatcher {
   countAbsent(): void {
     if (++this.absent <= ABSENT_MAX) return;
     this.distrustAll();
+  }
+
+  /**
+   * A change by `dir` itself has been made and is known there: its event says nothing new. One event only: if others
+   * changed the name too, there are more.
+   */
+  expect(dir: WatchedDir, watch: number, mask: number, name: string): void {
+    this.own.push({ dir, watch, mask, name });
+  }
+
+  /** Takes in what has happened up to now, the events of `expect` among it: they were queued before the gofer answered. */
+  settle(): void {
+    this.poll();
+    this.own.length = 0;
+  }
+
+  /** Whose change of a name the event tells of, if it is one of ours. */
+  private takeOwn(watch: number, mask: number, name: string): WatchedDir | null {
+    for (let i = 0; i < this.own.length; i++) {
+      const o = this.own[i]!;
+      if (o.watch !== watch || (mask & IN_NAMES) !== o.mask || o.name !== name) continue;
+      this.own.splice(i, 1);
+      return o.dir;
+    }
+    return null;
   }
 
   /** Takes in what has happened. */
@@ -126,7 +170,9 @@ export class HostWatcher {
 
   private deliver(dirs: readonly WatchedDir[], watch: number, mask: number, name: string): void {
     const gone = (mask & (IN_IGNORED | IN_UNMOUNT | IN_DELETE_SELF)) !== 0;
+    const knows = this.own.length > 0 ? this.takeOwn(watch, mask, name) : null;
     for (const dir of gone ? [...dirs] : dirs) {
+      if (dir === knows) continue;
       if (!gone) dir.hostChanged(mask, name);
       else {
         this.unwatch(dir, watch);
