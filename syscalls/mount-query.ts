@@ -7,9 +7,15 @@ import { hex, ptr, size, type SysResult, type SyscallRow } from '../sentry/kerne
 import type { Task } from '../sentry/kernel/task.ts';
 import { PAGE_SIZE } from '../sentry/lib/addr.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
-import type { MountNamespace } from '../sentry/vfs/mount-namespace.ts';
-import { isPathBelow } from '../sentry/vfs/mount-namespace.ts';
+import type { Path } from '../sentry/vfs/dentry.ts';
+import {
+  findMountNamespace,
+  isPathBelow,
+  topOf,
+  type MountNamespace,
+} from '../sentry/vfs/mount-namespace.ts';
 import * as M from '../sentry/vfs/mount.ts';
+import { dominating } from '../sentry/vfs/propagation.ts';
 import { mountRootName, pathName } from '../sentry/vfs/path-name.ts';
 import { attributesOf } from './fs-context.ts';
 import { MNT_UNIQUE_ID_OFFSET } from './stat-buf.ts';
@@ -23,6 +29,8 @@ interface Request {
   /** Unique id, −1: LSMT_ROOT. */
   id: number;
   param: number;
+  /** Number of the mount namespace, 0: the caller's own. */
+  ns: number;
 }
 
 /** copy_mnt_id_req() */
@@ -40,20 +48,25 @@ function copyRequest(t: Task, addr: number): Request | number {
   const id = root ? -1 : w[3]! * 0x100000000 + w[2]!;
   // "The first valid unique mount id is MNT_UNIQUE_ID_OFFSET + 1."
   if (!root && id <= MNT_UNIQUE_ID_OFFSET) return -EINVAL;
-  // Other namespaces than the caller's have no number here.
-  if (w[6] !== 0 || w[7] !== 0) return -ENOENT;
-  return { id, param: w[5]! * 0x100000000 + w[4]! };
+  return { id, param: w[5]! * 0x100000000 + w[4]!, ns: w[7]! * 0x100000000 + w[6]! };
 }
 
 const uniqueId = (m: M.Mount): number => m.id + MNT_UNIQUE_ID_OFFSET;
 
-function namespaceOf(t: Task): MountNamespace | null {
-  return t.fs.root.mount.ns;
+/** grab_requested_mnt_ns(), and who may ask about another namespace than the own one: else −`refusal`. */
+function namespaceFor(t: Task, number: number, refusal: number): MountNamespace | number {
+  const own = t.fs.root.mount.ns;
+  const ns = number === 0 ? own : findMountNamespace(number);
+  if (ns === null) return -ENOENT;
+  return ns === own || t.creds.hasIn(CAP_SYS_ADMIN, ns.owner) ? ns : -refusal;
 }
 
-function reachable(t: Task, m: M.Mount): boolean {
-  return isPathBelow({ mount: m, dentry: m.root }, t.fs.root);
+/** grab_requested_root(): what counts as the top of a namespace, for the caller's own one its root directory. */
+function rootFor(t: Task, ns: MountNamespace): Path {
+  return ns === t.fs.root.mount.ns ? t.fs.root : topOf({ mount: ns.root, dentry: ns.root.root });
 }
+
+const reachable = (m: M.Mount, root: Path): boolean => isPathBelow({ mount: m, dentry: m.root }, root);
 
 const STATMOUNT_SB_BASIC = 0x1;
 const STATMOUNT_MNT_BASIC = 0x2;
@@ -61,8 +74,10 @@ const STATMOUNT_PROPAGATE_FROM = 0x4;
 const STATMOUNT_MNT_ROOT = 0x8;
 const STATMOUNT_MNT_POINT = 0x10;
 const STATMOUNT_FS_TYPE = 0x20;
+const STATMOUNT_MNT_NS_ID = 0x40;
 const STATMOUNT_MNT_OPTS = 0x80;
 const STATMOUNT_SB_SOURCE = 0x200;
+const STATMOUNT_OPT_ARRAY = 0x400;
 const STATMOUNT_SUPPORTED_MASK = 0x1000;
 const SUPPORTED =
   STATMOUNT_SB_BASIC |
@@ -71,8 +86,10 @@ const SUPPORTED =
   STATMOUNT_MNT_ROOT |
   STATMOUNT_MNT_POINT |
   STATMOUNT_FS_TYPE |
+  STATMOUNT_MNT_NS_ID |
   STATMOUNT_MNT_OPTS |
   STATMOUNT_SB_SOURCE |
+  STATMOUNT_OPT_ARRAY |
   STATMOUNT_SUPPORTED_MASK;
 const STATMOUNT_SIZE = 512;
 
@@ -80,12 +97,13 @@ function sysStatmount(t: Task, a: SyscallArgs): SysResult {
   if (a.uint(3) !== 0) return -EINVAL;
   const req = copyRequest(t, a.addr(0));
   if (typeof req === 'number') return req;
-  const m = namespaceOf(t)
-    ?.mounts()
-    .find((x) => uniqueId(x) === req.id);
+  const ns = namespaceFor(t, req.ns, EPERM);
+  if (typeof ns === 'number') return ns;
+  const m = ns.mounts().find((x) => uniqueId(x) === req.id);
   if (m === undefined) return -ENOENT;
-  if (!reachable(t, m) && !t.creds.hasIn(CAP_SYS_ADMIN, m.ns!.owner)) return -EPERM;
-  const out = describe(t, m, req.param % 0x100000000);
+  const root = rootFor(t, ns);
+  if (!reachable(m, root) && !t.creds.hasIn(CAP_SYS_ADMIN, ns.owner)) return -EPERM;
+  const out = describe(m, ns, root, req.param % 0x100000000);
   const room = a.size(2);
   if (out.length > STATMOUNT_SIZE && room < out.length) return -EOVERFLOW;
   const n = Math.min(room, out.length);
@@ -93,7 +111,7 @@ function sysStatmount(t: Task, a: SyscallArgs): SysResult {
 }
 
 /** struct statmount with its strings. */
-function describe(t: Task, m: M.Mount, mask: number): Buffer {
+function describe(m: M.Mount, ns: MountNamespace, root: Path, mask: number): Buffer {
   const b = Buffer.alloc(STATMOUNT_SIZE);
   const u64 = (at: number, v: number): void => {
     b.writeUInt32LE(v >>> 0, at);
@@ -129,15 +147,19 @@ function describe(t: Task, m: M.Mount, mask: number): Buffer {
     u64(80, m.group?.id ?? 0);
     u64(88, m.master?.id ?? 0);
   }
-  wants(STATMOUNT_PROPAGATE_FROM);
+  if (wants(STATMOUNT_PROPAGATE_FROM)) u64(96, m.master === null ? 0 : (dominating(m.master, m)?.id ?? 0));
   if (wants(STATMOUNT_FS_TYPE)) string(36, sb.fsType);
   if (wants(STATMOUNT_MNT_ROOT)) string(104, mountRootName(m));
-  if (wants(STATMOUNT_MNT_POINT)) string(108, pathName({ mount: m, dentry: m.root }, t.fs.root));
-  if ((mask & STATMOUNT_MNT_OPTS) !== 0) {
-    const options = sb.options().slice(1);
-    if (options !== '' && wants(STATMOUNT_MNT_OPTS)) string(4, options);
-  }
+  if (wants(STATMOUNT_MNT_POINT)) string(108, pathName({ mount: m, dentry: m.root }, root));
+  if (wants(STATMOUNT_MNT_NS_ID)) u64(112, ns.number);
+  const options = sb.options().slice(1);
+  if (options !== '' && wants(STATMOUNT_MNT_OPTS)) string(4, options);
   if (m.source !== '' && wants(STATMOUNT_SB_SOURCE)) string(124, m.source);
+  if (options !== '' && wants(STATMOUNT_OPT_ARRAY)) {
+    const each = options.split(',');
+    b.writeUInt32LE(each.length, 128);
+    string(132, each.join('\0'));
+  }
   if (wants(STATMOUNT_SUPPORTED_MASK)) u64(144, SUPPORTED);
   u64(8, told);
   const all = Buffer.concat([b, Buffer.from(strings, 'latin1')]);
@@ -164,12 +186,14 @@ function sysListmount(t: Task, a: SyscallArgs): SysResult {
   const req = copyRequest(t, a.addr(0));
   if (typeof req === 'number') return req;
   if (req.param !== 0 && req.param <= MNT_UNIQUE_ID_OFFSET) return -EINVAL;
-  const ns = namespaceOf(t);
-  const all = ns?.mounts() ?? [];
-  const top = req.id < 0 ? t.fs.root.mount : all.find((m) => uniqueId(m) === req.id);
+  const ns = namespaceFor(t, req.ns, ENOENT);
+  if (typeof ns === 'number') return ns;
+  const all = ns.mounts();
+  const root = rootFor(t, ns);
+  const top = req.id < 0 ? root.mount : all.find((m) => uniqueId(m) === req.id);
   if (top === undefined) return -ENOENT;
-  const place = req.id < 0 ? t.fs.root : { mount: top, dentry: top.root };
-  if (!reachable(t, top) && !t.creds.hasIn(CAP_SYS_ADMIN, ns!.owner)) return -EPERM;
+  const place = req.id < 0 ? root : { mount: top, dentry: top.root };
+  if (!reachable(top, root) && !t.creds.hasIn(CAP_SYS_ADMIN, ns.owner)) return -EPERM;
   const reverse = (flags & LISTMOUNT_REVERSE) !== 0;
   const after = (id: number): boolean => req.param === 0 || (reverse ? id < req.param : id > req.param);
   const ids = all
@@ -192,15 +216,13 @@ export const mountQueryRows: readonly SyscallRow[] = [
     name: 'statmount',
     fn: sysStatmount,
     args: [ptr, ptr, size, hex],
-    support: 'partial',
-    note: 'the caller’s mount namespace only',
+    support: 'full',
   },
   {
     nr: 458,
     name: 'listmount',
     fn: sysListmount,
     args: [ptr, ptr, size, hex],
-    support: 'partial',
-    note: 'the caller’s mount namespace only',
+    support: 'full',
   },
 ];

@@ -8,6 +8,7 @@ import {
   O_PATH,
 } from '../sentry/abi/fcntl.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
+import { CAP_SYS_ADMIN } from '../sentry/auth/capability.ts';
 import { fd, hex, path, ptr, size, type SysResult, type SyscallRow } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import { PAGE_SIZE } from '../sentry/lib/addr.ts';
@@ -19,9 +20,12 @@ import {
   attachMount,
   cloneTree,
   hasLockedChildren,
+  moveBeneath,
   moveMount,
+  setGroup,
   setPropagation,
   subtree,
+  topOf,
 } from '../sentry/vfs/mount-namespace.ts';
 import { PathFile } from '../sentry/vfs/open.ts';
 import { treeChanged } from '../sentry/vfs/walk-cache.ts';
@@ -141,13 +145,20 @@ function sysMoveMount(t: Task, a: SyscallArgs): SysResult {
     sideFlags(has(MOVE_MOUNT_F_SYMLINKS), has(MOVE_MOUNT_F_EMPTY_PATH)),
   );
   if (typeof from === 'number') return from;
-  // Sharing another's peers, and mounting below a mount, are for those who know; nobody here asks for them.
-  if (has(groupOrBeneath)) return -EINVAL;
-  return moveTo(t, from, to);
+  if (has(MOVE_MOUNT_SET_GROUP)) return shareGroup(t, from, to);
+  return moveTo(t, from, to, has(MOVE_MOUNT_BENEATH));
+}
+
+/** do_set_group(): for those who may change the namespaces of both. */
+function shareGroup(t: Task, from: Path, to: Path): number {
+  for (const { mount } of [from, to]) {
+    if (mount.ns !== null && !t.creds.hasIn(CAP_SYS_ADMIN, mount.ns.owner)) return -EPERM;
+  }
+  return setGroup(from, to);
 }
 
 /** do_move_mount() */
-function moveTo(t: Task, from: Path, to: Path): number {
+function moveTo(t: Task, from: Path, to: Path, beneath: boolean): number {
   const m = from.mount;
   if (!isOurs(t, to.mount)) return -EINVAL;
   const detached = isDetachedRoot(m);
@@ -155,7 +166,13 @@ function moveTo(t: Task, from: Path, to: Path): number {
   if (m.locked || from.dentry !== m.root) return -EINVAL;
   if (m.root.inode!.isDir !== to.dentry.inode!.isDir) return -EINVAL;
   if (to.dentry.inode!.dead) return -ENOENT;
-  if (!detached) return m.parent === null ? -EINVAL : moveMount(m, to);
+  if (!detached && m.parent === null) return -EINVAL;
+  if (beneath) {
+    const parent = topOf(to).mount.parent;
+    const breaks = (parent?.group ?? null) !== null && subtree(m).some((c) => c.unbindable);
+    return breaks ? -EINVAL : moveBeneath(m, to, t.fs.root.mount);
+  }
+  if (!detached) return moveMount(m, to);
   for (let at: M.Mount | null = to.mount; at !== null; at = at.parent) if (at === m) return -ELOOP;
   if (to.mount.group !== null && subtree(m).some((c) => c.unbindable)) return -EINVAL;
   return attachMount(m, to);
@@ -243,7 +260,7 @@ export const mountTreeRows: readonly SyscallRow[] = [
     fn: sysMoveMount,
     args: [fd, path, fd, path, hex],
     support: 'partial',
-    note: 'no MOVE_MOUNT_SET_GROUP or MOVE_MOUNT_BENEATH (EINVAL)',
+    note: 'not to a place in a detached tree (EINVAL)',
   },
   {
     nr: 442,

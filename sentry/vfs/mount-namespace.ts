@@ -31,7 +31,19 @@ import type { SuperBlock } from './super-block.ts';
 /** fs.mount-max is 100000 in Linux; a hostile guest must not fill the heap. */
 export const MOUNT_MAX = 4096;
 
+/** Namespaces by number (mnt_ns_tree). */
+const byNumber = new Map<number, MountNamespace>();
+/** Numbers below are those of the first namespaces of each kind (include/uapi/linux/nsfs.h NS_LAST_INIT_ID). */
+let lastNumber = 8;
+
+/** The namespace that statmount(2) and listmount(2) are asked about; null if it is gone. */
+export function findMountNamespace(number: number): MountNamespace | null {
+  return byNumber.get(number) ?? null;
+}
+
 export class MountNamespace implements Owned {
+  /** NS_GET_MNTNS_ID: never used again. */
+  readonly number: number;
   owner: UserNamespace | null = null;
   /** The mount that everything hangs on. */
   root: Mount;
@@ -43,6 +55,8 @@ export class MountNamespace implements Owned {
     this.root = root;
     root.ns = this;
     this.count = 1;
+    this.number = lastNumber++;
+    byNumber.set(this.number, this);
   }
 
   /** Tasks in it and open handles of it (see kernel/namespaces.ts). */
@@ -51,6 +65,7 @@ export class MountNamespace implements Owned {
 
   /** Nobody can come back: all mounts are taken off (put_mnt_ns). What is still open lives on, as after MNT_DETACH. */
   dissolve(): void {
+    byNumber.delete(this.number);
     for (const m of this.mounts().reverse()) {
       m.detach();
       m.ns = null;
@@ -120,16 +135,20 @@ export function makeMount(sb: SuperBlock, flags: number, source: string): Mount 
  * (attach_recursive_mnt): 0 or −errno. The caller checked types and privilege.
  */
 export function attachMount(m: Mount, at: Path): number {
-  const ns = at.mount.ns;
+  return attachTo(m, topOf(at));
+}
+
+/** The same at a place that is not what shows there: below what is mounted on it (MOVE_MOUNT_BENEATH). */
+function attachTo(m: Mount, { mount, dentry }: Path): number {
+  const { ns } = mount;
   if (ns === null) return -EINVAL;
-  const { mount, dentry } = topOf(at);
   const all = subtree(m);
   const targets = receivers(mount, dentry);
   if (!hasRoom(ns, all.length, targets)) return -ENOSPC;
   if (mount.group !== null) for (const c of all) makeShared(c);
   const copies: Mount[] = [];
   for (const t of targets) copies.push(copyFor(t, t.copyOf < 0 ? m : copies[t.copyOf]!));
-  hang(m, mount, dentry, ns);
+  tuck(m, mount, dentry);
   targets.forEach((t, i) => tuck(copies[i]!, t.mount, dentry));
   return 0;
 }
@@ -161,7 +180,7 @@ function hang(m: Mount, parent: Mount, d: Dentry, ns: MountNamespace | null): vo
   ns.event++;
 }
 
-/** A propagated mount goes below what is mounted on its place already. */
+/** A propagated mount, or one that is to be so, goes below what is mounted on its place already. */
 function tuck(m: Mount, parent: Mount, d: Dentry): void {
   const above = parent.mountOn(d);
   hang(m, parent, d, parent.ns);
@@ -303,21 +322,71 @@ export function detachMountsOn(d: Dentry): void {
 
 /** MS_MOVE. 0 or −errno. */
 export function moveMount(m: Mount, to: Path): number {
+  return moveAttached(m, topOf(to));
+}
+
+function moveAttached(m: Mount, to: Path): number {
   const ns = m.ns;
   if (ns === null || m.parent === null) return -EINVAL;
   // Where a shared mount hangs, others would have to lose it.
   if (m.parent.group !== null) return -EINVAL;
   if (to.mount.group !== null && subtree(m).some((c) => c.unbindable)) return -EINVAL;
-  for (let p: Mount | null = to.mount; p !== null; p = p.parent) if (p === m) return -ELOOP;
+  if (isAncestor(m, to.mount)) return -ELOOP;
   const { parent, mountpoint } = m;
   const all = subtree(m);
   mountpoint!.hold();
   m.detach();
   ns.count -= all.length;
-  const r = attachMount(m, to);
+  const r = attachTo(m, to);
   if (r !== 0) hang(m, parent, mountpoint!, ns);
   mountpoint!.put();
   return r;
+}
+
+/** propagation_would_overmount(): what is mounted on `d` of `from` would be mounted on the root of `to` as well. */
+function wouldOvermount(from: Mount, to: Mount, d: Dentry): boolean {
+  if (from.group === null || to.root !== d) return false;
+  if (to.group === from.group) return true;
+  for (let g = to.master; g !== null;) {
+    if (g === from.group) return true;
+    g = g.members.values().next().value?.master ?? null;
+  }
+  return false;
+}
+
+/** mount_is_ancestor(): `of` is `m`, or hangs somewhere below it. */
+function isAncestor(m: Mount, of: Mount): boolean {
+  for (let at: Mount | null = of; at !== null; at = at.parent) if (at === m) return true;
+  return false;
+}
+
+/**
+ * MOVE_MOUNT_BENEATH: `m` goes below the topmost mount at `to`, which has to be a mount's root (can_move_mount_beneath): 0 or
+ * −errno. `root` is the caller's.
+ */
+export function moveBeneath(m: Mount, to: Path, root: Mount): number {
+  if (to.dentry !== to.mount.root) return -EINVAL;
+  const over = topOf(to).mount;
+  const { parent, mountpoint } = over;
+  if (parent === null || mountpoint === null || over.locked || over === root) return -EINVAL;
+  if (m.mountOn(m.root) !== null || isAncestor(over, m)) return -EINVAL;
+  if (wouldOvermount(parent, over, mountpoint)) return -EINVAL;
+  if (m.ns !== null && wouldOvermount(parent, m, mountpoint)) return -EINVAL;
+  const place = { mount: parent, dentry: mountpoint };
+  if (m.parent !== null) return moveAttached(m, place);
+  return isAncestor(m, parent) ? -ELOOP : attachTo(m, place);
+}
+
+/** MOVE_MOUNT_SET_GROUP: `to` shares with and receives from whom `from` does (do_set_group). 0 or −errno. */
+export function setGroup(from: Path, to: Path): number {
+  if (from.dentry !== from.mount.root || to.dentry !== to.mount.root) return -EINVAL;
+  if (from.mount.sb !== to.mount.sb || !isBelow(to.dentry, from.dentry)) return -EINVAL;
+  if (hasLockedChildren(from.mount, to.dentry)) return -EINVAL;
+  const isPrivate = (m: Mount): boolean => m.group === null && m.master === null;
+  if (!isPrivate(to.mount) || isPrivate(from.mount)) return -EINVAL;
+  copyPropagation(from.mount, to.mount);
+  if (to.mount.ns !== null) to.mount.ns.event++;
+  return 0;
 }
 
 /** pivot_root(2): `next` takes the place of `old`, which goes to `putOld`, a place in the new tree. 0 or −errno. */

@@ -160,7 +160,7 @@ export function propagationFields(m: Mount): string {
 }
 
 /** The nearest group above with a member in the mount's own namespace (get_dominating_id). */
-function dominating(master: PeerGroup, m: Mount): PeerGroup | null {
+export function dominating(master: PeerGroup, m: Mount): PeerGroup | null {
   for (let g: PeerGroup | null = master; g !== null;) {
     let above: PeerGroup | null = null;
     for (const member of g.members) {

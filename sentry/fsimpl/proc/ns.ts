@@ -10,7 +10,7 @@ import type { CallContext } from '../../vfs/call-context.ts';
 import { Dentry, type Path } from '../../vfs/dentry.ts';
 import { FileDescription } from '../../vfs/file-description.ts';
 import { Inode } from '../../vfs/inode.ts';
-import { makeMount } from '../../vfs/mount-namespace.ts';
+import { makeMount, type MountNamespace } from '../../vfs/mount-namespace.ts';
 import { MAY_WRITE } from '../../vfs/permission.ts';
 import type { Mount } from '../../vfs/mount.ts';
 import { now } from '../kernfs/attr.ts';
@@ -148,6 +148,7 @@ const NS_GET_USERNS = 0xb701;
 const NS_GET_PARENT = 0xb702;
 const NS_GET_NSTYPE = 0xb703;
 const NS_GET_OWNER_UID = 0xb704;
+const NS_GET_MNTNS_ID = 0x8008b705;
 const NS_GET_PID_FROM_PIDNS = 0x8004b706;
 const NS_GET_TGID_FROM_PIDNS = 0x8004b707;
 const NS_GET_PID_IN_PIDNS = 0x8004b708;
@@ -213,6 +214,8 @@ export class NsFile extends FileDescription {
       }
       case NS_GET_PARENT:
         return this.openParent(t as Task);
+      case NS_GET_MNTNS_ID:
+        return kind === 'mnt' ? t.mem.writeU64(arg, (namespace as MountNamespace).number) : -EINVAL;
       case NS_GET_PID_FROM_PIDNS:
       case NS_GET_TGID_FROM_PIDNS:
       case NS_GET_PID_IN_PIDNS:
