@@ -17,6 +17,7 @@ import { O_APPEND, O_NONBLOCK, O_PATH } from '../sentry/abi/fcntl.ts';
 import { pread } from '../sentry/host/sys.ffi.ts';
 import type { SysResult } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
+import { Socket } from '../sentry/socket/socket.ts';
 import { IO_CHUNK, IO_MAX, ioBuffer } from '../sentry/usermem/io-buffer.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
 import { IN_ACCESS, IN_MODIFY, notifyData } from '../sentry/vfs/fsnotify.ts';
@@ -49,21 +50,28 @@ export function fileAt(t: Task, fd: number): FileDescription | null {
 export class IoWait {
   readonly file: FileDescription;
   done = 0;
-  deadlineNs: number;
+  deadlineNs = Infinity;
   /** When the time of recvmmsg(2) is over. */
   endNs = Infinity;
+  /** sendmmsg(2): bytes of the message in hand that have gone, and where its msg_len is. */
+  part = 0;
+  partLenAddr = 0;
   /** Both files of a transfer between files, held too. */
   input: FileDescription | null = null;
   output: FileDescription | null = null;
 
   constructor(t: Task, file: FileDescription, timeoutNs: number) {
     this.file = file.ref();
-    this.deadlineNs = timeoutNs === Infinity ? Infinity : t.kernel.clock.monotonicNs() + timeoutNs;
+    this.restartTime(t, timeoutNs);
   }
 
   hold(input: FileDescription, output: FileDescription): void {
     this.input = input.ref();
     this.output = output.ref();
+  }
+
+  restartTime(t: Task, timeoutNs: number): void {
+    this.deadlineNs = timeoutNs === Infinity ? Infinity : t.kernel.clock.monotonicNs() + timeoutNs;
   }
 
   release(): void {
@@ -76,6 +84,7 @@ export class IoWait {
 /** A socket with SO_RCVTIMEO or SO_SNDTIMEO does not restart (signal(7)). */
 function interrupted(t: Task): SysResult {
   const w = t.blockState as IoWait;
+  if (w.part > 0 && t.mem.writeU32(w.partLenAddr, w.part) === 0) w.done++;
   const r = w.done > 0 ? w.done : w.deadlineNs === Infinity ? -ERESTARTSYS : -EINTR;
   w.release();
   return r;
@@ -285,7 +294,8 @@ function writeLoop(
       if (r === -EAGAIN && !noWait && !t.timedOut) {
         return parkIo(t, f, w, done, WRITE_EVENTS, f.ioTimeoutNs(true));
       }
-      if (r === -EPIPE && !f.messages && !noSignal) raisePipe(t);
+      // A pipe's writer hears of the end at once, a socket's by the next call.
+      if (r === -EPIPE && !f.messages && !noSignal && (done === 0 || !(f instanceof Socket))) raisePipe(t);
       return endIo(w, done > 0 ? done : r);
     }
     done += r;

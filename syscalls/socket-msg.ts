@@ -22,7 +22,7 @@ import { IO_CHUNK, IO_MAX, ioBuffer } from '../sentry/usermem/io-buffer.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import * as W from '../sentry/waiter/wait-queue.ts';
 import { buildControl, dropSent, parseControl } from './cmsg.ts';
-import { endIo, fileAt, nonBlocking, parkIo, type IoWait } from './io.ts';
+import { endIo, fileAt, IoWait, nonBlocking, parkIo } from './io.ts';
 import { raisePipe } from './io-signals.ts';
 import { importIovec, importRange, iovAccessible, iovCopyIn, iovCopyOut, iovTotal } from './iovec.ts';
 import { readAddress, writeAddress } from './socket-address.ts';
@@ -49,45 +49,49 @@ export function socketAt(t: Task, fdnum: number): Socket | number {
   return f instanceof Socket ? f : -ENOTSOCK;
 }
 
-/** Sends the imported ranges with `sendInfo`, from byte `done` on. Bytes of the whole, or −errno (−EAGAIN: nothing more now). */
+/** Why the last transfer ended: 0, −errno (−EAGAIN: nothing more now). */
+let stopped = 0;
+
+/** Sends the imported ranges with `sendInfo`, from byte `done` on: bytes of the whole that have gone, and `stopped`. */
 function sendVec(t: Task, s: Socket, msgFlags: number, done: number): number {
   const total = iovTotal();
   const chunk = s.messages ? IO_MAX : IO_CHUNK;
-  if (s.messages && total > IO_MAX) return -EMSGSIZE;
-  for (let at = done; ;) {
+  stopped = s.messages && total > IO_MAX ? -EMSGSIZE : 0;
+  for (let at = done; stopped === 0;) {
     const n = iovCopyIn(t, at, ioBuffer.bytes, 0, Math.min(total - at, chunk));
     // What cannot be read whole is not sent: a message, and of a stream the piece (skb_copy_datagram_from_iter).
-    if (n < Math.min(total - at, chunk)) return at > done ? at : sendNowhere(t, s, msgFlags);
-    const r = s.send(t, ioBuffer.bytes, 0, n, msgFlags, at === 0 ? sendInfo : null);
+    const r =
+      n < Math.min(total - at, chunk)
+        ? s.sendNowhere(t, msgFlags, sendInfo.name)
+        : s.send(t, ioBuffer.bytes, 0, n, msgFlags, at === 0 ? sendInfo : null);
     if (r < 0) {
-      if (r === -EPIPE && (msgFlags & S.MSG_NOSIGNAL) === 0 && s.type === S.SOCK_STREAM) raisePipe(t);
-      return at > done ? at : r;
+      stopped = r;
+      return at;
     }
     at += r;
     if (at >= total || s.messages) return at;
   }
+  return 0;
 }
 
-/** What is wrong with a send whose data cannot be read. */
-function sendNowhere(t: Task, s: Socket, msgFlags: number): number {
-  const r = s.sendNowhere(t, msgFlags, sendInfo.name);
-  if (r === -EPIPE && (msgFlags & S.MSG_NOSIGNAL) === 0 && s.type === S.SOCK_STREAM) raisePipe(t);
-  return r;
+/** What a send returns that has sent `n` bytes: of a stream's end that nobody has heard of SIGPIPE tells, too. */
+function sentOrError(t: Task, s: Socket, msgFlags: number, n: number): number {
+  if (n > 0 || stopped === 0) return n;
+  if (stopped === -EPIPE && (msgFlags & S.MSG_NOSIGNAL) === 0 && s.type === S.SOCK_STREAM) raisePipe(t);
+  return stopped;
+}
+
+/** Whether a transfer that was `stopped` waits. */
+function mayWait(t: Task, s: Socket, msgFlags: number): boolean {
+  return stopped === -EAGAIN && !nonBlocking(s) && (msgFlags & S.MSG_DONTWAIT) === 0 && !t.timedOut;
 }
 
 /** Sends with blocking; `w.done` bytes have gone already. */
 function sendBlocking(t: Task, s: Socket, msgFlags: number, w: IoWait | null): SysResult {
-  const done = w === null ? 0 : w.done;
-  const noWait = nonBlocking(s) || (msgFlags & S.MSG_DONTWAIT) !== 0;
-  let r = sendVec(t, s, msgFlags, done);
+  const n = sendVec(t, s, msgFlags, w === null ? 0 : w.done);
   dropSent(sendInfo);
-  const total = iovTotal();
-  if (r > 0 && r < total && !s.messages && !noWait) {
-    // The rest has to wait for room.
-    return parkIo(t, s, w, r, WRITE_EVENTS, s.sendTimeoutNs);
-  }
-  if (r === -EAGAIN && !noWait && !t.timedOut) return parkIo(t, s, w, done, WRITE_EVENTS, s.sendTimeoutNs);
-  if (r < 0 && done > 0) r = done;
+  if (mayWait(t, s, msgFlags)) return parkIo(t, s, w, n, WRITE_EVENTS, s.sendTimeoutNs);
+  const r = sentOrError(t, s, msgFlags, n);
   if (r > 0 && (msgFlags & S.MSG_ZEROCOPY) !== 0) s.sentZeroCopy();
   return endIo(w, r);
 }
@@ -169,26 +173,44 @@ function sysSendmmsg(t: Task, a: SyscallArgs): SysResult {
   if (typeof s === 'number') return s;
   const w = t.blockState as IoWait | null;
   const vlen = Math.min(a.uint(2), UIO_MAXIOV);
+  const msgFlags = a.uint(3);
   let i = w === null ? 0 : w.done;
-  for (; i < vlen; i++) {
+  let part = w === null ? 0 : w.part;
+  for (; i < vlen; i++, part = 0) {
     const hdr = a.addr(1) + i * MMSGHDR_SIZE;
     let r = prepareSend(t, s, hdr);
-    if (r === 0) r = sendVec(t, s, a.uint(3), 0);
-    dropSent(sendInfo);
-    if (r === -EAGAIN && i === 0 && !nonBlocking(s) && (a.uint(3) & S.MSG_DONTWAIT) === 0 && !t.timedOut) {
-      return parkIo(t, s, w, 0, WRITE_EVENTS, s.sendTimeoutNs);
+    if (r === 0) {
+      const n = sendVec(t, s, msgFlags, part);
+      if (mayWait(t, s, msgFlags)) {
+        dropSent(sendInfo);
+        return parkMany(t, s, w, i, n, hdr);
+      }
+      r = sentOrError(t, s, msgFlags, n);
     }
+    dropSent(sendInfo);
     if (r < 0) return endIo(w, i > 0 ? i : r);
-    if (r > 0 && (a.uint(3) & S.MSG_ZEROCOPY) !== 0) s.sentZeroCopy();
+    if (r > 0 && (msgFlags & S.MSG_ZEROCOPY) !== 0) s.sentZeroCopy();
     if (t.mem.writeU32(hdr + MSGHDR_SIZE, r) !== 0) return endIo(w, i > 0 ? i : -EFAULT);
+    // "some (but not all) of the bytes": no further messages (__sys_sendmmsg).
+    if (r < iovTotal()) return endIo(w, i + 1);
   }
   return endIo(w, i);
+}
+
+/** Parks sendmmsg(2) with `part` bytes of message `i` gone. Each message has the whole time of SO_SNDTIMEO. */
+function parkMany(t: Task, s: Socket, w: IoWait | null, i: number, part: number, hdr: number): SysResult {
+  const state = w ?? new IoWait(t, s, s.sendTimeoutNs);
+  if (i > state.done) state.restartTime(t, s.sendTimeoutNs);
+  state.part = part;
+  state.partLenAddr = hdr + MSGHDR_SIZE;
+  return parkIo(t, s, state, i, WRITE_EVENTS, s.sendTimeoutNs);
 }
 
 /** Receives into the imported ranges and `recvInfo`, from byte `done` on; conventions as sendVec. */
 function recvVec(t: Task, s: Socket, msgFlags: number, done: number): number {
   const total = iovTotal();
   const chunk = s.messages ? IO_MAX : IO_CHUNK;
+  stopped = 0;
   for (let at = done; ;) {
     let want = Math.min(total - at, chunk);
     if (want > 0) {
@@ -198,14 +220,23 @@ function recvVec(t: Task, s: Socket, msgFlags: number, done: number): number {
         want = readTorn(t, s, at, want, fit, read);
         if (want === 0) {
           if (tornEnd < 0) dropReceived();
-          return at > 0 ? at + Math.max(0, tornEnd) : tornEnd;
+          stopped = Math.min(tornEnd, 0);
+          return at + Math.max(0, tornEnd);
         }
       }
     }
     const n = s.recv(t, ioBuffer.bytes, 0, want, msgFlags, recvInfo);
-    if (n < 0) return at > 0 ? at : n;
+    if (n < 0) {
+      stopped = n;
+      // The next call tells of it.
+      if (at > 0 && n !== -EAGAIN) s.setError(-n);
+      return at;
+    }
     const copies = n > 0 && !recvInfo.discarded;
-    if (copies && iovCopyOut(t, at, ioBuffer.bytes, 0, n) < n) return at > 0 ? at : -EFAULT;
+    if (copies && iovCopyOut(t, at, ioBuffer.bytes, 0, n) < n) {
+      stopped = -EFAULT;
+      return at;
+    }
     at += n;
     const more = n === want && at < total && !s.messages && (msgFlags & S.MSG_PEEK) === 0;
     if (!more || recvInfo.last) return at;
@@ -218,7 +249,8 @@ function waitsForAll(s: Socket, msgFlags: number, n: number, before: number): bo
     (msgFlags & S.MSG_WAITALL) !== 0 &&
     (msgFlags & S.MSG_PEEK) === 0 &&
     !s.messages &&
-    n > before &&
+    (n > before || stopped === -EAGAIN) &&
+    (stopped === 0 || stopped === -EAGAIN) &&
     n < iovTotal() &&
     !recvInfo.last
   );
@@ -246,9 +278,10 @@ function recvBlocking(
   const done = w === null ? 0 : w.done;
   const noWait = nonBlocking(s) || (msgFlags & (S.MSG_DONTWAIT | S.MSG_ERRQUEUE)) !== 0;
   const n = recvVec(t, s, msgFlags, done);
-  if (n < 0) {
-    if (n === -EAGAIN && !noWait && !t.timedOut) return parkIo(t, s, w, done, READ_EVENTS, s.recvTimeoutNs);
-    return endIo(w, n);
+  if (n === 0 && stopped < 0) {
+    if (stopped === -EAGAIN && !noWait && !t.timedOut)
+      return parkIo(t, s, w, 0, READ_EVENTS, s.recvTimeoutNs);
+    return endIo(w, stopped);
   }
   const peeks = peeksForAll(s, msgFlags, n);
   if (
@@ -342,7 +375,10 @@ function sysRecvmmsg(t: Task, a: SyscallArgs): SysResult {
     recvInfo.reset();
     let r = readMsghdr(t, hdr);
     recvInfo.controlRoom = controlAddr === 0 ? 0 : Math.min(controlLen, OPTMEM_MAX);
-    if (r === 0) r = recvVec(t, s, msgFlags, 0);
+    if (r === 0) {
+      r = recvVec(t, s, msgFlags, 0);
+      if (r === 0) r = stopped;
+    }
     if (r === -EAGAIN) {
       const noWait =
         nonBlocking(s) ||
@@ -350,6 +386,8 @@ function sysRecvmmsg(t: Task, a: SyscallArgs): SysResult {
         (a.uint(3) & (S.MSG_DONTWAIT | S.MSG_ERRQUEUE)) !== 0 ||
         (i > 0 && (a.uint(3) & S.MSG_WAITFORONE) !== 0);
       if (!noWait) {
+        // Each message has the whole time of SO_RCVTIMEO.
+        if (w !== null && i > w.done) w.restartTime(t, s.recvTimeoutNs);
         const parked = parkIo(t, s, w, i, READ_EVENTS, s.recvTimeoutNs);
         (t.blockState as IoWait).endNs = endNs;
         return parked;

@@ -5,7 +5,9 @@
 import {
   EACCES,
   EAFNOSUPPORT,
+  EAGAIN,
   EALREADY,
+  ECONNABORTED,
   EFAULT,
   EINPROGRESS,
   EINVAL,
@@ -18,6 +20,7 @@ import {
   EPROTONOSUPPORT,
   ESOCKTNOSUPPORT,
 } from '../../abi/errno.ts';
+import { O_NONBLOCK } from '../../abi/fcntl.ts';
 import * as S from '../../abi/socket.ts';
 import { CAP_NET_ADMIN, CAP_NET_BIND_SERVICE, CAP_NET_RAW } from '../../auth/capability.ts';
 import type { NetNamespace } from '../../kernel/namespaces.ts';
@@ -60,6 +63,7 @@ const SEND_FLAGS = S.MSG_OOB | S.MSG_DONTROUTE | S.MSG_EOR | S.MSG_CONFIRM | S.M
 const TCP_INFO = 11;
 const IPV6_ADDRFORM = 1;
 const TCP_ULP = 31;
+const TCP_CLOSE = 7;
 const TCP_LISTEN = 10;
 const SOL_RAW = 255;
 const SOL_PACKET = 263;
@@ -76,7 +80,7 @@ export class HostSocket extends Socket {
   private lingerSec = 0;
   /** An error that the host does not know of. */
   private error = 0;
-  /** Where a connect in progress goes. */
+  /** Where a connect in progress goes; null: nowhere any more, somebody has ended it. */
   private target: Uint8Array | null = null;
   /** SO_ZEROCOPY is set, or was. */
   private zeroCopy: ZeroCopy | null = null;
@@ -168,16 +172,17 @@ export class HostSocket extends Socket {
     const ok = this.checkAddress(addr);
     if (ok < 0) return ok;
     this.watch();
-    this.target = addr;
+    this.target = addr[0] === S.AF_UNSPEC && addr[1] === 0 ? null : addr;
     const r = net.connect(this.hostFd, addr);
     // A blocking connect that a signal interrupted goes on when it is called again.
     return r === -EALREADY && (this.flags & S.SOCK_NONBLOCK) === 0 ? -EINPROGRESS : r;
   }
 
   override finishConnect(): number {
+    // Asked again, the host would begin a new one.
+    if (this.target === null) return -(this.takeHostError() || ECONNABORTED);
     const ready = pollNow(this.hostFd, W.EPOLLOUT);
     if (ready === 0) return -EINPROGRESS;
-    if (this.target === null) return 0;
     // Asking again tells the outcome and lets the host socket leave its connecting state. An ICMP error that comes while
     // the first SYN is being sent makes the socket readable for errors, but it goes on: the next SYN decides (tcp_v4_err()).
     const r = net.connect(this.hostFd, this.target);
@@ -191,7 +196,20 @@ export class HostSocket extends Socket {
   }
 
   override shutdown(how: number): number {
-    return net.shutdown(this.hostFd, how);
+    const r = net.shutdown(this.hostFd, how);
+    // A connect in progress ends by that (inet_shutdown).
+    if (r === 0 && this.stream && this.hostState() === TCP_CLOSE) this.target = null;
+    return r;
+  }
+
+  /** tcpi_state */
+  private hostState(): number {
+    return net.getsockopt(this.hostFd, IPPROTO_TCP, TCP_INFO, facts, facts.length) < 32 ? 0 : facts[0]!;
+  }
+
+  private takeHostError(): number {
+    const got = net.getsockopt(this.hostFd, S.SOL_SOCKET, S.SO_ERROR, facts, 4);
+    return got < 4 ? 0 : facts.readInt32LE(0);
   }
 
   override getName(peer: boolean): Uint8Array | number {
@@ -206,6 +224,7 @@ export class HostSocket extends Socket {
     flags: number,
     info: SendInfo | null,
   ): number {
+    if (this.error !== 0) return -this.takeError();
     let to: Uint8Array | null = null;
     // Streams look at it for MSG_FASTOPEN only.
     const named = info !== null && info.name !== null && (!this.stream || (flags & S.MSG_FASTOPEN) !== 0);
@@ -282,11 +301,17 @@ export class HostSocket extends Socket {
     }
     if (r < 0) {
       this.watch();
-      return r;
+      return r === -EAGAIN && this.waitsInVain(flags) ? 0 : r;
     }
     const n = Math.min(Math.max(0, r - skipped), room);
     if (copied && n > 0) buf.set(bounce.bytes.subarray(0, n), off);
     return n;
+  }
+
+  /** Only who waits for messages hears that no more will be read (__skb_wait_for_more_packets); the host socket never waits. */
+  private waitsInVain(flags: number): boolean {
+    if (this.stream || (flags & (S.MSG_DONTWAIT | S.MSG_ERRQUEUE)) !== 0) return false;
+    return (this.flags & O_NONBLOCK) === 0 && (pollNow(this.hostFd, W.EPOLLRDHUP) & W.EPOLLRDHUP) !== 0;
   }
 
   /** Where a peek begins that is answered with the length of the whole message. */
@@ -303,9 +328,8 @@ export class HostSocket extends Socket {
       const got = net.getsockopt(this.hostFd, S.SOL_SOCKET, S.SO_MEMINFO, facts, facts.length);
       return got < 12 ? { rx: 0, tx: 0 } : { rx: facts.readUInt32LE(0), tx: facts.readUInt32LE(8) };
     }
-    if (net.getsockopt(this.hostFd, IPPROTO_TCP, TCP_INFO, facts, facts.length) < 32) return { rx: 0, tx: 0 };
     // tcpi_unacked and tcpi_sacked of a listener (tcp_get_info)
-    if (facts[0] === TCP_LISTEN) return { rx: facts.readUInt32LE(24), tx: facts.readUInt32LE(28) };
+    if (this.hostState() === TCP_LISTEN) return { rx: facts.readUInt32LE(24), tx: facts.readUInt32LE(28) };
     const rx = hostIoctl(this.hostFd, S.SIOCINQ, word.addr) < 0 ? 0 : word.u32[0]!;
     const tx = hostIoctl(this.hostFd, S.SIOCOUTQ, word.addr) < 0 ? 0 : word.u32[0]!;
     return { rx, tx };

@@ -90,8 +90,13 @@ export function sendStream(
   if (nameOf(info) !== null) return s.state === 'connected' ? -EISCONN : -EOPNOTSUPP;
   const other = s.peer;
   if (other === null) return -ENOTCONN;
-  if ((s.shut & S.SEND_SHUTDOWN) !== 0 || other.released || (other.shut & S.RCV_SHUTDOWN) !== 0)
-    return -EPIPE;
+  // Who has waited for room, or for a page of it, hears of an error before an end (sock_alloc_send_pskb).
+  const ended = (s.shut & S.SEND_SHUTDOWN) !== 0;
+  if (len > 0 && (!ended || (t as Task).blockState !== null)) {
+    const e = s.options.takeError();
+    if (e !== 0) return -e;
+  }
+  if (ended || other.released || (other.shut & S.RCV_SHUTDOWN) !== 0) return -EPIPE;
   if (refusesRights(other, info)) return -EPERM;
   if (len === 0) return 0;
   const room = s.options.sndbuf - s.charged;
