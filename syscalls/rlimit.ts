@@ -49,6 +49,7 @@ function setLimit(t: Task, g: ThreadGroup, resource: number): number {
   if (max > g.limits.max(resource) && !t.creds.has(CAP_SYS_RESOURCE)) return -EPERM;
   g.limits.set(resource, cur, max);
   if (resource === RLIMIT_CPU) timersOf(g).watchCpuLimit(g);
+  if (resource === limits.RLIMIT_RTTIME && cur !== Infinity) timersOf(g).watchRtTime(g);
   return 0;
 }
 
@@ -103,7 +104,7 @@ function sysPrlimit64(t: Task, a: SyscallArgs): SysResult {
   return t.mem.copyOut(oldAddr, scratch.bytes, 0, 16);
 }
 
-const note = 'RLIMIT_RSS, LOCKS, RTTIME are stored but not enforced';
+const note = 'RLIMIT_RTTIME may be noticed late by as much again';
 
 export const rlimitRows: readonly SyscallRow[] = [
   {

@@ -16,7 +16,8 @@ import {
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CAP_SYS_NICE } from '../sentry/auth/capability.ts';
 import { PAGE_SIZE } from '../sentry/lib/addr.ts';
-import { RLIMIT_RTPRIO } from '../sentry/kernel/limits.ts';
+import { RLIMIT_RTPRIO, RLIMIT_RTTIME } from '../sentry/kernel/limits.ts';
+import { timersOf } from '../sentry/kernel/process-timers.ts';
 import type { SysResult } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
@@ -114,6 +115,8 @@ function setScheduler(t: Task, o: Task, attr: SchedAttr): SysResult {
   // The policy counts as a parameter here (__setscheduler_params).
   if ((attr.flags & SCHED_FLAG_KEEP_PARAMS) !== 0) return 0;
   o.schedPolicy = policy;
+  if (isRealTime(policy) && o.group.limits.cur(RLIMIT_RTTIME) !== Infinity)
+    timersOf(o.group).watchRtTime(o.group);
   o.schedPriority = attr.priority;
   o.schedDeadline = policy === SCHED_DEADLINE ? attr.deadline : null;
   if (isFair(policy)) o.nice = attr.nice;

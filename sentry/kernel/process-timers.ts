@@ -6,7 +6,8 @@ import { SIGALRM, SIGKILL, SIGPROF, SIGVTALRM, SIGXCPU, SI_TIMER } from '../abi/
 import { Timer } from '../time/timer-queue.ts';
 import { processNs, processUsage, threadNs, threadUsage } from './cpu-time.ts';
 import type { Kernel } from './kernel.ts';
-import { RLIMIT_CPU } from './limits.ts';
+import { RLIMIT_CPU, RLIMIT_RTTIME } from './limits.ts';
+import { RtTimeWatch } from './rt-time.ts';
 import { sigInfoKernel, sigInfoTimer, type SigInfo } from './sig-info.ts';
 import { sendGroupSignal, sendTaskSignal } from './signal-send.ts';
 import type { Task } from './task.ts';
@@ -254,12 +255,24 @@ export class ProcessTimers {
   }
 
   private cpuLimitReached(g: ThreadGroup): boolean {
-    const beyond = processNs(g) >= g.limits.max(RLIMIT_CPU) * 1e9;
+    const soft = g.limits.cur(RLIMIT_CPU);
+    const hard = g.limits.max(RLIMIT_CPU);
+    const beyond = processNs(g) >= hard * 1e9;
+    // As Linux does it: the limit itself moves on.
+    if (!beyond) g.limits.set(RLIMIT_CPU, Math.min(soft + 1, hard), hard);
     sendGroupSignal(g, sigInfoKernel(beyond ? SIGKILL : SIGXCPU));
     return beyond;
   }
 
   private cpuLimit: Countdown | null = null;
+
+  /** RLIMIT_RTTIME is set, or a thread has become a real-time one. */
+  watchRtTime(g: ThreadGroup): void {
+    if (g.limits.cur(RLIMIT_RTTIME) === Infinity) return;
+    (this.rtTime ??= new RtTimeWatch(g)).start();
+  }
+
+  private rtTime: RtTimeWatch | null = null;
 
   newId(): number {
     while (this.posix.has(this.nextId)) this.nextId = (this.nextId + 1) % 0x7fffffff;
@@ -280,6 +293,7 @@ export class ProcessTimers {
     this.deletePosix();
     for (const c of this.itimers) c.disarm();
     this.cpuLimit?.disarm();
+    this.rtTime?.stop();
   }
 }
 

@@ -9,7 +9,7 @@ import { TASK_SIZE } from '../lib/addr.ts';
 import type { MemoryManager } from '../mm/memory-manager.ts';
 import type { Context } from '../platform/platform.ts';
 import { noteFirstThread } from './cpu-time.ts';
-import { RLIMIT_CPU, RLIMIT_NPROC } from './limits.ts';
+import { RLIMIT_CPU, RLIMIT_NPROC, RLIMIT_RTTIME } from './limits.ts';
 import { timersOf } from './process-timers.ts';
 import { lendState } from './lent-state.ts';
 import type { CssSet } from './cgroup/css-set.ts';
@@ -253,6 +253,9 @@ function copyAttributes(t: Task, c: Task, a: CloneArgs): void {
     c.schedPolicy = t.schedPolicy;
     c.schedPriority = t.schedPriority;
   }
+  const { group } = c;
+  if (group !== t.group && c.schedPriority > 0 && group.limits.cur(RLIMIT_RTTIME) !== Infinity)
+    timersOf(group).watchRtTime(group);
   if (t.schedResetOnFork) c.nice = c.schedPolicy === t.schedPolicy ? Math.max(0, t.nice) : 0;
   if (has(a.flags, CLONE_CHILD_CLEARTID)) c.clearChildTid = a.childTid;
 }
