@@ -304,21 +304,33 @@ test('version 2: every ancestor passes its controllers on', () => {
   const host: CgroupHost = { version: 2, hierarchies: new Map([['unified', { mount: dir, own: '/' }]]) };
   const group = createCgroup(host, { path: '/c', scope: null }, noResources(), []);
   expect(group.joinFiles('sentry')).toEqual([`${dir}/c/cgroup.procs`]);
-  expect([...group.guestFiles(), ...group.lateFiles()]).toEqual([]);
+  expect([...group.guestFiles(), ...group.lateFiles('sentry')]).toEqual([]);
   expect(read('cgroup.subtree_control')).toMatch(/^\+pids/);
 });
 
 test('freezing and thawing wait for the kernel to say that it is done', () => {
   files({ 'freezer/freezer.state': 'THAWED' });
   const one = v1('freezer');
-  one.freeze();
+  one.freezeStub();
   expect(read('freezer/freezer.state')).toBe('FROZEN');
   one.thaw();
   expect(read('freezer/freezer.state')).toBe('THAWED');
-  files({ 'cgroup.freeze': '0', 'cgroup.events': 'populated 1\nfrozen 1\n' });
-  v2().freeze();
-  expect(read('cgroup.freeze')).toBe('1');
-  expect(() => v1('memory').freeze()).toThrow(/no freezer cgroup/);
+  files({ 'cgroup.freeze': '0', 'cgroup.events': 'populated 1\nfrozen 0\n' });
+  v2().freezeStub();
+  expect(read('cgroup.freeze')).toBe('0');
+  v1('memory').freezeStub();
+});
+
+test('the stub alone is in the freezer’s group', () => {
+  const mounts = ['freezer', 'pids'].map((name) => [name, { mount: `${dir}/${name}`, own: '/' }] as const);
+  const host: CgroupHost = { version: 1, hierarchies: new Map(mounts) };
+  const group = createCgroup(host, { path: '/c', scope: null }, noResources(), []);
+  const apart = [`${dir}/freezer/c.sentry/tasks`, `${dir}/pids/c.sentry/tasks`];
+  expect(group.joinFiles('sentry')).toEqual(apart);
+  expect(group.joinFiles('container')).toEqual([apart[0], `${dir}/pids/c/tasks`]);
+  expect(group.guestFiles()).toEqual([`${dir}/pids/c/tasks`]);
+  expect(group.lateFiles('sentry')).toEqual([`${dir}/freezer/c/tasks`]);
+  expect(group.lateFiles('container')).toEqual([]);
 });
 
 test('figures of version 1', () => {

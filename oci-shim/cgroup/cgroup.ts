@@ -2,8 +2,10 @@
  * The host's control groups of one container. Under version 1 every mounted hierarchy has a group at the container's path, as
  * runc makes them, because engines read their figures there. Memory and processes are special: sentry and gofer are
  * programs of ours, not of the user's, and a small limit would hit them first. They are in a group `PATH.sentry` beside the
- * container's, so that limits, figures and out-of-memory events at the path are those of the guests. Under version 2 a process
- * is in one group only: there the limits are raised by an allowance for sentry and gofer.
+ * container's, so that limits, figures and out-of-memory events at the path are those of the guests. The freezer's group at
+ * the path has the stub only, so that it can say FROZEN of a paused container: guests are stopped by the sentry, and host
+ * processes that wait in seccomp's notifications could not be frozen at all. Under version 2 a process is in one group only:
+ * there the limits are raised by an allowance for sentry and gofer, and nothing is frozen.
  */
 import { existsSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs';
 import { sleepMs } from '../state/lock.ts';
@@ -38,7 +40,7 @@ export interface CgroupHandle {
    * container. What the launcher enters for itself only, and where it and guests go instead, is below.
    */
   joinFiles(who: 'sentry' | 'container'): string[];
-  lateFiles(): string[];
+  lateFiles(who: 'sentry' | 'container'): string[];
   guestFiles(): string[];
   /** With systemd: has it start the scope around `pid`, before that enters the groups. */
   startScope(pid: number): void;
@@ -46,7 +48,8 @@ export interface CgroupHandle {
   memberProcsFiles(): string[];
   /** Sets limits; returns what could not be set for lack of permission. */
   apply(resources: Resources): string[];
-  freeze(): void;
+  /** Shows a paused container to who looks into the freezer's group. */
+  freezeStub(): void;
   thaw(): void;
   /** Processes in the container's groups, without the sentry's own where those are apart. */
   procs(): number[];
@@ -55,7 +58,9 @@ export interface CgroupHandle {
 }
 
 /** Controllers whose figures would be spoilt by the sandbox's own processes. */
-const APART = ['memory', 'pids'];
+const APART = ['memory', 'pids', 'freezer'];
+/** Of those the ones whose group at the path has guests. */
+const GUESTS = ['memory', 'pids'];
 /** Controllers with limits for processes, each of which costs a write per process there. */
 const COUNTED = ['memory', 'pids', 'cpu', 'cpuacct', 'cpuset', 'blkio'];
 const SENTRY_SUFFIX = '.sentry';
@@ -154,17 +159,22 @@ class Cgroup implements CgroupHandle {
 
   joinFiles(who: 'sentry' | 'container'): string[] {
     const { paths, sentryPaths } = this.state;
-    const dirs = this.names().map((name) => (who === 'sentry' && sentryPaths[name]) || paths[name]!);
+    const isApart = (name: string): boolean => who === 'sentry' || !GUESTS.includes(name);
+    const dirs = this.names().map((name) => (isApart(name) && sentryPaths[name]) || paths[name]!);
     return [...new Set(dirs)].map((dir) => this.procsFile(dir));
   }
 
-  lateFiles(): string[] {
-    const { unified } = this.state.paths;
-    return this.state.version === 1 && unified !== undefined ? [`${unified}/cgroup.procs`] : [];
+  lateFiles(who: 'sentry' | 'container'): string[] {
+    if (this.state.version === 2) return [];
+    const { freezer, unified } = this.state.paths;
+    const files = freezer !== undefined && who === 'sentry' ? [this.procsFile(freezer)] : [];
+    return unified === undefined ? files : [...files, `${unified}/cgroup.procs`];
   }
 
   guestFiles(): string[] {
-    return Object.keys(this.state.sentryPaths).map((name) => this.procsFile(this.state.paths[name]!));
+    return Object.keys(this.state.sentryPaths)
+      .filter((name) => GUESTS.includes(name))
+      .map((name) => this.procsFile(this.state.paths[name]!));
   }
 
   /** Hierarchies that count anything. A tree of version 2 beside those of version 1 does not, and entering it is slow. */
@@ -245,17 +255,18 @@ class Cgroup implements CgroupHandle {
     return warnings;
   }
 
-  freeze(): void {
-    this.setFrozen(true);
+  freezeStub(): void {
+    const { version, paths, shared = [] } = this.state;
+    if (version === 1 && paths['freezer'] !== undefined && !shared.includes(paths['freezer'])) this.setFrozen(true);
   }
 
   thaw(): void {
-    this.setFrozen(false);
+    if (this.isFrozen()) this.setFrozen(false);
   }
 
   private setFrozen(frozen: boolean): void {
     const dir = this.state.version === 1 ? this.state.paths['freezer'] : this.state.paths['unified'];
-    if (dir === undefined) throw new UserError('cannot freeze the container: it has no freezer cgroup');
+    if (dir === undefined) return;
     for (let i = 0; i < FREEZE_TRIES; i++) {
       if (this.state.version === 2) {
         if (i === 0) writeCgroupFile(dir, 'cgroup.freeze', frozen ? '1' : '0');
@@ -302,7 +313,7 @@ class Cgroup implements CgroupHandle {
   }
 
   private killAll(dirs: readonly string[]): void {
-    if (this.isFrozen()) this.thaw();
+    this.thaw();
     for (const pid of new Set(dirs.flatMap(allProcs))) {
       try {
         if (pid !== process.pid && pid > 0) process.kill(pid, 'SIGKILL');

@@ -59,7 +59,7 @@ export function groupOptions(
   const open = (files: readonly string[]): number[] => files.map((f) => fd(openSync(f, 'w')));
   return {
     joinProcsFds: open(group.joinFiles(who)),
-    lateProcsFds: open(group.lateFiles()),
+    lateProcsFds: open(group.lateFiles(who)),
     guestProcsFds: who === 'sentry' ? open(group.guestFiles()) : [],
   };
 }

@@ -12,6 +12,7 @@ import { sleepMs } from '../state/lock.ts';
 import { isLeftover, NoSuchContainer, type LockedContainer, type StateDir } from '../state/state-dir.ts';
 import { UserError } from '../user-error.ts';
 import { toProcessConfig } from './exec.ts';
+import { warn } from './log.ts';
 
 /** Whoever does not end within this time after SIGKILL is stuck in the host's kernel. */
 const END_MS = 20_000;
@@ -59,6 +60,8 @@ export function killContainer(states: StateDir, id: string, signal: number, all:
     if (all) return; // nobody is left, as asked for
     throw new UserError('container not running');
   }
+  // A stub that is frozen could not end.
+  if (signal === SIGKILL) thawStub(state);
   try {
     controlCall(states, state, 'kill', { signal, all }, KILL_ANSWER_S);
   } catch (e) {
@@ -78,15 +81,31 @@ export function pauseContainer(states: StateDir, id: string): void {
     }
     controlCall(states, c.state, 'pause');
     c.save({ ...c.state, paused: true });
+    freezeStub(c.state);
   });
 }
 
 export function resumeContainer(states: StateDir, id: string): void {
   states.withLock(id, (c) => {
     if (statusOf(c.state) !== 'paused') throw new UserError('container not paused');
+    thawStub(c.state);
     controlCall(states, c.state, 'resume');
     c.save({ ...c.state, paused: false });
   });
+}
+
+/** What the host's freezer shows is for people and engines; the guests stand still without. */
+function freezeStub({ cgroup }: ContainerState): void {
+  if (cgroup === null) return;
+  try {
+    openCgroup(cgroup).freezeStub();
+  } catch (e) {
+    warn((e as Error).message);
+  }
+}
+
+function thawStub({ cgroup }: ContainerState): void {
+  if (cgroup !== null) openCgroup(cgroup).thaw();
 }
 
 /** Frees everything that belongs to the container. `force`: whatever its state, and no error if it does not exist. */
@@ -104,6 +123,7 @@ export function deleteContainer(states: StateDir, id: string, force: boolean): v
     if (!force && !isLeftover(c.state) && status !== 'stopped' && status !== 'created') {
       throw new UserError(`cannot delete container ${id} that is not stopped: ${status}`);
     }
+    thawStub(c.state);
     killStub(c.state);
     for (const exec of c.state.execs) if (isAlive(exec)) kill(exec.pid);
     groupsOf(c.state)?.remove();

@@ -2,7 +2,7 @@
  * The life of containers under Docker: exec, signals, logs, pause, copies, commits, restarts, limits, terminals. Each
  * story is told by runc and by runsc-ts under the same dockerd, and has to be the same story.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { run as runHost } from '../lib/sandbox.ts';
 import { seen, tellStories, type Story } from './lib/stories.ts';
@@ -94,6 +94,21 @@ const stories: Readonly<Record<string, Story>> = {
     const resumed = c.docker('unpause', c.name).status;
     until('the count goes on', () => count() !== b);
     return [paused, state, a === b, refused, resumed, c.inspect('.State.Status')];
+  },
+  'paused containers are killed, stopped and removed': (c) => {
+    const frozen = (): string | null => {
+      const group = `/sys/fs/cgroup/freezer/docker/${c.inspect('.Id')}/freezer.state`;
+      return existsSync(group) ? readFileSync(group, 'latin1') : null;
+    };
+    const told: unknown[] = [];
+    for (const end of [['kill'], ['stop', '--time', '1'], ['rm', '--force']]) {
+      c.run(['--detach', '--stop-signal', 'KILL'], 'sleep', '1000');
+      told.push(frozen(), c.docker('pause', c.name).status, frozen(), c.inspect('.State.Status'));
+      told.push(c.docker(...end, c.name).status);
+      told.push(end[0] === 'rm' ? '' : c.docker('wait', c.name).stdout);
+      c.remove();
+    }
+    return told;
   },
   'copies in and out of a running container': (c) => {
     c.run(['--detach'], 'sh', '-c', 'echo inside > /tmp/inside; echo ready; exec sleep 1000');
