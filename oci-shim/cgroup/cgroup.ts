@@ -257,7 +257,8 @@ class Cgroup implements CgroupHandle {
 
   freezeStub(): void {
     const { version, paths, shared = [] } = this.state;
-    if (version === 1 && paths['freezer'] !== undefined && !shared.includes(paths['freezer'])) this.setFrozen(true);
+    if (version === 1 && paths['freezer'] !== undefined && !shared.includes(paths['freezer']))
+      this.setFrozen(true);
   }
 
   thaw(): void {

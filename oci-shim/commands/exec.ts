@@ -1,7 +1,7 @@
 /** `runsc-ts exec`: one more process in a container, from a process.json or from options. */
 import { Command } from 'commander';
 import type { GlobalOptions } from '../global-options.ts';
-import { execProcess, readProcess, toProcessConfig } from '../lifecycle/exec.ts';
+import { execConfig, execProcess, readProcess } from '../lifecycle/exec.ts';
 import type { ContainerState } from '../state/container-state.ts';
 import { StateDir } from '../state/state-dir.ts';
 import { UserError } from '../user-error.ts';
@@ -20,6 +20,8 @@ interface ExecFlags {
   pidFile?: string;
   consoleSocket?: string;
   preserveFds: number;
+  cgroup: string[];
+  ignorePaused: boolean;
 }
 
 const collect = (value: string, all: string[]): string[] => [...all, value];
@@ -43,7 +45,13 @@ export function execCommand(globals: () => GlobalOptions): Command {
     .option('--preserve-fds <n>', 'pass N descriptors beside the standard streams', parsePreservedFds, 0)
     .option('--apparmor <profile>', 'accepted, without effect')
     .option('--process-label <label>', 'accepted, without effect')
-    .option('--ignore-paused', 'accepted, without effect')
+    .option(
+      '--cgroup <group>',
+      'an existing group below the container’s, as its programs see it: [CONTROLLER:]GROUP',
+      collect,
+      [],
+    )
+    .option('--ignore-paused', 'also in a paused container; it runs when that is resumed', false)
     .argument('<id>', 'name of the container')
     .argument('[command...]', 'program and its arguments')
     .passThroughOptions()
@@ -52,9 +60,10 @@ export function execCommand(globals: () => GlobalOptions): Command {
       try {
         const state = states.load(id);
         const base = f.process === undefined ? fromFlags(state, args, f) : fromFile(state, f.process, f);
-        const { pidFile, consoleSocket, preserveFds, detach } = f;
-        const target = { pidFile, consoleSocket, preserveFds, detached: detach };
-        execProcess(states, state, { id, process: toProcessConfig(base), ...withoutUndefined(target) });
+        const { pidFile, consoleSocket, preserveFds, detach, ignorePaused } = f;
+        const target = { pidFile, consoleSocket, preserveFds, detached: detach, ignorePaused };
+        const process = execConfig(state, base);
+        execProcess(states, state, { id, process, groups: f.cgroup, ...withoutUndefined(target) });
       } catch (e) {
         if (!(e instanceof UserError)) throw e;
         throw new UserError(`exec failed: ${e.message}`, EXEC_FAILED);

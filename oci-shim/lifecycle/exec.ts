@@ -23,16 +23,21 @@ import { isAlive, type HostProcess } from '../state/host-process.ts';
 import { writeAtomically, type StateDir } from '../state/state-dir.ts';
 import { UserError } from '../user-error.ts';
 import { openConsole } from './console.ts';
+import { warn } from './log.ts';
 import { namespacesOf } from './namespaces.ts';
 import { identityOf, Inherited, Stub } from './stub.ts';
 
 export interface ExecOptions {
   readonly id: string;
   readonly process: ProcessConfig;
+  /** Groups below the container's: [CONTROLLER:]GROUP. */
+  readonly groups: readonly string[];
   readonly pidFile?: string;
   readonly consoleSocket?: string;
   readonly preserveFds: number;
   readonly detached: boolean;
+  /** Also in a paused container: the process runs when that is resumed. */
+  readonly ignorePaused: boolean;
 }
 
 export function readProcess(file: string): Record<string, unknown> {
@@ -45,25 +50,44 @@ export function readProcess(file: string): Record<string, unknown> {
 
 export const toProcessConfig = (p: Record<string, unknown>): ProcessConfig => processConfig(Field.root(p));
 
+/** As `create` does it, and warns; but not of what has been said of the container's own process. */
+export function execConfig(state: ContainerState, p: Record<string, unknown>): ProcessConfig {
+  const own = Field.root(state.process);
+  const given = Field.root(p);
+  processConfig(own);
+  const config = processConfig(given);
+  for (const w of given.warnings) if (!own.warnings.includes(w)) warn(w);
+  return config;
+}
+
 /** Starts the process. Returns when it runs; without `detached` this process becomes its stub and does not return. */
 export function execProcess(states: StateDir, state: ContainerState, o: ExecOptions): void {
   const status = statusOf(state);
   if (status === 'stopped') throw new UserError('cannot exec in a stopped container');
-  if (status === 'paused') throw new UserError('cannot exec in a paused container: resume it first');
+  if (status === 'paused' && !o.ignorePaused) {
+    throw new UserError('cannot exec in a paused container (use --ignore-paused to override)');
+  }
   const { terminal } = o.process;
   if (o.detached && terminal && o.consoleSocket === undefined) {
     throw new UserError('cannot allocate tty if runc will detach without setting console socket');
   }
+  const attached = !o.detached && o.consoleSocket === undefined;
   const connection = connectSandbox(states, state, 60);
-  if (!o.detached && o.consoleSocket === undefined) {
-    requestExec(connection, o, [0, 1, 2]);
-    if (o.pidFile !== undefined) writeAtomically(o.pidFile, String(process.pid), 0o644);
-    const groups = execGroups(state, (own) => own);
-    const title = o.process.args;
-    const options = { node: process.execPath, dist: nativeDir, joinFd: connection, title, ...groups };
-    const r = becomeLauncher(options);
-    throw new UserError(`cannot start ${join(nativeDir, 'launcher')}: errno ${-r}`);
-  }
+  if (attached) becomeStub(state, o, connection);
+  else startStub(states, state, o, connection);
+}
+
+function becomeStub(state: ContainerState, o: ExecOptions, connection: number): never {
+  requestExec(connection, o, [0, 1, 2]);
+  if (o.pidFile !== undefined) writeAtomically(o.pidFile, String(process.pid), 0o644);
+  const groups = execGroups(state, (own) => own);
+  const title = o.process.args;
+  const options = { node: process.execPath, dist: nativeDir, joinFd: connection, title, ...groups };
+  const r = becomeLauncher(options);
+  throw new UserError(`cannot start ${join(nativeDir, 'launcher')}: errno ${-r}`);
+}
+
+function startStub(states: StateDir, state: ContainerState, o: ExecOptions, connection: number): void {
   const slave =
     o.consoleSocket === undefined ? -1 : openConsole(o.consoleSocket, o.process.consoleSize ?? null);
   const stdio: [number, number, number] = slave < 0 ? [0, 1, 2] : [slave, slave, slave];
@@ -113,7 +137,7 @@ function execGroups(state: ContainerState, fd: (own: number) => number): Partial
 function requestExec(connection: number, o: ExecOptions, stdio: readonly number[]): void {
   const preserved = Array.from({ length: o.preserveFds }, (_, i) => 3 + i);
   try {
-    requestOn(connection, 'exec', o.id, { process: o.process }, [...stdio, ...preserved]);
+    requestOn(connection, 'exec', o.id, { process: o.process, groups: o.groups }, [...stdio, ...preserved]);
   } catch (e) {
     throw e instanceof UserError ? new UserError(`unable to start container process: ${e.message}`) : e;
   }

@@ -11,7 +11,7 @@ import { exitTask } from '../../sentry/kernel/task-exit.ts';
 import type { ThreadGroup } from '../../sentry/kernel/thread-group.ts';
 import { Timer } from '../../sentry/time/timer-queue.ts';
 import type { Path } from '../../sentry/vfs/dentry.ts';
-import type { ProcessConfig, SandboxConfig } from '../sandbox-config.ts';
+import type { SandboxConfig } from '../sandbox-config.ts';
 import { makeProcess, type OutsideProcess, type ProcessEnv } from './process.ts';
 
 const FREEZE_POLL_NS = 1e6;
@@ -50,7 +50,8 @@ export class SandboxContainer {
     const init = shared ? null : { unkillable: this.config.initUnkillable };
     const { root, ns, config } = this;
     const { process, linux, sysctl } = config;
-    makeProcess(this.kernel, this.box, { process, linux, sysctl, root, ns, init, ...env }, (p) => {
+    const all = { process, linux, sysctl, root, ns, init, groups: [], ...env };
+    makeProcess(this.kernel, this.box, all, (p) => {
       if (p instanceof Error) {
         done(p);
         return;
@@ -71,15 +72,13 @@ export class SandboxContainer {
 
   /** One more process, which runs at once. `onEnd` gets its wait status. */
   exec(
-    process: ProcessConfig,
-    stdioFds: readonly number[],
+    own: Pick<ProcessEnv, 'process' | 'creds' | 'stdioFds' | 'groups'>,
     onEnd: (status: number) => void,
     done: (p: OutsideProcess | Error) => void,
-    creds: ProcessEnv['creds'],
   ): void {
     const { root, ns } = this;
     const { linux, sysctl } = this.config;
-    const env = { process, creds, root, stdioFds, ns, linux, sysctl, init: null };
+    const env = { root, ns, linux, sysctl, init: null, ...own };
     makeProcess(this.kernel, this.box, env, (p) => {
       if (!(p instanceof Error)) {
         p.task.group.onEnd = (status) => {

@@ -32,6 +32,7 @@ import { LOOKUP_DIRECTORY, LOOKUP_FOLLOW, nd, walk } from '../../sentry/vfs/walk
 import { closeExec, execProgram } from '../../syscalls/exec.ts';
 import { BootError } from '../boot-error.ts';
 import { openStdio, type StdioTerminal } from '../boot-stdio.ts';
+import { enterGroups } from './exec-groups.ts';
 import { applySysctls, environmentOf, prepareTask } from '../boot-process.ts';
 import type { LinuxConfig, ProcessConfig } from '../sandbox-config.ts';
 
@@ -47,6 +48,8 @@ export interface ProcessEnv {
   readonly sysctl: Record<string, string>;
   /** It becomes init of its PID namespace, and signals without a handler may do nothing to it. */
   readonly init: { readonly unkillable: boolean } | null;
+  /** Control groups of `exec --cgroup`. */
+  readonly groups: readonly string[];
 }
 
 const latin1 = (s: string): string => Buffer.from(s, 'utf8').toString('latin1');
@@ -127,6 +130,7 @@ function makeIn(kernel: Kernel, box: Container, env: ProcessEnv, ctx: Context): 
     t.group.unkillable = env.init?.unkillable ?? false;
     prepareTask(t, p, env.linux);
     if (env.init !== null) applySysctls(t, env.sysctl);
+    enterGroups(t, env.groups);
     changeDirectory(t, p.cwd);
     const { program, name } = findProgram(t, { ...p, env: environmentOf(t, p) });
     return new OutsideProcess(t, terminal, program, name);

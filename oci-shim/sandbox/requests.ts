@@ -72,7 +72,7 @@ export class Requests {
         connection.reply();
         return;
       case 'exec':
-        this.exec(c, request['process'] as ProcessConfig, fds, connection);
+        this.exec(c, request, fds, connection);
         return;
       case 'wait':
         c.endListeners.push((status) => connection.reply({ status }));
@@ -104,35 +104,31 @@ export class Requests {
   }
 
   /** The connection is the process's: signals in, wait status out, and its end is the process's. */
-  private exec(c: SandboxContainer, process: ProcessConfig, fds: number[], connection: Connection): void {
+  private exec(c: SandboxContainer, request: ControlRequest, fds: number[], connection: Connection): void {
+    const process = request['process'] as ProcessConfig;
+    const groups = (request['groups'] ?? []) as string[];
     const creds = initialCredentials(process, c.init.task.creds.userNs);
     const ended = (status: number): void => {
       connection.onMessage = connection.onClose = null;
       connection.send(MSG_EXIT, status);
       connection.close();
     };
-    c.exec(
-      process,
-      fds,
-      ended,
-      (p) => {
-        if (p instanceof Error) {
-          failWith(connection, p);
-          return;
-        }
-        const { group } = p.task;
-        const signal = (signo: number): void => {
-          sendGroupSignal(group, sigInfoUser(signo, SI_USER, 0, 0), true);
-        };
-        connection.onMessage = (m) => {
-          if (m.type !== MSG_SIGNAL) return;
-          if (!signalFromTerminal(p.terminal?.tty ?? null, m.value)) signal(m.value);
-        };
-        connection.onClose = () => signal(SIGKILL);
-        connection.reply({ pid: group.tgid });
-      },
-      creds,
-    );
+    c.exec({ process, creds, stdioFds: fds, groups }, ended, (p) => {
+      if (p instanceof Error) {
+        failWith(connection, p);
+        return;
+      }
+      const { group } = p.task;
+      const signal = (signo: number): void => {
+        sendGroupSignal(group, sigInfoUser(signo, SI_USER, 0, 0), true);
+      };
+      connection.onMessage = (m) => {
+        if (m.type !== MSG_SIGNAL) return;
+        if (!signalFromTerminal(p.terminal?.tty ?? null, m.value)) signal(m.value);
+      };
+      connection.onClose = () => signal(SIGKILL);
+      connection.reply({ pid: group.tgid });
+    });
   }
 
   /** One more container, with a gofer of its own: the first descriptor is the connection to it. */

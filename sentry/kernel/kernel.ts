@@ -164,6 +164,7 @@ export class Kernel implements PlatformEvents {
     cset.pids.chargePids(1);
     const t = new Task(this, { ...init, pid, group, cset });
     group.leader = t;
+    t.work = t.frozen; // `exec` in a container that is paused
     return t;
   }
 

@@ -113,11 +113,19 @@ export class Engine {
 
   /** Last message of level "error" in the log. */
   lastError(): string {
+    return this.lastMessage('error');
+  }
+
+  lastWarning(): string {
+    return this.lastMessage('warning');
+  }
+
+  private lastMessage(level: string): string {
     const lines = readFileSync(this.logFile, 'utf8').trim().split('\n');
     const entries = lines
       .filter(Boolean)
       .map((l) => JSON.parse(l) as { level: string; msg: string; time: string });
-    return entries.filter((e) => e.level === 'error' && !Number.isNaN(Date.parse(e.time))).at(-1)?.msg ?? '';
+    return entries.filter((e) => e.level === level && !Number.isNaN(Date.parse(e.time))).at(-1)?.msg ?? '';
   }
 
   close(): void {

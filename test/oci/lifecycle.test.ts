@@ -176,12 +176,50 @@ describe.each(platforms)('on %s', (platform) => {
     const at = readFileSync(counter, 'latin1');
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect(readFileSync(counter, 'latin1')).toBe(at);
-    expect(engine.call('exec', 'c1', 'true').stderr).toContain('cannot exec in a paused container');
+    expect(engine.call('exec', 'c1', 'true')).toMatchObject({
+      status: 255,
+      stderr: expect.stringContaining(
+        'cannot exec in a paused container (use --ignore-paused to override)',
+      ) as string,
+    });
+    const made = join(engine.dir, 'c1/rootfs/tmp/made');
+    engine.detached('exec', '--detach', '--ignore-paused', 'c1', 'touch', '/tmp/made');
+    engine.ok('update', '--pids-limit', '100', 'c1');
+    engine.ok('kill', 'c1', 'USR1'); // ignored by who has no handler, as the init of a PID namespace
+    expect(existsSync(made)).toBe(false);
     engine.ok('resume', 'c1');
+    await until(() => existsSync(made));
     await until(() => readFileSync(counter, 'latin1') !== at);
     engine.ok('pause', 'c1');
     engine.ok('kill', 'c1', 'KILL');
     await until(() => engine.state('c1').status === 'stopped');
+    engine.ok('delete', 'c1');
+    // Its stub may be killed by anybody; frozen by the host, it does not end before somebody thaws it.
+    counting('c2');
+    engine.ok('pause', 'c2');
+    process.kill(engine.state('c2').pid, 'SIGKILL');
+    engine.ok('delete', '--force', 'c2');
+  });
+
+  test('exec into groups that the container has made, and with what nobody knows', () => {
+    const config = spec(['sleep', '1000']);
+    config['mounts'] = [...(config['mounts'] as unknown[]), { destination: '/cgroup', type: 'cgroup' }];
+    engine.detached('run', '--detach', '--bundle', engine.bundle('b', config), 'c1');
+    const own = ['c1', 'cat', '/proc/self/cgroup'];
+    engine.ok('exec', 'c1', 'mkdir', '-p', '/cgroup/a/b');
+    expect(engine.ok('exec', ...own)).toBe('0::/\n');
+    expect(engine.ok('exec', '--cgroup', 'a/b', ...own)).toBe('0::/a/b\n');
+    expect(engine.ok('exec', '--cgroup', 'pids,cpu:/a', ...own)).toBe('0::/a\n');
+    const wrong = [
+      ['none', 'unable to start container process: error adding the process to cgroups: none: no such file'],
+      ['nope:a', 'unknown controller nope in SubCgroupPaths'],
+    ] as const;
+    for (const [group, why] of wrong) {
+      const r = engine.call('exec', '--cgroup', group, ...own);
+      expect(r).toMatchObject({ status: 255, stderr: expect.stringContaining(why) as string });
+    }
+    engine.ok('exec', '--cap', 'CAP_NONE', '--cap', 'CAP_KILL', 'c1', 'true');
+    expect(engine.lastWarning()).toBe('ignoring unknown or unavailable capabilities: [CAP_NONE]');
   });
 
   test('when the sentry or the stub is killed, everything ends', async () => {
