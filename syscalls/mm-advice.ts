@@ -5,6 +5,7 @@ import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CAP_SYS_NICE } from '../sentry/auth/capability.ts';
 import { PidFdFile } from '../sentry/fsimpl/anon/pidfd.ts';
 import { mayAccess } from '../sentry/fsimpl/proc/access.ts';
+import { SHM_DEST } from '../sentry/kernel/ipc/shm.ts';
 import {
   fd,
   hex,
@@ -19,10 +20,12 @@ import {
 import type { Task } from '../sentry/kernel/task.ts';
 import { pageDown, PAGE_SIZE } from '../sentry/lib/addr.ts';
 import * as advice from '../sentry/mm/madvise.ts';
-import { mapVma } from '../sentry/mm/mmap.ts';
+import { mapVma, munmap } from '../sentry/mm/mmap.ts';
 import { hasSealed, mseal } from '../sentry/mm/seal.ts';
+import type { Vma } from '../sentry/mm/vma.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import { UIO_MAXIOV } from './iovec.ts';
+import { segmentOf } from './shm.ts';
 
 function sysMseal(t: Task, a: SyscallArgs): SysResult {
   return a.size(2) !== 0 ? -EINVAL : mseal(t.mm, a.addr(0), a.size(1));
@@ -93,6 +96,17 @@ function sysCachestat(t: Task, a: SyscallArgs): SysResult {
   return t.mem.copyOut(a.addr(2), scratch.bytes, 0, 40);
 }
 
+/** The removed segment of System V memory that `v` shows is shown nowhere but in [start, end). */
+function endsWith(t: Task, v: Vma, start: number, end: number): boolean {
+  const s = segmentOf(t, v);
+  if (s === null || (s.mode & SHM_DEST) === 0) return false;
+  let shown = 0;
+  t.mm.table.forEachIn(start, end, (o) => {
+    if (o.start >= start && o.end <= end && o.backing === s.memory) shown++;
+  });
+  return shown === s.attached;
+}
+
 /** remap_file_pages(2): since 4.0 a mapping of the same object over the range (mm/mmap.c). */
 function sysRemapFilePages(t: Task, a: SyscallArgs): SysResult {
   const start = pageDown(a.addr(0));
@@ -110,6 +124,11 @@ function sysRemapFilePages(t: Task, a: SyscallArgs): SysResult {
   });
   if (!same || t.mm.table.firstHole(start, end) < end) return -EINVAL;
   if (hasSealed(t.mm, start, end) || !t.mm.mayAddVmas(2)) return -EPERM;
+  if (endsWith(t, v, start, end)) {
+    // shm_mmap(): "the file can represent an IPC ID that was removed"; what was mapped is gone by then.
+    const r = munmap(t.mm, t.ctx, start, len);
+    return r < 0 ? r : -EINVAL;
+  }
   const copy = v.slice(v.start, v.end);
   copy.start = start;
   copy.end = end;

@@ -133,7 +133,8 @@ function sysShmdt(t: Task, a: SyscallArgs): SysResult {
   return -EINVAL;
 }
 
-function segmentOf(t: Task, v: Vma): ShmSegment | null {
+/** The segment of the caller's IPC namespace that `v` shows, or null. */
+export function segmentOf(t: Task, v: Vma): ShmSegment | null {
   return v.backing === null ? null : (tableOf(t).byMemory.get(v.backing) ?? null);
 }
 

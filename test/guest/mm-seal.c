@@ -1,5 +1,6 @@
 // mseal(2), process_madvise(2), process_mrelease(2), cachestat(2) and remap_file_pages(2).
 #include "guest.h"
+#include <sys/shm.h>
 #include <sys/uio.h>
 
 #define PG 4096
@@ -145,10 +146,30 @@ static void remapping(void) {
   close(fd);
 }
 
+// The last mapping of a removed segment of System V memory cannot be remapped, and is gone after the attempt.
+static void remapping_the_removed(void) {
+  for (int attached = 1; attached < 3; attached++) {
+    int id = shmget(IPC_PRIVATE, 2 * PG, 0600);
+    char *p = shmat(id, NULL, 0);
+    char *q = attached > 1 ? shmat(id, NULL, 0) : NULL;
+    p[PG] = 'r';
+    ret("remap_file_pages segment", syscall(SYS_remap_file_pages, p, PG, 0, 1, 0));
+    ret("remove", shmctl(id, IPC_RMID, NULL));
+    ret("remap_file_pages part", syscall(SYS_remap_file_pages, p + PG, PG, 0, 0, 0));
+    ret("remap_file_pages all", syscall(SYS_remap_file_pages, p, 2 * PG, 0, 0, 0));
+    unsigned char v[2];
+    ret("mapped", mincore(p, 2 * PG, v));
+    struct shmid_ds ds;
+    ret("segment", shmctl(id, IPC_STAT, &ds));
+    if (q) ret("detach", shmdt(q));
+  }
+}
+
 int main(void) {
   sealing();
   advising();
   caching();
   remapping();
+  remapping_the_removed();
   return 0;
 }
