@@ -59,6 +59,24 @@ static void information(void) {
   ret("namespace of the reaped", ioctl(fd, GET_NS(10), 0));
 }
 
+// Who could not see the process learns nothing of it, not even how it ended. Until 6.18 Linux said ESRCH, then EREMOTE.
+static void from_another_namespace(void) {
+  pid_t p = fork();
+  if (p == 0) _exit(3);
+  int fd = syscall(SYS_pidfd_open, p, 0);
+  for (int reaped = 0; reaped < 2; reaped++) {
+    pid_t q = syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, 0, 0, 0, 0);
+    if (q == 0) {
+      struct info i = {.mask = reaped ? 8 : 1};
+      int r = ioctl(fd, GET_INFO, &i);
+      is(reaped ? "another's reaped" : "another's zombie", r < 0 && (errno == ESRCH || errno == EREMOTE));
+      _exit(0);
+    }
+    wait_say("asker", q);
+    if (!reaped) wait_say("child", p);
+  }
+}
+
 // A second of CPU time: the limit comes from the parent, the clock starts at zero.
 static void cpu_limit(void) {
   struct rlimit l = {1, RLIM_INFINITY};
@@ -82,6 +100,7 @@ static void timeouts(void) {
 
 int main(void) {
   information();
+  from_another_namespace();
   cpu_limit();
   timeouts();
   return 0;

@@ -94,12 +94,13 @@ export class PidFdFile extends FileDescription {
       words[15] = exit;
     }
     const task = this.pid.group?.leader ?? this.pid.task;
+    // current_in_pidns(): what is known of the reaped is also for those only who could have seen them.
+    const nr = this.pid.nrIn(t.pidNs);
+    if (nr === 0) return -ESRCH;
     if (task === null) {
-      if (mask === 0) return -ESRCH;
+      if ((wanted & PIDFD_INFO_EXIT) === 0) return -ESRCH;
     } else {
       const { userNs } = t.creds;
-      const nr = this.pid.nrIn(t.pidNs);
-      if (nr === 0) return -ESRCH;
       const c = task.creds;
       mask |= PIDFD_INFO_PID | PIDFD_INFO_CREDS;
       const parent = task.group.parent;
