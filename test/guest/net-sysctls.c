@@ -1,4 +1,4 @@
-// /proc/sys/net of a network namespace of its own: an interface's directories, and what is set for all at once.
+// /proc/sys/net of a network namespace of its own: an interface's directories, and what is set for all at once. /proc/sys/user.
 #include "guest.h"
 #include <dirent.h>
 #include <sched.h>
@@ -49,7 +49,26 @@ static void list(const char *path) {
 
 }
 
+// What users may have is read-only without CAP_SYS_RESOURCE, for root as well. Nothing is opened for writing.
+static void limits_of_users(void) {
+  const char *path = "/proc/sys/user/max_user_namespaces";
+  struct stat st;
+  ret("stat", stat(path, &st)), say("%o %d", st.st_mode, (int)st.st_uid);
+  struct { unsigned version; int pid; } h = {0x20080522, 0};
+  struct { unsigned effective, permitted, inheritable; } d[2];
+  syscall(SYS_capget, &h, d);
+  ret("read", access(path, R_OK)), ret("run", access(path, X_OK));
+  d[0].effective &= ~(1u << 24);
+  d[0].permitted &= ~(1u << 24);
+  ret("drop", syscall(SYS_capset, &h, d));
+  ret("read", access(path, R_OK)), ret("write", access(path, W_OK)), ret("run", access(path, X_OK));
+  ret("open", open(path, O_RDWR));
+}
+
 int main(void) {
+  pid_t p = fork();
+  if (p == 0) limits_of_users(), _exit(0);
+  wait_say("limits", p);
   if (unshare(CLONE_NEWNET) != 0) return say("no namespace"), 0;
   list("/proc/sys/net/ipv4/conf");
   list("/proc/sys/net/ipv6/conf");

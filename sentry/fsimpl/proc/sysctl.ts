@@ -2,12 +2,12 @@
  * /proc/sys (Documentation/admin-guide/sysctl). Values that act here are writable, and so are those of a network or IPC
  * namespace, which the namespace remembers; the others show what holds and are read-only.
  */
-import { ENOENT, EPERM } from '../../abi/errno.ts';
+import { EACCES, ENOENT, EPERM } from '../../abi/errno.ts';
 import { DT_DIR } from '../../abi/stat.ts';
-import { CAP_NET_ADMIN } from '../../auth/capability.ts';
+import { CAP_NET_ADMIN, CAP_SYS_RESOURCE } from '../../auth/capability.ts';
 import type { Task } from '../../kernel/task.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
-import { MAY_EXEC } from '../../vfs/permission.ts';
+import { MAY_EXEC, MAY_WRITE } from '../../vfs/permission.ts';
 import type { Inode } from '../../vfs/inode.ts';
 import { FIRST_ENTRY, KernfsDir, StaticDir, type KernfsEntry } from '../kernfs/dir.ts';
 import { KernfsFile, refuseWriters } from '../kernfs/file.ts';
@@ -124,10 +124,9 @@ function addNodes(sb: ProcSuperBlock, dir: StaticDir, nodes: SysctlTree, prefix:
         const r = node.set(t as Task, text);
         return r < 0 ? r : text.length;
       };
-      const Type = path.startsWith('net/') ? NetworkFile : KernfsFile;
       dir.add(
         name,
-        new Type(sb, MODES.get(path) ?? 0o644, (t) => `${node.get(t as Task)}\n`, {
+        new (typeOf(path))(sb, MODES.get(path) ?? 0o644, (t) => `${node.get(t as Task)}\n`, {
           store,
           pollable: true,
           splicedInto: true,
@@ -145,7 +144,7 @@ function addNodes(sb: ProcSuperBlock, dir: StaticDir, nodes: SysctlTree, prefix:
       const perm = MODES.get(path) ?? (constant && !READ_ONLY.has(path) ? 0o644 : 0o444);
       dir.add(
         name,
-        new KernfsFile(sb, perm, (t) => `${get(t as Task)}\n`, { onOpen: refuseWriters, pollable: true }),
+        new (typeOf(path))(sb, perm, (t) => `${get(t as Task)}\n`, { onOpen: refuseWriters, pollable: true }),
       );
     }
   }
@@ -162,8 +161,26 @@ class NetworkFile extends KernfsFile {
   }
 }
 
+/** "Allow users with CAP_SYS_RESOURCE unrestrained access", "all others at most read-only access" (kernel/ucount.c). */
+class UserLimitFile extends KernfsFile {
+  override permission(t: CallContext, mask: number): number {
+    if ((mask & MAY_EXEC) !== 0) return super.permission(t, mask);
+    return (mask & MAY_WRITE) === 0 || mayRaise(t) ? 1 : -EACCES;
+  }
+}
+
+function mayRaise(t: CallContext): boolean {
+  return t.creds.hasIn(CAP_SYS_RESOURCE, t.creds.userNs);
+}
+
+function typeOf(path: string): typeof KernfsFile {
+  if (path.startsWith('net/')) return NetworkFile;
+  return path.startsWith('user/') ? UserLimitFile : KernfsFile;
+}
+
 /** test_perm(), net_ctl_permissions(): what counts is the user, not what capabilities root has left. */
 function mayWrite(t: CallContext, path: string): boolean {
+  if (path.startsWith('user/')) return mayRaise(t);
   return t.creds.euid === 0 || (path.startsWith('net/') && mayConfigure(t as Task));
 }
 
