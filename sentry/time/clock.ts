@@ -39,6 +39,9 @@ export class Clock {
 
   /** CLOCK_MONOTONIC time at which CLOCK_REALTIME, not set meanwhile, will show `ns` (exact to 256 ns). */
   monotonicOf(ns: number): number {
-    return ns === Infinity ? Infinity : this.monotonicNs() + (ns - clockNs(CLOCK_REALTIME));
+    if (ns === Infinity) return Infinity;
+    // In this order: what passes between the two readings makes it late, never early.
+    const left = ns - clockNs(CLOCK_REALTIME);
+    return this.monotonicNs() + left;
   }
 }
