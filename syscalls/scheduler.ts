@@ -1,6 +1,6 @@
 /**
  * Priorities and CPU affinity, and the rows of scheduling. Linux: kernel/sched/syscalls.c, kernel/sys.c, block/ioprio.c. The host
- * schedules guest threads; what a guest sets here is remembered and told back, with the checks of Linux.
+ * schedules guest threads and hears of affinity; what else a guest sets is remembered and told back, with the checks of Linux.
  */
 import { EACCES, EFAULT, EINVAL, EPERM, ESRCH } from '../sentry/abi/errno.ts';
 import { RT_PRIORITY_MAX, SCHED_DEADLINE, SCHED_FIFO, SCHED_RR } from '../sentry/abi/sched.ts';
@@ -88,9 +88,14 @@ function sysSchedSetaffinity(t: Task, a: SyscallArgs): SysResult {
   if (typeof o === 'number') return o;
   if (!owns(t, o)) return -EPERM;
   let any = 0;
-  for (let i = 0; i < mask.length; i++) any |= mask[i]! &= all[i]!;
+  let left = 0;
+  for (let i = 0; i < mask.length; i++) {
+    any |= mask[i]! &= all[i]!;
+    left |= mask[i]! ^ all[i]!;
+  }
   if (any === 0) return -EINVAL;
-  o.affinity = mask;
+  o.affinity = left === 0 ? null : mask;
+  o.ctx.bindTo(o.affinity);
   return 0;
 }
 
@@ -105,8 +110,11 @@ function sysSchedGetaffinity(t: Task, a: SyscallArgs): SysResult {
   return t.mem.copyOut(a.addr(2), o.affinity ?? all, 0, n) !== 0 ? -EFAULT : n;
 }
 
+/** getcpu(2), as a call: one of those that the caller may run on. The vDSO knows better. */
 function sysGetcpu(t: Task, a: SyscallArgs): SysResult {
-  if (a.addr(0) !== 0 && t.mem.writeU32(a.addr(0), 0) !== 0) return -EFAULT;
+  const i = t.affinity === null ? 0 : t.affinity.findIndex((bits) => bits !== 0);
+  const cpu = t.affinity === null ? 0 : i * 8 + 31 - Math.clz32(t.affinity[i]! & -t.affinity[i]!);
+  if (a.addr(0) !== 0 && t.mem.writeU32(a.addr(0), cpu) !== 0) return -EFAULT;
   if (a.addr(1) !== 0 && t.mem.writeU32(a.addr(1), 0) !== 0) return -EFAULT;
   return 0;
 }
@@ -213,14 +221,7 @@ export const schedulerRows: SyscallRow[] = [
   { nr: 146, name: 'sched_get_priority_max', fn: sysSchedGetPriorityMax, args: [int], support: 'full' },
   { nr: 147, name: 'sched_get_priority_min', fn: sysSchedGetPriorityMin, args: [int], support: 'full' },
   { nr: 148, name: 'sched_rr_get_interval', fn: sysSchedRrGetInterval, args: [pid, ptr], support: 'full' },
-  {
-    nr: 203,
-    name: 'sched_setaffinity',
-    fn: sysSchedSetaffinity,
-    args: [pid, size, ptr],
-    support: 'partial',
-    note: remembered,
-  },
+  { nr: 203, name: 'sched_setaffinity', fn: sysSchedSetaffinity, args: [pid, size, ptr], support: 'full' },
   { nr: 204, name: 'sched_getaffinity', fn: sysSchedGetaffinity, args: [pid, size, ptr], support: 'full' },
   {
     nr: 251,

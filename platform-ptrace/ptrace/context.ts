@@ -97,6 +97,8 @@ export class PtraceContext implements Context {
   interruptRequested = false;
   /** Placement, see Placer: bound to the tracer's CPU, and stops since the last look. */
   isPinned = true;
+  /** The guest has bound it to some CPUs, where it is left. */
+  isBound = false;
   events = 0;
 
   readonly #platform: PtracePlatform;
@@ -392,6 +394,10 @@ export class PtraceContext implements Context {
     done(this.#clone(CLONE_FLAGS_PROCESS, null));
   }
 
+  bindTo(cpus: Uint8Array | null): void {
+    this.#platform.bind(this, cpus);
+  }
+
   spawn(done: (result: Context | number) => void): void {
     done(this.#clone(CLONE_FLAGS_THREAD, this.space));
   }
@@ -410,6 +416,7 @@ export class PtraceContext implements Context {
     child.#regsFetched = true;
     child.#regsChanged = true;
     child.isPinned = this.isPinned; // affinity is inherited
+    child.isBound = this.isBound;
     this.#platform.register(child);
     return child;
   }

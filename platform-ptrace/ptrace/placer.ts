@@ -5,6 +5,7 @@
  */
 import { HostBuffer } from '../../sentry/host/memory.ffi.ts';
 import { hostSyscall } from '../../sentry/host/sys.ffi.ts';
+import { chosenCpus } from '../chosen-cpus.ts';
 import type { PtraceContext } from './context.ts';
 import { setAffinity } from './ptrace.ffi.ts';
 
@@ -18,6 +19,9 @@ const STOPS_TO_BIND = 10;
 export class Placer {
   readonly #all = new HostBuffer(128);
   readonly #tracers = new HostBuffer(128);
+  /** Those of #all. */
+  readonly #cpus: readonly number[];
+  readonly #chosen = new HostBuffer(128);
   /** With one CPU there is nothing to decide. */
   readonly #isIdle: boolean;
   bound = 0;
@@ -26,6 +30,9 @@ export class Placer {
   /** Binds the calling thread to the CPU it is on, and the zygote with it: what it clones inherits that. */
   constructor(zygotePid: number) {
     hostSyscall(SYS_sched_getaffinity, 0, this.#all.size, this.#all.addr, 0, 0, 0);
+    this.#cpus = Array.from({ length: this.#all.size * 8 }, (_, cpu) => cpu).filter(
+      (cpu) => (this.#all.bytes[cpu >> 3]! & (1 << (cpu & 7))) !== 0,
+    );
     hostSyscall(SYS_getcpu, this.#tracers.addr, 0, 0, 0, 0, 0);
     const cpu = this.#tracers.u32[0]!;
     this.#tracers.bytes.fill(0);
@@ -40,7 +47,7 @@ export class Placer {
     let boundRunning = 0;
     for (const ctx of contexts) {
       if (ctx.isDead) continue;
-      if (!this.#isIdle) this.#decide(ctx);
+      if (!this.#isIdle && !ctx.isBound) this.#decide(ctx);
       ctx.events = 0;
       if (!ctx.stopped && ctx.isPinned) boundRunning++;
     }
@@ -57,6 +64,16 @@ export class Placer {
       setAffinity(ctx.tid, this.#tracers);
       this.bound++;
     }
+  }
+
+  /** The guest has bound `ctx` to some of the sandbox's CPUs, or set it free: it begins with the tracer then, like others. */
+  bind(ctx: PtraceContext, bits: Uint8Array | null): void {
+    const cpus = chosenCpus(this.#cpus, bits);
+    ctx.isBound = cpus !== null;
+    ctx.isPinned = cpus === null;
+    this.#chosen.bytes.fill(0);
+    for (const cpu of cpus ?? []) this.#chosen.bytes[cpu >> 3]! |= 1 << (cpu & 7);
+    setAffinity(ctx.tid, cpus === null ? this.#tracers : this.#chosen);
   }
 
   /** Whether bound running threads are worth waking up for. */

@@ -157,6 +157,12 @@ export class PtracePlatform implements Platform {
     this.#byTid.set(ctx.tid, ctx);
   }
 
+  bind(ctx: PtraceContext, cpus: Uint8Array | null): void {
+    if (!ctx.stopped && ctx.isPinned) this.pinnedRunning--;
+    this.#placer!.bind(ctx, cpus);
+    if (!ctx.stopped && ctx.isPinned) this.pinnedRunning++;
+  }
+
   namesChanged(): void {}
 
   createAddressSpace(done: (result: Context | number) => void): void {

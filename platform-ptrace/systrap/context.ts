@@ -104,6 +104,8 @@ export class SystrapContext implements Context {
   /** Where the thread was last seen, or has been put. See placement.ts. */
   cpu = -1;
   pinned = false;
+  /** Host CPUs that the guest has bound it to; null: any. */
+  cpus: readonly number[] | null = null;
   loneCalls = 0;
   placeIn = 64;
 
@@ -424,6 +426,7 @@ export class SystrapContext implements Context {
     this.sysno = parent.sysno;
     this.args.set(parent.args);
     this.pinned = parent.pinned;
+    this.cpus = parent.cpus;
     // Where the host starts it is not known: as if it were on the sentry's CPU, so that nobody spins in its way.
     this.cpu = parent.pinned ? parent.cpu : this.platform.sentryCpu;
   }
@@ -446,10 +449,16 @@ export class SystrapContext implements Context {
     memory.storeRelaxed(this.base + SLOT_LENT_ANSWER / 4, publish.names);
   }
 
+  bindTo(cpus: Uint8Array | null): void {
+    this.platform.placement.bind(this, cpus);
+  }
+
   /** The same for a host thread that was there before, with segment bases of its own. */
   inheritOnOldThread(parent: SystrapContext, fsBase: number, gsBase: number): void {
+    const { cpus } = this;
     this.inherit(parent);
     this.pinned = false;
+    if (this.cpus !== cpus) this.platform.placement.admitAgain(this);
     this.cpu = this.platform.sentryCpu;
     this.setSegmentBase('fs', fsBase);
     // Without one of its own it gets its slot's address from the stub.

@@ -33,6 +33,7 @@ export class IdleThreads {
     const heir = platform.makeContext(space, ctx.index, ctx.base);
     heir.phase = IDLE;
     heir.tid = ctx.tid;
+    heir.cpus = ctx.cpus;
     heir.sleeping = ctx.sleeping;
     heir.sleepIdLo = ctx.sleepIdLo;
     heir.sleepIdHi = ctx.sleepIdHi;

@@ -18,7 +18,7 @@ describe.skipIf(/^\d+$/.test(everywhere))('placement', () => {
   let guest: SystrapContext;
 
   const context = (): SystrapContext =>
-    ({ tid: host.pid!, cpu: -1, pinned: false, loneCalls: 0, placeIn: 64 }) as SystrapContext;
+    ({ tid: host.pid!, cpu: -1, pinned: false, cpus: null, loneCalls: 0, placeIn: 64 }) as SystrapContext;
   const makesCalls = (): void => {
     for (let i = 0; i < MANY_CALLS; i++) placement.observe(guest, guest.pinned ? guest.cpu : first, first);
   };
@@ -42,6 +42,21 @@ describe.skipIf(/^\d+$/.test(everywhere))('placement', () => {
     placement.blocked(guest);
     expect(cpusOf(`${host.pid}`)).toBe(everywhere);
     expect(cpusOf('thread-self')).toBe(everywhere);
+  });
+
+  test('a guest that has bound itself stays where it is', () => {
+    const bits = new Uint8Array(128);
+    bits[0] = 1;
+    placement.bind(guest, bits);
+    const bound = cpusOf(`${host.pid}`);
+    expect(bound).toBe(`${first}`);
+    makesCalls();
+    placement.gather(guest, first + 1);
+    placement.blocked(guest);
+    expect(placement.moves).toBe(0);
+    expect(cpusOf(`${host.pid}`)).toBe(bound);
+    placement.bind(guest, null);
+    expect(cpusOf(`${host.pid}`)).toBe(everywhere);
   });
 
   test('with another guest the sentry may run everywhere', () => {

@@ -9,6 +9,7 @@
  */
 import { HostBuffer } from '../../sentry/host/memory.ffi.ts';
 import { hostSyscall } from '../../sentry/host/sys.ffi.ts';
+import { chosenCpus } from '../chosen-cpus.ts';
 import type { SystrapContext } from './context.ts';
 
 const NR_SCHED_SETAFFINITY = 203;
@@ -63,6 +64,7 @@ export class Placement {
     if (cpu >= MAX_CPUS) return;
     ctx.cpu = cpu;
     if (this.avoided !== null && (this.running > 0 || ctx !== this.avoided)) this.stopAvoiding();
+    if (ctx.cpus !== null) return;
     if (this.running === 0) {
       if (cpu !== sentryCpu) ctx.loneCalls = 0;
       else if (++ctx.loneCalls >= LONE_CALLS && this.allowed.length > 1) {
@@ -93,12 +95,25 @@ export class Placement {
    * when it balances. To be undone by `blocked` for both.
    */
   gather(ctx: SystrapContext, sentryCpu: number): void {
-    if (sentryCpu >= 0) this.place(ctx, sentryCpu);
+    if (sentryCpu >= 0 && ctx.cpus === null) this.place(ctx, sentryCpu);
   }
 
   /** `ctx` is about to be woken by the sentry, which runs on `sentryCpu`. */
   woken(ctx: SystrapContext, sentryCpu: number): void {
-    if (!ctx.pinned) ctx.cpu = sentryCpu;
+    if (!ctx.pinned) ctx.cpu = ctx.cpus === null || ctx.cpus.includes(sentryCpu) ? sentryCpu : ctx.cpus[0]!;
+  }
+
+  /** The guest has bound `ctx` to some of the allowed CPUs: it is left there from now on. */
+  bind(ctx: SystrapContext, bits: Uint8Array | null): void {
+    if (this.avoided === ctx) this.stopAvoiding();
+    ctx.pinned = false;
+    ctx.cpus = chosenCpus(this.allowed, bits);
+    this.admitAgain(ctx);
+  }
+
+  /** The host hears what `ctx` is bound to. */
+  admitAgain(ctx: SystrapContext): void {
+    if (ctx.tid !== 0) this.setMask(ctx.tid, ctx.cpus ?? this.allowed);
   }
 
   private leastLoaded(except: number): number {
@@ -112,9 +127,7 @@ export class Placement {
   private place(ctx: SystrapContext, cpu: number): void {
     this.moves++;
     ctx.pinned = true;
-    this.mask.bytes.fill(0);
-    this.mask.bytes[cpu >> 3] = 1 << (cpu & 7);
-    hostSyscall(NR_SCHED_SETAFFINITY, ctx.tid, this.mask.size, this.mask.addr, 0, 0, 0);
+    this.setMask(ctx.tid, [cpu]);
     ctx.cpu = cpu;
   }
 
@@ -131,8 +144,13 @@ export class Placement {
 
   /** Lets thread `tid` run on all CPUs but `except`. */
   private admit(tid: number, except: number): void {
+    const { allowed } = this;
+    this.setMask(tid, except < 0 ? allowed : allowed.filter((cpu) => cpu !== except));
+  }
+
+  private setMask(tid: number, cpus: readonly number[]): void {
     this.mask.bytes.fill(0);
-    for (const cpu of this.allowed) if (cpu !== except) this.mask.bytes[cpu >> 3]! |= 1 << (cpu & 7);
+    for (const cpu of cpus) this.mask.bytes[cpu >> 3]! |= 1 << (cpu & 7);
     hostSyscall(NR_SCHED_SETAFFINITY, tid, this.mask.size, this.mask.addr, 0, 0, 0);
   }
 }

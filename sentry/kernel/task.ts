@@ -176,7 +176,7 @@ export class Task implements CallContext {
   schedResetOnFork = false;
   /** Runtime, deadline and period in ns of SCHED_DEADLINE. */
   schedDeadline: readonly [number, number, number] | null = null;
-  /** CPU affinity as the guest set it; null: all. */
+  /** CPU affinity as the guest set it, less than all that it sees; null: all. */
   affinity: Uint8Array | null = null;
   ioprio = 0;
   /** PR_MCE_KILL: late (0), early (1) or the system's way (2). */
@@ -331,6 +331,7 @@ export class Task implements CallContext {
     this.mem.rebind(ctx, mm);
     this.args.words = ctx.args;
     ctx.task = this;
+    if (this.affinity !== null) ctx.bindTo(this.affinity);
   }
 
   /** Registers on a wait queue for the block that follows. */

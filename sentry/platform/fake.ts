@@ -101,6 +101,7 @@ export class FakeContext implements Context {
   readonly fp = Buffer.alloc(FAKE_FP_SIZE);
   fsBase = 0;
   gsBase = 0;
+  cpus: Uint8Array | null = null;
   readonly dataAddr = 0;
   readonly dataSize = 0;
   /** Results of resumeSyscall, newest last; 'regs' for resume(). */
@@ -169,6 +170,10 @@ export class FakeContext implements Context {
   setFpState(src: Uint8Array, size: number): boolean {
     this.fp.set(src.subarray(0, Math.min(size, FAKE_FP_SIZE)));
     return true;
+  }
+
+  bindTo(cpus: Uint8Array | null): void {
+    this.cpus = cpus;
   }
 
   resetFpState(): void {

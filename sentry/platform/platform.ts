@@ -181,6 +181,8 @@ export interface Context extends Orders {
   /** Sets the FS or GS base (arch_prctl ARCH_SET_FS / ARCH_SET_GS semantics); takes effect at resume. */
   setSegmentBase(which: 'fs' | 'gs', base: number): void;
   segmentBase(which: 'fs' | 'gs'): number;
+  /** Keeps the thread, and those that it makes, on some of the sandbox's CPUs: bits by their order; null: on any. */
+  bindTo(cpus: Uint8Array | null): void;
 
   /**
    * FP/SSE/AVX state in the layout of a signal frame's fpstate: FXSAVE, sw_reserved at 464, XSAVE area, MAGIC2 at the end.
