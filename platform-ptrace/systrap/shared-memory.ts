@@ -8,6 +8,7 @@
 import { ENOMEM } from '../../sentry/abi/errno.ts';
 import * as host from '../../sentry/host/sys.ffi.ts';
 import { viewHostMemory } from '../../sentry/host/memory.ffi.ts';
+import { signedFromLoHi } from '../../sentry/lib/addr.ts';
 import { assert } from '../../sentry/lib/assert.ts';
 import { areaCreate } from '../ffi/process.ffi.ts';
 import { AREA_SIZE, CHUNK_SIZE } from '../stub-layout.ts';
@@ -142,6 +143,11 @@ export class SharedMemory {
   /** A 64-bit value as a number, each half as by `loadRelaxed`; beyond 2^53 it is inexact, never small. */
   loadNumber(word: number): number {
     return (this.i32[word + 1]! >>> 0) * 0x100000000 + (this.i32[word]! >>> 0);
+  }
+
+  /** The same of an address that may be in the kernel's half: negative then. */
+  loadSigned(word: number): number {
+    return signedFromLoHi(this.i32[word]!, this.i32[word + 1]!);
   }
 
   storeNumber(word: number, value: number): void {

@@ -329,7 +329,7 @@ export class SystrapPlatform implements Platform {
       ctx,
       signo,
       memory.loadRelaxed(at + 2),
-      memory.loadNumber(at),
+      memory.loadSigned(at),
       memory.loadRelaxed(at + 4),
       memory.loadRelaxed(at + 6),
     );

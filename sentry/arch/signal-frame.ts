@@ -131,8 +131,15 @@ export function putSigcontext(
   setU64(view, at + SC_FPSTATE, fpstate);
 }
 
-/** Loads registers from struct sigcontext. Segments stay user space's, flags are masked (FIX_EFLAGS). */
-export function getSigcontext(view: DataView, at: number, regs: Regs): void {
+/** Requested privilege level of user space: the kernel sets it in every selector. */
+const RPL_USER = 3;
+
+/**
+ * Loads registers from the struct ucontext at `uc`. Segments stay user space's, flags are masked (FIX_EFLAGS). What the CPU would
+ * say of the frame's segments: −1, or the error code of its general protection fault. 32-bit code is not offered.
+ */
+export function getSigcontext(view: DataView, uc: number, regs: Regs): number {
+  const at = uc + UC_MCONTEXT;
   for (let i = 0; i < SIGCONTEXT_REGS.length; i++) {
     const r = SIGCONTEXT_REGS[i]!;
     regs.words[2 * r] = view.getUint32(at + 8 * i, true);
@@ -145,6 +152,11 @@ export function getSigcontext(view: DataView, at: number, regs: Regs): void {
   regs.words[2 * SS] = USER_DS;
   regs.words[2 * SS + 1] = 0;
   regs.set(ORIG_RAX, -1);
+  const cs = view.getUint16(at + SC_CS, true) | RPL_USER;
+  const ss = view.getUint16(at + SC_SS, true) | RPL_USER;
+  if (cs !== USER_CS) return cs & ~RPL_USER;
+  const strict = (view.getUint32(uc + UC_FLAGS, true) & UC_STRICT_RESTORE_SS) !== 0;
+  return strict && ss !== USER_DS ? ss & ~RPL_USER : -1;
 }
 
 /** Points the registers at a handler (setup_rt_frame). */

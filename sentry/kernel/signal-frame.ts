@@ -14,6 +14,7 @@ import {
   enterHandler,
   FP_SW_RESERVED,
   FP_XSTATE_MAGIC1,
+  FP_XSTATE_MAGIC2,
   FRAME_INFO,
   FRAME_SIZE,
   FRAME_UC,
@@ -38,6 +39,12 @@ import type { Task } from './task.ts';
 const FPSTATE_MAX = 16 * 1024;
 const RED_ZONE = 128;
 const XSAVE_HEADER_SIZE = 64;
+/** xfeatures of struct _fpx_sw_bytes */
+const FP_SW_XFEATURES = FP_SW_RESERVED + 8;
+/** What FXRSTOR and XRSTOR ask of an image's address. */
+const FXSAVE_ALIGN = 16;
+const XSAVE_ALIGN = 64;
+const X86_TRAP_GP = 13;
 
 const buffer = Buffer.alloc(FRAME_SIZE);
 const view = new DataView(buffer.buffer, buffer.byteOffset, FRAME_SIZE);
@@ -155,11 +162,15 @@ export function restoreSignalFrame(t: Task): boolean {
   const maskHi = view.getUint32(FRAME_UC + UC_SIGMASK + 4, true);
   if (!restoreFpState(t, getU64(view, FRAME_UC + UC_MCONTEXT + SC_FPSTATE), uc, got)) return false;
   t.kernel.setSigMask(t, maskLo, maskHi);
-  getSigcontext(view, FRAME_UC + UC_MCONTEXT, regs);
+  const selector = getSigcontext(view, FRAME_UC, regs);
   t.ctx.regsChanged();
   const at = FRAME_UC + UC_STACK;
   setAltStack(t, getU64(view, at), view.getUint32(at + 8, true), getU64(view, at + 16), regs.get(RSP));
-  return true;
+  if (selector < 0) return true;
+  // The return to user mode faults.
+  t.fault.trapNo = X86_TRAP_GP;
+  t.fault.errorCode = selector;
+  return false;
 }
 
 /**
@@ -175,6 +186,7 @@ function restoreFpState(t: Task, addr: number, from: number, got: number): boole
   const have = inside >= 0 && inside < got ? got - inside : 0;
   if (have > 0) fpBuffer.set(image.subarray(inside, Math.min(got, inside + FPSTATE_MAX)), 0);
   if (have < FXSAVE_SIZE && t.mem.copyIn(addr, fpBuffer, 0, FXSAVE_SIZE) !== 0) return false;
+  if (addr !== alignDown(addr, FXSAVE_ALIGN)) return false;
   const extended = fpView.getUint32(FP_SW_RESERVED + 4, true);
   const known = Math.max(FXSAVE_SIZE, have);
   if (
@@ -185,7 +197,36 @@ function restoreFpState(t: Task, addr: number, from: number, got: number): boole
     return restoreLegacyFpState(t);
   }
   if (extended > known && t.mem.copyIn(addr + known, fpBuffer, known, extended - known) !== 0) return false;
+  if (fpView.getUint32(extended - 4, true) !== FP_XSTATE_MAGIC2) return restoreLegacyFpState(t);
+  if (addr !== alignDown(addr, XSAVE_ALIGN) || !maskFeatures(t)) return false;
   return t.ctx.setFpState(fpBuffer, extended) || restoreLegacyFpState(t);
+}
+
+/** Features that this machine's XSAVE area has, low and high word; −1: not looked at yet. */
+let featuresLo = -1;
+let featuresHi = 0;
+
+/**
+ * What XRSTOR says of the header of the image in `fpBuffer`: false if it faults. What the frame's own description leaves out is
+ * reset (xrstor_from_user_sigframe).
+ */
+function maskFeatures(t: Task): boolean {
+  if (featuresLo < 0) {
+    t.ctx.getFpState(image);
+    featuresLo = imageView.getUint32(FP_SW_XFEATURES, true);
+    featuresHi = imageView.getUint32(FP_SW_XFEATURES + 4, true);
+  }
+  const lo = fpView.getUint32(FXSAVE_SIZE, true);
+  const hi = fpView.getUint32(FXSAVE_SIZE + 4, true);
+  if ((lo & ~featuresLo) !== 0 || (hi & ~featuresHi) !== 0) return false;
+  // XCOMP_BV, and the first of the reserved words: the others are not looked at.
+  for (let at = 8; at < 24; at += 4) if (fpView.getUint32(FXSAVE_SIZE + at, true) !== 0) return false;
+  fpBuffer.fill(0, FXSAVE_SIZE + 24, FXSAVE_SIZE + XSAVE_HEADER_SIZE);
+  fpView.setUint32(FXSAVE_SIZE, lo & fpView.getUint32(FP_SW_XFEATURES, true), true);
+  fpView.setUint32(FXSAVE_SIZE + 4, hi & fpView.getUint32(FP_SW_XFEATURES + 4, true), true);
+  fpView.setUint32(FP_SW_XFEATURES, featuresLo, true);
+  fpView.setUint32(FP_SW_XFEATURES + 4, featuresHi, true);
+  return true;
 }
 
 /** The FXSAVE part of `fpBuffer` alone, everything else in its initial state (check_xstate_in_sigframe's setfx). */

@@ -38,3 +38,8 @@ export function hi32(a: number): number {
 export function fromLoHi(lo: number, hi: number): number {
   return hi * 0x100000000 + lo;
 }
+
+/** Two halves of an address: the kernel's half of the address space is negative, as sign extension makes it, and its top exact. */
+export function signedFromLoHi(lo: number, hi: number): number {
+  return (hi | 0) * 0x100000000 + (lo >>> 0);
+}
