@@ -234,3 +234,12 @@ test('namespace links name kind and number', () => {
   expect(find('1/ns/net').readlink(t)).toMatch(/^net:\[\d+\]$/);
   expect(names('1/ns').length).toBe(12);
 });
+
+test('cpuinfo is the first processor’s, without the features that system calls refuse', () => {
+  const text = cat('cpuinfo');
+  const first = cpuInfo.slice(0, cpuInfo.indexOf('\n\n') + 2);
+  expect(text.split('\n').length).toBe(first.split('\n').length);
+  const flags = (of: string): string[] =>
+    (of.split('\n').find((l) => l.startsWith('flags\t')) ?? '').split(' ');
+  expect(flags(text)).toEqual(flags(first).filter((f) => f !== 'pku' && f !== 'ospke'));
+});

@@ -109,6 +109,16 @@ const DEVICES = `Character devices:
 Block devices:
 `;
 
+/** What the CPU has but system calls refuse: protection keys, as under a kernel booted with `nopku`. */
+const LACKING: readonly string[] = ['pku', 'ospke'];
+
+function withoutLacking(block: string): string {
+  const line = block.split('\n').find((l) => l.startsWith('flags\t'));
+  if (line === undefined) return block;
+  const kept = line.split(' ').filter((flag) => !LACKING.includes(flag));
+  return block.replace(line, kept.join(' '));
+}
+
 /** "processor", "cpu MHz" and the rest are the host's; topology lines count what the sandbox has. */
 function cpuInfo(sb: ProcSuperBlock): string {
   const { cpuInfo: text, cpus } = sb.env.host;
@@ -116,7 +126,7 @@ function cpuInfo(sb: ProcSuperBlock): string {
   for (const block of text.split('\n\n')) {
     const first = block.slice(0, block.indexOf('\n'));
     const nr = Number(first.slice(first.indexOf(':') + 1));
-    if (block !== '' && cpus.includes(nr)) out += `${block}\n\n`;
+    if (block !== '' && cpus.includes(nr)) out += `${withoutLacking(block)}\n\n`;
   }
   return out;
 }
