@@ -65,8 +65,11 @@ function main(): void {
   warmUp();
   // The launcher gave up before the start.
   if (!new ControlChannel(GOFER_CONTROL_FD).waitForPivot()) return;
-  lockGofer(config.debugLog, config.hostSockets);
-  const server = makeServer(config.exports, table, config.hostSockets);
+  lockGofer(
+    config.debugLog,
+    config.exports.some((e) => e.hostSockets),
+  );
+  const server = makeServer(config.exports, table);
   serve(GOFER_SENTRY_FD, server);
 }
 

@@ -26,6 +26,8 @@ export interface Export {
   readOnly: boolean;
   /** Nobody else changes it while the sandbox runs. */
   exclusive: boolean;
+  /** Its sockets may be connected to, whatever `--host-uds` says. */
+  hostSockets?: boolean;
   /** Ids of its files (a mount's uidMappings and gidMappings). */
   idMap?: { recursive: boolean; uids: IdMapping[]; gids: IdMapping[] };
   /** Options of an overlay of the host's on `path`. */
@@ -52,9 +54,8 @@ export function launcherOptions(
   }
   const logFd = openDebugLog(globals, config.id);
   const goferConfig: GoferConfig = {
-    exports: exports.map((e) => ({ readOnly: e.readOnly })),
+    exports: exports.map(({ readOnly, hostSockets = globals.hostSockets }) => ({ readOnly, hostSockets })),
     debugLog: globals.debugLog !== null,
-    hostSockets: globals.hostSockets,
   };
   const json = (value: unknown) => fd(jsonMemfd(Buffer.from(JSON.stringify(value))));
   return {

@@ -167,8 +167,7 @@ export interface ReportConfig {
 
 /** What the gofer serves: one entry per export, in order. The trees are /0, /1, … of its root. */
 export interface GoferConfig {
-  exports: { readOnly: boolean }[];
+  /** `hostSockets`: sockets of the host in the tree may be connected to. */
+  exports: { readOnly: boolean; hostSockets: boolean }[];
   debugLog: boolean;
-  /** Sockets of the host in the trees may be connected to. */
-  hostSockets: boolean;
 }

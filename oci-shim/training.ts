@@ -57,7 +57,7 @@ const config: SandboxConfig = {
   debugLog: false,
   exclusiveExports: [true],
 };
-const goferConfig: GoferConfig = { exports: [{ readOnly: true }], debugLog: false, hostSockets: false };
+const goferConfig: GoferConfig = { exports: [{ readOnly: true, hostSockets: false }], debugLog: false };
 
 /** Descriptors of the launcher: 3 and 4 hold the configurations; 5 is donated to the sentry, there it is `fd`. */
 export const training = {

@@ -6,14 +6,14 @@ export interface ExportConfig {
   readOnly: boolean;
   /** Host mounts below `path` are served too, unless they are the kernel's own (proc, sysfs, …). */
   crossMounts: boolean;
+  /** Sockets of the host in the tree may be connected to (`--host-uds=open`, or the one of NOTIFY_SOCKET). */
+  hostSockets: boolean;
 }
 
 export interface GoferConfig {
   exports: ExportConfig[];
   /** Somebody looks closer: system calls that the filter refuses are named. */
   debugLog: boolean;
-  /** Sockets of the host in the trees may be connected to (`--host-uds=open`). */
-  hostSockets: boolean;
 }
 
 export function parseGoferConfig(text: string): GoferConfig {
@@ -29,7 +29,6 @@ export function parseGoferConfig(text: string): GoferConfig {
   return {
     exports: exports.map(parseExport),
     debugLog: bool(config, 'debugLog', 'debugLog', false),
-    hostSockets: bool(config, 'hostSockets', 'hostSockets', false),
   };
 }
 
@@ -44,6 +43,7 @@ function parseExport(raw: unknown, index: number): ExportConfig {
     readOnly: bool(m, 'readOnly', `exports[${index}].readOnly`, false),
     // The launcher has cloned the tree with the mounts that belong to it.
     crossMounts: bool(m, 'crossMounts', `exports[${index}].crossMounts`, true),
+    hostSockets: bool(m, 'hostSockets', `exports[${index}].hostSockets`, false),
   };
 }
 

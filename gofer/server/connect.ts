@@ -13,7 +13,7 @@ export function connect(ctx: ServerContext): number {
   if (type !== SOCK_STREAM && type !== SOCK_DGRAM && type !== SOCK_SEQPACKET) {
     throw new ProtocolError(`socket type ${type}`);
   }
-  if (!ctx.hostSockets || node.type !== S_IFSOCK) return -ECONNREFUSED;
+  if (!node.mount.hostSockets || node.type !== S_IFSOCK) return -ECONNREFUSED;
   const at = ctx.table.fdOf(node);
   if (at < 0) return at;
   const fd = unixSocket(type);

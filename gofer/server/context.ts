@@ -36,8 +36,6 @@ export class ServerContext {
   readonly mounts: readonly ServerMount[];
   /** O_PATH descriptor of /proc/self/fd. */
   readonly procFd: number;
-  /** Sockets of the host in the trees may be connected to. */
-  readonly hostSockets: boolean;
   readonly reader: MessageReader;
   readonly writer: MessageWriter;
   private readonly out: HostBuffer;
@@ -53,14 +51,12 @@ export class ServerContext {
     table: InodeTable,
     mounts: readonly ServerMount[],
     procFd: number,
-    hostSockets: boolean,
     request: HostBuffer,
     reply: HostBuffer,
   ) {
     this.table = table;
     this.mounts = mounts;
     this.procFd = procFd;
-    this.hostSockets = hostSockets;
     this.reader = new MessageReader(request);
     this.writer = new MessageWriter(reply);
     this.out = reply;

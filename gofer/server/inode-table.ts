@@ -6,6 +6,7 @@
  */
 import { EMFILE, ENFILE, ENOENT, ENOTDIR, ESTALE, ELOOP, EXDEV } from '../../sentry/abi/errno.ts';
 import { STATX } from '../protocol/attr.ts';
+import type { ExportConfig } from './config.ts';
 import {
   O_CLOEXEC,
   O_NOFOLLOW,
@@ -36,17 +37,20 @@ const REOPEN_DEPTH_MAX = 65536;
 export interface ServerMount {
   readonly index: number;
   readonly readOnly: boolean;
+  readonly hostSockets: boolean;
   readonly resolve: number;
   root: ServerInode | null;
   /** Host mounts by id: true if their files are served. Those of others are sealed. */
   readonly hostMounts: Map<string, boolean>;
 }
 
-export function newMount(index: number, readOnly: boolean, crossMounts: boolean): ServerMount {
+export function newMount(index: number, config: Omit<ExportConfig, 'path'>): ServerMount {
+  const { readOnly, crossMounts, hostSockets } = config;
   const resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
   return {
     index,
     readOnly,
+    hostSockets,
     resolve: crossMounts ? resolve : resolve | RESOLVE_NO_XDEV,
     root: null,
     hostMounts: new Map(),

@@ -7,7 +7,7 @@ import { GoferServer } from './server.ts';
 
 function openMounts(mounts: readonly ExportConfig[], table: InodeTable): ServerMount[] {
   return mounts.map((m, index) => {
-    const mount = newMount(index, m.readOnly, m.crossMounts);
+    const mount = newMount(index, m);
     const fd = openAt(AT_FDCWD, m.path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) throw new Error(`exports[${index}]: open ${m.path}: errno ${-fd}`);
     const root = table.addRoot(mount, fd);
@@ -17,12 +17,8 @@ function openMounts(mounts: readonly ExportConfig[], table: InodeTable): ServerM
 }
 
 /** Makes a server from its configuration. The process must be in its final root. */
-export function makeServer(
-  mounts: readonly ExportConfig[],
-  table: InodeTable,
-  hostSockets = false,
-): GoferServer {
+export function makeServer(mounts: readonly ExportConfig[], table: InodeTable): GoferServer {
   const procFd = openAt(AT_FDCWD, '/proc/self/fd', O_PATH | O_CLOEXEC);
   if (procFd < 0) throw new Error(`open /proc/self/fd: errno ${-procFd}`);
-  return new GoferServer(table, openMounts(mounts, table), procFd, hostSockets);
+  return new GoferServer(table, openMounts(mounts, table), procFd);
 }

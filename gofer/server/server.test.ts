@@ -34,8 +34,8 @@ const node = { mode: 0o644, uid: process.getuid!(), gid: process.getgid!() };
 
 function start(options: { readOnly?: boolean; openMax?: number; hostSockets?: boolean } = {}): void {
   table = new InodeTable(options.openMax ?? 64, 10_000);
-  const mounts = [{ path: dir, readOnly: options.readOnly ?? false, crossMounts: false }];
-  channel = new LoopChannel(makeServer(mounts, table, options.hostSockets));
+  const mounts = [{ path: dir, readOnly: options.readOnly ?? false, crossMounts: false, hostSockets: options.hostSockets ?? false }];
+  channel = new LoopChannel(makeServer(mounts, table));
   lost = [];
   gofer = new RemoteGofer(channel, (why) => lost.push(why));
   expect(gofer.hello()).toBe(1);
@@ -364,7 +364,7 @@ describe('a sentry that cannot be trusted', () => {
     fc.assert(
       fc.property(random, ([op, body, sane]) => {
         const server = makeServer(
-          [{ path: dir, readOnly: true, crossMounts: false }],
+          [{ path: dir, readOnly: true, crossMounts: false, hostSockets: false }],
           new InodeTable(16, 100),
         );
         greet(server);

@@ -48,8 +48,8 @@ export class GoferServer {
   private readonly ctx: ServerContext;
   private greeted = false;
 
-  constructor(table: InodeTable, mounts: readonly ServerMount[], procFd: number, hostSockets: boolean) {
-    this.ctx = new ServerContext(table, mounts, procFd, hostSockets, this.request, this.reply);
+  constructor(table: InodeTable, mounts: readonly ServerMount[], procFd: number) {
+    this.ctx = new ServerContext(table, mounts, procFd, this.request, this.reply);
   }
 
   /** Descriptor to send with the reply, or −1. Whoever takes it closes it. */

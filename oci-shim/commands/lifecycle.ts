@@ -8,7 +8,7 @@ import {
   killContainer,
   pauseContainer,
   resumeContainer,
-  startContainer,
+  startAndNotify,
 } from '../lifecycle/manage.ts';
 import { parseSignal } from '../lifecycle/signals.ts';
 import { statusOf } from '../state/container-state.ts';
@@ -48,7 +48,7 @@ export function startCommand(globals: () => GlobalOptions): Command {
   return new Command('start')
     .description('run the program of a created container')
     .argument('<id>', 'name of the container')
-    .action((id: string) => startContainer(new StateDir(globals().root), id));
+    .action((id: string) => startAndNotify(new StateDir(globals().root), id));
 }
 
 export function killCommand(globals: () => GlobalOptions): Command {

@@ -3,7 +3,8 @@ import { constants } from 'node:os';
 import { Command } from 'commander';
 import type { GlobalOptions } from '../global-options.ts';
 import { createContainer } from '../lifecycle/create.ts';
-import { deleteContainer, startContainer } from '../lifecycle/manage.ts';
+import { deleteContainer, startAndNotify, startContainer } from '../lifecycle/manage.ts';
+import { NotifySocket } from '../lifecycle/notify-socket.ts';
 import type { Stub } from '../lifecycle/stub.ts';
 import { StateDir } from '../state/state-dir.ts';
 import { withCreateOptions, type CreateFlags } from './lifecycle.ts';
@@ -31,13 +32,16 @@ async function run(id: string, f: RunFlags, globals: GlobalOptions): Promise<voi
   );
   const states = new StateDir(globals.root);
   const ended = f.detach ? null : passSignalsOn(stub);
+  const notify = f.detach ? null : NotifySocket.open(states.pathOf(id));
   try {
-    startContainer(states, id);
+    if (f.detach) startAndNotify(states, id);
+    else startContainer(states, id);
   } catch (e) {
     deleteContainer(states, id, true);
     throw e;
   }
   if (ended === null) return;
+  notify?.watch(process.pid);
   process.exitCode = await ended;
   if (!f.keep) deleteContainer(states, id, true);
 }

@@ -7,6 +7,8 @@ import { CONTROL_SOCKET, REPLY_MAX, REQUEST_FDS_MAX } from './protocol.ts';
 
 const SYS_socket = 41;
 const SYS_connect = 42;
+const SYS_sendto = 44;
+const SYS_recvfrom = 45;
 const SYS_sendmsg = 46;
 const SYS_recvmsg = 47;
 const SYS_bind = 49;
@@ -16,6 +18,7 @@ const SYS_setsockopt = 54;
 const SYS_accept4 = 288;
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
+const SOCK_DGRAM = 2;
 const SOCK_SEQPACKET = 5;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
@@ -132,7 +135,12 @@ function withAddress(dir: string, name: string, use: (addr: number, len: number)
 }
 
 function withPath(path: string, use: (addr: number, len: number) => number): number {
-  const bytes = Buffer.from(`\x01\0${path}\0`, 'utf8');
+  return withBytes(`\x01\0${path}\0`, use);
+}
+
+/** A sockaddr_un. */
+function withBytes(text: string, use: (addr: number, len: number) => number): number {
+  const bytes = Buffer.from(text, 'utf8');
   const address = new HostBuffer(bytes.length);
   address.bytes.set(bytes);
   return use(address.addr, bytes.length);
@@ -162,10 +170,42 @@ export function connectIn(dir: string, timeoutS: number): number {
     close(fd);
     return r;
   }
-  put(timeval, 0, timeoutS);
-  put(timeval, 8, 0);
-  hostSyscall(SYS_setsockopt, fd, SOL_SOCKET, SO_RCVTIMEO, timeval.addr, 16, 0);
+  limitReceive(fd, timeoutS, 0);
   return fd;
+}
+
+function limitReceive(fd: number, seconds: number, micros: number): void {
+  put(timeval, 0, seconds);
+  put(timeval, 8, micros);
+  hostSyscall(SYS_setsockopt, fd, SOL_SOCKET, SO_RCVTIMEO, timeval.addr, 16, 0);
+}
+
+/** A new datagram socket `name` in `dir`; −errno. Receiving from it takes `timeoutMs`, below a second, at most. */
+export function datagramSocketIn(dir: string, name: string, timeoutMs: number): number {
+  const fd = newSocket(SOCK_DGRAM);
+  if (fd < 0) return fd;
+  const r = withAddress(dir, name, (a, n) => hostSyscall(SYS_bind, fd, a, n, 0, 0, 0));
+  if (r < 0) close(fd);
+  else limitReceive(fd, 0, timeoutMs * 1000);
+  return r < 0 ? r : fd;
+}
+
+/** null: none has come in time. */
+export function receiveDatagram(fd: number, wait: boolean): string | null {
+  const r = hostSyscall(SYS_recvfrom, fd, body.addr, 4096, wait ? 0 : MSG_DONTWAIT, 0, 0);
+  return r < 0 ? null : body.bytes.toString('utf8', 0, r);
+}
+
+/** To a path, or with @ to an abstract name (sd_notify(3)). 0 or −errno. */
+export function sendDatagram(to: string, text: string): number {
+  const fd = newSocket(SOCK_DGRAM);
+  if (fd < 0) return fd;
+  const n = body.bytes.write(text, 'utf8');
+  const use = (a: number, len: number): number =>
+    hostSyscall(SYS_sendto, fd, body.addr, n, MSG_NOSIGNAL, a, len);
+  const r = to.startsWith('@') ? withBytes(`\x01\0\0${to.slice(1)}`, use) : withPath(to, use);
+  close(fd);
+  return r < 0 ? r : 0;
 }
 
 /** A stream connection to the socket `path` (an engine's console socket); −errno. */

@@ -29,6 +29,7 @@ import { openConsole } from './console.ts';
 import { membership, type Membership } from './members.ts';
 import { foreignNamespaces, innerPid, makesUserNamespace, mapIds, namespaceOptions } from './namespaces.ts';
 import { networkPlace } from './network.ts';
+import { addNotifyDirectory } from './notify-socket.ts';
 import { identityOf, Inherited, Stub } from './stub.ts';
 
 export interface CreateOptions {
@@ -111,6 +112,7 @@ class Creation {
   }
 
   run(): Created {
+    addNotifyDirectory(this.bundle, this.locked.dir);
     // Before anything is made that has to be removed again.
     this.locked.save(this.newState({ pid: 0, startTime: '' }));
     const { cgroupsPath, resources } = this.bundle;

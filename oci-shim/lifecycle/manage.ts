@@ -13,11 +13,20 @@ import { isLeftover, NoSuchContainer, type LockedContainer, type StateDir } from
 import { UserError } from '../user-error.ts';
 import { toProcessConfig } from './exec.ts';
 import { warn } from './log.ts';
+import { NotifySocket } from './notify-socket.ts';
 
 /** Whoever does not end within this time after SIGKILL is stuck in the host's kernel. */
 const END_MS = 20_000;
 /** Seconds that the sentry gets to answer before its stub is killed instead. */
 const KILL_ANSWER_S = 5;
+
+/** For a service manager it waits until the container's programs say that they are ready. */
+export function startAndNotify(states: StateDir, id: string): void {
+  const notify = NotifySocket.open(states.pathOf(id));
+  startContainer(states, id);
+  const { stub } = states.load(id);
+  notify?.wait(stub.pid, () => !isAlive(stub));
+}
 
 export function startContainer(states: StateDir, id: string): void {
   states.withLock(id, (c) => {

@@ -182,10 +182,13 @@ export class LockedContainer {
   }
 }
 
-/** A container's directory, which holds files only. It may be gone already. */
+/** A container's directory. It may be gone already. */
 function removeDir(dir: string): void {
   try {
-    for (const name of readdirSync(dir)) unlinkSync(join(dir, name));
+    for (const e of readdirSync(dir, { withFileTypes: true })) {
+      if (e.isDirectory()) removeDir(join(dir, e.name));
+      else unlinkSync(join(dir, e.name));
+    }
     rmdirSync(dir);
   } catch (e) {
     if ((e as NodeJS.ErrnoException).code !== 'ENOENT') throw e;

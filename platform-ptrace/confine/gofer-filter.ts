@@ -13,7 +13,7 @@ const socketRows: Row[] = [
   {
     calls: 'socket',
     when: [[{ arg: 0, is: [AF_UNIX] }]],
-    why: 'connections to sockets in its trees, only with `--host-uds=open`',
+    why: 'connections to sockets in its trees, only with `--host-uds=open` or NOTIFY_SOCKET',
   },
   { calls: 'connect', why: 'the same' },
 ];
