@@ -1,5 +1,6 @@
 /** Registers what the kernel leaves to others: drivers, file system types, hooks. */
 import { EINVAL } from '../sentry/abi/errno.ts';
+import { registerEmptyFileSystems } from '../sentry/fsimpl/empty/empty.ts';
 import { registerCgroup } from '../sentry/fsimpl/cgroup/register.ts';
 import { registerMemDevices } from '../sentry/fsimpl/dev/mem.ts';
 import { registerDevpts } from '../sentry/fsimpl/devpts/devpts.ts';
@@ -39,6 +40,7 @@ export function registerParts(kernel: Kernel, env: { host: HostFacts }): void {
   registerSysfs(proc);
   registerCgroup(proc, cgroupOperations);
   registerMqueue();
+  registerEmptyFileSystems();
   registerOverlay();
   registerConsole();
   installTerminals();

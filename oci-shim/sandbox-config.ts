@@ -43,7 +43,22 @@ export interface MountConfig {
   /** Absolute path in the guest. */
   destination: string;
   type:
-    'proc' | 'sysfs' | 'tmpfs' | 'devpts' | 'mqueue' | 'devtmpfs' | 'ramfs' | 'bind' | 'cgroup' | 'cgroup2';
+    | 'proc'
+    | 'sysfs'
+    | 'tmpfs'
+    | 'devpts'
+    | 'mqueue'
+    | 'devtmpfs'
+    | 'ramfs'
+    | 'bind'
+    | 'cgroup'
+    | 'cgroup2'
+    | 'debugfs'
+    | 'tracefs'
+    | 'securityfs'
+    | 'bpf'
+    | 'fusectl'
+    | 'pstore';
   /** Gofer export of a bind. */
   exportIndex: number;
   /** Source as /proc/mounts shows it. */

@@ -34,7 +34,14 @@ const node = { mode: 0o644, uid: process.getuid!(), gid: process.getgid!() };
 
 function start(options: { readOnly?: boolean; openMax?: number; hostSockets?: boolean } = {}): void {
   table = new InodeTable(options.openMax ?? 64, 10_000);
-  const mounts = [{ path: dir, readOnly: options.readOnly ?? false, crossMounts: false, hostSockets: options.hostSockets ?? false }];
+  const mounts = [
+    {
+      path: dir,
+      readOnly: options.readOnly ?? false,
+      crossMounts: false,
+      hostSockets: options.hostSockets ?? false,
+    },
+  ];
   channel = new LoopChannel(makeServer(mounts, table));
   lost = [];
   gofer = new RemoteGofer(channel, (why) => lost.push(why));

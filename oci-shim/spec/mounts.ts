@@ -12,7 +12,8 @@ import { MOUNT_FLAGS, PROPAGATION_FLAGS, RECURSIVE_FLAGS } from './mount-options
 
 /** File systems of the sandbox's kernel, and `bind`. */
 export const MOUNT_TYPES: readonly MountConfig['type'][] = [
-  'proc', 'sysfs', 'tmpfs', 'devpts', 'mqueue', 'bind', 'cgroup', 'cgroup2', 'devtmpfs', 'ramfs',
+  'proc', 'sysfs', 'tmpfs', 'devpts', 'mqueue', 'bind', 'cgroup', 'cgroup2', 'devtmpfs', 'ramfs', 'debugfs', 'tracefs',
+  'securityfs', 'bpf', 'fusectl', 'pstore',
 ]; // prettier-ignore
 
 /** Entries of /proc that may be mounted over, as lxcfs does; the list is runc's. */

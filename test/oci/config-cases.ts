@@ -274,6 +274,31 @@ export const cases: Record<string, Case> = {
     script: 'echo x > /r/f; cat /r/f; grep -o "/r ramfs" /proc/mounts',
     change: (s) => s.mounts.push({ destination: '/r', type: 'ramfs', source: 'ramfs' }),
   },
+  'file systems of a kernel without debugging, tracing and security modules': {
+    script:
+      'cd /m; for t in *; do stat -f -c "$t %t" $t; stat -c %a $t; done; mkdir debugfs/x 2>/dev/null || echo refused; ls -A bpf pstore',
+    change: (s) => {
+      for (const type of ['debugfs', 'tracefs', 'securityfs', 'bpf', 'fusectl', 'pstore']) {
+        s.mounts.push({ destination: `/m/${type}`, type, source: type, options: ['nosuid', 'noexec'] });
+      }
+    },
+    expected:
+      'bpf cafe4a11\n1777\ndebugfs 64626720\n700\nfusectl 65735543\n500\npstore 6165676c\n750\nsecurityfs 73636673\n755\n' +
+      'tracefs 74726163\n700\nrefused\nbpf:\n\npstore:\n',
+    // Not every kernel has all of them.
+    withoutRunc: true,
+  },
+  'places for mounts in /sys, and binds of what the host has there': {
+    script:
+      'cat /sys/kernel/debug/file /sys/fs/bpf/file; stat -f -c %t /host/proc /host/sys; grep -c MemTotal /host/proc/meminfo; ls /host/sys',
+    change: (s, b) => {
+      writeFileSync(join(b.dir, 'file'), 'seen\n');
+      const bind = (source: string, destination: string): void =>
+        void s.mounts.push({ destination, type: 'bind', source, options: ['rbind', 'rprivate', 'ro'] });
+      for (const at of ['/sys/kernel/debug', '/sys/fs/bpf']) bind(b.dir, at);
+      for (const at of ['/proc', '/sys']) bind(at, `/host${at}`);
+    },
+  },
   'binds of files and directories': {
     script:
       'cat /etc/hosts /new/file; ls /dir; touch /dir/x 2>&1; echo changed > /rw/b; stat -c %F /new/file /dir; grep " /dir " /proc/self/mountinfo | cut -d" " -f5,6 | cut -d, -f1',

@@ -27,7 +27,9 @@ let root: GoferDir;
 
 function start(exclusive: boolean): void {
   table = new InodeTable(64, 10_000);
-  channel = new LoopChannel(makeServer([{ path: dir, readOnly: false, crossMounts: true, hostSockets: false }], table));
+  channel = new LoopChannel(
+    makeServer([{ path: dir, readOnly: false, crossMounts: true, hostSockets: false }], table),
+  );
   const client = new RemoteGofer(channel, () => undefined);
   client.hello();
   sb = GoferSuperBlock.attach(client, 0, exclusive) as GoferSuperBlock;

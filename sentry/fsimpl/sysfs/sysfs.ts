@@ -132,8 +132,10 @@ function tree(host: HostFacts, freeKb: () => number): { readonly [name: string]:
       virtual: {},
     },
     firmware: {},
-    fs: { cgroup: {} },
+    // Places for mounts.
+    fs: { bpf: {}, cgroup: {}, fuse: { connections: {} }, pstore: {} },
     kernel: {
+      debug: {},
       mm: {
         // Pages may be advised to be merged; nobody does it.
         ksm: {
@@ -158,6 +160,8 @@ function tree(host: HostFacts, freeKb: () => number): { readonly [name: string]:
         },
       },
       profiling: '0',
+      security: {},
+      tracing: {},
     },
     module: {},
     power: {},
