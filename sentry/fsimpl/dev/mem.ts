@@ -1,8 +1,8 @@
 /** Memory devices: null, zero, full, random, urandom (drivers/char/mem.c, drivers/char/random.c; null(4), random(4)). */
-import { randomFillSync } from 'node:crypto';
 import { EFAULT, EINVAL, ENOSPC, EPERM } from '../../abi/errno.ts';
 import { MEM_MAJOR } from '../../abi/device.ts';
 import { CAP_SYS_ADMIN } from '../../auth/capability.ts';
+import { fillRandom } from '../../lib/random.ts';
 import { EPOLLIN, EPOLLOUT, EPOLLRDNORM, EPOLLWRNORM } from '../../waiter/wait-queue.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
@@ -133,7 +133,7 @@ class RandomDevice extends FileDescription {
   }
 
   override read(_t: CallContext, buf: Uint8Array, off: number, len: number): number {
-    randomFillSync(buf, off, len);
+    fillRandom(buf, off, len);
     return len;
   }
 
