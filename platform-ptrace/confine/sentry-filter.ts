@@ -80,7 +80,10 @@ export function sentryRows(options: SentryFilterOptions): Row[] {
     { calls: 'fcntl', when: [[{ arg: 1, is: FCNTL }]], why: 'host locks, pipe sizes, seals of memfds' },
     { calls: 'ioctl', when: [[{ arg: 1, is: IO_STATE }]], why: 'donated terminals, pipes and sockets' },
     { calls: 'ioctl', when: [[{ arg: 1, is: IF_FACTS }]], why: 'interface queries of guests' },
-    { calls: 'memfd_create', why: 'shared guest memory, slot areas, tmpfs files, patched text' },
+    {
+      calls: 'memfd_create',
+      why: 'shared guest memory, slot areas, tmpfs files, copies of small ones, patched text',
+    },
     { calls: 'pidfd_open pidfd_send_signal waitid', why: 'ends of guest processes' },
     { calls: 'timerfd_create timerfd_settime timerfd_gettime', why: 'guest timers' },
     { calls: 'sched_setaffinity', why: 'placement of guests and of this thread' },

@@ -15,6 +15,7 @@ import { onTreeChange } from '../vfs/walk-cache.ts';
 import { cpusWithin, memoryWithin, type Container, type GroupFigures } from './container.ts';
 import { accounts } from './accounts.ts';
 import { KernelWork } from './cpu-account.ts';
+import { watchCopies } from './lost-copies.ts';
 import { lookAtWork } from './cpu-time.ts';
 import { CoreSettings } from './core-pattern.ts';
 import type { FdTable } from './fd-table.ts';
@@ -136,6 +137,7 @@ export class Kernel implements PlatformEvents {
     this.platform = platform;
     this.table = table;
     onTreeChange((generation) => platform.namesChanged(generation));
+    watchCopies(this);
   }
 
   /** Makes a container's init: first process of its PID namespace, leader of a session of its own. */

@@ -5,6 +5,7 @@
 import { EINTR, ERESTARTNOHAND, ERESTARTNOINTR, ERESTARTSYS, ERESTART_RESTARTBLOCK } from '../abi/errno.ts';
 import { SA_RESETHAND, SA_RESTART, SIGKILL, SIGSEGV, SIGSTOP, SIG_DFL, SIG_IGN } from '../abi/signal.ts';
 import { RAX, RIP } from '../arch/regs.ts';
+import { replaceLost } from '../mm/small-copies.ts';
 import { CoreDump, mayDumpCore } from './core-dump.ts';
 import { leaveThunk } from './patched-text.ts';
 import { setStep } from './ptrace.ts';
@@ -42,7 +43,8 @@ export function finishSyscall(t: Task, result: SysResult): void {
     syscallExit(t, result);
     return;
   }
-  if (!t.work && !t.restoreSigMask && (result > -ERESTARTSYS || result < -ERESTART_RESTARTBLOCK)) {
+  const plain = !t.work && !t.restoreSigMask && !t.mm.lostCopies;
+  if (plain && (result > -ERESTARTSYS || result < -ERESTART_RESTARTBLOCK)) {
     t.state = TASK_RUNNING;
     if (result === SYS_RESUME_REGS) t.ctx.resume();
     else t.ctx.resumeSyscall(result);
@@ -194,6 +196,7 @@ export function exitToUser(t: Task, result: number, inSyscall: boolean): void {
     if (t.ptrace !== null && handlerStop(t)) return;
   }
   t.work = false;
+  if (t.mm.lostCopies) replaceLost(t.mm, t.ctx);
   if (t.ptrace !== null) setStep(t);
   t.state = TASK_RUNNING;
   if (!inSyscall) {

@@ -16,6 +16,7 @@ import { GuardRanges } from './guards.ts';
 import { hostProt } from './host-map.ts';
 import { EMPTY_LAYOUT, type ImageLayout } from './image-layout.ts';
 import type { LastCount } from './residency.ts';
+import { WINDOW_SIZE, WINDOW_START, type CopyWindow } from './small-copies.ts';
 import { STACK_GUARD_GAP, VmaTable } from './vma-table.ts';
 import { VM_DONTCOPY, VM_GROWSDOWN, VM_LOCKED, VM_LOCKED_MASK, PR_MDWE_NO_INHERIT, type Vma } from './vma.ts';
 
@@ -97,6 +98,13 @@ export class MemoryManager implements AccessMap {
   futexes: 'undecided' | 'own' | 'kernel' = 'undecided';
   /** Its vDSO makes system calls (mm/calling-vdso.ts). */
   vdsoCalls = false;
+  /** Private mappings of small files that show copies (small-copies.ts): where they come from, and whether there are any. */
+  copies: CopyWindow | null = null;
+  hasCopies = false;
+  /** Such mappings made before copies were worth it. */
+  smallMaps = 0;
+  /** Some show no longer what the file is: to be replaced before guest code goes on. */
+  lostCopies = false;
   /** mlockall(MCL_FUTURE): what new mappings get of VM_LOCKED and VM_LOCKONFAULT. */
   lockFuture = 0;
 
@@ -152,6 +160,7 @@ export class MemoryManager implements AccessMap {
     for (const hook of this.releaseHooks) hook();
     for (const v of this.table.clear()) v.backing?.unref();
     this.setExeFile(null);
+    this.endCopies();
   }
 
   /** /proc/PID/exe: a running program's file cannot be written (ETXTBSY). Takes a reference of its own. */
@@ -186,6 +195,10 @@ export class MemoryManager implements AccessMap {
     mm.dumpable = this.dumpable;
     mm.membarriers = this.membarriers;
     mm.inheritFrom(this);
+    // Both sides see what is in the pool: nothing new may come there.
+    this.endCopies();
+    mm.hasCopies = this.hasCopies;
+    mm.lostCopies = this.lostCopies;
     mm.hasSeals = this.hasSeals;
     mm.guards.copyFrom(this.guards);
     mm.vdsoCalls = this.vdsoCalls;
@@ -322,6 +335,12 @@ export class MemoryManager implements AccessMap {
     if (this.totalBytes > this.peakBytes) this.peakBytes = this.totalBytes;
   }
 
+  /** Nothing more comes into the pool of copies; its window may stay on the host, unseen. */
+  endCopies(): void {
+    this.copies?.end();
+    this.copies = null;
+  }
+
   // Reserves.
 
   /**
@@ -329,6 +348,7 @@ export class MemoryManager implements AccessMap {
    * called before the order that maps or unmaps the range.
    */
   cutReserves(o: Orders, start: number, end: number): void {
+    if (this.copies !== null && start < WINDOW_START + WINDOW_SIZE && end > WINDOW_START) this.endCopies();
     const heapEnd = pageUp(this.brk);
     if (start < this.brkReserveEnd && end > heapEnd && this.brkReserveEnd > heapEnd) {
       const keep = Math.max(heapEnd, start);
@@ -454,7 +474,10 @@ export class MemoryManager implements AccessMap {
   /** Takes back what an order that failed with `errno` had announced. Returns the syscall's result. */
   rollback(change: PendingChange, errno: number): number {
     const { kind } = change;
-    if (change.kind === 'map') this.removeVmas(change.start, change.start + change.value);
+    if (change.kind === 'map') {
+      this.removeVmas(change.start, change.start + change.value);
+      this.endCopies();
+    }
     if (change.kind === 'brk') {
       this.removeVmas(pageUp(change.value), pageUp(this.brk));
       this.brk = change.value;

@@ -39,6 +39,7 @@ import { MS_NOEXEC } from '../vfs/mount.ts';
 import { FileBacking, SharedMemory, type Backing } from './backing.ts';
 import { populate } from './populate.ts';
 import { hasSealed } from './seal.ts';
+import { CopyBacking, copyFor, restoreCopies } from './small-copies.ts';
 import { keepTextWhole, patchedTextFor, restoreText } from './text/text-vmas.ts';
 import { hostProt, mayFlags, orderMap } from './host-map.ts';
 import type { MemoryLimits, MemoryManager, PendingChange } from './memory-manager.ts';
@@ -106,14 +107,18 @@ export function mmap(mm: MemoryManager, o: Orders, r: MmapRequest, who: MemoryCa
   if (!mm.mayExpand(len - mappedBytes(mm, addr, len, flags), isData, who.limits)) return -ENOMEM;
   const shared = (vmFlags & VM_SHARED) !== 0;
   let mayWrite = (vmFlags & VM_MAYWRITE) !== 0;
-  let backing = makeBacking(r, len, shared, mayWrite);
+  const copy =
+    r.file === null || shared || r.prot !== PROT_READ || r.offset !== 0
+      ? null
+      : copyFor(mm, r.file, addr, len);
+  let backing = copy ?? makeBacking(r, len, shared, mayWrite);
   if (backing === -EPERM && shared && mayWrite && (r.prot & PROT_WRITE) === 0) {
     // A sealed memfd: read-only it may be mapped, but never become writable.
     mayWrite = false;
     backing = makeBacking(r, len, shared, false);
   }
   if (typeof backing === 'number') return backing;
-  const offset = backing instanceof FileBacking ? r.offset : 0;
+  const offset = r.file !== null && backing !== null && backing.file !== null ? r.offset : 0;
   const all = (mayWrite ? vmFlags : vmFlags & ~VM_MAYWRITE) | lock;
   mapVma(mm, o, new Vma(addr, addr + len, r.prot & PROT_ALL, all, backing, offset), who.change);
   if (lock !== 0 || (flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE)
@@ -132,6 +137,7 @@ export function mapVma(mm: MemoryManager, o: Orders, v: Vma, change: PendingChan
   change.start = v.start;
   change.value = v.length;
   if (shown) o.mprotect(v.start, v.length, hostProt(v.prot));
+  else if (v.backing instanceof CopyBacking) v.backing.window.show(o, v, v.backing.at);
   else orderMap(o, v);
   mm.addVma(v);
 }
@@ -302,7 +308,10 @@ export function mprotect(
   const [stop, error] = protectable(mm, start, end, prot & PROT_ALL, limits);
   if (stop > start) {
     mm.cutReserves(o, start, stop);
-    if ((prot & PROT_WRITE) !== 0) restoreText(mm, o, start, stop);
+    if ((prot & PROT_WRITE) !== 0) {
+      restoreText(mm, o, start, stop);
+      restoreCopies(mm, o, start, stop);
+    }
     mm.changeVmas(start, stop, (v) => {
       v.prot = prot & PROT_ALL;
       v.asMapped = false;

@@ -8,6 +8,7 @@ import type { MemoryManager } from './memory-manager.ts';
 import { munmap, type MemoryCaller } from './mmap.ts';
 import { populate } from './populate.ts';
 import { hasSealed } from './seal.ts';
+import { restoreCopies } from './small-copies.ts';
 import { keepTextWhole, restoreText } from './text/text-vmas.ts';
 import { VM_LOCKED, VM_LOCKED_MASK, VM_SEALED, VM_SPECIAL, Vma } from './vma.ts';
 
@@ -51,7 +52,9 @@ export function mremap(mm: MemoryManager, o: Orders, r: MremapRequest, who: Memo
   }
   if ((r.flags & MREMAP_MAYMOVE) === 0) return -ENOMEM;
   if (!mm.mayAddVmas(3)) return -ENOMEM;
-  const to = fixed ? r.newAddr : mm.findFree(0, newLen, PAGE_SIZE);
+  const to = fixed
+    ? r.newAddr
+    : mm.findFree((r.flags & MREMAP_DONTUNMAP) !== 0 ? r.newAddr : 0, newLen, PAGE_SIZE);
   if (to < 0 || !mm.inBounds(to, newLen)) return -ENOMEM;
   if (fixed && hasSealed(mm, to, to + newLen)) return -EPERM;
   if (newLen < oldLen) {
@@ -72,7 +75,8 @@ function checkArguments(r: MremapRequest, oldLen: number, newLen: number): numbe
   if ((flags & MREMAP_DONTUNMAP) !== 0 && oldLen !== newLen) return -EINVAL;
   if (!isPageAligned(r.addr) || newLen === 0) return -EINVAL;
   if (r.newLen > TASK_SIZE) return -ENOMEM;
-  if ((flags & MREMAP_FIXED) === 0) return 0;
+  // Without MREMAP_FIXED a hint, but it has to be one.
+  if ((flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) === 0) return 0;
   if (!isPageAligned(r.newAddr) || r.newAddr > TASK_SIZE - newLen) return -EINVAL;
   // "The range must not overlap": old and new.
   return r.addr + oldLen > r.newAddr && r.newAddr + newLen > r.addr ? -EINVAL : 0;
@@ -96,6 +100,7 @@ function growInPlace(
 ): void {
   mm.cutReserves(o, v.end, addr + newLen);
   restoreText(mm, o, addr, v.end);
+  restoreCopies(mm, o, addr, v.end);
   o.mremap(addr, oldLen, newLen, addr);
   who.change.kind = 'map';
   who.change.start = v.end;
@@ -113,6 +118,7 @@ function move(mm: MemoryManager, o: Orders, r: MremapRequest, who: MemoryCaller)
   mm.cutReserves(o, newAddr, newAddr + newLen);
   keepTextWhole(mm, o, newAddr, newAddr + newLen);
   restoreText(mm, o, addr, addr + oldLen);
+  restoreCopies(mm, o, addr, addr + oldLen);
   mm.removeVmas(newAddr, newAddr + newLen);
   who.change.kind = 'map';
   who.change.start = newAddr;

@@ -42,6 +42,22 @@ export interface MapSource {
   inMemory?: boolean;
 }
 
+/** What a mapping shows instead of the file: bytes that somebody keeps the same as the file's. */
+export interface ContentCopy {
+  /** The file's bytes, or its size, are others now. */
+  changed(): void;
+  /** From now on they may change without a word. */
+  lose(): void;
+}
+
+/** The bytes of a small file that lies in the kernel's own memory, whole and without holes. */
+export interface SmallContent {
+  readonly size: number;
+  read(dst: Uint8Array, off: number, len: number, pos: number): number;
+  addCopy(c: ContentCopy): void;
+  removeCopy(c: ContentCopy): void;
+}
+
 /** What becomes of the data of a read for which the reader's memory is not there. */
 export type TornRead =
   /** Nothing more is taken than fits: a short count. */
@@ -324,6 +340,11 @@ export abstract class FileDescription {
   /** Host object for a mapping of [offset, offset+len) with MAP_SHARED or MAP_PRIVATE and `prot`; −errno if it cannot be mapped. */
   mapSource(_shared: boolean, _prot: number, _offset: number, _len: number): MapSource | number {
     return -ENODEV;
+  }
+
+  /** What a private mapping may show a copy of; null: the file has to be mapped itself. */
+  smallContent(): SmallContent | null {
+    return null;
   }
 
   truncate(_t: CallContext, _size: number): number {

@@ -5,7 +5,13 @@
 import { touchInodeAtime } from '../../vfs/atime.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
-import { FileDescription, RWF_WAITING, type ByteView, type MapSource } from '../../vfs/file-description.ts';
+import {
+  FileDescription,
+  RWF_WAITING,
+  type ByteView,
+  type MapSource,
+  type SmallContent,
+} from '../../vfs/file-description.ts';
 import type { OverlayInode } from './inode.ts';
 import { NO_PATH } from './no-path.ts';
 
@@ -113,6 +119,10 @@ export class OverlayFile extends FileDescription {
 
   override mapSource(shared: boolean, prot: number, offset: number, len: number): MapSource | number {
     return this.realFile.mapSource(shared, prot, offset, len);
+  }
+
+  override smallContent(): SmallContent | null {
+    return this.realFile.smallContent();
   }
 
   override truncate(_t: CallContext, size: number): number {

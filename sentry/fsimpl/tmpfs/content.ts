@@ -18,7 +18,7 @@ import {
 } from '../../host/sys.ffi.ts';
 import { PAGE_SIZE, pageDown, pageOffset, pageUp } from '../../lib/addr.ts';
 import { hostAddressOf } from '../../usermem/io-buffer.ts';
-import type { ByteView } from '../../vfs/file-description.ts';
+import type { ByteView, ContentCopy, SmallContent } from '../../vfs/file-description.ts';
 
 /** Larger files live in a memfd. */
 export const SMALL_MAX = 128 * 1024;
@@ -26,6 +26,9 @@ const SMALL_PAGES = SMALL_MAX / PAGE_SIZE;
 
 /** Bytes of a memfd that one turn of fallocate(2) allocates or frees: about 1 ms. */
 export const ALLOCATE_SLICE = 4 * 1024 * 1024;
+
+/** Each is written to with every write. */
+const MAX_COPIES = 16;
 
 const MFD_CLOEXEC = 1;
 const MFD_ALLOW_SEALING = 2;
@@ -47,7 +50,7 @@ const EMPTY = Buffer.alloc(0);
 const bounce = new HostBuffer(SMALL_MAX);
 const byteView: ByteView = { bytes: EMPTY, off: 0, length: 0 };
 
-export class FileContent {
+export class FileContent implements SmallContent {
   size = 0;
   /** Allocated pages, as far as known without asking the host. */
   pages = 0;
@@ -57,10 +60,37 @@ export class FileContent {
   private present: Uint8Array | null = null;
   /** A memfd with holes: its allocation is counted by the host. */
   private sparse = false;
+  /** What mappings show instead. */
+  private copies: Set<ContentCopy> | null = null;
   private readonly account: PageAccount;
 
   constructor(account: PageAccount) {
     this.account = account;
+  }
+
+  /** Whether mappings may show copies: it lies here, without holes, and not too many do. */
+  get mayBeCopied(): boolean {
+    const { copies } = this;
+    if (this.hostFd >= 0 || this.size === 0 || this.pages * PAGE_SIZE !== pageUp(this.size)) return false;
+    return copies === null || copies.size < MAX_COPIES;
+  }
+
+  addCopy(c: ContentCopy): void {
+    (this.copies ??= new Set()).add(c);
+  }
+
+  removeCopy(c: ContentCopy): void {
+    this.copies!.delete(c);
+    if (this.copies!.size === 0) this.copies = null;
+  }
+
+  private tellCopies(): void {
+    for (const c of this.copies!) c.changed();
+  }
+
+  /** Somebody may change the memfd without the kernel. */
+  loseCopies(): void {
+    if (this.copies !== null) for (const c of this.copies) c.lose();
   }
 
   read(dst: Uint8Array, off: number, len: number, pos: number): number {
@@ -98,6 +128,7 @@ export class FileContent {
   viewAllocated(pos: number, len: number): ByteView | null {
     const { present } = this;
     if (pos + len > this.size || pos + len > this.buf.length || present === null) return null;
+    if (this.copies !== null) return null;
     const last = pageDown(pos + len - 1) / PAGE_SIZE;
     for (let p = pageDown(pos) / PAGE_SIZE; p <= last; p++) if (present[p] === 0) return null;
     return this.view(pos, len);
@@ -105,6 +136,12 @@ export class FileContent {
 
   /** Writes at `pos`, growing the file: bytes written, as many as there is room for, or −ENOSPC. */
   write(src: Uint8Array, off: number, len: number, pos: number): number {
+    const r = this.writeAsMuch(src, off, len, pos);
+    if (this.copies !== null) this.tellCopies();
+    return r;
+  }
+
+  private writeAsMuch(src: Uint8Array, off: number, len: number, pos: number): number {
     const r = this.writeWhole(src, off, len, pos);
     if (r !== -ENOSPC) return r;
     let done = 0;
@@ -231,6 +268,12 @@ export class FileContent {
   }
 
   truncate(size: number): number {
+    const r = this.resize(size);
+    if (this.copies !== null) this.tellCopies();
+    return r;
+  }
+
+  private resize(size: number): number {
     if (this.hostFd < 0) {
       if (size < this.size) this.clearSmall(size, this.size, true);
       this.size = size;
@@ -265,6 +308,12 @@ export class FileContent {
    * of `len` then, or −errno. The file's size changes with the last slice.
    */
   allocate(mode: number, offset: number, len: number, done: number): number {
+    const r = this.allocateSlice(mode, offset, len, done);
+    if (this.copies !== null) this.tellCopies();
+    return r;
+  }
+
+  private allocateSlice(mode: number, offset: number, len: number, done: number): number {
     if ((mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE)) !== 0) return -EOPNOTSUPP;
     const end = offset + len;
     if ((mode & FALLOC_FL_PUNCH_HOLE) !== 0) {

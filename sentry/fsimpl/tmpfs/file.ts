@@ -15,7 +15,13 @@ import { PROT_WRITE } from '../../abi/mman.ts';
 import { fileRemovePrivs } from '../../vfs/attr.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
-import { FileDescription, RWF_WAITING, type ByteView, type MapSource } from '../../vfs/file-description.ts';
+import {
+  FileDescription,
+  RWF_WAITING,
+  type ByteView,
+  type MapSource,
+  type SmallContent,
+} from '../../vfs/file-description.ts';
 import { touchAtime } from '../../vfs/atime.ts';
 import { currentTime } from '../../vfs/times.ts';
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from './content.ts';
@@ -100,9 +106,15 @@ export class TmpfsFile extends FileDescription {
   override mapSource(shared: boolean, prot: number, offset: number, _len: number): MapSource | number {
     const sealed = (this.node.seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) !== 0;
     if (shared && sealed && (prot & PROT_WRITE) !== 0) return -EPERM;
+    if (shared) this.node.content.loseCopies();
     const fd = this.node.content.toMemfd();
     if (fd < 0) return fd;
     return { hostFd: fd, hostOffset: offset, privateOnly: false, inMemory: true };
+  }
+
+  override smallContent(): SmallContent | null {
+    const { content } = this.node;
+    return content.mayBeCopied ? content : null;
   }
 
   override truncate(_t: CallContext, size: number): number {
