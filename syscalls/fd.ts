@@ -1,4 +1,4 @@
-/** Descriptors: close(2), dup(2), fcntl(2), lseek(2), umask(2) (fs/file.c, fs/fcntl.c). Locks are in locks.ts. */
+/** Descriptors: dup(2), fcntl(2), lseek(2), umask(2) (fs/file.c, fs/fcntl.c). Locks are in locks.ts. */
 import { EACCES, EBADF, EFAULT, EINVAL, ENOTDIR, EPERM, ESRCH } from '../sentry/abi/errno.ts';
 import * as F from '../sentry/abi/fcntl.ts';
 import { O_APPEND, O_CLOEXEC, O_DIRECT, O_NOATIME, O_NONBLOCK, O_PATH, FASYNC } from '../sentry/abi/fcntl.ts';
@@ -34,13 +34,10 @@ import {
 import { ownerOrCapable } from '../sentry/vfs/permission.ts';
 import { leaseType, setLease } from '../sentry/vfs/leases.ts';
 import { notifyDirectory } from '../sentry/fsimpl/inotify/dnotify.ts';
+import { sysClose } from './close.ts';
 import { fcntlLock, resumeLock } from './locks.ts';
 import { fcntlFile } from './fcntl-hooks.ts';
 import { openFileLimit } from './fd-install.ts';
-
-export function sysClose(t: Task, a: SyscallArgs): SysResult {
-  return t.fdTable.close(t, a.int(0));
-}
 
 const CLOSE_RANGE_UNSHARE = 2;
 const CLOSE_RANGE_CLOEXEC = 4;

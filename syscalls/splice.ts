@@ -25,6 +25,7 @@ import {
   type SyscallRow,
 } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
+import { Socket } from '../sentry/socket/socket.ts';
 import { IO_CHUNK, ioBuffer } from '../sentry/usermem/io-buffer.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
@@ -94,7 +95,7 @@ function put(t: Task, out: FileDescription, n: number, pos: number): number {
   if (allowed < 0) return allowed;
   if (!out.canSplice(true)) return -EINVAL;
   const r = out.write(t, ioBuffer.bytes, 0, allowed, at);
-  if (r === -EPIPE) raisePipe(t);
+  if (r === -EPIPE && !(out instanceof Socket && out.messages)) raisePipe(t);
   if (r > 0 && pos < 0 && out.usesPos) out.pos += r;
   return r;
 }

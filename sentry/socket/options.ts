@@ -271,7 +271,7 @@ export class SocketOptions {
       case S.SO_LINGER:
         if (value.length < 8) return -EINVAL;
         this.lingerOn = v !== 0 ? 1 : 0;
-        this.lingerSec = value.readInt32LE(4);
+        if (v !== 0) this.lingerSec = value.readInt32LE(4);
         return 0;
       case S.SO_TIMESTAMPING:
       case S.SO_TIMESTAMPING_NEW:

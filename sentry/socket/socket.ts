@@ -255,6 +255,16 @@ export abstract class Socket extends FileDescription {
     return -EOPNOTSUPP;
   }
 
+  /** The last descriptor is about to be closed: for how many ns close(2) waits for what is under way (SO_LINGER), 0: not at all. */
+  beginLinger(): number {
+    return 0;
+  }
+
+  /** It still is. */
+  get lingering(): boolean {
+    return false;
+  }
+
   /** getsockname(2) or, with `peer`, getpeername(2). */
   getName(_peer: boolean): Uint8Array | number {
     return -EOPNOTSUPP;

@@ -63,6 +63,8 @@ const SEND_FLAGS = S.MSG_OOB | S.MSG_DONTROUTE | S.MSG_EOR | S.MSG_CONFIRM | S.M
 const TCP_INFO = 11;
 const IPV6_ADDRFORM = 1;
 const TCP_ULP = 31;
+/** TCP_FIN_WAIT1, LAST_ACK, CLOSING */
+const CLOSING_STATES: ReadonlySet<number> = new Set([4, 9, 11]);
 const TCP_CLOSE = 7;
 const TCP_LISTEN = 10;
 const SOL_RAW = 255;
@@ -401,9 +403,21 @@ export class HostSocket extends Socket {
     return netIoctl(t, on, cmd, arg);
   }
 
+  override beginLinger(): number {
+    // What nobody has read makes it a reset, at once.
+    if (this.lingerSec <= 0 || !this.stream || this.queueLengths().rx > 0) return 0;
+    this.watch();
+    return net.shutdown(this.hostFd, S.SHUT_RDWR) === 0 ? this.lingerSec * 1e9 : 0;
+  }
+
+  /** sk_stream_closing() */
+  override get lingering(): boolean {
+    return CLOSING_STATES.has(this.hostState());
+  }
+
   protected override release(): void {
     if (this.watched) hostPoller().remove(this.hostFd);
-    // close(2) of a lingering socket waits, even of a non-blocking one.
+    // The host's close(2) of a lingering socket waits, even of a non-blocking one; the guest's has waited.
     if (this.lingerSec > 0) net.setsockopt(this.hostFd, S.SOL_SOCKET, S.SO_LINGER, new Uint8Array(8));
     close(this.hostFd);
     super.release();
