@@ -65,6 +65,8 @@ export function dropSent(info: SendInfo): void {
   info.fds = null;
 }
 
+/** (uid_t)−1, which is nobody's. */
+const INVALID_ID = 0xffffffff;
 /** In the whole sandbox. */
 const IN_FLIGHT_MAX = 1024 * 1024;
 
@@ -89,19 +91,21 @@ function takeFds(t: Task, body: Buffer, info: SendInfo): number {
   return tooManyInFlight(t) ? -ETOOMANYREFS : 0;
 }
 
-/** scm_check_creds(): one's own ids, or privilege. */
+/** scm_check_creds(): one's own ids, or privilege; of a process that is there. */
 function takeCreds(t: Task, body: Buffer, info: SendInfo): number {
   if (body.length !== 12) return -EINVAL;
-  const creds = { pid: body.readInt32LE(0), uid: body.readUInt32LE(4), gid: body.readUInt32LE(8) };
+  const pid = body.readInt32LE(0);
   const c = t.creds;
-  creds.uid = c.userNs.toUid(creds.uid);
-  creds.gid = c.userNs.toGid(creds.gid);
-  if (creds.uid < 0 || creds.gid < 0) return -EINVAL;
-  const pidOk = creds.pid === t.tgid || c.hasIn(CAP_SYS_ADMIN, t.pidNs.owner);
-  const uidOk = [c.uid, c.euid, c.suid].includes(creds.uid) || c.hasOwn(CAP_SETUID);
-  const gidOk = [c.gid, c.egid, c.sgid].includes(creds.gid) || c.hasOwn(CAP_SETGID);
+  const uid = c.userNs.toUid(body.readUInt32LE(4));
+  const gid = c.userNs.toGid(body.readUInt32LE(8));
+  if (uid < 0 || gid < 0 || uid === INVALID_ID || gid === INVALID_ID) return -EINVAL;
+  const pidOk = pid === t.tgid || c.hasIn(CAP_SYS_ADMIN, t.pidNs.owner);
+  const uidOk = [c.uid, c.euid, c.suid].includes(uid) || c.hasOwn(CAP_SETUID);
+  const gidOk = [c.gid, c.egid, c.sgid].includes(gid) || c.hasOwn(CAP_SETGID);
   if (!pidOk || !uidOk || !gidOk) return -EPERM;
-  info.creds = creds;
+  const process = t.pidNs.find(pid);
+  if (process === null) return -ESRCH;
+  info.creds = { pid, uid, gid, process };
   return 0;
 }
 

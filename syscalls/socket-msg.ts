@@ -148,7 +148,7 @@ function prepareSend(t: Task, s: Socket, addr: number): number {
     if (typeof name === 'number') return name;
     sendInfo.name = name;
   }
-  if (controlAddr !== 0 && controlLen > 0) {
+  if (controlLen > 0) {
     if (controlLen > OPTMEM_MAX) return -ENOBUFS;
     const ctl = Buffer.alloc(controlLen);
     r = t.mem.copyIn(controlAddr, ctl, 0, controlLen);
@@ -297,6 +297,11 @@ function recvBlocking(
   return endIo(w, lengthOf(n, msgFlags));
 }
 
+function dropControl(): void {
+  if (recvInfo.fds !== null) recvInfo.msgFlags |= S.MSG_CTRUNC;
+  dropReceived();
+}
+
 function dropReceived(): void {
   for (const f of recvInfo.fds ?? []) f.unref();
   recvInfo.fds = null;
@@ -324,8 +329,11 @@ function finishMsg(t: Task, addr: number, msgFlags: number): number {
     if (t.mem.writeU32(addr + 8, name.length) !== 0) return -EFAULT;
   }
   const room = controlAddr === 0 ? 0 : Math.min(controlLen, OPTMEM_MAX);
-  const used = buildControl(t, recvInfo, room, msgFlags, controlOut);
-  if (used > 0 && t.mem.copyOut(controlAddr, controlOut, 0, used) !== 0) return -EFAULT;
+  // Control data that cannot be written are lost, the message is not (put_cmsg, scm_detach_fds).
+  const lost = room > 0 && t.mem.copyIn(controlAddr, controlOut, 0, 1) !== 0;
+  if (lost) dropControl();
+  let used = lost ? 0 : buildControl(t, recvInfo, room, msgFlags, controlOut);
+  if (used > 0 && t.mem.copyOut(controlAddr, controlOut, 0, used) !== 0) used = 0;
   scratch.u32[0] = used;
   scratch.u32[1] = 0;
   scratch.u32[2] = (recvInfo.msgFlags | (msgFlags & S.MSG_CMSG_CLOEXEC)) >>> 0;
