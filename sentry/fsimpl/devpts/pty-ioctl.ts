@@ -2,7 +2,7 @@
  * Ioctls about the modes and queues of a pseudo-terminal; both ends mean the slave's (drivers/tty/tty_ioctl.c
  * tty_mode_ioctl, n_tty_ioctl_helper).
  */
-import { EINVAL, EIO, ENOTTY, EPERM } from '../../abi/errno.ts';
+import { EINVAL, EIO, EPERM } from '../../abi/errno.ts';
 import { SIGTTOU } from '../../abi/signal.ts';
 import * as T from '../../abi/termios.ts';
 import { CAP_CHECKPOINT_RESTORE, CAP_SYS_ADMIN } from '../../auth/capability.ts';
@@ -82,12 +82,21 @@ export function modeIoctl(pty: Pty, t: Task, cmd: number, arg: number, master: b
       pty.hangup();
       return 0;
     case T.TIOCSTI:
-    case T.TIOCLINUX:
-      // "Fake input": refused as with dev.tty.legacy_tiocsti = 0, and never available here.
-      return cmd === T.TIOCSTI ? -EIO : -ENOTTY;
+      return fakeInput(pty, t, arg);
+    case T.TIOCGPTPEER:
+      return -EIO;
     default:
       return NOT_MINE;
   }
+}
+
+/** tiocsti() where dev.tty.legacy_tiocsti is 0; only of ptys whose two ends are in the sandbox. */
+function fakeInput(pty: Pty, t: Task, arg: number): number {
+  if (!t.creds.has(CAP_SYS_ADMIN)) return -EIO;
+  const r = t.mem.copyIn(arg, scratch.bytes, 0, 1);
+  if (r < 0) return r;
+  pty.ldisc.receive(scratch.bytes, 0, 1);
+  return 0;
 }
 
 function getModes(pty: Pty, t: Task, arg: number, size: number): number {

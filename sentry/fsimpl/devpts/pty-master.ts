@@ -42,6 +42,7 @@ export class PtyMaster extends FileDescription {
   override readonly waiters: WaitQueue;
   readonly pty: Pty;
   private readonly ptyOwner: PtyOwner;
+  private exclusive = false;
 
   constructor(pty: Pty, owner: PtyOwner, path: Path, inode: Inode, flags: number) {
     super(path, inode, flags);
@@ -131,6 +132,15 @@ export class PtyMaster extends FileDescription {
         return 0;
       case T.TIOCGPTPEER:
         return this.openPeer(t, arg);
+      case T.TIOCEXCL:
+      case T.TIOCNXCL:
+        // Of the master, which cannot be opened again.
+        this.exclusive = cmd === T.TIOCEXCL;
+        return 0;
+      case T.TIOCGEXCL:
+        return t.mem.writeU32(arg, this.exclusive ? 1 : 0);
+      case T.TIOCSTI:
+        return -EIO;
       case T.FIONREAD:
         return t.mem.writeU32(arg, pty.output.queue.length);
       case T.TCFLSH:
@@ -152,20 +162,20 @@ export class PtyMaster extends FileDescription {
     this.pty.packet = on;
   }
 
-  /** The master's input is the slave's output and the other way round. */
+  /** The master's input is the slave's output; its own output lies at the slave already. */
   private flushQueues(queue: number): number {
-    const { output, ldisc } = this.pty;
     if (queue !== T.TCIFLUSH && queue !== T.TCOFLUSH && queue !== T.TCIOFLUSH) return -EINVAL;
-    if (queue !== T.TCOFLUSH) output.discard();
-    if (queue !== T.TCIFLUSH) ldisc.flushInput();
+    if (queue !== T.TCOFLUSH) this.pty.output.discard();
     this.pty.outputReady();
     return 0;
   }
 
   private openPeer(t: Task, flags: number): number {
-    const kept = flags & (O_ACCMODE | O_NOCTTY | O_NONBLOCK);
+    const kept = flags & (O_ACCMODE | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
     const f = this.ptyOwner.openPeer(t, this.pty, this.path!, kept);
     if (typeof f === 'number') return f;
+    // do_dentry_open(); O_CLOEXEC stays to be seen by F_GETFL.
+    f.flags &= ~O_NOCTTY;
     const fd = t.fdTable.install(f, (flags & O_CLOEXEC) !== 0, t.group.limits.openFiles);
     if (fd < 0) f.unref();
     return fd;

@@ -119,10 +119,8 @@ export class Pty extends Tty implements NTtyOwner {
       this.ldisc.flushInput();
       this.packetStatus(0, T.TIOCPKT_FLUSHREAD);
     }
-    if (queue !== T.TCIFLUSH) {
-      this.output.discard();
-      this.packetStatus(0, T.TIOCPKT_FLUSHWRITE);
-    }
+    // What has been written lies at the master already (pty_flush_buffer); it is only told.
+    if (queue !== T.TCIFLUSH) this.packetStatus(0, T.TIOCPKT_FLUSHWRITE);
     this.outputReady();
   }
 }
