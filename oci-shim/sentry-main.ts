@@ -7,7 +7,7 @@ import { availableParallelism, totalmem } from 'node:os';
 import { getHeapStatistics } from 'node:v8';
 import { CLOSED, ControlChannel, NOTHING } from '../platform-ptrace/confine/control-channel.ts';
 import { lowerHelperThreads } from '../platform-ptrace/confine/helper-threads.ts';
-import { lockSentry } from '../platform-ptrace/confine/lockdown.ts';
+import { sentryLock } from '../platform-ptrace/confine/lockdown.ts';
 import {
   EXIT_SANDBOX_GONE,
   MSG_CREATED,
@@ -31,6 +31,7 @@ import { RemoteGofer } from '../gofer/client/client.ts';
 import { reserveDescriptors } from '../sentry/host/descriptors.ffi.ts';
 import { HOST_EPOLLIN, hostPoller } from '../sentry/host/poller.ffi.ts';
 import { runProgram } from '../sentry/host/program.ts';
+import { exitNow } from '../sentry/host/spawn.ffi.ts';
 import { close } from '../sentry/host/sys.ffi.ts';
 import { registerSocketFamilies } from '../sentry/socket/register.ts';
 import { cpusWithin, memoryWithin } from '../sentry/kernel/container.ts';
@@ -90,14 +91,19 @@ function main(): void {
     goferGone = why;
   });
   if (gofer.hello() < 0) throw new Error('the gofer does not answer');
-  if (!control.waitForPivot()) return;
+  let kernel!: Kernel;
+  let lock!: () => void;
+  const pivoted = control.waitForPivot(() => {
+    lock = sentryLock(config.platform, config.debugLog);
+    kernel = bootKernel({ config, platform, host, log: say });
+  });
+  if (!pivoted) return;
   registerSocketFamilies(config.rawSockets === true ? SENTRY_RAW_FD : -1, SENTRY_NETWORKS_FD);
   lowerHelperThreads();
   reserveDescriptors();
-  lockSentry(config.platform, config.debugLog);
+  lock();
 
   let ended: number | null = null;
-  const kernel = bootKernel({ config, platform, host, log: say });
   const report = config.report === null ? null : new SyscallReport();
   const requests = new Requests(kernel);
   platform.start(kernel);
@@ -156,9 +162,9 @@ function main(): void {
   const finish = (status: number): void => {
     if (config.debugLog) reportUnimplemented(kernel);
     if (report !== null && config.report !== null) writeReport(report, config.report);
-    platform.shutdown();
+    // The launcher ends everything at once; guests' processes are in the sandbox's PID namespace, and children of this one.
     control.send(MSG_EXIT, status);
-    process.exit(0);
+    exitNow(0);
   };
   const wakeFd = hostPoller().epollFd;
   const guard = new HeapGuard(kernel);

@@ -55,9 +55,13 @@ export class ControlChannel {
     }
   }
 
-  /** Says that nothing more is needed from the host's file system, and waits until it is gone. False: give up. */
-  waitForPivot(): boolean {
+  /**
+   * Says that nothing more is needed from the host's file system, and waits until it is gone. That takes some milliseconds, in
+   * which `meanwhile` is done. False: give up.
+   */
+  waitForPivot(meanwhile: () => void = () => {}): boolean {
     if (!this.send(MSG_READY, 0)) return false;
+    meanwhile();
     return this.receive(true) === MSG_GO;
   }
 }

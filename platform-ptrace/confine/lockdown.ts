@@ -14,16 +14,20 @@ function must(what: string, result: number): void {
 }
 
 /**
- * Preconditions: all threads are running (none can start afterwards), the GO message has been received. `report`: a call
- * outside of the list is named before the process ends.
+ * What locks the sentry in; assembling the filter takes longer than installing it. Preconditions of the result: all threads are
+ * running (none can start afterwards), the GO message has been received. `report`: a call outside of the list is named before the
+ * process ends.
  */
-export function lockSentry(platform: 'systrap' | 'ptrace', report: boolean): void {
-  close(SENTRY_DIST_FD);
-  must('dumpable', clearDumpable());
-  must('seccomp', installFilter(assembleFilter(sentryRows({ pid: process.pid, platform }), report), report));
+export function sentryLock(platform: 'systrap' | 'ptrace', report: boolean): () => void {
+  const filter = assembleFilter(sentryRows({ pid: process.pid, platform }), report);
+  return () => {
+    close(SENTRY_DIST_FD);
+    must('dumpable', clearDumpable());
+    must('seccomp', installFilter(filter, report));
+  };
 }
 
-/** As lockSentry. `hostSockets`: it connects to sockets that are files of its trees. */
+/** As sentryLock, at once. `hostSockets`: it connects to sockets that are files of its trees. */
 export function lockGofer(report: boolean, hostSockets: boolean): void {
   close(GOFER_DIST_FD);
   must('dumpable', clearDumpable());

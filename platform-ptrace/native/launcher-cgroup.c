@@ -33,7 +33,13 @@ void join_groups(void) {
 
 void join_guest_groups(void) { write_pid(opt.guest_procs, opt.nguest_procs, 0); }
 
-void join_late_groups(void) { write_pid(opt.late_procs, opt.nlate_procs, 0); }
+// Those whose files move whole processes: the host's kernel lets every CPU pass a quiescent state first, 10 ms, and holds the lock
+// of all groups meanwhile. So L does it while nobody waits for it, or for that lock.
+void join_late_groups(void) {
+  write_pid(opt.late_procs, opt.nlate_procs, 0);
+  for (int i = 0; i < opt.nlate_procs; i++) close(opt.late_procs[i]);
+  opt.nlate_procs = 0;
+}
 
 static bool remove_groups(void) {
   bool all = true;

@@ -26,13 +26,15 @@ int sentry_ctl[2] = {-1, -1}, gofer_ctl[2] = {-1, -1}, gofer_link[2] = {-1, -1},
 int node_fd, dist_fd;
 
 static pid_t init_pid, gofer_pid, opener_pid;
+static int signal_fd;
+static int booting = -1; // open in S until it executes Node
 // While it boots no guest has a say, and a machine that starts many sandboxes at once may take long.
-enum { PING_INTERVAL_MS = 5000, SILENCE_MAX_MS = 20000, BOOT_SILENCE_MAX_MS = 120000, STARVED_MS = 500, END_DEADLINE_MS = 10000 };
+enum { PING_INTERVAL_MS = 5000, SILENCE_MAX_MS = 20000, BOOT_SILENCE_MAX_MS = 120000, STARVED_MS = 500, END_DEADLINE_MS = 10000, END_PAUSE_MS = 100 };
 static bool pinged;          // and no message has come since
 static int silent_ms;        // since then, as far as it counts
 static int64_t cpu_used_ns;  // of sentry and gofer, at the last ping
 static pid_t sentry_pid;     // as L sees it; 0 before its first message
-static bool sentry_answered, sentry_ready, gofer_loaded, gofer_ready, init_pivoted, hooked, started;
+static bool sentry_answered, sentry_ready, gofer_loaded, gofer_ready, init_pivoted, hooked, rooted, started;
 
 void close_launcher_ends(void) {
   if (sentry_ctl[0] >= 0) close(sentry_ctl[0]);
@@ -60,21 +62,31 @@ static void say(const char *text) {
   if (write(2, line, n) < 0) n = 0;
 }
 
+static int64_t now_ms(void) {
+  struct timespec ts;
+  clock_gettime(CLOCK_MONOTONIC, &ts);
+  return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
+}
+
 // Ends everything that is left. Both are killed before either is waited for; a PID namespace's init is only reaped
 // when no process of the namespace is left. One that is stuck in the host kernel is not waited for without end.
 static void end_sandbox(void) {
   pid_t *const pids[] = {&init_pid, &gofer_pid, &opener_pid};
   for (int i = 0; i < 3; i++)
     if (*pids[i] > 0) kill(*pids[i], SIGKILL);
-  for (int waited_ms = 0; init_pid > 0 || gofer_pid > 0 || opener_pid > 0; waited_ms++) {
+  for (int64_t deadline = now_ms() + END_DEADLINE_MS;;) {
     for (int i = 0; i < 3; i++)
       if (*pids[i] > 0 && waitpid(*pids[i], NULL, WNOHANG) != 0) *pids[i] = 0;
     if (init_pid <= 0 && gofer_pid <= 0 && opener_pid <= 0) break;
-    if (waited_ms > END_DEADLINE_MS) {
+    if (now_ms() > deadline) {
       say("processes of the sandbox do not end");
       return;
     }
-    poll(NULL, 0, 1);
+    // SIGCHLD, and nothing that a signal asks for matters any more.
+    struct pollfd signals = {signal_fd, POLLIN, 0};
+    struct signalfd_siginfo info;
+    if (poll(&signals, 1, END_PAUSE_MS) > 0)
+      while (read(signal_fd, &info, sizeof info) > 0) continue;
   }
   remove_own_groups();
 }
@@ -132,13 +144,18 @@ static void start_when_ready(void) {
     gofer_ready = true;
     send_msg(gofer_ctl[0], MSG_GO, 0); // at once: the sentry may ask it something before it is ready itself
   }
+  if (!rooted && hooked && (gofer_pid == 0 || gofer_ready)) {
+    // While the sentry still loads: unmounting waits for all CPUs, some milliseconds.
+    rooted = true;
+    enter_root();
+  }
   if (started || !hooked || !sentry_ready || !init_pivoted || !(gofer_pid == 0 || gofer_ready)) return;
   started = true;
-  enter_root();
   if (opt.create_fd >= 0) take_identity();
   give_up_rights();
   if (opt.join_fd < 0) send_msg(sentry_ctl[0], MSG_GO, 0);
   else if (opt.create_fd >= 0) send_msg(opt.create_fd, MSG_READY, 0);
+  join_late_groups();
 }
 
 // The sandbox that this stub's process was in is gone, and with it the process.
@@ -253,9 +270,9 @@ static void on_child(void) {
   }
 }
 
-static void on_signals(int sigfd) {
+static void on_signals(void) {
   struct signalfd_siginfo info;
-  while (read(sigfd, &info, sizeof info) == sizeof info) {
+  while (read(signal_fd, &info, sizeof info) == sizeof info) {
     int signo = info.ssi_signo;
     bool ends = signo == SIGINT || signo == SIGTERM || signo == SIGHUP || signo == SIGQUIT;
     if (signo == SIGCHLD) on_child();
@@ -309,14 +326,22 @@ static void show_title(int argc, char **argv) {
   prctl(PR_SET_NAME, slash ? slash + 1 : opt.title[0]);
 }
 
-static void serve(int sigfd) __attribute__((noreturn));
-static void serve(int sigfd) {
+// S has become Node, or has ended: its zygote is where it shall be. Both would have waited for the lock of all groups that L holds
+// meanwhile, and now have enough to do without L.
+static void on_boot(void) {
+  close(booting);
+  booting = -1;
+  join_late_groups();
+}
+
+static void serve(void) __attribute__((noreturn));
+static void serve(void) {
   for (;;) {
     // The connection of a stub that joins is the CLI's until it commits.
     int sentry = opt.join_fd >= 0 && opt.create_fd >= 0 ? -1 : sentry_ctl[0];
-    struct pollfd fds[5] = {{sentry, POLLIN, 0},      {gofer_ctl[0], POLLIN, 0}, {init_ctl[0], POLLIN, 0},
-                            {sigfd, POLLIN, 0}, {opt.create_fd, POLLIN, 0}};
-    int ready = poll(fds, 5, PING_INTERVAL_MS);
+    struct pollfd fds[6] = {{sentry, POLLIN, 0},    {gofer_ctl[0], POLLIN, 0},   {init_ctl[0], POLLIN, 0},
+                            {signal_fd, POLLIN, 0}, {opt.create_fd, POLLIN, 0}, {booting, 0, 0}};
+    int ready = poll(fds, 6, PING_INTERVAL_MS);
     if (ready == 0) ping();
     if (ready < 0) {
       if (errno == EINTR) continue;
@@ -325,8 +350,9 @@ static void serve(int sigfd) {
     if (fds[0].revents) on_sentry_message();
     if (fds[1].revents) on_gofer_message();
     if (fds[2].revents) on_init_message();
-    if (fds[3].revents) on_signals(sigfd);
+    if (fds[3].revents) on_signals();
     if (fds[4].revents) on_cli_message();
+    if (fds[5].revents) on_boot();
   }
 }
 
@@ -370,8 +396,12 @@ static void start_sandbox(void) {
     if (opt.raw_sockets && (own_network || net)) make_pair(raw_ctl);
     make_pair(networks_ctl);
     make_tun_directory();
+    int boot[2];
+    if (pipe2(boot, O_CLOEXEC) < 0) die("pipe");
     init_pid = clone_into(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | net);
     if (init_pid == 0) init_main();
+    close(boot[1]);
+    booting = boot[0];
     write_id_maps(init_pid);
     if (raw_ctl[1] >= 0 && own_network) opener_pid = start_raw_opener();
     close(sentry_ctl[1]);
@@ -387,21 +417,23 @@ static void start_sandbox(void) {
   if (has_gofer) close(gofer_link[1]);
 }
 
+enum { KEPT_MAX = 11 + MAX_GROUPS };
+
 // Nothing of the caller's stays open here but standard error and the log: whoever reads the container's output sees its
 // end when the container closes it.
-static void keep_own_descriptors(int sigfd) {
+static void keep_own_descriptors(void) {
   int null_fd, log_fd;
   open_null_and_log(&null_fd, &log_fd);
-  struct place places[13] = {{null_fd, 0}, {null_fd, 1}, {2, 2}, {sigfd, 3}};
-  int n = 4;
-  int *const kept[] = {&sentry_ctl[0], &init_ctl[0], &gofer_ctl[0], &opt.log_fd, &opt.create_fd, &remover_pipe,
-                       &root_fd,       &mount_space_fd, &mover};
-  enum { KEPT = sizeof kept / sizeof *kept };
-  for (int i = 0; i < KEPT; i++)
-    if (*kept[i] >= 0) places[n] = (struct place){*kept[i], n}, n++;
+  struct place places[3 + KEPT_MAX] = {{null_fd, 0}, {null_fd, 1}, {2, 2}};
+  int *kept[KEPT_MAX] = {&signal_fd,     &sentry_ctl[0], &init_ctl[0],    &gofer_ctl[0], &opt.log_fd, &opt.create_fd,
+                         &remover_pipe, &root_fd,       &mount_space_fd, &mover,        &booting};
+  for (int i = 0; i < opt.nlate_procs; i++) kept[KEPT_MAX - MAX_GROUPS + i] = &opt.late_procs[i];
+  int n = 3;
+  for (int i = 0; i < KEPT_MAX; i++)
+    if (kept[i] && *kept[i] >= 0) places[n] = (struct place){*kept[i], n}, n++;
   place_fds(places, n);
-  for (int i = 0, at = 4; i < KEPT; i++)
-    if (*kept[i] >= 0) *kept[i] = at++;
+  for (int i = 0, at = 3; i < KEPT_MAX; i++)
+    if (kept[i] && *kept[i] >= 0) *kept[i] = at++;
 }
 
 int main(int argc, char **argv) {
@@ -422,8 +454,8 @@ int main(int argc, char **argv) {
   }
   signal(SIGCHLD, SIG_DFL); // ignored, children would vanish without a status
   sigprocmask(SIG_SETMASK, &set, NULL);
-  int sigfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-  if (sigfd < 0) die("signalfd");
+  signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+  if (signal_fd < 0) die("signalfd");
   node_fd = open(opt.node, O_PATH | O_CLOEXEC);
   if (node_fd < 0) die("cannot open %s", opt.node);
   dist_fd = open(opt.dist, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -443,13 +475,17 @@ int main(int argc, char **argv) {
   hooked = opt.create_fd < 0;
   start_sandbox();
   join_guest_groups();
-  join_late_groups();
-  enter_cgroup_namespace();
-  if (placed_late) send_msg(opt.create_fd, MSG_PLACED, 0);
+  if (placed_late) {
+    struct pollfd boot = {booting, 0, 0};
+    if (booting >= 0) poll(&boot, 1, -1);
+    join_late_groups();
+    enter_cgroup_namespace();
+    send_msg(opt.create_fd, MSG_PLACED, 0);
+  }
   mount_space_fd = joined_mount_namespace();
   prctl(PR_SET_DUMPABLE, 0);
-  keep_own_descriptors(sigfd);
+  keep_own_descriptors();
   show_title(argc, argv);
   start_when_ready(); // a stub without a gofer waits for nobody
-  serve(3);
+  serve();
 }

@@ -12,7 +12,7 @@
 //
 // Start: L clones G and I. S and G load everything they need from the host's file system and send MSG_READY. L then has
 // the root of each pivoted (I and S: empty read-only directory; G: the exported trees). G gets MSG_GO for its own pivot,
-// S when both are done. Only then does the sentry lock itself in (seccomp, DUMPABLE=0) and start the guest.
+// S when both are done. Meanwhile S makes its kernel. Only then does the sentry lock itself in (seccomp, DUMPABLE=0) and start the guest.
 //
 // End: MSG_EXIT carries the container's wait status; L kills what is left and ends in exactly that way. If S, G or I
 // end without it, L says so in one line and exits with EXIT_SANDBOX_GONE. If L is killed, I and G die of PDEATHSIG and of
