@@ -9,11 +9,13 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
+  readSync,
   readdirSync,
   renameSync,
   rmSync,
   statSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -253,15 +255,44 @@ function writeSnapshot(name, v8Args) {
     ['--no-warnings', ...v8Args, '--snapshot-blob', `${blob}.tmp`, '--build-snapshot', program],
     { stdio: ['ignore', 'ignore', 'pipe'], encoding: 'utf8', timeout: 60_000 },
   );
-  if (status === 0) renameSync(`${blob}.tmp`, blob);
+  if (status === 0 && retag(`${blob}.tmp`, v8Args)) renameSync(`${blob}.tmp`, blob);
   else console.error(`no start-up snapshot of the ${name}: ${stderr}`);
   rmSync(program);
+}
+
+/** Node's exit code for a snapshot that it refuses. */
+const SNAPSHOT_REFUSED = 14;
+
+/**
+ * A snapshot names the V8 flags that it was made under, by a hash. With SNAPSHOT_V8_ARGS from the beginning it would have the
+ * hash seed of Node's own snapshot, which everybody knows; so it is made without them, has a random seed of its own, and is
+ * told afterwards. False: Node does not take it.
+ */
+function retag(blob, v8Args) {
+  const node = (args) => spawnSync(process.execPath, args, { encoding: 'latin1', timeout: 60_000 });
+  const tag = (args) => {
+    const { stdout } = node([...args, '-p', 'require("v8").cachedDataVersionTag()']);
+    const bytes = Buffer.alloc(4);
+    bytes.writeUInt32LE(Number.parseInt(stdout, 10) || 0xffffffff);
+    return bytes;
+  };
+  const withSnapshot = [...v8Args, ...SNAPSHOT_V8_ARGS];
+  const head = Buffer.alloc(256);
+  const fd = openSync(blob, 'r+');
+  readSync(fd, head);
+  const at = head.indexOf(tag(v8Args));
+  if (at >= 0) writeSync(fd, tag(withSnapshot), 0, 4, at);
+  closeSync(fd);
+  // Without the launcher's descriptors the program ends by itself.
+  return at >= 0 && node([...withSnapshot, '--snapshot-blob', blob, 'none']).status !== SNAPSHOT_REFUSED;
 }
 
 await build({ ...common, entryPoints: ['syscalls/docs.ts'], outfile: 'dist/.docs.cjs' });
 writeFileSync(`${dist}/syscalls.json`, JSON.stringify(require(`${dist}/.docs.cjs`).syscallDocs()));
 rmSync(`${dist}/.docs.cjs`);
-const { SENTRY_V8_ARGS, GOFER_V8_ARGS } = await load('platform-ptrace/confine/launcher-protocol.ts');
+const { SENTRY_V8_ARGS, GOFER_V8_ARGS, SNAPSHOT_V8_ARGS } = await load(
+  'platform-ptrace/confine/launcher-protocol.ts',
+);
 /**
  * Node's heavier modules are loaded at first use: most commands of the CLI need none of them, and they are a third of its
  * start.

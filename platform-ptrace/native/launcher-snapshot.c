@@ -38,11 +38,12 @@ static void use_snapshot(const char *name, int fd, char path[80], const char **a
   snapshot_stamp(stamp);
   int start = snprintf(path, 80, "/proc/self/fd/%d/", fd);
   snprintf(path + start, 80 - start, "%s-%s.blob", name, stamp);
-  if (*argc + 2 > MAX_ARGS || faccessat(dist_fd, path + start, R_OK, 0) < 0) return;
-  memmove(argv + 2, argv, *argc * sizeof *argv);
-  argv[0] = "--snapshot-blob";
-  argv[1] = path;
-  *argc += 2;
+  if (*argc + 3 > MAX_ARGS || faccessat(dist_fd, path + start, R_OK, 0) < 0) return;
+  memmove(argv + 3, argv, *argc * sizeof *argv);
+  argv[0] = "--no-rehash-snapshot"; // SNAPSHOT_V8_ARGS
+  argv[1] = "--snapshot-blob";
+  argv[2] = path;
+  *argc += 3;
 }
 
 void use_snapshots(void) {

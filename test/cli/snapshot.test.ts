@@ -4,7 +4,11 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { GOFER_V8_ARGS, SENTRY_V8_ARGS } from '../../platform-ptrace/confine/launcher-protocol.ts';
+import {
+  GOFER_V8_ARGS,
+  SENTRY_V8_ARGS,
+  SNAPSHOT_V8_ARGS,
+} from '../../platform-ptrace/confine/launcher-protocol.ts';
 import { processesOf } from '../lib/processes.ts';
 import { platforms, root, run, runscTs } from '../lib/sandbox.ts';
 
@@ -21,8 +25,10 @@ async function nodeArguments(program: string): Promise<string[]> {
 test('sentry and gofer start from snapshots that fit this Node and this CPU', async () => {
   const args = await nodeArguments(runscTs);
   expect(args.length).toBe(2);
-  for (const line of args)
+  for (const line of args) {
     expect(line).toMatch(/\0--snapshot-blob\0\/proc\/self\/fd\/\d\/(sentry|gofer)-[0-9a-f]{16}\.blob\0/);
+    for (const arg of SNAPSHOT_V8_ARGS) expect(line).toContain(`\0${arg}\0`);
+  }
 });
 
 test.each([
