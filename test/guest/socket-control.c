@@ -356,6 +356,9 @@ static void tcp_options(void) {
   char cc[16] = "";
   n = sizeof cc;
   say("congestion %s, %d, %d", err(getsockopt(c, 6, TCP_CONGESTION, cc, &n)), n, strlen(cc) > 2);
+  say("cubic %s", err(setsockopt(c, 6, TCP_CONGESTION, "cubic", 5)));
+  n = sizeof cc, memset(cc, 0, sizeof cc), getsockopt(c, 6, TCP_CONGESTION, cc, &n);
+  say("now %s %d", cc, n);
   say("reno %s, none %s", err(setsockopt(c, 6, TCP_CONGESTION, "reno", 4)), err(setsockopt(c, 6, TCP_CONGESTION, "nothing", 7)));
   n = sizeof cc, memset(cc, 0, sizeof cc), getsockopt(c, 6, TCP_CONGESTION, cc, &n);
   say("now %s %d", cc, n);
