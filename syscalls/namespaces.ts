@@ -4,6 +4,7 @@ import { UTS_MACHINE, UTS_RELEASE, UTS_RELEASE_26, UTS_SYSNAME, UTS_VERSION } fr
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CapSet, CAP_SETFCAP, CAP_SYS_ADMIN, CAP_SYS_CHROOT } from '../sentry/auth/capability.ts';
 import { type Credentials, type Owned, UserNamespace } from '../sentry/auth/credentials.ts';
+import type { NamespaceKind } from '../sentry/auth/namespace-users.ts';
 import { PidFdFile } from '../sentry/fsimpl/anon/pidfd.ts';
 import { mayAccess } from '../sentry/fsimpl/proc/access.ts';
 import { NsFile } from '../sentry/fsimpl/proc/ns.ts';
@@ -50,6 +51,7 @@ import {
   CLONE_VM,
 } from '../sentry/kernel/task-clone.ts';
 import type { TimeNamespace } from '../sentry/kernel/time-namespace.ts';
+import { mayMakeNamespace, rememberMaker } from '../sentry/kernel/ucount.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import { topOf, type MountNamespace } from '../sentry/vfs/mount-namespace.ts';
 
@@ -69,6 +71,7 @@ function newUserNamespace(t: Task): Credentials | number {
   const o = t.creds;
   const parent = o.userNs;
   if (parent.level > MAX_LEVEL) return -ENOSPC;
+  if (mayMakeNamespace(t.kernel, 'user', parent, o.euid) < 0) return -ENOSPC;
   // "Verify that we can not violate the policy of which files may be accessed that is specified by the root directory".
   if (isChrooted(t)) return -EPERM;
   if (!parent.hasUid(o.euid) || !parent.hasGid(o.egid)) return -EPERM;
@@ -108,21 +111,33 @@ export function makeNamespaces(t: Task, flags: number): NewNamespaces | number {
   return compose(t, flags, null);
 }
 
-function owned<N extends Owned>(ns: N, owner: UserNamespace): N {
-  ns.owner = owner.level === 0 ? null : owner;
+function owned<N extends Owned>(ns: N, creds: Credentials): N {
+  ns.owner = creds.userNs.level === 0 ? null : creds.userNs;
+  rememberMaker(ns, creds);
   return ns;
 }
 
-function newIpc(owner: UserNamespace): IpcNamespace {
-  const ns = owned(new IpcNamespace(), owner);
+function newIpc(creds: Credentials): IpcNamespace {
+  const ns = owned(new IpcNamespace(), creds);
   ns.onUnused = (): void => dropSysvTables(ns);
   return ns;
 }
 
+const KINDS: readonly (readonly [number, NamespaceKind])[] = [
+  [CLONE_NEWNS, 'mnt'],
+  [CLONE_NEWUTS, 'uts'],
+  [CLONE_NEWIPC, 'ipc'],
+  [CLONE_NEWPID, 'pid'],
+  [CLONE_NEWCGROUP, 'cgroup'],
+  [CLONE_NEWNET, 'net'],
+  [CLONE_NEWTIME, 'time'],
+];
+
 /** copy_namespaces(): what is new belongs to the user namespace of `creds`. */
 function compose(t: Task, flags: number, creds: Credentials | null): NewNamespaces | number {
   const old = t.ns;
-  const { userNs } = creds ?? t.creds;
+  const by = creds ?? t.creds;
+  const { userNs } = by;
   const wants = (flag: number): boolean => (flags & flag) !== 0;
   if (wants(CLONE_NEWPID)) {
     if (old.pidForChildren.level >= MAX_LEVEL) return -ENOSPC;
@@ -130,26 +145,30 @@ function compose(t: Task, flags: number, creds: Credentials | null): NewNamespac
     const above = old.pidForChildren.owner;
     if (above !== null && !above.contains(userNs)) return -EINVAL;
   }
+  for (const [flag, kind] of KINDS) {
+    if (wants(flag) && mayMakeNamespace(t.kernel, kind, userNs, by.euid) < 0) return -ENOSPC;
+  }
   const owner = userNs.level === 0 ? null : userNs;
-  const net = wants(CLONE_NEWNET) ? owned(new NetNamespace(), userNs) : old.net;
+  const net = wants(CLONE_NEWNET) ? owned(new NetNamespace(), by) : old.net;
   if (net !== old.net && !addNetwork(net)) return -ENOSPC;
   const mounts = wants(CLONE_NEWNS) && old.mnt !== null ? old.mnt.copyFor(t.fs, owner) : null;
   if (mounts !== null) {
     const tree = mounts.ns.mounts;
+    rememberMaker(tree, by);
     tree.onUnused = (): void => tree.dissolve();
   }
   const { nodename, domainname } = old.uts;
   return {
     ns: {
-      uts: wants(CLONE_NEWUTS) ? owned(new UtsNamespace(nodename, domainname), userNs) : old.uts,
-      ipc: wants(CLONE_NEWIPC) ? newIpc(userNs) : old.ipc,
+      uts: wants(CLONE_NEWUTS) ? owned(new UtsNamespace(nodename, domainname), by) : old.uts,
+      ipc: wants(CLONE_NEWIPC) ? newIpc(by) : old.ipc,
       net,
       mnt: mounts === null ? old.mnt : mounts.ns,
       time: old.time,
-      timeForChildren: wants(CLONE_NEWTIME) ? owned(old.timeForChildren.copy(), userNs) : old.timeForChildren,
-      cgroup: wants(CLONE_NEWCGROUP) ? owned(new CgroupNamespace(t.cset), userNs) : old.cgroup,
+      timeForChildren: wants(CLONE_NEWTIME) ? owned(old.timeForChildren.copy(), by) : old.timeForChildren,
+      cgroup: wants(CLONE_NEWCGROUP) ? owned(new CgroupNamespace(t.cset), by) : old.cgroup,
       pidForChildren: wants(CLONE_NEWPID)
-        ? owned(new PidNamespace(old.pidForChildren), userNs)
+        ? owned(new PidNamespace(old.pidForChildren), by)
         : old.pidForChildren,
     },
     fs: mounts === null ? null : mounts.fs,

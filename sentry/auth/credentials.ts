@@ -28,6 +28,8 @@ export class UserNamespace {
   uidMap: IdMap | null = null;
   gidMap: IdMap | null = null;
   projidMap: IdMap | null = null;
+  /** Limits of /proc/sys/user that were set, by the kind of namespace (kernel/ucount.ts). */
+  readonly namespacesMax = new Map<string, number>();
   /** The creator could set file capabilities: uid 0 outside may be mapped. */
   readonly parentCouldSetfcap: boolean;
 

@@ -3,6 +3,10 @@
 /** Network namespaces that guests of a sandbox may have at a time: each is one of the host's (user.max_net_namespaces). */
 export const NET_NAMESPACES_MAX = 64;
 
+/** As /proc/sys/user names them. */
+export const NAMESPACE_KINDS = ['cgroup', 'ipc', 'mnt', 'net', 'pid', 'time', 'user', 'uts'] as const;
+export type NamespaceKind = (typeof NAMESPACE_KINDS)[number];
+
 /** A namespace that holds more than names: what it holds is given back when nobody is in it and no handle leads to it. */
 export interface Counted {
   users: number;

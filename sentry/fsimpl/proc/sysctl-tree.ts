@@ -2,7 +2,6 @@
 import { EPERM } from '../../abi/errno.ts';
 import { UTS_RELEASE, UTS_SYSNAME, UTS_VERSION } from '../../abi/utsname.ts';
 import { CAP_LAST_CAP, CAP_SYS_ADMIN } from '../../auth/capability.ts';
-import { NET_NAMESPACES_MAX } from '../../auth/namespace-users.ts';
 import { leaseBreakTime, setLeaseBreakTime } from '../../vfs/leases.ts';
 import { maxMapCount, setMaxMapCount } from '../../mm/memory-manager.ts';
 import { pipeMaxSize, setPipeMaxSize } from '../pipefs/pipe.ts';
@@ -15,6 +14,7 @@ import {
   integer,
   ipc,
   keyQuota,
+  namespaceLimits,
   nameProtection,
   PerInterface,
   semLimits,
@@ -280,14 +280,7 @@ export function sysctlTree(env: ProcEnv): SysctlTree {
     user: {
       max_inotify_instances: inotifyLimit('instances'),
       max_inotify_watches: inotifyLimit('watches'),
-      max_cgroup_namespaces: threadsMax,
-      max_ipc_namespaces: threadsMax,
-      max_mnt_namespaces: threadsMax,
-      max_net_namespaces: NET_NAMESPACES_MAX,
-      max_pid_namespaces: threadsMax,
-      max_time_namespaces: threadsMax,
-      max_user_namespaces: threadsMax,
-      max_uts_namespaces: threadsMax,
+      ...namespaceLimits(Math.floor(threadsMax / 2)),
     },
     vm: {
       compact_unevictable_allowed: 1,

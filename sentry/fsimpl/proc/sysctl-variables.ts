@@ -1,5 +1,6 @@
 /** What stands behind the entries of /proc/sys that can be set. */
 import { EINVAL } from '../../abi/errno.ts';
+import { NAMESPACE_KINDS, NET_NAMESPACES_MAX, type NamespaceKind } from '../../auth/namespace-users.ts';
 import type { IpcLimits } from '../../kernel/ipc/ipc-limits.ts';
 import type { KeyQuota } from '../../kernel/keys/key.ts';
 import type { Task } from '../../kernel/task.ts';
@@ -37,12 +38,24 @@ export class PerInterface {
   }
 }
 
+const INT_MAX = 0x7fffffff;
+
 /** __NEW_UTS_LEN */
 const UTS_LEN = 64;
 
 export function utsText(text: string): string {
   const end = Math.min(...['\n', '\0'].map((c) => text.indexOf(c)).map((i) => (i < 0 ? text.length : i)));
   return text.slice(0, Math.min(end, UTS_LEN));
+}
+
+/** One value is read of what may be a list (do_proc_dointvec). */
+function firstWord(text: string): string {
+  const isBlank = (c: number): boolean => c === 32 || (c >= 9 && c <= 13);
+  let from = 0;
+  while (from < text.length && isBlank(text.charCodeAt(from))) from++;
+  let to = from;
+  while (to < text.length && !isBlank(text.charCodeAt(to))) to++;
+  return text.slice(from, to);
 }
 
 export function integer(
@@ -52,7 +65,7 @@ export function integer(
   max: number,
 ): Variable {
   return new Variable(get, (t, text) => {
-    const { value, error } = parseBounded(text, min, max);
+    const { value, error } = parseBounded(firstWord(text), min, max);
     // Out of range is EINVAL for sysctls (proc_dointvec_minmax).
     if (error < 0) return -EINVAL;
     return set(t, value) ?? 0;
@@ -94,6 +107,23 @@ export function inotifyLimit(name: keyof typeof inotifyLimits): Variable {
     0,
     INOTIFY_LIMIT_MAX,
   );
+}
+
+/** How many namespaces of each kind users may have in the caller's user namespace (kernel/ucount.c). */
+export function namespaceLimits(outermost: number): SysctlTree {
+  const limitOf = (kind: NamespaceKind): Variable =>
+    integer(
+      ({ creds: { userNs } }) => {
+        const initial = kind === 'net' ? NET_NAMESPACES_MAX : outermost;
+        return userNs.namespacesMax.get(kind) ?? (userNs.level === 0 ? initial : INT_MAX);
+      },
+      (t, v) => {
+        t.creds.userNs.namespacesMax.set(kind, v);
+      },
+      0,
+      INT_MAX,
+    );
+  return Object.fromEntries(NAMESPACE_KINDS.map((kind) => [`max_${kind}_namespaces`, limitOf(kind)]));
 }
 
 export function nameProtection(of: Protection, max: number): Variable {

@@ -119,8 +119,8 @@ function addNodes(sb: ProcSuperBlock, dir: StaticDir, nodes: SysctlTree, prefix:
     if (node instanceof Variable) {
       const store = (t: CallContext, text: string, pos: number): number => {
         if (!mayWrite(t, path)) return -EPERM;
-        // sysctl_writes_strict: writes count at position 0 only.
-        if (pos !== 0) return text.length;
+        // sysctl_writes_strict: writes count at position 0 only, and empty ones set nothing.
+        if (pos !== 0 || text === '') return text.length;
         const r = node.set(t as Task, text);
         return r < 0 ? r : text.length;
       };
@@ -161,6 +161,9 @@ class NetworkFile extends KernfsFile {
   }
 }
 
+/** Those that each user namespace has; the others of `user` are the sandbox's. */
+const isUserLimit = (path: string): boolean => path.startsWith('user/') && path.endsWith('_namespaces');
+
 /** "Allow users with CAP_SYS_RESOURCE unrestrained access", "all others at most read-only access" (kernel/ucount.c). */
 class UserLimitFile extends KernfsFile {
   override permission(t: CallContext, mask: number): number {
@@ -175,12 +178,12 @@ function mayRaise(t: CallContext): boolean {
 
 function typeOf(path: string): typeof KernfsFile {
   if (path.startsWith('net/')) return NetworkFile;
-  return path.startsWith('user/') ? UserLimitFile : KernfsFile;
+  return isUserLimit(path) ? UserLimitFile : KernfsFile;
 }
 
 /** test_perm(), net_ctl_permissions(): what counts is the user, not what capabilities root has left. */
 function mayWrite(t: CallContext, path: string): boolean {
-  if (path.startsWith('user/')) return mayRaise(t);
+  if (isUserLimit(path)) return mayRaise(t);
   return t.creds.euid === 0 || (path.startsWith('net/') && mayConfigure(t as Task));
 }
 
