@@ -1,5 +1,5 @@
 /** The end of threads and processes (kernel/exit.c: do_exit, exit_notify, release_task, forget_original_parent). */
-import { SIGCHLD, SIGKILL } from '../abi/signal.ts';
+import { SIGCHLD, SIGKILL, SI_USER } from '../abi/signal.ts';
 import { EPOLLHUP, EPOLLIN } from '../waiter/wait-queue.ts';
 import { settleCpu } from './cgroup/cpu.ts';
 import { chargeGroupSpace, chargeSpace, noteThreadEnd, processUsage } from './cpu-time.ts';
@@ -10,6 +10,7 @@ import { awaitsTracer, tracedProcessEnded, tracedThreadEnded } from './ptrace-zo
 import { unlink } from './ptrace.ts';
 import { sigInfoUser } from './sig-info.ts';
 import {
+  checkKill,
   flushFromAll,
   freeSigInfo,
   groupExit,
@@ -90,13 +91,16 @@ export function releaseVforkParent(t: Task): void {
   if (parent.state === TASK_VFORK) parent.kernel.runQueue.add(parent);
 }
 
-/** Children made by this very thread: their PR_SET_PDEATHSIG fires, and another thread takes its place. */
+/** Children made by this very thread: their PR_SET_PDEATHSIG fires, and another thread takes its place (forget_original_parent). */
 function parentThreadGone(t: Task): void {
   for (const c of t.group.children) {
     if (c.parentTask !== t) continue;
     c.parentTask = t.group.tasks.values().next().value ?? null;
-    for (const ct of c.tasks) {
-      if (ct.pdeathSignal !== 0) sendGroupSignal(c, sigInfoUser(ct.pdeathSignal, 0, 0, 0));
+    const pid = t.group.pid.nrIn(c.pid.ns);
+    for (const { pdeathSignal } of c.tasks) {
+      if (pdeathSignal === 0 || checkKill(t, c, pdeathSignal) !== 0) continue;
+      // From outside its PID namespace even an init can be killed.
+      sendGroupSignal(c, sigInfoUser(pdeathSignal, SI_USER, pid, t.creds.uid), pid === 0);
     }
   }
 }

@@ -237,7 +237,7 @@ static void *parent_thread(void *arg) {
     if (write(out[1], "", 1) < 0) _exit(1);
     siginfo_t si;
     s = sigwaitinfo(&set, &si);
-    _exit(s == SIGUSR1 && si.si_code == SI_USER ? 3 : 4);
+    _exit(s == SIGUSR1 && si.si_code == SI_USER && si.si_pid == getppid() && si.si_uid == 0 ? 3 : 4);
   }
   char c;
   if (read(out[0], &c, 1) < 0) exit(1);
@@ -293,6 +293,56 @@ static void death(void) {
   pthread_create(&th, NULL, parent_thread, p);
   pthread_join(th, &child);
   wait_say("the thread that forked ends", (pid_t)(long)child);
+}
+
+static void wait_any(const char *name) {
+  int st = -1;
+  is(name, wait(&st) > 0);
+  say("status %x", st);
+}
+
+// Orphans come to this process.
+static void death_of_parents(void) {
+  int p[2];
+  char b;
+  if (pipe(p)) exit(1);
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
+  // The init of a PID namespace, whose parent is outside.
+  pid_t c = fork();
+  if (c == 0) {
+    if (unshare(CLONE_NEWPID)) _exit(99);
+    if (fork() == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      if (write(p[1], "", 1) < 0) _exit(98);
+      for (;;) pause();
+    }
+    if (read(p[0], &b, 1) < 0) _exit(97);
+    _exit(0);
+  }
+  wait_say("a namespace's parent", c);
+  wait_any("its init");
+  // Who may not send a signal does not do so by its end.
+  pid_t self = getpid();
+  c = fork();
+  if (c == 0) {
+    if (fork() == 0) {
+      sigset_t set;
+      sigemptyset(&set);
+      sigaddset(&set, SIGUSR1);
+      sigprocmask(SIG_BLOCK, &set, NULL);
+      prctl(PR_SET_PDEATHSIG, SIGUSR1);
+      if (write(p[1], "", 1) < 0) _exit(98);
+      while (getppid() != self) sleep_ms(1);
+      sigpending(&set);
+      _exit(sigismember(&set, SIGUSR1) ? 1 : 0);
+    }
+    if (read(p[0], &b, 1) < 0) _exit(97);
+    if (setresuid(65534, 65534, 65534)) _exit(96);
+    _exit(0);
+  }
+  wait_say("a lesser parent", c);
+  wait_any("its child");
+  prctl(PR_SET_CHILD_SUBREAPER, 0);
 }
 
 static void reaper(void) {
@@ -470,6 +520,7 @@ int main(int argc, char **argv) {
   IN_CHILD(mdwe_alone);
   IN_CHILD(mm);
   IN_CHILD(death);
+  IN_CHILD(death_of_parents);
   IN_CHILD(reaper);
   IN_CHILD(dumpable);
   IN_CHILD(secure);
