@@ -248,7 +248,8 @@ as() { setpriv --reuid "$1" --regid "$1" --clear-groups sh -c "$2" 2>&1; }
 as 4001 'cat from-host'; as 4002 'cat from-host'; as 4001 'cat closed/f'; as 4002 'cat closed/f'
 setfacl -m u:4002:rw,g:4003:r from-host; getfacl -n from-host; as 4002 'echo more >>from-host'; as 4003 'cat from-host'
 setfacl -d -m u:4001:rwx,o:- .; mkdir made; echo x >file; getfacl -n made file; chmod g-rwx file; as 4001 'cat file'; getfacl -n file
-setfacl -b from-host; getfacl -n from-host; as 4002 'cat from-host'; ls -l | cut -c1-11 | sort; cp -p file copy; getfacl -n copy`;
+setfacl -b from-host; getfacl -n from-host; as 4002 'cat from-host'; ls -l | cut -c1-11 | sort; cp -p file copy; getfacl -n copy
+cd closed; mkfifo -m 641 pipe; cp -a pipe other 2>&1; setfacl -m g::rw pipe 2>&1; stat -c %a pipe other`;
   const volume = (name: string): string | null => {
     const dir = join(top, name);
     fs.mkdirSync(join(dir, 'closed'), { recursive: true });

@@ -1,7 +1,7 @@
 /** Inodes of goferfs: attributes and how they stay up to date; symbolic links and special files. */
 import { makedev } from '../../abi/device.ts';
 import { ECONNREFUSED, EIO, ENODATA, ENOENT, EOPNOTSUPP, EPERM, ERANGE, ESTALE } from '../../abi/errno.ts';
-import { S_IFLNK, S_IFMT, S_IFSOCK } from '../../abi/stat.ts';
+import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK } from '../../abi/stat.ts';
 import {
   SETATTR_ATIME,
   SETATTR_GID,
@@ -306,6 +306,12 @@ export abstract class GoferInode extends Inode {
 
   override setAcl(type: AclType, acl: PosixAcl | null, mode: number): number {
     const name = XATTR_ACL[type];
+    // The gofer opens regular files and directories only: others have their mode alone, as where there are no lists.
+    const kind = this.mode & S_IFMT;
+    if (kind !== S_IFREG && kind !== S_IFDIR) {
+      if (acl !== null) return -EOPNOTSUPP;
+      return type === 'access' ? this.setAttr({ mode }) : 0;
+    }
     let r = acl === null ? this.removeXattr(name) : this.setXattr(name, aclToXattr(null, acl), 0);
     if (r === -ENODATA) r = 0;
     if (r < 0) return r;
