@@ -9,12 +9,11 @@ import { close } from '../../sentry/host/sys.ffi.ts';
 import * as ms from '../../sentry/vfs/mount.ts';
 import { datagramSocketIn, receiveDatagram, sendDatagram } from '../control/socket.ts';
 import type { Bundle } from '../spec/bundle.ts';
+import { NOTIFY_DIRECTORY, NOTIFY_NAME, NOTIFY_VARIABLE } from '../spec/notify.ts';
 import { UserError } from '../user-error.ts';
 import { warn } from './log.ts';
 
 const DIRECTORY = 'notify';
-const NAME = 'notify.sock';
-const INSIDE = '/run/notify';
 const LOOK_MS = 100;
 
 const managerSocket = (): string => process.env['NOTIFY_SOCKET'] ?? '';
@@ -29,10 +28,17 @@ export function addNotifyDirectory(bundle: Bundle, stateDir: string): void {
   exports.push({ path, readOnly: true, exclusive: false, hostSockets: true });
   config.exclusiveExports.push(false);
   const exportIndex = exports.length - 1;
-  config.mounts.push({ destination: INSIDE, type: 'bind', exportIndex, source: path, flags, data: '' });
+  config.mounts.push({
+    destination: NOTIFY_DIRECTORY,
+    type: 'bind',
+    exportIndex,
+    source: path,
+    flags,
+    data: '',
+  });
   // The mount point may have to be made; that the root is read-only is the sandbox's kernel's to see to then.
   exports[0]!.readOnly = config.root.overlay === 'memory';
-  config.process.env.push(`NOTIFY_SOCKET=${INSIDE}/${NAME}`);
+  config.process.env.push(NOTIFY_VARIABLE);
 }
 
 export class NotifySocket {
@@ -48,9 +54,9 @@ export class NotifySocket {
   static open(stateDir: string): NotifySocket | null {
     const dir = join(stateDir, DIRECTORY);
     if (managerSocket() === '' || !existsSync(dir)) return null;
-    const fd = datagramSocketIn(dir, NAME, LOOK_MS);
+    const fd = datagramSocketIn(dir, NOTIFY_NAME, LOOK_MS);
     if (fd < 0) throw new UserError(`cannot make the socket for NOTIFY_SOCKET: ${errnoName(-fd)}`);
-    chmodSync(join(dir, NAME), 0o777);
+    chmodSync(join(dir, NOTIFY_NAME), 0o777);
     return new NotifySocket(fd, managerSocket());
   }
 

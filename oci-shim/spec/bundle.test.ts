@@ -43,6 +43,18 @@ test('a minimal bundle becomes a configuration', () => {
   expect(exports).toEqual([{ path: join(dir, 'rootfs'), readOnly: false, exclusive: true }]);
 });
 
+test('sockets of a bind are the host’s only where an engine puts the service manager’s', () => {
+  const allowed = (env: string, destination: string): boolean | undefined => {
+    const process = { ...good().process, env: [env] };
+    const mounts = [{ destination, type: 'bind', source: dir, options: ['rbind'] }];
+    return load({ ...good(), process, mounts }).exports[1]!.hostSockets;
+  };
+  expect(allowed('NOTIFY_SOCKET=/run/notify/notify.sock', '/run/notify')).toBe(true);
+  expect(allowed('NOTIFY_SOCKET=/run/notify/notify.sock', '/run')).toBeUndefined();
+  expect(allowed('NOTIFY_SOCKET=/volume/other.sock', '/volume')).toBeUndefined();
+  expect(allowed('A=1', '/run/notify')).toBeUndefined();
+});
+
 test('rlimits at 2^64-1 are unlimited', () => {
   const spec = JSON.stringify(good()).replace(
     '"cwd"',

@@ -11,7 +11,9 @@ import { UserError } from '../user-error.ts';
 import { Field } from './field.ts';
 import { containerPaths, effectiveNames, givenNames, linuxConfig, mappings, sysctls } from './linux.ts';
 import { mountConfig } from './mounts.ts';
+
 import { namespaceConfig, type NamespaceConfig } from './namespaces.ts';
+import { allowNotifySocket } from './notify.ts';
 import { processConfig } from './process.ts';
 
 export interface Bundle {
@@ -99,6 +101,7 @@ export function loadBundle(id: string, dir: string, network: string, globals: Gl
     exclusiveExports: [],
   };
   rootExport.readOnly = overlay === 'memory' || (readOnly && !needsWrites(rootExport.path, config));
+  allowNotifySocket(config, exports);
   config.exclusiveExports = exports.map((e) => e.exclusive);
   return {
     dir: bundle,
