@@ -11,6 +11,7 @@ import { runCommand } from './commands/run.ts';
 import { checkGlobalOptions, expandBareStrace } from './global-options.ts';
 import { log, openLog } from './lifecycle/log.ts';
 import { print, printError } from './output.ts';
+import { fromRunsc, hintFor } from './runsc-options.ts';
 import { UserError } from './user-error.ts';
 import { COMMIT, SPEC_VERSION, VERSION } from './version.ts';
 
@@ -86,9 +87,11 @@ const isHostError = (e: unknown): e is Error =>
 
 async function main(): Promise<void> {
   try {
-    await program.parseAsync(expandBareStrace(process.argv.slice(2)), { from: 'user' });
+    await program.parseAsync(fromRunsc(expandBareStrace(process.argv.slice(2))), { from: 'user' });
   } catch (e) {
     if (e instanceof CommanderError) {
+      const hint = e.code === 'commander.unknownOption' ? hintFor(process.argv.slice(2)) : null;
+      if (hint !== null) printError(`${hint}\n`);
       process.exitCode = e.exitCode;
     } else if (e instanceof UserError || isHostError(e)) {
       log('error', e.message);
