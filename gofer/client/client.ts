@@ -123,6 +123,14 @@ export class RemoteGofer implements GoferClient {
     return this.callForFile(access & 3);
   }
 
+  openName(dir: number, name: string, access: number): GoferOpened | number {
+    const w = this.begin(layout.OP_OPEN_NAME);
+    w.u32(dir);
+    w.u32(access);
+    const r = this.putName(name);
+    return r < 0 ? r : this.callForFile(access & 3);
+  }
+
   create(dir: number, name: string, node: GoferNewInode, access: number): GoferOpened | number {
     const w = this.begin(layout.OP_CREATE);
     w.u32(dir);

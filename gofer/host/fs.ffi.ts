@@ -15,6 +15,7 @@ const SYS_ftruncate = 77;
 const SYS_fstatfs = 138;
 const SYS_fsetxattr = 190;
 const SYS_fgetxattr = 193;
+const SYS_llistxattr = 195;
 const SYS_flistxattr = 196;
 const SYS_fremovexattr = 199;
 const SYS_getdents64 = 217;
@@ -220,6 +221,11 @@ export function setxattrFd(fd: number, name: string, value: string, flags: numbe
 
 export function listxattrFd(fd: number): number {
   return sys(SYS_flistxattr, fd, dataBuffer.addr, dataBuffer.size, 0, 0, 0);
+}
+
+/** How long the list of the attributes of a name in directory `dirFd` is, whose path in the gofer's procfs is used. */
+export function listxattrLength(dirFd: number, name: string): number {
+  return sys(SYS_llistxattr, cstr(pathA, `/proc/self/fd/${dirFd}/${name}`), 0, 0, 0, 0, 0);
 }
 
 export function removexattrFd(fd: number, name: string): number {

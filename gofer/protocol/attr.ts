@@ -1,6 +1,6 @@
 /** Attribute records on the wire. The server copies from struct statx, the client makes GoferAttr objects. */
 import type { GoferAttr } from '../../sentry/gofer-api/gofer-api.ts';
-import { ATTR, ATTR_HAS_BTIME } from './layout.ts';
+import { ATTR, ATTR_HAS_BTIME, ATTR_NO_XATTR } from './layout.ts';
 import { getI64 } from './message.ts';
 
 /** Offsets in struct statx (include/uapi/linux/stat.h). */
@@ -29,8 +29,15 @@ export const STATX_BASIC_STATS = 0x7ff;
 export const STATX_BTIME = 0x800;
 export const STATX_MNT_ID = 0x1000;
 
-/** Writes the attribute record of inode `id` at `at` from the struct statx at `sat` of `sx`. */
-export function putAttr(view: DataView, at: number, id: number, sx: DataView, sat: number): void {
+/** Writes the attribute record of inode `id` at `at` from the struct statx at `sat` of `sx`; `flags`: ATTR_NO_XATTR or 0. */
+export function putAttr(
+  view: DataView,
+  at: number,
+  id: number,
+  sx: DataView,
+  sat: number,
+  flags: number,
+): void {
   view.setUint32(at + ATTR.id, id, true);
   view.setUint32(at + ATTR.mode, sx.getUint16(sat + STATX.mode, true), true);
   copy32(view, at + ATTR.nlink, sx, sat + STATX.nlink);
@@ -54,7 +61,7 @@ export function putAttr(view: DataView, at: number, id: number, sx: DataView, sa
   copy32(view, at + ATTR.ctimeNsec, sx, sat + STATX.ctime + 8);
   copy32(view, at + ATTR.btimeNsec, sx, sat + STATX.btime + 8);
   const hasBtime = (sx.getUint32(sat + STATX.mask, true) & STATX_BTIME) !== 0;
-  view.setUint32(at + ATTR.flags, hasBtime ? ATTR_HAS_BTIME : 0, true);
+  view.setUint32(at + ATTR.flags, hasBtime ? flags | ATTR_HAS_BTIME : flags, true);
   view.setUint32(at + 124, 0, true);
 }
 
@@ -91,6 +98,7 @@ export function getAttr(view: DataView, at: number): GoferAttr {
     btimeSec: getI64(view, at + ATTR.btimeSec),
     btimeNsec: nsec(view, at + ATTR.btimeNsec),
     hasBtime: (view.getUint32(at + ATTR.flags, true) & ATTR_HAS_BTIME) !== 0,
+    noXattr: (view.getUint32(at + ATTR.flags, true) & ATTR_NO_XATTR) !== 0,
     mntId: fold53(view, at + ATTR.mntId),
   };
 }

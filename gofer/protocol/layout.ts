@@ -49,7 +49,8 @@ export const OP_EVENTS = 23;
 export const OP_WATCH = 24;
 export const OP_TMPFILE = 25;
 export const OP_CONNECT = 26;
-export const OP_MAX = 26;
+export const OP_OPEN_NAME = 27;
+export const OP_MAX = 27;
 
 export const MOUNT_READONLY = 1;
 
@@ -85,6 +86,8 @@ export const ATTR = {
 } as const;
 export const ATTR_SIZE = 128;
 export const ATTR_HAS_BTIME = 1;
+/** Listings only: the file has no extended attributes. */
+export const ATTR_NO_XATTR = 2;
 
 /** Directory entry: u8 type, u8 name length, u8 has attributes, u8 zero, u64 ino, [attributes], name. */
 export const DIRENT_FIXED = 12;

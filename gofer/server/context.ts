@@ -83,9 +83,9 @@ export class ServerContext {
   }
 
   /** Writes the attributes in statxBuffer. */
-  putAttr(id: number): void {
+  putAttr(id: number, flags = 0): void {
     const at = this.writer.reserve(ATTR_SIZE);
-    if (at >= 0) putAttr(this.out.view, at, id, statxBuffer.view, 0);
+    if (at >= 0) putAttr(this.out.view, at, id, statxBuffer.view, 0, flags);
   }
 
   /** Fills in a number reserved before. */

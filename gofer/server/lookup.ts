@@ -95,6 +95,20 @@ export function open(ctx: ServerContext): number {
   const node = ctx.inode();
   const access = ctx.reader.u32();
   ctx.endOfRequest();
+  return openNode(ctx, node, access);
+}
+
+export function openName(ctx: ServerContext): number {
+  const dir = ctx.inode();
+  const access = ctx.reader.u32();
+  const name = ctx.componentName();
+  ctx.endOfRequest();
+  // Not the last component of a walk: what is opened is what was looked at.
+  const node = step(ctx, dir, name, false);
+  return typeof node === 'number' ? node : openNode(ctx, node, access);
+}
+
+function openNode(ctx: ServerContext, node: ServerInode, access: number): number {
   const rw = access & 3;
   if (rw > GOFER_RDWR || access > (GOFER_RDWR | GOFER_TRUNC))
     throw new ProtocolError(`open access ${access}`);

@@ -3,8 +3,14 @@
  * and a restart drops what was unfinished.
  */
 import { EINVAL, ENOTDIR } from '../../sentry/abi/errno.ts';
-import { ATTR_SIZE, DIRENT_FIXED, READDIR_ATTRS, READDIR_RESTART } from '../protocol/layout.ts';
-import { closeFd, direntBuffer, getdents, statxAt } from '../host/fs.ffi.ts';
+import {
+  ATTR_NO_XATTR,
+  ATTR_SIZE,
+  DIRENT_FIXED,
+  READDIR_ATTRS,
+  READDIR_RESTART,
+} from '../protocol/layout.ts';
+import { closeFd, direntBuffer, getdents, listxattrLength, statxAt } from '../host/fs.ffi.ts';
 import { ProtocolError } from './context.ts';
 import type { DirStream, ServerContext } from './context.ts';
 import { S_IFDIR } from './inode-table.ts';
@@ -79,7 +85,7 @@ function fill(ctx: ServerContext, stream: DirStream, withAttrs: boolean): number
     writer.u8(0);
     writer.u32(view.getUint32(at + D_INO, true));
     writer.u32(view.getUint32(at + D_INO + 4, true));
-    if (hasAttr) ctx.putAttr(0);
+    if (hasAttr) ctx.putAttr(0, listxattrLength(stream.fd, name) === 0 ? ATTR_NO_XATTR : 0);
     writer.rawString(name);
     count++;
   }

@@ -176,6 +176,12 @@ describe('open', () => {
     execFileSync('mkfifo', [join(dir, 'fifo')]);
     for (const name of ['d', 'l', 'fifo'])
       expect(gofer.open(must(walk(name)).id, GOFER_READ)).toBe(-E.EACCES);
+    for (const name of ['d', 'l', 'fifo']) expect(gofer.openName(root.id, name, GOFER_READ)).toBe(-E.EACCES);
+    expect(gofer.openName(root.id, 'none', GOFER_READ)).toBe(-E.ENOENT);
+    fs.writeFileSync(join(dir, 'd/f'), 'data');
+    const f = must(gofer.openName(must(walk('d')).id, 'f', GOFER_READ));
+    expect(content(f)).toBe('data');
+    expect(f.attr.id).toBe(must(walk('d', 'f')).id);
     if (process.getuid!() === 0) {
       execFileSync('mknod', [join(dir, 'null'), 'c', '1', '3']);
       expect(gofer.open(must(walk('null')).id, GOFER_READ)).toBe(-E.EACCES);

@@ -40,6 +40,7 @@ const handlers = new Map<number, Handler>([
   [layout.OP_WATCH, watch.watch],
   [layout.OP_TMPFILE, modify.tmpfile],
   [layout.OP_CONNECT, connect],
+  [layout.OP_OPEN_NAME, lookup.openName],
 ]);
 
 export class GoferServer {

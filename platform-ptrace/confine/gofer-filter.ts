@@ -32,7 +32,7 @@ export function goferRows(pid: number, hostSockets: boolean): Row[] {
     },
     { calls: 'fchmod fchmodat fchown fchownat utimensat ftruncate fallocate', why: 'attributes' },
     { calls: 'inotify_init1 inotify_add_watch inotify_rm_watch', why: 'changes that others make' },
-    { calls: 'fgetxattr fsetxattr flistxattr fremovexattr', why: 'extended attributes' },
+    { calls: 'fgetxattr fsetxattr flistxattr llistxattr fremovexattr', why: 'extended attributes' },
     {
       calls: 'pread64 pwrite64 preadv pwritev preadv2 pwritev2 fdatasync sync_file_range copy_file_range',
       why: 'contents of files that are not donated',

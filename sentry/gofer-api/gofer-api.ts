@@ -34,6 +34,8 @@ export interface GoferAttr {
   btimeSec: number;
   btimeNsec: number;
   hasBtime: boolean;
+  /** Listings only: it is known to have no extended attributes. */
+  noXattr: boolean;
   /** Host mount id: differs where a mount boundary was crossed. */
   mntId: number;
 }
@@ -134,6 +136,8 @@ export interface GoferClient {
   getattr(id: number): GoferAttr | number;
   /** Regular files only: others are −EACCES. */
   open(id: number, access: number): GoferOpened | number;
+  /** The same of a name: walk and open in one. */
+  openName(dir: number, name: string, access: number): GoferOpened | number;
   readlink(id: number): string | number;
   /** The whole directory without "." and "..". */
   readdir(id: number, withAttrs: boolean): GoferDirent[] | number;

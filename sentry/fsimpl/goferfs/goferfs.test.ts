@@ -258,6 +258,40 @@ describe('exclusive', () => {
     d.unref();
   });
 
+  test('what a listing brought is opened by one message and known to have no attributes', () => {
+    for (const name of ['a', 'b']) fs.writeFileSync(join(dir, name), name);
+    start(true);
+    const d = open('.', O_RDONLY);
+    list(d);
+    d.unref();
+    const a = find('a') as Inode;
+    const hasXattr = root.setXattr('user.x', Buffer.from('y'), 0) === 0;
+    if (hasXattr) {
+      expect(messages(() => expect(a.getXattr('user.x')).toBe(-E.ENODATA))).toBe(0);
+      expect(messages(() => expect(a.listXattr()).toEqual([]))).toBe(0);
+    }
+    expect(messages(() => expect(read(open('a', O_RDONLY))).toBe('a'))).toBe(1);
+    if (!hasXattr) return;
+    expect(a.setXattr('user.x', Buffer.from('y'), 0)).toBe(0);
+    expect(a.getXattr('user.x')).toEqual(Buffer.from('y'));
+    expect(a.listXattr()).toEqual(['user.x']);
+  });
+
+  test('a listed file that has become another known one is stale, and that one stays', () => {
+    for (const name of ['a', 'b']) fs.writeFileSync(join(dir, name), name);
+    start(true);
+    const d = open('.', O_RDONLY);
+    list(d);
+    d.unref();
+    const b = open('b', O_RDONLY);
+    const a = find('a') as Inode;
+    fs.renameSync(join(dir, 'b'), join(dir, 'a'));
+    expect(a.open(t, nd.path(), O_RDONLY)).toBe(-E.ESTALE);
+    (sb.client as RemoteGofer).flushForgotten();
+    expect(b.inode.setAttr({ mode: 0o600 })).toBe(0);
+    b.unref();
+  });
+
   test('dropped dentries forget inodes, host fds and ids', () => {
     for (let i = 0; i < 300; i++) fs.writeFileSync(join(dir, `f${i}`), 'x');
     start(true);

@@ -13,7 +13,14 @@ import {
 import type { GoferAttr, GoferSetattr } from '../../gofer-api/gofer-api.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import { Inode, type AttrChange, type FileIdentity } from '../../vfs/inode.ts';
-import { XATTR_ACL, aclFromXattr, aclToXattr, type AclType, type PosixAcl } from '../../vfs/posix-acl.ts';
+import {
+  XATTR_ACL,
+  aclFromXattr,
+  aclToXattr,
+  aclTypeOf,
+  type AclType,
+  type PosixAcl,
+} from '../../vfs/posix-acl.ts';
 import { XATTR_CAPABILITY } from '../../vfs/xattr.ts';
 import type { GoferDir } from './directory.ts';
 import { joinFile, leaveFile } from './file-identity.ts';
@@ -45,6 +52,8 @@ export abstract class GoferInode extends Inode {
     access: undefined,
     default: undefined,
   };
+  /** It has no extended attributes, as the last listing said. */
+  private noXattr = false;
   /** `identity` is known. */
   private identified = false;
 
@@ -59,6 +68,9 @@ export abstract class GoferInode extends Inode {
     this.id = attr.id;
     this.apply(attr);
     this.forgetPermissions();
+    if (!attr.noXattr) return;
+    this.noXattr = true;
+    this.mayHaveAcl = false;
   }
 
   isSame(attr: GoferAttr): boolean {
@@ -132,12 +144,20 @@ export abstract class GoferInode extends Inode {
     const r = this.gofer.client.walk(dir, [this.name], found);
     if (r < 0) return r === -ENOENT ? -ESTALE : r;
     const attr = found[0];
-    if (this.gofer.keyOf(attr) !== this.key || !this.isSame(attr)) {
-      this.gofer.client.forget(attr.id);
-      return -ESTALE;
-    }
+    if (!this.isKnownAs(attr)) return -ESTALE;
     this.apply(attr);
     return attr.id;
+  }
+
+  protected get hasId(): boolean {
+    return this.id !== 0;
+  }
+
+  /** True if `attr`, found under the inode's name, is this inode. */
+  protected isKnownAs(attr: GoferAttr): boolean {
+    if (this.gofer.keyOf(attr) === this.key && this.isSame(attr)) return true;
+    this.gofer.dismiss(attr);
+    return false;
   }
 
   /** The attributes have changed on the host through something we did. */
@@ -236,6 +256,8 @@ export abstract class GoferInode extends Inode {
   }
 
   override getXattr(name: string): Uint8Array | number {
+    const offered = name === XATTR_CAPABILITY || name.startsWith('user.') || aclTypeOf(name) !== null;
+    if (this.noXattr && offered) return -ENODATA;
     // Asked for at each execve.
     if (name === XATTR_CAPABILITY) return (this.fileCaps ??= this.fetchXattr(name));
     return this.fetchXattr(name);
@@ -263,11 +285,14 @@ export abstract class GoferInode extends Inode {
     if (value.length > 65536) return -ERANGE;
     const text = Buffer.from(value.buffer, value.byteOffset, value.length).toString('latin1');
     const r = this.gofer.client.setxattr(id, name, text, flags);
-    if (r >= 0) this.invalidate();
+    if (r < 0) return r;
+    this.noXattr = false;
+    this.invalidate();
     return r;
   }
 
   override listXattr(): string[] | number {
+    if (this.noXattr) return [];
     const id = this.goferId();
     return id < 0 ? id : this.gofer.client.listxattr(id);
   }
@@ -284,6 +309,7 @@ export abstract class GoferInode extends Inode {
   private forgetPermissions(): void {
     this.acls.access = this.acls.default = undefined;
     this.fileCaps = undefined;
+    this.noXattr = false;
     this.mayHaveAcl = (this.mode & S_IFMT) !== S_IFLNK;
   }
 

@@ -1,7 +1,8 @@
 /** Regular files of goferfs and their host fds. */
-import { EACCES, EMFILE, ENFILE, EROFS } from '../../abi/errno.ts';
+import { EACCES, EMFILE, ENFILE, ENOENT, EROFS, ESTALE } from '../../abi/errno.ts';
 import { O_ACCMODE, O_RDONLY, O_RDWR } from '../../abi/fcntl.ts';
 import { GOFER_RDWR, GOFER_READ, GOFER_WRITE } from '../../gofer-api/gofer-api.ts';
+import type { GoferOpened } from '../../gofer-api/gofer-api.ts';
 import { fstat, type HostStat } from '../../host/file-io.ffi.ts';
 import { close, ftruncate } from '../../host/sys.ffi.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
@@ -64,16 +65,31 @@ export class GoferRegular extends GoferInode implements FdHolder {
   }
 
   private donated(access: number): number {
-    const id = this.goferId();
-    if (id < 0) return id;
-    let r = this.gofer.client.open(id, access);
+    let r = this.ask(access);
     if (r === -EMFILE || r === -ENFILE) {
       this.gofer.fds.closeIdle(0);
-      r = this.gofer.client.open(id, access);
+      r = this.ask(access);
     }
     if (typeof r === 'number') return r;
+    if (!this.isKnownAs(r.attr)) {
+      close(r.hostFd);
+      return -ESTALE;
+    }
     this.apply(r.attr);
     return r.hostFd;
+  }
+
+  /** One message, whether the gofer knows the file already or by its name only. */
+  private ask(access: number): GoferOpened | number {
+    const { client } = this.gofer;
+    if (this.hasId || this.parent === null) {
+      const id = this.goferId();
+      return id < 0 ? id : client.open(id, access);
+    }
+    const dir = this.parent.goferId();
+    if (dir < 0) return dir;
+    const r = client.openName(dir, this.name, access);
+    return r === -ENOENT ? -ESTALE : r;
   }
 
   override open(_t: CallContext, path: Path, flags: number): FileDescription | number {

@@ -132,6 +132,13 @@ export class GoferSuperBlock extends SuperBlock {
     return a.ino + (n + 1) * DEVICE_INO;
   }
 
+  /** The gofer has found an inode that was not looked for: its id is given back, unless that is in use. */
+  dismiss(attr: GoferAttr): void {
+    const known = this.inodes.get(this.keyOf(attr));
+    if (known?.isSame(attr) === true) known.apply(attr);
+    else this.client.forget(attr.id);
+  }
+
   /** The VFS knows `inode` no more. */
   forget(inode: GoferInode, key: number | string): void {
     if (this.inodes.get(key) === inode) this.inodes.delete(key);
