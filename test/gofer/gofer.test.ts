@@ -234,14 +234,3 @@ test('the end of the sentry is the end of the gofer', async () => {
   gofer.client.close();
   expect(await gofer.ended).toBe(0);
 });
-
-test('call rates', () => {
-  fs.writeFileSync(join(served, 'f'), 'x');
-  start();
-  walk('f');
-  const t0 = process.hrtime.bigint();
-  for (let i = 0; i < 5000; i++) walk('f');
-  const us = Number(process.hrtime.bigint() - t0) / 5000 / 1000;
-  console.log(`walk of one name: ${us.toFixed(1)} us`);
-  expect(us).toBeLessThan(2000);
-});
