@@ -3,9 +3,10 @@
  * run. Prints a table and ratios, writes bench/results/results.json and bench/results/micro.svg.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { buildMicro, makeBundle, micro } from './lib/bundle.ts';
+import { buildMicro, makeBundle, makeVolumeBundle, micro } from './lib/bundle.ts';
 import { formatHead, formatRow, ratio, svgChart, type Row } from './lib/report.ts';
 import { runtimes, type Runtime } from './lib/runtimes.ts';
 import { workloads } from './workload/workloads.ts';
@@ -73,6 +74,22 @@ function startCase(rt: Runtime): number | null {
     return seconds;
   } finally {
     rmSync(bundle, { recursive: true, force: true });
+  }
+}
+
+/** Work on many small files of a directory of the host. */
+function volumeCase(rt: Runtime): number | null {
+  const volume = mkdtempSync(join(tmpdir(), 'bench-volume-'));
+  const bundle = makeVolumeBundle(['/bin/sh', '/workload/volume.sh', '/volume'], volume);
+  const id = `bench-${process.pid}-${serial++}`;
+  try {
+    const natively = ['/bin/sh', join(import.meta.dirname, 'workload/volume.sh'), volume];
+    const seconds = wall(rt.run(bundle, id, natively), quick ? 1 : 3);
+    if (seconds === null) removeContainer(rt, id);
+    return seconds;
+  } finally {
+    rmSync(bundle, { recursive: true, force: true });
+    rmSync(volume, { recursive: true, force: true });
   }
 }
 
@@ -147,6 +164,7 @@ for (const name of spawnSync(micro, { encoding: 'utf8' }).stdout.trim().split('\
   await measure(microRows, name, 'ns', (rt) => microCase(rt, name));
 }
 await measure(others, 'start: run true', 's', startCase);
+await measure(others, 'volume, 2000 files', 's', volumeCase);
 await measure(others, 'memory: idle Pss', 'MiB', memoryCase);
 for (const w of workloads) {
   await measure(others, w.name, 's', (rt) => {

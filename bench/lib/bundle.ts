@@ -15,10 +15,27 @@ export function buildMicro(): void {
   });
 }
 
+interface Mount {
+  destination: string;
+  type: string;
+  source: string;
+  options?: string[];
+}
+
+/** A bundle whose process is `args`, with the host's programs, and `volume` of the host as /volume. */
+export function makeVolumeBundle(args: readonly string[], volume: string): string {
+  const bind = (source: string, destination: string, mode: string): Mount => {
+    return { destination, type: 'bind', source, options: ['rbind', mode] };
+  };
+  const programs = ['/usr', '/bin', '/lib', '/lib64'].map((d) => bind(d, d, 'ro'));
+  const script = bind(join(import.meta.dirname, '../workload'), '/workload', 'ro');
+  return makeBundle(args, [...programs, script, bind(volume, '/volume', 'rw')]);
+}
+
 /** Directory of a new bundle whose process is `args`. */
-export function makeBundle(args: readonly string[]): string {
+export function makeBundle(args: readonly string[], mounts: readonly Mount[] = []): string {
   const dir = mkdtempSync(join(tmpdir(), 'bench-bundle-'));
-  for (const d of ['bin', 'tmp', 'proc', 'dev', 'sys'])
+  for (const d of ['bin', 'tmp', 'proc', 'dev', 'sys', ...mounts.map((m) => m.destination)])
     mkdirSync(join(dir, 'rootfs', d), { recursive: true });
   copyFileSync(micro, join(dir, 'rootfs/bin/micro'));
   const caps = ['CAP_KILL', 'CAP_DAC_OVERRIDE'];
@@ -29,7 +46,7 @@ export function makeBundle(args: readonly string[]): string {
       process: {
         args,
         cwd: '/',
-        env: ['PATH=/bin'],
+        env: ['PATH=/usr/bin:/bin'],
         user: { uid: 0, gid: 0 },
         capabilities: { bounding: caps, effective: caps, permitted: caps },
       },
@@ -39,6 +56,7 @@ export function makeBundle(args: readonly string[]): string {
         { destination: '/proc', type: 'proc', source: 'proc' },
         { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'mode=755'] },
         { destination: '/tmp', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'nodev', 'mode=1777'] },
+        ...mounts,
       ],
       linux: { namespaces: ['pid', 'mount', 'ipc', 'uts', 'network'].map((type) => ({ type })) },
     }),
