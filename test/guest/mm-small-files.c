@@ -202,7 +202,7 @@ static void own_stores(void) {
   say("the file's again %s %s", look(p), look(p + 4500));
   ret("PROT_NONE", mprotect(p, PAGE, PROT_NONE));
   say("seen %s", look(p));
-  ret("PROT_EXEC", mprotect(p, PAGE, PROT_READ | PROT_EXEC));
+  ret("PROT_READ", mprotect(p, PAGE, PROT_READ));
   say("seen %s", look(p));
   put("m", 3, "G");
   say("later %s", look(p + 3));
