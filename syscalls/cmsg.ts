@@ -15,7 +15,7 @@ import {
 import { CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN, CAP_SYS_RESOURCE } from '../sentry/auth/capability.ts';
 import { installPidfd } from '../sentry/fsimpl/anon/pidfd.ts';
 import type { Task } from '../sentry/kernel/task.ts';
-import type { RecvInfo, SendInfo, Socket } from '../sentry/socket/socket.ts';
+import { pidSeenBy, type RecvInfo, type SendInfo, type Socket } from '../sentry/socket/socket.ts';
 import { inFlightOf, inFlightTotal } from '../sentry/socket/unix/in-flight.ts';
 import type { Timestamp } from '../sentry/vfs/inode.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
@@ -124,7 +124,7 @@ export function buildControl(t: Task, info: RecvInfo, room: number, flags: numbe
     if (left >= CMSG_HDR) {
       const len = Math.min(left, CMSG_HDR + 12);
       header(out, at, len, SCM_CREDENTIALS);
-      out.writeInt32LE(info.creds.pid, at + 16);
+      out.writeInt32LE(pidSeenBy(t, info.creds), at + 16);
       out.writeUInt32LE(t.creds.userNs.fromUid(info.creds.uid), at + 20);
       out.writeUInt32LE(t.creds.userNs.fromGid(info.creds.gid), at + 24);
       at = Math.min(room, at + cmsgAlign(len));

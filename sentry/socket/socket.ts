@@ -9,6 +9,7 @@ import { leaveNamespace, useNamespace } from '../auth/namespace-users.ts';
 import { socketInode } from '../fsimpl/anon/anon-inode.ts';
 import type { Pid } from '../kernel/pid-namespace.ts';
 import type { NetNamespace } from '../kernel/namespaces.ts';
+import type { Task } from '../kernel/task.ts';
 import type { CallContext } from '../vfs/call-context.ts';
 import { FileDescription, type TornRead } from '../vfs/file-description.ts';
 import type { Timestamp } from '../vfs/inode.ts';
@@ -25,6 +26,11 @@ export interface UCred {
   readonly gid: number;
   /** The process itself, for pidfds; absent: it is not known. */
   readonly process?: Pid;
+}
+
+/** pid_vnr(): the number that `t` has for a sender or peer, 0 if none. */
+export function pidSeenBy(t: CallContext, c: UCred): number {
+  return c.process === undefined ? c.pid : c.process.nrIn((t as Task).pidNs);
 }
 
 /** What goes along with the data of sendmsg(2). */

@@ -214,5 +214,5 @@ export function recvMessage(
 
 function sameCreds(a: UCred | null, b: UCred | null): boolean {
   if (a === null || b === null) return a === b;
-  return a.pid === b.pid && a.uid === b.uid && a.gid === b.gid;
+  return a.pid === b.pid && a.process === b.process && a.uid === b.uid && a.gid === b.gid;
 }

@@ -29,7 +29,7 @@ import * as W from '../../waiter/wait-queue.ts';
 import { netIoctl } from '../inet/net-ioctl.ts';
 import { networkOf } from '../network.ts';
 import { installPidfd } from '../../fsimpl/anon/pidfd.ts';
-import { putInt, type RecvInfo, type SendInfo, type Socket, type UCred } from '../socket.ts';
+import { pidSeenBy, putInt, type RecvInfo, type SendInfo, type Socket, type UCred } from '../socket.ts';
 import {
   autoName,
   claimAbstract,
@@ -331,7 +331,7 @@ export class UnixSocket extends UnixEndpoint {
     if (name === S.SO_PEERCRED) {
       const { userNs } = t.creds;
       const c = this.peerCreds ?? { pid: 0, uid: 0xffffffff, gid: 0xffffffff };
-      out.writeInt32LE(c.pid, 0);
+      out.writeInt32LE(pidSeenBy(t, c), 0);
       const known = this.peerCreds !== null;
       out.writeUInt32LE(known ? userNs.fromUid(c.uid) : c.uid, 4);
       out.writeUInt32LE(known ? userNs.fromGid(c.gid) : c.gid, 8);
