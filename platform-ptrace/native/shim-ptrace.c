@@ -12,6 +12,8 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "xstate.h"
+
 struct timespec *shim_limit(double ns, struct timespec *ts);
 
 struct shim_ptrace_event {
@@ -117,4 +119,12 @@ long shim_ptrace_wait(int wakefd, double timeout_ns, struct shim_ptrace_event *e
     if (fds[0].revents == 0) return -1;
     if (read(signal_fd, &info, sizeof info) < 0) continue; // it was taken with another one
   }
+}
+
+// Extended state that a thread has without having asked for more: its size, and the features beyond it as a mask.
+void shim_xstate(unsigned out[3]) {
+  struct xstate_sizes sizes = xstate_sizes();
+  out[0] = sizes.initial;
+  out[1] = (unsigned)sizes.dynamic;
+  out[2] = (unsigned)(sizes.dynamic >> 32);
 }

@@ -1,6 +1,7 @@
 // Part of the stub: the zygote, from which all guest processes descend. It comes into being by execve of this program, sets
 // up what its clones inherit, and installs the filter.
 #include "stub.h"
+#include "xstate.h"
 
 struct sock_filter { u16 code; u8 jt, jf; u32 k; };
 struct sock_fprog { u16 len; const struct sock_filter *filter; };
@@ -70,27 +71,6 @@ __attribute__((used, noreturn)) void zygote_rest(void) {
   for (;;) __asm__ volatile("mov $39, %%eax\n syscall" ::: "rax", "rcx", "r11", "memory");
 }
 
-static inline void cpuid(u32 leaf, u32 sub, u32 *regs) {
-  __asm__ volatile("cpuid" : "=a"(regs[0]), "=b"(regs[1]), "=c"(regs[2]), "=d"(regs[3]) : "a"(leaf), "c"(sub));
-}
-
-// How much of AT_MINSIGSTKSZ is for state that a process has only once it has asked for it by arch_prctl (AMX's tiles, 8 KiB):
-// guests' host processes cannot. Such components have bit 2 of ECX in CPUID leaf 13 (SDM volume 1, 13.2 and 13.14).
-static u64 unused_state(void) {
-  u32 r[4], enabled, high;
-  cpuid(1, 0, r);
-  if ((r[2] & 1u << 27) == 0) return 0; // no XSAVE
-  __asm__ volatile("xgetbv" : "=a"(enabled), "=d"(high) : "c"(0));
-  cpuid(13, 0, r);
-  u32 all = r[1], end = 576;
-  for (u32 i = 2; i < 32; i++) {
-    if ((enabled >> i & 1) == 0) continue;
-    cpuid(13, i, r);
-    if ((r[2] & 4) == 0 && r[0] + r[1] > end) end = r[0] + r[1];
-  }
-  return all > end ? all - end : 0;
-}
-
 __attribute__((used, noreturn)) void zygote_main(u64 *sp) {
   u64 vdso = 0, minsigstksz = 2048, hwcap2 = 0;
   u64 *p = sp + 1 + sp[0] + 1;
@@ -102,10 +82,12 @@ __attribute__((used, noreturn)) void zygote_main(u64 *sp) {
   }
   if ((hwcap2 & 2) == 0) die(10); // no rdfsbase in user mode
   u32 regs[4];
-  cpuid(0x80000001, 0, regs);
+  xstate_cpuid(0x80000001, 0, regs);
   if ((regs[3] & 1u << 27) == 0) die(15); // no rdtscp
+  // AT_MINSIGSTKSZ counts what guests' host processes cannot ask for, too.
+  struct xstate_sizes xstate = xstate_sizes();
   // Frame, handler and a nested frame.
-  if (2 * (minsigstksz - unused_state()) + 2048 > STACK_SIZE) die(11);
+  if (2 * (minsigstksz - (xstate.all - xstate.initial)) + 2048 > STACK_SIZE) die(11);
   // Descriptor 0 is the area of this process; nothing else.
   SYS3(NR_close_range, 1, 0xffffffff, 0);
   if (syscall6(NR_mmap, AREA_ADDR, AREA_SIZE, 3, 0x11 /* SHARED|FIXED */, 0, 0) != (long)AREA_ADDR) die(12);

@@ -1,6 +1,7 @@
 /**
  * Extended state between ptrace's form (NT_X86_XSTATE: the XSAVE area, feature mask at 464) and that of a signal
  * frame (struct _xstate: the same area with struct _fpx_sw_bytes at 464 and a second magic number behind it).
+ * ptrace's has room for features that threads must ask for (AMX), which guests cannot: a frame is without it.
  * Linux: arch/x86/kernel/fpu/signal.c save_xstate_epilog(), check_xstate_in_sigframe().
  */
 import {
@@ -10,7 +11,7 @@ import {
   FXSAVE_SIZE,
 } from '../../sentry/arch/signal-frame.ts';
 import { HostBuffer } from '../../sentry/host/memory.ffi.ts';
-import { PTRACE_GETREGSET, PTRACE_SETREGSET, ptrace } from './ptrace.ffi.ts';
+import { PTRACE_GETREGSET, PTRACE_SETREGSET, ptrace, xstateSizes } from './ptrace.ffi.ts';
 
 const NT_X86_XSTATE = 0x202;
 const SW_BYTES = FP_SW_RESERVED;
@@ -22,8 +23,12 @@ const MAX_SIZE = 16384;
 const area = new HostBuffer(MAX_SIZE);
 const iovec = new HostBuffer(16);
 
-/** Size of the XSAVE area on this machine; known after the first `read`. */
+/** Size of ptrace's area on this machine, and of a frame's; known after the first `read`. */
+let regsetSize = 0;
 let xsaveSize = 0;
+/** Features beyond `xsaveSize`. */
+let dynamicLow = 0;
+let dynamicHigh = 0;
 
 /** Host addresses are not known before the process runs: this module may come from a snapshot. */
 function describe(size: number): void {
@@ -37,12 +42,19 @@ function read(tid: number): number {
   describe(MAX_SIZE);
   const r = ptrace(PTRACE_GETREGSET, tid, NT_X86_XSTATE, iovec.addr);
   if (r < 0) return r;
-  xsaveSize = iovec.u32[2]!;
+  if (regsetSize === 0) {
+    regsetSize = iovec.u32[2]!;
+    xstateSizes(iovec);
+    xsaveSize = Math.min(regsetSize, iovec.u32[0]!);
+    dynamicLow = iovec.u32[1]!;
+    dynamicHigh = iovec.u32[2]!;
+  }
   return xsaveSize;
 }
 
 function write(tid: number): boolean {
-  describe(xsaveSize);
+  area.bytes.fill(0, xsaveSize, regsetSize);
+  describe(regsetSize);
   return ptrace(PTRACE_SETREGSET, tid, NT_X86_XSTATE, iovec.addr) >= 0;
 }
 
@@ -51,8 +63,8 @@ export function getFpState(tid: number, dst: Uint8Array): number {
   const size = read(tid);
   if (size < 0) return size;
   const words = area.u32;
-  const features = words[SW_BYTES / 4]!;
-  const featuresHigh = words[SW_BYTES / 4 + 1]!;
+  const features = words[SW_BYTES / 4]! & ~dynamicLow;
+  const featuresHigh = words[SW_BYTES / 4 + 1]! & ~dynamicHigh;
   area.bytes.fill(0, SW_BYTES, FXSAVE_SIZE);
   words[SW_BYTES / 4] = FP_XSTATE_MAGIC1;
   words[SW_BYTES / 4 + 1] = size + 4;

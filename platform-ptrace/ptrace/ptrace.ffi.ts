@@ -12,6 +12,7 @@ let sys3: Fn;
 let wait5: Fn;
 let vm7: Fn;
 let waitAny: Fn;
+let xstate1: Fn;
 
 const SYS_kill = 62;
 const SYS_wait4 = 61;
@@ -49,6 +50,11 @@ export function ptrace(request: number, tid: number, addr: number, data: number)
 
 export function kill(pid: number, signo: number): number {
   return sys3(SYS_kill, pid, signo, 0);
+}
+
+/** Fills `out`: bytes of extended state that a thread has without having asked for more, mask of the other features (64 bits). */
+export function xstateSizes(out: HostBuffer): void {
+  xstate1(out.addr);
 }
 
 const WNOHANG = 1;
@@ -118,5 +124,6 @@ atStart(() => {
   vm7 = nativeFunction('shim_syscall', 'int64', ['int', 'int', 'int64', 'int', 'int64', 'int', 'int']);
   waitAny = nativeFunction('shim_ptrace_wait', 'int', ['int', 'double', 'int64']);
   returnFromSyscall = nativeFunction('shim_ptrace_return', 'int64', ['int', 'int64']);
+  xstate1 = nativeFunction('shim_xstate', 'void', ['int64']);
   initTracer = nativeFunction('shim_ptrace_init', 'int', []);
 });

@@ -217,6 +217,21 @@ static void stacks(void) {
   }
 }
 
+// Of a thread that has not asked for more features (AMX), which AT_MINSIGSTKSZ counts nevertheless.
+static void size_handler(int sig, siginfo_t *si, void *p) {
+  (void)sig, (void)si;
+  ucontext_t *u = p;
+  say("extended state: %u, %u, features %x", *fp32(u, 464 + 4), *fp32(u, 464 + 16), *fp32(u, 464 + 8));
+}
+
+static void size_of_frame(void) {
+  stack_t ss = {.ss_sp = alt, .ss_size = 8192};
+  sigaltstack(&ss, NULL);
+  struct sigaction sa = {.sa_sigaction = size_handler, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+  sigaction(SIGUSR1, &sa, NULL);
+  raise(SIGUSR1);
+}
+
 int main(void) {
   page = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   page += PAGE;
@@ -225,5 +240,6 @@ int main(void) {
   edges();
   on_alt();
   stacks();
+  size_of_frame();
   return 0;
 }
