@@ -1,6 +1,7 @@
 /** Control messages: SCM_RIGHTS, SCM_CREDENTIALS and times between guest memory and the kernel (net/core/scm.c). */
 import { EBADF, EINVAL, EPERM, ESRCH, ETOOMANYREFS } from '../sentry/abi/errno.ts';
 import {
+  AF_NETLINK,
   AF_UNIX,
   MSG_CMSG_CLOEXEC,
   MSG_CTRUNC,
@@ -29,7 +30,7 @@ export function cmsgAlign(n: number): number {
 
 /** Reads the control messages in `ctl` into `info`: 0, or −errno with nothing held. */
 export function parseControl(t: Task, s: Socket, ctl: Buffer, info: SendInfo): number {
-  if (s.domain !== AF_UNIX) {
+  if (s.domain !== AF_UNIX && s.domain !== AF_NETLINK) {
     info.control = ctl;
     return 0;
   }
@@ -41,7 +42,7 @@ export function parseControl(t: Task, s: Socket, ctl: Buffer, info: SendInfo): n
     if (ctl.readInt32LE(at + 8) === SOL_SOCKET) {
       const type = ctl.readInt32LE(at + 12);
       const r =
-        type === SCM_RIGHTS
+        type === SCM_RIGHTS && s.domain === AF_UNIX
           ? takeFds(t, body, info)
           : type === SCM_CREDENTIALS
             ? takeCreds(t, body, info)
@@ -115,7 +116,6 @@ export function buildControl(t: Task, info: RecvInfo, room: number, flags: numbe
   if (info.control !== null) {
     at = Math.min(room, info.control.length);
     out.set(info.control.subarray(0, at));
-    return at;
   }
   if (info.stamp !== null) at = putStamp(info, info.stamp, room, out);
   if (info.creds !== null) {

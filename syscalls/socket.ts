@@ -265,7 +265,7 @@ function sysGetsockopt(t: Task, a: SyscallArgs): SysResult {
   if (r < 0) return r;
   const n = Math.min(r, len);
   if (n > 0 && t.mem.copyOut(a.addr(3), option, 0, n) !== 0) return -EFAULT;
-  return t.mem.writeU32(a.addr(4), n);
+  return t.mem.writeU32(a.addr(4), r);
 }
 
 const domain = oneOf({ AF_UNIX: 1, AF_INET: 2, AF_INET6: 10, AF_NETLINK: 16, AF_PACKET: 17 });
@@ -279,7 +279,7 @@ export const socketRows: SyscallRow[] = [
     fn: sysSocket,
     args: [domain, int, int],
     support: 'partial',
-    note: 'AF_UNIX, AF_INET, AF_INET6, AF_NETLINK (route, sock_diag, uevent, generic without families), AF_PACKET; raw and packet sockets not in the network of the caller (EPERM)',
+    note: 'AF_UNIX, AF_INET, AF_INET6, AF_NETLINK (route, usersock, sock_diag, uevent, generic without families), AF_PACKET; raw and packet sockets not in the network of the caller (EPERM)',
   },
   { nr: 42, name: 'connect', fn: sysConnect, args: [fd, inBuf(2), int], support: 'full' },
   { nr: 43, name: 'accept', fn: sysAccept, args: [fd, ptr, ptr], support: 'full' },

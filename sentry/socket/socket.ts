@@ -301,7 +301,7 @@ export abstract class Socket extends FileDescription {
     return false;
   }
 
-  /** Writes the value of an option to `out[0..len)`; returns its length (at most `len`) or −errno. */
+  /** Writes the value of an option to `out[0..len)`; returns the length that the caller is told (more than `len` of lists only) or −errno. */
   getOption(_t: CallContext, _level: number, _name: number, _out: Buffer, _len: number): number {
     return -EOPNOTSUPP;
   }

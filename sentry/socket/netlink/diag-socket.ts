@@ -5,7 +5,7 @@ import type { NetNamespace } from '../../kernel/namespaces.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import { inetDiag } from './inet-diag.ts';
 import { netlinkDiag, packetDiag } from './link-diag.ts';
-import { HDR, NetlinkSocket, NLM_F_DUMP, NLM_F_MULTI, NLM_F_REQUEST } from './netlink-socket.ts';
+import { HDR, NetlinkSocket, NLM_F_DUMP, NLM_F_MULTI } from './netlink-socket.ts';
 import { unixDiag } from './unix-diag.ts';
 
 const SOCK_DIAG_BY_FAMILY = 20;
@@ -32,13 +32,12 @@ const DUMPS = new Map<number, Family>([
 export class DiagSocket extends NetlinkSocket {
   protected override request(_t: CallContext, m: Buffer): void {
     const flags = m.readUInt16LE(6);
-    if ((flags & NLM_F_REQUEST) === 0) return;
     if (m.readUInt16LE(4) !== SOCK_DIAG_BY_FAMILY || m.length < HDR + 2) return this.error(m, EINVAL);
-    // One socket by its addresses is not looked up.
-    if ((flags & NLM_F_DUMP) === 0) return this.error(m, EOPNOTSUPP);
     const family = DUMPS.get(m[HDR]!);
     if (family === undefined) return this.error(m, m[HDR]! < FAMILIES ? ENOENT : EINVAL);
     if (m.length < HDR + family.size) return this.error(m, EINVAL);
+    // One socket by its addresses is not looked up.
+    if ((flags & NLM_F_DUMP) === 0) return this.error(m, EOPNOTSUPP);
     const messages = family.dump(this.net, m.subarray(HDR));
     if (messages === null) return this.error(m, ENOENT);
     this.answer(m, messages);

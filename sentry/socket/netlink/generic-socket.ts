@@ -5,13 +5,11 @@
 import { EINVAL, ENOENT, EOPNOTSUPP } from '../../abi/errno.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import { nlattr } from './attribute.ts';
-import { HDR, NetlinkSocket, NLM_F_ACK, NLM_F_DUMP, NLM_F_MULTI, NLM_F_REQUEST } from './netlink-socket.ts';
+import { HDR, NetlinkSocket, NLM_F_ACK, NLM_F_DUMP, NLM_F_MULTI } from './netlink-socket.ts';
 
-const NLMSG_MIN_TYPE = 16;
 /** GENL_ID_CTRL, also the number of its multicast group "notify". */
 const GENL_ID_CTRL = 16;
 const GENL_HDR = 4;
-const GROUPS = 32;
 const CTRL_CMD_NEWFAMILY = 1;
 const CTRL_CMD_GETFAMILY = 3;
 const CTRL_CMD_GETPOLICY = 10;
@@ -74,18 +72,9 @@ function asksForController(m: Buffer): boolean | number {
 }
 
 export class GenericSocket extends NetlinkSocket {
-  protected override get groupCount(): number {
-    return GROUPS;
-  }
-
   protected override request(_t: CallContext, m: Buffer): void {
     const type = m.readUInt16LE(4);
     const flags = m.readUInt16LE(6);
-    if ((flags & NLM_F_REQUEST) === 0) return;
-    if (type < NLMSG_MIN_TYPE) {
-      if ((flags & NLM_F_ACK) !== 0) this.error(m, 0);
-      return;
-    }
     if (type !== GENL_ID_CTRL) return this.error(m, ENOENT);
     if (m.length < HDR + GENL_HDR) return this.error(m, EINVAL);
     const dump = (flags & NLM_F_DUMP) !== 0;

@@ -15,17 +15,17 @@ import { changeNetwork, RTM_GETNSID } from './route-change.ts';
 import { DiagSocket } from './diag-socket.ts';
 import { GenericSocket } from './generic-socket.ts';
 import { UeventSocket } from './uevent-socket.ts';
+import { UserSocket } from './user-socket.ts';
 import { QUERIES, rebuildQuery } from './route-query.ts';
-import { HDR, NetlinkSocket, NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR } from './netlink-socket.ts'; // prettier-ignore
+import { HDR, NetlinkSocket, NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_DUMP, NLMSG_DONE, NLMSG_ERROR } from './netlink-socket.ts'; // prettier-ignore
 
 const NETLINK_ROUTE = 0;
+const NETLINK_USERSOCK = 2;
 const NETLINK_SOCK_DIAG = 4;
 const NETLINK_KOBJECT_UEVENT = 15;
 const NETLINK_GENERIC = 16;
-const NLMSG_NOOP = 1;
 /** The highest group of the kernels that answer, newer than many headers. */
 const ROUTE_GROUPS = 38;
-const RTM_BASE = 16;
 const RTM_MAX = 123;
 export class RouteSocket extends NetlinkSocket implements NetworkWatcher {
   protected override get groupCount(): number {
@@ -67,9 +67,10 @@ export class RouteSocket extends NetlinkSocket implements NetworkWatcher {
   protected override request(t: CallContext, m: Buffer): void {
     const type = m.readUInt16LE(4);
     const flags = m.readUInt16LE(6);
-    if ((flags & NLM_F_REQUEST) === 0 || type <= NLMSG_NOOP) return;
-    if (type < RTM_BASE || type > RTM_MAX) {
-      if (type > RTM_MAX || (flags & NLM_F_ACK) !== 0) this.error(m, type < RTM_BASE ? 0 : EOPNOTSUPP);
+    if (type > RTM_MAX) return this.error(m, EOPNOTSUPP);
+    // All have a family at least (rtnetlink_rcv_msg).
+    if (m.length === HDR) {
+      if ((flags & NLM_F_ACK) !== 0) this.error(m, 0);
       return;
     }
     const query = QUERIES.get(type);
@@ -135,7 +136,7 @@ function saidMore(r: Buffer, at: number): Buffer | null {
   return told ? r.subarray(at + HDR + 4 + HDR, at + r.readUInt32LE(at)) : null;
 }
 
-/** Offers AF_NETLINK with NETLINK_ROUTE, SOCK_DIAG, GENERIC and KOBJECT_UEVENT. */
+/** Offers AF_NETLINK with NETLINK_ROUTE, USERSOCK, SOCK_DIAG, GENERIC and KOBJECT_UEVENT. */
 export function registerNetlink(): void {
   registerSocketProvider(S.AF_NETLINK, {
     create(t, type, protocol, flags) {
@@ -144,6 +145,7 @@ export function registerNetlink(): void {
       if (protocol === NETLINK_GENERIC) return new GenericSocket(t, S.AF_NETLINK, type, protocol, flags);
       if (protocol === NETLINK_KOBJECT_UEVENT)
         return new UeventSocket(t, S.AF_NETLINK, type, protocol, flags);
+      if (protocol === NETLINK_USERSOCK) return new UserSocket(t, S.AF_NETLINK, type, protocol, flags);
       if (protocol === NETLINK_SOCK_DIAG) return new DiagSocket(t, S.AF_NETLINK, type, protocol, flags);
       return -EPROTONOSUPPORT;
     },
