@@ -109,8 +109,8 @@ const DEVICES = `Character devices:
 Block devices:
 `;
 
-/** What the CPU has but system calls refuse: protection keys, as under a kernel booted with `nopku`. */
-const LACKING: readonly string[] = ['pku', 'ospke'];
+/** What the CPU has but system calls refuse: protection keys, as under a kernel booted with `nopku`, and faults of CPUID. */
+const LACKING: readonly string[] = ['pku', 'ospke', 'cpuid_fault'];
 
 function withoutLacking(block: string): string {
   const line = block.split('\n').find((l) => l.startsWith('flags\t'));
