@@ -94,6 +94,12 @@ export function mmap(mm: MemoryManager, o: Orders, r: MmapRequest, who: MemoryCa
   if (!mm.mayAddVmas(1)) return -ENOMEM;
   if (r.file !== null && (r.flags & MAP_HUGETLB) !== 0) return -EINVAL;
   const flags = (r.flags & MAP_FIXED_NOREPLACE) !== 0 ? r.flags | MAP_FIXED : r.flags;
+  if (
+    r.file === null &&
+    (flags & MAP_HUGETLB) !== 0 &&
+    !HUGE_SHIFTS.includes((flags >>> MAP_HUGE_SHIFT) & 63)
+  )
+    return -EINVAL;
   const addr = chooseAddress(mm, r.addr, len, flags, r.file === null);
   if (addr < 0) return addr;
   if ((flags & MAP_FIXED) !== 0 && hasSealed(mm, addr, addr + len)) return -EPERM;
@@ -121,6 +127,7 @@ export function mmap(mm: MemoryManager, o: Orders, r: MmapRequest, who: MemoryCa
   const offset = r.file !== null && backing !== null && backing.file !== null ? r.offset : 0;
   const all = (mayWrite ? vmFlags : vmFlags & ~VM_MAYWRITE) | lock;
   mapVma(mm, o, new Vma(addr, addr + len, r.prot & PROT_ALL, all, backing, offset), who.change);
+  r.file?.mapped();
   if (lock !== 0 || (flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE)
     populate(mm, o, addr, addr + len);
   return addr;
@@ -204,8 +211,7 @@ function anonFlags(flags: number): number {
   }
   if (type !== MAP_SHARED && type !== MAP_PRIVATE) return -EINVAL;
   // No huge page pool: what Linux answers when the pool is empty.
-  if ((flags & MAP_HUGETLB) !== 0)
-    return HUGE_SHIFTS.includes((flags >>> MAP_HUGE_SHIFT) & 63) ? -ENOMEM : -EINVAL;
+  if ((flags & MAP_HUGETLB) !== 0) return -ENOMEM;
   const shared = type === MAP_SHARED;
   if (shared && (flags & MAP_GROWSDOWN) !== 0) return -EINVAL;
   const noReserve = (flags & MAP_NORESERVE) !== 0 ? VM_NORESERVE : 0;

@@ -9,10 +9,19 @@ import { currentTime, isLater } from './times.ts';
 
 const DAY = 24 * 60 * 60;
 
-/** A read of an open file of a file system whose times the sentry keeps. */
+/** A read of an open file of a file system whose times the sentry keeps. Without a path: memfds, and files below an overlay. */
 export function touchAtime(f: FileDescription): void {
-  if ((f.flags & O_NOATIME) !== 0 || f.path === null) return;
-  touchInodeAtime(f.path.mount, f.inode);
+  if ((f.flags & O_NOATIME) !== 0) return;
+  if (f.path === null) touchRelative(f.inode);
+  else touchInodeAtime(f.path.mount, f.inode);
+}
+
+/** relatime: only if it would otherwise look unread since the last change, or once a day. */
+function touchRelative(inode: Inode): void {
+  const now = currentTime();
+  const { atime } = inode;
+  const stale = !isLater(atime, inode.mtime) || !isLater(atime, inode.ctime);
+  if (stale || now.sec - atime.sec >= DAY) inode.atime = now;
 }
 
 export function touchInodeAtime(mount: Mount, inode: Inode): void {
@@ -20,12 +29,6 @@ export function touchInodeAtime(mount: Mount, inode: Inode): void {
   if ((inode.fileFlags & FS_NOATIME_FL) !== 0) return;
   const isDir = (inode.mode & S_IFMT) === S_IFDIR;
   if (isDir && (mount.flags & MS_NODIRATIME) !== 0) return;
-  const now = currentTime();
-  if ((mount.flags & MS_STRICTATIME) === 0) {
-    // relatime: only if it would otherwise look unread since the last change, or once a day.
-    const { atime } = inode;
-    const stale = !isLater(atime, inode.mtime) || !isLater(atime, inode.ctime);
-    if (!stale && now.sec - atime.sec < DAY) return;
-  }
-  inode.atime = now;
+  if ((mount.flags & MS_STRICTATIME) === 0) touchRelative(inode);
+  else inode.atime = currentTime();
 }

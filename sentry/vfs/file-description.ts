@@ -342,6 +342,9 @@ export abstract class FileDescription {
     return -ENODEV;
   }
 
+  /** mmap(2) has mapped the file. */
+  mapped(): void {}
+
   /** What a private mapping may show a copy of; null: the file has to be mapped itself. */
   smallContent(): SmallContent | null {
     return null;

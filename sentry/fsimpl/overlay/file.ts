@@ -121,6 +121,10 @@ export class OverlayFile extends FileDescription {
     return this.realFile.mapSource(shared, prot, offset, len);
   }
 
+  override mapped(): void {
+    this.realFile.mapped();
+  }
+
   override smallContent(): SmallContent | null {
     return this.realFile.smallContent();
   }

@@ -23,7 +23,6 @@ import {
   type SmallContent,
 } from '../../vfs/file-description.ts';
 import { touchAtime } from '../../vfs/atime.ts';
-import { currentTime } from '../../vfs/times.ts';
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from './content.ts';
 import type { TmpfsRegular } from './node.ts';
 
@@ -78,7 +77,7 @@ export class TmpfsFile extends FileDescription {
   override bytesChanged(t: CallContext): void {
     const { node } = this;
     if ((node.mode & 0o6000) !== 0 || node.hasFileCaps) fileRemovePrivs(t, node);
-    node.mtime = node.ctime = currentTime();
+    node.changed();
   }
 
   override write(t: CallContext, buf: Uint8Array, off: number, len: number, pos: number): number {
@@ -94,7 +93,7 @@ export class TmpfsFile extends FileDescription {
     const n = node.content.write(buf, off, len, at);
     if (n > 0) {
       node.size = node.content.size;
-      node.mtime = node.ctime = currentTime();
+      node.changed();
     }
     return n;
   }
@@ -109,7 +108,12 @@ export class TmpfsFile extends FileDescription {
     if (shared) this.node.content.loseCopies();
     const fd = this.node.content.toMemfd();
     if (fd < 0) return fd;
+    if (shared && (prot & PROT_WRITE) !== 0) this.node.mapWritable();
     return { hostFd: fd, hostOffset: offset, privateOnly: false, inMemory: true };
+  }
+
+  override mapped(): void {
+    touchAtime(this);
   }
 
   override smallContent(): SmallContent | null {
@@ -133,7 +137,7 @@ export class TmpfsFile extends FileDescription {
     const r = node.content.allocate(mode, offset, len, done);
     if (r === len) {
       node.size = node.content.size;
-      node.mtime = node.ctime = currentTime();
+      node.changed();
     }
     return r;
   }

@@ -11,12 +11,13 @@ import {
   STATX_ATTR_NODUMP,
 } from '../../abi/file-attr.ts';
 import { S_IFLNK, S_IFMT, S_IFREG } from '../../abi/stat.ts';
+import { fstat } from '../../host/file-io.ffi.ts';
 import { fcntl } from '../../host/sys.ffi.ts';
 import { PAGE_SIZE } from '../../lib/addr.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import type { FileDescription } from '../../vfs/file-description.ts';
-import { Inode, type AttrChange } from '../../vfs/inode.ts';
+import { Inode, type AttrChange, type Timestamp } from '../../vfs/inode.ts';
 import {
   aclChmod,
   inherited,
@@ -25,7 +26,7 @@ import {
   type AclType,
   type PosixAcl,
 } from '../../vfs/posix-acl.ts';
-import { currentTime } from '../../vfs/times.ts';
+import { currentTime, isLater } from '../../vfs/times.ts';
 import { SimpleXattrs, XATTR_CAPABILITY } from '../../vfs/xattr.ts';
 import { FileContent } from './content.ts';
 import { TmpfsFile } from './file.ts';
@@ -199,6 +200,8 @@ export class TmpfsRegular extends TmpfsInode {
   readonly content: FileContent;
   /** F_SEAL_*; a file that is not from memfd_create(2) cannot be sealed (F_SEAL_SEAL). */
   seals = F_SEAL_SEAL;
+  /** Modification time of the memfd as known so far; null while no shared mapping can change it. */
+  private hostMtime: Timestamp | null = null;
 
   constructor(sb: TmpfsSuperBlock, mode: number, uid: number, gid: number) {
     super(sb, S_IFREG | (mode & 0o7777), uid, gid);
@@ -208,7 +211,41 @@ export class TmpfsRegular extends TmpfsInode {
   override refresh(): number {
     this.content.recount();
     this.blocks = this.content.pages * (PAGE_SIZE / 512);
+    if (this.hostMtime !== null) this.takeHostMtime();
     return 0;
+  }
+
+  override setAttr(change: AttrChange): number {
+    // Stores through mappings were before this change.
+    if (this.hostMtime !== null) this.takeHostMtime();
+    const r = super.setAttr(change);
+    if (change.size !== undefined && this.hostMtime !== null) this.hostMtime = this.memfdMtime();
+    return r;
+  }
+
+  /** There is a shared mapping through which guests may store. */
+  mapWritable(): void {
+    this.hostMtime ??= this.memfdMtime();
+  }
+
+  /** The content was changed by a call. */
+  changed(): void {
+    this.mtime = this.ctime = currentTime();
+    if (this.hostMtime !== null) this.hostMtime = this.memfdMtime();
+  }
+
+  private memfdMtime(): Timestamp | null {
+    const st = fstat(this.content.hostFd);
+    return typeof st === 'number' ? null : st.mtime;
+  }
+
+  /** The first store to a page through a mapping changes the times (file_update_time() of the fault): the memfd's are the host's. */
+  private takeHostMtime(): void {
+    const now = this.memfdMtime();
+    if (now === null || this.hostMtime === null || !isLater(now, this.hostMtime)) return;
+    this.hostMtime = now;
+    if (isLater(now, this.mtime)) this.mtime = now;
+    if (isLater(now, this.ctime)) this.ctime = now;
   }
 
   protected override resize(size: number): number {
