@@ -20,6 +20,7 @@ import {
 } from '../sentry/arch/regs.ts';
 import { FP_SW_RESERVED, FXSAVE_SIZE } from '../sentry/arch/signal-frame.ts';
 import { TASK_SIZE } from '../sentry/lib/addr.ts';
+import { DebugRegs } from '../sentry/kernel/debug-regs.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import { loadUserRegs, userFpRegs, userXstate } from '../sentry/kernel/user-regs.ts';
 
@@ -91,6 +92,10 @@ export function setRegs(c: Task, from: Uint8Array, len: number): number {
 export function peekUser(c: Task, offset: number, words: Uint32Array): number {
   if (offset % 8 !== 0 || offset < 0 || offset >= USER_SIZE) return -EIO;
   words[0] = words[1] = 0;
+  if (isDebugReg(offset)) {
+    (c.debugRegs ?? NO_DEBUG_REGS).get((offset - DEBUGREG_OFFSET) / 8, words);
+    return 0;
+  }
   if (offset >= USER_REGS_SIZE) return 0;
   load(c);
   words[0] = view.words[offset / 4]!;
@@ -98,13 +103,15 @@ export function peekUser(c: Task, offset: number, words: Uint32Array): number {
   return 0;
 }
 
-/** PTRACE_POKEUSER: there are no debug registers to set, so only zero can be written there. */
+const NO_DEBUG_REGS = new DebugRegs();
+const isDebugReg = (offset: number): boolean => offset >= DEBUGREG_OFFSET && offset < DEBUGREG_OFFSET + 64;
+
+/** PTRACE_POKEUSER */
 export function pokeUser(c: Task, offset: number, lo: number, hi: number): number {
   if (offset % 8 !== 0 || offset < 0 || offset >= USER_SIZE) return -EIO;
-  if (offset >= USER_REGS_SIZE) {
-    const isDebug = offset >= DEBUGREG_OFFSET && offset < DEBUGREG_OFFSET + 64;
-    return !isDebug ? -EIO : lo === 0 && hi === 0 ? 0 : -EINVAL;
-  }
+  if (isDebugReg(offset))
+    return (c.debugRegs ??= new DebugRegs()).set((offset - DEBUGREG_OFFSET) / 8, lo, hi);
+  if (offset >= USER_REGS_SIZE) return -EIO;
   load(c);
   view.words[offset / 4] = lo;
   view.words[offset / 4 + 1] = hi;

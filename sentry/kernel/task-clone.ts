@@ -238,6 +238,7 @@ function copyAttributes(t: Task, c: Task, a: CloneArgs): void {
   c.noNewPrivs = t.noNewPrivs;
   c.seccomp = t.seccomp;
   c.personality = t.personality;
+  c.debugRegs = t.debugRegs?.inherit() ?? null;
   c.nice = t.nice;
   c.affinity = t.affinity;
   c.ioprio = t.ioprio;

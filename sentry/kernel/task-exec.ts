@@ -102,6 +102,7 @@ export function commitExec(t: Task, ctx: Context, mm: MemoryManager, comm: strin
   t.futexesReleased = false;
   t.clearChildTid = 0;
   t.robustList = 0;
+  t.debugRegs = null;
   if (g.handlers.shared) {
     const own = g.handlers.clone();
     g.handlers.unref();

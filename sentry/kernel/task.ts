@@ -25,6 +25,7 @@ import type { PiState, PiWaiter } from './futex-pi.ts';
 import type { Kernel } from './kernel.ts';
 import { useNamespaces, type Namespaces } from './namespaces.ts';
 import type { Pid, PidNamespace } from './pid-namespace.ts';
+import type { DebugRegs } from './debug-regs.ts';
 import type { Ptrace } from './ptrace.ts';
 import type { SeccompFilter } from './seccomp.ts';
 import type { UserDispatch } from './syscall-dispatch.ts';
@@ -140,6 +141,8 @@ export class Task implements CallContext {
   // Tracing.
   /** What its tracer has set, and where it stands; null: nobody traces it. */
   ptrace: Ptrace | null = null;
+  /** null: as at birth. */
+  debugRegs: DebugRegs | null = null;
   /** What it traces, and the zombies among that. */
   tracees: Set<Task> | null = null;
   /** The signal that the tracer lets through, delivered next. */
