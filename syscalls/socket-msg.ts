@@ -206,6 +206,12 @@ function parkMany(t: Task, s: Socket, w: IoWait | null, i: number, part: number,
   return parkIo(t, s, state, i, WRITE_EVENTS, s.sendTimeoutNs);
 }
 
+/** TCP copies nothing with MSG_TRUNC (tcp(7)). */
+function discards(s: Socket, msgFlags: number): boolean {
+  if ((msgFlags & S.MSG_TRUNC) === 0 || (msgFlags & (S.MSG_OOB | S.MSG_ERRQUEUE)) !== 0) return false;
+  return s.type === S.SOCK_STREAM && s.domain !== S.AF_UNIX;
+}
+
 /** Receives into the imported ranges and `recvInfo`, from byte `done` on; conventions as sendVec. */
 function recvVec(t: Task, s: Socket, msgFlags: number, done: number): number {
   const total = iovTotal();
@@ -214,7 +220,7 @@ function recvVec(t: Task, s: Socket, msgFlags: number, done: number): number {
   for (let at = done; ;) {
     let want = Math.min(total - at, chunk);
     if (want > 0) {
-      const fit = iovAccessible(t, at, want, true);
+      const fit = discards(s, msgFlags) ? want : iovAccessible(t, at, want, true);
       if (fit < want) {
         const read = (n: number): number => s.recv(t, ioBuffer.bytes, 0, n, msgFlags, recvInfo);
         want = readTorn(t, s, at, want, fit, read);

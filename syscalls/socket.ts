@@ -259,8 +259,8 @@ function sysGetsockopt(t: Task, a: SyscallArgs): SysResult {
   if (len < 0) return -EINVAL;
   if (level === S.SOL_SOCKET && name === S.SO_ATTACH_FILTER) return getFilter(t, f, a, len);
   option.fill(0);
-  if (f.readsOption(level, name) && t.mem.copyIn(a.addr(3), option, 0, Math.min(len, 4)) !== 0)
-    return -EFAULT;
+  const input = f.readsOption(level, name);
+  if (input > 0 && len >= input && t.mem.copyIn(a.addr(3), option, 0, input) !== 0) return -EFAULT;
   const r = f.getOption(t, level, name, option, Math.min(len, OPTION_MAX));
   if (r < 0) return r;
   const n = Math.min(r, len);

@@ -18,6 +18,7 @@ export const PACKET_FANOUT = 18;
 export const PACKET_TX_HAS_OFF = 19;
 export const PACKET_QDISC_BYPASS = 20;
 export const PACKET_ROLLOVER_STATS = 21;
+export const PACKET_FANOUT_DATA = 22;
 export const PACKET_IGNORE_OUTGOING = 23;
 export const PACKET_VNET_HDR_SZ = 24;
 

@@ -82,11 +82,18 @@ export function getpeername(fd: number): Uint8Array | number {
   return name(NR_getpeername, fd);
 }
 
-/** Length of the value written to `out`, or −errno. */
-export function getsockopt(fd: number, level: number, opt: number, out: Uint8Array, len: number): number {
+/** Length of the value written to `out`, or −errno. `input`: how many bytes of `out` the option reads. */
+export function getsockopt(
+  fd: number,
+  level: number,
+  opt: number,
+  out: Uint8Array,
+  len: number,
+  input = 0,
+): number {
   const n = Math.min(len, VALUE_MAX);
   value.bytes.fill(0, 0, n);
-  // Some options read their buffer (TCP_INFO's length, IP_MSFILTER): it is zero.
+  value.bytes.set(out.subarray(0, Math.min(input, n)));
   word.u32[0] = n;
   const r = hostSyscall(NR_getsockopt, fd, level, opt, value.addr, word.addr, 0);
   if (r < 0) return r;
@@ -140,7 +147,7 @@ export function getFilter(fd: number): Uint8Array | number {
 export function send(fd: number, addr: number, len: number, flags: number, to: Uint8Array | null): number {
   const toLen = to === null ? 0 : setAddress(to);
   const f = flags | MSG_DONTWAIT | MSG_NOSIGNAL;
-  return hostSyscall(NR_sendto, fd, addr, len, f, toLen === 0 ? 0 : address.addr, toLen);
+  return hostSyscall(NR_sendto, fd, addr, len, f, to === null ? 0 : address.addr, toLen);
 }
 
 /** send with control messages, which the caller has checked. */

@@ -296,9 +296,9 @@ export abstract class Socket extends FileDescription {
     return new Uint8Array(0);
   }
 
-  /** Whether the value of an option is asked about by what the caller's buffer has (PACKET_HDRLEN). */
-  readsOption(_level: number, _name: number): boolean {
-    return false;
+  /** How many bytes of the caller's buffer say what is asked for (PACKET_HDRLEN). */
+  readsOption(_level: number, _name: number): number {
+    return 0;
   }
 
   /** Writes the value of an option to `out[0..len)`; returns the length that the caller is told (more than `len` of lists only) or −errno. */

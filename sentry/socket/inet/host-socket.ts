@@ -4,7 +4,6 @@
  */
 import {
   EACCES,
-  EAFNOSUPPORT,
   EAGAIN,
   EALREADY,
   ECONNABORTED,
@@ -58,9 +57,17 @@ const TIMESPEC_SIZE = 16;
 
 const WATCHED = W.EPOLLIN | W.EPOLLOUT | W.EPOLLPRI | W.EPOLLRDHUP;
 const POLLED = WATCHED | W.EPOLLRDNORM | W.EPOLLWRNORM | W.EPOLLRDBAND | W.EPOLLWRBAND;
-const SEND_FLAGS = S.MSG_OOB | S.MSG_DONTROUTE | S.MSG_EOR | S.MSG_CONFIRM | S.MSG_MORE | S.MSG_FASTOPEN;
+const SEND_FLAGS =
+  S.MSG_OOB | S.MSG_PROBE | S.MSG_DONTROUTE | S.MSG_EOR | S.MSG_CONFIRM | S.MSG_MORE | S.MSG_FASTOPEN;
 
 const TCP_INFO = 11;
+/** Questions about one group or label: how much of the buffer says which. */
+const IP_MSFILTER = 41;
+const IP_FILTER = 16;
+const MCAST_MSFILTER = 48;
+const GROUP_FILTER = 144;
+const IPV6_FLOWLABEL_MGR = 32;
+const FLOWLABEL_REQUEST = 32;
 const IPV6_ADDRFORM = 1;
 const TCP_ULP = 31;
 /** TCP_FIN_WAIT1, LAST_ACK, CLOSING */
@@ -84,6 +91,8 @@ export class HostSocket extends Socket {
   private error = 0;
   /** Where a connect in progress goes; null: nowhere any more, somebody has ended it. */
   private target: Uint8Array | null = null;
+  /** A send with MSG_FASTOPEN waits for the connection. */
+  private openingFast = false;
   /** SO_ZEROCOPY is set, or was. */
   private zeroCopy: ZeroCopy | null = null;
   private zeroCopyOn = false;
@@ -112,14 +121,11 @@ export class HostSocket extends Socket {
     return this.type === S.SOCK_STREAM;
   }
 
-  private checkAddress(addr: Uint8Array): number {
-    if (addr.length < 2) return -EINVAL;
+  /** The port that a bind to this address takes, 0: none, or whatever is free. Other addresses are the host's to refuse. */
+  private portOf(addr: Uint8Array): number {
+    if (this.raw || addr.length < (this.domain === S.AF_INET6 ? SOCKADDR_IN6_MIN : SOCKADDR_IN)) return 0;
     const family = addr[0]! + addr[1]! * 256;
-    if (this.domain === S.AF_PACKET) return 0;
-    if (family === S.AF_UNSPEC) return 0;
-    if (family === S.AF_INET) return addr.length < SOCKADDR_IN ? -EINVAL : 0;
-    if (family === S.AF_INET6) return addr.length < SOCKADDR_IN6_MIN ? -EINVAL : 0;
-    return -EAFNOSUPPORT;
+    return family === this.domain || family === S.AF_UNSPEC ? addr[2]! * 256 + addr[3]! : 0;
   }
 
   /** Edge-triggered, so that each event of the host reaches guests' epoll instances once. */
@@ -157,9 +163,7 @@ export class HostSocket extends Socket {
   }
 
   override bind(t: CallContext, addr: Uint8Array): number {
-    const r = this.checkAddress(addr);
-    if (r < 0) return r;
-    const port = addr.length >= 4 && !this.raw ? addr[2]! * 256 + addr[3]! : 0;
+    const port = this.portOf(addr);
     if (port === 0 || port >= PRIVILEGED_PORTS) return net.bind(this.hostFd, addr);
     const owner = this.net?.owner ?? null;
     if (port < unprivilegedPorts(this.net) && !t.creds.hasIn(CAP_NET_BIND_SERVICE, owner)) return -EACCES;
@@ -171,8 +175,6 @@ export class HostSocket extends Socket {
   }
 
   override connect(_t: CallContext, addr: Uint8Array): number {
-    const ok = this.checkAddress(addr);
-    if (ok < 0) return ok;
     this.watch();
     this.target = addr[0] === S.AF_UNSPEC && addr[1] === 0 ? null : addr;
     const r = net.connect(this.hostFd, addr);
@@ -227,14 +229,8 @@ export class HostSocket extends Socket {
     info: SendInfo | null,
   ): number {
     if (this.error !== 0) return -this.takeError();
-    let to: Uint8Array | null = null;
     // Streams look at it for MSG_FASTOPEN only.
-    const named = info !== null && info.name !== null && (!this.stream || (flags & S.MSG_FASTOPEN) !== 0);
-    if (named) {
-      const ok = this.checkAddress(info.name!);
-      if (ok < 0) return ok;
-      to = info.name;
-    }
+    const to = info === null || (this.stream && (flags & S.MSG_FASTOPEN) === 0) ? null : info.name;
     let addr = hostAddressOf(buf, off, len);
     let n = len;
     if (addr < 0) {
@@ -243,10 +239,16 @@ export class HostSocket extends Socket {
       bounce.bytes.set(buf.subarray(off, off + n));
       addr = bounce.addr;
     }
-    const f = flags & SEND_FLAGS;
+    let f = flags & SEND_FLAGS;
+    if ((f & S.MSG_FASTOPEN) !== 0) {
+      if (this.openingFast) return this.sendOnceOpen(addr, n, f & ~S.MSG_FASTOPEN);
+      // Later pieces.
+      if (info === null) f &= ~S.MSG_FASTOPEN;
+    }
     if (info === null || info.control === null) {
       const r = net.send(this.hostFd, addr, n, f, to);
       if (r < 0) this.watch();
+      if (r === -EINPROGRESS && to !== null && (flags & S.MSG_DONTWAIT) === 0) return this.openFast(to);
       return r;
     }
     const control = controlForHost(info.control);
@@ -254,6 +256,21 @@ export class HostSocket extends Socket {
     this.watch();
     if (control.length === 0) return net.send(this.hostFd, addr, n, f, to);
     return net.sendControl(this.hostFd, addr, n, f, to, control);
+  }
+
+  /** Nothing of the data went with the SYN (no cookie yet): who waits sends it when the connection is there (tcp_sendmsg_fastopen). */
+  private openFast(to: Uint8Array): number {
+    this.target = to;
+    if ((this.flags & O_NONBLOCK) !== 0) return -EINPROGRESS;
+    this.openingFast = true;
+    return -EAGAIN;
+  }
+
+  private sendOnceOpen(addr: number, n: number, flags: number): number {
+    const r = this.finishConnect();
+    if (r === -EINPROGRESS) return -EAGAIN;
+    this.openingFast = false;
+    return r < 0 ? r : net.send(this.hostFd, addr, n, flags, null);
   }
 
   override sentZeroCopy(): void {
@@ -342,7 +359,14 @@ export class HostSocket extends Socket {
     if (this.error !== 0 && level === S.SOL_SOCKET && name === S.SO_ERROR)
       return putInt(out, len, this.takeError());
     if (!mayGet(level, name)) return level === IPPROTO_TCP ? -EINVAL : -ENOPROTOOPT;
-    return net.getsockopt(this.hostFd, level, name, out, len);
+    return net.getsockopt(this.hostFd, level, name, out, len, this.readsOption(level, name));
+  }
+
+  override readsOption(level: number, name: number): number {
+    const v6 = level === IPPROTO_IPV6;
+    if (v6 && name === IPV6_FLOWLABEL_MGR) return FLOWLABEL_REQUEST;
+    if (name === MCAST_MSFILTER && (v6 || level === IPPROTO_IP)) return GROUP_FILTER;
+    return level === IPPROTO_IP && name === IP_MSFILTER ? IP_FILTER : 0;
   }
 
   override levelError(level: number, set: boolean): number {

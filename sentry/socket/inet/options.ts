@@ -53,8 +53,9 @@ const CONTROL = new Map<number, ReadonlySet<number>>([
   [SOL_SOCKET, new Set([12, 36, 37, 61, 65, 81])],
   // IP_TOS, TTL, RETOPTS, PKTINFO, PROTOCOL
   [SOL_IP, new Set([1, 2, 7, 8, 52])],
-  // IPV6_FLOWINFO, PKTINFO, HOPLIMIT, HOPOPTS, RTHDR, DSTOPTS, DONTFRAG, TCLASS
-  [SOL_IPV6, new Set([11, 50, 52, 54, 57, 59, 62, 67])],
+  // IPV6_2292PKTINFO, 2292HOPOPTS, 2292DSTOPTS, 2292RTHDR, 2292HOPLIMIT, FLOWINFO, PKTINFO, HOPLIMIT, HOPOPTS, RTHDRDSTOPTS, RTHDR, DSTOPTS,
+  // DONTFRAG, TCLASS
+  [SOL_IPV6, new Set([2, 3, 4, 5, 8, 11, 50, 52, 54, 55, 57, 59, 62, 67])],
   [SOL_UDP, new Set([103])],
 ]);
 /** SCM_RIGHTS, SCM_CREDENTIALS: internet sockets take no notice of them (__sock_cmsg_send). */

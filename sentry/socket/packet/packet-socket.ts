@@ -11,6 +11,7 @@ import type { CallContext } from '../../vfs/call-context.ts';
 import type { MapSource } from '../../vfs/file-description.ts';
 import { EPOLLIN, EPOLLRDNORM } from '../../waiter/wait-queue.ts';
 import { HostSocket } from '../inet/host-socket.ts';
+import { maySet } from '../inet/options.ts';
 import { intValue, putInt, type RecvInfo, type SendInfo } from '../socket.ts';
 import { BlockRing } from './block-ring.ts';
 import { Captured } from './captured.ts';
@@ -260,11 +261,12 @@ export class PacketSocket extends HostSocket {
       this.kept.set(name, v !== 0 ? 1 : 0);
       if (this.receiveRing !== null) return 0;
     }
+    if (!maySet(level, name)) return name === P.PACKET_FANOUT_DATA ? -EINVAL : -ENOPROTOOPT;
     return super.setOption(t, level, name, value);
   }
 
-  override readsOption(level: number, name: number): boolean {
-    return level === P.SOL_PACKET && name === P.PACKET_HDRLEN;
+  override readsOption(level: number, name: number): number {
+    return level === P.SOL_PACKET && name === P.PACKET_HDRLEN ? 4 : 0;
   }
 
   override getOption(t: CallContext, level: number, name: number, out: Buffer, len: number): number {
