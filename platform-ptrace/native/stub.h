@@ -155,8 +155,16 @@ int stub_answer_lent(u64 slot, u64 nr, const u64 *args, u64 *result);
 int stub_answer_name(u64 slot, const u64 *args, u64 *result);
 void stub_keep_name(u64 slot, u64 result); // The sentry's answer to the call that is under way may be repeated.
 
+// sched_yield(2) of threads that make futex calls themselves: what they wait for is one another.
+static inline int stub_yield(u64 *result) {
+  if (WORD(AREA_ADDR, AREA_OWN_FUTEXES) == 0) return 0;
+  *result = (u64)SYS0(NR_sched_yield);
+  return 1;
+}
+
 // True if the thread has answered the call itself.
 static inline int stub_answer(u64 slot, u64 nr, const u64 *args, u64 *result) {
+  if (nr == NR_sched_yield) return stub_yield(result);
   if (nr == NR_readlink) return stub_answer_name(slot, args, result);
   return (nr == NR_rt_sigprocmask || nr == NR_set_robust_list || nr == NR_rseq) && stub_answer_lent(slot, nr, args, result);
 }

@@ -2,18 +2,19 @@
  * Futexes on private words concern one address space only, so where the platform can, its threads use the host's
  * (AddressSpace.ownFutexes). That is decided for a whole address space at its first such call: who waits on the host is
  * found by calls on the host only. What has to see the calls (strace, a tracer, a seccomp filter, a clock of its own), or keeps waiters of its own
- * (PI, futex_waitv), brings them back into the kernel, for good.
+ * (PI, futex_waitv), brings them back into the kernel, for good. sched_yield(2) goes with them: locks that spin call it.
  */
 import type { MemoryManager } from '../mm/memory-manager.ts';
 import { OWN_FUTEX_OPS } from '../platform/platform.ts';
 import type { SeccompFilter } from './seccomp.ts';
 import type { Task } from './task.ts';
 
+const NR_SCHED_YIELD = 24;
 const NR_FUTEX = 202;
 
-/** May a filter have something to say about futex calls? */
+/** May a filter have something to say about calls that such threads make themselves? */
 function mindsFutexes(filter: SeccompFilter | null): boolean {
-  return filter !== null && !filter.alwaysAllows(NR_FUTEX);
+  return filter !== null && !(filter.alwaysAllows(NR_FUTEX) && filter.alwaysAllows(NR_SCHED_YIELD));
 }
 
 /** True if `t` makes futex calls with `op` on words at `addr` and `addr2` by itself, so that the kernel must not. */
