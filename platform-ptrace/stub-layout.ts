@@ -25,14 +25,15 @@ export const STUB_FAST = 0x7fff00000010;
 /** Read-only pages that all address spaces share (a sealed memfd). */
 export const PUBLISH_ADDR = 0x7fff08000000;
 export const PUBLISH_SIZE = 0x8000;
-/** Slot area: one memfd per address space, mapped shared and aligned to its size. */
+/** Slot area: one memfd per address space, mapped shared. */
 export const AREA_ADDR = 0x7fff10000000;
-export const AREA_SIZE = 0x2000000;
+export const AREA_SIZE = 0x7c00000;
 export const SLOT_SIZE = 0x8000;
 /** The sentry maps the area in chunks; slot 0 of a chunk is its header. */
 export const CHUNK_SIZE = 0x100000;
 export const SLOTS_PER_CHUNK = 32;
-export const CHUNKS_PER_AREA = 32;
+/** As many threads as have descriptors of their own to map files from, where the hard limit is Linux's 4096. */
+export const CHUNKS_PER_AREA = 124;
 /** First-past-the-end address for guest mappings, and the lowest one. */
 export const GUEST_MAX = STUB_BASE;
 export const GUEST_MIN = 0x10000;

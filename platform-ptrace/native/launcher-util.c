@@ -130,7 +130,7 @@ static void want_limit(int nr, rlim_t wanted, rlim_t least, char option) {
 // What the caller has limited is the guest kernel's affair, and would hit the sandbox's own processes: their memory is files, and
 // with an unlimited stack address spaces are laid out the other way round (mmap_is_legacy()).
 void set_own_limits(void) {
-  enum { FILES = 65536, FILES_MIN = 2048, FILE_SIZE_MIN = 64 << 20, STACK = 8 << 20 };
+  enum { FILES = 65536, FILES_MIN = 2048, FILE_SIZE_MIN = 128 << 20, STACK = 8 << 20 };
   want_limit(RLIMIT_CPU, RLIM_INFINITY, 0, 't');
   want_limit(RLIMIT_RTTIME, RLIM_INFINITY, 0, 'R');
   want_limit(RLIMIT_FSIZE, RLIM_INFINITY, FILE_SIZE_MIN, 'f');

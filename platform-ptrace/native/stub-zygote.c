@@ -21,6 +21,13 @@ static void limit(int resource, u64 value) {
   must(SYS4(NR_prlimit64, 0, resource, both, 0), 20);
 }
 
+// The same, but no more than is allowed already.
+static void lower_limit(int resource, u64 value) {
+  u64 now[2];
+  must(SYS4(NR_prlimit64, 0, resource, 0, now), 20);
+  limit(resource, now[1] < value ? now[1] : value);
+}
+
 static void install_handlers(void) {
   // Fault signals stay unblocked in the handler: its copies may fault.
   u64 open = 1UL << (SIGSEGV - 1) | 1UL << (SIGBUS - 1) | 1UL << (SIGILL - 1) | 1UL << (SIGFPE - 1) |
@@ -106,7 +113,7 @@ __attribute__((used, noreturn)) void zygote_main(u64 *sp) {
   QUAD(AREA_ADDR, ZYGOTE_MINSIGSTKSZ) = minsigstksz;
 
   limit(4, 1);   // CORE: 1, not 0: a pipe core helper runs at 0 (fs/coredump.c)
-  limit(7, MAP_FD + SLOTS_PER_CHUNK * CHUNKS_PER_AREA); // NOFILE: 0, GATE_FD, and one for each slot
+  lower_limit(7, MAP_FD + SLOTS_PER_CHUNK * CHUNKS_PER_AREA); // NOFILE: 0, GATE_FD, and one for each slot
   limit(8, 0);   // MEMLOCK
   limit(11, 64); // SIGPENDING
   limit(12, 0);  // MSGQUEUE

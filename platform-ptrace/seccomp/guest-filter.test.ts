@@ -96,7 +96,7 @@ function otherwiseGood(nr: number, args: readonly Arg[]): boolean {
     case 228:
       return hi(0) === 0 && (lo(0) === 3 || ((lo(0) & 7) === 6 && lo(0) >= 0x80000000));
     case 3:
-      return hi(0) === 0 && lo(0) <= 0x7ff;
+      return hi(0) === 0 && lo(0) <= 0xfff;
     default:
       return true;
   }

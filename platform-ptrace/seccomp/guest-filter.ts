@@ -57,7 +57,7 @@ const MAP_ANONYMOUS = 0x20;
 const MAP_PLACING = 0x10 | 0x100000 | 0x4000; // FIXED | FIXED_NOREPLACE | NORESERVE
 const not = (mask: number): number => ~mask >>> 0;
 /** 0, GATE_FD, and MAP_FD of every slot. */
-const DESCRIPTORS = 0x7ff;
+const DESCRIPTORS = 0xfff;
 
 const FUTEX_PRIVATE_OPS = [128, 129, 131, 132, 133, 137, 138, 393];
 /**

@@ -27,7 +27,7 @@ const NR_TGKILL = 234;
 const NEWBORN_MMAP = [AREA_ADDR, AREA_SIZE, 3, 0x11];
 /** Where clone puts a thread's stack, below the frame in its slot (stub-orders.c, clone_thread). */
 const THREAD_STACK_GAP = 256;
-const DEPARTING_MAX = 128;
+const DEPARTING_MIN = 128;
 
 type Done = (result: Context | number) => void;
 
@@ -49,6 +49,7 @@ export class Births {
   private readonly unnamed = new Map<number, readonly [number, number]>();
   /** Threads on their way out, with their processes; some may be gone already. */
   private readonly departing = new Map<number, number>();
+  private sweepAt = DEPARTING_MIN;
   private readonly nonce = Buffer.alloc(4);
 
   constructor(platform: SystrapPlatform, deaths: number) {
@@ -223,10 +224,12 @@ export class Births {
   /** A thread has been told to exit: until it is gone it must not be taken for a newborn of its process. */
   departs(ctx: SystrapContext): void {
     this.departing.set(ctx.tid, ctx.space.pid);
-    if (this.departing.size < DEPARTING_MAX) return;
+    if (this.departing.size < this.sweepAt) return;
     for (const [tid, pid] of this.departing) {
       if (host.hostSyscall(NR_TGKILL, pid, tid, 0, 0, 0, 0) !== 0) this.departing.delete(tid);
     }
+    // Of hundreds that end together few are gone when the next one is sent away.
+    this.sweepAt = Math.max(DEPARTING_MIN, 2 * this.departing.size);
   }
 
   private isThreadOf(ctx: SystrapContext, tid: number): boolean {

@@ -85,6 +85,26 @@ export class Chunk {
     return ((memory.load(this.base + CHUNK_WAITING / 4) >>> (ctx.index % SLOTS_PER_CHUNK)) & 1) !== 0;
   }
 
+  /** Bit n: the host thread of slot n has been sent away. */
+  private leaving = 0;
+
+  departs(index: number): void {
+    this.leaving |= 1 << (index % SLOTS_PER_CHUNK);
+  }
+
+  /** Number of an unused slot, 0 if there is none. One whose thread has been sent away is unused when it says that it has left. */
+  freeSlot(): number {
+    const { memory } = this.space.platform;
+    for (let i = 1; i < SLOTS_PER_CHUNK; i++) {
+      if (this.contexts[i] !== null) continue;
+      if ((this.leaving & (1 << i)) === 0) return i;
+      if (memory.load(this.base + (i * SLOT_SIZE + SLOT_STATE) / 4) !== STATE_FREE) continue;
+      this.leaving &= ~(1 << i);
+      return i;
+    }
+    return 0;
+  }
+
   /** Enters the chunk into the list of those to be looked at, or removes it. */
   setBusy(on: boolean): void {
     if (on === this.busyIndex >= 0) return;
@@ -106,8 +126,6 @@ export class SystrapSpace implements AddressSpace {
   readonly platform: SystrapPlatform;
   readonly areaFd: number;
   private readonly chunks: Chunk[] = [];
-  /** Slots whose host thread has been sent away, and slots that keep a thread for ever are never free. */
-  private readonly leaving: number[] = [];
   /** Host process; 0 until its first notification. */
   pid = 0;
   pidfd = -1;
@@ -138,21 +156,10 @@ export class SystrapSpace implements AddressSpace {
         chunk = new Chunk(this, base, this.platform.busyChunks);
         this.chunks.push(chunk);
       }
-      for (let i = 1; i < SLOTS_PER_CHUNK; i++) {
-        const index = c * SLOTS_PER_CHUNK + i;
-        if (chunk.contexts[i] === null && !this.leaving.includes(index)) return index;
-      }
+      const slot = chunk.freeSlot();
+      if (slot !== 0) return c * SLOTS_PER_CHUNK + slot;
     }
     return -EAGAIN;
-  }
-
-  private reclaimSlots(): void {
-    const { memory } = this.platform;
-    for (let i = this.leaving.length - 1; i >= 0; i--) {
-      const index = this.leaving[i]!;
-      const base = this.slotBase(index);
-      if (memory.load(base + SLOT_STATE / 4) === STATE_FREE) this.leaving.splice(i, 1);
-    }
   }
 
   private slotBase(index: number): number {
@@ -161,7 +168,6 @@ export class SystrapSpace implements AddressSpace {
 
   /** A stopped context in a fresh slot, whose thread is still to be made; −errno if there is no room. */
   newContext(): SystrapContext | number {
-    this.reclaimSlots();
     const index = this.findSlot();
     if (index < 0) return index;
     const base = this.slotBase(index);
@@ -175,7 +181,7 @@ export class SystrapSpace implements AddressSpace {
 
   /** Takes a context out of its slot; the slot stays taken while its thread is there. */
   removeContext(ctx: SystrapContext): void {
-    this.leaving.push(ctx.index);
+    this.chunkOf(ctx.index).departs(ctx.index);
     this.dropContext(ctx);
   }
 

@@ -318,8 +318,22 @@ static int deny_wake(void) {
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog);
 }
+static int deny_yield(void) {
+  struct sock_filter f[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sched_yield, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EXDEV),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  struct sock_fprog prog = {sizeof f / sizeof *f, f};
+  prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog);
+}
 static volatile int filtered_word, filtered_done;
 static void *filtered(void *arg) {
+  ret("yield", sched_yield());
+  ret("filter of yields", deny_yield());
+  ret("filtered yield", sched_yield());
   ret("filter", deny_wake());
   ret("filtered wake-up", wake(&filtered_word, 1));
   filtered_done = 1;
@@ -334,6 +348,7 @@ static void observers(void) {
     start(&w, FUTEX_WAIT_PRIVATE, NULL);
     pthread_create(&t, NULL, filtered, NULL);
     while (!filtered_done) sleep_ms(1);
+    ret("unfiltered yield", sched_yield());
     ret("unfiltered wake-up", wake_one(&w.word));
     finish("woken", &w);
     _exit(0);
