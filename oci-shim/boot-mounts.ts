@@ -98,6 +98,7 @@ function makeRoot(config: SandboxConfig, gofer: GoferClient): SuperBlock {
 
 function mountOne(t: CallContext, m: MountConfig, env: MountEnv, later: Mount[]): void {
   const mount = (m.flags & MS_REMOUNT) !== 0 ? remount(t, m) : mountNew(t, m, env);
+  for (const below of m.below ?? []) mountNew(t, below, env);
   const recursive = m.recursive ?? { set: 0, clear: 0 };
   if ((recursive.set | recursive.clear) !== 0) {
     for (const c of subtree(mount)) c.flags = mountFlags((c.flags & ~recursive.clear) | recursive.set);

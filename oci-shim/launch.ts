@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { CAP_NET_RAW } from '../sentry/auth/capability.ts';
 import { errnoName } from '../sentry/abi/errno.ts';
+import * as ms from '../sentry/vfs/mount.ts';
 import { nativeDir } from '../sentry/host/koffi.ffi.ts';
 import { becomeLauncher } from '../platform-ptrace/confine/become-launcher.ts';
 import {
@@ -32,6 +33,8 @@ export interface Export {
   idMap?: { recursive: boolean; uids: IdMapping[]; gids: IdMapping[] };
   /** Options of an overlay of the host's on `path`. */
   overlay?: string;
+  /** MS_*: one mount, without those below it, that has these flags inside. */
+  alone?: number;
 }
 
 /** Host ids of the sentry and the guests' host processes when root starts the sandbox. */
@@ -70,15 +73,23 @@ export function launcherOptions(
     goferArgs: [...NODE_ARGS, ...GOFER_V8_ARGS, GOFER_PROGRAM],
     sentrySnapshot: 'sentry',
     goferSnapshot: 'gofer',
-    exports: exports.map(({ path, readOnly, idMap: m, overlay }) => ({
+    exports: exports.map(({ path, readOnly, idMap: m, overlay, alone }) => ({
       path,
       readOnly,
+      ...(alone === undefined ? {} : { alone: flagLetters(alone) }),
       ...(overlay === undefined ? {} : { overlay }),
       ...(m === undefined
         ? {}
         : { idMap: { recursive: m.recursive, uids: mapLines(m.uids), gids: mapLines(m.gids) } }),
     })),
   };
+}
+
+/** Flags that count where files are opened and read: on the host (launcher.h). */
+function flagLetters(flags: number): string {
+  const has = (flag: number): boolean => (flags & flag) !== 0;
+  const atime = has(ms.MS_NOATIME) ? 'n' : has(ms.MS_STRICTATIME) ? 's' : 'r';
+  return `${has(ms.MS_RDONLY) ? '' : 'w'}${has(ms.MS_NOEXEC) ? '' : 'x'}${has(ms.MS_NODIRATIME) ? 'd' : ''}${atime}`;
 }
 
 /** Whoever can never have CAP_NET_RAW needs no process that opens such sockets. */

@@ -71,6 +71,8 @@ export interface MountConfig {
   propagation?: readonly number[];
   /** Flags of this mount and all below it (rro, rnosuid, …). */
   recursive?: { set: number; clear: number };
+  /** Mounts of the host below a bind's source, which come along with `rbind`. */
+  below?: MountConfig[];
   /** A tmpfs that starts with a copy of what it covers. */
   copyUp?: boolean;
 }

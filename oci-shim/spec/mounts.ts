@@ -1,12 +1,13 @@
 /** `mounts` of config.json: type, flags and options as mount(8) and the runtime-spec name them. */
 import { existsSync, realpathSync } from 'node:fs';
-import { isAbsolute, resolve } from 'node:path';
+import { isAbsolute, join, resolve } from 'node:path';
 import * as ms from '../../sentry/vfs/mount.ts';
 import type { Export } from '../launch.ts';
 import type { IdMapping, MountConfig } from '../sandbox-config.ts';
 import { UserError } from '../user-error.ts';
 import { isHostGroups } from './cgroup-mounts.ts';
 import type { Field } from './field.ts';
+import { mountAt, mountsBelow } from './host-mounts.ts';
 import { mappings } from './linux.ts';
 import { MOUNT_FLAGS, PROPAGATION_FLAGS, RECURSIVE_FLAGS } from './mount-options.ts';
 
@@ -21,6 +22,9 @@ const PROC_FILES = [
   '/proc/cpuinfo', '/proc/diskstats', '/proc/meminfo', '/proc/stat', '/proc/swaps', '/proc/uptime', '/proc/loadavg',
   '/proc/slabinfo', '/proc/sys/kernel/ns_last_pid', '/proc/sys/crypto/fips_enabled',
 ]; // prettier-ignore
+
+/** More mounts below binds than this are not told from the directories that they are in. */
+const EXPORTS_MAX = 96;
 
 interface Parsed {
   flags: number;
@@ -66,10 +70,12 @@ export function mountConfig(m: Field, bundle: string, exports: Export[], contain
     return config;
   }
   if (isBind && isHostGroups(resolve(bundle, m.string('source')))) return { ...config, type: 'cgroup' };
-  if (isBind) bindExport(m, config, bundle, exports);
+  const from = exports.length;
+  if (isBind) bindExport(m, config, bundle, exports, (flags & ms.MS_REC) !== 0);
   if (idMap !== 'no' || m.has('uidMappings') || m.has('gidMappings')) {
     if (!isBind) m.bad('options', 'only bind mounts have ids of their own');
-    exports.at(-1)!.idMap = { recursive: idMap === 'all', ...mountIds(m, container) };
+    const ids = { recursive: idMap === 'all', ...mountIds(m, container) };
+    for (const e of exports.slice(from, ids.recursive ? exports.length : from + 1)) e.idMap = ids;
   }
   return config;
 }
@@ -151,16 +157,47 @@ function overlayExport(m: Field, config: MountConfig, data: readonly string[], e
   config.exportIndex = exports.length - 1;
 }
 
-function bindExport(m: Field, config: MountConfig, bundle: string, exports: Export[]): void {
+function bindExport(
+  m: Field,
+  config: MountConfig,
+  bundle: string,
+  exports: Export[],
+  recursive: boolean,
+): void {
   const source = resolve(bundle, m.string('source'));
   if (!existsSync(source)) {
     throw new UserError(
       `error mounting "${source}" to rootfs at "${config.destination}": stat ${source}: no such file or directory`,
     );
   }
-  const readOnly = ((config.flags | (config.recursive?.set ?? 0)) & ms.MS_RDONLY) !== 0;
   const path = realpathSync(source);
-  exports.push({ path, readOnly, exclusive: false });
-  config.exportIndex = exports.length - 1;
   config.source = path;
+  config.exportIndex = exports.length;
+  const all = config.recursive ?? { set: 0, clear: 0 };
+  const host = mountAt(path);
+  const below = recursive ? mountsBelow(path, EXPORTS_MAX - exports.length) : [];
+  if (host === null || below === null) {
+    // Too many to be told one by one.
+    const readOnly = ((config.flags | all.set) & ms.MS_RDONLY) !== 0;
+    exports.push({ path, readOnly, exclusive: false });
+    return;
+  }
+  const add = (at: string, flags: number): void => {
+    const alone = ms.mountFlags((flags & ~all.clear) | all.set);
+    exports.push({ path: at, readOnly: (alone & ms.MS_RDONLY) !== 0, exclusive: false, alone });
+  };
+  config.flags = boundFlags(config.flags, host.flags);
+  add(path, config.flags);
+  config.below = below.map(({ point, flags }) => {
+    const exportIndex = exports.length;
+    add(point, flags);
+    const destination = join(config.destination, point.slice(path.length));
+    return { destination, type: 'bind', exportIndex, source: point, flags, data: '' };
+  });
+}
+
+/** Without flags of its own a bind has its source's; with some it has these, but times of access as before (path_mount). */
+function boundFlags(given: number, source: number): number {
+  if (given === 0) return source;
+  return (given & ms.ATIME_FLAGS) === 0 ? given | (source & ms.ATIME_FLAGS) : given;
 }

@@ -114,6 +114,8 @@ export interface LauncherOptions {
     readonly idMap?: { readonly recursive: boolean; readonly uids: string; readonly gids: string };
     /** Options of the host's overlay that is mounted at `path` for the gofer, and for nobody else. */
     readonly overlay?: string;
+    /** One mount, without those below it; letters as launcher.h explains them. */
+    readonly alone?: string;
   }[];
 }
 
@@ -202,9 +204,10 @@ export function launcherArgv(o: LauncherOptions): string[] {
   add('sentry-snapshot', o.sentrySnapshot);
   add('gofer-snapshot', o.goferSnapshot);
   for (const e of o.exports ?? []) add('export', `${e.readOnly ? 'ro' : 'rw'}:${e.path}`);
-  o.exports?.forEach(({ idMap: m, overlay }, i) => {
+  o.exports?.forEach(({ idMap: m, overlay, alone }, i) => {
     if (m !== undefined) add('idmap', `${i}:${m.recursive ? 1 : 0}:${m.uids}:${m.gids}`);
     if (overlay !== undefined) add('overlay', `${i}:${overlay}`);
+    if (alone !== undefined) add('alone', `${i}:${alone}`);
   });
   return argv;
 }

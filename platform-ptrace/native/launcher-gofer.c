@@ -61,10 +61,31 @@ void gofer_main(void) {
   exec_node(opt.gofer_argv, opt.gofer_argc, NULL);
 }
 
-int open_path_tree(const char *path) {
-  int tree = syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+int open_path_tree(const char *path, bool recursive) {
+  int flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0);
+  int tree = syscall(SYS_open_tree, AT_FDCWD, path, flags);
   if (tree < 0) die("cannot export %s", path);
   return tree;
+}
+
+// What config.json says of one mount, as far as the host's kernel has to know it. Mounts of a greater user namespace keep what they
+// have: guests get its errors then.
+static void set_flags(int tree, const char *letters) {
+  static const struct {
+    char letter;
+    uint64_t set, clear;
+  } all[] = {{'w', 0, MOUNT_ATTR_RDONLY},
+             {'x', 0, MOUNT_ATTR_NOEXEC},
+             {'d', MOUNT_ATTR_NODIRATIME, 0},
+             {'n', MOUNT_ATTR_NOATIME, MOUNT_ATTR__ATIME},
+             {'s', MOUNT_ATTR_STRICTATIME, MOUNT_ATTR__ATIME},
+             {'r', MOUNT_ATTR_RELATIME, MOUNT_ATTR__ATIME}};
+  for (unsigned i = 0; i < sizeof all / sizeof *all; i++) {
+    if (strchr(letters, all[i].letter) == NULL) continue;
+    struct mount_attr attr = {.attr_set = all[i].set, .attr_clr = all[i].clear};
+    if (syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &attr, sizeof attr) < 0 && errno != EPERM)
+      die("cannot set the flags of a mount");
+  }
 }
 
 // One export: a private clone of the tree, without devices and setuid.
@@ -72,7 +93,9 @@ int clone_tree(int index) {
   const char *spec = opt.exports[index];
   bool read_only = strncmp(spec, "ro:", 3) == 0;
   const char *path = spec + 3;
-  int tree = opt.overlays[index] ? make_overlay(path, opt.overlays[index]) : open_path_tree(path);
+  const char *alone = opt.alone[index];
+  int tree = opt.overlays[index] ? make_overlay(path, opt.overlays[index]) : open_path_tree(path, alone == NULL);
+  if (alone) set_flags(tree, alone);
   struct mount_attr attr = {
       .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (read_only ? MOUNT_ATTR_RDONLY : 0),
       .propagation = MS_PRIVATE,

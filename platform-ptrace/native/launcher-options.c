@@ -62,6 +62,12 @@ static void parse_idmap(char *value) {
   opt.idmaps[i].gids = value;
 }
 
+static void parse_alone(char *value) {
+  char *index = strsep(&value, ":");
+  if (value == NULL || number(index) >= MAX_EXPORTS) die("not the flags of an export");
+  opt.alone[number(index)] = value;
+}
+
 static void parse_overlay(char *value) {
   char *index = strsep(&value, ":");
   if (value == NULL || number(index) >= MAX_EXPORTS) die("not the overlay of an export");
@@ -97,6 +103,8 @@ void parse_options(int argc, char **argv) {
       append(opt.exports, &opt.nexports, MAX_EXPORTS, v);
     } else if ((v = value_of(arg, "idmap"))) {
       parse_idmap(copy_of(v));
+    } else if ((v = value_of(arg, "alone"))) {
+      parse_alone(copy_of(v));
     } else if ((v = value_of(arg, "overlay"))) {
       parse_overlay(copy_of(v));
     } else if ((v = value_of(arg, "donate"))) append_fd(opt.donated, &opt.ndonated, MAX_DONATED, v);

@@ -17,7 +17,7 @@ int make_overlay(const char *path, const char *data) {
   if (child == 0) {
     if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) die("cannot copy the mounts");
     if (mount("overlay", path, "overlay", 0, data) < 0) die("cannot mount an overlay (%s)", data);
-    tree = open_path_tree(path);
+    tree = open_path_tree(path, true);
     send_fds(link[1], &tree, 1);
     _exit(0);
   }

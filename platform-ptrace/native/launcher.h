@@ -130,6 +130,8 @@ struct options {
     bool recursive;
     const char *uids, *gids;         // lines of /proc/PID/uid_map and gid_map; NULL: ids as they are
   } idmaps[MAX_EXPORTS];             // idmap=INDEX:R:UIDS:GIDS, repeated: ids of an export's files
+  const char *alone[MAX_EXPORTS];    // alone=INDEX:LETTERS, repeated: one mount, without those below it; w, x: files of a read-only or
+                                     // noexec mount of the host may be written, executed; n, d, s, r: its atimes
   const char *overlays[MAX_EXPORTS]; // overlay=INDEX:DATA, repeated: what mount(2) is told of an overlay on an export's path
   const char *title[MAX_ARGS];       // title=ARG, repeated: what ps(1) shows as L's arguments; none: its own
   int ntitle;
@@ -296,7 +298,7 @@ void init_main(void) __attribute__((noreturn));
 void gofer_main(void) __attribute__((noreturn));
 void pivot_gofer(pid_t gofer);
 int clone_tree(int index);
-int open_path_tree(const char *path);
+int open_path_tree(const char *path, bool recursive);
 struct started_zygote {
   pid_t pid; // in S's PID namespace
   int listener, area;

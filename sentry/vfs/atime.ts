@@ -11,24 +11,29 @@ const DAY = 24 * 60 * 60;
 
 /** A read of an open file of a file system whose times the sentry keeps. Without a path: memfds, and files below an overlay. */
 export function touchAtime(f: FileDescription): void {
-  if ((f.flags & O_NOATIME) !== 0) return;
-  if (f.path === null) touchRelative(f.inode);
-  else touchInodeAtime(f.path.mount, f.inode);
+  if (isReadNoted(f)) f.inode.atime = currentTime();
 }
 
-/** relatime: only if it would otherwise look unread since the last change, or once a day. */
-function touchRelative(inode: Inode): void {
-  const now = currentTime();
-  const { atime } = inode;
-  const stale = !isLater(atime, inode.mtime) || !isLater(atime, inode.ctime);
-  if (stale || now.sec - atime.sec >= DAY) inode.atime = now;
+/** Would a read of an open file now change its time of access? */
+export function isReadNoted(f: FileDescription): boolean {
+  if ((f.flags & O_NOATIME) !== 0) return false;
+  return f.path === null ? isLongUnread(f.inode) : isAtimeDue(f.path.mount, f.inode);
 }
 
 export function touchInodeAtime(mount: Mount, inode: Inode): void {
-  if ((mount.flags & MS_NOATIME) !== 0 || mount.readOnly) return;
-  if ((inode.fileFlags & FS_NOATIME_FL) !== 0) return;
+  if (isAtimeDue(mount, inode)) inode.atime = currentTime();
+}
+
+function isAtimeDue(mount: Mount, inode: Inode): boolean {
+  if ((mount.flags & MS_NOATIME) !== 0 || mount.readOnly) return false;
+  if ((inode.fileFlags & FS_NOATIME_FL) !== 0) return false;
   const isDir = (inode.mode & S_IFMT) === S_IFDIR;
-  if (isDir && (mount.flags & MS_NODIRATIME) !== 0) return;
-  if ((mount.flags & MS_STRICTATIME) === 0) touchRelative(inode);
-  else inode.atime = currentTime();
+  if (isDir && (mount.flags & MS_NODIRATIME) !== 0) return false;
+  return (mount.flags & MS_STRICTATIME) !== 0 || isLongUnread(inode);
+}
+
+/** relatime: only if it would otherwise look unread since the last change, or once a day. */
+function isLongUnread({ atime, mtime, ctime }: Inode): boolean {
+  if (!isLater(atime, mtime) || !isLater(atime, ctime)) return true;
+  return currentTime().sec - atime.sec >= DAY;
 }

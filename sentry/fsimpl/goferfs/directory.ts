@@ -3,6 +3,7 @@ import { EEXIST, EINVAL, ENOENT, EOPNOTSUPP, EXDEV } from '../../abi/errno.ts';
 import { modeToDt } from '../../abi/stat.ts';
 import { GOFER_RDWR } from '../../gofer-api/gofer-api.ts';
 import type { GoferAttr, GoferDirent, GoferOpened } from '../../gofer-api/gofer-api.ts';
+import { isReadNoted } from '../../vfs/atime.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import { DirFile, FIRST_ENTRY } from '../../vfs/dir-file.ts';
@@ -188,13 +189,17 @@ export class GoferDir extends GoferInode implements WatchedDir {
     this.gofer.countListing(this, this.counted);
   }
 
-  /** The kept listing as an array, or a new one. */
-  entries(): GoferDirent[] | number {
+  /** The kept listing as an array, or a new one. `noted`: the host keeps the time of its reading it. */
+  entries(noted: boolean): GoferDirent[] | number {
     if (!this.gofer.exclusive) {
       if (this.watch === UNTRIED) this.startWatch();
       this.gofer.watcher!.poll();
     }
-    if (this.listing === null || this.unsure) return this.readListing(true);
+    if (this.listing === null || this.unsure) {
+      const list = this.readListing(true);
+      if (noted) this.stale = true;
+      return list;
+    }
     return Array.from(this.listing.values());
   }
 
@@ -428,7 +433,7 @@ class GoferDirFile extends DirFile {
   protected override prepare(): number {
     if (this.dir.dead) return -ENOENT;
     if (this.list !== null && this.pos !== 0) return 0;
-    const list = this.dir.entries();
+    const list = this.dir.entries(isReadNoted(this));
     if (typeof list === 'number') return list;
     this.list = list;
     return 0;
