@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "zygote-status.h"
 #include "zygote.h"
 
 struct started_zygote start_zygote(void) {
@@ -14,7 +15,7 @@ struct started_zygote start_zygote(void) {
   if (stub < 0) die("cannot open %s/stub", opt.dist);
   int r = zygote_spawn(stub, &z, join_guest_groups);
   errno = 0;
-  if (r == -ECHILD) die("the zygote gave up (%d)", z.pid);
+  if (r == -ECHILD) die("guest processes cannot run here: %s (status %d)", zygote_reason(z.pid), z.pid);
   errno = -r;
   if (r < 0) die("cannot start the zygote");
   close(stub);

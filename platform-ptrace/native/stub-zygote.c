@@ -2,6 +2,7 @@
 // up what its clones inherit, and installs the filter.
 #include "stub.h"
 #include "xstate.h"
+#include "zygote-status.h"
 
 struct sock_filter { u16 code; u8 jt, jf; u32 k; };
 struct sock_fprog { u16 len; const struct sock_filter *filter; };
@@ -18,7 +19,7 @@ static inline void must(long r, int status) {
 
 static void limit(int resource, u64 value) {
   u64 both[2] = {value, value};
-  must(SYS4(NR_prlimit64, 0, resource, both, 0), 20);
+  must(SYS4(NR_prlimit64, 0, resource, both, 0), ZYGOTE_NO_LIMITS);
 }
 
 // The same, but no more than is allowed already.
@@ -34,11 +35,11 @@ static void install_handlers(void) {
              1UL << (SIGTRAP - 1) | 1UL << (SIGSYS - 1);
   struct sigaction sa = {stub_entry, SA_SIGINFO | SA_RESTORER | SA_ONSTACK | SA_NODEFER, stub_restorer, ~open};
   static const u8 signals[] = {SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS, INTERRUPT_SIGNAL};
-  for (u32 i = 0; i < sizeof signals; i++) must(SYS4(NR_rt_sigaction, signals[i], &sa, 0, 8), 21);
+  for (u32 i = 0; i < sizeof signals; i++) must(SYS4(NR_rt_sigaction, signals[i], &sa, 0, 8), ZYGOTE_NO_HANDLERS);
   u64 none = 0;
-  must(SYS4(NR_rt_sigprocmask, 2 /* SIG_SETMASK */, &none, 0, 8), 22);
+  must(SYS4(NR_rt_sigprocmask, 2 /* SIG_SETMASK */, &none, 0, 8), ZYGOTE_NO_HANDLERS);
   u64 stack[3] = {AREA_ADDR + SLOT_SIZE + SLOT_STACK, 0, STACK_SIZE};
-  must(SYS2(NR_sigaltstack, stack, 0), 23);
+  must(SYS2(NR_sigaltstack, stack, 0), ZYGOTE_NO_HANDLERS);
 }
 
 static int mapped(u64 page) {
@@ -61,13 +62,13 @@ __attribute__((used, noreturn)) void zygote_rest(void) {
     SYS2(NR_munmap, area_end, task_size - area_end);
   }
 
-  must(syscall6(NR_prctl, 38 /* PR_SET_NO_NEW_PRIVS */, 1, 0, 0, 0, 0), 30);
+  must(syscall6(NR_prctl, 38 /* PR_SET_NO_NEW_PRIVS */, 1, 0, 0, 0, 0), ZYGOTE_NO_NEW_PRIVS);
   struct sock_fprog prog = {sizeof guest_filter / sizeof guest_filter[0], guest_filter};
   // NEW_LISTENER | WAIT_KILLABLE_RECV; the latter since Linux 5.19.
   long fd = SYS3(NR_seccomp, 1 /* SECCOMP_SET_MODE_FILTER */, 8 | 32, &prog);
   if (fd < 0) fd = SYS3(NR_seccomp, 1, 8, &prog);
-  must(fd, 31);
-  if (fd != GATE_FD) die(32);
+  must(fd, ZYGOTE_NO_FILTER);
+  if (fd != GATE_FD) die(ZYGOTE_BAD_FILTER_FD);
   volatile u32 *ready = (volatile u32 *)(head + ZYGOTE_READY), *taken = (volatile u32 *)(head + ZYGOTE_TAKEN);
   __atomic_store_n(ready, 1, __ATOMIC_SEQ_CST);
   SYS3(NR_futex, ready, 1 /* FUTEX_WAKE */, 1);
@@ -87,25 +88,25 @@ __attribute__((used, noreturn)) void zygote_main(u64 *sp) {
     if (p[0] == 51) minsigstksz = p[1]; // AT_MINSIGSTKSZ
     if (p[0] == 26) hwcap2 = p[1];      // AT_HWCAP2
   }
-  if ((hwcap2 & 2) == 0) die(10); // no rdfsbase in user mode
+  if ((hwcap2 & 2) == 0) die(ZYGOTE_NO_FSGSBASE);
   u32 regs[4];
   xstate_cpuid(0x80000001, 0, regs);
-  if ((regs[3] & 1u << 27) == 0) die(15); // no rdtscp
+  if ((regs[3] & 1u << 27) == 0) die(ZYGOTE_NO_RDTSCP);
   // AT_MINSIGSTKSZ counts what guests' host processes cannot ask for, too.
   struct xstate_sizes xstate = xstate_sizes();
   // Frame, handler and a nested frame.
-  if (2 * (minsigstksz - (xstate.all - xstate.initial)) + 2048 > STACK_SIZE) die(11);
+  if (2 * (minsigstksz - (xstate.all - xstate.initial)) + 2048 > STACK_SIZE) die(ZYGOTE_FRAMES_TOO_LARGE);
   // Descriptor 0 is the area of this process; nothing else.
   SYS3(NR_close_range, 1, 0xffffffff, 0);
-  if (syscall6(NR_mmap, AREA_ADDR, AREA_SIZE, 3, 0x11 /* SHARED|FIXED */, 0, 0) != (long)AREA_ADDR) die(12);
+  if (syscall6(NR_mmap, AREA_ADDR, AREA_SIZE, 3, 0x11 /* SHARED|FIXED */, 0, 0) != (long)AREA_ADDR) die(ZYGOTE_NO_AREA);
   // Until the sentry has published its pages, zeros: nobody spins, nothing is prefetched.
   if (syscall6(NR_mmap, PUBLISH_ADDR, PUBLISH_SIZE, 1, 0x32 /* PRIVATE|FIXED|ANON */, -1UL, 0) != (long)PUBLISH_ADDR)
-    die(13);
+    die(ZYGOTE_NO_PUBLISH);
   u64 vvar = vdso, vdso_end = vdso;
   if (vdso != 0) {
     while (vdso - vvar < 64 * 4096 && mapped(vvar - 4096)) vvar -= 4096;
     while (vdso_end - vdso < 64 * 4096 && mapped(vdso_end)) vdso_end += 4096;
-    if (vvar < AREA_ADDR + AREA_SIZE) die(14);
+    if (vvar < AREA_ADDR + AREA_SIZE) die(ZYGOTE_BAD_VDSO);
   }
   QUAD(AREA_ADDR, ZYGOTE_VVAR) = vvar;
   QUAD(AREA_ADDR, ZYGOTE_VDSO) = vdso;

@@ -27,7 +27,7 @@ struct zygote {
 #endif
 
 // `stub_fd`: the stub's executable, opened. All descriptors are close-on-exec. 0, or −errno; a zygote that gave up before
-// it was ready is −ECHILD and its exit status is in z->pid (see the die() calls of stub-zygote.c). `prepare`, if any, is called in
+// it was ready is −ECHILD and its exit status is in z->pid (zygote-status.h). `prepare`, if any, is called in
 // the zygote before it becomes the stub: all guest processes inherit what it does.
 static int zygote_spawn(int stub_fd, struct zygote *z, void (*prepare)(void)) {
   z->pid = z->listener = -1;

@@ -130,3 +130,17 @@ test("a standard stream that is the host's /dev/null is the container's", () => 
   const r = run('/bin/sh', ['-c', command], { cwd: '/' });
   expect({ status: r.status, stdout: r.stdout }, r.stderr).toEqual({ status: 0, stdout: '/dev/null\n1:3\n' });
 });
+
+test('why guest processes cannot run here is said: another program listens to seccomp', () => {
+  const program = `
+import ctypes, subprocess, sys
+class Filter(ctypes.Structure): _fields_ = [('len', ctypes.c_ushort), ('filter', ctypes.c_char_p)]
+allow = Filter(1, bytes([6, 0, 0, 0, 0, 0, 0xff, 0x7f]))
+assert ctypes.CDLL(None).syscall(317, 1, 8, ctypes.byref(allow)) >= 0
+sys.exit(subprocess.call(sys.argv[1:]))`;
+  const r = run('python3', ['-c', program, runscTs, '--platform', platform, 'do', '--', 'true']);
+  expect(r.stderr).toContain(
+    'guest processes cannot run here: the host refuses a seccomp filter with a listener',
+  );
+  expect(r.status).not.toBe(0);
+});
