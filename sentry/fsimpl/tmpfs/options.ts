@@ -47,9 +47,9 @@ export function setTmpfsMemoryTotal(bytes: number): void {
   memoryTotal = bytes;
 }
 
-/** Default limit as in Linux: half the memory. */
+/** Default limit as in Linux: half the memory, in whole pages (shmem_default_max_blocks()). */
 export function defaultTmpfsSize(): number {
-  return Math.floor(memoryTotal / 2);
+  return Math.floor(memoryTotal / 2 / PAGE_SIZE) * PAGE_SIZE;
 }
 
 /** shmem_default_max_inodes() */

@@ -123,7 +123,7 @@ export class TmpfsSuperBlock extends SuperBlock implements PageAccount {
     const pages = this.maxPages === Infinity ? 0 : this.maxPages;
     const inodes = this.maxInodes === Infinity ? 0 : this.maxInodes;
     let s = '';
-    if (pages !== Math.floor(defaultTmpfsSize() / PAGE_SIZE)) s += `,size=${(pages * PAGE_SIZE) / 1024}k`;
+    if (pages !== defaultTmpfsSize() / PAGE_SIZE) s += `,size=${(pages * PAGE_SIZE) / 1024}k`;
     if (inodes !== defaultInodes()) s += `,nr_inodes=${inodes}`;
     if (mode !== undefined && mode !== 0o1777) s += `,mode=${mode.toString(8).padStart(3, '0')}`;
     if (uid) s += `,uid=${uid}`;
