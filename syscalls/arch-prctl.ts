@@ -1,7 +1,8 @@
 /** arch_prctl, personality, modify_ldt and other calls that belong to the machine. Linux: arch/x86/kernel/process_64.c. */
-import { EINVAL, ENODEV, ENOSYS, EPERM } from '../sentry/abi/errno.ts';
+import { EINVAL, ENODEV, ENOSYS, EOPNOTSUPP, EPERM } from '../sentry/abi/errno.ts';
+import { FP_SW_RESERVED } from '../sentry/arch/signal-frame.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
-import { TASK_SIZE } from '../sentry/lib/addr.ts';
+import { fromLoHi, TASK_SIZE } from '../sentry/lib/addr.ts';
 import {
   hex,
   int,
@@ -12,6 +13,7 @@ import {
   type SyscallRow,
 } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
+import { userXstate } from '../sentry/kernel/user-regs.ts';
 
 const ARCH_SET_GS = 0x1001;
 const ARCH_SET_FS = 0x1002;
@@ -19,6 +21,14 @@ const ARCH_GET_FS = 0x1003;
 const ARCH_GET_GS = 0x1004;
 const ARCH_GET_CPUID = 0x1011;
 const ARCH_SET_CPUID = 0x1012;
+const ARCH_GET_XCOMP_SUPP = 0x1021;
+const ARCH_GET_XCOMP_PERM = 0x1022;
+const ARCH_REQ_XCOMP_PERM = 0x1023;
+const ARCH_GET_XCOMP_GUEST_PERM = 0x1024;
+const ARCH_REQ_XCOMP_GUEST_PERM = 0x1025;
+/** Linux 6.18, arch/x86/include/asm/fpu/types.h. */
+const XFEATURE_MAX = 20;
+const XFEATURE_MASK_FPSSE = 3;
 const PERSONALITY_QUERY = 0xffffffff;
 
 /** do_arch_prctl_64(): segment bases of `c`, asked by `t`. */
@@ -38,8 +48,25 @@ export function segmentBase(t: Task, c: Task, option: number, addr: number): Sys
   }
 }
 
+/** fpu_xstate_prctl() of a processor that has nothing to ask for: AMX's tiles do not fit into the stub's signal frames. */
+function getXcomp(t: Task, addr: number): SysResult {
+  const xstate = userXstate(t);
+  if (typeof xstate === 'number') return t.mem.writeU64(addr, XFEATURE_MASK_FPSSE);
+  return t.mem.writeU64(
+    addr,
+    fromLoHi(xstate.readUInt32LE(FP_SW_RESERVED), xstate.readUInt32LE(FP_SW_RESERVED + 4)),
+  );
+}
+
 function sysArchPrctl(t: Task, a: SyscallArgs): SysResult {
   switch (a.int(0)) {
+    case ARCH_GET_XCOMP_SUPP:
+    case ARCH_GET_XCOMP_PERM:
+    case ARCH_GET_XCOMP_GUEST_PERM:
+      return getXcomp(t, a.addr(1));
+    case ARCH_REQ_XCOMP_PERM:
+    case ARCH_REQ_XCOMP_GUEST_PERM:
+      return a.addr(1) < XFEATURE_MAX ? -EOPNOTSUPP : -EINVAL;
     case ARCH_GET_CPUID:
       return 1;
     case ARCH_SET_CPUID:
@@ -84,5 +111,6 @@ export const archRows: SyscallRow[] = [
     fn: sysArchPrctl,
     args: [oneOf({ ARCH_SET_GS, ARCH_SET_FS, ARCH_GET_FS, ARCH_GET_GS }), ptr],
     support: 'full',
+    note: "there is no AMX: a processor's is not shown in /proc/cpuinfo, ARCH_REQ_XCOMP_PERM is EOPNOTSUPP",
   },
 ];

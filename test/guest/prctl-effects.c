@@ -508,6 +508,24 @@ static void names(void) {
     wait_say(#f, p_);              \
   } while (0)
 
+// Extended state: what every processor has, and what there is to ask for on none.
+static void xcomp(void) {
+  static const int ask[] = {0, 1, 2, 9, 17, 19, 20, 63, -1};
+  char name[64];
+  for (int code = 0x1021; code <= 0x1024; code += code == 0x1022 ? 2 : 1) {
+    unsigned long features = 0;
+    snprintf(name, sizeof name, "extended state %x", code);
+    ret(name, syscall(SYS_arch_prctl, code, &features));
+    say("x87 and SSE %lx", features & 3);
+    ret("to nowhere", syscall(SYS_arch_prctl, code, 8L));
+  }
+  for (unsigned i = 0; i < sizeof ask / sizeof *ask; i++) {
+    snprintf(name, sizeof name, "asking for %d", ask[i]);
+    ret(name, syscall(SYS_arch_prctl, 0x1023, (long)ask[i]));
+  }
+  ret("unknown", syscall(SYS_arch_prctl, 0x1026, 0L));
+}
+
 int main(int argc, char **argv) {
   if (argc > 1) {
     after_exec();
@@ -528,5 +546,6 @@ int main(int argc, char **argv) {
   IN_CHILD(keep_exec);
   IN_CHILD(restore_ids);
   IN_CHILD(names);
+  IN_CHILD(xcomp);
   return 0;
 }

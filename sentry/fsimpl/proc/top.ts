@@ -109,13 +109,13 @@ const DEVICES = `Character devices:
 Block devices:
 `;
 
-/** What the CPU has but system calls refuse: protection keys, as under a kernel booted with `nopku`, and faults of CPUID. */
-const LACKING: readonly string[] = ['pku', 'ospke', 'cpuid_fault'];
+/** What the CPU may have but system calls refuse: protection keys (as with `nopku`), faults of CPUID, AMX. */
+const LACKING = /^(pku|ospke|cpuid_fault|amx_.*)$/;
 
 function withoutLacking(block: string): string {
   const line = block.split('\n').find((l) => l.startsWith('flags\t'));
   if (line === undefined) return block;
-  const kept = line.split(' ').filter((flag) => !LACKING.includes(flag));
+  const kept = line.split(' ').filter((flag) => !LACKING.test(flag));
   return block.replace(line, kept.join(' '));
 }
 
