@@ -17,11 +17,15 @@ const NAMES = 256;
 const OPTIONS = 512;
 const NESTED = 0x8000;
 const TYPE_MASK = 0x3fff;
+/** Beyond the attributes of any request; the host would take no notice of them (nlmsg_parse_deprecated). */
+const LAST_TYPE = 90;
 const IFINFOMSG = 16;
 const IFLA_NET_NS_FD = 28;
 const NETNSA_FD = 3;
 /** Their ends are in namespaces of the sandbox: launcher-link.c has the same. */
 const KINDS: ReadonlySet<string> = new Set(['dummy', 'veth', 'bridge', 'ifb']);
+
+export const isKind = (kind: string): boolean => KINDS.has(kind);
 
 const values = (list: readonly number[]): [number, Content][] => list.map((n) => [n, VALUE]);
 
@@ -123,7 +127,7 @@ export function kindOf(info: Buffer): string {
   return '';
 }
 
-/** The attributes in `from`, if all are in `known`; else −errno. */
+/** The attributes in `from`, if all that Linux has are in `known`; else −errno. */
 export function knownAttributes(from: Buffer, known: AttributeSet, find: FindNetwork): Buffer | number {
   const out: Buffer[] = [];
   const kind = known === LINK_INFO ? kindOf(from) : '';
@@ -133,6 +137,10 @@ export function knownAttributes(from: Buffer, known: AttributeSet, find: FindNet
     if (length < 4 || at + length > from.length) break;
     const type = from.readUInt16LE(at + 2);
     const c = known.get(type & TYPE_MASK);
+    if (c === undefined && (type & TYPE_MASK) > LAST_TYPE) {
+      at += Math.ceil(length / 4) * 4;
+      continue;
+    }
     if (c === undefined) return -EOPNOTSUPP;
     const value = content(c, from.subarray(at + 4, at + length), kind, find);
     if (typeof value === 'number') return value;
