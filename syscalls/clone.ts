@@ -3,11 +3,12 @@ import { E2BIG, EBADF, EFAULT, EINVAL, ENOENT, EPERM, ESRCH } from '../sentry/ab
 import { O_NONBLOCK } from '../sentry/abi/fcntl.ts';
 import { NSIG, SIGCHLD } from '../sentry/abi/signal.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
-import { CAP_CHECKPOINT_RESTORE, CAP_SYS_ADMIN, CAP_SYS_PTRACE } from '../sentry/auth/capability.ts';
+import { CAP_CHECKPOINT_RESTORE, CAP_SYS_ADMIN } from '../sentry/auth/capability.ts';
 import { PIDFD_THREAD, installPidfd, PidFdFile } from '../sentry/fsimpl/anon/pidfd.ts';
 import { mayAttach } from '../sentry/fsimpl/cgroup/core-files.ts';
 import { CgroupDir } from '../sentry/fsimpl/cgroup/dir.ts';
 import type { CgroupSuperBlock } from '../sentry/fsimpl/cgroup/super-block.ts';
+import { mayTrace } from '../sentry/fsimpl/proc/access.ts';
 import type { CssSet } from '../sentry/kernel/cgroup/css-set.ts';
 import {
   fd,
@@ -200,12 +201,7 @@ function sysPidfdGetfd(t: Task, a: SyscallArgs): SysResult {
   if (!(f instanceof PidFdFile)) return -EBADF;
   const target = f.target();
   if (target === null) return -ESRCH;
-  const g = target.group;
-  const c = t.creds;
-  const o = target.creds;
-  const same = c.uid === o.euid && c.uid === o.suid && c.uid === o.uid && c.gid === o.egid && c.gid === o.gid;
-  if (g !== t.group && !(same && target.mm.dumpable === 1) && !c.hasIn(CAP_SYS_PTRACE, o.userNs))
-    return -EPERM;
+  if (!mayTrace(t, target)) return -EPERM;
   const theirs = target.fdTable.getRaw(a.int(1));
   if (theirs === null) return -EBADF;
   const n = t.fdTable.install(theirs.ref(), true, t.group.limits.openFiles);

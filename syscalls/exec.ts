@@ -232,7 +232,7 @@ function switchTo(
   ctx.setSegmentBase('gs', 0);
   t.memoryChange.kind = 'exec';
   t.creds = ids.creds;
-  if (ids.idsChanged) t.pdeathSignal = 0;
+  if (ids.forgetsParent) t.pdeathSignal = 0;
   loaded.mm.dumpable = ids.dumpable ? 1 : t.kernel.core.suidDumpable;
   t.personality &= ~READ_IMPLIES_EXEC;
   commitExec(t, ctx, loaded.mm, name.slice(name.lastIndexOf('/') + 1));

@@ -13,7 +13,7 @@ import {
   ETIMEDOUT,
 } from '../sentry/abi/errno.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
-import { mayAccess } from '../sentry/fsimpl/proc/access.ts';
+import { mayTrace } from '../sentry/fsimpl/proc/access.ts';
 import {
   FUTEX_BITSET_MATCH_ANY,
   FutexWaiter,
@@ -343,7 +343,7 @@ function sysGetRobustList(t: Task, a: SyscallArgs): SysResult {
   const nr = a.int(0);
   const other = nr === 0 ? t : t.pidNs.findTask(nr);
   if (other === null) return -ESRCH;
-  if (mayAccess(t, other) !== 0) return -EPERM;
+  if (!mayTrace(t, other)) return -EPERM;
   scratch.u32[0] = ROBUST_LIST_HEAD_SIZE;
   scratch.u32[1] = 0;
   if (t.mem.copyOut(a.addr(2), scratch.bytes, 0, 8) !== 0) return -EFAULT;

@@ -1,8 +1,8 @@
 /** kcmp(2): whether two processes share a resource (kernel/kcmp.c). */
 import { EBADF, EFAULT, EINVAL, ENOENT, EPERM, ESRCH } from '../sentry/abi/errno.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
-import { CAP_SYS_PTRACE } from '../sentry/auth/capability.ts';
 import { EpollFile } from '../sentry/fsimpl/epoll/epoll-file.ts';
+import { mayTrace } from '../sentry/fsimpl/proc/access.ts';
 import { hex, oneOf, pid, type SysResult, type SyscallRow } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
@@ -33,16 +33,6 @@ function compare(a: object, b: object): number {
   return a === b ? 0 : serial(a) < serial(b) ? 1 : 2;
 }
 
-/** ptrace_may_access() by real credentials. */
-function mayLook(t: Task, other: Task): boolean {
-  if (other.group === t.group || t.creds.hasIn(CAP_SYS_PTRACE, other.creds.userNs)) return true;
-  const c = t.creds;
-  const o = other.creds;
-  const users = c.uid === o.euid && c.uid === o.suid && c.uid === o.uid;
-  const groups = c.gid === o.egid && c.gid === o.sgid && c.gid === o.gid;
-  return users && groups && other.mm.dumpable === 1;
-}
-
 /** KCMP_EPOLL_TFD: the file of the first process's descriptor against one that an epoll of the second watches. */
 function compareEpoll(t: Task, a: Task, b: Task, fd: number, slot: number): SysResult {
   if (t.mem.copyIn(slot, scratch.bytes, 0, 12) !== 0) return -EFAULT;
@@ -59,7 +49,7 @@ function sysKcmp(t: Task, a: SyscallArgs): SysResult {
   const x = t.pidNs.findTask(a.int(0));
   const y = t.pidNs.findTask(a.int(1));
   if (x === null || y === null || x.dead || y.dead) return -ESRCH;
-  if (!mayLook(t, x) || !mayLook(t, y)) return -EPERM;
+  if (!mayTrace(t, x) || !mayTrace(t, y)) return -EPERM;
   switch (a.int(2)) {
     case TYPES.KCMP_FILE: {
       const f = x.fdTable.getRaw(a.int(3));

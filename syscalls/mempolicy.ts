@@ -2,7 +2,7 @@
 import { EFAULT, EINVAL, ENODEV, ENOENT, EOPNOTSUPP, EPERM, ESRCH } from '../sentry/abi/errno.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CAP_SYS_NICE } from '../sentry/auth/capability.ts';
-import { mayAccess } from '../sentry/fsimpl/proc/access.ts';
+import { mayTrace } from '../sentry/fsimpl/proc/access.ts';
 import {
   hex,
   int,
@@ -179,7 +179,7 @@ function ownerOfPages(t: Task, nr: number): Task | number {
   if (nr === 0) return t;
   const other = t.pidNs.findTask(nr);
   if (other === null || other.dead) return -ESRCH;
-  return mayAccess(t, other) === 0 ? other : -EPERM;
+  return mayTrace(t, other) ? other : -EPERM;
 }
 
 /** migrate_pages(2): the pages that could not be moved, none: they are all where they shall be. */

@@ -6,7 +6,7 @@ import { CapSet, CAP_SETFCAP, CAP_SYS_ADMIN, CAP_SYS_CHROOT } from '../sentry/au
 import { type Credentials, type Owned, UserNamespace } from '../sentry/auth/credentials.ts';
 import type { NamespaceKind } from '../sentry/auth/namespace-users.ts';
 import { PidFdFile } from '../sentry/fsimpl/anon/pidfd.ts';
-import { mayAccess } from '../sentry/fsimpl/proc/access.ts';
+import { mayTrace } from '../sentry/fsimpl/proc/access.ts';
 import { NsFile } from '../sentry/fsimpl/proc/ns.ts';
 import {
   CgroupNamespace,
@@ -269,7 +269,7 @@ function installAll(t: Task, set: NsSet, flags: number, f: PidFdFile): number {
   if (flags === 0 || (flags & ~SETNS_KINDS) !== 0) return -EINVAL;
   const other = f.target();
   if (other === null) return -ESRCH;
-  if (mayAccess(t, other) !== 0) return -EPERM;
+  if (!mayTrace(t, other)) return -EPERM;
   const targets: [number, object | null][] = [
     [CLONE_NEWUSER, other.creds.userNs],
     [CLONE_NEWNS, other.fs.root.mount.ns],

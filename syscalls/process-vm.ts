@@ -1,7 +1,7 @@
 /** process_vm_readv(2), process_vm_writev(2) (mm/process_vm_access.c). */
 import { EFAULT, EINVAL, EPERM, ESRCH } from '../sentry/abi/errno.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
-import { mayAccess } from '../sentry/fsimpl/proc/access.ts';
+import { mayTrace } from '../sentry/fsimpl/proc/access.ts';
 import { pid, ptr, ulong, type SysResult, type SyscallRow } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import type { MemoryManager } from '../sentry/mm/memory-manager.ts';
@@ -96,7 +96,7 @@ function processVm(t: Task, a: SyscallArgs, write: boolean): SysResult {
   if (local.every((r) => r.len === 0) || remote.every((r) => r.len === 0)) return 0;
   const other = t.pidNs.findTask(a.int(0));
   if (other === null || other.dead) return -ESRCH;
-  if (mayAccess(t, other) !== 0) return -EPERM;
+  if (!mayTrace(t, other)) return -EPERM;
   const transfer = write
     ? new Transfer(t.mm, other.mm, local, remote)
     : new Transfer(other.mm, t.mm, remote, local);

@@ -4,7 +4,7 @@ import * as P from '../sentry/abi/ptrace.ts';
 import { NSIG, SIGINFO_SIZE, SIGKILL, SIGTRAP } from '../sentry/abi/signal.ts';
 import { RIP, RSP } from '../sentry/arch/regs.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
-import { mayAccess } from '../sentry/fsimpl/proc/access.ts';
+import { mayTrace } from '../sentry/fsimpl/proc/access.ts';
 import {
   detach,
   findTracee,
@@ -151,7 +151,7 @@ function attach(t: Task, a: SyscallArgs, seize: boolean): SysResult {
   const c = t.pidNs.findTask(a.int(1));
   if (c === null) return -ESRCH;
   if (seize && (a.addr(2) !== 0 || options > 0xffffffff || (options & ~P.PTRACE_O_MASK) !== 0)) return -EIO;
-  if (c.group === t.group || c.dead || c.killed || mayAccess(t, c) !== 0 || c.ptrace !== null) return -EPERM;
+  if (c.group === t.group || c.dead || c.killed || !mayTrace(t, c) || c.ptrace !== null) return -EPERM;
   link(c, t, seize, options);
   if (!seize) stopForAttach(c);
   trapStopped(c);

@@ -166,7 +166,8 @@ function sysSetpriority(t: Task, a: SyscallArgs): SysResult {
 function sysIoprioSet(t: Task, a: SyscallArgs): SysResult {
   const prio = a.int(2);
   const cls = prio >> 13;
-  if (cls < 0 || cls > 3 || (cls === 0 && (prio & 0x1fff) !== 0)) return -EINVAL;
+  // IOPRIO_PRIO_LEVEL(): the bits above are a hint.
+  if (cls < 0 || cls > 3 || (cls === 0 && (prio & 7) !== 0)) return -EINVAL;
   if (cls === 1 && !t.creds.has(CAP_SYS_NICE)) return -EPERM;
   const which = a.int(0);
   if (which < 1 || which > 3) return -EINVAL;

@@ -15,8 +15,8 @@ export interface ExecCreds {
   creds: Credentials;
   /** AT_SECURE: the program must not trust its environment. */
   secure: boolean;
-  /** The ids changed: PR_SET_PDEATHSIG is cleared. */
-  idsChanged: boolean;
+  /** Ids or capabilities changed: PR_SET_PDEATHSIG is cleared. */
+  forgetsParent: boolean;
   /** PR_GET_DUMPABLE will be 1. */
   dumpable: boolean;
 }
@@ -68,7 +68,8 @@ export function execCredentials(
   c.securebits &= ~SECBIT_KEEP_CAPS;
   const gainedCaps = c.uid !== root && (effective || !c.permitted.isSubsetOf(c.ambient));
   const secure = isSetid || gainedCaps;
-  // begin_new_exec(), commit_creds(): not with other ids or more capabilities than before.
-  const dumpable = !isSetid && !idsChanged && c.permitted.isSubsetOf(old.permitted);
-  return { creds: c, secure, idsChanged, dumpable };
+  // begin_new_exec(), commit_creds(): not with other ids, of the file system neither, or more capabilities than before.
+  const fsIdsChanged = c.fsuid !== old.fsuid || c.fsgid !== old.fsgid;
+  const credsChanged = idsChanged || fsIdsChanged || !c.permitted.isSubsetOf(old.permitted);
+  return { creds: c, secure, forgetsParent: secure || credsChanged, dumpable: !isSetid && !credsChanged };
 }
