@@ -22,7 +22,7 @@ import { pageDown, PAGE_SIZE } from '../sentry/lib/addr.ts';
 import * as advice from '../sentry/mm/madvise.ts';
 import { mapVma, munmap } from '../sentry/mm/mmap.ts';
 import { hasSealed, mseal } from '../sentry/mm/seal.ts';
-import type { Vma } from '../sentry/mm/vma.ts';
+import { VM_LOCKED, VM_MAYEXEC, VM_MAYWRITE, VM_SHARED, type Vma } from '../sentry/mm/vma.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import { UIO_MAXIOV } from './iovec.ts';
 import { segmentOf } from './shm.ts';
@@ -133,6 +133,8 @@ function sysRemapFilePages(t: Task, a: SyscallArgs): SysResult {
   copy.start = start;
   copy.end = end;
   copy.offset = offset;
+  // A new mapping: of the old one's advice nothing is left.
+  copy.flags = (v.flags & (VM_SHARED | VM_MAYWRITE | VM_MAYEXEC | VM_LOCKED)) | t.mm.lockFuture;
   mapVma(t.mm, t.ctx, copy, t.memoryChange);
   return 0;
 }

@@ -229,7 +229,10 @@ function sysPkeyFree(): SysResult {
 }
 
 function sysPkeyMprotect(t: Task, a: SyscallArgs): SysResult {
-  return a.int(3) === -1 ? sysMprotect(t, a) : -EINVAL;
+  const key = a.int(3);
+  // do_mprotect_pkey() looks at the key after the range.
+  const bare = key === -1 || !isPageAligned(a.addr(0)) || a.size(1) === 0;
+  return bare ? sysMprotect(t, a) : -EINVAL;
 }
 
 const noSwap = 'brings up to 1 GiB in and counts; the host may swap it out';

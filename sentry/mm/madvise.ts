@@ -17,6 +17,8 @@ import {
   VM_MAYWRITE,
   VM_MERGEABLE,
   VM_NOHUGEPAGE,
+  VM_RAND_READ,
+  VM_SEQ_READ,
   VM_SPECIAL,
   VM_WIPEONFORK,
   type Vma,
@@ -81,9 +83,9 @@ const hint: Advice = { refuse: ok, host: -1 };
  * kernel without MEMORY_FAILURE and collapsing of huge pages. Guard regions are the host's (Linux 6.13, else EINVAL).
  */
 const ADVICE: ReadonlyMap<number, Advice> = new Map<number, Advice>([
-  [MADV_NORMAL, hint],
-  [MADV_RANDOM, hint],
-  [MADV_SEQUENTIAL, hint],
+  [MADV_NORMAL, { ...hint, clear: VM_SEQ_READ | VM_RAND_READ }],
+  [MADV_RANDOM, { ...hint, set: VM_RAND_READ, clear: VM_SEQ_READ }],
+  [MADV_SEQUENTIAL, { ...hint, set: VM_SEQ_READ, clear: VM_RAND_READ }],
   [MADV_WILLNEED, hint],
   [MADV_MERGEABLE, { refuse: ok, host: -1, set: VM_MERGEABLE }],
   [MADV_UNMERGEABLE, { refuse: ok, host: -1, clear: VM_MERGEABLE }],

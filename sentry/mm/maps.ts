@@ -19,12 +19,16 @@ import {
   VM_GROWSDOWN,
   VM_HUGEPAGE,
   VM_LOCKED,
+  VM_LOCKONFAULT,
   VM_MAYEXEC,
   VM_MAYWRITE,
   VM_MERGEABLE,
   VM_NOHUGEPAGE,
   VM_NORESERVE,
+  VM_RAND_READ,
   VM_SEALED,
+  VM_SEQ_READ,
+  VM_SHARED,
   VM_WIPEONFORK,
   type Vma,
 } from './vma.ts';
@@ -226,7 +230,8 @@ function vmFlags(v: Vma): string {
   if ((v.prot & PROT_READ) !== 0) names.push('rd');
   if ((v.prot & PROT_WRITE) !== 0) names.push('wr');
   if ((v.prot & PROT_EXEC) !== 0) names.push('ex');
-  if (v.shared) names.push('sh');
+  // do_mmap() takes VM_SHARED off again where the file is not open for writing, and leaves VM_MAYSHARE.
+  if (v.shared && v.backing?.file?.writable !== false) names.push('sh');
   names.push('mr');
   for (const [bit, name] of VM_FLAG_NAMES) if ((v.flags & bit) !== 0) names.push(name);
   return `${names.join(' ')} `;
@@ -235,9 +240,13 @@ function vmFlags(v: Vma): string {
 const VM_FLAG_NAMES: readonly (readonly [number, string])[] = [
   [VM_MAYWRITE, 'mw'],
   [VM_MAYEXEC, 'me'],
+  [VM_SHARED, 'ms'],
   [VM_GROWSDOWN, 'gd'],
   [VM_LOCKED, 'lo'],
+  [VM_SEQ_READ, 'sr'],
+  [VM_RAND_READ, 'rr'],
   [VM_DONTCOPY, 'dc'],
+  [VM_LOCKONFAULT, 'lf'],
   [VM_NORESERVE, 'nr'],
   [VM_WIPEONFORK, 'wf'],
   [VM_DONTDUMP, 'dd'],

@@ -25,6 +25,7 @@ import {
   MAP_PRIVATE,
   MAP_SHARED,
   MAP_SHARED_VALIDATE,
+  MAP_STACK,
   MAP_TYPE,
   PROT_EXEC,
   PROT_GROWSDOWN,
@@ -50,6 +51,7 @@ import {
   VM_LOCKED,
   VM_MAYEXEC,
   VM_MAYWRITE,
+  VM_NOHUGEPAGE,
   VM_NORESERVE,
   VM_SEALED,
   VM_SHARED,
@@ -125,10 +127,13 @@ export function mmap(mm: MemoryManager, o: Orders, r: MmapRequest, who: MemoryCa
   }
   if (typeof backing === 'number') return backing;
   const offset = r.file !== null && backing !== null && backing.file !== null ? r.offset : 0;
-  const all = (mayWrite ? vmFlags : vmFlags & ~VM_MAYWRITE) | lock;
+  // Droppable memory counts towards the limit like all that is locked in future, but is not.
+  const locked = (vmFlags & VM_DROPPABLE) !== 0 ? 0 : lock;
+  const stack = (flags & MAP_STACK) !== 0 ? VM_NOHUGEPAGE : 0;
+  const all = (mayWrite ? vmFlags : vmFlags & ~VM_MAYWRITE) | locked | stack;
   mapVma(mm, o, new Vma(addr, addr + len, r.prot & PROT_ALL, all, backing, offset), who.change);
   r.file?.mapped();
-  if (lock !== 0 || (flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE)
+  if (locked !== 0 || (flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE)
     populate(mm, o, addr, addr + len);
   return addr;
 }
@@ -175,8 +180,9 @@ function isShown(mm: MemoryManager, v: Vma): boolean {
 
 function chooseAddress(mm: MemoryManager, hint: number, len: number, flags: number, anon: boolean): number {
   if ((flags & MAP_FIXED) !== 0) {
+    const huge = anon && (flags & MAP_HUGETLB) !== 0;
     if (hint > TASK_SIZE - len) return -ENOMEM;
-    if (!isPageAligned(hint)) return -EINVAL;
+    if (!isPageAligned(hint) || (huge && Math.floor(hint / HUGE_PAGE) * HUGE_PAGE !== hint)) return -EINVAL;
     if (hint < mm.minAddr) return -EPERM;
     if (!mm.inBounds(hint, len)) return -ENOMEM;
     if ((flags & MAP_FIXED_NOREPLACE) !== 0 && !mm.table.isFree(hint, hint + len)) return -EEXIST;
@@ -233,7 +239,7 @@ function fileFlags(file: FileDescription, prot: number, flags: number): number {
   const noExec = file.inode.sb.noExec || (file.path !== null && (file.path.mount.flags & MS_NOEXEC) !== 0);
   if (noExec && (prot & PROT_EXEC) !== 0) return -EPERM;
   if ((flags & MAP_GROWSDOWN) !== 0) return -EINVAL;
-  return mayFlags(shared, file.writable, !noExec);
+  return mayFlags(shared, file.writable, !noExec) | ((flags & MAP_NORESERVE) !== 0 ? VM_NORESERVE : 0);
 }
 
 function makeBacking(

@@ -22,6 +22,25 @@ export interface MremapRequest {
 
 /** The new address or −errno. */
 export function mremap(mm: MemoryManager, o: Orders, r: MremapRequest, who: MemoryCaller): number {
+  const len = pageUp(r.newLen);
+  const moves = (r.flags & MREMAP_FIXED) !== 0 && len === pageUp(r.oldLen);
+  const v = moves && isPageAligned(r.addr) ? mm.table.find(r.addr) : null;
+  if (v === null || v.end >= r.addr + len || checkArguments(r, len, len) !== 0) return remap(mm, o, r, who);
+  // remap_move(): several mappings and the gaps between them are moved as they are, one after the other (since Linux 6.17).
+  const parts: [number, number][] = [];
+  mm.table.forEachIn(r.addr, r.addr + len, (p) => {
+    parts.push([Math.max(p.start, r.addr), Math.min(p.end, r.addr + len)]);
+  });
+  for (const [start, end] of parts) {
+    const newAddr = r.newAddr + (start - r.addr);
+    const part = { ...r, addr: start, oldLen: end - start, newLen: end - start, newAddr };
+    const moved = remap(mm, o, part, who);
+    if (moved < 0) return moved;
+  }
+  return r.newAddr;
+}
+
+function remap(mm: MemoryManager, o: Orders, r: MremapRequest, who: MemoryCaller): number {
   let oldLen = pageUp(r.oldLen);
   const newLen = pageUp(r.newLen);
   const bad = checkArguments(r, oldLen, newLen);

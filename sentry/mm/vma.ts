@@ -28,6 +28,9 @@ export const VM_LOCKONFAULT = 0x2000;
 export const VM_DROPPABLE = 0x4000;
 /** MADV_MERGEABLE: remembered, nothing is merged. */
 export const VM_MERGEABLE = 0x8000;
+/** MADV_SEQUENTIAL and MADV_RANDOM: remembered; the host reads ahead as it likes. */
+export const VM_SEQ_READ = 0x10000;
+export const VM_RAND_READ = 0x20000;
 /** What munlock(2) clears. */
 export const VM_LOCKED_MASK = VM_LOCKED | VM_LOCKONFAULT;
 

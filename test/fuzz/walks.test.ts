@@ -1,0 +1,18 @@
+// A few random walks of each program (walks/*.c), natively and on both platforms: `tsx test/fuzz/walk-run.ts` runs others.
+import { rmSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { platforms } from '../lib/sandbox.ts';
+import { compareWalks, compileWalk, told, walkPrograms, type Walk } from './walks.ts';
+
+const STEPS = 25;
+const WALKS = 8;
+
+test.each(walkPrograms())('%s', (name) => {
+  const bin = compileWalk(name);
+  const walks: Walk[] = Array.from({ length: WALKS }, (_, i) => ({ seed: i + 1, steps: STEPS }));
+  for (const platform of platforms) {
+    const found = compareWalks(bin, platform, walks);
+    expect(found.map((d) => `${platform}, seed ${d.walk.seed}: ${told(d)}`)).toEqual([]);
+  }
+  rmSync(bin);
+});
