@@ -19,7 +19,7 @@ import type { SendInfo } from '../socket.ts';
 import { parseUnixAddress, unixAddress } from './address.ts';
 import { queuesAreFull, READ_EVENTS, wantsCreds, type UnixEndpoint } from './endpoint.ts';
 import { addInFlight, collectGarbage, inFlightTotal } from './in-flight.ts';
-import { UnixMessage, wallTime } from './message.ts';
+import { datagramTruesize, STREAM_MESSAGE_MAX, streamTruesize, UnixMessage, wallTime } from './message.ts';
 
 /** The address given, null without one: a length of 0 is none. */
 function nameOf(info: SendInfo | null): Uint8Array | null {
@@ -38,6 +38,7 @@ function deliver(
   s: UnixEndpoint,
   other: UnixEndpoint,
   data: Uint8Array,
+  truesize: number,
   info: SendInfo | null,
 ): UnixMessage {
   let creds = info === null ? null : info.creds;
@@ -47,6 +48,7 @@ function deliver(
   const fds = info === null ? null : info.fds;
   const m = new UnixMessage(
     data,
+    truesize,
     fds,
     t.creds.uid,
     creds,
@@ -72,7 +74,7 @@ function refusesRights(other: UnixEndpoint, info: SendInfo | null): boolean {
 
 /** The one byte of MSG_OOB, in a message of its own. */
 function deliverUrgent(t: CallContext, s: UnixEndpoint, other: UnixEndpoint, byte: number): void {
-  other.urgent = deliver(t, s, other, Uint8Array.of(byte), null);
+  other.urgent = deliver(t, s, other, Uint8Array.of(byte), streamTruesize(1), null);
   other.waiters.wake(READ_EVENTS | EPOLLPRI);
 }
 
@@ -99,17 +101,23 @@ export function sendStream(
   if (ended || other.released || (other.shut & S.RCV_SHUTDOWN) !== 0) return -EPIPE;
   if (refusesRights(other, info)) return -EPERM;
   if (len === 0) return 0;
-  const room = s.options.sndbuf - s.charged;
-  if (room <= 0) return -EAGAIN;
-  if (queuesAreFull()) return -ENOBUFS;
-  const n = Math.min(len, Math.max(room, 4096));
-  const plain = urgent && n === len ? n - 1 : n;
-  if (plain > 0) {
-    deliver(t, s, other, copyOf(buf, off, plain), info);
+  const { sndbuf } = s.options;
+  const plain = urgent ? len - 1 : len;
+  // "Keep two messages in the pipe so it schedules better"; descriptors go with the first one.
+  const most = Math.min(STREAM_MESSAGE_MAX, Math.floor(sndbuf / 2) - 64);
+  let sent = 0;
+  while (sent < plain) {
+    if (s.charged >= sndbuf) return sent > 0 ? sent : -EAGAIN;
+    if (queuesAreFull()) return sent > 0 ? sent : -ENOBUFS;
+    const n = Math.min(plain - sent, most);
+    deliver(t, s, other, copyOf(buf, off + sent, n), streamTruesize(n), info);
     other.waiters.wake(READ_EVENTS);
+    sent += n;
   }
-  if (plain < n) deliverUrgent(t, s, other, buf[off + n - 1]!);
-  return n;
+  if (!urgent) return sent;
+  if (s.charged >= sndbuf) return sent > 0 ? sent : -EAGAIN;
+  deliverUrgent(t, s, other, buf[off + sent]!);
+  return len;
 }
 
 /** Where a message without an address goes, or −errno. */
@@ -170,7 +178,7 @@ export function sendMessage(
     other.blockedSenders.add(s);
     return -EAGAIN;
   }
-  deliver(t, s, other, data, info);
+  deliver(t, s, other, data, datagramTruesize(len), info);
   other.waiters.wake(READ_EVENTS);
   return len;
 }
