@@ -10,12 +10,20 @@ const processes = (): number => readdirSync('/proc').filter((name) => /^\d+$/.te
 const slabKb = (): number =>
   Number(/^SUnreclaim:\s+(\d+)/m.exec(readFileSync('/proc/meminfo', 'latin1'))![1]);
 
-test.each(platforms)(`${COUNT} sandboxes on %s`, (platform) => {
+const PROGRESS = 50;
+
+test.each(platforms)(`${COUNT} sandboxes on %s`, async (platform) => {
   sandbox(platform, ['true']);
   const before = traces();
   const processesBefore = processes();
   const slabBefore = slabKb();
+  const start = performance.now();
   for (let i = 0; i < COUNT; i++) {
+    if (i % PROGRESS === 0) {
+      console.log(`${platform}: ${i} sandboxes, ${Math.round((performance.now() - start) / 1000)} s`);
+      // Sandboxes are waited for: between them the test's runner hears that the test is alive, and prints.
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    }
     const { status, stderr } = sandbox(platform, ['true']);
     expect([i, status, stderr]).toEqual([i, 0, '']);
   }
