@@ -66,10 +66,15 @@ void receive_fds(int from, int *fds, int n) {
   memcpy(fds, CMSG_DATA(c), sizeof(int) * n);
 }
 
+// With the host's root mounted over itself processes would be as in a chroot below it, and could make no user namespaces
+// (current_chrooted()): that mount is made when the root is entered.
+static bool is_hosts_root(void) { return strcmp(opt.root, "/") == 0; }
+
 // The container's root has to be a mount of its own to become the root of L's mount namespace.
 static int bind_root(void) {
   if (mount(opt.root, opt.root, NULL, MS_BIND | MS_REC, NULL) < 0) die("cannot mount %s", opt.root);
-  int fd = open(opt.root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  // What is mounted over "/" is reached by "..".
+  int fd = open(is_hosts_root() ? "/.." : opt.root, O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) die("cannot open %s", opt.root);
   return fd;
 }
@@ -176,6 +181,8 @@ void enter_namespaces(void) {
   if (mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) < 0) die("cannot make mounts slaves");
   if (!opt.root) return;
   if (root_fd >= 0) close(root_fd);
+  root_fd = -1;
+  if (is_hosts_root()) return;
   if (mover < 0) {
     root_fd = bind_root();
   } else {
@@ -207,6 +214,7 @@ static int make_proc(void) {
 // own root is all that changes.
 void enter_root(void) {
   if (mount_space_fd >= 0 && setns(mount_space_fd, CLONE_NEWNS) < 0) die("cannot join the mount namespace");
+  if (opt.new_namespaces & CLONE_NEWNS && opt.root && is_hosts_root()) root_fd = bind_root();
   if (root_fd >= 0) {
     if (fchdir(root_fd) < 0) die("cannot enter the container's root");
     if (opt.new_namespaces & CLONE_NEWNS && mount_space_fd < 0) {

@@ -6,7 +6,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { SyscallCounts } from '../../sentry/strace/syscall-report.ts';
 import { Engine, spec, until } from '../lib/oci.ts';
 import { childrenOf, processesOf } from '../lib/processes.ts';
-import { platforms, runscTs } from '../lib/sandbox.ts';
+import { usualNamespaces } from '../lib/bundle-parts.ts';
+import { platforms, run, runscTs } from '../lib/sandbox.ts';
 
 const isRoot = process.getuid?.() === 0;
 
@@ -81,6 +82,33 @@ describe.each(platforms)('on %s', (platform) => {
     process.kill(opener!, 'SIGKILL');
     await until(() => childrenOf(stub).length === 2);
     expect(engine.call('exec', 'c1', 'ping', '-c', '1', '127.0.0.1').status).toBe(1);
+  });
+
+  test.each([
+    ['', {}],
+    [
+      ' with ids of its own',
+      {
+        uidMappings: [{ containerID: 0, hostID: 0, size: 65536 }],
+        gidMappings: [{ containerID: 0, hostID: 0, size: 65536 }],
+      },
+    ],
+  ])('the root may be the host’s%s', (_, ids) => {
+    if (!isRoot) return;
+    const config = spec(['/usr/bin/busybox', 'sleep', '1000']);
+    config['root'] = { path: '/', readonly: true };
+    const namespaces = [...usualNamespaces, ...('uidMappings' in ids ? [{ type: 'user' }] : [])];
+    config['linux'] = { namespaces, ...ids };
+    engine.detached('run', '--detach', '--bundle', engine.bundle('b', config), 'c1');
+    expect(engine.ok('exec', 'c1', '/usr/bin/busybox', 'readlink', '/proc/self/exe')).toBe(
+      '/usr/bin/busybox\n',
+    );
+    const { pid } = engine.state('c1');
+    const inside = run('nsenter', ['-t', `${pid}`, '-m', '-p', '/usr/bin/busybox', 'ls', '/proc/1'], {
+      cwd: '/',
+    });
+    expect(inside).toMatchObject({ status: 0, stderr: '' });
+    expect(readlinkSync(`/proc/${pid}/root`)).toBe('/');
   });
 
   test('what the caller happens to have open reaches nobody', async () => {
