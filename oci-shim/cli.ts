@@ -8,7 +8,7 @@ import { hostCommands } from './commands/host-commands.ts';
 import * as lifecycle from './commands/lifecycle.ts';
 import { listCommand, psCommand } from './commands/list.ts';
 import { runCommand } from './commands/run.ts';
-import { checkGlobalOptions, expandBareStrace } from './global-options.ts';
+import { checkGlobalOptions } from './global-options.ts';
 import { log, openLog } from './lifecycle/log.ts';
 import { print, printError } from './output.ts';
 import { fromRunsc, hintFor } from './runsc-options.ts';
@@ -48,6 +48,7 @@ const program = new Command('runsc-ts')
   .option('--log-format <format>', '"text" or "json"', 'text')
   .option('--debug', 'accepted, as engines pass it')
   .option('--systemd-cgroup', 'linux.cgroupsPath of config.json is in systemd’s form, SLICE:PREFIX:NAME')
+  .option('--ignore-cgroups', 'make no control groups: limits of memory and CPU time are not in force')
   .option('--rootless <mode>', 'accepted, as engines pass it: it is found out')
   .option('--criu <path>', 'accepted, without effect')
   .enablePositionalOptions()
@@ -87,7 +88,7 @@ const isHostError = (e: unknown): e is Error =>
 
 async function main(): Promise<void> {
   try {
-    await program.parseAsync(fromRunsc(expandBareStrace(process.argv.slice(2))), { from: 'user' });
+    await program.parseAsync(fromRunsc(process.argv.slice(2)), { from: 'user' });
   } catch (e) {
     if (e instanceof CommanderError) {
       const hint = e.code === 'commander.unknownOption' ? hintFor(process.argv.slice(2)) : null;

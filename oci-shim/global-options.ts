@@ -24,11 +24,8 @@ export interface GlobalOptions {
   overlay: boolean;
   /** --systemd-cgroup */
   systemdCgroup: boolean;
-}
-
-/** `--strace` alone means all calls; commander would take the next word for its value. */
-export function expandBareStrace(argv: readonly string[]): string[] {
-  return argv.map((a) => (a === '--strace' ? '--strace=all' : a));
+  /** --ignore-cgroups: no groups of the host are made. */
+  ignoreCgroups: boolean;
 }
 
 export function checkGlobalOptions(raw: Record<string, unknown>): GlobalOptions {
@@ -47,6 +44,7 @@ export function checkGlobalOptions(raw: Record<string, unknown>): GlobalOptions 
     hostSockets: parseHostUds(raw['hostUds']),
     overlay: raw['overlay'] === true,
     systemdCgroup: raw['systemdCgroup'] === true,
+    ignoreCgroups: raw['ignoreCgroups'] === true,
   };
 }
 
@@ -67,7 +65,7 @@ function parseHostUds(value: unknown): boolean {
 
 function parseStrace(value: unknown): string[] | null {
   if (value === undefined) return null;
-  if (value === 'all' || value === true) return [];
+  if (value === 'all') return [];
   const known = new Set(SYSCALL_NAMES.values());
   const names = String(value).split(',');
   const unknown = names.find((n) => !known.has(n));

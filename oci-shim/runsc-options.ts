@@ -1,18 +1,8 @@
 /** Global options of gVisor's `runsc` that scripts pass (docs/from-runsc.md): those with a meaning here are taken, others are told apart. */
+import { UserError } from './user-error.ts';
 
-/** What an option of runsc's is here, its value included; null: nothing is to be said. */
-const SAME: Readonly<Record<string, (value: string) => string | null>> = {
-  '--strace-syscalls': (v) => `--strace=${v}`,
-  '--overlay2': (v) => (v === 'none' || v === '' ? null : '--overlay'),
-};
-/** So it is here in any case; `=true` may follow. */
-const ALWAYS: readonly string[] = [
-  '--oci-seccomp',
-  '--ignore-cgroups',
-  '--alsologtostderr',
-  '--vfs2',
-  '--lisafs',
-];
+/** Flags without a meaning here: it is so in any case. `=true` may follow. */
+const ALWAYS: readonly string[] = ['--oci-seccomp', '--alsologtostderr', '--vfs2', '--lisafs'];
 
 const HINTS: Readonly<Record<string, string>> = {
   '--network': 'the network of a container is that of config.json; `do` has --network none|host',
@@ -34,22 +24,47 @@ const HINTS: Readonly<Record<string, string>> = {
 const nameOf = (arg: string): string => `--${/^--?([^=]*)/.exec(arg)?.[1] ?? ''}`;
 const valueOf = (arg: string): string => (arg.includes('=') ? arg.slice(arg.indexOf('=') + 1) : 'true');
 
-/** Our own options whose value may be a word of its own. */
+/** As Go's strconv.ParseBool takes them. */
+const TRUE: readonly string[] = ['true', 'TRUE', 'True', '1', 't', 'T'];
+const FALSE: readonly string[] = ['false', 'FALSE', 'False', '0', 'f', 'F'];
+
+/** Options whose value may be a word of its own. */
 const WITH_WORD: readonly string[] = [
   '--root', '--log', '--log-format', '--platform', '--debug-log', '--syscall-report', '--host-uds', '--systrap-patching',
   '--rootless', '--criu',
 ]; // prettier-ignore
 
-/** Translates the options before the command. Those of runsc take their values behind "=". */
+/**
+ * Translates the options before the command. `--strace` says whether system calls are logged, `--strace-syscalls` which of
+ * them: without the former it has no effect, as in runsc.
+ */
 export function fromRunsc(argv: readonly string[]): string[] {
-  const command = argv.findIndex((a, i) => !a.startsWith('-') && !WITH_WORD.includes(argv[i - 1] ?? ''));
-  return argv.flatMap((arg, i) => {
-    if (command >= 0 && i > command) return [arg];
+  const options: string[] = [];
+  let traced: string | null = null;
+  let calls = '';
+  let at = 0;
+  for (; argv[at]?.startsWith('-') && argv[at] !== '--'; at++) {
+    const arg = argv[at]!;
     const name = nameOf(arg);
-    if (ALWAYS.includes(name) && valueOf(arg) !== 'false') return [];
-    const same = Object.hasOwn(SAME, name) ? SAME[name]!(valueOf(arg)) : arg;
-    return same === null ? [] : [same];
-  });
+    const value = valueOf(arg);
+    /** Of an option that always has a value. */
+    const text = (): string => {
+      if (arg.includes('=')) return value;
+      const next = argv[++at];
+      if (next === undefined) throw new UserError(`${name}: a value is missing`);
+      return next;
+    };
+    if (name === '--strace') traced = FALSE.includes(value) ? null : TRUE.includes(value) ? 'all' : value;
+    else if (name === '--strace-syscalls') calls = text();
+    else if (name === '--overlay2') options.push(...(['none', ''].includes(text()) ? [] : ['--overlay']));
+    else if (name === '--ignore-cgroups' && TRUE.includes(value)) options.push(name);
+    else if (name === '--ignore-cgroups' && FALSE.includes(value)) continue;
+    else if (ALWAYS.includes(name) && !FALSE.includes(value)) continue;
+    else if (WITH_WORD.includes(arg)) options.push(arg, ...argv.slice(++at, at + 1));
+    else options.push(arg);
+  }
+  if (traced === 'all' && calls !== '') traced = calls;
+  return [...options, ...(traced === null ? [] : [`--strace=${traced}`]), ...argv.slice(at)];
 }
 
 /** What to do instead of an option that is not known. */

@@ -138,7 +138,7 @@ async function runDo(args: string[], options: DoOptions, globals: GlobalOptions)
     debugLog: globals.debugLog !== null,
     exclusiveExports: exports.map((e) => e.exclusive),
   };
-  launch(config, exports, globals, await groupsOf(config.id, resources));
+  launch(config, exports, globals, globals.ignoreCgroups ? null : await groupsOf(config.id, resources));
 }
 
 /** The limits that docker users know by these names. */

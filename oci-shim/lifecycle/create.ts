@@ -116,8 +116,8 @@ class Creation {
     // Before anything is made that has to be removed again.
     this.locked.save(this.newState({ pid: 0, startTime: '' }));
     const { cgroupsPath, resources } = this.bundle;
-    const systemd = this.globals.systemdCgroup;
-    this.group = makeGroups({ id: this.o.id, cgroupsPath, systemd, resources }, warn);
+    const { systemdCgroup: systemd, ignoreCgroups } = this.globals;
+    if (!ignoreCgroups) this.group = makeGroups({ id: this.o.id, cgroupsPath, systemd, resources }, warn);
     if (this.group !== null) {
       this.figures = figureFds(this.group);
       this.figures.fds.forEach((f) => this.keep(f));

@@ -17,6 +17,7 @@ const globals: GlobalOptions = {
   hostSockets: false,
   overlay: false,
   systemdCgroup: false,
+  ignoreCgroups: false,
 };
 let dir: string;
 

@@ -40,6 +40,21 @@ const IDLE = 'while :; do sleep 1; done';
 const HOG = 'a=aaaaaaaaaaaaaaaa; while :; do a=$a$a; done';
 
 describe.runIf(usable)('limits of a container', () => {
+  test('--ignore-cgroups makes no groups; the number of processes is limited all the same', () => {
+    const { id, bundle, path } = container(IDLE, { memory: { limit: 64 << 20 }, pids: { limit: 4 } });
+    engine.detached('--ignore-cgroups', 'run', '--detach', '--bundle', bundle, id);
+    for (const name of host!.hierarchies.keys()) expect(existsSync(groupDir(name, path)), name).toBe(false);
+    const own = readFileSync('/proc/self/cgroup', 'utf8').split('\n').sort();
+    expect(
+      readFileSync(`/proc/${engine.state(id).pid}/cgroup`, 'utf8')
+        .split('\n')
+        .sort(),
+    ).toEqual(own);
+    const forks = 'for i in 1 2 3 4 5; do sleep 5 & done';
+    expect(engine.call('exec', id, 'sh', '-c', forks).stderr).toMatch(/fork/);
+    engine.ok('delete', '--force', id);
+  });
+
   test('update changes the host’s groups, what the guest sees, and the number of processes', () => {
     const { id, bundle, path } = container(IDLE, { memory: { limit: 64 << 20 }, pids: { limit: 300 } });
     engine.detached('run', '--detach', '--bundle', bundle, id);
