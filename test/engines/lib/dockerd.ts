@@ -6,11 +6,13 @@ import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import {
   closeSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   openSync,
   readFileSync,
   readdirSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -44,10 +46,19 @@ export interface DockerdOptions {
   >;
   /** The runtime of what names none, builds and services among it: runc unless told otherwise. */
   readonly defaultRuntime?: string;
+  /** What the daemon finds under these names before all else: names of programs and their paths. BuildKit takes `runc`. */
+  readonly programs?: Readonly<Record<string, string>>;
   /** A network namespace that outlives the daemon, instead of one of its own. */
   readonly netns?: Netns;
   /** Further settings of daemon.json. */
   readonly config?: Readonly<Record<string, unknown>>;
+}
+
+export interface DockerOptions {
+  readonly input?: string;
+  readonly timeout?: number;
+  /** Further environment of the client. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface Dockerd {
@@ -55,7 +66,7 @@ export interface Dockerd {
   readonly dir: string;
   /** Its DOCKER_HOST. */
   readonly host: string;
-  docker(args: readonly string[], options?: { input?: string; timeout?: number }): Result;
+  docker(args: readonly string[], options?: DockerOptions): Result;
   /** Host pids of the daemon's network namespace enter it by this. */
   enter(command: readonly string[]): string[];
   log(): string;
@@ -96,16 +107,21 @@ export async function startDockerd(options: DockerdOptions = {}): Promise<Docker
     `--config-file=${configFile}`,
     '--storage-driver=overlay2',
   ]);
+  const bin = join(dir, 'bin');
+  mkdirSync(bin);
+  for (const [name, path] of Object.entries(options.programs ?? {})) symlinkSync(path, join(bin, name));
+  const env = { ...process.env, PATH: `${bin}:${process.env['PATH']}` };
   let child: ChildProcess;
   let ended: Promise<void>;
 
-  const docker: Dockerd['docker'] = (args, { input = '', timeout = 180_000 } = {}) => {
-    const r = spawnSync(CLIENT, ['--host', host, ...args], { encoding: 'utf8', input, timeout });
+  const docker: Dockerd['docker'] = (args, { input = '', timeout = 180_000, env: more = {} } = {}) => {
+    const settings = { encoding: 'utf8', input, timeout, env: { ...process.env, ...more } } as const;
+    const r = spawnSync(CLIENT, ['--host', host, ...args], settings);
     return { status: r.status, stdout: r.stdout, stderr: r.stderr };
   };
   const start = async (): Promise<void> => {
     const log = openSync(logFile, 'a');
-    child = spawn(command[0]!, command.slice(1), { stdio: ['ignore', log, log], detached: true });
+    child = spawn(command[0]!, command.slice(1), { env, stdio: ['ignore', log, log], detached: true });
     closeSync(log);
     ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
     for (let tries = 0; docker(['version']).status !== 0; tries++) {
