@@ -16,7 +16,9 @@ import {
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CAP_SYS_NICE } from '../sentry/auth/capability.ts';
 import { PAGE_SIZE } from '../sentry/lib/addr.ts';
+import { futexRank } from '../sentry/kernel/futex.ts';
 import { RLIMIT_RTPRIO, RLIMIT_RTTIME } from '../sentry/kernel/limits.ts';
+import { takeFutexes } from '../sentry/kernel/own-futexes.ts';
 import { timersOf } from '../sentry/kernel/process-timers.ts';
 import type { SysResult } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
@@ -118,6 +120,7 @@ function setScheduler(t: Task, o: Task, attr: SchedAttr): SysResult {
   if (isRealTime(policy) && o.group.limits.cur(RLIMIT_RTTIME) !== Infinity)
     timersOf(o.group).watchRtTime(o.group);
   o.schedPriority = attr.priority;
+  if (futexRank(o) > 0 && o.mm.userCount > 0) takeFutexes(o.mm);
   o.schedDeadline = policy === SCHED_DEADLINE ? attr.deadline : null;
   if (isFair(policy)) o.nice = attr.nice;
   return 0;

@@ -15,6 +15,7 @@ import {
   FUTEX_TID_MASK,
   FUTEX_WAITERS,
   type FutexQueue,
+  futexRank,
   FutexWaiter,
   loadWord,
   storeByte,
@@ -55,21 +56,11 @@ export class PiWaiter extends FutexWaiter {
     return true;
   }
 
-  get priority(): number {
-    return this.task.schedPriority;
-  }
-
   /** Waits for a lock, in order of priority, then of arrival. */
   enqueueForLock(q: FutexQueue): void {
     this.requeueTo = null;
+    this.rank = futexRank(this.task);
     this.enqueue(q);
-    const list = q.waiters;
-    for (let i = list.length - 1; i > 0; i--) {
-      const before = list[i - 1]!;
-      if (!(before instanceof PiWaiter) || before.priority >= this.priority) break;
-      list[i] = before;
-      list[i - 1] = this;
-    }
     this.task.piBlockedOn = this;
   }
 

@@ -4,6 +4,7 @@
  * that its handler sees it when it runs again.
  */
 import { EFAULT, EINVAL } from '../abi/errno.ts';
+import { SCHED_DEADLINE } from '../abi/sched.ts';
 import type { MemoryManager } from '../mm/memory-manager.ts';
 import { HostBuffer } from '../host/memory.ffi.ts';
 import { pageUp } from '../lib/addr.ts';
@@ -35,12 +36,22 @@ export class FutexQueue {
   }
 }
 
+/** Real-time tasks come before others, the highest priority first (__futex_queue() takes normal_prio). */
+export function futexRank(t: Task): number {
+  return t.schedPolicy === SCHED_DEADLINE ? DEADLINE_RANK : t.schedPriority;
+}
+
+/** Above all of SCHED_FIFO and SCHED_RR. */
+const DEADLINE_RANK = 100;
+
 export class FutexWaiter {
   readonly task: Task;
   readonly bitset: number;
   /** null: woken, or not waiting. */
   queue: FutexQueue | null = null;
   woken = false;
+  /** Of its task when it began to wait; kept when it is moved to another word. */
+  protected rank: number;
   /** When the wait ends by itself, CLOCK_MONOTONIC ns. */
   deadlineNs = Infinity;
   /** Position in a futex_waitv. */
@@ -53,6 +64,7 @@ export class FutexWaiter {
     this.bitset = bitset;
     this.state = state ?? this;
     this.index = index;
+    this.rank = futexRank(task);
   }
 
   /** Waits by one of the PI operations: not for plain wake-ups. */
@@ -63,7 +75,11 @@ export class FutexWaiter {
   enqueue(q: FutexQueue): void {
     q.table.set(q.at, q);
     this.queue = q;
-    q.waiters.push(this);
+    const list = q.waiters;
+    let i = list.length;
+    while (i > 0 && list[i - 1]!.rank < this.rank) i--;
+    if (i === list.length) list.push(this);
+    else list.splice(i, 0, this);
   }
 
   remove(): void {
@@ -108,7 +124,7 @@ function isBeyondEnd(file: FileDescription | null, at: number): boolean {
   return at >= pageUp(file.inode.size);
 }
 
-/** Wakes up to `count` waiters that share a bit with `bitset`, in order of arrival. How many; −EINVAL for PI waiters. */
+/** Wakes up to `count` waiters that share a bit with `bitset`, in order of rank, then of arrival. How many; −EINVAL for PI waiters. */
 export function wakeQueue(q: FutexQueue, count: number, bitset: number): number {
   let woken = 0;
   for (let i = 0; i < q.waiters.length && woken < count;) {

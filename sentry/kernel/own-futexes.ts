@@ -1,11 +1,13 @@
 /**
  * Futexes on private words concern one address space only, so where the platform can, its threads use the host's
  * (AddressSpace.ownFutexes). That is decided for a whole address space at its first such call: who waits on the host is
- * found by calls on the host only. What has to see the calls (strace, a tracer, a seccomp filter, a clock of its own), or keeps waiters of its own
- * (PI, futex_waitv), brings them back into the kernel, for good. sched_yield(2) goes with them: locks that spin call it.
+ * found by calls on the host only. What has to see the calls (strace, a tracer, a seccomp filter, a clock of its own), keeps waiters of its own
+ * (PI, futex_waitv), or puts them in an order that the host does not know (real-time policies), brings them back into the kernel, for good.
+ * sched_yield(2) goes with them: locks that spin call it.
  */
 import type { MemoryManager } from '../mm/memory-manager.ts';
 import { OWN_FUTEX_OPS } from '../platform/platform.ts';
+import { futexRank } from './futex.ts';
 import type { SeccompFilter } from './seccomp.ts';
 import type { Task } from './task.ts';
 
@@ -23,7 +25,7 @@ export function ownsFutex(t: Task, op: number, addr: number, addr2: number): boo
   if (!OWN_FUTEX_OPS.has(op)) return false;
   if (mm.futexes === 'undecided') {
     const seen = t.ns.time.shifted || t.kernel.trace !== null || t.ptrace !== null || mindsFutexes(t.seccomp);
-    mm.futexes = !seen && mm.space.ownFutexes(true) ? 'own' : 'kernel';
+    mm.futexes = !seen && futexRank(t) === 0 && mm.space.ownFutexes(true) ? 'own' : 'kernel';
   }
   return mm.futexes === 'own' && addr < mm.maxAddr && addr2 < mm.maxAddr;
 }
