@@ -86,6 +86,11 @@ function recvUrgent(
     m.off = 1;
     m.taken = true;
     s.queuedBytes -= 1;
+    // Of marks in a row only the last one stays.
+    let i = s.queue.length - 1;
+    while (s.queue.at(i) !== m) i--;
+    const before = i > 0 ? s.queue.at(i - 1) : undefined;
+    if (before !== undefined && before.left === 0 && before.taken) takeAt(s, i - 1);
   }
   return Math.min(len, 1);
 }
