@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Backing } from './backing.ts';
-import { Vma } from './vma.ts';
+import { VM_GROWSDOWN, Vma } from './vma.ts';
 import { VmaTable } from './vma-table.ts';
 
 const PAGE = 4096;
@@ -113,6 +113,40 @@ test('every VMA has one reference of its backing, and offsets follow addresses',
       }
     }),
     { numRuns: 150 },
+  );
+});
+
+test('a search from above finds the same with what earlier ones left behind', () => {
+  const many = 160;
+  const change = fc.record({ at: fc.nat(many - 1), len: fc.integer({ min: 1, max: 6 }), map: fc.boolean() });
+  fc.assert(
+    fc.property(fc.array(change, { maxLength: 40 }), fc.integer({ min: 2, max: 9 }), (changes, period) => {
+      const t = new VmaTable();
+      const used = (p: number): boolean => t.find(p * PAGE) !== null;
+      for (let p = 0; p < many; p += period)
+        t.insert(new Vma(p * PAGE, (p + 1) * PAGE, 1, p % 7 === 0 ? VM_GROWSDOWN : 0, null, 0));
+      for (const { at, len, map } of changes) {
+        const end = Math.min(at + len, many);
+        t.remove(at * PAGE, end * PAGE);
+        if (map) t.insert(new Vma(at * PAGE, end * PAGE, 1, 0, null, 0));
+        const fresh = (): VmaTable => {
+          const copy = new VmaTable();
+          for (let i = 0; i < t.size; i++) {
+            const v = t.at(i)!;
+            copy.insert(new Vma(v.start, v.end, v.prot, v.flags, null, 0));
+          }
+          return copy;
+        };
+        for (const high of [many, many - 5, at + 1])
+          for (const n of [1, 3, 2, 8, 5])
+            expect(t.gapBelow(n * PAGE, 0, high * PAGE, PAGE)).toBe(
+              fresh().gapBelow(n * PAGE, 0, high * PAGE, PAGE),
+            );
+        const top = t.gapBelow(PAGE, 0, many * PAGE, PAGE);
+        if (top >= 0) expect(used(top / PAGE)).toBe(false);
+      }
+    }),
+    { numRuns: 60 },
   );
 });
 

@@ -2,11 +2,16 @@
  * VmaTable: the VMAs of an address space in order of address, as a sorted list (Linux: mm_mt). Keeps them disjoint
  * and merged; knows nothing of protection rules, limits or the host.
  */
+import { PAGE_SIZE } from '../lib/addr.ts';
 import { GapArray } from '../lib/gap-array.ts';
+import { GapHints } from './gap-hints.ts';
 import { VM_GROWSDOWN, VM_SPECIAL, type Vma } from './vma.ts';
 
 /** stack_guard_gap: what unmapped-area searches leave free below a growing stack. */
 export const STACK_GUARD_GAP = 256 * 4096;
+
+/** Shorter walks for a gap are not worth remembering. */
+const LONG_WALK = 8;
 
 /** VMAs of all address spaces: they live in the kernel's heap, about 150 bytes each. */
 let live = 0;
@@ -15,6 +20,8 @@ export class VmaTable {
   private list = new GapArray<Vma>();
   /** The one found last: accesses cluster. */
   private last: Vma | null = null;
+  /** Null before the first long walk: most processes have none. */
+  private hints: GapHints | null = null;
 
   get size(): number {
     return this.list.length;
@@ -85,7 +92,9 @@ export class VmaTable {
     const past = this.splitAt(end);
     this.last = null;
     live -= past - first;
-    return first === past ? NONE : this.list.remove(first, past - first);
+    if (first === past) return NONE;
+    this.hints?.freed(end, this.list.at(past)?.start ?? Infinity);
+    return this.list.remove(first, past - first);
   }
 
   /** Calls `change` for every VMA in [start, end), split at the edges, then merges again. */
@@ -120,14 +129,22 @@ export class VmaTable {
 
   /** Highest address in [low, high) where `len` bytes are free, aligned to `align`, or −1. */
   gapBelow(len: number, low: number, high: number, align: number): number {
-    let top = high;
-    for (let i = Math.min(this.indexAt(high), this.list.length - 1); ; i--) {
+    let top = this.hints === null ? high : this.hints.startOf(len, high);
+    const first = Math.min(this.indexAt(top), this.list.length - 1);
+    let worth = align <= PAGE_SIZE;
+    for (let i = first; ; i--) {
       const v = i < 0 ? undefined : this.list.at(i);
       const bottom = v === undefined ? low : Math.max(low, v.end);
       const at = Math.floor((top - len) / align) * align;
-      if (at >= bottom) return at;
-      if (v === undefined || v.start <= low) return -1;
-      top = Math.min(top, gapStart(v));
+      if (at >= bottom || v === undefined || v.start <= low) {
+        if (worth && first - i >= LONG_WALK) (this.hints ??= new GapHints()).found(len, top, high);
+        return at >= bottom ? at : -1;
+      }
+      const start = gapStart(v);
+      if (start >= top) continue;
+      top = start;
+      // What is left free below a stack is so for searches from above it only.
+      if (start !== v.start) worth = false;
     }
   }
 
@@ -149,6 +166,7 @@ export class VmaTable {
     live -= all.length;
     this.list = new GapArray();
     this.last = null;
+    this.hints = null;
     return all;
   }
 
