@@ -85,7 +85,8 @@ function sysSetitimer(t: Task, a: SyscallArgs): SysResult {
   if (interval < 0 || value < 0 || which < 0 || which > ITIMER_PROF) return -EINVAL;
   if (a.addr(2) !== 0) putItimer(t, which);
   const c = timersOf(t.group).itimers[which]!;
-  if (value === 0 || value === Infinity) c.disarm();
+  // CPU timers keep the interval of a disarmed timer (set_cpu_itimer), ITIMER_REAL does not.
+  if (value === 0 || value === Infinity) c.set(Infinity, which === ITIMER_REAL ? 0 : interval);
   else c.set(c.source.read() + value, interval);
   return a.addr(2) === 0 ? 0 : t.mem.copyOut(a.addr(2), scratch.bytes, 0, 32);
 }

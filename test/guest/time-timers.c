@@ -99,6 +99,20 @@ static void itimers(void) {
   is("SIGPROF came", hits == 1);
 }
 
+static void disarmed_intervals(void) {
+  static const int which[] = {ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF};
+  for (int i = 0; i < 3; i++) {
+    struct itimerval it = {{10, 20}, {0, 0}}, old = {{7, 7}, {7, 7}};
+    setitimer(which[i], &it, NULL);
+    getitimer(which[i], &old);
+    say("timer %d disarmed: interval %ld.%06ld value %ld", which[i], old.it_interval.tv_sec, old.it_interval.tv_usec, old.it_value.tv_sec);
+    setitimer(which[i], NULL, &old);
+    say("  replaced: interval %ld.%06ld", old.it_interval.tv_sec, old.it_interval.tv_usec);
+    getitimer(which[i], &old);
+    say("  without a value: interval %ld.%06ld", old.it_interval.tv_sec, old.it_interval.tv_usec);
+  }
+}
+
 static void posix(void) {
   timer_t id;
   struct sigevent ev = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN, .sigev_value.sival_int = 77};
@@ -228,6 +242,7 @@ int main(void) {
   if (sleeper == 0) cpu_sleeps(), _exit(0);
   wait_say("CPU sleeps", sleeper);
   say("# itimers"), itimers();
+  disarmed_intervals();
   say("# posix"), posix();
   say("# far"), far();
   say("# usage"), usage();
