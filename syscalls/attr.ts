@@ -69,7 +69,8 @@ function eventsOfChange(attr: AttrChange): number {
 /** notify_change() with the event it causes: told to the directory too if `dentry`, the name just found, is the object's. */
 function change(inode: Inode, attr: AttrChange, dentry: Dentry | null): number {
   const r = inode.setAttr(attr);
-  if (inode.isDir) treeChanged();
+  // A link's time of access would not change with walks that are known.
+  if (inode.isDir || inode.isSymlink) treeChanged();
   if (r === 0 && notifying()) {
     const mask = eventsOfChange(attr);
     if (mask !== 0) notifyObject(mask, inode, dentry);
@@ -87,6 +88,7 @@ function chmodInode(
   if (mount !== null && mount.readOnly) return -EROFS;
   // A symbolic link has no permissions of its own.
   if (inode.isSymlink) return -EOPNOTSUPP;
+  if (inode.attributesFixed) return -EOPNOTSUPP;
   const attr: AttrChange = { mode: mode & 0o7777, ctime: currentTime() };
   const r = prepareChmod(t, inode, attr);
   return r !== 0 ? r : change(inode, attr, dentry);
@@ -131,6 +133,7 @@ function chownInode(
     if (gid !== -1 && (gid = userNs.toGid(gid)) < 0) return -EINVAL;
   }
   if (mount !== null && mount.readOnly) return -EROFS;
+  if (inode.attributesFixed) return -EOPNOTSUPP;
   const attr = prepareChown(t, inode, uid, gid);
   if (typeof attr === 'number') return attr;
   attr.ctime = currentTime();

@@ -132,7 +132,10 @@ export function nonBlocking(f: FileDescription): boolean {
 
 function readStep(t: Task, f: FileDescription, want: number, at: number): number {
   const hostFd = at >= 0 ? f.hostReadFd : -1;
-  if (hostFd >= 0) return pread(hostFd, ioBuffer.addr, want, at);
+  if (hostFd >= 0) {
+    f.accessed();
+    return pread(hostFd, ioBuffer.addr, want, at);
+  }
   return f.read(t, ioBuffer.bytes, 0, want, at);
 }
 
@@ -142,6 +145,7 @@ function readDirect(t: Task, f: FileDescription, want: number, at: number): numb
   const hostFd = f.hostReadFd;
   if (hostFd < 0 || t.mem.immediate || want > ctx.dataSize || !iovSingle()) return -1;
   const n = pread(hostFd, ctx.dataAddr, want, at);
+  f.accessed();
   if (n > 0 && !ctx.copyOutData(iovBase(), 0, n)) return -1;
   return n >= 0 ? n : -1;
 }

@@ -23,6 +23,7 @@ import type { FileDescription } from '../sentry/vfs/file-description.ts';
 import {
   blockOwner,
   findConflict,
+  findOwn,
   locksOf,
   setFlock,
   setRecordLock,
@@ -97,9 +98,11 @@ export function fcntlLock(t: Task, f: FileDescription, cmd: number, addr: number
   const lock = readFlock(f, ofd ? f : t.fdTable, ofd ? null : t.group.pid);
   if (typeof lock === 'number') return lock;
   if (cmd === F_GETLK || cmd === F_OFD_GETLK) {
-    if (lock.type === F_UNLCK) return -EINVAL;
+    // F_UNLCK asks for any lock of the open file itself (Linux 6.3).
+    if (lock.type === F_UNLCK && !ofd) return -EINVAL;
     const { locks } = f.inode.findIdentity();
-    const found = locks === null ? null : findConflict(locks, lock.owner, lock.type, lock.start, lock.end);
+    const find = lock.type === F_UNLCK ? findOwn : findConflict;
+    const found = locks === null ? null : find(locks, lock.owner, lock.type, lock.start, lock.end);
     return writeFlock(t, addr, found);
   }
   if (lock.type === F_RDLCK && !f.readable) return -EBADF;

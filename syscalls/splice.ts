@@ -321,10 +321,10 @@ export function checkFileRange(input: FileDescription, out: FileDescription): nu
 }
 
 function sysCopyFileRange(t: Task, a: SyscallArgs): SysResult {
-  if (a.uint(5) !== 0) return -EINVAL;
   const input = fileAt(t, a.int(0));
   const out = fileAt(t, a.int(2));
   if (input === null || out === null) return -EBADF;
+  if (a.uint(5) !== 0) return -EINVAL;
   const refused = checkFileRange(input, out);
   if (refused < 0) return refused;
   if (input.inode.sb !== out.inode.sb) return -EXDEV;

@@ -85,9 +85,11 @@ function namespaceRefusal(t: Task, inode: Inode, name: string, mask: number): nu
     if (name === 'security.capability') return capableWrtInode(t.creds, inode, CAP_SETFCAP) ? 0 : -EPERM;
     return t.creds.has(CAP_SYS_ADMIN) ? 0 : -EPERM;
   }
-  if (name.startsWith('system.') && !write) return 0;
+  // What a nameless object (a socket) has, it says itself.
+  if (name.startsWith('system.') && !write && inode.anonName !== '') return 0;
   // No file system here has a handler for any other; access control lists do not come here.
-  return -EOPNOTSUPP;
+  const may = name.startsWith('system.') ? 0 : inodePermission(t, inode, mask);
+  return may !== 0 ? may : -EOPNOTSUPP;
 }
 
 const PREFIXES: readonly string[] = ['user.', 'trusted.', 'security.'];
@@ -98,18 +100,37 @@ function isFileCapability(value: Uint8Array): boolean {
   return (value.length === 20 && revision === 2) || (value.length === 24 && revision === 3);
 }
 
-/** The arguments of the call in progress, whichever variant it is. */
-const call = { name: 0, value: 0, size: 0, flags: 0 };
+const NOTHING = new Uint8Array(0);
 
-function doSet(t: Task, inode: Inode, mount: Mount | null): SysResult {
-  const how = call.flags;
-  if ((how & ~(XATTR_CREATE | XATTR_REPLACE)) !== 0) return -EINVAL;
+/** The arguments of the call in progress, whichever variant it is; `attr` and `data` once they have been read. */
+const call = { name: 0, value: 0, size: 0, flags: 0, attr: '', data: NOTHING };
+
+/** What is read before the object is looked for: 0 or −errno. */
+type Prepare = (t: Task) => number;
+
+/** import_xattr_name() */
+function takeName(t: Task): number {
   const name = xattrName(t, call.name);
   if (typeof name === 'number') return name;
+  call.attr = name;
+  return 0;
+}
+
+/** setxattr_copy() */
+function takeValue(t: Task): number {
+  if ((call.flags & ~(XATTR_CREATE | XATTR_REPLACE)) !== 0) return -EINVAL;
+  const r = takeName(t);
+  if (r !== 0) return r;
   const len = call.size;
   if (len > XATTR_SIZE_MAX) return -E2BIG;
-  const value = new Uint8Array(len);
-  if (t.mem.copyIn(call.value, value, 0, len) < 0) return -EFAULT;
+  call.data = len === 0 ? NOTHING : new Uint8Array(len);
+  return t.mem.copyIn(call.value, call.data, 0, len) < 0 ? -EFAULT : 0;
+}
+
+const takeNothing: Prepare = () => 0;
+
+function doSet(t: Task, inode: Inode, mount: Mount | null): SysResult {
+  const { attr: name, data: value, flags: how } = call;
   if (name === 'security.capability' && !isFileCapability(value)) return -EINVAL;
   if (mount !== null && mount.readOnly) return -EROFS;
   const type = aclTypeOf(name);
@@ -120,8 +141,6 @@ function doSet(t: Task, inode: Inode, mount: Mount | null): SysResult {
   if (r === 0) notifyObject(IN_ATTRIB, inode, target.dentry);
   return r;
 }
-
-const NO_ENTRIES = new Uint8Array(0);
 
 /** vfs_set_acl(): `value` empty takes the list away. */
 function setAcl(t: Task, inode: Inode, type: AclType, value: Uint8Array): SysResult {
@@ -154,9 +173,7 @@ function readXattr(t: Task, inode: Inode, name: string): Uint8Array | number {
 }
 
 function doGet(t: Task, inode: Inode): SysResult {
-  const name = xattrName(t, call.name);
-  if (typeof name === 'number') return name;
-  const value = readXattr(t, inode, name);
+  const value = readXattr(t, inode, call.attr);
   if (typeof value === 'number') return value;
   const len = Math.min(call.size, XATTR_SIZE_MAX);
   if (len === 0) return value.length;
@@ -182,11 +199,10 @@ function doList(t: Task, inode: Inode): SysResult {
 }
 
 function doRemove(t: Task, inode: Inode, mount: Mount | null): SysResult {
-  const name = xattrName(t, call.name);
-  if (typeof name === 'number') return name;
+  const { attr: name } = call;
   if (mount !== null && mount.readOnly) return -EROFS;
   const type = aclTypeOf(name);
-  if (type !== null) return setAcl(t, inode, type, NO_ENTRIES);
+  if (type !== null) return setAcl(t, inode, type, NOTHING);
   const may = mayAccess(t, inode, name, MAY_WRITE);
   if (may !== 0) return may;
   const r = inode.removeXattr(name);
@@ -223,12 +239,13 @@ const nameArgs: TakeArguments = (a) => {
 };
 
 const onTarget =
-  (how: Named, take: TakeArguments, op: Operation) =>
+  (how: Named, take: TakeArguments, prepare: Prepare, op: Operation) =>
   (t: Task, a: SyscallArgs): SysResult => {
-    const r = resolve(t, a, how);
-    if (r !== 0) return r;
     take(a);
-    return op(t, target.inode, target.mount);
+    const prepared = prepare(t);
+    if (prepared !== 0) return prepared;
+    const r = resolve(t, a, how);
+    return r !== 0 ? r : op(t, target.inode, target.mount);
   };
 
 // The at-variants of Linux 6.13: struct xattr_args holds value, size and flags.
@@ -247,9 +264,11 @@ function takeXattrArgs(t: Task, addr: number, len: number): number {
   return 0;
 }
 
-function onTargetAt(t: Task, a: SyscallArgs, op: Operation): SysResult {
+function onTargetAt(t: Task, a: SyscallArgs, prepare: Prepare, op: Operation): SysResult {
   const at = a.uint(2);
   if ((at & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) !== 0) return -EINVAL;
+  const prepared = prepare(t);
+  if (prepared !== 0) return prepared;
   const r = resolveAt(t, a.int(0), a.addr(1), at);
   return r !== 0 ? r : op(t, target.inode, target.mount);
 }
@@ -258,7 +277,7 @@ function sysSetxattrat(t: Task, a: SyscallArgs): SysResult {
   const r = takeXattrArgs(t, a.addr(4), a.size(5));
   if (r !== 0) return r;
   call.name = a.addr(3);
-  return onTargetAt(t, a, doSet);
+  return onTargetAt(t, a, takeValue, doSet);
 }
 
 function sysGetxattrat(t: Task, a: SyscallArgs): SysResult {
@@ -266,18 +285,18 @@ function sysGetxattrat(t: Task, a: SyscallArgs): SysResult {
   if (r !== 0) return r;
   if (call.flags !== 0) return -EINVAL;
   call.name = a.addr(3);
-  return onTargetAt(t, a, doGet);
+  return onTargetAt(t, a, takeName, doGet);
 }
 
 function sysListxattrat(t: Task, a: SyscallArgs): SysResult {
   call.value = a.addr(3);
   call.size = a.size(4);
-  return onTargetAt(t, a, doList);
+  return onTargetAt(t, a, takeNothing, doList);
 }
 
 function sysRemovexattrat(t: Task, a: SyscallArgs): SysResult {
   call.name = a.addr(3);
-  return onTargetAt(t, a, doRemove);
+  return onTargetAt(t, a, takeName, doRemove);
 }
 
 const setFlags = flags({ XATTR_CREATE, XATTR_REPLACE });
@@ -286,81 +305,87 @@ export const xattrRows: SyscallRow[] = [
   {
     nr: 188,
     name: 'setxattr',
-    fn: onTarget('follow', valueArgs, doSet),
+    fn: onTarget('follow', valueArgs, takeValue, doSet),
     args: [path, str, inBuf(3), size, setFlags],
     support: 'full',
   },
   {
     nr: 189,
     name: 'lsetxattr',
-    fn: onTarget('link', valueArgs, doSet),
+    fn: onTarget('link', valueArgs, takeValue, doSet),
     args: [path, str, inBuf(3), size, setFlags],
     support: 'full',
   },
   {
     nr: 190,
     name: 'fsetxattr',
-    fn: onTarget('fd or cwd', valueArgs, doSet),
+    fn: onTarget('fd or cwd', valueArgs, takeValue, doSet),
     args: [fd, str, inBuf(3), size, setFlags],
     support: 'full',
   },
   {
     nr: 191,
     name: 'getxattr',
-    fn: onTarget('follow', valueArgs, doGet),
+    fn: onTarget('follow', valueArgs, takeName, doGet),
     args: [path, str, outBuf(3), size],
     support: 'full',
   },
   {
     nr: 192,
     name: 'lgetxattr',
-    fn: onTarget('link', valueArgs, doGet),
+    fn: onTarget('link', valueArgs, takeName, doGet),
     args: [path, str, outBuf(3), size],
     support: 'full',
   },
   {
     nr: 193,
     name: 'fgetxattr',
-    fn: onTarget('fd or cwd', valueArgs, doGet),
+    fn: onTarget('fd or cwd', valueArgs, takeName, doGet),
     args: [fd, str, outBuf(3), size],
     support: 'full',
   },
   {
     nr: 194,
     name: 'listxattr',
-    fn: onTarget('follow', listArgs, doList),
+    fn: onTarget('follow', listArgs, takeNothing, doList),
     args: [path, outBuf(2), size],
     support: 'full',
   },
   {
     nr: 195,
     name: 'llistxattr',
-    fn: onTarget('link', listArgs, doList),
+    fn: onTarget('link', listArgs, takeNothing, doList),
     args: [path, outBuf(2), size],
     support: 'full',
   },
   {
     nr: 196,
     name: 'flistxattr',
-    fn: onTarget('fd', listArgs, doList),
+    fn: onTarget('fd', listArgs, takeNothing, doList),
     args: [fd, outBuf(2), size],
     support: 'full',
   },
   {
     nr: 197,
     name: 'removexattr',
-    fn: onTarget('follow', nameArgs, doRemove),
+    fn: onTarget('follow', nameArgs, takeName, doRemove),
     args: [path, str],
     support: 'full',
   },
   {
     nr: 198,
     name: 'lremovexattr',
-    fn: onTarget('link', nameArgs, doRemove),
+    fn: onTarget('link', nameArgs, takeName, doRemove),
     args: [path, str],
     support: 'full',
   },
-  { nr: 199, name: 'fremovexattr', fn: onTarget('fd', nameArgs, doRemove), args: [fd, str], support: 'full' },
+  {
+    nr: 199,
+    name: 'fremovexattr',
+    fn: onTarget('fd', nameArgs, takeName, doRemove),
+    args: [fd, str],
+    support: 'full',
+  },
   { nr: 463, name: 'setxattrat', fn: sysSetxattrat, args: [fd, path, hex, str, ptr, size], support: 'full' },
   { nr: 464, name: 'getxattrat', fn: sysGetxattrat, args: [fd, path, hex, str, ptr, size], support: 'full' },
   {

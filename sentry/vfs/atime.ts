@@ -21,7 +21,7 @@ export function isReadNoted(f: FileDescription): boolean {
 }
 
 export function touchInodeAtime(mount: Mount, inode: Inode): void {
-  if (isAtimeDue(mount, inode)) inode.atime = currentTime();
+  if (isAtimeDue(mount, inode)) inode.accessed(currentTime());
 }
 
 function isAtimeDue(mount: Mount, inode: Inode): boolean {

@@ -342,8 +342,8 @@ export abstract class FileDescription {
     return -ENODEV;
   }
 
-  /** mmap(2) has mapped the file. */
-  mapped(): void {}
+  /** file_accessed() for what is read without `read` (mappings, the host descriptor), where the sentry keeps the times. */
+  accessed(): void {}
 
   /** What a private mapping may show a copy of; null: the file has to be mapped itself. */
   smallContent(): SmallContent | null {

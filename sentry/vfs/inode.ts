@@ -118,6 +118,21 @@ export abstract class Inode implements FileIdentity {
     return this.refs > 0;
   }
 
+  /** Has been read (inode_operations.update_time). */
+  accessed(now: Timestamp): void {
+    this.atime = now;
+  }
+
+  /** file_update_time(): has been written to through a pipe's end. */
+  modified(now: Timestamp): void {
+    this.mtime = this.ctime = now;
+  }
+
+  /** chmod and chown have no say whoever asks (anon_inode_setattr). */
+  get attributesFixed(): boolean {
+    return false;
+  }
+
   /** What /proc/PID/fd shows for a file without a path: `pipe:[12]`, `anon_inode:[eventfd]`. */
   get anonName(): string {
     return '';

@@ -81,6 +81,17 @@ export function findConflict(
   return null;
 }
 
+/** First record lock of `owner` within [start, end), or null. */
+export function findOwn(
+  locks: FileLocks,
+  owner: object,
+  _type: number,
+  start: number,
+  end: number,
+): RecordLock | null {
+  return locks.records.find((l) => l.owner === owner && l.start < end && l.end > start) ?? null;
+}
+
 /** Record locks on one file and in the whole sandbox: each costs heap, and a change of them looks at all of the file's. */
 const RECORDS_PER_FILE = 8192;
 const RECORDS_MAX = 131_072;
@@ -111,8 +122,12 @@ export function setRecordLock(locks: FileLocks, want: RecordLock): number {
   const more = kept.length - locks.records.length;
   if (more > 0 && (kept.length > RECORDS_PER_FILE || recordsInUse + more > RECORDS_MAX)) return -ENOLCK;
   recordsInUse += more;
-  kept.sort((a, b) => a.start - b.start);
-  locks.records = kept;
+  // Owners in the order of their coming, each one's by position: which of several is told of goes by it (posix_test_lock).
+  const before = locks.records.findIndex((l) => l.owner === owner);
+  const own = kept.filter((l) => l.owner === owner).sort((a, b) => a.start - b.start);
+  const others = kept.filter((l) => l.owner !== owner);
+  others.splice(before < 0 ? others.length : before, 0, ...own);
+  locks.records = others;
   locks.noteChange();
   if (weakened) locks.waiters.wake(EPOLLIN);
   return 0;

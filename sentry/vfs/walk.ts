@@ -6,6 +6,7 @@
 import { EAGAIN, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EXDEV } from '../abi/errno.ts';
 import { NAME_MAX } from '../abi/fcntl.ts';
 import { S_IFDIR, S_IFLNK, S_IFMT } from '../abi/stat.ts';
+import { touchInodeAtime } from './atime.ts';
 import type { CallContext } from './call-context.ts';
 import { Dentry, type Path } from './dentry.ts';
 import type { Inode } from './inode.ts';
@@ -349,6 +350,7 @@ function pickLink(t: CallContext, link: Dentry, flags: number): string | number 
   if (nd.links++ >= MAXSYMLINKS) return -ELOOP;
   if ((flags & LOOKUP_NO_SYMLINKS) !== 0 || (nd.mount.flags & MS_NOSYMFOLLOW) !== 0) return -ELOOP;
   const inode = link.inode!;
+  touchInodeAtime(nd.mount, inode);
   const magic = inode.followMagic(t);
   if (magic !== null) {
     nd.cacheable = false;

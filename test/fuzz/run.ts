@@ -3,6 +3,7 @@
 import { rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { compileFuzzer, fuzz } from './fuzz.ts';
+import { runCompare } from './run-compare.ts';
 
 const RUN_SECONDS = 300;
 
@@ -11,8 +12,16 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '60' },
     seed: { type: 'string', default: String(Date.now() % 1e6) },
     platform: { type: 'string', default: 'systrap,ptrace' },
+    compare: { type: 'string' },
+    seeds: { type: 'string', default: '1-20' },
+    count: { type: 'string', default: '100' },
   },
 });
+
+if (values.compare !== undefined) {
+  const { compare, platform: platforms, seeds, count } = values;
+  process.exit((await runCompare({ kinds: compare, platforms, seeds, count: Number(count) })) ? 0 : 1);
+}
 
 const bin = compileFuzzer();
 let failed = false;

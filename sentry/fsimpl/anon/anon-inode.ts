@@ -63,6 +63,10 @@ export class NamelessInode extends Inode {
     return this.sb === sockSb ? [SOCKET_PROTOCOL] : [];
   }
 
+  override get attributesFixed(): boolean {
+    return this.sb === anonSb || this.sb === pidSb;
+  }
+
   override get anonName(): string {
     return this.label;
   }
@@ -73,7 +77,7 @@ export class NamelessInode extends Inode {
 
   override setAttr(change: AttrChange): number {
     // anon_inode_setattr(): nobody owns what all share.
-    if (this.sb === anonSb || this.sb === pidSb) return -EOPNOTSUPP;
+    if (this.attributesFixed) return -EOPNOTSUPP;
     if (change.mode !== undefined) this.mode = (this.mode & ~0o7777) | (change.mode & 0o7777);
     if (change.uid !== undefined) this.uid = change.uid;
     if (change.gid !== undefined) this.gid = change.gid;

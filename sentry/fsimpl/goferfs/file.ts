@@ -73,8 +73,7 @@ export class GoferFile extends FileDescription {
       n = pwrite(fd, bounce.addr, part, at);
     }
     if (n > 0) node.written(at, n);
-    // Whoever kept set-id bits through a write has CAP_FSETID; the sentry has not, so the host has dropped them.
-    if (n > 0 && (node.mode & 0o6000) !== 0) node.setAttr({ mode: node.mode & 0o7777 });
+    if (n > 0) node.keepSetIdBits();
     return n;
   }
 
@@ -132,6 +131,7 @@ export class GoferFile extends FileDescription {
     if (r < 0) return r;
     this.node.invalidate();
     // Appends and SEEK_END go by the size.
+    this.node.keepSetIdBits();
     const fresh = this.node.refresh();
     return fresh < 0 ? fresh : len;
   }

@@ -171,7 +171,16 @@ export class GoferRegular extends GoferInode implements FdHolder {
     if (this.users === 0) this.gofer.fds.add(this);
     this.size = size;
     this.stale = true;
+    this.keepSetIdBits();
     return 0;
+  }
+
+  /**
+   * After a change of the content through a descriptor: whoever kept set-id bits through it has CAP_FSETID; the sentry has
+   * not, so the host has dropped them.
+   */
+  keepSetIdBits(): void {
+    if ((this.mode & 0o6000) !== 0) this.setAttr({ mode: this.mode & 0o7777 });
   }
 
   override evict(): void {

@@ -186,7 +186,8 @@ export class InotifyFile extends FileDescription {
 
   override fdinfo(): string {
     let out = '';
-    for (const w of this.watches.values()) {
+    // The group's list has the newest first.
+    for (const w of [...this.watches.values()].reverse()) {
       out += `inotify wd:${w.wd.toString(16)} ino:${w.inode.ino.toString(16)} sdev:${w.inode.sb.dev.toString(16)} mask:${((w.oneShot ? w.mask | IN_ONESHOT : w.mask) >>> 0).toString(16)} ignored_mask:0\n`;
     }
     return out;

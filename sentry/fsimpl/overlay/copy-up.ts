@@ -20,7 +20,9 @@ export function copyToUpper(node: OverlayInode, withData: boolean): Inode | numb
   const { sb } = node;
   if (!canHaveIds(node, lower)) return -EOVERFLOW;
   const dir = node.parent?.upper ?? null;
-  const before = dir === null ? null : { mtime: dir.mtime, ctime: dir.ctime };
+  // Moving a child between layers is no change of the directory, but Linux only gives it its old mtime again.
+  const before =
+    dir === null ? null : sb.guest === null ? { mtime: dir.mtime, ctime: dir.ctime } : { mtime: dir.mtime };
   const up = makeUpper(node, lower, dir);
   if (typeof up === 'number') return up;
   let r = withData && up.isRegular ? copyData(lower, up) : 0;
@@ -38,7 +40,6 @@ export function copyToUpper(node: OverlayInode, withData: boolean): Inode | numb
     up.btime = lower.btime;
   }
   sb.copiedUp(node, up);
-  // Moving a child between layers is no change of the directory.
   if (dir !== null) dir.setAttr(before!);
   if (node.parent !== null) sb.upperChanged(node.parent, node.name);
   return up;

@@ -2,6 +2,7 @@
  * Open regular files of overlayfs: the real file, opened in the layer that has it. A file opened for reading before its
  * inode was copied up reads from the upper layer afterwards, as in Linux (ovl_real_fdget).
  */
+import { O_NOATIME } from '../../abi/fcntl.ts';
 import { touchInodeAtime } from '../../vfs/atime.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
@@ -64,12 +65,13 @@ export class OverlayFile extends FileDescription {
   /** Not for a layer of another overlay, which is nowhere. */
   private touch(): void {
     const path = this.path as Path | null;
+    if ((this.flags & O_NOATIME) !== 0) return;
     if (this.inUpper && path !== null) touchInodeAtime(path.mount, this.node.upper!);
   }
 
   override read(t: CallContext, buf: Uint8Array, off: number, len: number, pos: number): number {
     const f = this.real(t);
-    this.touch();
+    if (len > 0) this.touch();
     return f.read(t, buf, off, len, pos);
   }
 
@@ -121,8 +123,8 @@ export class OverlayFile extends FileDescription {
     return this.realFile.mapSource(shared, prot, offset, len);
   }
 
-  override mapped(): void {
-    this.realFile.mapped();
+  override accessed(): void {
+    this.touch();
   }
 
   override smallContent(): SmallContent | null {

@@ -3,13 +3,13 @@
  * (fs/overlayfs). The fields are copies of the real inode's, brought up to date by pull().
  */
 import { EIO, ENOTTY, EOPNOTSUPP, EROFS } from '../../abi/errno.ts';
-import { O_ACCMODE, O_RDONLY } from '../../abi/fcntl.ts';
+import { O_ACCMODE, O_RDWR, O_WRONLY } from '../../abi/fcntl.ts';
 import { STATX_ATTR_APPEND, STATX_ATTR_IMMUTABLE } from '../../abi/file-attr.ts';
 import { panic } from '../../lib/assert.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import type { FileDescription } from '../../vfs/file-description.ts';
-import { Inode, type AttrChange } from '../../vfs/inode.ts';
+import { Inode, type AttrChange, type Timestamp } from '../../vfs/inode.ts';
 import type { AclType, PosixAcl } from '../../vfs/posix-acl.ts';
 import { copyToUpper } from './copy-up.ts';
 import type { OverlayDir } from './directory.ts';
@@ -67,6 +67,16 @@ export class OverlayInode extends Inode {
     this.mayHaveAcl = r.mayHaveAcl;
     this.fileFlags = r.fileFlags;
   }
+
+  /** ovl_update_time(): a lower file stays as it is. */
+  override accessed(now: Timestamp): void {
+    if (this.upper === null) return;
+    this.upper.accessed(now);
+    this.atime = now;
+  }
+
+  /** S_NOCMTIME */
+  override modified(): void {}
 
   override refresh(): number {
     const r = this.real.refresh();
@@ -137,7 +147,8 @@ export class OverlayInode extends Inode {
 
   override open(t: CallContext, path: Path, flags: number): FileDescription | number {
     if (!this.isRegular) return super.open(t, path, flags);
-    if ((flags & O_ACCMODE) !== O_RDONLY) {
+    // Access mode 3 neither reads nor writes (OPEN_FMODE).
+    if ((flags & O_ACCMODE) === O_WRONLY || (flags & O_ACCMODE) === O_RDWR) {
       const r = this.copyUp();
       if (r < 0) return r;
     }

@@ -2,10 +2,12 @@
 import { EAGAIN, EFAULT, EPIPE } from '../../abi/errno.ts';
 import { FASYNC, O_DIRECT, O_NONBLOCK, O_RDONLY, O_WRONLY } from '../../abi/fcntl.ts';
 import { pageDown } from '../../lib/addr.ts';
+import { touchAtime } from '../../vfs/atime.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import { FileDescription, RWF_WAITING, type TornRead } from '../../vfs/file-description.ts';
 import type { FileIdentity, Inode } from '../../vfs/inode.ts';
+import { currentTime } from '../../vfs/times.ts';
 import {
   EPOLLERR,
   EPOLLHUP,
@@ -98,6 +100,8 @@ export class PipeFile extends FileDescription {
       // A FIFO that no writer has opened yet reads as at its end, too.
       return this.ends.writers === 0 ? 0 : -EAGAIN;
     }
+    if (this.path === null) this.inode.accessed(currentTime());
+    else touchAtime(this);
     return this.take(buf, off, len);
   }
 
@@ -139,6 +143,7 @@ export class PipeFile extends FileDescription {
     if (this.ends.readers === 0) return -EPIPE;
     const pipe = this.ends.pipe;
     const n = (this.flags & O_DIRECT) !== 0 ? pipe.writePackets(buf, off, len) : pipe.write(buf, off, len);
+    if (n > 0) this.inode.modified(currentTime());
     // Of a write that had no room readers hear as well (anon_pipe_write with poll_usage).
     this.ends.wakeReaders(EPOLLIN | EPOLLRDNORM);
     return n;

@@ -112,7 +112,7 @@ export class TmpfsFile extends FileDescription {
     return { hostFd: fd, hostOffset: offset, privateOnly: false, inMemory: true };
   }
 
-  override mapped(): void {
+  override accessed(): void {
     touchAtime(this);
   }
 
