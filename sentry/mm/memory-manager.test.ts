@@ -105,6 +105,7 @@ test('parts of a file over the whole of it change protections only, unless they 
     inode: { sb: { noExec: false } },
     ref: () => file,
     unref: () => {},
+    accessed: () => {},
     mapSource: (_shared: boolean, _prot: number, offset: number) => ({
       hostFd: 7,
       hostOffset: offset,

@@ -48,6 +48,7 @@ function fileOf(text: string): TestFile {
       inode: { sb: { noExec: false }, isRegular: true } as unknown as Inode,
       ref: () => (f.refs++, f.file),
       unref: () => void f.refs--,
+      accessed: () => {},
       smallContent: () => (content.mayBeCopied ? content : null),
       mapSource: (shared: boolean): MapSource => {
         if (shared) content.loseCopies();
