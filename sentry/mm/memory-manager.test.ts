@@ -111,7 +111,6 @@ test('parts of a file over the whole of it change protections only, unless they 
       hostOffset: offset,
       privateOnly: false,
     }),
-    mapped: () => {},
   } as unknown as FileDescription;
   const fixed = (page: number, prot: number, offset: number): void => {
     log = [];

@@ -54,7 +54,6 @@ function fileOf(text: string): TestFile {
         if (shared) content.loseCopies();
         return { hostFd: content.toMemfd(), hostOffset: 0, privateOnly: false, inMemory: true };
       },
-      mapped: () => {},
     } as Partial<FileDescription> as FileDescription,
   };
   return f;

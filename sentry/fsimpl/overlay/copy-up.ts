@@ -9,7 +9,7 @@ import { aclTypeOf } from '../../vfs/posix-acl.ts';
 import { XATTR_CAPABILITY } from '../../vfs/xattr.ts';
 import { TmpfsRegular } from '../tmpfs/node.ts';
 import type { OverlayInode } from './inode.ts';
-import { KERNEL, NO_PATH } from './no-path.ts';
+import { KERNEL, openInLayer } from './no-path.ts';
 
 /** FS_NODUMP_FL is not copied. */
 const OVL_COPY_FS_FLAGS_MASK = FS_NOATIME_FL | FS_APPEND_FL | FS_IMMUTABLE_FL;
@@ -108,7 +108,7 @@ function copyData(lower: Inode, made: Inode): number {
   const up = inMemory(made);
   if (up === null) return -EIO;
   if (lower.size === 0 && lower.refresh() === 0 && lower.size === 0) return 0;
-  const f = lower.open(KERNEL, NO_PATH, O_RDONLY);
+  const f = openInLayer(KERNEL, lower, O_RDONLY);
   if (typeof f === 'number') return f;
   let pos = 0;
   let r: number;

@@ -11,7 +11,7 @@ import { TmpfsDir } from '../tmpfs/directory.ts';
 import type { OverlayDir } from './directory.ts';
 import { discard, WH_PREFIX } from './lookup.ts';
 import type { Markers } from './markers.ts';
-import { KERNEL, NO_PATH } from './no-path.ts';
+import { KERNEL, openInLayer } from './no-path.ts';
 import type { OverlaySuperBlock } from './super-block.ts';
 
 export interface MergedEntry {
@@ -29,7 +29,7 @@ export function upperEntries(dir: OverlayDir): (readonly [string, Inode])[] {
     for (const [name, { node }] of upper.entryIterator()) list.push([name, node]);
     return list;
   }
-  const f = upper.open(KERNEL, NO_PATH, O_RDONLY);
+  const f = openInLayer(KERNEL, upper, O_RDONLY);
   if (typeof f === 'number') return list;
   const names: string[] = [];
   f.getdents(KERNEL, (name) => names.push(name) > 0);
@@ -67,7 +67,7 @@ function listLower(
   entries: MergedEntry[],
   remember: boolean,
 ): number {
-  const f = lower.open(t ?? KERNEL, NO_PATH, O_RDONLY);
+  const f = openInLayer(t ?? KERNEL, lower, O_RDONLY);
   if (typeof f === 'number') return f;
   const layer = dir.sb.inoOfLower(lower) - lower.ino;
   const hidden: string[] = [];

@@ -14,7 +14,7 @@ import {
   type SmallContent,
 } from '../../vfs/file-description.ts';
 import type { OverlayInode } from './inode.ts';
-import { NO_PATH } from './no-path.ts';
+import { openInLayer } from './no-path.ts';
 
 export class OverlayFile extends FileDescription {
   private readonly node: OverlayInode;
@@ -35,7 +35,7 @@ export class OverlayFile extends FileDescription {
   }
 
   private moveToUpper(t: CallContext): void {
-    const f = this.node.upper!.open(t, NO_PATH, this.flags);
+    const f = openInLayer(t, this.node.upper!, this.flags);
     if (typeof f === 'number') return;
     this.realFile.unref();
     this.realFile = f;

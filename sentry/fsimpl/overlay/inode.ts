@@ -14,7 +14,7 @@ import type { AclType, PosixAcl } from '../../vfs/posix-acl.ts';
 import { copyToUpper } from './copy-up.ts';
 import type { OverlayDir } from './directory.ts';
 import { OverlayFile } from './file.ts';
-import { NO_PATH } from './no-path.ts';
+import { openInLayer } from './no-path.ts';
 import type { OverlaySuperBlock } from './super-block.ts';
 
 export class OverlayInode extends Inode {
@@ -152,7 +152,7 @@ export class OverlayInode extends Inode {
       const r = this.copyUp();
       if (r < 0) return r;
     }
-    const real = this.real.open(t, NO_PATH, flags);
+    const real = openInLayer(t, this.real, flags);
     if (typeof real === 'number') return real;
     return new OverlayFile(path, this, flags, real);
   }
