@@ -167,6 +167,11 @@ await measure(others, 'start: run true', 's', startCase);
 await measure(others, 'volume, 2000 files', 's', volumeCase);
 await measure(others, 'memory: idle Pss', 'MiB', memoryCase);
 for (const w of workloads) {
+  const missing = w.needs?.filter((program) => spawnSync('which', [program]).status !== 0) ?? [];
+  if (missing.length > 0) {
+    if (wanted(w.name)) console.error(`${w.name}: SKIPPED, not installed: ${missing.join(', ')}`);
+    continue;
+  }
   await measure(others, w.name, 's', (rt) => {
     const command = rt.do(w.command());
     return command === null ? null : wall(command, quick ? 1 : 3, w.scratch);

@@ -5,6 +5,8 @@ export interface Workload {
   readonly name: string;
   /** Host directory to be removed before each run (only the native column writes there). */
   readonly scratch: string;
+  /** Programs of the host without which it is left out. */
+  readonly needs?: readonly string[];
   command(): string[];
 }
 
@@ -25,5 +27,17 @@ export const workloads: readonly Workload[] = [
     name: '2000 × /bin/true',
     scratch: '/tmp/runsc-ts-bench-true',
     command: () => ['/bin/sh', script('true.sh')],
+  },
+  {
+    name: 'redis, 240,000 requests',
+    scratch: '/tmp/runsc-ts-bench-redis',
+    needs: ['redis-server', 'redis-cli', 'redis-benchmark'],
+    command: () => ['/bin/sh', script('redis.sh')],
+  },
+  {
+    name: 'nginx, 5,500 requests',
+    scratch: '/tmp/runsc-ts-bench-nginx',
+    needs: ['nginx', 'curl'],
+    command: () => ['/bin/sh', script('nginx.sh'), '/tmp/runsc-ts-bench-nginx'],
   },
 ];
