@@ -113,6 +113,7 @@ function mountOne(t: CallContext, m: MountConfig, env: MountEnv, later: Mount[])
 
 function mountNew(t: CallContext, m: MountConfig, env: MountEnv): Mount {
   const sb = makeSuperBlock(t, m, env);
+  if (m.type === 'proc' || m.type === 'sysfs') checkOrdinary(t, m);
   const destination = withoutDanglingLinks(t, latin1(m.destination));
   const wasThere = walk(t, t.fs.root, destination, LOOKUP_FOLLOW) === 0;
   const at = mountPoint(t, destination, !sb.root.isDir);
@@ -131,6 +132,14 @@ function mountNew(t: CallContext, m: MountConfig, env: MountEnv): Mount {
     );
   }
   return mount;
+}
+
+/** Programs trust what is there: not behind a link, where it could be hidden or changed. */
+function checkOrdinary(t: CallContext, m: MountConfig): void {
+  if (walk(t, t.fs.root, latin1(m.destination), 0) !== 0 || nd.dentry.inode!.isDir) return;
+  throw new MountError(
+    `error mounting "${m.source}" to rootfs at "${m.destination}": filesystem "${m.type}" must be mounted on ordinary directory`,
+  );
 }
 
 /** `remount`: other flags, and for file systems other than binds other limits. */

@@ -86,14 +86,23 @@ for (const c of [program, ...program.commands]) {
 const isHostError = (e: unknown): e is Error =>
   e instanceof Error && (e as NodeJS.ErrnoException).syscall !== undefined;
 
+/** As runc says it. */
+const NO_SUCH_COMMAND = 3;
+
+const isUnknown = (command: string | undefined): boolean =>
+  command !== undefined && !command.startsWith('-') && !program.commands.some((c) => c.name() === command);
+
 async function main(): Promise<void> {
   try {
-    await program.parseAsync(fromRunsc(process.argv.slice(2)), { from: 'user' });
+    const argv = process.argv.slice(2);
+    await program.parseAsync(argv.length === 0 ? ['--help'] : fromRunsc(argv), {
+      from: 'user',
+    });
   } catch (e) {
     if (e instanceof CommanderError) {
       const hint = e.code === 'commander.unknownOption' ? hintFor(process.argv.slice(2)) : null;
       if (hint !== null) printError(`${hint}\n`);
-      process.exitCode = e.exitCode;
+      process.exitCode = isUnknown(program.args[0]) ? NO_SUCH_COMMAND : e.exitCode;
     } else if (e instanceof UserError || isHostError(e)) {
       log('error', e.message);
       printError(`runsc-ts: ${e.message}\n`);

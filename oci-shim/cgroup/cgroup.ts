@@ -95,10 +95,11 @@ export function createCgroup(
     for (const [name, h] of host.hierarchies) {
       try {
         const dir = directoryIn(host, h, place.path);
-        if (isInUse(dir)) state.shared = [...(state.shared ?? []), dir];
+        noteUse(state, dir);
         state.paths[name] = makeGroup(host, name, h.mount, dir);
         if (host.version === 1 && APART.includes(name)) {
           const sentry = `${state.paths[name]}${SENTRY_SUFFIX}`;
+          noteUse(state, sentry);
           mkdirSync(sentry, { recursive: true });
           state.sentryPaths[name] = sentry;
         }
@@ -108,6 +109,8 @@ export function createCgroup(
         denied.push(name);
       }
     }
+    // Nobody in it would ever run.
+    if (group.isFrozen()) throw new UserError("container's cgroup unexpectedly frozen");
     const notInForce = group.apply(resources);
     if (host.version === 1 && state.paths['devices'] !== undefined) {
       writeDevicesV1(state.paths['devices'], resources.devices);
@@ -324,7 +327,7 @@ class Cgroup implements CgroupHandle {
     }
   }
 
-  private isFrozen(): boolean {
+  isFrozen(): boolean {
     const { freezer, unified } = this.state.paths;
     if (this.state.version === 2)
       return unified !== undefined && readCgroupFile(unified, 'cgroup.freeze')?.trim() === '1';
@@ -365,6 +368,11 @@ function allProcs(dir: string): number[] {
 /** Is somebody in the group, or are there groups below it? */
 const isInUse = (dir: string): boolean =>
   existsSync(dir) && (readProcs(dir).length > 0 || children(dir).length > 0);
+
+/** Others' directories are to be left. */
+function noteUse(state: CgroupState, dir: string): void {
+  if (isInUse(dir)) state.shared = [...(state.shared ?? []), dir];
+}
 
 /** Removes what nobody uses any more: a create that was killed found its own remains "in use". */
 function leave(dirs: readonly string[]): void {

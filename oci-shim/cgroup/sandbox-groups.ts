@@ -45,6 +45,8 @@ export function makeGroups(request: GroupRequest, warn: (line: string) => void):
   const place = cgroupPlace(request.cgroupsPath, request.id, request.systemd);
   const group = createCgroup(host, place, request.resources, warnings);
   if (wanted) for (const w of warnings) warn(w);
+  const others = group.procs().length;
+  if (others > 0) warn(`container's cgroup is not empty: ${others} process(es) found`);
   return Object.keys(group.state.paths).length === 0 ? null : group;
 }
 

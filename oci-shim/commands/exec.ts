@@ -19,6 +19,7 @@ interface ExecFlags {
   detach: boolean;
   pidFile?: string;
   consoleSocket?: string;
+  pidfdSocket?: string;
   preserveFds: number;
   cgroup: string[];
   ignorePaused: boolean;
@@ -42,6 +43,7 @@ export function execCommand(globals: () => GlobalOptions): Command {
     .option('-d, --detach', 'return when the process runs', false)
     .option('--pid-file <file>', 'write the pid of the process’s stub to FILE')
     .option('--console-socket <path>', 'send the terminal’s master to this socket')
+    .option('--pidfd-socket <path>', 'send a pidfd of the process’s stub to this socket')
     .option('--preserve-fds <n>', 'pass N descriptors beside the standard streams', parsePreservedFds, 0)
     .option('--apparmor <profile>', 'accepted, without effect')
     .option('--process-label <label>', 'accepted, without effect')
@@ -60,8 +62,8 @@ export function execCommand(globals: () => GlobalOptions): Command {
       try {
         const state = states.load(id);
         const base = f.process === undefined ? fromFlags(state, args, f) : fromFile(state, f.process, f);
-        const { pidFile, consoleSocket, preserveFds, detach, ignorePaused } = f;
-        const target = { pidFile, consoleSocket, preserveFds, detached: detach, ignorePaused };
+        const { pidFile, consoleSocket, pidfdSocket, preserveFds, detach, ignorePaused } = f;
+        const target = { pidFile, consoleSocket, pidfdSocket, preserveFds, detached: detach, ignorePaused };
         const process = execConfig(state, base);
         execProcess(states, state, { id, process, groups: f.cgroup, ...withoutUndefined(target) });
       } catch (e) {

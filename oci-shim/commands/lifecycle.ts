@@ -20,6 +20,7 @@ export interface CreateFlags {
   bundle: string;
   pidFile?: string;
   consoleSocket?: string;
+  pidfdSocket?: string;
   preserveFds: number;
 }
 
@@ -30,7 +31,7 @@ export function withCreateOptions(c: Command): Command {
     .option('--pid-file <file>', 'write the pid of the container’s stub to FILE')
     .option('--console-socket <path>', 'send the terminal’s master to this socket')
     .option('--preserve-fds <n>', 'pass N descriptors beside the standard streams', parsePreservedFds, 0)
-    .option('--pidfd-socket <path>', 'accepted, without effect')
+    .option('--pidfd-socket <path>', 'send a pidfd of the container’s stub to this socket')
     .option('--no-pivot', 'accepted, without effect')
     .option('--no-new-keyring', 'accepted, without effect')
     .argument('<id>', 'name of the container');

@@ -1,4 +1,4 @@
-/** The terminal of a process for an engine: a new pty, whose master goes over the engine's console socket (runc terminals.md). */
+/** Descriptors for an engine. The terminal of a process: a new pty, whose master goes over the engine's console socket (runc terminals.md). */
 import { closeSync, constants, openSync } from 'node:fs';
 import { errnoName } from '../../sentry/abi/errno.ts';
 import { HostBuffer } from '../../sentry/host/memory.ffi.ts';
@@ -38,6 +38,23 @@ export function openConsole(socketPath: string, size: ConsoleSize | null): numbe
     return slave;
   } finally {
     closeSync(master);
+  }
+}
+
+const SYS_pidfd_open = 434;
+
+/** `--pidfd-socket`: whoever listens there gets a pidfd of the stub, by which it can be watched and signalled. */
+export function sendPidfd(socketPath: string, pid: number): void {
+  const pidfd = check('open the pidfd', hostSyscall(SYS_pidfd_open, pid, 0, 0, 0, 0, 0));
+  try {
+    const socket = check(`connect to the pidfd socket ${socketPath}`, connectStream(socketPath));
+    try {
+      check('send the pidfd', sendFd(socket, 'pidfd', pidfd));
+    } finally {
+      close(socket);
+    }
+  } finally {
+    close(pidfd);
   }
 }
 

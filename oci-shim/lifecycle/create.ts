@@ -25,7 +25,7 @@ import type { HostProcess } from '../state/host-process.ts';
 import { checkId, StateDir, writeAtomically, type LockedContainer } from '../state/state-dir.ts';
 import { warn } from './log.ts';
 import { UserError } from '../user-error.ts';
-import { openConsole } from './console.ts';
+import { openConsole, sendPidfd } from './console.ts';
 import { membership, type Membership } from './members.ts';
 import { foreignNamespaces, innerPid, makesUserNamespace, mapIds, namespaceOptions } from './namespaces.ts';
 import { networkPlace } from './network.ts';
@@ -37,6 +37,7 @@ export interface CreateOptions {
   readonly bundle: string;
   readonly pidFile?: string;
   readonly consoleSocket?: string;
+  readonly pidfdSocket?: string;
   /** Descriptors from 3 on for the first process: sockets of systemd's that it is told of, then others. */
   readonly listenFds: number;
   readonly preserveFds: number;
@@ -277,6 +278,7 @@ class Creation {
     const state: ContainerState = { ...this.locked.state, phase: 'created' };
     this.locked.save(state);
     stub.setOomScore(this.bundle.config.process.oomScoreAdj);
+    if (this.o.pidfdSocket !== undefined) sendPidfd(this.o.pidfdSocket, stub.process.pid);
     // Last: whoever waits for the file takes the container for created.
     if (this.o.pidFile !== undefined) writeAtomically(this.o.pidFile, String(stub.process.pid), 0o644);
     stub.commit();

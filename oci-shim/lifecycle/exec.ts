@@ -22,7 +22,7 @@ import { statusOf, type ContainerState } from '../state/container-state.ts';
 import { isAlive, type HostProcess } from '../state/host-process.ts';
 import { writeAtomically, type StateDir } from '../state/state-dir.ts';
 import { UserError } from '../user-error.ts';
-import { openConsole } from './console.ts';
+import { openConsole, sendPidfd } from './console.ts';
 import { warn } from './log.ts';
 import { namespacesOf } from './namespaces.ts';
 import { identityOf, Inherited, Stub } from './stub.ts';
@@ -34,6 +34,7 @@ export interface ExecOptions {
   readonly groups: readonly string[];
   readonly pidFile?: string;
   readonly consoleSocket?: string;
+  readonly pidfdSocket?: string;
   readonly preserveFds: number;
   readonly detached: boolean;
   /** Also in a paused container: the process runs when that is resumed. */
@@ -79,6 +80,7 @@ export function execProcess(states: StateDir, state: ContainerState, o: ExecOpti
 
 function becomeStub(state: ContainerState, o: ExecOptions, connection: number): never {
   requestExec(connection, o, [0, 1, 2]);
+  if (o.pidfdSocket !== undefined) sendPidfd(o.pidfdSocket, process.pid);
   if (o.pidFile !== undefined) writeAtomically(o.pidFile, String(process.pid), 0o644);
   const groups = execGroups(state, (own) => own);
   const title = o.process.args;
@@ -113,6 +115,7 @@ function startStub(states: StateDir, state: ContainerState, o: ExecOptions, conn
     requestExec(connection, o, stdio);
     remember(states, state.id, stub.process);
     stub.setOomScore(o.process.oomScoreAdj);
+    if (o.pidfdSocket !== undefined) sendPidfd(o.pidfdSocket, stub.process.pid);
     if (o.pidFile !== undefined) writeAtomically(o.pidFile, String(stub.process.pid), 0o644);
     stub.commit();
   } catch (e) {

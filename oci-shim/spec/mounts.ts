@@ -134,7 +134,11 @@ function checkProc(m: Field, config: MountConfig): void {
   if (destination === '/proc' && type !== 'proc' && type !== 'bind') {
     throw new UserError(`config.json: ${m.name}: "/proc" cannot be mounted because it is not of type proc`);
   }
-  if (destination.startsWith('/proc/') && type !== 'tmpfs' && !PROC_FILES.includes(destination)) {
+  const isOfProcess = /^\/proc\/(self|thread-self|\d+)(\/|$)/.test(destination);
+  if (
+    isOfProcess ||
+    (destination.startsWith('/proc/') && type !== 'tmpfs' && !PROC_FILES.includes(destination))
+  ) {
     throw new UserError(
       `config.json: ${m.name}: "${destination}" cannot be mounted because it is inside /proc`,
     );

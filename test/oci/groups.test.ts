@@ -1,6 +1,6 @@
 // What linux.resources and cgroupsPath become in the host's groups, found as a checker finds them: through /proc/PID/cgroup of the
 // container. The same as with runc for the same config.json, before the container's start and after it.
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readCgroupHost } from '../../oci-shim/cgroup/host.ts';
@@ -102,6 +102,49 @@ describe.runIf(usable)('the host’s groups', () => {
       expect(existsSync(join(own.mount, `groups-${id}`))).toBe(false);
     }
   }
+
+  const create = (runtime: string, spec: Spec, id: string) => {
+    b.write(spec);
+    const root = join(b.dir, runtime === runscTs ? 'ours' : 'theirs');
+    const call = (...args: string[]) =>
+      run('sh', ['-c', '"$@" </dev/null >out 2>&1; s=$?; cat out; exit $s', 'sh', runtime, '--root', root, ...args], { cwd: b.dir }); // prettier-ignore
+    return { call, made: call('run', '--detach', '--bundle', b.dir, id) };
+  };
+
+  test('a group that is frozen already is refused', () => {
+    for (const runtime of ['/usr/sbin/runc', runscTs]) {
+      const path = `/groups-frozen-${process.pid}-${count++}`;
+      const dir = join(host!.hierarchies.get('freezer')!.mount, path);
+      mkdirSync(dir);
+      writeFileSync(join(dir, 'freezer.state'), 'FROZEN');
+      const s = defaultSpec('true');
+      s.linux.cgroupsPath = path;
+      const { made } = create(runtime, s, `frozen-${process.pid}`);
+      expect(made).toMatchObject({ status: 1 });
+      expect(made.stdout).toContain("container's cgroup unexpectedly frozen");
+      if (existsSync(dir)) rmdirSync(dir);
+    }
+  });
+
+  test('a group of another container: a warning, and the other one stays', () => {
+    for (const runtime of ['/usr/sbin/runc', runscTs]) {
+      const s = defaultSpec('exec sleep 1000');
+      s.linux.cgroupsPath = `/groups-both-${process.pid}-${count++}`;
+      const [one, two] = ['one', 'two'].map((n) => `${n}-${process.pid}`) as [string, string];
+      const { call, made } = create(runtime, s, one);
+      try {
+        expect(made).toMatchObject({ status: 0, stdout: '' });
+        expect(create(runtime, s, two).made).toMatchObject({
+          status: 0,
+          stdout: expect.stringMatching(/cgroup is not empty: \d+ process\(es\) found/) as string,
+        });
+        call('delete', '--force', two);
+        expect(call('state', one).stdout).toContain('"running"');
+      } finally {
+        for (const id of [two, one]) call('delete', '--force', id);
+      }
+    }
+  });
 
   for (const [name, c] of Object.entries(cases)) {
     test.runIf(host?.hierarchies.has(c.controller))(name, () => {

@@ -1,5 +1,5 @@
 // What the host sees of stubs, and how hooks and descriptors of the caller meet them. SECURITY.md says the same in words.
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, openSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -22,6 +22,23 @@ function descriptors(pid: number): string[] {
     readlinkSync(`/proc/${pid}/fd/${fd}`).replace(/^(socket|pipe):\[\d+\]$/, '$1'),
   );
 }
+
+/** Takes a pidfd and says whose it is; then, if told to end it, sends SIGTERM until the process is gone. */
+const PIDFD_LISTENER = `
+import os, re, select, signal, socket, sys
+if os.path.exists(sys.argv[1]): os.unlink(sys.argv[1])
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+print("listening", flush=True)
+connection, _ = listener.accept()
+_, fds, _, _ = socket.recv_fds(connection, 1024, 4)
+info = open("/proc/self/fdinfo/%d" % fds[0]).read()
+print("pid", re.search("Pid:\\s*(\\d+)", info)[1], flush=True)
+if sys.argv[2] == "watch": sys.exit()
+while not select.select([fds[0]], [], [], 0.1)[0]: signal.pidfd_send_signal(fds[0], signal.SIGTERM)
+print("ended", flush=True)
+`;
 
 describe.each(platforms)('on %s', (platform) => {
   let engine: Engine;
@@ -133,6 +150,27 @@ describe.each(platforms)('on %s', (platform) => {
       return found.length >= 6 ? found : null;
     });
     for (const p of all) expect(descriptors(p.pid), p.role).not.toContain(bundle);
+  });
+
+  test('--pidfd-socket: who listens there can watch and signal the stub', async () => {
+    const socket = join(engine.dir, 'pidfd');
+    const listen = (what: 'watch' | 'end') => {
+      const child = spawn('python3', ['-u', '-c', PIDFD_LISTENER, socket, what], { stdio: ['ignore', 'pipe', 'inherit'] }); // prettier-ignore
+      const heard = { text: '' };
+      child.stdout.on('data', (d: Buffer) => (heard.text += d.toString()));
+      return until(() => heard.text.includes('listening')).then(() => heard);
+    };
+    const heard = await listen('watch');
+    const script = 'trap "exit 7" TERM; while :; do sleep 0.02; done';
+    const bundle = engine.bundle('b', spec(['sh', '-c', script]));
+    engine.detached('run', '--detach', '--pidfd-socket', socket, '--bundle', bundle, 'c1');
+    await until(() => heard.text.includes(`pid ${engine.state('c1').pid}\n`));
+    const second = await listen('end');
+    engine.detached('exec', '--detach', '--pidfd-socket', socket, 'c1', 'sh', '-c', script);
+    await until(() => second.text.includes('ended'));
+    expect(engine.call('run', '--pidfd-socket', '/nosuch', '--bundle', bundle, 'c2').stderr).toContain(
+      'cannot connect to the pidfd socket /nosuch: ENOENT',
+    );
   });
 
   test('--preserve-fds hands descriptors to the container', () => {
