@@ -93,6 +93,8 @@ export abstract class NetlinkSocket extends Socket {
   /** It has been a member of some: nlk->groups is there. */
   private grouped = false;
   private readonly queue = new NetlinkQueue();
+  /** One for each sender: who tries again and again is entered once. */
+  private readonly onRoom = () => this.waiters.wake(WRITABLE);
 
   protected get table(): NetlinkTable {
     return netlinkTable(this.net, this.protocol);
@@ -215,7 +217,7 @@ export abstract class NetlinkSocket extends Socket {
     const creds = info?.creds ?? credsOf(t);
     const to = port === 0 ? null : (this.table.ports.get(port) ?? null);
     if (to !== null && to.accepts(this.port) && !to.queue.hasRoom(data, to.options.rcvbuf)) {
-      to.queue.whenRoom(() => this.waiters.wake(WRITABLE));
+      to.queue.whenRoom(this.onRoom);
       return -EAGAIN;
     }
     const m = { data, group, port: this.port, creds };
