@@ -62,8 +62,10 @@ void gofer_main(void) {
 }
 
 int open_path_tree(const char *path, bool recursive) {
-  int flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0);
-  int tree = syscall(SYS_open_tree, AT_FDCWD, path, flags);
+  int flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
+  int tree = syscall(SYS_open_tree, AT_FDCWD, path, flags | (recursive ? AT_RECURSIVE : 0));
+  // What a greater user namespace has mounted there cannot be taken off (has_locked_children()).
+  if (tree < 0 && errno == EINVAL && !recursive) tree = syscall(SYS_open_tree, AT_FDCWD, path, flags | AT_RECURSIVE);
   if (tree < 0) die("cannot export %s", path);
   return tree;
 }
