@@ -60,7 +60,6 @@ export const ZYGOTE_TAKEN = 260;
 export const ZYGOTE_VVAR = 264;
 export const ZYGOTE_VDSO = 272;
 export const ZYGOTE_VDSO_END = 280;
-export const ZYGOTE_MINSIGSTKSZ = 288;
 
 // Slot: line 0 carries a whole syscall there and its result back.
 export const SLOT_STATE = 0;

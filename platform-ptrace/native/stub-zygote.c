@@ -25,7 +25,7 @@ static void limit(int resource, u64 value) {
 // The same, but no more than is allowed already.
 static void lower_limit(int resource, u64 value) {
   u64 now[2];
-  must(SYS4(NR_prlimit64, 0, resource, 0, now), 20);
+  must(SYS4(NR_prlimit64, 0, resource, 0, now), ZYGOTE_NO_LIMITS);
   limit(resource, now[1] < value ? now[1] : value);
 }
 
@@ -111,7 +111,6 @@ __attribute__((used, noreturn)) void zygote_main(u64 *sp) {
   QUAD(AREA_ADDR, ZYGOTE_VVAR) = vvar;
   QUAD(AREA_ADDR, ZYGOTE_VDSO) = vdso;
   QUAD(AREA_ADDR, ZYGOTE_VDSO_END) = vdso_end;
-  QUAD(AREA_ADDR, ZYGOTE_MINSIGSTKSZ) = minsigstksz;
 
   limit(4, 1);   // CORE: 1, not 0: a pipe core helper runs at 0 (fs/coredump.c)
   lower_limit(7, MAP_FD + SLOTS_PER_CHUNK * CHUNKS_PER_AREA); // NOFILE: 0, GATE_FD, and one for each slot
