@@ -101,9 +101,14 @@ export function fcntlLock(t: Task, f: FileDescription, cmd: number, addr: number
     // F_UNLCK asks for any lock of the open file itself (Linux 6.3).
     if (lock.type === F_UNLCK && !ofd) return -EINVAL;
     const { locks } = f.inode.findIdentity();
-    const find = lock.type === F_UNLCK ? findOwn : findConflict;
-    const found = locks === null ? null : find(locks, lock.owner, lock.type, lock.start, lock.end);
-    return writeFlock(t, addr, found);
+    if (locks === null) return writeFlock(t, addr, null);
+    const { owner, type, start, end } = lock;
+    const own = type === F_UNLCK;
+    return writeFlock(
+      t,
+      addr,
+      own ? findOwn(locks, owner, start, end) : findConflict(locks, owner, type, start, end),
+    );
   }
   if (lock.type === F_RDLCK && !f.readable) return -EBADF;
   if (lock.type === F_WRLCK && !f.writable) return -EBADF;

@@ -82,13 +82,7 @@ export function findConflict(
 }
 
 /** First record lock of `owner` within [start, end), or null. */
-export function findOwn(
-  locks: FileLocks,
-  owner: object,
-  _type: number,
-  start: number,
-  end: number,
-): RecordLock | null {
+export function findOwn(locks: FileLocks, owner: object, start: number, end: number): RecordLock | null {
   return locks.records.find((l) => l.owner === owner && l.start < end && l.end > start) ?? null;
 }
 
