@@ -1,5 +1,5 @@
 // Documents that are generated, or that name what must exist.
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { VERSION } from '../../oci-shim/version.ts';
@@ -33,13 +33,13 @@ test('the version is that of package.json', () => {
 
 test('links and npm commands in the documents lead somewhere', () => {
   const scripts = (JSON.parse(text('package.json')) as { scripts: Record<string, string> }).scripts;
+  const docs = readdirSync(join(root, 'docs')).filter((f) => f.endsWith('.md'));
   for (const doc of [
     'README.md',
     'ARCHITECTURE.md',
     'CONTRIBUTING.md',
     'SECURITY.md',
-    'docs/status.md',
-    'docs/engines.md',
+    ...docs.map((f) => `docs/${f}`),
   ]) {
     for (const m of text(doc).matchAll(/\]\(([^)#:]+)\)/g)) {
       expect(existsSync(join(root, doc, '..', m[1]!)), `${doc}: ${m[1]!}`).toBe(true);
