@@ -333,7 +333,8 @@ static void restarts(void) {
         hits = 0;
         handle(SIGUSR1, how == 1 ? SA_RESTART : 0);
         signal(SIGCHLD, SIG_DFL);
-        if (what == 13 || what == 14) if (fork() == 0) { prctl(PR_SET_PDEATHSIG, SIGKILL); for (;;) pause(); }
+        pid_t self = getpid();
+        if (what == 13 || what == 14) if (fork() == 0) { prctl(PR_SET_PDEATHSIG, SIGKILL); while (getppid() == self) pause(); _exit(0); }
         write(ready[1], "y", 1);
         long r = blocking(what);
         int e = errno;
