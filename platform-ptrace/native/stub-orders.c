@@ -114,7 +114,7 @@ static long clone_thread(u64 slot) {
   return ret;
 }
 
-static long run_order(const struct order *o) {
+static long try_order(const struct order *o) {
   long r;
   if (o->nr == NR_clone) {
     if (o->args[0] == CLONE_FLAGS_THREAD) return clone_thread(o->args[1]);
@@ -128,6 +128,15 @@ static long run_order(const struct order *o) {
   }
   r = syscall6((long)o->nr, o->args[0], o->args[1], o->args[2], o->args[3], o->args[4], o->args[5]);
   if (o->nr == NR_mmap && (int)o->args[4] >= 0) SYS1(NR_close, o->args[4]);
+  return r;
+}
+
+// The interrupt signal, which a patched call does not keep out, ends the wait for the gate's consent with EINTR if the gate
+// has not heard of the call yet (WAIT_KILLABLE_RECV): what was ordered is still to be done.
+static long run_order(const struct order *o) {
+  long r;
+  do r = try_order(o);
+  while (r == -EINTR);
   return r;
 }
 
