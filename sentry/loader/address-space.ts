@@ -232,7 +232,6 @@ function setLayout(mm: MemoryManager, p: Program, bias: number, randomize: boole
   l.startBrk = pageUp(brk) + randomPages(BRK_RANDOM, randomize);
   mm.layout = l;
   mm.brk = l.startBrk;
-  mm.brkReserveEnd = l.startBrk;
 }
 
 /** Address of the program headers in memory, as AT_PHDR says it. */

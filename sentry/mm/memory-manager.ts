@@ -3,8 +3,8 @@
  * chooses every address, keeps the accounts that limits look at. Changes are decided here and queued as orders on the
  * calling task's context; the host executes them when the task resumes.
  *
- * Two ranges are mapped on the host ahead of the guest's need, so that growth costs no order: the whole stack
- * below [stack], and a piece above the heap. The table does not show them until the guest owns them.
+ * The whole stack below [stack] is mapped on the host ahead of the guest's need, so that growth costs no order. The table
+ * does not show it until the guest owns it.
  */
 import { EFAULT, ENOMEM } from '../abi/errno.ts';
 import { MAP_ANONYMOUS, MAP_PRIVATE, PROT_EXEC, PROT_WRITE } from '../abi/mman.ts';
@@ -78,7 +78,6 @@ export class MemoryManager implements AccessMap {
   layout: ImageLayout = EMPTY_LAYOUT;
   /** Current break (byte-exact) and end of what the host has mapped for it. */
   brk = 0;
-  brkReserveEnd = 0;
   /** Start of the host's mapping of the stack: at or below [stack]. 0: none. */
   stackReserve = 0;
   /** /proc/PID/exe */
@@ -189,7 +188,6 @@ export class MemoryManager implements AccessMap {
     const mm = new MemoryManager(space, this.minAddr, this.maxAddr, this.mmapBase);
     mm.layout = { ...this.layout };
     mm.brk = this.brk;
-    mm.brkReserveEnd = this.brkReserveEnd;
     mm.stackReserve = this.stackReserve;
     mm.setExeFile(this.exeFile);
     mm.dumpable = this.dumpable;
@@ -349,12 +347,6 @@ export class MemoryManager implements AccessMap {
    */
   cutReserves(o: Orders, start: number, end: number): void {
     if (this.copies !== null && start < WINDOW_START + WINDOW_SIZE && end > WINDOW_START) this.endCopies();
-    const heapEnd = pageUp(this.brk);
-    if (start < this.brkReserveEnd && end > heapEnd && this.brkReserveEnd > heapEnd) {
-      const keep = Math.max(heapEnd, start);
-      o.munmap(keep, this.brkReserveEnd - keep);
-      this.brkReserveEnd = keep;
-    }
     if (this.stackReserve === 0 || end <= this.stackReserve) return;
     const stack = this.table.at(this.table.indexAt(this.stackReserve));
     const edge = stack === undefined ? this.stackReserve : stack.start;
@@ -481,7 +473,6 @@ export class MemoryManager implements AccessMap {
     if (change.kind === 'brk') {
       this.removeVmas(pageUp(change.value), pageUp(this.brk));
       this.brk = change.value;
-      this.brkReserveEnd = pageUp(change.value);
     }
     change.kind = 'none';
     // brk(2) has no errors: it answers with the break as it is.

@@ -65,9 +65,6 @@ const PROT_ALL = PROT_READ | PROT_WRITE | PROT_EXEC;
 /** File offsets beyond this do not exist (MAX_LFS_FILESIZE). */
 const MAX_OFFSET = Number.MAX_SAFE_INTEGER;
 const HUGE_PAGE = 2 * 1024 * 1024;
-/** How much more than asked for the host maps for the heap at once. */
-const BRK_RESERVE_MIN = 1024 * 1024;
-const BRK_RESERVE_MAX = 32 * 1024 * 1024;
 
 /** Who asks: its limits, and whether CAP_IPC_LOCK lifts RLIMIT_MEMLOCK. */
 export interface MemoryCaller {
@@ -384,10 +381,7 @@ export function brk(mm: MemoryManager, o: Orders, wanted: number, who: MemoryCal
   } else if (newEnd < oldEnd) {
     if (hasSealed(mm, newEnd, oldEnd)) return mm.brk;
     mm.removeVmas(newEnd, oldEnd);
-    // The reserve goes too: it may hold what the guest wrote, and a break that grows again shows zeros.
-    const end = Math.max(oldEnd, mm.brkReserveEnd);
-    o.munmap(newEnd, end - newEnd);
-    mm.brkReserveEnd = newEnd;
+    o.munmap(newEnd, oldEnd - newEnd);
   }
   mm.brk = wanted;
   return wanted;
@@ -400,18 +394,9 @@ function growBrk(mm: MemoryManager, o: Orders, oldEnd: number, newEnd: number, w
   if (mm.lockFuture !== 0 && !who.canLock && mm.lockedBytes + newEnd - oldEnd > who.limits.memlock)
     return false;
   if (!mm.mayAddVmas(1)) return false;
-  if (newEnd > mm.brkReserveEnd) {
-    const from = Math.max(oldEnd, mm.brkReserveEnd);
-    const heap = newEnd - mm.layout.startBrk;
-    const extra = Math.min(Math.max(BRK_RESERVE_MIN, pageUp(heap / 4)), BRK_RESERVE_MAX);
-    const next = mm.table.at(mm.table.indexAt(oldEnd));
-    const limit = Math.min(next === undefined ? mm.maxAddr : next.start, mm.maxAddr);
-    const to = Math.min(newEnd + extra, Math.max(limit, newEnd));
-    o.mmap(from, to - from, hostProt(PROT_READ | PROT_WRITE), MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    who.change.kind = 'brk';
-    who.change.value = mm.brk;
-    mm.brkReserveEnd = to;
-  }
+  o.mmap(oldEnd, newEnd - oldEnd, hostProt(PROT_READ | PROT_WRITE), MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  who.change.kind = 'brk';
+  who.change.value = mm.brk;
   const flags = mayFlags(false, true, true) | mm.lockFuture;
   mm.addVma(new Vma(oldEnd, newEnd, PROT_READ | PROT_WRITE, flags, null, 0));
   if (mm.lockFuture !== 0) populate(mm, o, oldEnd, newEnd);

@@ -114,6 +114,14 @@ static void heap(void) {
     if (sbrk(PG) == (void *)-1) say("sbrk failed at %d", i);
   is("300 pages", 1);
   sbrk(-300 * PG);
+  sbrk(2 * PG);
+  char *end = (char *)(((uintptr_t)sbrk(0) + PG - 1) / PG * PG);
+  touch("above the break", end, 0), touch("write above the break", end, 1), touch("a page further", end + PG, 0);
+  ret("a call's string there", access(end, F_OK));
+  ret("across the break", write(2, end - 1, 2) < 2 ? 0 : -1);
+  ret("a struct there", nanosleep((void *)end, NULL));
+  if (fork() == 0) touch("above the break in a child", end, 0), _exit(0);
+  wait(NULL);
 }
 
 static void advice(void) {
