@@ -307,7 +307,7 @@ export class RemoteGofer implements GoferClient {
   }
 
   setxattr(id: number, name: string, value: string, flags: number): number {
-    if (value.length > layout.XATTR_SIZE_MAX || flags > 2) return -EINVAL;
+    if (value.length > layout.XATTR_SIZE_MAX || flags > 3) return -EINVAL;
     const w = this.begin(layout.OP_SETXATTR);
     w.u32(id);
     w.u32(flags);

@@ -51,7 +51,7 @@ export function setxattr(ctx: ServerContext): number {
   const name = attributeName(ctx);
   const value = ctx.reader.longString(XATTR_SIZE_MAX);
   ctx.endOfRequest();
-  if (flags > 2) throw new ProtocolError('setxattr flags');
+  if (flags > 3) throw new ProtocolError('setxattr flags');
   if (!isOffered(name)) return -EOPNOTSUPP;
   const r = ctx.writable(node);
   if (r < 0) return r;

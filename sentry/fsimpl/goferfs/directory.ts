@@ -1,6 +1,6 @@
 /** Directories of goferfs: look-ups, changes, and listings kept in exclusive caching. */
 import { EEXIST, EINVAL, ENOENT, EOPNOTSUPP, EXDEV } from '../../abi/errno.ts';
-import { modeToDt } from '../../abi/stat.ts';
+import { S_IFBLK, S_IFCHR, S_IFMT, S_IFSOCK, modeToDt } from '../../abi/stat.ts';
 import { GOFER_RDWR } from '../../gofer-api/gofer-api.ts';
 import type { GoferAttr, GoferDirent, GoferOpened } from '../../gofer-api/gofer-api.ts';
 import { isReadNoted } from '../../vfs/atime.ts';
@@ -10,6 +10,7 @@ import { DirFile, FIRST_ENTRY } from '../../vfs/dir-file.ts';
 import type { DirEmit, FileDescription } from '../../vfs/file-description.ts';
 import type { Inode } from '../../vfs/inode.ts';
 import { currentTime } from '../../vfs/times.ts';
+import { deviceNodeAt, haveDeviceNodes, keepDeviceNode } from './device-nodes.ts';
 import {
   IN_ATTRIB,
   IN_CREATE,
@@ -169,7 +170,9 @@ export class GoferDir extends GoferInode implements WatchedDir {
     const id = this.goferId();
     if (id < 0) return id;
     const entries = this.gofer.client.readdir(id, withAttrs && this.trusted);
-    if (typeof entries === 'number' || !this.trusted) return entries;
+    if (typeof entries === 'number') return entries;
+    if (haveDeviceNodes()) this.showDevices(entries);
+    if (!this.trusted) return entries;
     this.dropListing();
     if (entries.length > LISTING_MAX) {
       // Nor read again because of absent names.
@@ -178,6 +181,15 @@ export class GoferDir extends GoferInode implements WatchedDir {
     }
     this.keepListing(entries);
     return entries;
+  }
+
+  private showDevices(entries: readonly GoferDirent[]): void {
+    const socket = modeToDt(S_IFSOCK);
+    for (const e of entries) {
+      if (e.type !== socket) continue;
+      const device = deviceNodeAt(this.gofer.deviceKeyOf(e.attr === null ? e.ino : this.gofer.keyOf(e.attr)));
+      if (device !== null) e.type = modeToDt(device.type);
+    }
   }
 
   private keepListing(entries: readonly GoferDirent[]): void {
@@ -302,10 +314,20 @@ export class GoferDir extends GoferInode implements WatchedDir {
     return this.made(name, this.gofer.client.symlink(id, name, target, uid, gid));
   }
 
-  override mknod(name: string, mode: number, _rdev: number, uid: number, gid: number): Inode | number {
+  override mknod(name: string, mode: number, rdev: number, uid: number, gid: number): Inode | number {
     const id = this.goferId();
     if (id < 0) return id;
-    return this.made(name, this.gofer.client.mknod(id, name, { mode, uid, gid }));
+    const { client } = this.gofer;
+    const type = mode & S_IFMT;
+    if (type !== S_IFCHR && type !== S_IFBLK)
+      return this.made(name, client.mknod(id, name, { mode, uid, gid }));
+    const attr = client.mknod(id, name, { mode: S_IFSOCK | (mode & 0o7777), uid, gid });
+    if (typeof attr === 'number') return attr;
+    const kept = keepDeviceNode(this.gofer.deviceKeyOf(this.gofer.keyOf(attr)), attr, mode, rdev);
+    if (kept === 0) return this.made(name, attr);
+    client.unlink(id, name, false);
+    client.forget(attr.id);
+    return kept;
   }
 
   private made(name: string, attr: GoferAttr | number): Inode | number {

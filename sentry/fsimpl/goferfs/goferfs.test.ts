@@ -6,8 +6,10 @@ import { RemoteGofer } from '../../../gofer/client/client.ts';
 import { LoopChannel } from '../../../gofer/client/loop-channel.ts';
 import { InodeTable } from '../../../gofer/server/inode-table.ts';
 import { makeServer } from '../../../gofer/server/make-server.ts';
+import { makedev } from '../../abi/device.ts';
 import * as E from '../../abi/errno.ts';
 import { O_APPEND, O_RDONLY, O_RDWR, O_WRONLY, SEEK_END } from '../../abi/fcntl.ts';
+import { S_IFCHR } from '../../abi/stat.ts';
 import { fcntl } from '../../host/sys.ffi.ts';
 import { setDentryLimit, DENTRY_CACHE_MAX } from '../../vfs/dentry.ts';
 import type { FileDescription, MapSource } from '../../vfs/file-description.ts';
@@ -16,6 +18,7 @@ import { locksOf } from '../../vfs/locks.ts';
 import { TestContext } from '../../vfs/testing/context.ts';
 import { LOOKUP_FOLLOW, nd, walk } from '../../vfs/walk.ts';
 import type { GoferDir } from './directory.ts';
+import type { GoferInode } from './inode.ts';
 import { GoferSuperBlock } from './super-block.ts';
 
 let dir: string;
@@ -205,7 +208,6 @@ describe('exclusive', () => {
     expect(fs.readdirSync(dir)).toEqual(['l']);
     const fifo = root.mknod('p', 0o010644, 0, uid, gid) as Inode;
     expect(fifo.mode).toBe(0o010644);
-    expect(root.mknod('c', 0o020644, 0x103, uid, gid)).toBe(-E.EPERM);
   });
 
   test('a removed open file keeps its contents', () => {
@@ -583,5 +585,48 @@ describe('one file in several exports', () => {
   test('a tree that nobody else has is not looked for elsewhere', () => {
     const [a, b] = twice(true);
     expect([a.findIdentity(), b.findIdentity()]).toEqual([a, b]);
+  });
+});
+
+describe('device nodes of guests', () => {
+  const node = S_IFCHR | 0o640;
+  const typeOf = (name: string): number | undefined => {
+    const entries = root.entries(false);
+    return typeof entries === 'number' ? entries : entries.find((e) => e.name === name)?.type;
+  };
+
+  for (const exclusive of [true, false]) {
+    test(`are the sandbox's own, the host has a socket (${exclusive ? 'exclusive' : 'shared'})`, () => {
+      start(exclusive);
+      expect(typeof root.mknod('null', node, makedev(1, 3), process.getuid!(), process.getgid!())).toBe(
+        'object',
+      );
+      expect(fs.lstatSync(join(dir, 'null')).isSocket()).toBe(true);
+      expect(stat('null')).toMatchObject({ mode: node, rdev: makedev(1, 3), nlink: 1 });
+      expect(typeOf('null')).toBe(2);
+      expect(stat('null').setAttr({ mode: 0o600 })).toBe(0);
+      expect(stat('null').mode).toBe(S_IFCHR | 0o600);
+      expect(root.rename('null', stat('null'), root, 'other', null, 0)).toBe(0);
+    });
+  }
+
+  test('are known under each name and by each attachment until the last name is gone', () => {
+    start(true);
+    root.mknod('a', node, makedev(1, 5), process.getuid!(), process.getgid!());
+    const inode = stat('a') as GoferInode;
+    expect(root.link('b', inode)).toBe(0);
+    expect(root.unlink('a', inode)).toBe(0);
+    start(false);
+    expect(typeOf('b')).toBe(2);
+    expect(stat('b')).toMatchObject({ mode: node, rdev: makedev(1, 5), nlink: 1 });
+    expect(root.unlink('b', stat('b'))).toBe(0);
+  });
+
+  test('removed and made again by others, it is what the host says', () => {
+    start(false);
+    root.mknod('a', node, makedev(1, 5), process.getuid!(), process.getgid!());
+    fs.rmSync(join(dir, 'a'));
+    fs.writeFileSync(join(dir, 'a'), '');
+    expect(stat('a').isRegular).toBe(true);
   });
 });

@@ -22,6 +22,7 @@ import {
   type PosixAcl,
 } from '../../vfs/posix-acl.ts';
 import { XATTR_CAPABILITY } from '../../vfs/xattr.ts';
+import { deviceNodeOf, dropDeviceNode, haveDeviceNodes, type DeviceNode } from './device-nodes.ts';
 import type { GoferDir } from './directory.ts';
 import { joinFile, leaveFile } from './file-identity.ts';
 import type { GoferSuperBlock } from './super-block.ts';
@@ -43,6 +44,10 @@ export abstract class GoferInode extends Inode {
   private readonly key: number | string;
   private readonly birthSec: number;
   private readonly birthNsec: number;
+  /** The file's type on the host. */
+  private readonly hostType: number;
+  /** The device that a socket of the host stands for. */
+  private readonly device: DeviceNode | null;
   /** The gofer's id: 0 until it is needed. */
   private id: number;
   /** security.capability as last seen; undefined: not asked for. */
@@ -66,6 +71,9 @@ export abstract class GoferInode extends Inode {
     this.birthSec = attr.btimeSec;
     this.birthNsec = attr.btimeNsec;
     this.id = attr.id;
+    this.hostType = attr.mode & S_IFMT;
+    const mayBeDevice = this.hostType === S_IFSOCK && haveDeviceNodes();
+    this.device = mayBeDevice ? deviceNodeOf(sb.deviceKeyOf(this.key), attr) : null;
     this.apply(attr);
     this.forgetPermissions();
     if (!attr.noXattr) return;
@@ -75,7 +83,7 @@ export abstract class GoferInode extends Inode {
 
   isSame(attr: GoferAttr): boolean {
     return (
-      (this.mode & S_IFMT) === (attr.mode & S_IFMT) &&
+      this.hostType === (attr.mode & S_IFMT) &&
       this.birthSec === attr.btimeSec &&
       this.birthNsec === attr.btimeNsec
     );
@@ -108,11 +116,12 @@ export abstract class GoferInode extends Inode {
     const changed = sec !== attr.ctimeSec || nsec !== attr.ctimeNsec;
     // Who is told of changes knows when the lists may be others (changedByOthers).
     if (changed && !this.gofer.exclusive && !this.isWatched()) this.forgetPermissions();
-    this.mode = attr.mode;
+    const { device } = this;
+    this.mode = device === null ? attr.mode : device.type | (attr.mode & 0o7777);
     this.uid = attr.uid;
     this.gid = attr.gid;
     this.nlink = attr.nlink;
-    this.rdev = makedev(attr.rdevMajor, attr.rdevMinor);
+    this.rdev = device === null ? makedev(attr.rdevMajor, attr.rdevMinor) : device.rdev;
     this.size = attr.size;
     this.blocks = attr.blocks;
     this.atime = { sec: attr.atimeSec, nsec: attr.atimeNsec };
@@ -213,6 +222,7 @@ export abstract class GoferInode extends Inode {
     if (this.parent === dir && this.name === name) this.parent = null;
     if (this.nlink > 0) this.nlink--;
     if (this.isDir) this.nlink = 0;
+    if (this.device !== null && this.nlink === 0) dropDeviceNode(this.gofer.deviceKeyOf(this.key));
     this.invalidate();
   }
 

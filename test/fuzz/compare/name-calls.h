@@ -62,9 +62,8 @@ static void op_make(void) {
     case 0: case 1: say("mkdirat(%s, %s, %#o)", d, p, mode), result(mkdirat(dir, p, mode)); break;
     case 2: {
       mode_t type = PICK(types);
-      // Device nodes cannot be made in directories of the host; 0:0 is an overlay's whiteout.
-      if (kind == VOLUME && (type == S_IFCHR || type == S_IFBLK)) type = S_IFIFO;
-      dev_t dev = kind == TMPFS && one_in(2) ? makedev(0, 0) : makedev(1, 3);
+      // 0:0 is an overlay's whiteout.
+      dev_t dev = (kind == TMPFS || kind == VOLUME) && one_in(2) ? makedev(0, 0) : makedev(1, 3);
       say("mknodat(%s, %s, %#o, %u:%u)", d, p, type | mode, major(dev), minor(dev));
       result(mknodat(dir, p, type | mode, dev));
       break;
