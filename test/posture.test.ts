@@ -206,9 +206,18 @@ describe.each([
     expect(networker.get('CapAmb')).toBe(NO_CAPS);
     expect(networker.get('Uid')).toBe(status(box.sentry).get('Uid'));
     expect(namespaces(box.networker)).toEqual(namespaces(box.sentry));
-    // The sandbox's own network and, for root, a directory with nothing but /dev/net/tun.
+    // The sandbox's own network, /proc/net as init and as it itself have it and, for root, a directory with nothing but /dev/net/tun.
     const own = descriptors(box.networker).map((d) => d.replace(/\d+/, ''));
-    const expected = ['/dev/null', '/dev/null', '/dev/null', 'net:[]', 'socket', ...(asRoot ? ['/'] : [])];
+    const expected = [
+      '/dev/null',
+      '/dev/null',
+      '/dev/null',
+      'net:[]',
+      'socket',
+      '/',
+      '/',
+      ...(asRoot ? ['/'] : []),
+    ];
     expect(own.sort()).toEqual(expected.sort());
     if (asRoot) expect(readdirSync(`/proc/${box.networker}/fd/4/`)).toEqual(['tun']);
     if (isRoot) expect(readdirSync(`/proc/${box.networker}/root/`)).toEqual([]);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/mount.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
@@ -134,6 +135,19 @@ static int set_option(int fd, int level, int name, const void *value, int n) {
   return setsockopt(fd, level, name, value, n) < 0 ? -errno : 0;
 }
 
+// /proc/net as one process has it, a detached mount: nothing else of procfs can be reached from it. N's own shows the network
+// that N is in at the time; init's the sandbox's own, to which N may not be able to return.
+static int proc_here = -1, proc_own = -1;
+
+static int proc_net(void) { return syscall(SYS_open_tree, AT_FDCWD, "/proc/self/net", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC); }
+
+static int open_proc(int number, const char *path) {
+  int result = number == OWN_NETWORK ? 0 : enter(number);
+  if (result < 0) return result;
+  int fd = openat(number == OWN_NETWORK ? proc_own : proc_here, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  return fd < 0 ? -errno : fd;
+}
+
 struct answer {
   int fd; // -1: none
   int length;
@@ -156,6 +170,11 @@ static int serve(struct request *r, int n, int given, struct answer *a) {
     if (here == r->network) here = -1;
     return 0;
   }
+  if (r->op == REQUEST_PROC) {
+    if (n == 0 || r->data[n - 1] != 0 || r->data[0] == '/') return -EINVAL;
+    a->fd = open_proc(r->network, (char *)r->data);
+    return a->fd < 0 ? a->fd : 0;
+  }
   int result = enter(r->network);
   if (result < 0) return result;
   switch (r->op) {
@@ -177,9 +196,11 @@ static int serve(struct request *r, int n, int given, struct answer *a) {
 }
 
 void start_networker(void) {
+  proc_own = proc_net();
   pid_t pid = fork();
   if (pid < 0) die("fork");
   if (pid > 0) {
+    if (proc_own >= 0) close(proc_own);
     close(networks_ctl[1]);
     networks_ctl[1] = -1;
     return;
@@ -189,7 +210,9 @@ void start_networker(void) {
                               SYS_setsockopt, SYS_openat,  SYS_dup3,   SYS_exit,     SYS_exit_group,
                               SYS_restart_syscall};
   uint64_t caps = 1u << CAP_SYS_ADMIN | 1u << CAP_NET_ADMIN | 1u << CAP_NET_RAW | 1u << CAP_NET_BIND_SERVICE;
-  become_opener(&networks_ctl[1], &tun_dir, caps, calls, sizeof calls / sizeof *calls);
+  proc_here = proc_net();
+  errno = 0;
+  become_opener(&networks_ctl[1], (int *[ALSO_MAX]){&tun_dir, &proc_own, &proc_here}, caps, calls, sizeof calls / sizeof *calls);
   // Refused where another user namespace owns it: the host's, an engine's.
   keep(OWN_NETWORK);
   struct request r;

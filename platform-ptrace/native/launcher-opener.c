@@ -50,15 +50,20 @@ void answer_request(int ctl, int result, const void *data, int n, int fd) {
   sendmsg(ctl, &m, MSG_NOSIGNAL);
 }
 
-void become_opener(int *ctl, int *also, uint64_t caps, const int *calls, int n) {
+void become_opener(int *ctl, int *const also[ALSO_MAX], uint64_t caps, const int *calls, int n) {
   die_with_parent();
   prctl(PR_SET_DUMPABLE, 0);
   int null_fd, log_fd;
   open_null_and_log(&null_fd, &log_fd);
-  struct place places[5] = {{null_fd, 0}, {null_fd, 1}, {null_fd, 2}, {*ctl, 3}, {*also, 4}};
-  place_fds(places, *also < 0 ? 4 : 5);
+  struct place places[4 + ALSO_MAX] = {{null_fd, 0}, {null_fd, 1}, {null_fd, 2}, {*ctl, 3}};
+  int there = 4;
+  for (int i = 0; i < ALSO_MAX; i++) {
+    if (also[i] == NULL || *also[i] < 0) continue;
+    places[there] = (struct place){*also[i], there};
+    *also[i] = there++;
+  }
+  place_fds(places, there);
   *ctl = 3;
-  if (*also >= 0) *also = 4;
   opt.log_fd = opt.create_fd = -1;
   drop_caps(caps);
   lock_calls(calls, n);

@@ -28,8 +28,7 @@ pid_t start_raw_opener(void) {
   }
   static const int calls[] = {SYS_recvmsg, SYS_sendmsg,    SYS_socket,         SYS_close,
                               SYS_exit,    SYS_exit_group, SYS_restart_syscall};
-  int none = -1;
-  become_opener(&raw_ctl[1], &none, 1u << CAP_NET_RAW, calls, sizeof calls / sizeof *calls);
+  become_opener(&raw_ctl[1], (int *[ALSO_MAX]){NULL}, 1u << CAP_NET_RAW, calls, sizeof calls / sizeof *calls);
   struct request r;
   int given;
   while (next_request(raw_ctl[1], &r, &given) >= 0) {

@@ -244,6 +244,7 @@ enum {
   REQUEST_OPTION = 7,   // with a socket; args: level, option; data: its value
   REQUEST_TUN = 8,      // data: struct ifreq of TUNSETIFF → the same, and a descriptor of /dev/net/tun
   REQUEST_TUN_SET = 9,  // with such a descriptor; args[0]: TUNSET*, data: its argument
+  REQUEST_PROC = 10,    // data: a path below /proc/net, NUL at its end → that file, open for reading
 };
 enum {
   OWN_NETWORK = 64,   // the number of the sandbox's own, if its user namespace owns it
@@ -253,8 +254,9 @@ enum {
 // Waits for a request: the length of its data, or -1 if S is gone. A descriptor that came along is in *fd, else -1.
 int next_request(int ctl, struct request *r, int *fd);
 void answer_request(int ctl, int result, const void *data, int n, int fd); // 0 or -errno; fd -1: none
-// Nothing else but 0, 1, 2, `ctl` and, if there is one, `also` stays open.
-void become_opener(int *ctl, int *also, uint64_t caps, const int *calls, int n);
+// Nothing else but 0, 1, 2, `ctl` and those of `also` that are not -1 stays open.
+enum { ALSO_MAX = 3 };
+void become_opener(int *ctl, int *const also[ALSO_MAX], uint64_t caps, const int *calls, int n);
 
 // launcher-raw.c
 extern int raw_ctl[2];        // [0] is S's end

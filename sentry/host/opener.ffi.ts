@@ -14,6 +14,7 @@ export const REQUEST_IFREQ = 6;
 export const REQUEST_OPTION = 7;
 export const REQUEST_TUN = 8;
 export const REQUEST_TUN_SET = 9;
+export const REQUEST_PROC = 10;
 /** The networker's number of the sandbox's own network. */
 export const OWN_NETWORK = 64;
 /** What the networker calls network 0 in requests of rtnetlink(7): its descriptors. */

@@ -9,7 +9,9 @@ import { NET_NAMESPACES_MAX } from '../auth/namespace-users.ts';
 import { bind as hostBind, socket as hostSocket } from '../host/net.ffi.ts';
 import * as O from '../host/opener.ffi.ts';
 import { nextNotice, prepareNotices, prepareQueries, routeQuery, setStrict } from '../host/route.ffi.ts';
+import { readNow } from '../host/file-io.ffi.ts';
 import { HOST_EPOLLIN, hostPoller } from '../host/poller.ffi.ts';
+import { HostBuffer } from '../host/memory.ffi.ts';
 import { close } from '../host/sys.ffi.ts';
 import type { NetNamespace } from '../kernel/namespaces.ts';
 import type { Task } from '../kernel/task.ts';
@@ -28,6 +30,10 @@ NOTICES.writeUInt16LE(AF_NETLINK, 0);
 NOTICES.writeUInt32LE(ALL_GROUPS, 8);
 
 let networker = new O.Opener(-1);
+
+/** What is read of a file of /proc/net at a time, and at most. */
+const PIECE = new HostBuffer(65536);
+const TEXT_MAX = 8 * 1024 * 1024;
 
 export abstract class Network {
   private askFd = -1;
@@ -86,6 +92,27 @@ export abstract class Network {
     const r = this.ask(O.REQUEST_TUN_SET, [cmd], value, hostFd);
     if (r >= 0) value.set(networker.answer.subarray(0, value.length));
     return r;
+  }
+
+  /** The networker's number of this network for reading in /proc/net, or −errno. */
+  protected procNumber(): number {
+    return this.reach();
+  }
+
+  /** The host's file of /proc/net about this network; null: there is none. */
+  procText(path: string): string | null {
+    const n = this.procNumber();
+    if (n < 0 || networker.ask(O.REQUEST_PROC, n, [], Buffer.from(`${path}\0`, 'latin1')) < 0) return null;
+    const fd = networker.donated();
+    if (fd < 0) return null;
+    let text = '';
+    while (text.length < TEXT_MAX) {
+      const got = readNow(fd, PIECE.addr, PIECE.size);
+      if (got <= 0) break;
+      text += Buffer.from(PIECE.bytes.buffer, PIECE.bytes.byteOffset, got).toString('latin1');
+    }
+    close(fd);
+    return text;
   }
 
   /** Any socket, to ask about interfaces by ioctl. */
@@ -239,6 +266,8 @@ export function useNetworks(rawOpenerFd: number, networkerFd: number): void {
   own.openAll();
   own.rawOpener = new O.Opener(rawOpenerFd);
   networker = new O.Opener(networkerFd);
+  // Once it answers, if only that there is no such file, it needs nothing more of the root that it was born into.
+  networker.ask(O.REQUEST_PROC, O.OWN_NETWORK);
 }
 
 let made = 0;

@@ -13,7 +13,7 @@ import {
 } from '../abi/errno.ts';
 import * as S from '../abi/socket.ts';
 import { CAP_NET_ADMIN, CAP_NET_RAW } from '../auth/capability.ts';
-import { deviceList } from '../fsimpl/proc/net.ts';
+import { deviceList } from '../fsimpl/net-devices.ts';
 import type { BpfProgram } from '../lib/bpf.ts';
 import type { CallContext } from '../vfs/call-context.ts';
 import { loadSocketFilter, runSocketFilter } from './socket-filter.ts';

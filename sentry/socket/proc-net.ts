@@ -1,46 +1,20 @@
 /**
  * /proc/net/{unix,tcp,tcp6,udp,udp6,udplite,raw,icmp,packet,…}: the sockets that processes have open (net/unix/af_unix.c unix_seq_show,
- * net/ipv4/tcp_ipv4.c get_tcp4_sock, net/ipv4/udp.c udp4_format_sock, net/packet/af_packet.c packet_seq_show).
+ * net/packet/af_packet.c packet_seq_show); internet sockets as the host lists them.
  */
-import {
-  AF_INET,
-  AF_INET6,
-  AF_NETLINK,
-  AF_PACKET,
-  AF_UNIX,
-  SOCK_DGRAM,
-  SOCK_RAW,
-  SOCK_STREAM,
-} from '../abi/socket.ts';
-import { netTables } from '../fsimpl/proc/net.ts';
+import { AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_UNIX } from '../abi/socket.ts';
+import { netTables, type SocketTable } from '../fsimpl/net-devices.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import type { NetNamespace } from '../kernel/namespaces.ts';
 import { NetlinkSocket, OFFERED } from './netlink/netlink-socket.ts';
-import {
-  datagramState,
-  isListening,
-  listSocketsOf,
-  openSockets,
-  TCP_CLOSE,
-  tcpState,
-} from './socket-list.ts';
+import { countSockets, isListening, listSocketsOf, openSockets, type OpenSocket } from './socket-list.ts';
 
-const IPPROTO_ICMP = 1;
-const IPPROTO_UDP = 17;
-const IPPROTO_ICMPV6 = 58;
-const IPPROTO_UDPLITE = 136;
 /** SO_ACCEPTCON of unix sockets' flags. */
 const ACCEPTS = 0x10000;
 const SS_UNCONNECTED = 1;
 const SS_CONNECTED = 3;
-/** Widths that lines are padded to. */
-const TCP_WIDTH = 149;
-const UDP_WIDTH = 127;
 
 const hex = (n: number, width: number): string => n.toString(16).toUpperCase().padStart(width, '0');
-
-/** tx_queue:rx_queue */
-const queues = (q: { rx: number; tx: number }): string => `${hex(q.tx, 8)}:${hex(q.rx, 8)}`;
 
 function unixTable(ns: NetNamespace | null): string {
   let text = '';
@@ -67,49 +41,34 @@ function pathOf(addr: Uint8Array): string {
   return path.toString('latin1', 0, nul < 0 ? path.length : nul);
 }
 
-/** Address and port as the tables print them: words in host order, the port in network order. */
-function inetName(addr: Uint8Array | number, v6: boolean): string {
-  const words = v6 ? 4 : 1;
-  if (typeof addr === 'number' || addr.length < (v6 ? 24 : 8)) return `${'0'.repeat(8 * words)}:0000`;
-  const b = Buffer.from(addr.buffer, addr.byteOffset, addr.length);
-  let text = '';
-  for (let i = 0; i < words; i++) text += hex(b.readUInt32LE((v6 ? 8 : 4) + 4 * i), 8);
-  return `${text}:${hex(b.readUInt16BE(2), 4)}`;
+/** Sockets of the host by the numbers of their inodes there. */
+function hostSockets(ns: NetNamespace | null): Map<number, OpenSocket> {
+  const found = new Map<number, OpenSocket>();
+  for (const f of [...openSockets(ns, AF_INET, 0), ...openSockets(ns, AF_INET6, 0)]) {
+    found.set(f.socket.hostInode(), f);
+  }
+  return found;
 }
 
-function tcpTable(ns: NetNamespace | null, v6: boolean): string {
-  let text = '';
-  let sl = 0;
-  for (const f of openSockets(ns, v6 ? AF_INET6 : AF_INET, SOCK_STREAM)) {
-    const state = tcpState(f);
-    // A socket that was never bound is in no table.
-    if (state === TCP_CLOSE) continue;
-    const { rx, tx } = f.socket.queueLengths();
-    const listening = isListening(f);
-    const line =
-      `${String(sl++).padStart(4)}: ${inetName(f.socket.getName(false), v6)} ${inetName(f.socket.getName(true), v6)} ` +
-      `${hex(state, 2)} ${queues({ rx, tx: listening ? 0 : tx })} 00:00000000 00000000 ` +
-      `${String(f.task.creds.euid).padStart(5)}        0 ${f.socket.inode.ino} 1 ${'0'.repeat(16)} 100 0 0 10 0`;
-    text += `${v6 ? line : line.padEnd(TCP_WIDTH)}\n`;
-  }
-  return text;
-}
+/** Up to the retransmissions; owner, timeout, inode, references, address and what else. */
+const INET_LINE = /^( *\S+: \S+ \S+ \S+ \S+ \S+ \S+) +(\d+) +(\d+) (\d+) (\d+) \S+(.*)$/;
 
-/** Datagram and raw sockets; `protocol` 0: any. */
-function datagramTable(ns: NetNamespace | null, v6: boolean, type: number, protocol: number): string {
-  let text = '';
-  let sl = 0;
-  for (const f of openSockets(ns, v6 ? AF_INET6 : AF_INET, type)) {
-    if (protocol !== 0 && f.socket.protocol !== protocol) continue;
-    const local = inetName(f.socket.getName(false), v6);
-    if (local.endsWith(':0000') && type === SOCK_DGRAM) continue;
-    const line =
-      `${String(sl++).padStart(5)}: ${local} ${inetName(f.socket.getName(true), v6)} ${hex(datagramState(f), 2)} ` +
-      `${queues(f.socket.queueLengths())} 00:00000000 00000000 ${String(f.task.creds.euid).padStart(5)}        0 ` +
-      `${f.socket.inode.ino} 2 ${'0'.repeat(16)} 0`;
-    text += `${v6 || type === SOCK_RAW ? line : line.padEnd(UDP_WIDTH)}\n`;
-  }
-  return text;
+/** The host's table with the sandbox's owners and inodes. Where others use the network, too, theirs have none. */
+function inetTable(ns: NetNamespace | null, name: SocketTable): string {
+  const text = netTables.host?.(ns, name) ?? '';
+  const sockets = hostSockets(ns);
+  return text
+    .split('\n')
+    .map((line) => {
+      const m = INET_LINE.exec(line);
+      if (m === null) return line;
+      const f = sockets.get(Number(m[4]));
+      const uid = f === undefined ? m[2]! : String(f.socket.inode.uid);
+      const head = `${m[1]} ${uid.padStart(5)} ${m[3]!.padStart(8)} ${f?.socket.inode.ino ?? 0} ${m[5]} `;
+      // The tables of IPv4 are as wide as their headings.
+      return `${head}${'0'.repeat(16)}${m[6]!.trimEnd()}`.padEnd(line.endsWith(' ') ? line.length : 0);
+    })
+    .join('\n');
 }
 
 function packetTable(ns: NetNamespace | null): string {
@@ -144,20 +103,21 @@ function netlinkTable(ns: NetNamespace | null): string {
   return text;
 }
 
+const OWN_TABLES: { [name in SocketTable]?: readonly [heading: string, lines: typeof unixTable] } = {
+  unix: ['Num       RefCount Protocol Flags    Type St Inode Path', unixTable],
+  packet: ['sk               RefCnt Type Proto  Iface R Rmem   User   Inode', packetTable],
+  netlink: [
+    'sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode',
+    netlinkTable,
+  ],
+};
+
 /** Makes /proc/net list the sockets of `kernel`'s processes. */
 export function installSocketTables(kernel: Kernel): void {
   listSocketsOf(kernel);
-  netTables.unix = unixTable;
-  netTables.tcp = (ns) => tcpTable(ns, false);
-  netTables.tcp6 = (ns) => tcpTable(ns, true);
-  netTables.udp = (ns) => datagramTable(ns, false, SOCK_DGRAM, IPPROTO_UDP);
-  netTables.udp6 = (ns) => datagramTable(ns, true, SOCK_DGRAM, IPPROTO_UDP);
-  netTables.udplite = (ns) => datagramTable(ns, false, SOCK_DGRAM, IPPROTO_UDPLITE);
-  netTables.udplite6 = (ns) => datagramTable(ns, true, SOCK_DGRAM, IPPROTO_UDPLITE);
-  netTables.icmp = (ns) => datagramTable(ns, false, SOCK_DGRAM, IPPROTO_ICMP);
-  netTables.icmp6 = (ns) => datagramTable(ns, true, SOCK_DGRAM, IPPROTO_ICMPV6);
-  netTables.raw = (ns) => datagramTable(ns, false, SOCK_RAW, 0);
-  netTables.raw6 = (ns) => datagramTable(ns, true, SOCK_RAW, 0);
-  netTables.packet = packetTable;
-  netTables.netlink = netlinkTable;
+  netTables.sockets = (ns, name) => {
+    const own = OWN_TABLES[name];
+    return own === undefined ? inetTable(ns, name) : `${own[0]}\n${own[1](ns)}`;
+  };
+  netTables.count = countSockets;
 }

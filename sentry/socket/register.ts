@@ -1,8 +1,6 @@
 /** What a sandbox offers beside AF_UNIX. Called once, before the sentry confines itself: the route socket is opened here. */
 import { registerHostInet } from './inet/host-socket.ts';
-import { registerInetTables } from './netlink/inet-tables.ts';
 import { registerNetDevices } from './netlink/devices.ts';
-import { registerMulticastTables } from './netlink/multicast-tables.ts';
 import { registerNetlink } from './netlink/route-socket.ts';
 import { useNetworks } from './network.ts';
 import { registerPacket } from './packet/register.ts';
@@ -15,7 +13,5 @@ export function registerSocketFamilies(rawOpener = -1, networker = -1): void {
   registerPacket();
   registerNetlink();
   registerNetDevices();
-  registerInetTables();
-  registerMulticastTables();
   registerTun();
 }

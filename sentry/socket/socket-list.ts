@@ -28,18 +28,28 @@ export interface OpenSocket {
 
 /** Every open socket of a network, a family and a type (0: any) once. */
 export function openSockets(ns: NetNamespace | null, domain: number, type: number): OpenSocket[] {
+  return [...holders(ns, domain, type)].map(([socket, task]) => ({ socket, task }));
+}
+
+/** How many; family 0: of any. */
+export function countSockets(ns: NetNamespace | null, domain: number, type: number): number {
+  return holders(ns, domain, type).size;
+}
+
+function holders(ns: NetNamespace | null, domain: number, type: number): Map<Socket, Task> {
   const found = new Map<Socket, Task>();
   for (const g of kernel?.allGroups() ?? []) {
     for (const t of g.tasks) {
       if (t.dead) continue;
       for (const fd of t.fdTable.fds()) {
         const f = t.fdTable.getRaw(fd);
-        if (!(f instanceof Socket) || f.domain !== domain || f.net !== ns) continue;
+        if (!(f instanceof Socket) || f.net !== ns) continue;
+        if (domain !== 0 && f.domain !== domain) continue;
         if (type === 0 || f.type === type) found.set(f, t);
       }
     }
   }
-  return [...found].map(([socket, task]) => ({ socket, task }));
+  return found;
 }
 
 export function isListening({ socket, task }: OpenSocket): boolean {

@@ -221,6 +221,11 @@ export abstract class Socket extends FileDescription {
     info: RecvInfo | null,
   ): number;
 
+  /** Of the host's socket behind it; 0: there is none. */
+  hostInode(): number {
+    return 0;
+  }
+
   /** For /proc/net and sock_diag. */
   queueLengths(): QueueLengths {
     return EMPTY_QUEUES;

@@ -12,7 +12,7 @@ import type { Inode } from '../../vfs/inode.ts';
 import { FIRST_ENTRY, KernfsDir, StaticDir, type KernfsEntry } from '../kernfs/dir.ts';
 import { KernfsFile, refuseWriters } from '../kernfs/file.ts';
 import type { ProcEnv } from './env.ts';
-import { deviceList } from './net.ts';
+import { deviceList } from '../net-devices.ts';
 import type { ProcSuperBlock } from './super-block.ts';
 import { sysctlTree } from './sysctl-tree.ts';
 import {

@@ -1,14 +1,11 @@
 /** /sys/class/net and /sys/devices/virtual/net (Documentation/ABI/testing/sysfs-class-net): the interfaces of the sandbox. */
-import { ENOENT } from '../../abi/errno.ts';
 import { DT_DIR, DT_LNK } from '../../abi/stat.ts';
-import type { NetNamespace } from '../../kernel/namespaces.ts';
-import type { CallContext } from '../../vfs/call-context.ts';
 import type { Inode } from '../../vfs/inode.ts';
-import { FIRST_ENTRY, KernfsDir, StaticDir, type KernfsEntry } from '../kernfs/dir.ts';
+import { StaticDir } from '../kernfs/dir.ts';
 import { KernfsFile, refuseWriters } from '../kernfs/file.ts';
 import { KernfsLink } from '../kernfs/link.ts';
 import type { KernfsSuperBlock } from '../kernfs/super-block.ts';
-import { deviceList, type NetDevice } from '../proc/net.ts';
+import { deviceList, InterfacesDir, type NetDevice } from '../net-devices.ts';
 
 /** st_size of every attribute. */
 const ATTRIBUTE = { size: 4096, onOpen: refuseWriters };
@@ -42,40 +39,6 @@ const ATTRIBUTES: Readonly<Record<string, (d: NetDevice) => string | number>> = 
   type: (d) => d.type,
   uevent: (d) => `INTERFACE=${d.name}\nIFINDEX=${d.index}`,
 };
-
-/** One node per interface, made when it is first looked for. */
-abstract class InterfacesDir extends KernfsDir {
-  private readonly nodes = new Map<string, Inode>();
-  protected readonly net: NetNamespace | null;
-  protected abstract readonly entryType: number;
-  protected abstract make(name: string): Inode;
-
-  constructor(sb: KernfsSuperBlock, net: NetNamespace | null) {
-    super(sb, 0o755);
-    this.net = net;
-  }
-
-  override lookup(name: string): Inode | number {
-    if (!deviceList(this.net).some((d) => d.name === name)) {
-      this.nodes.delete(name);
-      return -ENOENT;
-    }
-    return this.node(name);
-  }
-
-  private node(name: string): Inode {
-    let node = this.nodes.get(name);
-    if (node === undefined) this.nodes.set(name, (node = this.make(name)));
-    return node;
-  }
-
-  override *entries(_t: CallContext, from: number): Iterable<KernfsEntry> {
-    for (const d of deviceList(this.net)) {
-      const off = FIRST_ENTRY + d.index;
-      if (off >= from) yield { name: d.name, ino: this.node(d.name).ino, type: this.entryType, off };
-    }
-  }
-}
 
 /** /sys/devices/virtual/net */
 export class NetDevicesDir extends InterfacesDir {

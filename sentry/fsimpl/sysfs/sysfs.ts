@@ -34,8 +34,8 @@ export class SysfsSuperBlock extends KernfsSuperBlock {
     super();
     this.root = new StaticDir(this, 0o555);
     this.addNodes(this.root, tree(host, freeKb));
-    (this.at('class') as StaticDir).add('net', new NetClassDir(this, net));
-    (this.at('devices', 'virtual') as StaticDir).add('net', new NetDevicesDir(this, net));
+    (this.at('class') as StaticDir).add('net', new NetClassDir(this, net, 0o755));
+    (this.at('devices', 'virtual') as StaticDir).add('net', new NetDevicesDir(this, net, 0o755));
   }
 
   private at(...names: string[]): Inode {

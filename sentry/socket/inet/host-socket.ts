@@ -23,7 +23,7 @@ import { O_NONBLOCK } from '../../abi/fcntl.ts';
 import * as S from '../../abi/socket.ts';
 import { CAP_NET_ADMIN, CAP_NET_BIND_SERVICE, CAP_NET_RAW } from '../../auth/capability.ts';
 import type { NetNamespace } from '../../kernel/namespaces.ts';
-import { ioctl as hostIoctl, pollNow } from '../../host/file-io.ffi.ts';
+import { fstat, ioctl as hostIoctl, pollNow } from '../../host/file-io.ffi.ts';
 import { HostBuffer } from '../../host/memory.ffi.ts';
 import * as net from '../../host/net.ffi.ts';
 import { hostPoller } from '../../host/poller.ffi.ts';
@@ -110,6 +110,11 @@ export class HostSocket extends Socket {
   ) {
     super(t, domain, type, protocol, flags, ns);
     this.hostFd = hostFd;
+  }
+
+  override hostInode(): number {
+    const st = fstat(this.hostFd);
+    return typeof st === 'number' ? 0 : st.ino;
   }
 
   /** No ports: raw and packet sockets. */

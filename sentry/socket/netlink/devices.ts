@@ -4,7 +4,7 @@
  */
 import { AF_UNSPEC } from '../../abi/socket.ts';
 import type { NetNamespace } from '../../kernel/namespaces.ts';
-import { netTables, type NetDevice } from '../../fsimpl/proc/net.ts';
+import { netTables, type NetDevice } from '../../fsimpl/net-devices.ts';
 import { networkOf, type Network } from '../network.ts';
 import { tunUsers } from '../tun/tun-users.ts';
 
@@ -132,4 +132,5 @@ export function netDevices(ns: NetNamespace | null): NetDevice[] {
 
 export function registerNetDevices(): void {
   netTables.devices = netDevices;
+  netTables.host = (ns, path) => networkOf(ns).procText(path);
 }

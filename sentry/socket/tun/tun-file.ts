@@ -5,7 +5,7 @@
 import { EBADFD, EEXIST, EFAULT, EINVAL, EPERM } from '../../abi/errno.ts';
 import { CAP_NET_ADMIN } from '../../auth/capability.ts';
 import { leaveNamespace, useNamespace } from '../../auth/namespace-users.ts';
-import { deviceList } from '../../fsimpl/proc/net.ts';
+import { deviceList } from '../../fsimpl/net-devices.ts';
 import { pollNow, readNow, writeNow } from '../../host/file-io.ffi.ts';
 import { HostBuffer } from '../../host/memory.ffi.ts';
 import { hostPoller } from '../../host/poller.ffi.ts';
