@@ -86,7 +86,7 @@ export const ATTR = {
 } as const;
 export const ATTR_SIZE = 128;
 export const ATTR_HAS_BTIME = 1;
-/** Listings only: the file has no extended attributes. */
+/** Listings and new directories only: there are no extended attributes. */
 export const ATTR_NO_XATTR = 2;
 
 /** Directory entry: u8 type, u8 name length, u8 has attributes, u8 zero, u64 ino, [attributes], name. */

@@ -10,7 +10,7 @@ import {
   SETATTR_UID,
 } from '../../sentry/gofer-api/gofer-api.ts';
 import { STATX } from '../protocol/attr.ts';
-import { PATH_MAX } from '../protocol/layout.ts';
+import { ATTR_NO_XATTR, PATH_MAX } from '../protocol/layout.ts';
 import {
   AT_REMOVEDIR,
   O_CLOEXEC,
@@ -28,6 +28,7 @@ import {
   chownFd,
   closeFd,
   linkFd,
+  listxattrLength,
   mkdirAt,
   mknodAt,
   openAt,
@@ -160,6 +161,8 @@ export function mkdir(ctx: ServerContext): number {
   const node = r < 0 ? r : made(ctx, n, dirFd, true);
   if (typeof node === 'number') return node;
   const started = watch === 0 ? -1 : watchEmpty(ctx, node);
+  // A default access control list would be asked for with the first name made in it. From here on the watch tells of one.
+  ctx.putAttr(node.id, listxattrLength(node.fd, '.') === 0 ? ATTR_NO_XATTR : 0);
   ctx.writer.u32(started >>> 0);
   return 0;
 }
@@ -184,7 +187,9 @@ export function mknod(ctx: ServerContext): number {
   if (type !== S_IFIFO && type !== S_IFSOCK) return -EPERM;
   const r = mknodAt(dirFd, n.name, type | (n.mode & 0o7777));
   const node = r < 0 ? r : made(ctx, n, dirFd, false);
-  return typeof node === 'number' ? node : 0;
+  if (typeof node === 'number') return node;
+  ctx.putAttr(node.id);
+  return 0;
 }
 
 export function symlink(ctx: ServerContext): number {
@@ -196,10 +201,12 @@ export function symlink(ctx: ServerContext): number {
   if (dirFd < 0) return dirFd;
   const r = symlinkAt(target, dirFd, n.name);
   const node = r < 0 ? r : made(ctx, n, dirFd, false);
-  return typeof node === 'number' ? node : 0;
+  if (typeof node === 'number') return node;
+  ctx.putAttr(node.id);
+  return 0;
 }
 
-/** Gives what was just made its owner and mode, registers it and writes its attributes. */
+/** Gives what was just made its owner and mode, and registers it. Leaves its attributes in statxBuffer. */
 function made(ctx: ServerContext, n: NewNode, dirFd: number, isDir: boolean): ServerInode | number {
   const { dir, name } = n;
   const fd = ctx.table.openName(dir.mount, dirFd, name);
@@ -212,7 +219,6 @@ function made(ctx: ServerContext, n: NewNode, dirFd: number, isDir: boolean): Se
     return node;
   }
   ctx.table.adopt(node, fd);
-  ctx.putAttr(node.id);
   return node;
 }
 

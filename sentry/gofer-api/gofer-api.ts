@@ -34,7 +34,7 @@ export interface GoferAttr {
   btimeSec: number;
   btimeNsec: number;
   hasBtime: boolean;
-  /** Listings only: it is known to have no extended attributes. */
+  /** Listings and new directories only: it is known to have no extended attributes. */
   noXattr: boolean;
   /** Host mount id: differs where a mount boundary was crossed. */
   mntId: number;

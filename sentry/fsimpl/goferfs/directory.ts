@@ -242,7 +242,7 @@ export class GoferDir extends GoferInode implements WatchedDir {
 
   private removed(name: string): void {
     this.listing?.delete(name);
-    this.known.delete(name);
+    this.learn(name, null);
     this.invalidate();
   }
 

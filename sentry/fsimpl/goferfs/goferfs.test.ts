@@ -313,6 +313,32 @@ describe('exclusive', () => {
   });
 });
 
+test.each([true, false])(
+  'chown to its owner needs no message and changes the ctime (exclusive %s)',
+  (exclusive) => {
+    start(exclusive);
+    const [uid, gid] = [process.getuid!(), process.getgid!()];
+    for (let i = 0; i < 3; i++) find('none');
+    const f = root.create('f', 0o644, uid, gid) as Inode;
+    const ctime = (): bigint => fs.statSync(join(dir, 'f'), { bigint: true }).ctimeNs;
+    const before = ctime();
+    // The host's clock of time stamps ticks.
+    for (const end = Date.now() + 20; Date.now() < end;);
+    expect(messages(() => expect(f.setAttr({ uid, gid })).toBe(0))).toBe(0);
+    expect(ctime()).toBeGreaterThan(before);
+    expect(stat('f').ctime.nsec).toBe(Number(ctime() % 1_000_000_000n));
+    // Set-id bits would be lost.
+    expect(f.setAttr({ mode: 0o6755 })).toBe(0);
+    expect(messages(() => f.setAttr({ uid }))).toBe(1);
+    if (exclusive || uid !== 0) return;
+    expect(f.setAttr({ mode: 0o644 })).toBe(0);
+    find('f');
+    fs.chownSync(join(dir, 'f'), 1, 1);
+    expect(f.setAttr({ uid, gid })).toBe(0);
+    expect(fs.statSync(join(dir, 'f')).uid).toBe(0);
+  },
+);
+
 test('owners come from the gofer only: the sentry has other ids', () => {
   fs.writeFileSync(join(dir, 'f'), 'hello');
   start(true);
@@ -423,6 +449,9 @@ describe('shared', () => {
       quiet(() => expect(stat(`d/f${i}`).nlink).toBe(1));
     }
     one(() => expect(d.unlink('f3', find('d/f3') as Inode)).toBe(0));
+    // A new directory is known to have no default access control list.
+    quiet(() => expect(d.getAcl('default')).toBeNull());
+    quiet(() => expect(find('d/f3')).toBe(-E.ENOENT));
     one(() => d.symlink('l', 'f1', uid, gid));
     one(() => d.mkdir('e', 0o755, uid, gid));
     one(() => d.rename('f4', find('d/f4') as Inode, d, 'f5', find('d/f5') as Inode, 0));
@@ -464,6 +493,9 @@ describe('shared', () => {
     then('unlink', () => fs.writeFileSync(join(dir, 'd/b'), 'theirs'));
     d.unlink('b', d.create('b', 0o644, uid, gid) as Inode);
     expect(stat('d/b').size).toBe(6);
+    then('unlink', () => fs.writeFileSync(join(dir, 'd/b'), 'again'));
+    d.unlink('b', find('d/b') as Inode);
+    expect(stat('d/b').size).toBe(5);
     then('rename', () => fs.renameSync(join(dir, 'other'), join(dir, 'd/c')));
     d.rename('b', find('d/b') as Inode, d, 'c', null, 0);
     expect(stat('d/c').size).toBe(5);
