@@ -38,6 +38,11 @@ export function openedForGuest(fd: number): number {
   return below(filesEnd, fd);
 }
 
+/** How many descriptors may be kept open in case that they are wanted again: a quarter of the table. */
+export function spareDescriptors(): number {
+  return Math.floor(makingEnd / 3);
+}
+
 function below(end: number, fd: number): number {
   if (fd < end) return fd;
   close(fd);
