@@ -19,6 +19,8 @@ const IF_FACTS = [
 ];
 /** GETLK SETLK SETLKW, OFD_GETLK OFD_SETLK OFD_SETLKW, SETPIPE_SZ GETPIPE_SZ, ADD_SEALS GET_SEALS */
 const FCNTL = [5, 6, 7, 36, 37, 38, 1031, 1032, 1033, 1034];
+/** No user, no group: chown(2) leaves them alone. */
+const NOBODY = 0xffffffff;
 const SIGKILL = 9;
 /** The signal by which systrap stops a running guest thread. */
 const SIGURG = 23;
@@ -77,6 +79,16 @@ export function sentryRows(options: SentryFilterOptions): Row[] {
     },
     { calls: 'pread64 pwrite64 preadv pwritev preadv2 pwritev2 lseek', why: 'contents of donated files' },
     { calls: 'ftruncate fallocate fdatasync sync_file_range fstatfs copy_file_range', why: 'the same' },
+    {
+      calls: 'fchown',
+      when: [
+        [
+          { arg: 1, is: [NOBODY] },
+          { arg: 2, is: [NOBODY] },
+        ],
+      ],
+      why: 'time of change of donated files; it gives them to nobody',
+    },
     { calls: 'fcntl', when: [[{ arg: 1, is: FCNTL }]], why: 'host locks, pipe sizes, seals of memfds' },
     { calls: 'ioctl', when: [[{ arg: 1, is: IO_STATE }]], why: 'donated terminals, pipes and sockets' },
     { calls: 'ioctl', when: [[{ arg: 1, is: IF_FACTS }]], why: 'interface queries of guests' },

@@ -3,7 +3,7 @@ import { EACCES, EMFILE, ENFILE, ENOENT, EROFS, ESTALE } from '../../abi/errno.t
 import { O_ACCMODE, O_RDONLY, O_RDWR } from '../../abi/fcntl.ts';
 import { GOFER_RDWR, GOFER_READ, GOFER_WRITE } from '../../gofer-api/gofer-api.ts';
 import type { GoferOpened } from '../../gofer-api/gofer-api.ts';
-import { fstat, type HostStat } from '../../host/file-io.ffi.ts';
+import { fstat, touchCtime, type HostStat } from '../../host/file-io.ffi.ts';
 import { close, ftruncate } from '../../host/sys.ffi.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
@@ -162,7 +162,9 @@ export class GoferRegular extends GoferInode implements FdHolder {
       change.uid !== undefined ||
       change.gid !== undefined
     ) {
-      return super.setAttr(change);
+      return this.isOwnersAgain(change) && touchCtime(this.writeFd) === 0
+        ? this.touched()
+        : super.setAttr(change);
     }
     const fd = this.writableFd();
     if (fd < 0) return fd;
@@ -172,6 +174,23 @@ export class GoferRegular extends GoferInode implements FdHolder {
     this.size = size;
     this.stale = true;
     this.keepSetIdBits();
+    return 0;
+  }
+
+  /** chown(2) to the user and group whose the file is: all that it changes is the time of change. */
+  private isOwnersAgain(c: AttrChange): boolean {
+    if (c.uid === undefined && c.gid === undefined) return false;
+    if ((c.uid ?? this.uid) !== this.uid || (c.gid ?? this.gid) !== this.gid) return false;
+    const more = c.mode ?? c.size ?? c.atime ?? c.mtime;
+    if (more !== undefined || this.writeFd < 0 || (this.mode & 0o6000) !== 0) return false;
+    if (this.gofer.exclusive) return true;
+    if (!this.isWatched()) return false;
+    this.gofer.watcher!.poll();
+    return !this.suspect && this.isWatched();
+  }
+
+  private touched(): number {
+    this.stale = true;
     return 0;
   }
 
