@@ -7,6 +7,7 @@ import { IdMap } from '../sentry/auth/id-map.ts';
 import { CapSet } from '../sentry/auth/capability.ts';
 import type { GoferClient } from '../sentry/gofer-api/gofer-api.ts';
 import { close } from '../sentry/host/sys.ffi.ts';
+import { setDeviceList } from '../sentry/kernel/cgroup/device-rules.ts';
 import { Container } from '../sentry/kernel/container.ts';
 import { Kernel } from '../sentry/kernel/kernel.ts';
 import {
@@ -101,6 +102,7 @@ export function createContainer(
   };
   kernel.rootPidNamespaces.add(env.pidNs);
   const box = new Container(config.id, env.pidNs, limit, config.limits);
+  if (config.linux?.allowedDevices) setDeviceList(box, config.linux.allowedDevices);
   const container = new SandboxContainer(kernel, config, box, root, ns);
   container.makeInit({ creds, stdioFds: env.stdioFds }, env.pidNs.reaper !== null, done);
 }

@@ -86,7 +86,7 @@ function defaultStateDir(): string {
 }
 
 /** The user's id outside of the user namespace that this process is in. */
-function hostUid(): number {
+export function hostUid(): number {
   const uid = process.getuid!();
   for (const line of readFileSync('/proc/self/uid_map', 'latin1').split('\n')) {
     const [inside = -1, outside = 0, size = 0] = line.trim().split(/\s+/).map(Number);

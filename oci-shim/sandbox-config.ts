@@ -3,6 +3,7 @@
  * input; the sentry trusts the CLI. Exports of the gofer are named by index.
  */
 import type { ContainerLimits } from '../sentry/kernel/container.ts';
+import type { DeviceList } from '../sentry/kernel/device-list.ts';
 
 export interface ProcessConfig {
   args: string[];
@@ -120,6 +121,8 @@ export interface IdMapping {
 /** What `linux` of config.json sets inside the sandbox. */
 export interface LinuxConfig {
   devices: DeviceConfig[];
+  /** null: all. */
+  allowedDevices: DeviceList | null;
   seccomp: SeccompConfig | null;
   /** MS_SHARED, … with MS_REC; 0: private. */
   rootfsPropagation: number;

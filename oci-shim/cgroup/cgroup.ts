@@ -112,7 +112,7 @@ export function createCgroup(
     // Nobody in it would ever run.
     if (group.isFrozen()) throw new UserError("container's cgroup unexpectedly frozen");
     const notInForce = group.apply(resources);
-    if (host.version === 1 && state.paths['devices'] !== undefined) {
+    if (host.version === 1 && state.paths['devices'] !== undefined && resources.devices !== null) {
       writeDevicesV1(state.paths['devices'], resources.devices);
     }
     // All for the same reason: once is enough.

@@ -1,7 +1,8 @@
 /** `linux.resources` of config.json and of `update` (runtime-spec config-linux.md, "Control groups"), checked and typed. */
 import type { ContainerLimits } from '../../sentry/kernel/container.ts';
+import type { DeviceList } from '../../sentry/kernel/device-list.ts';
 import type { Field } from '../spec/field.ts';
-import { deviceRules, type DeviceRule } from './devices.ts';
+import { deviceList } from './devices.ts';
 
 /** Absent fields and zeros mean: leave as it is. Engines write zeros for everything their user did not set. */
 export interface Resources {
@@ -15,8 +16,8 @@ export interface Resources {
   rdma: { device: string; hcaHandles?: number; hcaObjects?: number }[];
   /** File of the unified hierarchy → value. */
   unified: Record<string, string>;
-  /** In their order, for a new group; none: it stays as its parent is. */
-  devices: DeviceRule[];
+  /** For a new group; null: it stays as its parent is. */
+  devices: DeviceList | null;
 }
 
 /** Bytes; −1: no limit. */
@@ -83,12 +84,12 @@ export function noResources(): Resources {
     network: { priorities: [] },
     rdma: [],
     unified: {},
-    devices: [],
+    devices: null,
   };
 }
 
 export function parseResources(r: Field | null): Resources {
-  if (r === null) return { ...noResources(), devices: deviceRules(null) };
+  if (r === null) return { ...noResources(), devices: deviceList(null) };
   r.only([
     'devices', 'memory', 'cpu', 'pids', 'blockIO', 'hugepageLimits', 'network', 'rdma', 'unified',
   ]); // prettier-ignore
@@ -104,7 +105,7 @@ export function parseResources(r: Field | null): Resources {
     network: parseNetwork(r.optionalObject('network')),
     rdma: parseRdma(r.optionalObject('rdma')),
     unified: r.stringMap('unified'),
-    devices: deviceRules(r),
+    devices: deviceList(r),
   };
 }
 
@@ -206,7 +207,7 @@ function parseRdma(r: Field | null): Resources['rdma'] {
 }
 
 export const asksForLimits = (r: Resources): boolean =>
-  JSON.stringify({ ...r, devices: [] }) !== JSON.stringify(noResources());
+  JSON.stringify({ ...r, devices: null }) !== JSON.stringify(noResources());
 
 /** What the guest is shown of them. */
 export function limitsOf(r: Resources): ContainerLimits {

@@ -3,6 +3,8 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
 import { S_IFBLK, S_IFCHR, S_IFIFO } from '../../sentry/abi/stat.ts';
+import { deviceList } from '../cgroup/devices.ts';
+import { hostUid } from '../global-options.ts';
 import type { DeviceConfig, IdMapping, LinuxConfig } from '../sandbox-config.ts';
 import { UserError } from '../user-error.ts';
 import type { Field } from './field.ts';
@@ -41,8 +43,12 @@ export function linuxConfig(linux: Field, namespaces: readonly NamespaceConfig[]
     uidMappings = mapsOf('uid', namespaces);
     gidMappings = mapsOf('gid', namespaces);
   }
+  const devices = linux.objects('devices').map(device);
+  const given = devices.map((d) => d.path);
   return {
-    devices: linux.objects('devices').map(device),
+    devices,
+    // As runc leaves ordinary users' groups alone.
+    allowedDevices: hostUid() === 0 ? deviceList(linux.optionalObject('resources'), given) : null,
     seccomp: seccompConfig(linux.optionalObject('seccomp')),
     rootfsPropagation: rootfsPropagation(linux),
     uidMappings,

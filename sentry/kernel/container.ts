@@ -1,4 +1,5 @@
 /** Container: what the kernel knows of a group of processes that an engine manages as one (their cgroup, on Linux). */
+import type { DeviceList } from './device-list.ts';
 import type { ControllingTty } from './job-control.ts';
 import type { PidNamespace } from './pid-namespace.ts';
 
@@ -67,6 +68,8 @@ export class Container {
   oomKills = 0;
   /** Puts a new host process into the container's groups, if it is not born there. */
   adopt: ((hostPid: number) => void) | null = null;
+  /** null: all devices. */
+  devices: DeviceList | null = null;
   /** The terminal behind its /dev/console. */
   console: ControllingTty | null = null;
   /** The freezer is on: no thread returns to guest code (freezer.ts). */

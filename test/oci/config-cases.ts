@@ -1,8 +1,8 @@
 /** What config.test.ts runs: a script in the container, and what is changed in its config.json. */
-import { execFileSync } from 'node:child_process';
-import { chmodSync, chownSync, existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Spec, TestBundle } from './bundle.ts';
+import { deviceCases } from './device-cases.ts';
 
 export interface Case {
   readonly script: string;
@@ -90,68 +90,7 @@ export const cases: Record<string, Case> = {
     change: (s) => (s.hostname = 'bö x'),
     expected: 'bÃ¶ x\n6\n',
   },
-  'default devices': {
-    script:
-      'cd /dev; for f in null zero full random urandom tty; do stat -c "%n %F %a %t,%T %u %g" $f; done;' +
-      'for f in fd stdin stdout stderr ptmx; do echo $f $(readlink $f); done; ls | grep -v -e core | sort | tr "\\n" " "',
-  },
-  'more devices': {
-    script:
-      'cd /dev; for f in test1 test2 test3 sub/null; do stat -c "%n %F %a %t,%T %u %g" $f; done; echo x > sub/null',
-    change: (s) =>
-      (s.linux.devices = [
-        { path: '/dev/test1', type: 'c', major: 10, minor: 666, fileMode: 0o660, uid: 3, gid: 4 },
-        { path: '/dev/test2', type: 'b', major: 8, minor: 666, fileMode: 0o660 },
-        { path: '/dev/test3', type: 'p', major: 1, minor: 3, fileMode: 0o640 },
-        { path: '/dev/sub/null', type: 'c', major: 1, minor: 3, fileMode: 0o666 },
-      ]),
-  },
-  'default devices with other rights': {
-    script: 'stat -c "%n %F %a %t,%T %u %g" /dev/null',
-    change: (s) =>
-      (s.linux.devices = [
-        { path: '/dev/null', type: 'c', major: 1, minor: 3, fileMode: 0o622, uid: 1, gid: 2 },
-      ]),
-    expected: '/dev/null character special file 622 1,3 1 2\n',
-    withoutRunc: true,
-  },
-  'default devices with other numbers': {
-    script: 'stat -c "%n %F %a %t,%T %u %g" /dev/full; head -c 2 /dev/full | wc -c',
-    change: (s) =>
-      (s.linux.devices = [
-        { path: '/dev/full', type: 'c', major: 1, minor: 3, fileMode: 0o640, uid: 1, gid: 2 },
-      ]),
-  },
-  'devices where the host has some': {
-    script: 'stat -c "%n %F %a %t,%T" /bound/null /dev/null; ls /dev',
-    change: (s, b) => {
-      const nodes = join(b.dir, 'nodes');
-      mkdirSync(nodes, { recursive: true });
-      if (!existsSync(join(nodes, 'null')))
-        execFileSync('mknod', ['-m', '604', join(nodes, 'null'), 'c', '1', '3']);
-      const proc = s.mounts.find((m: Spec) => m.destination === '/proc');
-      const bind = { type: 'bind', source: nodes, options: ['bind'] };
-      s.mounts = [proc, { ...bind, destination: '/dev' }, { ...bind, destination: '/bound' }];
-      s.linux.devices = ['/dev/null', '/bound/null', '/dev/other'].map((path) => ({
-        path,
-        type: 'c',
-        major: 1,
-        minor: 3,
-        fileMode: 0o666,
-      }));
-    },
-  },
-  'devices without a driver': {
-    script: 'cat /dev/test1 2>&1; echo $?',
-    change: (s) => (s.linux.devices = [{ path: '/dev/test1', type: 'c', major: 250, minor: 77 }]),
-    expected: "cat: can't open '/dev/test1': No such device or address\n1\n",
-    withoutRunc: true,
-  },
-  'devices outside of /dev': {
-    script: 'stat -c "%F %t,%T %a" /node; head -c 3 /node | wc -c',
-    change: (s) => (s.linux.devices = [{ path: '/node', type: 'c', major: 1, minor: 5, fileMode: 0o644 }]),
-    expected: 'character special file 1,5 644\n3\n',
-  },
+  ...deviceCases,
   'read-only root': {
     script:
       'touch /x 2>&1; touch /dev/shm/x && mkdir /dev/y && echo ok; grep " / / " /proc/self/mountinfo | cut -d" " -f6 | cut -d, -f1',

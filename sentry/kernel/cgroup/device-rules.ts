@@ -1,8 +1,10 @@
-/** Programs that say which devices the tasks of a group may use (kernel/bpf/cgroup.c, BPF_CGROUP_DEVICE). */
+/** Which devices tasks may use: the container's list, and programs of its groups (kernel/bpf/cgroup.c, BPF_CGROUP_DEVICE). */
 import { major, minor } from '../../abi/device.ts';
 import { E2BIG, EINVAL, ENOENT, EPERM } from '../../abi/errno.ts';
 import { S_IFBLK, S_IFMT } from '../../abi/stat.ts';
 import { setDeviceGuard } from '../../vfs/permission.ts';
+import type { Container } from '../container.ts';
+import { type DeviceList, listAllows } from '../device-list.ts';
 import type { Task } from '../task.ts';
 import type { Cgroup } from './cgroup.ts';
 import { runDeviceProgram, type DeviceProgram } from './device-program.ts';
@@ -89,10 +91,22 @@ export function effectivePrograms(g: Cgroup): LoadedProgram[] {
 const BPF_DEVCG_DEV_BLOCK = 1;
 const BPF_DEVCG_DEV_CHAR = 2;
 
-/** devcgroup_check_permission(): all programs have to agree. */
+/** What the configuration of a container allows it. */
+export function setDeviceList(box: Container, list: DeviceList): void {
+  box.devices = list;
+  setDeviceGuard(mayUseDevice);
+}
+
+/** devcgroup_check_permission(): all programs have to agree, and the container's list. */
 function mayUseDevice(t: unknown, mode: number, rdev: number, access: number): boolean {
-  const type = (mode & S_IFMT) === S_IFBLK ? BPF_DEVCG_DEV_BLOCK : BPF_DEVCG_DEV_CHAR;
-  const group = (t as Task).cset.unified;
+  const { cset, group: threads } = t as Partial<Task>;
+  // The kernel itself, which puts a container together.
+  if (cset === undefined || threads === undefined) return true;
+  const block = (mode & S_IFMT) === S_IFBLK;
+  const list = threads.container?.devices ?? null;
+  if (list !== null && !listAllows(list, block, major(rdev), minor(rdev), access)) return false;
+  const type = block ? BPF_DEVCG_DEV_BLOCK : BPF_DEVCG_DEV_CHAR;
+  const group = cset.unified;
   for (let at: Cgroup | null = group, nearest = true; at !== null; at = at.parent) {
     const { flags, programs } = attachedTo(at);
     if (!nearest && (flags & BPF_F_ALLOW_MULTI) === 0) continue;
