@@ -118,6 +118,8 @@ function sysRemapFilePages(t: Task, a: SyscallArgs): SysResult {
   const end = start + len;
   const v = t.mm.table.find(start);
   if (v === null || !v.shared || v.backing === null) return -EINVAL;
+  // A shared mapping of what was opened for reading only is none (VM_MAYSHARE without VM_SHARED).
+  if (!(v.backing.file?.writable ?? (v.flags & VM_MAYWRITE) !== 0)) return -EINVAL;
   let same = true;
   t.mm.table.forEachIn(start, end, (o) => {
     same &&= o.backing !== null && o.flags === v.flags && o.backing.key === v.backing!.key;

@@ -168,6 +168,7 @@ function sysMsgctl(t: Task, a: SyscallArgs): SysResult {
   const id = a.int(0);
   const cmd = a.int(1);
   const table = tableOf(t);
+  if (id < 0 || cmd < 0) return -EINVAL;
   switch (cmd) {
     case IPC_RMID:
       return removeIpc(t, table, id);

@@ -132,6 +132,7 @@ function sysSemctl(t: Task, a: SyscallArgs): SysResult {
   const id = a.int(0);
   const cmd = a.int(2);
   const table = tableOf(t);
+  if (id < 0) return -EINVAL;
   switch (cmd) {
     case IPC_RMID:
       return removeIpc(t, table, id);

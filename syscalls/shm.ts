@@ -75,32 +75,41 @@ function sysShmget(t: Task, a: SyscallArgs): SysResult {
   return table.get(key, flags, t.creds, create, (s) => (bytes > s.size ? -EINVAL : 0));
 }
 
+/** The address that the caller wants, 0 for any; −EINVAL. */
+function wantedAddress(addr: number, flags: number): number {
+  if (!isPageAligned(addr) && (flags & SHM_RND) === 0) return -EINVAL;
+  const at = pageDown(addr);
+  return at === 0 && (flags & SHM_REMAP) !== 0 ? -EINVAL : at;
+}
+
 /** Where to attach: the address, or −errno. */
-function attachAddress(t: Task, wanted: number, len: number, flags: number): number {
-  let addr = wanted;
+function attachAddress(t: Task, addr: number, s: ShmSegment, flags: number): number {
+  const len = s.memory.size;
   if (addr === 0) {
-    if ((flags & SHM_REMAP) !== 0) return -EINVAL;
     const at = t.mm.findFree(0, len, PAGE_SIZE);
     return at < 0 ? -ENOMEM : at;
   }
-  if (!isPageAligned(addr)) {
-    if ((flags & SHM_RND) === 0) return -EINVAL;
-    addr = pageDown(addr);
-    if (addr === 0 && (flags & SHM_REMAP) !== 0) return -EINVAL;
+  if ((flags & SHM_REMAP) === 0) {
+    // Round the end of the address space (SyscallArgs.addr), or over something.
+    if (addr + s.size > Number.MAX_SAFE_INTEGER || !t.mm.table.isFree(addr, addr + len)) return -EINVAL;
   }
-  if (addr + len > TASK_SIZE || !t.mm.inBounds(addr, len)) return -EINVAL;
-  return (flags & SHM_REMAP) === 0 && !t.mm.table.isFree(addr, addr + len) ? -EINVAL : addr;
+  if (addr + len > TASK_SIZE) return -ENOMEM;
+  return t.mm.inBounds(addr, len) ? addr : -EINVAL;
 }
 
 function sysShmat(t: Task, a: SyscallArgs): SysResult {
+  const id = a.int(0);
   const flags = a.int(2);
-  const s = tableOf(t).find(a.int(0));
+  if (id < 0) return -EINVAL;
+  const wanted = wantedAddress(a.addr(1), flags);
+  if (wanted < 0) return wanted;
+  const s = tableOf(t).find(id);
   if (typeof s === 'number') return s;
   const readOnly = (flags & SHM_RDONLY) !== 0;
   const exec = (flags & SHM_EXEC) !== 0;
   if (!s.permits(t.creds, (readOnly ? 4 : 6) | (exec ? 1 : 0))) return -EACCES;
   const len = s.memory.size;
-  const addr = attachAddress(t, a.addr(1), len, flags);
+  const addr = attachAddress(t, wanted, s, flags);
   if (addr < 0) return addr;
   if (!t.mm.mayExpand(len, false, t.group.limits)) return -ENOMEM;
   const prot = PROT_READ | (readOnly ? 0 : PROT_WRITE) | (exec ? PROT_EXEC : 0);
@@ -150,6 +159,7 @@ function sysShmctl(t: Task, a: SyscallArgs): SysResult {
   const id = a.int(0);
   const cmd = a.int(1);
   const table = tableOf(t);
+  if (id < 0 || cmd < 0) return -EINVAL;
   switch (cmd) {
     case IPC_RMID: {
       const s = table.owned(id, t.creds);
@@ -198,8 +208,8 @@ function info(t: Task, addr: number, table: ShmTable, use: boolean): SysResult {
   const b = Buffer.alloc(use ? 48 : 72);
   if (use) {
     b.writeInt32LE(table.count, 0);
-    putU64(b, 8, Math.ceil(table.bytes / PAGE_SIZE));
-    putU64(b, 16, Math.ceil(table.bytes / PAGE_SIZE));
+    putU64(b, 8, table.bytes / PAGE_SIZE);
+    putU64(b, 16, table.bytes / PAGE_SIZE);
   } else {
     const { limits } = sysvTables(t.ns.ipc);
     putU64(b, 0, limits.shmmax);

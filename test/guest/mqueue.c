@@ -102,6 +102,16 @@ int main(void) {
   ret("getattr", mq_getattr(q, &got));
   say("%ld %ld %ld %ld", got.mq_flags, got.mq_maxmsg, got.mq_msgsize, got.mq_curmsgs);
 
+  say("lseek %ld %ld", lseek(q, 5, SEEK_END), lseek(q, 3, SEEK_HOLE));
+  ret("lseek behind", lseek(q, 80, SEEK_DATA));
+  struct stat st;
+  fstat(q, &st);
+  say("size %ld", st.st_size);
+  ret("ftruncate", ftruncate(q, 7));
+  fstat(q, &st);
+  say("size %ld", st.st_size);
+  lseek(q, 0, SEEK_SET);
+
   ret("send", mq_send(q, "low", 3, 1));
   ret("send", mq_send(q, "high", 4, 9));
   ret("send", mq_send(q, "low2", 4, 1));

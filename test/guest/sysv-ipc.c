@@ -51,6 +51,34 @@ static void shm(void) {
   ret("size 0", shmget(IPC_PRIVATE, 0, IPC_CREAT | 0600));
   ret("bad id", (long)shmat(0x7fffffff, 0, 0));
   ret("bad cmd", shmctl(id, 99, 0));
+  ret("command about a negative id", shmctl(-1, IPC_INFO, &ds));
+}
+
+// Identifiers of the past, keys of what is removed, the order of checks.
+static void shm_edges(void) {
+  struct shmid_ds ds;
+  int old = shmget(IPC_PRIVATE, 1, 0600), other = shmget(IPC_PRIVATE, 1, 0600);
+  is("indices in turn", (other & 32767) == ((old + 1) & 32767));
+  struct shm_info before, after;
+  shmctl(0, SHM_INFO, (void *)&before);
+  ret("remove", shmctl(old, IPC_RMID, 0));
+  shmctl(0, SHM_INFO, (void *)&after);
+  say("pages %ld", before.shm_tot - after.shm_tot);
+  ret("of the past", shmctl(old, IPC_STAT, &ds));
+  ret("attach it", (long)shmat(old, 0, 0));
+  ret("remove it", shmctl(old, IPC_RMID, 0));
+  ret("unaligned before unknown", (long)shmat(old, (void *)1, 0));
+  ret("above all", (long)shmat(other, (void *)-PG, SHM_RND));
+  ret("above all, over what is there", (long)shmat(other, (void *)-PG, SHM_REMAP));
+  ret("remove", shmctl(other, IPC_RMID, 0));
+  key_t k = 0x7a32 + getpid();
+  int id = shmget(k, PG, IPC_CREAT | 0600);
+  char *p = shmat(id, 0, SHM_RDONLY);
+  ret("remap_file_pages of a read-only one", remap_file_pages(p, PG, 0, 0, 0));
+  shmctl(id, IPC_RMID, 0);
+  ret("stat", shmctl(id, IPC_STAT, &ds));
+  say("key %d mode %o", ds.shm_perm.__key, ds.shm_perm.mode);
+  shmdt(p);
 }
 
 static int op(int id, int num, int n, int flags) {
@@ -184,7 +212,7 @@ static void msg(void) {
 }
 
 int main(void) {
-  say("# shm"), shm();
+  say("# shm"), shm(), shm_edges();
   say("# sem"), sem();
   say("# msg"), msg();
   return 0;

@@ -1,5 +1,6 @@
 /** mqueue: the file system of POSIX message queues (ipc/mqueue.c; mq_overview(7)). One instance per IPC namespace. */
-import { EINVAL, ENFILE, ENOENT, ENOSPC, EOVERFLOW, EMFILE } from '../../abi/errno.ts';
+import { EINVAL, EMFILE, ENFILE, ENOENT, ENOSPC, ENXIO, EOVERFLOW } from '../../abi/errno.ts';
+import { SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET } from '../../abi/fcntl.ts';
 import { S_IFREG, modeToDt } from '../../abi/stat.ts';
 import { CAP_SYS_RESOURCE } from '../../auth/capability.ts';
 import type { Credentials } from '../../auth/credentials.ts';
@@ -158,12 +159,25 @@ export class MqFile extends FileDescription {
     return true;
   }
 
+  /** default_llseek() */
   override seek(_t: CallContext, offset: number, whence: number): number {
-    if (whence !== 0 && whence !== 1) return -EINVAL;
-    const pos = whence === 1 ? this.pos + offset : offset;
+    const { size } = this.queue;
+    if ((whence === SEEK_DATA || whence === SEEK_HOLE) && (offset < 0 || offset >= size)) return -ENXIO;
+    let pos = offset;
+    if (whence === SEEK_CUR) pos += this.pos;
+    else if (whence === SEEK_END) pos += size;
+    else if (whence === SEEK_HOLE) pos = size;
+    else if (whence !== SEEK_SET && whence !== SEEK_DATA) return -EINVAL;
     if (pos < 0) return -EINVAL;
     this.pos = pos;
     return pos;
+  }
+
+  /** simple_setattr(): a size that says nothing. */
+  override truncate(_t: CallContext, size: number): number {
+    this.queue.size = size;
+    this.queue.mtime = this.queue.ctime = now();
+    return 0;
   }
 
   override read(_t: CallContext, buf: Uint8Array, off: number, len: number, pos: number): number {

@@ -1,5 +1,5 @@
 /** Identifiers, keys and permissions of System V IPC objects (ipc/util.c). */
-import { EACCES, EEXIST, EIDRM, EINVAL, ENOENT, ENOSPC, EPERM } from '../../abi/errno.ts';
+import { EACCES, EEXIST, EINVAL, ENOENT, ENOSPC, EPERM } from '../../abi/errno.ts';
 import { CAP_IPC_OWNER, CAP_SYS_ADMIN } from '../../auth/capability.ts';
 import type { Credentials, UserNamespace } from '../../auth/credentials.ts';
 
@@ -14,6 +14,8 @@ export const IPC_INFO = 3;
 /** IPCMNI: index bits of an identifier; the rest is a sequence number, so that old identifiers stay invalid. */
 const IPCMNI = 32768;
 const SEQ_MAX = 0xffff;
+/** Indices are used in turn up to here at least before one is used again (ipc_min_cycle). */
+const MIN_CYCLE = 64;
 
 export interface IpcLimits {
   /** Most objects of this kind. */
@@ -23,7 +25,7 @@ export interface IpcLimits {
 /** kern_ipc_perm and the identity of one object. */
 export class IpcObject {
   id = -1;
-  readonly key: number;
+  key: number;
   uid: number;
   gid: number;
   readonly cuid: number;
@@ -86,7 +88,8 @@ export abstract class IpcIds<T extends IpcObject> {
   private readonly byIndex: (T | null)[] = [];
   private readonly byKey = new Map<number, T>();
   private readonly max: () => number;
-  private nextSeq = 0;
+  private lastIndex = -1;
+  private seq = 0;
   count = 0;
   /** Of the IPC namespace. */
   owner: UserNamespace | null = null;
@@ -119,11 +122,11 @@ export abstract class IpcIds<T extends IpcObject> {
   }
 
   private add(o: T): number {
-    let index = this.byIndex.indexOf(null);
-    if (index < 0) index = this.byIndex.length;
+    const index = this.freeIndex();
+    if (index <= this.lastIndex) this.seq = (this.seq + 1) % SEQ_MAX;
+    this.lastIndex = index;
     o.owner = this.owner;
-    o.seq = this.nextSeq;
-    this.nextSeq = (this.nextSeq + 1) % SEQ_MAX;
+    o.seq = this.seq;
     o.id = o.seq * IPCMNI + index;
     this.byIndex[index] = o;
     if (o.key !== IPC_PRIVATE) this.byKey.set(o.key, o);
@@ -131,12 +134,21 @@ export abstract class IpcIds<T extends IpcObject> {
     return o.id;
   }
 
-  /** The object, −EINVAL for an unknown identifier, −EIDRM for one of the past. */
+  /** ipc_idr_alloc(): the next index in turn. Preconditions: not all are used. */
+  private freeIndex(): number {
+    const end = Math.min(Math.max(Math.floor((this.count * 3) / 2), MIN_CYCLE), IPCMNI);
+    let index = this.lastIndex;
+    do index = index + 1 < end ? index + 1 : 0;
+    while ((this.byIndex[index] ?? null) !== null);
+    while (this.byIndex.length < index) this.byIndex.push(null);
+    return index;
+  }
+
+  /** The object; −EINVAL for an identifier that is unknown or of the past (ipc_obtain_object_check). */
   find(id: number): T | number {
     if (id < 0) return -EINVAL;
     const o = this.byIndex[id % IPCMNI] ?? null;
-    if (o === null) return -EINVAL;
-    return o.id === id ? o : -EIDRM;
+    return o?.id === id ? o : -EINVAL;
   }
 
   /** SHM_STAT and its like name objects by index; of an identifier the index bits count. */
@@ -160,6 +172,7 @@ export abstract class IpcIds<T extends IpcObject> {
   /** Takes the key away: nobody finds it any more, those who have it go on (a segment marked for destruction). */
   hide(o: T): void {
     if (this.byKey.get(o.key) === o) this.byKey.delete(o.key);
+    o.key = IPC_PRIVATE;
   }
 
   /** Ends an object with all that waits for it or belongs to it. */

@@ -36,6 +36,7 @@ export class ShmSegment extends IpcObject {
 }
 
 export class ShmTable extends IpcIds<ShmSegment> {
+  /** In whole pages. */
   bytes = 0;
   /** Segments by their memory, for shmdt. */
   readonly byMemory = new Map<object, ShmSegment>();
@@ -46,7 +47,7 @@ export class ShmTable extends IpcIds<ShmSegment> {
 
   /** A segment that exists; called before it is added. */
   register(s: ShmSegment): void {
-    this.bytes += s.size;
+    this.bytes += s.memory.size;
     this.byMemory.set(s.memory, s);
     // The last mapping of a segment marked for destruction destroys it.
     s.memory.onUnref = (): void => {
@@ -57,7 +58,7 @@ export class ShmTable extends IpcIds<ShmSegment> {
 
   override destroy(s: ShmSegment): void {
     this.remove(s);
-    this.bytes -= s.size;
+    this.bytes -= s.memory.size;
     this.byMemory.delete(s.memory);
     s.memory.onUnref = null;
     s.memory.unref();
