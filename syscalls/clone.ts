@@ -88,14 +88,10 @@ function sysVfork(t: Task): SysResult {
   return cloneTask(t, plain(CLONE_VFORK | CLONE_VM, SIGCHLD, 0));
 }
 
-/** copy_struct_from_user(): what a newer caller added must be zero. */
 function copyCloneArgs(t: Task, addr: number, len: number): number {
   if (len > 4096) return -E2BIG;
   if (len < CLONE_ARGS_SIZE_VER0) return -EINVAL;
-  scratch.bytes.fill(0, 0, CLONE_ARGS_SIZE_VER2);
-  if (t.mem.copyIn(addr, scratch.bytes, 0, len) !== 0) return -EFAULT;
-  for (let i = CLONE_ARGS_SIZE_VER2; i < len; i++) if (scratch.bytes[i] !== 0) return -E2BIG;
-  return 0;
+  return t.mem.copyInStruct(addr, len, CLONE_ARGS_SIZE_VER2);
 }
 
 /** Field `i` of struct clone_args, all of them u64. */

@@ -96,8 +96,8 @@ function sysFileSetattr(t: Task, a: SyscallArgs): SysResult {
   const len = a.size(3);
   const refused = refusal(a.uint(4), len);
   if (refused !== 0) return refused;
-  if (t.mem.copyIn(a.addr(2), scratch.bytes, 0, len) !== 0) return -EFAULT;
-  for (let i = FILE_ATTR_SIZE_VER0; i < len; i++) if (scratch.bytes[i] !== 0) return -E2BIG;
+  const bad = t.mem.copyInStruct(a.addr(2), len, FILE_ATTR_SIZE_VER0);
+  if (bad !== 0) return bad;
   if ((scratch.u32[0]! & ~FS_XFLAGS_MASK) !== 0 || scratch.u32[1] !== 0) return -EINVAL;
   const wanted = extendedAttr(1);
   const r = resolve(t, a);

@@ -110,7 +110,7 @@ export function iovCopyOut(t: Task, skip: number, src: Uint8Array, off: number, 
     const want = Math.min(length[i]! - rest, n - done);
     const at = base[i]! + rest;
     rest = 0;
-    if (t.ctx.copyOut(at, src, off + done, want)) {
+    if (!t.mem.immediate && t.ctx.copyOut(at, src, off + done, want)) {
       done += want;
       continue;
     }

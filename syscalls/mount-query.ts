@@ -39,9 +39,8 @@ function copyRequest(t: Task, addr: number): Request | number {
   const len = scratch.u32[0]!;
   if (len > PAGE_SIZE) return -E2BIG;
   if (len < MNT_ID_REQ_SIZE_VER0) return -EINVAL;
-  scratch.bytes.fill(0, 0, MNT_ID_REQ_SIZE_VER1);
-  if (t.mem.copyIn(addr, scratch.bytes, 0, len) !== 0) return -EFAULT;
-  for (let i = MNT_ID_REQ_SIZE_VER1; i < len; i++) if (scratch.bytes[i] !== 0) return -E2BIG;
+  const bad = t.mem.copyInStruct(addr, len, MNT_ID_REQ_SIZE_VER1);
+  if (bad !== 0) return bad;
   const w = scratch.u32;
   if (w[1] !== 0) return -EINVAL;
   const root = w[2] === LSMT_ROOT_HALF && w[3] === LSMT_ROOT_HALF;

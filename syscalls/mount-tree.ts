@@ -1,5 +1,5 @@
 /** open_tree(2), move_mount(2), mount_setattr(2), open_tree_attr(2) (fs/namespace.c). */
-import { E2BIG, EBUSY, EFAULT, EINVAL, ELOOP, ENOENT, EPERM } from '../sentry/abi/errno.ts';
+import { E2BIG, EBUSY, EINVAL, ELOOP, ENOENT, EPERM } from '../sentry/abi/errno.ts';
 import {
   AT_EMPTY_PATH,
   AT_NO_AUTOMOUNT,
@@ -190,8 +190,8 @@ const wanted = { set: 0, clear: 0, atime: 0, propagation: 0 };
 function copyAttr(t: Task, addr: number, len: number): number {
   if (len > PAGE_SIZE) return -E2BIG;
   if (len < MOUNT_ATTR_SIZE_VER0) return -EINVAL;
-  if (t.mem.copyIn(addr, scratch.bytes, 0, len) !== 0) return -EFAULT;
-  for (let i = MOUNT_ATTR_SIZE_VER0; i < len; i++) if (scratch.bytes[i] !== 0) return -E2BIG;
+  const bad = t.mem.copyInStruct(addr, len, MOUNT_ATTR_SIZE_VER0);
+  if (bad !== 0) return bad;
   const [set, setHi, clr, clrHi, propagation, propagationHi] = scratch.u32 as unknown as number[];
   if (setHi !== 0 || clrHi !== 0 || propagationHi !== 0) return -EINVAL;
   if ((propagation! & ~PROPAGATION) !== 0 || (propagation! & (propagation! - 1)) !== 0) return -EINVAL;

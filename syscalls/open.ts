@@ -1,5 +1,5 @@
 /** open(2), openat(2), openat2(2), creat(2) (fs/open.c). */
-import { E2BIG, EAGAIN, EFAULT, EINVAL, ERESTARTSYS } from '../sentry/abi/errno.ts';
+import { E2BIG, EAGAIN, EINVAL, ERESTARTSYS } from '../sentry/abi/errno.ts';
 import * as fcntl from '../sentry/abi/fcntl.ts';
 import {
   AT_FDCWD,
@@ -148,9 +148,8 @@ export function sysOpenat2(t: Task, a: SyscallArgs): SysResult {
   const len = a.size(3);
   if (len < OPEN_HOW_SIZE) return -EINVAL;
   if (len > 4096) return -E2BIG;
-  const r = t.mem.copyIn(a.addr(2), scratch.bytes, 0, len);
-  if (r < 0) return -EFAULT;
-  for (let i = OPEN_HOW_SIZE; i < len; i++) if (scratch.bytes[i] !== 0) return -E2BIG;
+  const bad = t.mem.copyInStruct(a.addr(2), len, OPEN_HOW_SIZE);
+  if (bad !== 0) return bad;
   const [how, howHi, mode, modeHi, resolve, resolveHi] = scratch.u32 as unknown as number[];
   if (howHi !== 0 || (how! & ~VALID_FLAGS) !== 0) return -EINVAL;
   if (resolveHi !== 0 || (resolve! & ~VALID_RESOLVE) !== 0) return -EINVAL;

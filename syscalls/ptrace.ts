@@ -204,6 +204,7 @@ function regset(t: Task, c: Task, a: SyscallArgs, set: boolean): SysResult {
   const base = iov.readUInt32LE(4) * 0x100000000 + iov.readUInt32LE(0);
   const len = iov.readUInt32LE(12) * 0x100000000 + iov.readUInt32LE(8);
   const type = a.uint(2);
+  if (len % 8 !== 0) return -EINVAL; // All of them are counted in longs.
   let done: number;
   if (set) {
     const known = getRegset(c, type);
@@ -216,7 +217,6 @@ function regset(t: Task, c: Task, a: SyscallArgs, set: boolean): SysResult {
   } else {
     const regs = getRegset(c, type);
     if (typeof regs === 'number') return regs;
-    if (type === P.NT_PRSTATUS && len % 8 !== 0) return -EINVAL;
     done = Math.min(len, regs.length);
     if (t.mem.copyOut(base, regs, 0, done) !== 0) return -EFAULT;
   }
@@ -253,11 +253,13 @@ function syscallInfo(t: Task, c: Task, a: SyscallArgs): SysResult {
     u32[at + 1] = regs.words[2 * r + 1]!;
   }
   let size = 24;
-  if (p.stopCode === (SIGTRAP | 0x80) && p.message === P.PTRACE_EVENTMSG_SYSCALL_ENTRY) {
-    bytes[0] = 1;
+  const seccomp = p.stopCode === (SIGTRAP | (P.PTRACE_EVENT_SECCOMP << 8));
+  if (seccomp || (p.stopCode === (SIGTRAP | 0x80) && p.message === P.PTRACE_EVENTMSG_SYSCALL_ENTRY)) {
+    bytes[0] = seccomp ? 3 : 1;
     u32[6] = c.sysno >>> 0;
     u32.set(c.args.words.subarray(0, 12), 8);
-    size = 80;
+    if (seccomp) u32[20] = p.message;
+    size = seccomp ? 84 : 80;
   } else if (p.stopCode === (SIGTRAP | 0x80)) {
     bytes[0] = 2;
     u32[6] = p.result >>> 0;

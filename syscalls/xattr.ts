@@ -255,8 +255,8 @@ const XATTR_ARGS_SIZE_VER0 = 16;
 function takeXattrArgs(t: Task, addr: number, len: number): number {
   if (len < XATTR_ARGS_SIZE_VER0) return -EINVAL;
   if (len > PAGE_SIZE) return -E2BIG;
-  if (t.mem.copyIn(addr, scratch.bytes, 0, len) !== 0) return -EFAULT;
-  for (let i = XATTR_ARGS_SIZE_VER0; i < len; i++) if (scratch.bytes[i] !== 0) return -E2BIG;
+  const bad = t.mem.copyInStruct(addr, len, XATTR_ARGS_SIZE_VER0);
+  if (bad !== 0) return bad;
   const [lo, hi, n, how] = scratch.u32 as unknown as [number, number, number, number];
   call.value = hi * 0x100000000 + lo;
   call.size = n;

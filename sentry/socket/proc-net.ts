@@ -95,7 +95,7 @@ function netlinkTable(ns: NetNamespace | null): string {
   for (const protocol of OFFERED) {
     text += line(protocol, 0, 0, 0, 0);
     for (const { socket } of sockets) {
-      if (!(socket instanceof NetlinkSocket) || socket.protocol !== protocol) continue;
+      if (!(socket instanceof NetlinkSocket) || socket.protocol !== protocol || socket.portId === 0) continue;
       const groups = socket.groupWords[0] ?? 0;
       text += line(protocol, socket.portId >>> 0, groups, socket.queueLengths().rx, socket.inode.ino);
     }

@@ -3,7 +3,7 @@
  * private memory; a handler decides on the copy. Ranges are checked against the VMA table first, so that a bad
  * pointer is -EFAULT before anything happens; a mapping torn away by another thread meanwhile is -EFAULT later.
  */
-import { EFAULT, ENAMETOOLONG } from '../abi/errno.ts';
+import { E2BIG, EFAULT, ENAMETOOLONG } from '../abi/errno.ts';
 import { HostBuffer } from '../host/memory.ffi.ts';
 import { PAGE_SIZE, TASK_SIZE, pageOffset } from '../lib/addr.ts';
 import type { AddressSpace, Context } from '../platform/platform.ts';
@@ -62,6 +62,21 @@ export class UserMemory {
     if (addr < 0 || addr >= TASK_SIZE) return -EFAULT;
     const ok = this.map.accessible(addr, Math.min(len, TASK_SIZE - addr), false);
     return ok === 0 ? -EFAULT : this.space.read(addr, dst, off, ok);
+  }
+
+  /**
+   * copy_struct_from_user(): of a struct of which the caller has `len` bytes the first `known` to the start of `scratch`. What an older
+   * caller lacks is zero, what a newer one has beyond them must be: 0, −EFAULT or −E2BIG. `len` is a page at most.
+   */
+  copyInStruct(addr: number, len: number, known: number): number {
+    const { bytes } = scratch;
+    bytes.fill(0, 0, known);
+    if (len > known) {
+      const n = this.copyInPartial(addr + known, bytes, known, len - known);
+      for (let i = known; i < known + n; i++) if (bytes[i] !== 0) return -E2BIG;
+      if (n !== len - known) return -EFAULT;
+    }
+    return this.copyIn(addr, bytes, 0, Math.min(len, known));
   }
 
   /** Copies exactly `len` bytes of `src[off..)` to the guest: 0 or −EFAULT. May be carried out at resume. */

@@ -458,6 +458,52 @@ static void test_memberships(void) {
   }
 }
 
+// How often /proc/net/netlink and NETLINK_SOCK_DIAG have the socket: once it has a port, the latter with a group, too.
+static void listed(const char *name, int s) {
+  struct stat st;
+  fstat(s, &st);
+  char line[256];
+  int table = 0, dump = 0;
+  FILE *f = fopen("/proc/net/netlink", "r");
+  while (f && fgets(line, sizeof line, f)) {
+    char *last = strrchr(line, ' ');
+    while (last > line && last[1] <= ' ') *last = 0, last = strrchr(line, ' ');
+    table += last && strtoul(last, 0, 10) == st.st_ino;
+  }
+  if (f) fclose(f);
+  int d = socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG);
+  struct {
+    struct nlmsghdr h;
+    unsigned char family, protocol;
+    unsigned short pad;
+    unsigned ino, show, cookie[2];
+  } req = {{sizeof req, 20, NLM_F_REQUEST | NLM_F_DUMP, 0, 0}, AF_NETLINK, 255, 0, 0, 0, {0, 0}};
+  send(d, &req, sizeof req, 0);
+  char buf[16384];
+  for (int end = 0; !end;) {
+    int n = recv(d, buf, sizeof buf, 0);
+    if (n <= 0) break;
+    for (struct nlmsghdr *h = (void *)buf; NLMSG_OK(h, (unsigned)n); h = NLMSG_NEXT(h, n)) {
+      if (h->nlmsg_type == NLMSG_DONE || h->nlmsg_type == NLMSG_ERROR) end = 1;
+      else dump += ((unsigned *)NLMSG_DATA(h))[4] == (unsigned)st.st_ino;
+    }
+  }
+  close(d);
+  say("%s: in the table %d, in the dump %d", name, table, dump);
+}
+
+static void test_listed(void) {
+  int s = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE), g = 1;
+  listed("new", s);
+  setsockopt(s, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &g, 4);
+  listed("in a group", s);
+  setsockopt(s, SOL_NETLINK, NETLINK_DROP_MEMBERSHIP, &g, 4);
+  struct sockaddr_nl a = {AF_NETLINK, 0, 0, 0};
+  bind(s, (void *)&a, sizeof a);
+  listed("bound", s);
+  close(s);
+}
+
 int main(void) {
   // Others send in the network that the machine is in.
   unshare(CLONE_NEWNET);
@@ -471,5 +517,6 @@ int main(void) {
   test_malformed(NETLINK_KOBJECT_UEVENT);
   test_receive();
   test_memberships();
+  test_listed();
   return 0;
 }

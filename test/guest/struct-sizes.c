@@ -187,7 +187,27 @@ static void terminals(void) {
   WRITES("TIOCGPTN", ioctl(m, TIOCGPTN, b));
 }
 
+// A structure of a newer caller ends at the end of memory and is said to be longer: what is set comes before what is not there.
+static void tails(void) {
+  char *page = mmap(0, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  munmap(page + 4096, 4096);
+  static const struct {
+    const char *name;
+    int nr, known;
+  } calls[] = {{"openat2", 437, 24}, {"clone3", 435, 88}, {"mount_setattr", 442, 32}};
+  for (unsigned i = 0; i < sizeof calls / sizeof *calls; i++)
+    for (int set = 0; set < 2; set++) {
+      int known = calls[i].known;
+      char *at = page + 4096 - known - 8, title[40];
+      memset(page, 0, 4096);
+      memset(at + known, set ? 1 : 0, 8);
+      sprintf(title, "%s, more beyond memory, %s", calls[i].name, set ? "set" : "zero");
+      ret(title, calls[i].nr == 435 ? syscall(435, at, known + 16) : calls[i].nr == 437 ? syscall(437, AT_FDCWD, "/", at, known + 16) : syscall(442, AT_FDCWD, "/nonexistent", 0, at, known + 16));
+    }
+}
+
 int main(void) {
+  tails();
   files(), process(), signals_and_time(), events_and_sockets(), ipc(), terminals();
   return 0;
 }

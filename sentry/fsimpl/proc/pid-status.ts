@@ -1,6 +1,7 @@
 /** /proc/PID/status and stat (fs/proc/array.c proc_pid_status, do_task_stat). */
 import { ESRCH } from '../../abi/errno.ts';
 import type { CapSet } from '../../auth/capability.ts';
+import type { Pid, PidNamespace } from '../../kernel/pid-namespace.ts';
 import type { SigSet } from '../../kernel/sig-set.ts';
 import type { Task } from '../../kernel/task.ts';
 import type { ThreadGroup } from '../../kernel/thread-group.ts';
@@ -38,6 +39,14 @@ function handlerSets(g: ThreadGroup): { ignored: [number, number]; caught: [numb
   return { ignored, caught };
 }
 
+/** The namespaces from `outer` down to the one that `pid` was made in. */
+function spacesOf(pid: Pid, outer: PidNamespace): PidNamespace[] {
+  const spaces: PidNamespace[] = [];
+  for (let ns: PidNamespace | null = pid.ns; ns !== null && ns.level >= outer.level; ns = ns.parent)
+    spaces.unshift(ns);
+  return spaces;
+}
+
 export function statusText(s: Subject, reader: Task): string | number {
   const t = s.task;
   if (t === null) return -ESRCH;
@@ -45,7 +54,8 @@ export function statusText(s: Subject, reader: Task): string | number {
   const c = t.creds;
   const { ignored, caught } = handlerSets(g);
   const set = (x: SigSet): string => sigText(x.lo, x.hi);
-  const all = (p: { nrIn(ns: unknown): number }): string => String(p.nrIn(s.ns));
+  const spaces = spacesOf(t.pid, s.ns);
+  const all = (p: Pid): string => spaces.map((ns) => p.nrIn(ns)).join('\t');
   const mm = s.mm;
   const usage = t.kernel.accounts.threadUsage(t);
   const cpus = Array.from({ length: s.env.kernel.cpusOf(g.container) }, (_, i) => i);
@@ -64,10 +74,10 @@ export function statusText(s: Subject, reader: Task): string | number {
     `Gid:\t${[c.gid, c.egid, c.sgid, c.fsgid].map(gid).join('\t')}`,
     `FDSize:\t${t.dead ? 0 : t.fdTable.allocated}`,
     `Groups:\t${c.groups.map((n) => `${gid(n)} `).join('')}${c.groups.length === 0 ? ' ' : ''}`,
-    `NStgid:\t${all(g.pid as never)}`,
-    `NSpid:\t${all(t.pid as never)}`,
-    `NSpgid:\t${all(g.processGroup.pid as never)}`,
-    `NSsid:\t${all(g.session.pid as never)}`,
+    `NStgid:\t${all(g.pid)}`,
+    `NSpid:\t${all(t.pid)}`,
+    `NSpgid:\t${all(g.processGroup.pid)}`,
+    `NSsid:\t${all(g.session.pid)}`,
     'Kthread:\t0',
   ];
   let text = `${lines.join('\n')}\n`;

@@ -90,10 +90,12 @@ export function netlinkDiag(ns: NetNamespace | null, req: Buffer): Buffer[] | nu
     for (const f of sockets) {
       const { socket } = f;
       if (!(socket instanceof NetlinkSocket) || socket.protocol !== offered) continue;
+      const groups = socket.groupWords;
+      // Those in the table of ports or in the list of receivers.
+      if (socket.portId === 0 && groups.every((w) => w === 0)) continue;
       const parts = [netlinkMessage(socket.type, offered, socket.portId, socket.inode.ino)];
       const memory = (show & NDIAG_SHOW_MEMINFO) === 0 ? null : memoryOf(f);
       if (memory !== null) parts.push(nlattr(NETLINK_DIAG_MEMINFO, memory.all));
-      const groups = socket.groupWords;
       if ((show & NDIAG_SHOW_GROUPS) !== 0 && groups.length > 0) {
         parts.push(nlattr(NETLINK_DIAG_GROUPS, words(groups)));
       }
