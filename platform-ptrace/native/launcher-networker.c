@@ -129,8 +129,8 @@ static int set_interface(int cmd, int domain, void *value, int n) {
 static int set_option(int fd, int level, int name, const void *value, int n) {
   enum { BEYOND = 64 };
   bool known = level == SOL_SOCKET || ((level == SOL_IP || level == SOL_IPV6) && name < BEYOND);
-  // One that the host does not allow everybody. It loads no module: that takes a capability in its own user namespace.
-  known = known || (level == SOL_TCP && name == TCP_CONGESTION);
+  // Of those, one that the host does not allow everybody. It loads no module: that takes a capability in its own user namespace.
+  known = known || (level == SOL_TCP && (name == TCP_CONGESTION || name == TCP_REPAIR));
   if (!known || name < 0) return -EPERM;
   return setsockopt(fd, level, name, value, n) < 0 ? -errno : 0;
 }

@@ -7,6 +7,7 @@ import { Socket } from './socket.ts';
 
 const SOL_SOCKET = 1;
 const SO_ACCEPTCONN = 30;
+const SO_COOKIE = 57;
 const IPPROTO_TCP = 6;
 const TCP_INFO = 11;
 export const TCP_ESTABLISHED = 1;
@@ -66,6 +67,20 @@ export function tcpState({ socket, task }: OpenSocket): number {
 /** Of a datagram or raw socket. */
 export function datagramState({ socket }: OpenSocket): number {
   return typeof socket.getName(true) === 'number' ? TCP_CLOSE : TCP_ESTABLISHED;
+}
+
+/** SO_COOKIE: eight bytes. */
+export function cookieOf({ socket, task }: OpenSocket): Buffer {
+  option.fill(0);
+  socket.getOption(task, SOL_SOCKET, SO_COOKIE, option, 8);
+  return Buffer.from(option.subarray(0, 8));
+}
+
+const NO_COOKIE = 'ffffffffffffffff';
+
+/** sock_diag_check_cookie(): whether the cookie in a request, if there is one, is this socket's. */
+export function hasCookie(f: OpenSocket, wanted: Buffer): boolean {
+  return wanted.toString('hex') === NO_COOKIE || wanted.equals(cookieOf(f));
 }
 
 /** IPV6_V6ONLY */

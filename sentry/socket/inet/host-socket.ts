@@ -21,7 +21,8 @@ import {
 } from '../../abi/errno.ts';
 import { O_NONBLOCK } from '../../abi/fcntl.ts';
 import * as S from '../../abi/socket.ts';
-import { CAP_NET_ADMIN, CAP_NET_BIND_SERVICE, CAP_NET_RAW } from '../../auth/capability.ts';
+import { CAP_NET_BIND_SERVICE, CAP_NET_RAW } from '../../auth/capability.ts';
+import type { UserNamespace } from '../../auth/credentials.ts';
 import type { NetNamespace } from '../../kernel/namespaces.ts';
 import { fstat, ioctl as hostIoctl, pollNow } from '../../host/file-io.ffi.ts';
 import { HostBuffer } from '../../host/memory.ffi.ts';
@@ -36,7 +37,8 @@ import { netNsOf, networkOf } from '../network.ts';
 import { registerSocketProvider } from '../providers.ts';
 import { putInt, Socket, type QueueLengths, type RecvInfo, type SendInfo } from '../socket.ts';
 import { netIoctl, STAMPS } from './net-ioctl.ts';
-import { controlForHost, mayGet, maySet } from './options.ts';
+import { controlForHost, isNetfilter, mayGet, maySet, noFilters } from './options.ts';
+import { hasRights, sendWithRights } from './message-rights.ts';
 import { ZeroCopy } from './zero-copy.ts';
 
 const IPPROTO_IP = 0;
@@ -115,6 +117,10 @@ export class HostSocket extends Socket {
   override hostInode(): number {
     const st = fstat(this.hostFd);
     return typeof st === 'number' ? 0 : st.ino;
+  }
+
+  private get netOwner(): UserNamespace | null {
+    return this.net?.owner ?? null;
   }
 
   /** No ports: raw and packet sockets. */
@@ -226,7 +232,7 @@ export class HostSocket extends Socket {
   }
 
   override send(
-    _t: CallContext,
+    t: CallContext,
     buf: Uint8Array,
     off: number,
     len: number,
@@ -259,8 +265,13 @@ export class HostSocket extends Socket {
     const control = controlForHost(info.control);
     if (typeof control === 'number') return control;
     this.watch();
-    if (control.length === 0) return net.send(this.hostFd, addr, n, f, to);
-    return net.sendControl(this.hostFd, addr, n, f, to, control);
+    const send = (c: Uint8Array): number =>
+      c.length === 0
+        ? net.send(this.hostFd, addr, n, f, to)
+        : net.sendControl(this.hostFd, addr, n, f, to, c);
+    const r = send(control);
+    if (r !== -EPERM || !hasRights(t, this.netOwner)) return r;
+    return sendWithRights(networkOf(this.net), this.hostFd, control, send);
   }
 
   /** Nothing of the data went with the SYN (no cookie yet): who waits sends it when the connection is there (tcp_sendmsg_fastopen). */
@@ -359,7 +370,8 @@ export class HostSocket extends Socket {
     return { rx, tx };
   }
 
-  override getOption(_t: CallContext, level: number, name: number, out: Buffer, len: number): number {
+  override getOption(t: CallContext, level: number, name: number, out: Buffer, len: number): number {
+    if (isNetfilter(level, name)) return noFilters(t, this.netOwner);
     if (level === S.SOL_SOCKET && isTimeout(name)) return this.options.get(this, false, name, out, len);
     if (this.error !== 0 && level === S.SOL_SOCKET && name === S.SO_ERROR)
       return putInt(out, len, this.takeError());
@@ -397,15 +409,15 @@ export class HostSocket extends Socket {
 
   override setOption(t: CallContext, level: number, name: number, value: Buffer): number {
     if (level === S.SOL_SOCKET && isTimeout(name)) return this.options.set(t, this, name, value);
+    if (isNetfilter(level, name)) return noFilters(t, this.netOwner);
     if (level === IPPROTO_TCP && name === TCP_ULP) return value.length < 1 ? -EINVAL : -ENOENT;
     if (!maySet(level, name)) {
       if (level === IPPROTO_IP || level === IPPROTO_IPV6) return -EPERM;
       return value.length < 4 ? -EINVAL : -ENOPROTOOPT;
     }
     let r = net.setsockopt(this.hostFd, level, name, value);
-    const owner = this.net?.owner ?? null;
-    const rights = r === -EPERM && (t.creds.hasIn(CAP_NET_ADMIN, owner) || t.creds.hasIn(CAP_NET_RAW, owner));
-    if (rights) r = networkOf(this.net).setOption(this.hostFd, level, name, value);
+    if (r === -EPERM && hasRights(t, this.netOwner, level, name))
+      r = networkOf(this.net).setOption(this.hostFd, level, name, value);
     if (r === 0 && level === S.SOL_SOCKET && name === S.SO_ZEROCOPY && !this.raw) {
       this.zeroCopyOn = value.readInt32LE(0) !== 0;
       this.zeroCopy ??= new ZeroCopy();

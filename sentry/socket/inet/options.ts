@@ -3,7 +3,10 @@
  * to the host, which answers as it does to a process without rights. Left out on purpose: values with pointers and descriptors in them,
  * tunnels, other protocols on top of TCP. Filters are checked and go their own way.
  */
-import { EINVAL } from '../../abi/errno.ts';
+import { EINVAL, ENOPROTOOPT, EPERM } from '../../abi/errno.ts';
+import { CAP_NET_ADMIN } from '../../auth/capability.ts';
+import type { UserNamespace } from '../../auth/credentials.ts';
+import type { CallContext } from '../../vfs/call-context.ts';
 
 const SOL_IP = 0;
 const SOL_SOCKET = 1;
@@ -60,6 +63,16 @@ const CONTROL = new Map<number, ReadonlySet<number>>([
 ]);
 /** SCM_RIGHTS, SCM_CREDENTIALS: internet sockets take no notice of them (__sock_cmsg_send). */
 const IGNORED: ReadonlySet<number> = new Set([1, 2]);
+
+/** IPT_SO_*, ARPT_SO_* and IP6T_SO_*: a kernel without netfilter does not know them, but only who has rights over the network is told so. */
+export function isNetfilter(level: number, name: number): boolean {
+  if (level === SOL_IP) return (name >= 64 && name <= 67) || (name >= 96 && name <= 99);
+  return level === SOL_IPV6 && (name === 64 || name === 65 || name === 68 || name === 69);
+}
+
+export function noFilters(t: CallContext, owner: UserNamespace | null): number {
+  return t.creds.hasIn(CAP_NET_ADMIN, owner) ? -ENOPROTOOPT : -EPERM;
+}
 
 export function maySet(level: number, name: number): boolean {
   const refused = REFUSED_SET.get(level);

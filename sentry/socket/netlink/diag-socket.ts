@@ -3,10 +3,10 @@ import { EINVAL, ENOENT, EOPNOTSUPP } from '../../abi/errno.ts';
 import * as S from '../../abi/socket.ts';
 import type { NetNamespace } from '../../kernel/namespaces.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
-import { inetDiag } from './inet-diag.ts';
+import { inetDiag, inetDiagOne } from './inet-diag.ts';
 import { netlinkDiag, packetDiag } from './link-diag.ts';
 import { HDR, NetlinkSocket, NLM_F_DUMP, NLM_F_MULTI } from './netlink-socket.ts';
-import { unixDiag } from './unix-diag.ts';
+import { unixDiag, unixDiagOne } from './unix-diag.ts';
 
 const SOCK_DIAG_BY_FAMILY = 20;
 /** AF_MAX */
@@ -19,12 +19,14 @@ interface Family {
   readonly size: number;
   /** Answers without a header; null: ENOENT. */
   readonly dump: (ns: NetNamespace | null, req: Buffer) => Buffer[] | null;
+  /** The one answer to a request that is no dump, or −errno. */
+  readonly one?: (ns: NetNamespace | null, req: Buffer) => Buffer | number;
 }
 
 const DUMPS = new Map<number, Family>([
-  [S.AF_INET, { size: 56, dump: inetDiag }],
-  [S.AF_INET6, { size: 56, dump: inetDiag }],
-  [S.AF_UNIX, { size: 24, dump: unixDiag }],
+  [S.AF_INET, { size: 56, dump: inetDiag, one: inetDiagOne }],
+  [S.AF_INET6, { size: 56, dump: inetDiag, one: inetDiagOne }],
+  [S.AF_UNIX, { size: 24, dump: unixDiag, one: unixDiagOne }],
   [S.AF_PACKET, { size: 20, dump: packetDiag }],
   [S.AF_NETLINK, { size: 20, dump: netlinkDiag }],
 ]);
@@ -36,20 +38,28 @@ export class DiagSocket extends NetlinkSocket {
     const family = DUMPS.get(m[HDR]!);
     if (family === undefined) return this.error(m, m[HDR]! < FAMILIES ? ENOENT : EINVAL);
     if (m.length < HDR + family.size) return this.error(m, EINVAL);
-    // One socket by its addresses is not looked up.
-    if ((flags & NLM_F_DUMP) === 0) return this.error(m, EOPNOTSUPP);
+    if ((flags & NLM_F_DUMP) === 0) {
+      const found = family.one?.(this.net, m.subarray(HDR)) ?? -EOPNOTSUPP;
+      if (typeof found === 'number') return this.error(m, -found);
+      this.push(this.whole(m, found, 0));
+      return;
+    }
     const messages = family.dump(this.net, m.subarray(HDR));
     if (messages === null) return this.error(m, ENOENT);
     this.answer(m, messages);
+  }
+
+  private whole(m: Buffer, body: Buffer, flags: number): Buffer {
+    const whole = Buffer.concat([Buffer.alloc(HDR), body]);
+    this.header(whole, SOCK_DIAG_BY_FAMILY, flags, m);
+    return whole;
   }
 
   private answer(m: Buffer, messages: readonly Buffer[]): void {
     let chunk: Buffer[] = [];
     let size = 0;
     for (const body of messages) {
-      const head = Buffer.alloc(HDR);
-      const whole = Buffer.concat([head, body]);
-      this.header(whole, SOCK_DIAG_BY_FAMILY, NLM_F_MULTI, m);
+      const whole = this.whole(m, body, NLM_F_MULTI);
       if (size > 0 && size + whole.length > CHUNK) {
         this.push(Buffer.concat(chunk));
         chunk = [];

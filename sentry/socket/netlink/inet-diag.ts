@@ -1,6 +1,9 @@
 /** Answers of sock_diag(7) about internet sockets (net/ipv4/inet_diag.c inet_sk_diag_fill, inet_diag_msg_attrs_fill). */
+import { ENOENT, ESTALE } from '../../abi/errno.ts';
 import * as S from '../../abi/socket.ts';
 import {
+  cookieOf,
+  hasCookie,
   isV6Only,
   TCP_CLOSE,
   tcpState,
@@ -10,6 +13,7 @@ import {
 } from '../socket-list.ts';
 import type { NetNamespace } from '../../kernel/namespaces.ts';
 import { nlattr } from './attribute.ts';
+import { findOne } from './inet-diag-one.ts';
 
 const IPPROTO_IP = 0;
 const IPPROTO_TCP = 6;
@@ -22,6 +26,8 @@ const IPV6_TCLASS = 67;
 const TCP_INFO = 11;
 const TCP_CONGESTION = 13;
 const INET_MSG = 72;
+/** In a request. */
+const COOKIE = 48;
 const INET_DIAG_MEMINFO = 1;
 const INET_DIAG_INFO = 2;
 const INET_DIAG_CONG = 4;
@@ -78,7 +84,7 @@ function message(f: OpenSocket, state: number, wanted: number): Buffer {
   b[1] = state;
   putName(b, 4, 8, socket.getName(false));
   putName(b, 6, 24, socket.getName(true));
-  b.writeUInt32LE(socket.inode.ino % 0x100000000, 44);
+  b.set(cookieOf(f), 44);
   const { rx, tx } = socket.queueLengths();
   b.writeUInt32LE(rx, 56);
   b.writeUInt32LE(tx, 60);
@@ -110,6 +116,18 @@ function message(f: OpenSocket, state: number, wanted: number): Buffer {
   return Buffer.concat(parts);
 }
 
+const stateOf = (f: OpenSocket): number => (f.socket.type === S.SOCK_STREAM ? tcpState(f) : datagramState(f));
+
+/** The answer about the one socket that a struct inet_diag_req_v2 names, or −errno. */
+export function inetDiagOne(ns: NetNamespace | null, req: Buffer): Buffer | number {
+  const protocol = req[1]!;
+  const type = TYPES.get(protocol);
+  const f = type === undefined ? null : findOne(ns, req, type, protocol);
+  if (f === null) return -ENOENT;
+  if (!hasCookie(f, req.subarray(COOKIE, COOKIE + 8))) return type === S.SOCK_STREAM ? -ENOENT : -ESTALE;
+  return message(f, stateOf(f), req[2]!);
+}
+
 /** Answers for a struct inet_diag_req_v2; null: no such protocol. */
 export function inetDiag(ns: NetNamespace | null, req: Buffer): Buffer[] | null {
   const protocol = req[1]!;
@@ -120,7 +138,7 @@ export function inetDiag(ns: NetNamespace | null, req: Buffer): Buffer[] | null 
   const messages: Buffer[] = [];
   for (const f of openSockets(ns, req[0]!, type)) {
     if (type !== S.SOCK_RAW && f.socket.protocol !== protocol) continue;
-    const state = type === S.SOCK_STREAM ? tcpState(f) : datagramState(f);
+    const state = stateOf(f);
     // A socket that was never bound is in no table.
     const name = f.socket.getName(false);
     const bound = typeof name !== 'number' && (name[2] !== 0 || name[3] !== 0);

@@ -1,7 +1,7 @@
 /** Answers of sock_diag(7) about packet and netlink sockets (net/packet/diag.c, net/netlink/diag.c sk_diag_fill). */
 import * as S from '../../abi/socket.ts';
 import type { NetNamespace } from '../../kernel/namespaces.ts';
-import { openSockets, TCP_CLOSE } from '../socket-list.ts';
+import { cookieOf, openSockets, TCP_CLOSE } from '../socket-list.ts';
 import { PacketSocket } from '../packet/packet-socket.ts';
 import { nlattr } from './attribute.ts';
 import { memoryOf } from './inet-diag.ts';
@@ -38,7 +38,7 @@ export function packetDiag(ns: NetNamespace | null, req: Buffer): Buffer[] {
     b[1] = socket.type;
     b.writeUInt16LE(address.readUInt16BE(2), 2);
     b.writeUInt32LE(socket.inode.ino % 0x100000000, 4);
-    b.writeUInt32LE(socket.inode.ino % 0x100000000, 8);
+    b.set(cookieOf(f), 8);
     const parts: Buffer[] = [b];
     if ((show & PACKET_SHOW_INFO) !== 0) {
       parts.push(nlattr(PACKET_DIAG_INFO, words([address.readUInt32LE(4), ...socket.diagInfo])));

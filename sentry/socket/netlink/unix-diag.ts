@@ -1,7 +1,16 @@
 /** Answers of sock_diag(7) about unix sockets (net/unix/diag.c sk_diag_fill). */
+import { EINVAL, ENOENT, ESTALE } from '../../abi/errno.ts';
 import * as S from '../../abi/socket.ts';
 import type { NetNamespace } from '../../kernel/namespaces.ts';
-import { isListening, openSockets, TCP_CLOSE, TCP_ESTABLISHED, type OpenSocket } from '../socket-list.ts';
+import {
+  cookieOf,
+  hasCookie,
+  isListening,
+  openSockets,
+  TCP_CLOSE,
+  TCP_ESTABLISHED,
+  type OpenSocket,
+} from '../socket-list.ts';
 import type { Socket } from '../socket.ts';
 import { UnixSocket } from '../unix/unix-socket.ts';
 import { nlattr } from './attribute.ts';
@@ -39,7 +48,7 @@ function message(f: OpenSocket, state: number, show: number): Buffer {
   b[1] = socket.type;
   b[2] = state;
   b.writeUInt32LE(socket.inode.ino % 0x100000000, 4);
-  b.writeUInt32LE(socket.inode.ino % 0x100000000, 8);
+  b.set(cookieOf(f), 8);
   const parts: Buffer[] = [b];
   const name = socket.getName(false);
   if ((show & UDIAG_SHOW_NAME) !== 0 && typeof name !== 'number' && name.length > 2) {
@@ -69,4 +78,14 @@ export function unixDiag(ns: NetNamespace | null, req: Buffer): Buffer[] {
     if (Math.floor(states / 2 ** state) % 2 === 1) messages.push(message(f, state, show));
   }
   return messages;
+}
+
+/** unix_diag_get_exact(): by the inode, or −errno. */
+export function unixDiagOne(ns: NetNamespace | null, req: Buffer): Buffer | number {
+  const ino = req.readUInt32LE(8);
+  if (ino === 0) return -EINVAL;
+  const f = openSockets(ns, S.AF_UNIX, 0).find(({ socket }) => socket.inode.ino % 0x100000000 === ino);
+  if (f === undefined) return -ENOENT;
+  if (!hasCookie(f, req.subarray(16, 24))) return -ESTALE;
+  return message(f, stateOf(f), req.readUInt32LE(12));
 }
