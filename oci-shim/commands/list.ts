@@ -12,6 +12,9 @@ function checkFormat(format: string): void {
   if (format !== 'table' && format !== 'json') throw new UserError('invalid format option');
 }
 
+/** Go's JSON of an empty list is `null`, which readers of runc's know. */
+const json = (list: readonly unknown[]): string => `${list.length === 0 ? 'null' : JSON.stringify(list)}\n`;
+
 export function table(rows: readonly (readonly string[])[]): string {
   const widths = rows[0]!.map((_, i) => Math.max(12, ...rows.map((r) => r[i]!.length + 3)));
   return rows
@@ -47,7 +50,7 @@ export function listCommand(globals: () => GlobalOptions): Command {
         };
       });
       if (f.quiet) print(all.map((s) => `${s.id}\n`).join(''));
-      else if (f.format === 'json') print(`${JSON.stringify(all)}\n`);
+      else if (f.format === 'json') print(json(all));
       else {
         const rows = all.map((s) => [s.id, String(s.pid), s.status, s.bundle, s.created, s.owner]);
         print(table([['ID', 'PID', 'STATUS', 'BUNDLE', 'CREATED', 'OWNER'], ...rows]));
@@ -66,7 +69,7 @@ export function psCommand(globals: () => GlobalOptions): Command {
       checkFormat(f.format);
       const s = new StateDir(globals().root).load(id);
       const pids = [s.stub, ...s.execs].filter(isAlive).map((p) => p.pid);
-      if (f.format === 'json') print(`${JSON.stringify(pids)}\n`);
+      if (f.format === 'json') print(json(pids));
       else print(psTable(pids, args.length === 0 ? ['-ef'] : args));
     });
 }

@@ -84,9 +84,7 @@ export function pauseContainer(states: StateDir, id: string): void {
   states.withLock(id, (c) => {
     const status = statusOf(c.state);
     if (status !== 'running' && status !== 'created') {
-      throw new UserError(
-        status === 'stopped' ? 'container not running' : `container not running: ${status}`,
-      );
+      throw new UserError('container not running');
     }
     controlCall(states, c.state, 'pause');
     c.save({ ...c.state, paused: true });

@@ -1,11 +1,10 @@
 /** A container of the sandbox as the control server sees it: its processes from outside, its life, its freezer. */
-import { SIGKILL, SI_USER } from '../../sentry/abi/signal.ts';
+import * as sig from '../../sentry/abi/signal.ts';
 import type { Container } from '../../sentry/kernel/container.ts';
 import { freeze, isFrozen, thaw } from '../../sentry/kernel/freezer.ts';
 import type { Kernel } from '../../sentry/kernel/kernel.ts';
 import type { Namespaces } from '../../sentry/kernel/namespaces.ts';
 import { sigInfoUser } from '../../sentry/kernel/sig-info.ts';
-import { defaultIgnored } from '../../sentry/kernel/signal-handlers.ts';
 import { sendGroupSignal } from '../../sentry/kernel/signal-send.ts';
 import { exitTask } from '../../sentry/kernel/task-exit.ts';
 import type { ThreadGroup } from '../../sentry/kernel/thread-group.ts';
@@ -16,6 +15,12 @@ import { makeProcess, type OutsideProcess, type ProcessEnv } from './process.ts'
 
 const FREEZE_POLL_NS = 1e6;
 const SETTLED_NS = 500e6;
+
+/** Of other signals the runtime of Go, which `runc init` is made with, does nothing, as the kernel for a namespace's first process. */
+const ENDS_INIT: readonly number[] = [
+  sig.SIGHUP, sig.SIGINT, sig.SIGQUIT, sig.SIGILL, sig.SIGTRAP, sig.SIGABRT, sig.SIGBUS, sig.SIGFPE, sig.SIGKILL, sig.SIGSEGV,
+  sig.SIGTERM, sig.SIGSTKFLT, sig.SIGSYS,
+]; // prettier-ignore
 
 export class SandboxContainer {
   readonly kernel: Kernel;
@@ -95,23 +100,23 @@ export class SandboxContainer {
     for (const g of this.kernel.allGroups()) if (g.container === this.box && !g.isZombie) yield g;
   }
 
-  /** To its first process. One that has not been started has no handlers: what would end a program ends it. */
+  /** To its first process. One that has not been started ends of what would end `runc init`. */
   signal(signo: number): void {
     const p = this.init;
     if (signo === 0 || this.status !== null) return;
-    if (p.started) sendGroupSignal(p.task.group, sigInfoUser(signo, SI_USER, 0, 0), true);
-    else if (!defaultIgnored(signo)) exitTask(p.task, signo);
+    if (p.started) sendGroupSignal(p.task.group, sigInfoUser(signo, sig.SI_USER, 0, 0), true);
+    else if (ENDS_INIT.includes(signo)) exitTask(p.task, signo);
   }
 
   signalAll(signo: number): void {
     if (signo === 0) return;
     if (!this.init.started) this.signal(signo);
-    else for (const g of [...this.groups()]) sendGroupSignal(g, sigInfoUser(signo, SI_USER, 0, 0), true);
+    else for (const g of [...this.groups()]) sendGroupSignal(g, sigInfoUser(signo, sig.SI_USER, 0, 0), true);
   }
 
   /** In a shared PID namespace nobody else would. */
   private killAll(): void {
-    for (const g of [...this.groups()]) sendGroupSignal(g, sigInfoUser(SIGKILL, SI_USER, 0, 0), true);
+    for (const g of [...this.groups()]) sendGroupSignal(g, sigInfoUser(sig.SIGKILL, sig.SI_USER, 0, 0), true);
   }
 
   /** Calls `done` when the program waits for something, has ended, or has computed for a while: poststart hooks find it at work. */

@@ -264,6 +264,17 @@ describe.each(platforms)('on %s', (platform) => {
     expect(refused.status).toBe(1);
   });
 
+  test('a container that has not been started ends of the signals that end `runc init`', async () => {
+    const bundle = engine.bundle('b', spec(['sleep', '1000']));
+    engine.detached('create', '--bundle', bundle, 'c1');
+    for (const signal of ['USR1', 'ALRM', 'PIPE', 'TSTP', '34']) engine.ok('kill', 'c1', signal);
+    expect(engine.state('c1').status).toBe('created');
+    engine.ok('kill', 'c1', 'ABRT');
+    await until(() => engine.state('c1').status === 'stopped');
+    engine.ok('delete', 'c1');
+    expect(engine.ok('list', '--format', 'json')).toBe('null\n');
+  });
+
   test('list, version', () => {
     counting('c1');
     expect(JSON.parse(engine.ok('list', '--format', 'json'))).toMatchObject([
