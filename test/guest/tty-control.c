@@ -196,6 +196,25 @@ static void flow(void) {
   seq("write %s", err(write(s, "x", 1)));
   write(m, "\021", 1);
   say("^Q: writable %x", until(s, POLLOUT) & POLLOUT);
+  // What tcflow(3) stops, no character starts.
+  tcflow(s, TCOOFF);
+  write(m, "\021z\n", 3), arrived(s, 2);
+  say("TCOOFF, then ^Q: writable %x", mask(s) & POLLOUT);
+  tcflow(s, TCOON), tcflush(s, TCIFLUSH);
+  say("TCOON: writable %x", mask(s) & POLLOUT);
+  // The master itself, which sends stop characters, too.
+  tcflow(m, TCOOFF);
+  say("master stopped: writable %x", mask(m) & POLLOUT);
+  tcflow(m, TCOON), tcflow(m, TCIOFF);
+  for (int i = 0; i < 20000 && (mask(s) & POLLOUT); i++) usleep(100);
+  say("master's TCIOFF: writable %x", mask(s) & POLLOUT);
+  tcflow(m, TCION);
+  say("master's TCION: writable %x", until(s, POLLOUT) & POLLOUT);
+  // Ends of files are no characters.
+  write(m, "ab\004\004\n", 5), until(s, POLLIN);
+  arrived(s, 3);
+  say("queued %d", queued(s));
+  tcflush(s, TCIFLUSH);
   // IXANY: anything goes on.
   struct termios t;
   tcgetattr(s, &t), t.c_iflag |= IXANY, tcsetattr(s, TCSANOW, &t);

@@ -13,6 +13,7 @@ import { NOT_MINE } from '../tty/tty.ts';
 import type { Pty } from './pty.ts';
 
 const old = new Termios();
+const usual = new Termios();
 
 /** `master`: asked through the master, to which job control does not apply. NOT_MINE: not one of these. */
 export function modeIoctl(pty: Pty, t: Task, cmd: number, arg: number, master: boolean): number {
@@ -82,7 +83,7 @@ export function modeIoctl(pty: Pty, t: Task, cmd: number, arg: number, master: b
       pty.hangup();
       return 0;
     case T.TIOCSTI:
-      return fakeInput(pty, t, arg);
+      return fakeInput(pty, t, arg, master);
     case T.TIOCGPTPEER:
       return -EIO;
     default:
@@ -91,11 +92,13 @@ export function modeIoctl(pty: Pty, t: Task, cmd: number, arg: number, master: b
 }
 
 /** tiocsti() where dev.tty.legacy_tiocsti is 0; only of ptys whose two ends are in the sandbox. */
-function fakeInput(pty: Pty, t: Task, arg: number): number {
+function fakeInput(pty: Pty, t: Task, arg: number, master: boolean): number {
   if (!t.creds.has(CAP_SYS_ADMIN)) return -EIO;
   const r = t.mem.copyIn(arg, scratch.bytes, 0, 1);
   if (r < 0) return r;
-  pty.ldisc.receive(scratch.bytes, 0, 1);
+  if (master) pty.output.queue.write(scratch.bytes, 0, 1);
+  else pty.ldisc.receive(scratch.bytes, 0, 1);
+  pty.outputReady();
   return 0;
 }
 
@@ -141,7 +144,10 @@ function setSoftCarrier(pty: Pty, t: Task, arg: number): number {
   return 0;
 }
 
-/** tcflow(3). TCIOFF and TCION send the stop and start character to the other end. */
+/**
+ * tcflow(3). TCIOFF and TCION send the stop and start character to the other end; the master has its own, which are the
+ * usual ones.
+ */
 function flowControl(pty: Pty, t: Task, arg: number, master: boolean): number {
   if (!master) {
     const r = pty.checkChange(t, SIGTTOU);
@@ -149,18 +155,18 @@ function flowControl(pty: Pty, t: Task, arg: number, master: boolean): number {
   }
   switch (arg) {
     case T.TCOOFF:
-      if (!master) pty.ldisc.stop();
-      return 0;
     case T.TCOON:
-      if (!master) pty.ldisc.start();
+      if (master) pty.stopMaster(arg === T.TCOOFF);
+      else pty.ldisc.flow(arg === T.TCOON);
       return 0;
     case T.TCIOFF:
     case T.TCION: {
-      const c = pty.termios.cc[arg === T.TCIOFF ? T.VSTOP : T.VSTART]!;
-      if (c !== 0 && !master && pty.output.queue.room > 0) {
-        pty.output.queue.push(c);
-        pty.outputReady();
-      }
+      const c = (master ? usual : pty.termios).cc[arg === T.TCIOFF ? T.VSTOP : T.VSTART]!;
+      if (c === 0) return 0;
+      scratch.bytes[0] = c;
+      if (master) pty.ldisc.receive(scratch.bytes, 0, 1);
+      else pty.output.queue.write(scratch.bytes, 0, 1);
+      pty.outputReady();
       return 0;
     }
     default:

@@ -84,7 +84,7 @@ export class PtyMaster extends FileDescription {
       buf[off] = T.TIOCPKT_DATA;
       head = 1;
     }
-    const n = queue.read(buf, off + head, len - head);
+    const n = queue.read(buf, off + head, Math.min(len - head, pty.output.arrived));
     pty.output.flushEchoes();
     pty.waiters.wake(EPOLLOUT);
     return head + n;
@@ -93,6 +93,7 @@ export class PtyMaster extends FileDescription {
   override write(_t: CallContext, buf: Uint8Array, off: number, len: number): number {
     if (this.pty.hungUp) return -EIO;
     if (len === 0) return 0;
+    if (this.pty.masterStopped) return -EAGAIN;
     const n = this.pty.ldisc.receive(buf, off, len);
     return n === 0 ? -EAGAIN : n;
   }
@@ -102,7 +103,7 @@ export class PtyMaster extends FileDescription {
     let mask = pty.output.queue.length > 0 ? EPOLLIN | EPOLLRDNORM : 0;
     if (pty.packet && pty.packetBits !== 0) mask |= EPOLLPRI | EPOLLIN | EPOLLRDNORM;
     if (pty.slaveClosed || pty.hungUp) mask |= EPOLLHUP;
-    if (pty.ldisc.room > 0) mask |= EPOLLOUT | EPOLLWRNORM;
+    if (pty.ldisc.room > 0 && !pty.masterStopped) mask |= EPOLLOUT | EPOLLWRNORM;
     return mask;
   }
 
@@ -139,13 +140,10 @@ export class PtyMaster extends FileDescription {
         return 0;
       case T.TIOCGEXCL:
         return t.mem.writeU32(arg, this.exclusive ? 1 : 0);
-      case T.TIOCSTI:
-        return -EIO;
       case T.FIONREAD:
-        return t.mem.writeU32(arg, pty.output.queue.length);
+        return t.mem.writeU32(arg, pty.output.arrived);
       case T.TCFLSH:
         return this.flushQueues(arg);
-      case T.TIOCSCTTY:
       case T.TIOCNOTTY:
         return -ENOTTY;
       default: {
@@ -165,7 +163,7 @@ export class PtyMaster extends FileDescription {
   /** The master's input is the slave's output; its own output lies at the slave already. */
   private flushQueues(queue: number): number {
     if (queue !== T.TCIFLUSH && queue !== T.TCOFLUSH && queue !== T.TCIOFLUSH) return -EINVAL;
-    if (queue !== T.TCOFLUSH) this.pty.output.discard();
+    if (queue !== T.TCOFLUSH) this.pty.output.queue.skip(this.pty.output.arrived);
     this.pty.outputReady();
     return 0;
   }

@@ -129,7 +129,7 @@ export class PtySlave extends FileDescription {
     if (hungUp) return EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLRDNORM | EPOLLWRNORM;
     const canonical = (termios.lflag & (T.ICANON | T.EXTPROC)) === T.ICANON;
     const min = canonical || termios.cc[T.VTIME] !== 0 ? 1 : Math.max(1, termios.cc[T.VMIN]!);
-    let mask = ldisc.readable >= min ? EPOLLIN | EPOLLRDNORM : 0;
+    let mask = ldisc.available(min) ? EPOLLIN | EPOLLRDNORM : 0;
     if (output.queue.room > 0 && !output.stopped) mask |= EPOLLOUT | EPOLLWRNORM;
     return mask;
   }

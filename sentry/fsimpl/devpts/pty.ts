@@ -36,6 +36,8 @@ export class Pty extends Tty implements NTtyOwner {
   /** The slave was open and its last file is closed: the master reads EIO. */
   slaveClosed = false;
   masterClosed = false;
+  /** TCOOFF asked of the master: it cannot write. */
+  masterStopped = false;
   /** TIOCPKT */
   packet = false;
   /** Pending TIOCPKT_* bits. */
@@ -66,7 +68,7 @@ export class Pty extends Tty implements NTtyOwner {
 
   outputReady(): void {
     if (this.output.queue.length > 0) this.masterWaiters.wake(EPOLLIN);
-    if (this.ldisc.room > 0) this.masterWaiters.wake(EPOLLOUT);
+    if (this.ldisc.room > 0 && !this.masterStopped) this.masterWaiters.wake(EPOLLOUT);
     if (this.output.queue.room > 0 && !this.output.stopped) this.waiters.wake(EPOLLOUT);
   }
 
@@ -113,14 +115,22 @@ export class Pty extends Tty implements NTtyOwner {
     this.masterWaiters.wake(EPOLLIN | EPOLLOUT | EPOLLHUP);
   }
 
+  /** TCOOFF and TCOON asked of the master. */
+  stopMaster(on: boolean): void {
+    this.masterStopped = on;
+    this.outputReady();
+  }
+
   /** tcflush(3) on the slave; `queue` is TCIFLUSH, TCOFLUSH or TCIOFLUSH. */
   flushQueues(queue: number): void {
     if (queue !== T.TCOFLUSH) {
       this.ldisc.flushInput();
       this.packetStatus(0, T.TIOCPKT_FLUSHREAD);
     }
-    // What has been written lies at the master already (pty_flush_buffer); it is only told.
-    if (queue !== T.TCIFLUSH) this.packetStatus(0, T.TIOCPKT_FLUSHWRITE);
+    if (queue !== T.TCIFLUSH) {
+      this.output.discardOnTheWay();
+      this.packetStatus(0, T.TIOCPKT_FLUSHWRITE);
+    }
     this.outputReady();
   }
 }

@@ -38,8 +38,14 @@ export class ByteQueue {
     return n;
   }
 
-  clear(): void {
-    this.head = 0;
-    this.count = 0;
+  /** Forgets what comes behind the first `n`. */
+  truncate(n: number): void {
+    this.count = Math.min(this.count, n);
+  }
+
+  /** Forgets the first `n`. Preconditions: n <= length. */
+  skip(n: number): void {
+    this.head = (this.head + n) % this.bytes.length;
+    this.count -= n;
   }
 }

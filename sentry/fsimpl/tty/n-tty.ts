@@ -40,6 +40,9 @@ export class NTty {
   private canonHead = 0;
   private lnext = false;
   private erasing = false;
+  /** tty->flow.tco_stopped */
+  private heldByCall = false;
+
   constructor(termios: Termios, output: TtyOutput, owner: NTtyOwner) {
     this.termios = termios;
     this.output = output;
@@ -50,9 +53,18 @@ export class NTty {
     return (this.termios.lflag & (T.ICANON | T.EXTPROC)) === T.ICANON;
   }
 
-  /** Characters a read could return now (FIONREAD): whole lines only in canonical mode. */
+  /** Characters a read could return now (FIONREAD, inq_canon): whole lines only in canonical mode, without their VEOFs. */
   get readable(): number {
-    return this.icanon ? this.canonHead - this.tail : this.head - this.tail;
+    if (!this.icanon) return this.head - this.tail;
+    let n = this.canonHead - this.tail;
+    for (let p = this.tail; p !== this.canonHead; p++)
+      if (this.lineEnd[p & MASK] === 1 && this.buf[p & MASK] === DISABLED) n--;
+    return n;
+  }
+
+  /** A read would not wait; `min` characters are asked for without lines (input_available_p). */
+  available(min: number): boolean {
+    return this.icanon ? this.hasLine : this.head - this.tail >= min;
   }
 
   get hasLine(): boolean {
@@ -73,7 +85,8 @@ export class NTty {
     let n = 0;
     while (n < len && this.room > 0) this.receiveChar(src[off + n++]!);
     if (n > 0) {
-      if (this.readable > 0) this.owner.inputReady();
+      this.output.flushEchoes();
+      if (this.available(1)) this.owner.inputReady();
       this.owner.outputReady();
     }
     return n;
@@ -149,13 +162,15 @@ export class NTty {
     this.signal(sig);
     if ((this.termios.iflag & T.IXON) !== 0) this.start();
     if ((this.termios.lflag & T.ECHO) !== 0) this.output.echo(c);
+    else this.output.flushEchoes();
   }
 
-  /** isig(): "flush the input and output queues on interrupt, quit and suspend" unless NOFLSH. */
+  /** isig(): "flush the input and output queues on interrupt, quit and suspend" unless NOFLSH; what the master can read stays. */
   signal(sig: number): void {
     this.owner.signalForeground(sig);
     if ((this.termios.lflag & T.NOFLSH) !== 0) return;
-    this.output.discard();
+    this.output.discardEchoes();
+    this.output.discardOnTheWay();
     this.flushInput();
     this.owner.packetStatus(0, T.TIOCPKT_FLUSHREAD | T.TIOCPKT_FLUSHWRITE);
     this.owner.outputReady();
@@ -321,11 +336,19 @@ export class NTty {
   }
 
   start(): void {
-    if (!this.output.stopped) return;
+    if (!this.output.stopped || this.heldByCall) return;
     this.output.stopped = false;
     this.owner.packetStatus(T.TIOCPKT_STOP, T.TIOCPKT_START);
     this.output.flushEchoes();
     this.owner.outputReady();
+  }
+
+  /** TCOOFF and TCOON of tcflow(3): start characters do not end what TCOOFF began, nor TCOON what a stop character did. */
+  flow(on: boolean): void {
+    if (on !== this.heldByCall) return;
+    this.heldByCall = !on;
+    if (on) this.start();
+    else this.stop();
   }
 
   // The program's side.

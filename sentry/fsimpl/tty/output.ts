@@ -14,6 +14,15 @@ const CR = 13;
 const SPACE = 32;
 /** Echoes that wait while output is stopped or full; what exceeds it is lost, as in Linux. */
 const ECHO_BUF_SIZE = 4096;
+/** So many are not put off any longer (ECHO_COMMIT_WATERMARK). */
+const ECHO_COMMIT_WATERMARK = 256;
+/** N_TTY_BUF_SIZE - 1: what lies in the master's read buffer; more waits on the way there. */
+export const ARRIVED_MAX = 4095;
+// Entries of the echo buffer that are no ordinary characters (ECHO_OP_*).
+const OP_ESCAPED = 255;
+const OP_SET_CANON_COL = 256;
+const OP_ERASE_TAB = 512;
+const OP_ERASE_TAB_AFTER_TAB = 8192;
 
 export function isControl(c: number): boolean {
   return c < 32 || c === 127;
@@ -107,10 +116,13 @@ export class TtyOutput {
     return this.held.length >= ECHO_BUF_SIZE;
   }
 
-  /** Echoes a character as it is, through OPOST (echo_char_raw). */
+  /**
+   * Echoes a character as it is, through OPOST (echo_char_raw): when all of the input at hand has been looked at, so that a stop
+   * character in it holds the echoes of what came before, and an interrupt loses them.
+   */
   echoRaw(c: number): void {
-    if (!this.stopped && this.held.length === 0 && this.put(c)) return;
     if (this.held.length < ECHO_BUF_SIZE) this.held.push(c);
+    if (this.held.length % ECHO_COMMIT_WATERMARK === 0) this.flushEchoes();
   }
 
   /** Echoes a character; control characters as ^X under ECHOCTL (echo_char). */
@@ -135,28 +147,57 @@ export class TtyOutput {
    * if `afterTab` (echo_erase_tab).
    */
   echoEraseTab(chars: number, afterTab: boolean): void {
-    const from = afterTab ? chars : chars + this.canonColumn;
-    for (let back = 8 - (from & 7); back > 0; back--) {
-      // A raw back space: its column is counted like any other.
-      this.echoRaw(BS);
-    }
+    this.echoRaw((afterTab ? OP_ERASE_TAB_AFTER_TAB : OP_ERASE_TAB) + chars);
   }
 
   /** The edited line starts where the cursor is. */
   setCanonColumn(): void {
-    this.canonColumn = this.column;
+    this.echoRaw(OP_SET_CANON_COL);
   }
 
+  /** __process_echoes() */
   flushEchoes(): void {
     if (this.stopped || this.held.length === 0) return;
     let n = 0;
-    while (n < this.held.length && this.put(this.held[n]!)) n++;
+    while (n < this.held.length && this.putEcho(this.held[n]!)) n++;
     this.held = this.held.slice(n);
   }
 
-  /** Throws away what nobody has read yet. */
-  discard(): void {
-    this.queue.clear();
+  private putEcho(e: number): boolean {
+    if (e < OP_ESCAPED) return this.put(e);
+    if (e === OP_ESCAPED) {
+      // Escaped in Linux's echo buffer, and then not for OPOST.
+      if (this.queue.room < 1) return false;
+      this.queue.push(e);
+      this.column++;
+      return true;
+    }
+    if (e === OP_SET_CANON_COL) {
+      this.canonColumn = this.column;
+      return true;
+    }
+    if (this.queue.room < 8) return false;
+    const from =
+      e >= OP_ERASE_TAB_AFTER_TAB ? e - OP_ERASE_TAB_AFTER_TAB : e - OP_ERASE_TAB + this.canonColumn;
+    for (let back = 8 - (from & 7); back > 0; back--) {
+      this.queue.push(BS);
+      if (this.column > 0) this.column--;
+    }
+    return true;
+  }
+
+  /** What the master can read now; the rest of the queue has not reached it. */
+  get arrived(): number {
+    return Math.min(this.queue.length, ARRIVED_MAX);
+  }
+
+  /** pty_flush_buffer(): throws away what has not reached the master. */
+  discardOnTheWay(): void {
+    this.queue.truncate(ARRIVED_MAX);
+  }
+
+  /** Echoes that wait are forgotten (isig). */
+  discardEchoes(): void {
     this.held = [];
   }
 }
