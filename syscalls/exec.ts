@@ -1,6 +1,7 @@
 /**
  * execve(2), execveat(2) (fs/exec.c). Everything that can fail happens in a fresh address space while the old program is
- * still there; then the other threads go and the task moves over (kernel/task-exec).
+ * still there; then the other threads go and the task moves over (kernel/task-exec). A process that is alone and keeps its rights
+ * (a child of fork, mostly) stays in its host process instead: no other one has to be made, and none to be ended.
  */
 import { EACCES, EAGAIN, EBADF, EFAULT, EINVAL } from '../sentry/abi/errno.ts';
 import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW } from '../sentry/abi/fcntl.ts';
@@ -23,9 +24,10 @@ import {
 } from '../sentry/kernel/syscall-table.ts';
 import { commitExec, deThread } from '../sentry/kernel/task-exec.ts';
 import { TASK_DETACHED, type Task } from '../sentry/kernel/task.ts';
-import { loadProgram, type LoadedProgram } from '../sentry/loader/address-space.ts';
+import { hasPristineVdso, loadProgram, type LoadedProgram } from '../sentry/loader/address-space.ts';
 import { execCredentials, type ExecCreds } from '../sentry/loader/exec-creds.ts';
 import { openProgram, releaseProgram, type Program } from '../sentry/loader/program.ts';
+import { PAGE_SIZE } from '../sentry/lib/addr.ts';
 import type { Context } from '../sentry/platform/platform.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
 import { allowWrite, openExec, openExecPath } from '../sentry/vfs/open.ts';
@@ -124,6 +126,7 @@ export function execProgram(t: Task, program: Program, name: string): SysResult 
   for (const p of [program, program.interp])
     if (p !== null && inodePermission(t, p.file.inode, MAY_READ) !== 0) ids.dumpable = false;
   t.state = TASK_DETACHED;
+  if (mayStay(t, ids) && populateInPlace(t, program, ids, name)) return SYS_DETACHED;
   t.kernel.platform.createAddressSpace((ctx) => {
     if (typeof ctx === 'number') {
       releaseProgram(program, closeExec);
@@ -137,10 +140,44 @@ export function execProgram(t: Task, program: Program, name: string): SysResult 
   return SYS_DETACHED;
 }
 
-function populate(t: Task, ctx: Context, program: Program, ids: ExecCreds, name: string): void {
+/**
+ * Whether the new program may have the old one's host process. The stub there has been at the old one's mercy, so the two must be
+ * of one mind: with the same rights, and each might have traced the other. The vDSO stays where it is.
+ */
+function mayStay(t: Task, ids: ExecCreds): boolean {
+  const { group: g, mm } = t;
+  return (
+    g.tasks.size === 1 &&
+    !g.hadThreads &&
+    mm.userCount === 1 &&
+    t.ptrace === null &&
+    !t.ctxGone &&
+    !t.killed &&
+    !ids.forgetsParent &&
+    ids.dumpable &&
+    mm.dumpable === 1 &&
+    hasPristineVdso(mm, t.kernel.platform)
+  );
+}
+
+/** False, with nothing done: the program needs a fresh address space. What is ordered here ends the old one at the first resume. */
+function populateInPlace(t: Task, program: Program, ids: ExecCreds, name: string): boolean {
+  const { ctx } = t;
+  if (!ctx.clearSpace()) return false;
+  const loaded = load(t, ctx, program, ids);
+  if (typeof loaded === 'number' || !queueAll(ctx, loaded)) {
+    ctx.dropQueued();
+    if (typeof loaded !== 'number') loaded.mm.unref();
+    return false;
+  }
+  finishInterp(program);
+  switchTo(t, ctx, loaded, ids, name, 0);
+  return true;
+}
+
+function load(t: Task, ctx: Context, program: Program, ids: ExecCreds): LoadedProgram | number {
   const { creds } = ids;
-  const oldTid = t.ptrace === null ? 0 : t.pid.nrIn(t.ptrace.tracer.pidNs);
-  const loaded = loadProgram(program, {
+  return loadProgram(program, {
     platform: t.kernel.platform,
     ctx,
     limits: t.group.limits,
@@ -153,6 +190,11 @@ function populate(t: Task, ctx: Context, program: Program, ids: ExecCreds, name:
       secure: ids.secure,
     },
   });
+}
+
+function populate(t: Task, ctx: Context, program: Program, ids: ExecCreds, name: string): void {
+  const oldTid = t.ptrace === null ? 0 : t.pid.nrIn(t.ptrace.tracer.pidNs);
+  const loaded = load(t, ctx, program, ids);
   if (typeof loaded === 'number') {
     releaseProgram(program, closeExec);
     ctx.exit();
@@ -199,10 +241,19 @@ function finishInterp(program: Program): void {
 
 /** Queues the writes behind the orders where the platform can take them. */
 function queueAll(ctx: Context, loaded: LoadedProgram): boolean {
-  return loaded.writes.every((w) => ctx.copyOut(w.addr, w.bytes, 0, w.bytes.length));
+  // The longest first: the others have their zeros from there.
+  loaded.zeros.sort((a, b) => b.len - a.len);
+  return (
+    loaded.zeros.every((z) => ctx.zeroOut(z.addr, z.len)) &&
+    loaded.writes.every((w) => ctx.copyOut(w.addr, w.bytes, 0, w.bytes.length))
+  );
 }
 
+/** Less than a page is zeroed behind a segment. */
+const ZEROS = new Uint8Array(PAGE_SIZE);
+
 function writeAll(ctx: Context, loaded: LoadedProgram): number {
+  for (const { addr, len } of loaded.zeros) if (ctx.space.write(addr, ZEROS, 0, len) !== len) return -EFAULT;
   for (const w of loaded.writes) {
     const n = w.bytes.length;
     if (ctx.space.write(w.addr, w.bytes, 0, n) !== n) return -EFAULT;

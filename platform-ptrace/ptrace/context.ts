@@ -176,6 +176,10 @@ export class PtraceContext implements Context {
     return false;
   }
 
+  zeroOut(): boolean {
+    return false;
+  }
+
   copyOut(addr: number, src: Uint8Array, off: number, len: number): boolean {
     if (this.space.write(addr, src, off, len) !== len) this.#hasFaulted = true;
     return true;
@@ -378,6 +382,12 @@ export class PtraceContext implements Context {
   passBy(): void {
     ptrace(this.isDead ? PTRACE_CONT : PTRACE_SYSEMU, this.tid, 0, 0);
   }
+
+  clearSpace(): boolean {
+    return false;
+  }
+
+  dropQueued(): void {}
 
   runOrders(done: (result: number) => void): void {
     done(this.#runQueue());

@@ -221,6 +221,10 @@ export class SystrapContext implements Context {
     return this.phase !== GONE && this.window.copyOut(addr, src, off, len);
   }
 
+  zeroOut(addr: number, len: number): boolean {
+    return this.phase !== GONE && this.window.zeroOut(addr, len);
+  }
+
   // ---- orders -------------------------------------------------------------------------------------------------------
 
   private order(nr: number, args: readonly number[], hostFd: number, nonce = 0): void {
@@ -280,7 +284,7 @@ export class SystrapContext implements Context {
 
   private start(command: number, result: number): void {
     if (this.phase === GONE) {
-      this.clearQueues();
+      this.dropQueued();
       return;
     }
     assert(this.phase === STOPPED, 'only a stopped context can be resumed');
@@ -324,9 +328,20 @@ export class SystrapContext implements Context {
     }
   }
 
-  private clearQueues(): void {
+  dropQueued(): void {
     this.orders.clear();
     this.window.clear();
+  }
+
+  clearSpace(): boolean {
+    if (this.phase !== STOPPED || this.partial || !this.space.isOnly(this)) return false;
+    const { minAddr, maxAddr } = this.platform;
+    this.dropQueued();
+    // What the old program has exchanged with the kernel is none of the new one's.
+    this.hasPrefetch = false;
+    this.window.wipe();
+    this.munmap(minAddr, maxAddr - minAddr);
+    return true;
   }
 
   resumeSyscall(value: number): void {
@@ -365,7 +380,7 @@ export class SystrapContext implements Context {
     this.completing = false;
     if (this.slotDirty) {
       this.platform.gate.forget(this.tid);
-      if (this.orders.length > 0 || this.window.copyOuts > 0) this.clearQueues();
+      if (this.orders.length > 0 || this.window.copyOuts > 0) this.dropQueued();
     }
   }
 
@@ -483,13 +498,13 @@ export class SystrapContext implements Context {
 
   /** Sends the host thread away. Its slot is free again when the thread says so. */
   leave(): void {
-    this.clearQueues();
+    this.dropQueued();
     this.go(COMMAND_EXIT_THREAD, 0);
   }
 
   /** The thread stays where it is, asleep, and is not heard of again. */
   park(): void {
-    this.clearQueues();
+    this.dropQueued();
     this.phase = GONE;
   }
 
@@ -498,7 +513,7 @@ export class SystrapContext implements Context {
     if (this.phase === GONE) return;
     if (this.phase !== STOPPED) this.chunk.stopped(this);
     this.phase = GONE;
-    this.clearQueues();
+    this.dropQueued();
     this.reported = null;
     this.platform.forgetThread(this);
   }

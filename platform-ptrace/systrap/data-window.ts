@@ -23,6 +23,9 @@ export class DataWindow {
   copyOuts = 0;
   private low = 0;
   private high = DATA_SIZE;
+  /** How many zeros lie at `zerosAt`. */
+  private zeros = 0;
+  private zerosAt = 0;
 
   /** `base`: word index of the slot. */
   constructor(memory: SharedMemory, base: number) {
@@ -60,10 +63,18 @@ export class DataWindow {
     return 0;
   }
 
+  /** Nothing of what has gone through stays behind. */
+  wipe(): void {
+    const { memory, base } = this;
+    memory.zero(base + SLOT_PREFETCH / 4, PREFETCH_SIZE / 4);
+    memory.zero(base + SLOT_DATA / 4, DATA_SIZE / 4);
+  }
+
   clear(): void {
     this.copyOuts = 0;
     this.low = 0;
     this.high = DATA_SIZE;
+    this.zeros = 0;
   }
 
   /** `len` bytes that lie at `dataOff` go to `addr`. False if there is no room. */
@@ -79,6 +90,18 @@ export class DataWindow {
     this.high = at;
     this.memory.copyIn(this.base, SLOT_DATA + at, src, off, len);
     return true;
+  }
+
+  zeroOut(addr: number, len: number): boolean {
+    if (len > this.zeros) {
+      const at = this.high - ((len + 7) & ~7);
+      if (len > DATA_SIZE || at < this.low) return false;
+      this.memory.zero(this.base + (SLOT_DATA + at) / 4, (this.high - at) / 4);
+      this.high = at;
+      this.zerosAt = at;
+      this.zeros = len;
+    }
+    return this.queue(addr, this.zerosAt, len);
   }
 
   private queue(addr: number, dataOff: number, len: number): boolean {

@@ -62,6 +62,10 @@ export class IdleThreads {
     }
   }
 
+  get none(): boolean {
+    return this.contexts.length === 0;
+  }
+
   /** The address space is gone. */
   release(): void {
     for (const ctx of this.contexts) {

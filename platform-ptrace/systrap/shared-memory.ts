@@ -174,6 +174,10 @@ export class SharedMemory {
     }
   }
 
+  zero(word: number, words: number): void {
+    this.i32.fill(0, word, word + words);
+  }
+
   /** Copies within the window. */
   move(toWord: number, fromWord: number, words: number): void {
     this.i32.copyWithin(toWord, fromWord, fromWord + words);

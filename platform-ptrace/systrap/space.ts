@@ -179,6 +179,13 @@ export class SystrapSpace implements AddressSpace {
     return ctx;
   }
 
+  /** True if no thread but that of `ctx`, the process's leader, is here. */
+  isOnly(ctx: SystrapContext): boolean {
+    return (
+      !this.dead && this.contexts === 1 && this.parked === null && this.idle.none && ctx.tid === this.pid
+    );
+  }
+
   /** Takes a context out of its slot; the slot stays taken while its thread is there. */
   removeContext(ctx: SystrapContext): void {
     this.chunkOf(ctx.index).departs(ctx.index);

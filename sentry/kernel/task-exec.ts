@@ -4,6 +4,7 @@
  */
 import { SIGCHLD } from '../abi/signal.ts';
 import type { MemoryManager } from '../mm/memory-manager.ts';
+import { GONE_SPACE } from '../platform/gone-space.ts';
 import type { Context } from '../platform/platform.ts';
 import { chargeSpace, noteExec } from './cpu-time.ts';
 import { joinTimeNamespace } from './namespaces.ts';
@@ -79,16 +80,18 @@ function takeLeadership(t: Task): void {
 
 /**
  * The new image is ready in `ctx` (stopped, registers set) and `mm`, whose reference the task takes over: leaves the old address
- * space and resets what exec resets. Credentials are the loader's affair and come before.
+ * space, which may be the same one on the host, and resets what exec resets. Credentials are the loader's affair and come before.
  */
 export function commitExec(t: Task, ctx: Context, mm: MemoryManager, comm: string): void {
   const g = t.group;
   releaseFutexes(t);
   for (const hook of t.kernel.execHooks) hook(t);
-  noteExec(t);
-  if (!t.ctxGone) chargeSpace(t);
   const oldCtx = t.ctx;
   const oldMm = t.mm;
+  // In the same host process the host counts on.
+  const stays = oldCtx === ctx;
+  if (!stays) noteExec(t);
+  if (!stays && !t.ctxGone) chargeSpace(t);
   mm.inheritFrom(oldMm);
   t.dispatch = null;
   // exec_task_namespaces()
@@ -96,7 +99,8 @@ export function commitExec(t: Task, ctx: Context, mm: MemoryManager, comm: strin
   followTime(t.kernel, ctx, mm, t.ns.time);
   t.rebind(ctx, mm);
   oldMm.unref();
-  if (!t.ctxGone) oldCtx.exit();
+  if (stays) leaveSpace(oldMm);
+  else if (!t.ctxGone) oldCtx.exit();
   t.ctxGone = false;
   releaseVforkParent(t);
   t.futexesReleased = false;
@@ -120,6 +124,13 @@ export function commitExec(t: Task, ctx: Context, mm: MemoryManager, comm: strin
   g.didExec = true;
   g.exitSignal = SIGCHLD;
   t.restart = null;
+}
+
+/** The host process goes on without what it has done for the old program. Open files of /proc may still refer to that. */
+function leaveSpace(old: MemoryManager): void {
+  old.space.forgetAnswers();
+  old.space.ownFutexes(false);
+  old.space = GONE_SPACE;
 }
 
 export function isAlive(t: Task): boolean {

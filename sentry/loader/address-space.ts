@@ -39,6 +39,7 @@ export interface LoadedProgram {
   entry: number;
   sp: number;
   /** To be written once the orders have run: zeros behind file data, and the stack. */
+  zeros: { addr: number; len: number }[];
   writes: { addr: number; bytes: Uint8Array }[];
 }
 
@@ -55,25 +56,26 @@ export interface LoadOptions {
 /** −errno if the program does not fit; the context is then only good for exit(). */
 export function loadProgram(p: Program, o: LoadOptions): LoadedProgram | number {
   const mm = makeMemory(o);
-  const writes: LoadedProgram['writes'] = [];
+  const zeros: LoadedProgram['zeros'] = [];
   addVdso(mm, o.platform);
   const bias = imageBias(mm, p, o.randomize);
-  const failed = bias < 0 ? bias : mapSegments(mm, o.ctx, p.file, p.image, bias, writes);
+  const failed = bias < 0 ? bias : mapSegments(mm, o.ctx, p.file, p.image, bias, zeros);
   if (failed !== 0) return abandon(mm, failed);
   let entry = p.image.header.entry + bias;
   let base = 0;
   if (p.interp !== null) {
     base = interpreterBias(mm, p.interp.image);
-    const bad = base < 0 ? base : mapSegments(mm, o.ctx, p.interp.file, p.interp.image, base, writes);
+    const bad = base < 0 ? base : mapSegments(mm, o.ctx, p.interp.file, p.interp.image, base, zeros);
     if (bad !== 0) return abandon(mm, bad);
     entry = p.interp.image.header.entry + base;
   }
   setLayout(mm, p, bias, o.randomize);
   const auxv = auxiliary(p, o, bias, base);
+  const writes: LoadedProgram['writes'] = [];
   const sp = setupStack(mm, p, o, auxv, writes);
   if (sp < 0) return abandon(mm, sp);
   mm.setExeFile(p.file);
-  return { mm, entry, sp, writes };
+  return { mm, entry, sp, zeros, writes };
 }
 
 function abandon(mm: MemoryManager, errno: number): number {
@@ -95,11 +97,26 @@ function makeMemory(o: LoadOptions): MemoryManager {
   return new MemoryManager(o.ctx.space, minAddr, maxAddr, base);
 }
 
+const VDSO_FLAGS = VM_SPECIAL | mayFlags(false, true, true);
+
 function addVdso(mm: MemoryManager, p: Platform): void {
   if (p.vdsoEnd === 0) return;
-  const flags = VM_SPECIAL | mayFlags(false, true, true);
-  mm.addVma(new Vma(p.vvarStart, p.vdsoStart, PROT_READ, flags, null, 0, '[vvar]'));
-  mm.addVma(new Vma(p.vdsoStart, p.vdsoEnd, PROT_READ | PROT_EXEC, flags, null, 0, '[vdso]'));
+  mm.addVma(new Vma(p.vvarStart, p.vdsoStart, PROT_READ, VDSO_FLAGS, null, 0, '[vvar]'));
+  mm.addVma(new Vma(p.vdsoStart, p.vdsoEnd, PROT_READ | PROT_EXEC, VDSO_FLAGS, null, 0, '[vdso]'));
+}
+
+/** Whether the program has left the vDSO, which it can also move and protect, as it was given. */
+export function hasPristineVdso(mm: MemoryManager, p: Platform): boolean {
+  if (p.vdsoEnd === 0) return true;
+  const pristine = (start: number, end: number, prot: number): boolean => {
+    const v = mm.table.find(start);
+    return v !== null && v.start === start && v.end === end && v.prot === prot && v.flags === VDSO_FLAGS;
+  };
+  return (
+    !mm.vdsoCalls &&
+    pristine(p.vvarStart, p.vdsoStart, PROT_READ) &&
+    pristine(p.vdsoStart, p.vdsoEnd, PROT_READ | PROT_EXEC)
+  );
 }
 
 /** Where the program's addresses are moved by; −ENOMEM if it does not fit. */
@@ -122,8 +139,6 @@ function interpreterBias(mm: MemoryManager, image: ElfImage): number {
   return at < 0 ? -ENOMEM : at - low;
 }
 
-/** Less than a page is zeroed behind a segment. */
-const ZEROS = new Uint8Array(PAGE_SIZE);
 const unused: PendingChange = { kind: 'none', start: 0, value: 0 };
 
 function mapSegments(
@@ -132,11 +147,11 @@ function mapSegments(
   file: FileDescription,
   image: ElfImage,
   bias: number,
-  writes: LoadedProgram['writes'],
+  zeros: LoadedProgram['zeros'],
 ): number {
   for (const s of image.segments) {
     const whole = mapRun(mm, o, file, image, s, bias);
-    const failed = whole !== 0 ? whole : mapSegment(mm, o, file, s, bias, writes);
+    const failed = whole !== 0 ? whole : mapSegment(mm, o, file, s, bias, zeros);
     if (failed !== 0) return failed;
   }
   return 0;
@@ -192,7 +207,7 @@ function mapSegment(
   file: FileDescription,
   s: Segment,
   bias: number,
-  writes: LoadedProgram['writes'],
+  zeros: LoadedProgram['zeros'],
 ): number {
   const start = pageDown(s.vaddr) + bias;
   const fileEnd = s.vaddr + bias + s.filesz;
@@ -207,8 +222,7 @@ function mapSegment(
     const backing = source.hostFd < 0 ? null : new FileBacking(file, source, offset);
     mapVma(mm, o, new Vma(start, anonStart, s.prot, flags, backing, backing === null ? 0 : offset), unused);
     const tail = Math.min(anonStart, s.vaddr + bias + s.memsz) - fileEnd;
-    if (tail > 0 && (s.prot & PROT_WRITE) !== 0)
-      writes.push({ addr: fileEnd, bytes: ZEROS.subarray(0, anonStart - fileEnd) });
+    if (tail > 0 && (s.prot & PROT_WRITE) !== 0) zeros.push({ addr: fileEnd, len: anonStart - fileEnd });
   }
   if (memEnd > anonStart) mapVma(mm, o, new Vma(anonStart, memEnd, s.prot, flags, null, 0), unused);
   return 0;
@@ -294,6 +308,6 @@ function setupStack(
   mm.layout.envStart = image.envStart;
   mm.layout.envEnd = image.envEnd;
   mm.layout.auxv = image.auxv;
-  writes.push({ addr: image.sp, bytes: image.bytes });
+  writes.push({ addr: image.sp, bytes: image.low }, { addr: image.argStart, bytes: image.high });
   return image.sp;
 }

@@ -39,8 +39,9 @@ export function stringsLimit(argc: number, envc: number, stackLimit: number): nu
 }
 
 export interface StackImage {
-  /** Bytes that go to [sp, top). */
-  bytes: Buffer;
+  /** From `sp` on; and from `argStart` to the top. Zeros lie between, as in any fresh memory: 8 KiB often. */
+  low: Buffer;
+  high: Buffer;
   sp: number;
   argStart: number;
   argEnd: number;
@@ -88,20 +89,21 @@ export function buildStack(r: StackRequest): StackImage {
   const unaligned = randomAt - words * 8;
   const sp = unaligned - (unaligned % 16);
 
-  const bytes = Buffer.alloc(r.top - sp);
-  bytes.write(PLATFORM, platform - sp, 'latin1');
-  random.copy(bytes, randomAt - sp, 0, 16);
-  bytes.write(r.execfn, execfn - sp, 'latin1');
+  const low = Buffer.alloc(platform + 16 - sp);
+  const high = Buffer.alloc(r.top - argStart);
+  low.write(PLATFORM, platform - sp, 'latin1');
+  random.copy(low, randomAt - sp, 0, 16);
+  high.write(r.execfn, execfn - argStart, 'latin1');
   let at = 0;
   const word = (v: number): void => {
-    bytes.writeUInt32LE(v % 0x100000000, at);
-    bytes.writeUInt32LE(Math.floor(v / 0x100000000), at + 4);
+    low.writeUInt32LE(v % 0x100000000, at);
+    low.writeUInt32LE(Math.floor(v / 0x100000000), at + 4);
     at += 8;
   };
   const strings = (list: readonly string[], start: number): void => {
     let where = start;
     for (const s of list) {
-      bytes.write(s, where - sp, 'latin1');
+      high.write(s, where - argStart, 'latin1');
       word(where);
       where += s.length + 1;
     }
@@ -115,6 +117,6 @@ export function buildStack(r: StackRequest): StackImage {
     word(type);
     word(value);
   }
-  const image = Uint8Array.prototype.slice.call(bytes, auxvAt, at);
-  return { bytes, sp, argStart, argEnd: envStart, envStart, envEnd: execfn, auxv: image };
+  const image = Uint8Array.prototype.slice.call(low, auxvAt, at);
+  return { low, high, sp, argStart, argEnd: envStart, envStart, envEnd: execfn, auxv: image };
 }

@@ -192,6 +192,10 @@ export class FakeContext implements Context {
     return false;
   }
 
+  zeroOut(): boolean {
+    return false;
+  }
+
   mmap(...a: number[]): void {
     this.orders.push(`mmap ${a.join(' ')}`);
   }
@@ -224,6 +228,12 @@ export class FakeContext implements Context {
     const at = addr - this.space.base;
     if (this.space.bytes.readUInt32LE(at) === expected) this.space.bytes.writeUInt32LE(value, at);
   }
+
+  clearSpace(): boolean {
+    return false;
+  }
+
+  dropQueued(): void {}
 
   resumeSyscall(value: number): void {
     this.registers.set(RAX, value);

@@ -212,6 +212,16 @@ export interface Context extends Orders {
   copyOutData(addr: number, dataOff: number, len: number): boolean;
   /** The same for bytes of the kernel's: they are copied into the data buffer first. */
   copyOut(addr: number, src: Uint8Array, off: number, len: number): boolean;
+  /** The same for zeros: those of an earlier call are used again if they are enough. */
+  zeroOut(addr: number, len: number): boolean;
+
+  /**
+   * For execve in the same host process: queues the unmapping of all guest memory. False, with nothing done, if the context is not
+   * alone there or the platform would rather have a fresh address space.
+   */
+  clearSpace(): boolean;
+  /** Forgets queued orders and copy-outs. */
+  dropQueued(): void;
 
   /** Executes queued orders and copy-outs, then runs the guest with `value` in rax (a syscall's result or −errno). */
   resumeSyscall(value: number): void;
