@@ -67,7 +67,7 @@ const IGNORED: ReadonlySet<number> = new Set([1, 2]);
 /** IPT_SO_*, ARPT_SO_* and IP6T_SO_*: a kernel without netfilter does not know them, but only who has rights over the network is told so. */
 export function isNetfilter(level: number, name: number): boolean {
   if (level === SOL_IP) return (name >= 64 && name <= 67) || (name >= 96 && name <= 99);
-  return level === SOL_IPV6 && (name === 64 || name === 65 || name === 68 || name === 69);
+  return level === SOL_IPV6 && (name === 64 || name === 65);
 }
 
 export function noFilters(t: CallContext, owner: UserNamespace | null): number {
