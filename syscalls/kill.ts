@@ -36,17 +36,24 @@ function fromOutside(t: Task, g: ThreadGroup): boolean {
   return t.group.pid.nrIn(g.pid.ns) === 0;
 }
 
-/** kill_pid_info(): permission, then the signal to the process. */
-function killGroup(t: Task, g: ThreadGroup, sig: number, info: SigInfo | null): number {
+/** kill_pid_info(): permission, then the signal to the process, of whose threads `to` is asked first. */
+function killGroup(
+  t: Task,
+  g: ThreadGroup,
+  sig: number,
+  info: SigInfo | null,
+  to: Task | null = null,
+): number {
   const bad = checkKill(t, g, sig);
   if (bad !== 0 || sig === 0 || g.isZombie) return bad;
-  return sendGroupSignal(g, info ?? userInfo(t, sig, SI_USER, g.pid.ns), fromOutside(t, g));
+  return sendGroupSignal(g, info ?? userInfo(t, sig, SI_USER, g.pid.ns), fromOutside(t, g), to);
 }
 
 /** Any thread's number names its process. */
-function findGroup(t: Task, nr: number): ThreadGroup | null {
-  const p = t.pidNs.find(nr);
-  return p === null ? null : (p.group ?? p.task?.group ?? null);
+function killPid(t: Task, p: Pid | null, sig: number, info: SigInfo | null): number {
+  const g = p?.group ?? p?.task?.group;
+  if (p === null || g === undefined) return -ESRCH;
+  return validSignal(sig) ? killGroup(t, g, sig, info, p.task) : -EINVAL;
 }
 
 /** Sends to each of `groups`: 0 if one was reached, else the last refusal. */
@@ -64,11 +71,7 @@ function sysKill(t: Task, a: SyscallArgs): SysResult {
   const nr = a.int(0);
   const sig = a.int(1);
   if (nr === -0x80000000) return -ESRCH;
-  if (nr > 0) {
-    const g = findGroup(t, nr);
-    if (g === null) return -ESRCH;
-    return validSignal(sig) ? killGroup(t, g, sig, null) : -EINVAL;
-  }
+  if (nr > 0) return killPid(t, t.pidNs.find(nr), sig, null);
   if (nr === -1) {
     const others = t.pidNs.groups().filter((g) => g !== t.group && g.pid.nrIn(t.pidNs) > 1);
     if (!validSignal(sig)) return others.length > 0 ? -EINVAL : -ESRCH;
@@ -119,10 +122,8 @@ function sysRtSigqueueinfo(t: Task, a: SyscallArgs): SysResult {
   const sig = a.int(1);
   const info = readInfo(t, a.addr(2), sig);
   if (typeof info === 'number') return info;
-  if (isForged(info) && nr !== t.tgid) return -EPERM;
-  const g = nr > 0 ? findGroup(t, nr) : null;
-  if (g === null) return -ESRCH;
-  return validSignal(sig) ? killGroup(t, g, sig, info) : -EINVAL;
+  if (isForged(info) && nr !== t.tid) return -EPERM;
+  return killPid(t, nr > 0 ? t.pidNs.find(nr) : null, sig, info);
 }
 
 function sysRtTgsigqueueinfo(t: Task, a: SyscallArgs): SysResult {
@@ -171,9 +172,7 @@ function sendTo(t: Task, pid: Pid, scope: Scope, sig: number, info: SigInfo | nu
     if (pid.task === null) return pid.group === null ? -ESRCH : 0;
     return killThread(t, 0, pid.task.pid.nrIn(t.pidNs), sig, info);
   }
-  const g = pid.group ?? pid.task?.group ?? null;
-  if (g === null) return -ESRCH;
-  return validSignal(sig) ? killGroup(t, g, sig, info) : -EINVAL;
+  return killPid(t, pid, sig, info);
 }
 
 function sysPidfdSendSignal(t: Task, a: SyscallArgs): SysResult {

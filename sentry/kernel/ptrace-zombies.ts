@@ -12,12 +12,13 @@ export function tracedThreadEnded(t: Task, status: number): void {
   const p = t.ptrace!;
   p.exitStatus = status;
   p.stopped = false;
-  tell(t, p.tracer.group, status);
+  tell(t, p.tracer, status);
 }
 
-function tell(t: Task, tracer: ThreadGroup, exitStatus: number): void {
+function tell(t: Task, by: Task, exitStatus: number): void {
+  const tracer = by.group;
   const { code, status } = childCode(exitStatus);
-  sendGroupSignal(tracer, childInfo(t.group, tracer, SIGCHLD, code, status, t));
+  sendGroupSignal(tracer, childInfo(t.group, tracer, SIGCHLD, code, status, t), false, by);
   tracer.childWaiters.wake(CHILD_EVENT);
 }
 
@@ -32,5 +33,5 @@ export function tracedProcessEnded(g: ThreadGroup): void {
   const p = g.leader.ptrace!;
   p.exitStatus = g.exitStatus;
   p.stopped = false;
-  tell(g.leader, p.tracer.group, g.exitStatus);
+  tell(g.leader, p.tracer, g.exitStatus);
 }

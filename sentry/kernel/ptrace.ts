@@ -135,7 +135,7 @@ function notifyTracer(t: Task, p: Ptrace, why: typeof CLD_STOPPED | typeof CLD_T
   const h = g.handlers;
   if (h.handler[SIGCHLD] !== SIG_IGN && (h.flags[SIGCHLD]! & SA_NOCLDSTOP) === 0) {
     const status = why === CLD_STOPPED ? stopCode(t.group) : p.exitCode;
-    sendGroupSignal(g, childInfo(t.group, g, SIGCHLD, why, status & 0x7f, t));
+    sendGroupSignal(g, childInfo(t.group, g, SIGCHLD, why, status & 0x7f, t), false, p.tracer);
   }
   g.childWaiters.wake(CHILD_EVENT);
 }

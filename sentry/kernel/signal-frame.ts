@@ -67,7 +67,7 @@ export function altStackState(t: Task, sp: number): number {
   return onAltStack(t, sp) ? SS_ONSTACK : 0;
 }
 
-export function resetAltStack(t: Task): void {
+function resetAltStack(t: Task): void {
   t.altStackSp = 0;
   t.altStackSize = 0;
   t.altStackFlags = SS_DISABLE;

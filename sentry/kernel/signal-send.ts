@@ -95,17 +95,41 @@ function wantsSignal(t: Task, sig: number): boolean {
   return t.state !== TASK_STOPPED && t.state !== TASK_TRACED && (!t.work || t.frozen);
 }
 
+/** A thread that takes a signal for the process, from the last one that did on. */
+function nextTarget(g: ThreadGroup, sig: number): Task | null {
+  const last = g.signalTarget ?? g.leader;
+  let first: Task | null = null;
+  let passed = false;
+  for (const o of g.tasks) {
+    passed ||= o === last;
+    if ((!passed && first !== null) || !wantsSignal(o, sig)) continue;
+    first = o;
+    if (passed) break;
+  }
+  if (first !== null) g.signalTarget = first;
+  return first;
+}
+
+/** The thread that took the last signal leaves: the one behind it is the next. */
+export function passSignalTarget(g: ThreadGroup): void {
+  let passed = false;
+  let next: Task | null = null;
+  for (const o of g.tasks) {
+    if (passed) {
+      next = o;
+      break;
+    }
+    passed = o === g.signalTarget;
+  }
+  g.signalTarget = next;
+}
+
 /** complete_signal(): who handles it; a fatal one ends the process at once. */
 function complete(t: Task, sig: number, shared: boolean): void {
   const g = t.group;
   let target: Task | null = wantsSignal(t, sig) ? t : null;
   if (target === null && shared) {
-    for (const o of g.tasks) {
-      if (wantsSignal(o, sig)) {
-        target = o;
-        break;
-      }
-    }
+    target = nextTarget(g, sig);
     // All who could take it are busy with another signal: they look at the shared queue afterwards.
     if (target === null)
       for (const o of g.tasks)
@@ -160,9 +184,15 @@ export function sendTaskSignal(t: Task, info: SigInfo, force = false): number {
   return t.state === TASK_DEAD ? 0 : send(t, t.pending, info, false, force);
 }
 
-/** Sends to the process (kill). */
-export function sendGroupSignal(g: ThreadGroup, info: SigInfo, force = false): number {
-  const first = g.leader.state !== TASK_DEAD ? g.leader : g.tasks.values().next().value;
+/** Sends to the process (kill); thread `to` of it is the first to be asked whether it takes it. */
+export function sendGroupSignal(
+  g: ThreadGroup,
+  info: SigInfo,
+  force = false,
+  to: Task | null = null,
+): number {
+  const asked = to ?? g.leader;
+  const first = asked.state !== TASK_DEAD ? asked : g.tasks.values().next().value;
   return first === undefined ? 0 : send(first, g.pending, info, true, force);
 }
 
@@ -302,7 +332,7 @@ function notifyStop(g: ThreadGroup, why: typeof CLD_STOPPED | typeof CLD_CONTINU
   notifyParentStop(g, why);
   const p = g.leader.ptrace;
   if (p === null || p.tracer.group === g.parent) return;
-  tellOfStop(g, p.tracer.group, why);
+  tellOfStop(g, p.tracer.group, p.tracer, why);
 }
 
 function notifyParentStop(g: ThreadGroup, why: typeof CLD_STOPPED | typeof CLD_CONTINUED): void {
@@ -311,15 +341,20 @@ function notifyParentStop(g: ThreadGroup, why: typeof CLD_STOPPED | typeof CLD_C
     g.kernel.onInitStop?.(why === CLD_STOPPED);
     return;
   }
-  tellOfStop(g, parent, why);
+  tellOfStop(g, parent, g.parentTask, why);
 }
 
 /** do_notify_parent_cldstop() */
-function tellOfStop(g: ThreadGroup, to: ThreadGroup, why: typeof CLD_STOPPED | typeof CLD_CONTINUED): void {
+function tellOfStop(
+  g: ThreadGroup,
+  to: ThreadGroup,
+  thread: Task | null,
+  why: typeof CLD_STOPPED | typeof CLD_CONTINUED,
+): void {
   const h = to.handlers;
   if (h.handler[SIGCHLD] !== SIG_IGN && (h.flags[SIGCHLD]! & SA_NOCLDSTOP) === 0) {
     const status = why === CLD_STOPPED ? g.stopSignal : SIGCONT;
-    sendGroupSignal(to, childInfo(g, to, SIGCHLD, why, status));
+    sendGroupSignal(to, childInfo(g, to, SIGCHLD, why, status), false, thread);
   }
   to.childWaiters.wake(CHILD_EVENT);
 }
@@ -357,13 +392,13 @@ export function childCode(status: number): { code: number; status: number } {
 export function notifyParentExit(g: ThreadGroup): boolean {
   const parent = g.parent;
   if (parent === null) return true;
-  let sig = g.exitSignal;
-  const reap = sig === SIGCHLD && parent.autoReaps;
+  let sig = g.parentExecId === parent.execId ? g.exitSignal : SIGCHLD;
+  const reap = g.leader.ptrace === null && sig === SIGCHLD && parent.autoReaps;
   if (reap && parent.handlers.handler[SIGCHLD] === SIG_IGN) sig = 0;
   // clone(2) takes any byte as the signal.
   if (sig > 0 && validSignal(sig)) {
     const { code, status } = childCode(g.exitStatus);
-    sendGroupSignal(parent, childInfo(g, parent, sig, code, status));
+    sendGroupSignal(parent, childInfo(g, parent, sig, code, status), false, g.parentTask);
   }
   return reap;
 }

@@ -207,6 +207,8 @@ function newThreadGroup(t: Task, a: CloneArgs, pid: Pid): ThreadGroup {
   child.container = g.container;
   if (child.limits.cur(RLIMIT_CPU) !== Infinity) timersOf(child).watchCpuLimit(child);
   child.exitSignal = a.exitSignal;
+  child.execId = g.execId;
+  child.parentExecId = g.execId;
   child.oomScoreAdj = g.oomScoreAdj;
   child.oomScoreAdjMin = g.oomScoreAdjMin;
   child.coredumpFilter = g.coredumpFilter;
@@ -214,6 +216,7 @@ function newThreadGroup(t: Task, a: CloneArgs, pid: Pid): ThreadGroup {
     child.parent = g.parent;
     child.parentTask = g.parentTask;
     child.exitSignal = g.exitSignal;
+    child.parentExecId = g.parentExecId;
   } else {
     child.parent = g;
     child.parentTask = t;

@@ -10,7 +10,6 @@ import { chargeSpace, noteExec } from './cpu-time.ts';
 import { joinTimeNamespace } from './namespaces.ts';
 import { unlink } from './ptrace.ts';
 import { followTime } from './shifted-time.ts';
-import { resetAltStack } from './signal-frame.ts';
 import { signalWake } from './signal-send.ts';
 import { SYS_DETACHED, type SysResult } from './syscall-table.ts';
 import {
@@ -113,7 +112,8 @@ export function commitExec(t: Task, ctx: Context, mm: MemoryManager, comm: strin
     g.handlers = own;
   }
   g.handlers.flushForExec();
-  resetAltStack(t);
+  t.altStackSp = 0;
+  t.altStackSize = 0;
   if (t.fdTable.shared) {
     const own = t.fdTable.clone();
     t.fdTable.unref(t);
@@ -122,6 +122,7 @@ export function commitExec(t: Task, ctx: Context, mm: MemoryManager, comm: strin
   t.fdTable.closeOnExec(t);
   t.comm = comm.slice(0, 15);
   g.didExec = true;
+  g.execId++;
   g.exitSignal = SIGCHLD;
   t.restart = null;
 }

@@ -15,6 +15,7 @@ import {
   freeSigInfo,
   groupExit,
   notifyParentExit,
+  passSignalTarget,
   sendGroupSignal,
   takePartInStop,
 } from './signal-send.ts';
@@ -63,6 +64,7 @@ export function exitTask(t: Task, status: number): void {
   t.cset.leave();
   // Of a process one number stays in use until it has been waited for.
   if (g.leader !== t) t.cset.pids.chargePids(-1);
+  if (g.signalTarget === t) passSignalTarget(g);
   g.tasks.delete(t);
   g.usage.add(t.usage);
   if (t.stopPending) takePartInStop(t);
@@ -97,10 +99,11 @@ function parentThreadGone(t: Task): void {
     if (c.parentTask !== t) continue;
     c.parentTask = t.group.tasks.values().next().value ?? null;
     const pid = t.group.pid.nrIn(c.pid.ns);
-    for (const { pdeathSignal } of c.tasks) {
+    for (const o of c.tasks) {
+      const { pdeathSignal } = o;
       if (pdeathSignal === 0 || checkKill(t, c, pdeathSignal) !== 0) continue;
       // From outside its PID namespace even an init can be killed.
-      sendGroupSignal(c, sigInfoUser(pdeathSignal, SI_USER, pid, t.creds.uid), pid === 0);
+      sendGroupSignal(c, sigInfoUser(pdeathSignal, SI_USER, pid, t.creds.uid), pid === 0, o);
     }
   }
 }

@@ -112,17 +112,23 @@ function considerTracees(t: Task, r: WaitRequest, out: WaitOutcome): number {
     for (const c of tracer.tracees) {
       if (r.type === P_PID && c.pid !== r.pid) continue;
       if (r.type === P_PGID && c.group.processGroup.pid !== r.pid) continue;
-      any = 0;
       if (considerTracee(t, c, r.options, out)) return 1;
+      // A zombie has no more to tell to who does not ask for its end.
+      if (!c.dead || (!hasEnded(c) && (r.options & (WCONTINUED | WEXITED)) !== 0)) any = 0;
     }
   }
   return any;
 }
 
+/** Is the tracee a zombie for its tracer? A leader's end is told with that of its last thread. */
+function hasEnded(c: Task): boolean {
+  return c.dead && (c.group.leader !== c || (c.group.isZombie && awaitsTracer(c.group)));
+}
+
 function considerTracee(t: Task, c: Task, options: number, out: WaitOutcome): boolean {
   const p = c.ptrace!;
   const keep = (options & WNOWAIT) !== 0;
-  const ended = c.dead && (c.group.leader !== c || (c.group.isZombie && awaitsTracer(c.group)));
+  const ended = hasEnded(c);
   out.pid = c.pid.nrIn(t.pidNs);
   out.uid = c.creds.uid;
   if (ended && (options & WEXITED) === 0) return false;
@@ -150,8 +156,8 @@ export function waitForChild(t: Task, r: WaitRequest, out: WaitOutcome): SysResu
   let any = false;
   for (const c of t.group.children) {
     if (!eligible(t, c, r)) continue;
-    any = true;
     if (consider(t, c, r.options, out)) return 1;
+    if (!c.isZombie || awaitsTracer(c)) any = true;
   }
   const traced = considerTracees(t, r, out);
   if (traced === 1) return 1;

@@ -8,7 +8,6 @@
  * blocks again while a signal is pending, the call ends with what `block` was given as `onInterrupt`.
  */
 import { EINTR, ERESTARTSYS } from '../abi/errno.ts';
-import { SS_DISABLE } from '../abi/signal.ts';
 import { SyscallArgs } from '../arch/syscall-args.ts';
 import type { Credentials } from '../auth/credentials.ts';
 import type { MemoryManager, PendingChange } from '../mm/memory-manager.ts';
@@ -121,7 +120,8 @@ export class Task implements CallContext {
   work = false;
   altStackSp = 0;
   altStackSize = 0;
-  altStackFlags = SS_DISABLE;
+  /** As sigaltstack(2) was given them; handlers find them in uc_stack. */
+  altStackFlags = 0;
   /** SIGKILL or exit_group: leaves at the next chance. */
   killed = false;
   /** Of the last fault: goes into the signal frame (thread_struct trap_nr, error_code, cr2). */

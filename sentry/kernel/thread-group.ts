@@ -46,6 +46,8 @@ export class ThreadGroup {
   readonly tasks = new Set<Task>();
   limits: ResourceLimits;
   handlers: SignalHandlers;
+  /** The thread that the last signal for any of them went to, if not to the leader (signal_struct.curr_target). */
+  signalTarget: Task | null = null;
   /** Process-wide pending signals. */
   readonly pending = new SigQueue();
   /** signalfd and sigtimedwait-like pollers of this process; woken with EPOLLIN when a signal is queued to any thread. */
@@ -60,6 +62,9 @@ export class ThreadGroup {
   readonly childWaiters = new WaitQueue();
   /** Signal to the parent at exit; 0: none (a "clone child" for wait). */
   exitSignal = SIGCHLD;
+  /** Counts execve(2); what the parent's was at fork: to a parent that is another program, the end is SIGCHLD. */
+  execId = 0;
+  parentExecId = 0;
   childSubreaper = false;
   processGroup: ProcessGroup;
 
@@ -135,6 +140,11 @@ export class ThreadGroup {
     this.startNs = kernel.clock.monotonicNs();
     pid.group = this;
     processGroup.add(this);
+  }
+
+  /** get_nr_threads(): with a leader that is a zombie. */
+  get threadCount(): number {
+    return this.tasks.size + (this.leader.dead ? 1 : 0);
   }
 
   /** Number in the process's own PID namespace. */

@@ -88,7 +88,7 @@ export function statusText(s: Subject, reader: Task): string | number {
   }
   const pending = s.env.kernel.pendingByUid.get(c.uid) ?? 0;
   const rest = [
-    `Threads:\t${g.tasks.size}`,
+    `Threads:\t${g.threadCount}`,
     `SigQ:\t${pending}/${g.limits.cur(11) === Infinity ? ULONG_MAX : g.limits.cur(11)}`,
     `SigPnd:\t${set(t.pending.bits)}`,
     `ShdPnd:\t${set(g.pending.bits)}`,
@@ -171,7 +171,7 @@ export function statText(s: Subject, reader: Task): string | number {
     ticks(children.stimeNs),
     priority,
     t.nice,
-    g.tasks.size,
+    g.threadCount,
     0,
     startTicks(s.isThread ? t.startNs : g.startNs, reader),
     mm === null ? 0 : mm.totalBytes,

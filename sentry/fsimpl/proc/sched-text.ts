@@ -24,7 +24,7 @@ export function schedText(t: Task): string {
     ['policy', t.schedPolicy],
     ['prio', t.schedPriority > 0 ? 99 - t.schedPriority : 120 + t.nice],
   ];
-  const head = `${t.comm} (${t.tid}, #threads: ${t.group.tasks.size})\n`;
+  const head = `${t.comm} (${t.tid}, #threads: ${t.group.threadCount})\n`;
   return `${head}${'-'.repeat(67)}\n${rows.map(([k, v]) => `${k.padEnd(45)}:${String(v).padStart(21)}\n`).join('')}`;
 }
 

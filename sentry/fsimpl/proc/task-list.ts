@@ -22,7 +22,7 @@ export class TaskListDir extends KernfsDir {
   /** st_nlink is 2 + the number of threads. */
   override refresh(): number {
     refreshOwner(this, this.subject);
-    this.nlink = 2 + (this.subject.group?.tasks.size ?? 0);
+    this.nlink = 2 + (this.subject.group?.threadCount ?? 0);
     return 0;
   }
 
