@@ -5,7 +5,7 @@ import { platforms } from '../lib/sandbox.ts';
 import { compareWalks, compileWalk, told, walkPrograms, type Walk } from './walks.ts';
 
 const STEPS = 25;
-const WALKS = 8;
+const WALKS = 4;
 
 test.each(walkPrograms())('%s', (name) => {
   const bin = compileWalk(name);

@@ -125,6 +125,10 @@ int main(int argc, char **argv) {
     }
     int st = 0;
     waitpid(pid, &st, 0);
+    if (getpid() == 1) { // what the walk has left
+      kill(-1, SIGKILL);
+      while (waitpid(-1, NULL, __WALL) > 0) {}
+    }
     printf("walk %lu\n%s", seed, walk_log->len > 0 ? walk_log->text : "");
     if (walk_log->len > 0 && walk_log->text[walk_log->len - 1] != '\n') printf("\n");
     printf("end %x\n", st);
