@@ -54,29 +54,37 @@ export function copyOutStat(t: Task, addr: number, inode: Inode): number {
 
 // include/uapi/linux/stat.h
 const STATX_BASIC_STATS = 0x7ff;
+/** STATX_MTIME and STATX_CTIME */
+const STATX_CHANGES = 0xc0;
 const STATX_BTIME = 0x800;
 const STATX_MNT_ID = 0x1000;
-export const STATX_MNT_ID_UNIQUE = 0x4000;
+const STATX_MNT_ID_UNIQUE = 0x4000;
 /** Unique mount ids begin after it: they cannot be taken for the old ones. */
 export const MNT_UNIQUE_ID_OFFSET = 0x80000000;
 /** vfs_getattr_nosec(): told of every file. */
 const STATX_ATTR_VFS = STATX_ATTR_AUTOMOUNT | STATX_ATTR_DAX | STATX_ATTR_MOUNT_ROOT;
 
-/** Writes struct statx. Everything that is known is reported, whatever was asked for. */
+/**
+ * Writes struct statx. Everything that is known is reported, but for times where Linux asks the file system for them: of birth, and
+ * of changes, which file systems with a time of birth keep finer when somebody looks (fill_mg_cmtime()).
+ */
 export function copyOutStatx(
   t: Task,
   addr: number,
   inode: Inode,
   mount: Mount | null,
   isMountRoot: boolean,
-  uniqueMountId = false,
+  mask: number,
 ): number {
   const r = inode.refresh();
   if (r < 0) return r;
   u32.fill(0, 0, STATX_SIZE / 4);
+  const uniqueMountId = (mask & STATX_MNT_ID_UNIQUE) !== 0;
+  const birth = (mask & STATX_BTIME) !== 0 ? inode.btime : null;
+  const changes = inode.btime === null || (mask & STATX_CHANGES) !== 0;
   u32[0] =
-    STATX_BASIC_STATS |
-    (inode.btime !== null ? STATX_BTIME : 0) |
+    (changes ? STATX_BASIC_STATS : STATX_BASIC_STATS & ~STATX_CHANGES) |
+    (birth !== null ? STATX_BTIME : 0) |
     (mount === null ? 0 : uniqueMountId ? STATX_MNT_ID_UNIQUE : STATX_MNT_ID);
   u32[1] = inode.sb.blockSize;
   const known = inode.statxAttributes;
@@ -91,9 +99,11 @@ export function copyOutStatx(
   put64(12, inode.blocks);
   u32[14] = STATX_ATTR_VFS | known;
   putTime(16, inode.atime);
-  if (inode.btime !== null) putTime(20, inode.btime);
-  putTime(24, inode.ctime);
-  putTime(28, inode.mtime);
+  if (birth !== null) putTime(20, birth);
+  if (changes) {
+    putTime(24, inode.ctime);
+    putTime(28, inode.mtime);
+  }
   u32[32] = major(inode.rdev);
   u32[33] = minor(inode.rdev);
   u32[34] = major(inode.sb.dev);

@@ -43,15 +43,7 @@ import {
 } from '../sentry/vfs/mount.ts';
 import { MAY_EXEC, MAY_WRITE, inodePermission } from '../sentry/vfs/permission.ts';
 import { LOOKUP_FOLLOW, nd } from '../sentry/vfs/walk.ts';
-import {
-  copyOutStat,
-  copyOutStatfs,
-  copyOutStatx,
-  STAT_SIZE,
-  STATFS_SIZE,
-  STATX_MNT_ID_UNIQUE,
-  STATX_SIZE,
-} from './stat-buf.ts';
+import { copyOutStat, copyOutStatfs, copyOutStatx, STAT_SIZE, STATFS_SIZE, STATX_SIZE } from './stat-buf.ts';
 import { getnameEmpty, resolveAt, resolveFd, resolveName, target, walkAt } from './path.ts';
 
 export function sysStat(t: Task, a: SyscallArgs): SysResult {
@@ -101,8 +93,8 @@ export function sysStatx(t: Task, a: SyscallArgs): SysResult {
   const r = resolveAt(t, a.int(0), a.addr(1), at);
   if (r !== 0) return r;
   const { mount, inode } = target;
-  const unique = (a.uint(3) & STATX_MNT_ID_UNIQUE) !== 0;
-  return copyOutStatx(t, a.addr(4), inode, mount, mount !== null && mount.root.inode === inode, unique);
+  const isRoot = mount !== null && mount.root.inode === inode;
+  return copyOutStatx(t, a.addr(4), inode, mount, isRoot, a.uint(3));
 }
 
 /** access_override_creds(): credentials with the real ids, the same object if nothing differs. */

@@ -55,6 +55,7 @@ export const O_DIRECTORY = 0o200000;
 export const O_NOFOLLOW = 0o400000;
 export const O_CLOEXEC = 0o2000000;
 export const O_PATH = 0o10000000;
+export const O_NOATIME = 0o1000000;
 export const O_TMPFILE = 0o20200000;
 
 export const RESOLVE_NO_XDEV = 0x01;

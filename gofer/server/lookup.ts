@@ -1,8 +1,15 @@
 /** Requests that change nothing: attach, walk, getattr, open, readlink, statfs, fsync, forget. */
-import { EACCES, EINVAL, ENODEV, ENOENT, ENOTDIR, ESTALE, EXDEV } from '../../sentry/abi/errno.ts';
-import { GOFER_RDWR, GOFER_TRUNC, GOFER_WALK_MAX, GOFER_WRITE } from '../../sentry/gofer-api/gofer-api.ts';
+import { EACCES, EINVAL, ENODEV, ENOENT, ENOTDIR, EPERM, ESTALE, EXDEV } from '../../sentry/abi/errno.ts';
+import {
+  GOFER_NOATIME,
+  GOFER_RDWR,
+  GOFER_TRUNC,
+  GOFER_WALK_MAX,
+  GOFER_WRITE,
+} from '../../sentry/gofer-api/gofer-api.ts';
 import { FORGET_MAX, MOUNT_READONLY } from '../protocol/layout.ts';
 import {
+  O_NOATIME,
   O_TRUNC,
   closeFd,
   dataBuffer,
@@ -110,7 +117,7 @@ export function openName(ctx: ServerContext): number {
 
 function openNode(ctx: ServerContext, node: ServerInode, access: number): number {
   const rw = access & 3;
-  if (rw > GOFER_RDWR || access > (GOFER_RDWR | GOFER_TRUNC))
+  if (rw > GOFER_RDWR || access > (GOFER_RDWR | GOFER_TRUNC | GOFER_NOATIME))
     throw new ProtocolError(`open access ${access}`);
   const truncate = (access & GOFER_TRUNC) !== 0;
   if (node.type !== S_IFREG) return -EACCES;
@@ -118,7 +125,10 @@ function openNode(ctx: ServerContext, node: ServerInode, access: number): number
     const r = ctx.writable(node);
     if (r < 0) return r;
   }
-  const fd = ctx.openReal(node, truncate ? rw | O_TRUNC : rw);
+  const flags = truncate ? rw | O_TRUNC : rw;
+  let fd = ctx.openReal(node, (access & GOFER_NOATIME) !== 0 ? flags | O_NOATIME : flags);
+  // Not the owner's gofer.
+  if (fd === -EPERM && (access & GOFER_NOATIME) !== 0) fd = ctx.openReal(node, flags);
   if (fd < 0) return fd;
   return donate(ctx, node, fd);
 }

@@ -87,6 +87,8 @@ export const GOFER_WRITE = 1;
 export const GOFER_RDWR = 2;
 /** OR with an access: cut the file to length 0. */
 export const GOFER_TRUNC = 4;
+/** OR with an access: reads leave the time of access alone (O_NOATIME), if the host lets the gofer. */
+export const GOFER_NOATIME = 8;
 
 // Which fields of GoferSetattr count.
 export const SETATTR_MODE = 1;

@@ -1,6 +1,6 @@
 /** Open regular files of goferfs: data goes straight to the host fd. */
 import { EACCES, EINVAL, EOPNOTSUPP, EROFS } from '../../abi/errno.ts';
-import { O_APPEND, SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET } from '../../abi/fcntl.ts';
+import { O_APPEND, O_NOATIME, SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET } from '../../abi/fcntl.ts';
 import { PROT_WRITE } from '../../abi/mman.ts';
 import { fsync, lseek } from '../../host/file-io.ffi.ts';
 import { HostBuffer } from '../../host/memory.ffi.ts';
@@ -40,11 +40,11 @@ export class GoferFile extends FileDescription {
   }
 
   override get hostReadFd(): number {
-    return this.node.openReadFd;
+    return (this.flags & O_NOATIME) !== 0 ? this.node.quietReadFd() : this.node.openReadFd;
   }
 
   override read(_t: CallContext, buf: Uint8Array, off: number, len: number, pos: number): number {
-    const fd = this.node.openReadFd;
+    const fd = this.hostReadFd;
     if (fd < 0) return -EACCES;
     const addr = hostAddressOf(buf, off, len);
     if (addr >= 0) return pread(fd, addr, len, pos);

@@ -8,7 +8,7 @@ import { InodeTable } from '../../../gofer/server/inode-table.ts';
 import { makeServer } from '../../../gofer/server/make-server.ts';
 import { makedev } from '../../abi/device.ts';
 import * as E from '../../abi/errno.ts';
-import { O_APPEND, O_RDONLY, O_RDWR, O_WRONLY, SEEK_END } from '../../abi/fcntl.ts';
+import { O_APPEND, O_NOATIME, O_RDONLY, O_RDWR, O_WRONLY, SEEK_END } from '../../abi/fcntl.ts';
 import { S_IFCHR } from '../../abi/stat.ts';
 import { fcntl } from '../../host/sys.ffi.ts';
 import { setDentryLimit, DENTRY_CACHE_MAX } from '../../vfs/dentry.ts';
@@ -661,4 +661,20 @@ describe('device nodes of guests', () => {
     fs.writeFileSync(join(dir, 'a'), '');
     expect(stat('a').isRegular).toBe(true);
   });
+});
+
+test('O_NOATIME leaves the time of access alone, beside files that do not', () => {
+  start(false);
+  const file = join(dir, 'f');
+  fs.writeFileSync(file, 'text');
+  const atime = (): number => fs.statSync(file).atimeMs;
+  fs.utimesSync(file, 1, 2);
+  const quiet = open('f', O_RDONLY | O_NOATIME);
+  const plain = open('f', O_RDONLY);
+  expect(read(quiet)).toBe('text');
+  expect(atime()).toBe(1000);
+  expect(read(plain)).toBe('text');
+  expect(atime()).toBeGreaterThan(1000);
+  quiet.unref();
+  plain.unref();
 });

@@ -1,7 +1,7 @@
 /** Regular files of goferfs and their host fds. */
 import { EACCES, EMFILE, ENFILE, ENOENT, EROFS, ESTALE } from '../../abi/errno.ts';
 import { O_ACCMODE, O_RDONLY, O_RDWR } from '../../abi/fcntl.ts';
-import { GOFER_RDWR, GOFER_READ, GOFER_WRITE } from '../../gofer-api/gofer-api.ts';
+import { GOFER_NOATIME, GOFER_RDWR, GOFER_READ, GOFER_WRITE } from '../../gofer-api/gofer-api.ts';
 import type { GoferOpened } from '../../gofer-api/gofer-api.ts';
 import { fstat, touchCtime, type HostStat } from '../../host/file-io.ffi.ts';
 import { close, ftruncate } from '../../host/sys.ffi.ts';
@@ -19,6 +19,8 @@ export class GoferRegular extends GoferInode implements FdHolder {
   /** O_RDWR host fd (O_WRONLY if the host refuses reading), −1 if not open. */
   private writeFd = -1;
   private writeFdReads = true;
+  /** O_RDONLY | O_NOATIME host fd, −1 if not open. */
+  private quietFd = -1;
   /** Open files. */
   private users = 0;
   /** A writable shared mapping exists or existed: times change at moments that nobody tells us. */
@@ -33,6 +35,14 @@ export class GoferRegular extends GoferInode implements FdHolder {
   get openReadFd(): number {
     if (this.readFd >= 0) return this.readFd;
     return this.writeFdReads ? this.writeFd : -1;
+  }
+
+  /** Host fd for reads of an open file with O_NOATIME. */
+  quietReadFd(): number {
+    if (this.quietFd < 0) this.quietFd = this.donated(GOFER_READ | GOFER_NOATIME);
+    const fd = this.quietFd;
+    if (fd < 0) this.quietFd = -1;
+    return fd >= 0 ? fd : this.openReadFd;
   }
 
   /** Host fd with O_RDONLY rights. */
@@ -114,8 +124,10 @@ export class GoferRegular extends GoferInode implements FdHolder {
   closeHostFds(): void {
     if (this.readFd >= 0) close(this.readFd);
     if (this.writeFd >= 0) close(this.writeFd);
+    if (this.quietFd >= 0) close(this.quietFd);
     this.readFd = -1;
     this.writeFd = -1;
+    this.quietFd = -1;
   }
 
   /** `n` bytes were written at `pos`. */

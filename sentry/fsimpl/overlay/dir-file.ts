@@ -26,7 +26,7 @@ export function upperEntries(dir: OverlayDir): (readonly [string, Inode])[] {
   const list: (readonly [string, Inode])[] = [];
   if (upper === null) return list;
   if (upper instanceof TmpfsDir) {
-    for (const [name, { node }] of upper.entryIterator()) list.push([name, node]);
+    for (const [name, { node }] of upper.newestFirst()) list.push([name, node]);
     return list;
   }
   const f = openInLayer(KERNEL, upper, O_RDONLY);

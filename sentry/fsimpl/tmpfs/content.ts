@@ -50,13 +50,17 @@ const EMPTY = Buffer.alloc(0);
 const bounce = new HostBuffer(SMALL_MAX);
 const byteView: ByteView = { bytes: EMPTY, off: 0, length: 0 };
 
+const WRITTEN = 1;
+/** By fallocate(2), and never written. */
+const ALLOCATED = 2;
+
 export class FileContent implements SmallContent {
   size = 0;
   /** Allocated pages, as far as known without asking the host. */
   pages = 0;
   hostFd = -1;
   private buf: Buffer = EMPTY;
-  /** Which pages of `buf` were written: the others are holes. */
+  /** Pages of `buf`: 0, WRITTEN or ALLOCATED. What was not written is a hole. */
   private present: Uint8Array | null = null;
   /** A memfd with holes: its allocation is counted by the host. */
   private sparse = false;
@@ -130,7 +134,7 @@ export class FileContent implements SmallContent {
     if (pos + len > this.size || pos + len > this.buf.length || present === null) return null;
     if (this.copies !== null) return null;
     const last = pageDown(pos + len - 1) / PAGE_SIZE;
-    for (let p = pageDown(pos) / PAGE_SIZE; p <= last; p++) if (present[p] === 0) return null;
+    for (let p = pageDown(pos) / PAGE_SIZE; p <= last; p++) if (present[p] !== WRITTEN) return null;
     return this.view(pos, len);
   }
 
@@ -199,7 +203,7 @@ export class FileContent implements SmallContent {
 
   private writeSmall(src: Uint8Array, off: number, len: number, pos: number): number {
     const end = pos + len;
-    if (len > 0 && !this.markPages(pos, end)) return -ENOSPC;
+    if (len > 0 && !this.markPages(pos, end, WRITTEN)) return -ENOSPC;
     if (end > this.buf.length) this.grow(end);
     if (len === src.length && off === 0) this.buf.set(src, pos);
     else this.buf.set(src.subarray(off, off + len), pos);
@@ -207,16 +211,15 @@ export class FileContent implements SmallContent {
     return len;
   }
 
-  private markPages(pos: number, end: number): boolean {
+  private markPages(pos: number, end: number, as: number): boolean {
     const present = (this.present ??= new Uint8Array(SMALL_PAGES));
     const first = pageDown(pos) / PAGE_SIZE;
     const last = pageDown(end - 1) / PAGE_SIZE;
     let fresh = 0;
     for (let p = first; p <= last; p++) if (present[p] === 0) fresh++;
-    if (fresh === 0) return true;
-    if (!this.account.charge(fresh)) return false;
+    if (fresh > 0 && !this.account.charge(fresh)) return false;
     this.pages += fresh;
-    present.fill(1, first, last + 1);
+    for (let p = first; p <= last; p++) if (as === WRITTEN || present[p] === 0) present[p] = as;
     return true;
   }
 
@@ -235,16 +238,21 @@ export class FileContent implements SmallContent {
     let r = ftruncate(fd, this.size);
     const present = this.present;
     for (let p = 0; r >= 0 && present !== null && p < SMALL_PAGES; p++) {
-      if (present[p] === 0) continue;
+      const kind = present[p];
+      if (kind === 0) continue;
       let to = p + 1;
-      while (to < SMALL_PAGES && present[to] === 1) to++;
+      while (to < SMALL_PAGES && present[to] === kind) to++;
       const start = p * PAGE_SIZE;
+      p = to - 1;
+      if (kind === ALLOCATED) {
+        r = fallocate(fd, FALLOC_FL_KEEP_SIZE, start, to * PAGE_SIZE - start);
+        continue;
+      }
       const stop = Math.min(to * PAGE_SIZE, this.buf.length, this.size);
       if (stop > start) {
         bounce.bytes.set(this.buf.subarray(start, stop), 0);
         r = pwrite(fd, bounce.addr, stop - start, start);
       }
-      p = to;
     }
     if (r < 0) {
       close(fd);
@@ -295,7 +303,7 @@ export class FileContent implements SmallContent {
     let freed = 0;
     const last = toEnd ? SMALL_PAGES : Math.floor(end / PAGE_SIZE);
     for (let p = pageUp(start) / PAGE_SIZE; p < last && p < SMALL_PAGES; p++) {
-      freed += present[p]!;
+      if (present[p] !== 0) freed++;
       present[p] = 0;
     }
     this.pages -= freed;
@@ -325,7 +333,7 @@ export class FileContent implements SmallContent {
       this.sparse = true;
     } else if (this.hostFd < 0) {
       if (end <= SMALL_MAX) {
-        if (!this.markPages(offset, end)) return -ENOSPC;
+        if (!this.markPages(offset, end, ALLOCATED)) return -ENOSPC;
         if ((mode & FALLOC_FL_KEEP_SIZE) === 0 && end > this.size) this.size = end;
         return len;
       }
@@ -360,7 +368,7 @@ export class FileContent implements SmallContent {
     let at = offset;
     while (at < this.size) {
       const page = pageDown(at) / PAGE_SIZE;
-      const has = page < SMALL_PAGES && this.present !== null ? this.present[page] : 0;
+      const has = page < SMALL_PAGES && this.present !== null && this.present[page] === WRITTEN ? 1 : 0;
       if (has === want) return at;
       if (page >= SMALL_PAGES) return want === 1 ? -ENXIO : at;
       at = pageDown(at) + PAGE_SIZE;

@@ -21,13 +21,13 @@ const DIRENT_SIZE = 20;
 
 interface Entry {
   readonly node: TmpfsInode;
-  /** Own position: ascending in the order of the map. */
+  /** Own position: ascending in the order of the map, after FIRST_ENTRY. */
   readonly off: number;
 }
 
 export class TmpfsDir extends TmpfsInode {
   private readonly entries = new Map<string, Entry>();
-  private nextOff = FIRST_ENTRY;
+  private nextOff = FIRST_ENTRY + 1;
   /** For ".." of getdents. */
   parent: TmpfsDir;
 
@@ -50,8 +50,14 @@ export class TmpfsDir extends TmpfsInode {
     return this.entries.keys();
   }
 
-  entryIterator(): IterableIterator<[string, Entry]> {
-    return this.entries.entries();
+  /** The newest first, as they are listed. */
+  newestFirst(): [string, Entry][] {
+    return Array.from(this.entries).reverse();
+  }
+
+  /** Whether the entry is still there. */
+  has(name: string, entry: Entry): boolean {
+    return this.entries.get(name) === entry;
   }
 
   override lookup(name: string): TmpfsInode | number {
@@ -175,8 +181,8 @@ export class TmpfsDir extends TmpfsInode {
       const other = target as TmpfsInode;
       this.take(oldName, node);
       to.take(newName, other);
-      to.put(newName, node);
       this.put(oldName, other);
+      to.put(newName, node);
       node.ctime = other.ctime = currentTime();
       return 0;
     }
@@ -197,12 +203,13 @@ export class TmpfsDir extends TmpfsInode {
   }
 }
 
+/** A position is that of the entry listed last: older ones follow. Entries made meanwhile are not seen, as on Linux (offset_iterate_dir). */
 class TmpfsDirDescription extends DirFile {
   private readonly dir: TmpfsDir;
-  /** Live iterator over the map, valid while nobody seeks: entries made or removed meanwhile are seen or not, as POSIX allows. */
-  private iterator: Iterator<[string, Entry]> | null = null;
-  private pending: [string, Entry] | null = null;
-  private iteratorPos = 0;
+  /** What there was when the listing began, valid while nobody seeks. */
+  private list: [string, Entry][] | null = null;
+  private next = 0;
+  private listPos = 0;
 
   constructor(path: Path, dir: TmpfsDir, flags: number) {
     super(path, dir, flags);
@@ -211,7 +218,7 @@ class TmpfsDirDescription extends DirFile {
 
   protected override prepare(): number {
     touchAtime(this);
-    if (this.pos < FIRST_ENTRY) this.iterator = null;
+    if (this.pos <= FIRST_ENTRY) this.list = null;
     return 0;
   }
 
@@ -220,21 +227,18 @@ class TmpfsDirDescription extends DirFile {
   }
 
   protected override emitEntries(_t: CallContext, emit: DirEmit): void {
-    if (this.iterator === null || this.iteratorPos !== this.pos) {
-      this.iterator = this.dir.entryIterator();
-      this.pending = null;
+    if (this.list === null || this.listPos !== this.pos) {
+      this.list = this.dir.newestFirst();
+      this.next = 0;
     }
-    for (;;) {
-      const next = this.pending ?? this.iterator.next().value;
-      if (next === undefined) break;
-      const [name, e] = next;
-      this.pending = next;
-      if (e.off >= this.pos) {
-        if (!emit(name, e.node.ino, modeToDt(e.node.mode), e.off + 1)) break;
-        this.pos = e.off + 1;
-      }
-      this.pending = null;
+    const { list } = this;
+    for (; this.next < list.length; this.next++) {
+      const [name, e] = list[this.next]!;
+      const listed = this.pos > FIRST_ENTRY && e.off >= this.pos;
+      if (listed || !this.dir.has(name, e)) continue;
+      if (!emit(name, e.node.ino, modeToDt(e.node.mode), e.off)) break;
+      this.pos = e.off;
     }
-    this.iteratorPos = this.pos;
+    this.listPos = this.pos;
   }
 }

@@ -112,7 +112,7 @@ static void sequence(uint64_t seed, int count, const char *list) {
   int weights[OPERATIONS], total = 0, pending = 0, users, mounts, others;
   seed_from(seed, 1ULL << 40);
   int favourites[3] = {below(TOPICS), below(TOPICS), below(TOPICS)};
-  users = one_in(2), mounts = one_in(4), others = one_in(2), allocates = one_in(2);
+  users = one_in(2), mounts = one_in(4), others = one_in(2);
   for (int i = 0; i < OPERATIONS; i++) {
     weights[i] = operations[i].weight;
     for (int k = 0; k < 3; k++) if (operations[i].topic == favourites[k]) weights[i] *= 3;

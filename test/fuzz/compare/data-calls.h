@@ -46,7 +46,6 @@ static void op_seek(void) {
   // Each file system has its own positions in directories.
   struct stat st;
   if (fstat(slots[s], &st) == 0 && S_ISDIR(st.st_mode)) off = 0, w = SEEK_SET;
-  if (allocates && kind != VOLUME && (w == SEEK_DATA || w == SEEK_HOLE)) w = SEEK_SET;
   say("lseek(s%d, %ld, %d)", s, off, w);
   result(lseek(slots[s], off, w));
 }
@@ -72,7 +71,6 @@ static void op_fallocate(void) {
   int s = file_slot(), m = PICK(modes);
   long off = offset(), n = one_in(12) ? 0 : one_in(3) ? 4096 * (1 + (long)below(4)) : (long)some_data();
   if ((m & (FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE)) != 0 && one_in(2)) off = 4096 * below(3);
-  if (!allocates && kind != VOLUME) m |= FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
   say("fallocate(s%d, %#x, %ld, %ld)", s, m, off, n);
   result(fallocate(slots[s], m, off, n));
 }

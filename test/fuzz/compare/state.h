@@ -63,7 +63,7 @@ static void say_content(int dir, const char *name, long size) {
   say(" {%08x}", h);
   if (total != size && size < 1 << 21) say(" read %ld", total);
   long end = 0;
-  for (int i = 0; i < 8 && (!allocates || kind == VOLUME); i++) {
+  for (int i = 0; i < 8; i++) {
     long d = lseek(fd, end, SEEK_DATA);
     if (d < 0) break;
     end = lseek(fd, d, SEEK_HOLE);

@@ -38,8 +38,6 @@ enum kind { TMPFS, OVERLAY, VOLUME, ROOT };
 
 static enum kind kind;
 static uint64_t state;
-// Whether this sequence allocates: what has been allocated and not written is a hole for SEEK_DATA on tmpfs, in the sandbox not.
-static int allocates;
 // Which of the two processes this is, and the index of the operation that runs.
 static int me, at;
 // Descriptors that no operation gets: the host's /proc, the tree's root, both ends of the turns, the output.
