@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -222,6 +223,20 @@ describe('exclusive', () => {
     expect(read(f)).toBe('Jello');
     expect(find('f')).toBe(-E.ENOENT);
     f.unref();
+  });
+
+  test('the host can execute what was written, closed and made executable, in either order', () => {
+    fs.writeFileSync(join(dir, 'early'), '');
+    fs.writeFileSync(join(dir, 'late'), '');
+    start(true);
+    for (const name of ['early', 'late']) {
+      const f = open(name, O_RDWR);
+      expect(write(f, '#!/bin/sh\n')).toBe(10);
+      if (name === 'early') f.inode.setAttr({ mode: 0o755 });
+      f.unref();
+      if (name === 'late') expect(f.inode.setAttr({ mode: 0o755 })).toBe(0);
+      expect(spawnSync(join(dir, name)).status).toBe(0);
+    }
   });
 
   test('unnamed files', () => {

@@ -117,17 +117,28 @@ export class GoferRegular extends GoferInode implements FdHolder {
   /** An open file is gone. */
   closed(): void {
     if (--this.users > 0) return;
-    if (this.inUse && this.nlink > 0) this.gofer.fds.add(this);
+    if (this.inUse && this.nlink > 0) this.rest();
     else this.closeHostFds();
+  }
+
+  /** Nobody has the file open: its host fds are kept for who opens it next. */
+  private rest(): void {
+    // The host executes no file that may be written to (ETXTBSY): what was built in a volume can be run there.
+    if ((this.mode & 0o111) !== 0) this.closeWritable();
+    if (this.anyFd >= 0) this.gofer.fds.add(this);
+  }
+
+  private closeWritable(): void {
+    if (this.writeFd >= 0) close(this.writeFd);
+    this.writeFd = -1;
   }
 
   closeHostFds(): void {
     if (this.readFd >= 0) close(this.readFd);
-    if (this.writeFd >= 0) close(this.writeFd);
     if (this.quietFd >= 0) close(this.quietFd);
     this.readFd = -1;
-    this.writeFd = -1;
     this.quietFd = -1;
+    this.closeWritable();
   }
 
   /** `n` bytes were written at `pos`. */
@@ -174,15 +185,16 @@ export class GoferRegular extends GoferInode implements FdHolder {
       change.uid !== undefined ||
       change.gid !== undefined
     ) {
-      return this.isOwnersAgain(change) && touchCtime(this.writeFd) === 0
-        ? this.touched()
-        : super.setAttr(change);
+      if (this.isOwnersAgain(change) && touchCtime(this.writeFd) === 0) return this.touched();
+      const r = super.setAttr(change);
+      if (this.users === 0 && this.writeFd >= 0) this.rest();
+      return r;
     }
     const fd = this.writableFd();
     if (fd < 0) return fd;
     const r = ftruncate(fd, size);
     if (r < 0) return r;
-    if (this.users === 0) this.gofer.fds.add(this);
+    if (this.users === 0) this.rest();
     this.size = size;
     this.stale = true;
     this.keepSetIdBits();
