@@ -13,7 +13,7 @@ import type { ThreadGroup } from './thread-group.ts';
 /** What sessions know of a terminal. `session` and `foreground` are maintained by the functions below and TIOCSPGRP. */
 export interface ControllingTty {
   session: Session | null;
-  /** tcsetpgrp(3)'s process group. */
+  /** tcsetpgrp(3)'s process group, also when it is gone: all others are in the background then. */
   foreground: ProcessGroup | null;
   /** Device number as in /proc/PID/stat's tty_nr. */
   readonly rdev: number;
@@ -71,9 +71,11 @@ export class ProcessGroup {
     this.pid.processGroup = null;
     const s = this.session;
     s.groups.delete(this);
-    if (s.tty !== null && s.tty.foreground === this) s.tty.foreground = null;
     if (s.groups.size === 0) {
-      if (s.tty !== null && s.tty.session === s) s.tty.session = null;
+      if (s.tty !== null && s.tty.session === s) {
+        s.tty.session = null;
+        s.tty.foreground = null;
+      }
       s.tty = null;
       s.pid.session = null;
       s.pid.releaseIfUnused();

@@ -331,6 +331,33 @@ static void hung_up(void) {
   ret("tcgetsid", tcgetsid(slave));
 }
 
+static void wait_for_end(void) { for (;;) pause(); }
+static void read_one(void) { char c; _exit(read(slave, &c, 1) == 1 ? c : 100); }
+
+// The terminal goes on belonging to a group that is gone: all others are in its background.
+static void dead_foreground(void) {
+  char c;
+  int n = 0;
+  pid_t p = job(wait_for_end);
+  ret("tcsetpgrp", tcsetpgrp(slave, p));
+  kill(p, SIGKILL), status_say("its end", p, 0);
+  ret("TIOCGPGRP", ioctl(slave, TIOCGPGRP, &n));
+  say("still its: %d", n == p);
+  ret("read of the leader, an orphan", read(slave, &c, 1));
+  ret("write", write(slave, "x", 1));
+  pid_t reader = job(read_one);
+  status_say("read of a job", reader, WUNTRACED);
+  ret("a signal for nobody", ioctl(master, TIOCSIG, SIGINT));
+  ret("tcsetpgrp of the dead", tcsetpgrp(slave, p));
+  ret("tcsetpgrp of an orphan", tcsetpgrp(slave, getpgrp()));
+  signal(SIGTTOU, SIG_IGN);
+  ret("tcsetpgrp, SIGTTOU ignored", tcsetpgrp(slave, p));
+  ret("tcsetpgrp of the reader", tcsetpgrp(slave, reader));
+  kill(reader, SIGCONT);
+  write(master, "7\n", 2);
+  status_say("the reader in the foreground", reader, 0);
+}
+
 static void winch(void) {
   handle(SIGWINCH, 0);
   struct winsize w = {11, 22, 0, 0};
@@ -351,6 +378,7 @@ int main(void) {
   session("errors", errors);
   session("exec", children_of_exec);
   session("vhangup", hung_up);
+  session("dead foreground", dead_foreground);
   session("window size", winch);
   return 0;
 }

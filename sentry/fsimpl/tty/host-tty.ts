@@ -90,7 +90,7 @@ export class HostTty extends Tty {
 
   /** A signal that the host's terminal driver or the user sent to the launcher. False: nobody is in the foreground. */
   signalFromHost(sig: number): boolean {
-    if (this.foreground === null) return false;
+    if (this.foreground === null || this.foreground.members.size === 0) return false;
     if (sig === SIGWINCH) this.fetchWinsize();
     this.signalForeground(sig);
     return true;
