@@ -201,10 +201,9 @@ function findProgram(t: Task, p: ProcessConfig): { program: Program; name: strin
   const name = p.program ?? p.args[0]!;
   const argv = p.args.map(latin1);
   const envp = p.env.map(latin1);
-  const path = p.env.find((e) => e.startsWith('PATH='))?.slice(5) ?? '/usr/local/bin:/usr/bin:/bin';
-  const candidates = name.includes('/')
-    ? [name]
-    : path.split(':').map((d) => `${d === '' ? '.' : d}/${name}`);
+  const path = p.env.find((e) => e.startsWith('PATH='))?.slice(5) ?? '';
+  const dirs = path === '' ? [] : path.split(':');
+  const candidates = name.includes('/') ? [name] : dirs.map((d) => `${d === '' ? '.' : d}/${name}`);
   let errno = ENOENT;
   for (const candidate of candidates) {
     const program = openOne(t, latin1(candidate), argv, envp);

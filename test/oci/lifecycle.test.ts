@@ -74,7 +74,7 @@ describe.each(platforms)('on %s', (platform) => {
   });
 
   test('a program that is not there fails the create, and leaves nothing', () => {
-    const cases = [
+    const cases: [program: string, message: string, env?: string[]][] = [
       ['nosuch', 'exec: "nosuch": executable file not found in $PATH'],
       ['/no/such', 'exec: "/no/such": stat /no/such: no such file or directory'],
       ['/tmp', 'exec: "/tmp": permission denied'],
@@ -82,10 +82,12 @@ describe.each(platforms)('on %s', (platform) => {
       // A directory in PATH, and no name at all, are not found.
       ['tmp', 'exec: "tmp": executable file not found in $PATH'],
       ['', 'exec: "": executable file not found in $PATH'],
-    ] as const;
-    cases.forEach(([program, message], i) => {
+      // Nothing is searched where the bundle names no PATH.
+      ['cat', 'exec: "cat": executable file not found in $PATH', ['TERM=dumb']],
+    ];
+    cases.forEach(([program, message, env], i) => {
       const config = spec([program]);
-      config.process['env'] = ['PATH=/bin:/'];
+      config.process['env'] = env ?? ['PATH=/bin:/'];
       const bundle = engine.bundle(`b${i}`, config);
       const r = engine.call('create', '--bundle', bundle, `c${i}`);
       expect(r.status).toBe(1);
