@@ -26,6 +26,7 @@ import { SigInfo, sigInfoChild } from './sig-info.ts';
 import type { SigQueue } from './sig-queue.ts';
 import { CONT_LO, STOP_LO } from './sig-set.ts';
 import { defaultDumpsCore, defaultIgnored, defaultStops, kernelOnly } from './signal-handlers.ts';
+import { nextTarget, wantsSignal } from './signal-target.ts';
 import type { Task } from './task.ts';
 import { TASK_BLOCKED, TASK_DEAD, TASK_RUNNING, TASK_STOPPED, TASK_TRACED } from './task.ts';
 import { CHILD_EVENT, type ThreadGroup } from './thread-group.ts';
@@ -84,44 +85,6 @@ export function flushFromAll(g: ThreadGroup, lo: number, hi = 0): void {
   const freed = (info: SigInfo): void => freeSigInfo(g, info);
   g.pending.flush(lo, hi, freed);
   for (const t of g.tasks) t.pending.flush(lo, hi, freed);
-}
-
-/** wants_signal() */
-function wantsSignal(t: Task, sig: number): boolean {
-  if (t.state === TASK_DEAD || t.killed) return false;
-  if (t.sigMask.has(sig)) return false;
-  if (sig === SIGKILL) return true;
-  // A frozen thread has work, but none that keeps it from dying.
-  return t.state !== TASK_STOPPED && t.state !== TASK_TRACED && (!t.work || t.frozen);
-}
-
-/** A thread that takes a signal for the process, from the last one that did on. */
-function nextTarget(g: ThreadGroup, sig: number): Task | null {
-  const last = g.signalTarget ?? g.leader;
-  let first: Task | null = null;
-  let passed = false;
-  for (const o of g.tasks) {
-    passed ||= o === last;
-    if ((!passed && first !== null) || !wantsSignal(o, sig)) continue;
-    first = o;
-    if (passed) break;
-  }
-  if (first !== null) g.signalTarget = first;
-  return first;
-}
-
-/** The thread that took the last signal leaves: the one behind it is the next. */
-export function passSignalTarget(g: ThreadGroup): void {
-  let passed = false;
-  let next: Task | null = null;
-  for (const o of g.tasks) {
-    if (passed) {
-      next = o;
-      break;
-    }
-    passed = o === g.signalTarget;
-  }
-  g.signalTarget = next;
 }
 
 /** complete_signal(): who handles it; a fatal one ends the process at once. */

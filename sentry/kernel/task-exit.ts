@@ -15,10 +15,10 @@ import {
   freeSigInfo,
   groupExit,
   notifyParentExit,
-  passSignalTarget,
   sendGroupSignal,
   takePartInStop,
 } from './signal-send.ts';
+import { passSignalTarget } from './signal-target.ts';
 import type { Task } from './task.ts';
 import { futexExit } from './futex.ts';
 import { releasePiLocks } from './futex-pi.ts';
