@@ -30,6 +30,7 @@ import {
   CLONE_DETACHED,
   CLONE_NEWTIME,
   CLONE_NEW_ANY,
+  CLONE_SIGHAND,
   CLONE_PARENT,
   CLONE_PARENT_SETTID,
   CLONE_PIDFD,
@@ -109,6 +110,8 @@ function sysClone3(t: Task, a: SyscallArgs): SysResult {
   const cgroup = field(10);
   if (intoCgroup && (cgroup > 0x7fffffff || a.size(1) < CLONE_ARGS_SIZE_VER2)) return -EINVAL;
   if ((lo & (CLONE_DETACHED | (CSIGNAL & ~CLONE_NEWTIME))) !== 0) return -EINVAL;
+  const clearSighand = (hi & CLONE_CLEAR_SIGHAND_HI) !== 0;
+  if (clearSighand && (lo & CLONE_SIGHAND) !== 0) return -EINVAL;
   const exitSignal = field(4);
   if (exitSignal > NSIG) return -EINVAL;
   if ((lo & (CLONE_THREAD | CLONE_PARENT)) !== 0 && exitSignal !== 0) return -EINVAL;
@@ -117,7 +120,7 @@ function sysClone3(t: Task, a: SyscallArgs): SysResult {
   if (stack === 0 ? stackSize > 0 : stackSize === 0) return -EINVAL;
   if (stack + stackSize > TASK_SIZE) return -EINVAL;
   const args = plain(lo, exitSignal, stack === 0 ? 0 : stack + stackSize);
-  args.clearSighand = (hi & CLONE_CLEAR_SIGHAND_HI) !== 0;
+  args.clearSighand = clearSighand;
   args.pidfd = field(1);
   args.childTid = field(2);
   args.parentTid = field(3);

@@ -97,7 +97,6 @@ function checkFlags(t: Task, a: CloneArgs): number {
   if (has(f, CLONE_NEWUSER) && has(f, CLONE_FS)) return -EINVAL;
   if (has(f, CLONE_THREAD) && !has(f, CLONE_SIGHAND)) return -EINVAL;
   if (has(f, CLONE_SIGHAND) && !has(f, CLONE_VM)) return -EINVAL;
-  if (has(f, CLONE_SIGHAND) && a.clearSighand) return -EINVAL;
   if (has(f, CLONE_PARENT) && t.group.isInit) return -EINVAL;
   if (has(f, CLONE_THREAD)) {
     if (has(f, CLONE_NEWUSER) || has(f, CLONE_NEWPID)) return -EINVAL;

@@ -31,6 +31,12 @@ static void do_spawn(void) {
     case 7: spawn(PICK(CLONE_SIGHAND, CLONE_THREAD, CLONE_VM | CLONE_THREAD, CLONE_VM | CLONE_SIGHAND | CLONE_PARENT, CLONE_NEWPID | CLONE_PARENT | CLONE_NEWNS | CLONE_FS, CLONE_PIDFD | CLONE_DETACHED)); break;
   }
 }
+static int stands_still(int pid) {
+  char path[40];
+  snprintf(path, sizeof path, "/proc/%d/stat", pid);
+  const char *p = strrchr(slurp(path), ')');
+  return p != NULL && (p[2] == 'T' || p[2] == 't');
+}
 // Without a stack of its own: fork's child ends at once.
 static void do_clone3(void) {
   struct clone_args a = {.flags = PICK(0, 0, CLONE_PARENT, CLONE_CLEAR_SIGHAND_, CLONE_DETACHED, CSIGNAL, CLONE_CLEAR_SIGHAND_ | CLONE_SIGHAND | CLONE_VM, CLONE_THREAD), .exit_signal = PICK(SIGCHLD, SIGCHLD, 0, SIGUSR1, 64, 65, 300)};
@@ -47,7 +53,9 @@ static void do_clone3(void) {
   told(r > 0 ? 1 : r);
   if (r > 0) {
     struct pollfd p = {sys(SYS_pidfd_open, r, 0), POLLIN};
-    waits(SYS_poll, &p, 1, -1);
+    // The step is not over while the child runs; its tracer may keep it for longer.
+    while (sys(SYS_poll, &p, 1, 0) == 0)
+      if (stands_still(r)) waits(SYS_poll, &p, 1, -1);
     sys(SYS_close, p.fd);
   }
   sys(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, 8);
