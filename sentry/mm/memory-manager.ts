@@ -76,7 +76,7 @@ export class MemoryManager implements AccessMap {
   readonly maxAddr: number;
   mmapBase: number;
   layout: ImageLayout = EMPTY_LAYOUT;
-  /** Current break (byte-exact) and end of what the host has mapped for it. */
+  /** Current break (byte-exact). */
   brk = 0;
   /** Start of the host's mapping of the stack: at or below [stack]. 0: none. */
   stackReserve = 0;

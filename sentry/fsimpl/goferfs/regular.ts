@@ -185,7 +185,10 @@ export class GoferRegular extends GoferInode implements FdHolder {
       change.uid !== undefined ||
       change.gid !== undefined
     ) {
-      if (this.isOwnersAgain(change) && touchCtime(this.writeFd) === 0) return this.touched();
+      if (this.isOwnersAgain(change) && touchCtime(this.writeFd) === 0) {
+        this.stale = true;
+        return 0;
+      }
       const r = super.setAttr(change);
       if (this.users === 0 && this.writeFd >= 0) this.rest();
       return r;
@@ -211,11 +214,6 @@ export class GoferRegular extends GoferInode implements FdHolder {
     if (!this.isWatched()) return false;
     this.gofer.watcher!.poll();
     return !this.suspect && this.isWatched();
-  }
-
-  private touched(): number {
-    this.stale = true;
-    return 0;
   }
 
   /**
