@@ -151,8 +151,7 @@ function fcntlNotify(t: Task, f: FileDescription, n: number, bits: number): SysR
     if (!f.inode.isDir) return -ENOTDIR;
     if (ownerOf(f).pid === 0) setOwner(t, f, F_OWNER_PID, t.tgid);
   }
-  notifyDirectory(f, t.fdTable, bits, () => tellMessage(f, n));
-  return 0;
+  return notifyDirectory(f, t.fdTable, bits, () => tellMessage(f, n));
 }
 
 /** Commands that an O_PATH descriptor admits. */

@@ -13,7 +13,7 @@ import {
   type SyscallRow,
 } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
-import { IN_EXCL_UNLINK, IN_ISDIR, IN_UNMOUNT } from '../sentry/vfs/fsnotify.ts';
+import { IN_EXCL_UNLINK, IN_IGNORED, IN_ISDIR, IN_Q_OVERFLOW, IN_UNMOUNT } from '../sentry/vfs/fsnotify.ts';
 import { inodePermission, MAY_READ } from '../sentry/vfs/permission.ts';
 import { LOOKUP_DIRECTORY, LOOKUP_FOLLOW, nd, walk } from '../sentry/vfs/walk.ts';
 import { installFd } from './fd-install.ts';
@@ -21,7 +21,7 @@ import { fileAt } from './io.ts';
 
 /** Bits that inotify_add_watch(2) knows; one of them has to be there, be it an event or not. */
 const ALL_INOTIFY_BITS =
-  I.IN_ALL_EVENTS | IN_UNMOUNT | I.IN_Q_OVERFLOW | I.IN_IGNORED | I.IN_ONLYDIR | I.IN_DONT_FOLLOW |
+  I.IN_ALL_EVENTS | IN_UNMOUNT | IN_Q_OVERFLOW | IN_IGNORED | I.IN_ONLYDIR | I.IN_DONT_FOLLOW |
   IN_EXCL_UNLINK | I.IN_MASK_ADD | I.IN_MASK_CREATE | IN_ISDIR | I.IN_ONESHOT; // prettier-ignore
 
 function sysInotifyInit(t: Task): SysResult {

@@ -49,6 +49,9 @@ const calls: ((g: GoferClient) => unknown)[] = [
   (g) => g.statfs(1),
   (g) => g.getxattr(1, 'user.x'),
   (g) => g.listxattr(1),
+  (g) => g.watch(1, true),
+  (g) => g.mkdir(1, 'x', { mode: 0, uid: 0, gid: 0 }, true),
+  (g) => g.openEvents(false),
 ];
 
 test('random replies give a value or an error, never an exception', () => {

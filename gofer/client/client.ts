@@ -334,8 +334,8 @@ export class RemoteGofer implements GoferClient {
     return r < 0 ? r : this.callForStatus();
   }
 
-  openEvents(): number {
-    this.begin(layout.OP_EVENTS);
+  openEvents(forGuests: boolean): number {
+    this.begin(layout.OP_EVENTS).u32(forGuests ? layout.WATCH_GUESTS : layout.WATCH_CACHE);
     return this.callForFd(isNotFile, 'events');
   }
 
@@ -346,12 +346,19 @@ export class RemoteGofer implements GoferClient {
     return this.callForFd((fd) => isUnixSocket(fd, type), 'connect');
   }
 
-  watch(dir: number): number {
-    this.begin(layout.OP_WATCH).u32(dir);
+  watch(id: number, forGuests: boolean): number {
+    const w = this.begin(layout.OP_WATCH);
+    w.u32(id);
+    w.u32(forGuests ? layout.WATCH_GUESTS : layout.WATCH_CACHE);
     const r = this.call();
     if (r < 0) return r;
     const watch = this.reader.i32();
     return this.reader.done() && watch >= 0 ? watch : this.violation('watch');
+  }
+
+  unwatch(id: number): void {
+    this.begin(layout.OP_UNWATCH).u32(id);
+    this.callForStatus();
   }
 
   forget(id: number): void {

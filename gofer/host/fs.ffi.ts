@@ -233,8 +233,8 @@ export function removexattrFd(fd: number, name: string): number {
   return sys(SYS_fremovexattr, fd, cstr(pathA, name), 0, 0, 0, 0);
 }
 
-/** Everything that changes a directory's names or the attributes of what is in it, inotify(7). */
-const WATCH_MASK =
+/** Everything that changes a file, or a directory's names and what is in it, inotify(7). */
+export const WATCH_CHANGES =
   0x2 | // IN_MODIFY
   0x4 | // IN_ATTRIB
   0x8 | // IN_CLOSE_WRITE: after writes through a mapping
@@ -243,17 +243,20 @@ const WATCH_MASK =
   0x100 | // IN_CREATE
   0x200 | // IN_DELETE
   0x400 | // IN_DELETE_SELF
-  0x800 | // IN_MOVE_SELF
-  0x01000000; // IN_ONLYDIR
+  0x800; // IN_MOVE_SELF
+/** IN_ONLYDIR */
+export const WATCH_DIRECTORY = 0x01000000;
+/** IN_EXCL_UNLINK: nothing of files that are open without a name. */
+export const WATCH_LINKED = 0x04000000;
 
 /** A new nonblocking inotify descriptor. */
 export function inotifyOpen(): number {
   return sys(SYS_inotify_init1, O_NONBLOCK | O_CLOEXEC, 0, 0, 0, 0, 0);
 }
 
-/** Watches the directory of O_PATH descriptor `fd`, whose path in the gofer's procfs is used. */
-export function inotifyWatch(inotify: number, fd: number): number {
-  return sys(SYS_inotify_add_watch, inotify, cstr(pathA, `/proc/self/fd/${fd}`), WATCH_MASK, 0, 0, 0);
+/** Watches the inode of O_PATH descriptor `fd`, whose path in the gofer's procfs is used. */
+export function inotifyWatch(inotify: number, fd: number, mask: number): number {
+  return sys(SYS_inotify_add_watch, inotify, cstr(pathA, `/proc/self/fd/${fd}`), mask, 0, 0, 0);
 }
 
 export function inotifyUnwatch(inotify: number, watch: number): void {

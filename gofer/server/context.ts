@@ -14,7 +14,7 @@ import {
   statxBuffer,
 } from '../host/fs.ffi.ts';
 import { S_IFDIR, S_IFREG } from './inode-table.ts';
-import type { InodeTable, ServerInode, ServerMount } from './inode-table.ts';
+import type { InodeTable, ServerInode, ServerMount, WatchKind } from './inode-table.ts';
 
 /** The sentry broke the protocol: the gofer reports it and ends. */
 export class ProtocolError extends Error {
@@ -31,6 +31,14 @@ export interface DirStream {
   end: number;
 }
 
+/** An inotify instance. */
+export interface WatchGroup {
+  /** −1 until the sentry asks for it. */
+  fd: number;
+  /** How many inodes share a watch: one directory that is served twice has one. */
+  readonly users: Map<number, number>;
+}
+
 export class ServerContext {
   readonly table: InodeTable;
   readonly mounts: readonly ServerMount[];
@@ -42,10 +50,10 @@ export class ServerContext {
   /** Descriptor that goes out with the reply and is closed then; −1 if none. */
   donate = -1;
   stream: DirStream | null = null;
-  /** inotify descriptor, −1 until the sentry asks for it. */
-  inotify = -1;
-  /** How many inodes share a watch. */
-  readonly watchUsers = new Map<number, number>();
+  readonly watches: Record<WatchKind, WatchGroup> = {
+    cacheWatch: { fd: -1, users: new Map() },
+    guestWatch: { fd: -1, users: new Map() },
+  };
 
   constructor(
     table: InodeTable,

@@ -82,6 +82,8 @@ const KERNEL_FILE_SYSTEMS = new Set([
   0x65735543, // fusectl
 ]);
 
+export type WatchKind = 'cacheWatch' | 'guestWatch';
+
 export interface ServerInode {
   id: number;
   readonly key: string;
@@ -96,15 +98,16 @@ export interface ServerInode {
   pinned: boolean;
   /** Root of a host mount that is not served: looks like an empty directory (or a file that cannot be opened). */
   readonly sealed: boolean;
-  /** inotify watch descriptor, or −1. */
-  watch: number;
+  /** inotify watch descriptors, or −1: for what the sentry caches, and for guests. */
+  cacheWatch: number;
+  guestWatch: number;
   newer: ServerInode | null;
   older: ServerInode | null;
 }
 
 export class InodeTable {
-  /** Ends the watch of an inode that is forgotten. */
-  onUnwatch: (watch: number) => void = () => undefined;
+  /** Told of an inode that is forgotten. */
+  onForget: (node: ServerInode) => void = () => undefined;
   private readonly byId = new Map<number, ServerInode>();
   private readonly byKey = new Map<string, ServerInode>();
   private nextId = 1;
@@ -204,7 +207,8 @@ export class InodeTable {
       fd: -1,
       pinned: false,
       sealed,
-      watch: -1,
+      cacheWatch: -1,
+      guestWatch: -1,
       newer: null,
       older: null,
     };
@@ -277,8 +281,7 @@ export class InodeTable {
       closeFd(node.fd);
       node.fd = -1;
     }
-    if (node.watch >= 0) this.onUnwatch(node.watch);
-    node.watch = -1;
+    this.onForget(node);
     // Children may still be reached through it, by name.
     node.pinned = false;
     return true;

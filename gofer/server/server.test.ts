@@ -353,6 +353,47 @@ test('large directories come in several messages', () => {
   expect(must(gofer.readdir(root.id, false)).length).toBe(3000);
 });
 
+describe('watches', () => {
+  test('one instance for caches, one for guests, each given once', () => {
+    fs.mkdirSync(join(dir, 'd'));
+    fs.writeFileSync(join(dir, 'f'), '');
+    const d = must(walk('d')).id;
+    const f = must(walk('f')).id;
+    expect(gofer.watch(d, true)).toBe(-E.EOPNOTSUPP);
+    const fds = [gofer.openEvents(false), gofer.openEvents(true)];
+    expect(fds.every((fd) => fd >= 0)).toBe(true);
+    expect(gofer.openEvents(true)).toBe(-E.EEXIST);
+    expect(gofer.watch(f, false)).toBe(-E.ENOTDIR);
+    const watch = gofer.watch(f, true);
+    expect(watch).toBeGreaterThan(0);
+    expect(gofer.watch(f, true)).toBe(watch);
+    expect(gofer.watch(d, true)).toBeGreaterThan(watch);
+    fs.appendFileSync(join(dir, 'f'), 'x');
+    gofer.unwatch(f);
+    gofer.unwatch(f);
+    gofer.unwatch(root.id);
+    fs.appendFileSync(join(dir, 'f'), 'x');
+    // modify and close after writing, and that it is over; of the second change nothing.
+    expect(fs.readSync(fds[1]!, Buffer.alloc(4096))).toBe(3 * 16);
+    expect(() => fs.readSync(fds[0]!, Buffer.alloc(4096))).toThrow('EAGAIN');
+    for (const fd of fds) fs.closeSync(fd);
+    expect(lost).toEqual([]);
+  });
+
+  test('end with the inode', () => {
+    fs.writeFileSync(join(dir, 'f'), '');
+    const fd = gofer.openEvents(true);
+    const { id } = must(walk('f'));
+    const watch = gofer.watch(id, true);
+    gofer.forget(id);
+    gofer.flushForgotten();
+    const event = Buffer.alloc(4096);
+    expect(fs.readSync(fd, event)).toBe(16);
+    expect([event.readInt32LE(0), event.readUInt32LE(4)]).toEqual([watch, 0x8000]);
+    fs.closeSync(fd);
+  });
+});
+
 test('forgotten ids are sent in batches, and not if they came back', () => {
   fs.writeFileSync(join(dir, 'f'), 'x');
   const f = must(walk('f'));

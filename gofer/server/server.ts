@@ -41,6 +41,7 @@ const handlers = new Map<number, Handler>([
   [layout.OP_TMPFILE, modify.tmpfile],
   [layout.OP_CONNECT, connect],
   [layout.OP_OPEN_NAME, lookup.openName],
+  [layout.OP_UNWATCH, watch.unwatch],
 ]);
 
 export class GoferServer {
@@ -51,6 +52,7 @@ export class GoferServer {
 
   constructor(table: InodeTable, mounts: readonly ServerMount[], procFd: number) {
     this.ctx = new ServerContext(table, mounts, procFd, this.request, this.reply);
+    table.onForget = (node) => watch.endWatches(this.ctx, node);
   }
 
   /** Descriptor to send with the reply, or −1. Whoever takes it closes it. */

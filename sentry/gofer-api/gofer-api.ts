@@ -165,12 +165,17 @@ export interface GoferClient {
   listxattr(id: number): string[] | number;
   removexattr(id: number, name: string): number;
   /**
-   * Descriptor on which changes in watched directories can be read (inotify(7), nonblocking); the caller's. One for all
-   * mounts. −errno if the host cannot tell.
+   * Descriptor on which changes of what is watched can be read (inotify(7), nonblocking); the caller's. One for all
+   * mounts, and another for what guests watch. −errno if the host cannot tell.
    */
-  openEvents(): number;
-  /** Watches a directory until its id is forgotten. Watch descriptor of its events, or −errno: ask each time. */
-  watch(dir: number): number;
+  openEvents(forGuests: boolean): number;
+  /**
+   * Watches a directory (for guests: any inode) until its id is forgotten. Watch descriptor of its events, or −errno: ask each
+   * time. For guests also where only changes by this host are told.
+   */
+  watch(id: number, forGuests: boolean): number;
+  /** Guests watch it no more. */
+  unwatch(id: number): void;
   /** A non-blocking AF_UNIX socket of this type, connected to the socket that the file is; the caller's. */
   connect(id: number, type: number): number;
   /** The sentry needs `id` no longer. Sent in batches. */

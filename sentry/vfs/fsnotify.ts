@@ -22,6 +22,8 @@ export const IN_DELETE = 0x200;
 export const IN_DELETE_SELF = 0x400;
 export const IN_MOVE_SELF = 0x800;
 export const IN_UNMOUNT = 0x2000;
+export const IN_Q_OVERFLOW = 0x4000;
+export const IN_IGNORED = 0x8000;
 export const IN_EXCL_UNLINK = 0x04000000;
 export const IN_ISDIR = 0x40000000;
 
@@ -37,10 +39,21 @@ export type NotifyListener = (
   cookie: number,
 ) => void;
 
-let listener: NotifyListener | null = null;
+/** A change of the sandbox's by which nobody here is told: see `notifyNobody`. */
+export type SilentListener = (
+  mask: number,
+  inode: Inode,
+  dir: Inode | null,
+  name: string,
+  later: boolean,
+) => void;
 
-export function setNotifyListener(l: NotifyListener | null): void {
+let listener: NotifyListener | null = null;
+let silent: SilentListener | null = null;
+
+export function setNotifyListener(l: NotifyListener | null, s: SilentListener | null): void {
   listener = l;
+  silent = s;
 }
 
 export function notifying(): boolean {
@@ -90,6 +103,36 @@ export function notifyName(mask: number, dir: Inode, name: string, isDir: boolea
 export function notifySelf(mask: number, inode: Inode): void {
   if (listener === null) return;
   listener(mask, inode, null, '', 0);
+}
+
+/**
+ * Something was done to a file of the host that the host tells of and that is nothing to those who watch it here. `later`: it may
+ * be told of at any time.
+ */
+export function notifyNobody(
+  mask: number,
+  inode: Inode,
+  dir: Inode | null,
+  name: string,
+  later: boolean,
+): void {
+  if (silent !== null) silent(mask, inode, dir, name, later);
+}
+
+let outside: (() => void) | null = null;
+
+/** Who tells what others have done to files of the host, while some are watched. */
+export function setOutside(take: (() => void) | null): void {
+  outside = take;
+}
+
+export function outsideTells(): boolean {
+  return outside !== null;
+}
+
+/** Those who watch are told what others have done up to now. */
+export function notifyOutside(): void {
+  if (outside !== null) outside();
 }
 
 let unmountListener: ((sb: SuperBlock) => void) | null = null;

@@ -114,6 +114,19 @@ export abstract class Inode implements FileIdentity {
     }
   }
 
+  /** Somebody begins to watch the inode: what others do to it has to be told, too. 0 or −errno. */
+  beginWatch(): number {
+    return 0;
+  }
+
+  endWatch(): void {}
+
+  /** Who watches is being told of a change of ours, `mask` of the entry `name` or ('') of the inode: no news if others tell of it. */
+  toldHere(_mask: number, _name: string): void {}
+
+  /** The same of what nobody is told of (notifyNobody). */
+  toldNobody(_mask: number, _name: string, _later: boolean): void {}
+
   get inUse(): boolean {
     return this.refs > 0;
   }

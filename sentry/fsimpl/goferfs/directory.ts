@@ -8,18 +8,11 @@ import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import { DirFile, FIRST_ENTRY } from '../../vfs/dir-file.ts';
 import type { DirEmit, FileDescription } from '../../vfs/file-description.ts';
+import { IN_ATTRIB, IN_CREATE, IN_DELETE, IN_MOVED_FROM, IN_MOVED_TO } from '../../vfs/fsnotify.ts';
 import type { Inode } from '../../vfs/inode.ts';
 import { currentTime } from '../../vfs/times.ts';
 import { deviceNodeAt, haveDeviceNodes, keepDeviceNode } from './device-nodes.ts';
-import {
-  IN_ATTRIB,
-  IN_CREATE,
-  IN_DELETE,
-  IN_MOVED_FROM,
-  IN_MOVED_TO,
-  IN_NAMES,
-  type WatchedDir,
-} from './host-watcher.ts';
+import { IN_NAMES, type WatchedDir } from './host-watcher.ts';
 import { GoferInode } from './inode.ts';
 import { GoferRegular } from './regular.ts';
 

@@ -6,16 +6,18 @@ import { EAGAIN, ENOSPC } from '../../abi/errno.ts';
 import type { GoferClient } from '../../gofer-api/gofer-api.ts';
 import { HostBuffer } from '../../host/memory.ffi.ts';
 import { read } from '../../host/sys.ffi.ts';
+import {
+  IN_CREATE,
+  IN_DELETE,
+  IN_DELETE_SELF,
+  IN_IGNORED,
+  IN_MOVED_FROM,
+  IN_MOVED_TO,
+  IN_Q_OVERFLOW,
+  IN_UNMOUNT,
+} from '../../vfs/fsnotify.ts';
+import { eachEvent, type HostEvent } from './inotify-events.ts';
 
-export const IN_ATTRIB = 0x4;
-export const IN_MOVED_FROM = 0x40;
-export const IN_MOVED_TO = 0x80;
-export const IN_CREATE = 0x100;
-export const IN_DELETE = 0x200;
-export const IN_DELETE_SELF = 0x400;
-export const IN_UNMOUNT = 0x2000;
-export const IN_Q_OVERFLOW = 0x4000;
-export const IN_IGNORED = 0x8000;
 /** Events about a name, not about what it leads to. */
 export const IN_NAMES = IN_MOVED_FROM | IN_MOVED_TO | IN_CREATE | IN_DELETE;
 
@@ -38,7 +40,6 @@ interface OwnChange {
 const WATCHES_MAX = 2048;
 /** A guest can ask for any number of names that are not there. */
 const ABSENT_MAX = 65536;
-const EVENT_SIZE = 16;
 
 const buffer = new HostBuffer(16 * 1024);
 const watchers = new WeakMap<GoferClient, HostWatcher>();
@@ -53,7 +54,7 @@ export class HostWatcher {
 
   private constructor(client: GoferClient) {
     this.client = client;
-    this.fd = client.openEvents();
+    this.fd = client.openEvents(false);
   }
 
   /** The watcher of a gofer, one for all its mounts. */
@@ -76,7 +77,7 @@ export class HostWatcher {
   watch(dir: WatchedDir, id: number): number {
     const { room } = this;
     if (room < 0) return room;
-    const watch = this.client.watch(id);
+    const watch = this.client.watch(id, false);
     if (watch >= 0) this.began(dir, watch);
     return watch;
   }
@@ -140,33 +141,17 @@ export class HostWatcher {
         this.distrustAll();
         return;
       }
-      this.takeEvents(n);
+      eachEvent(buffer, n, this.taken);
       // A buffer that was not filled was all there was.
       if (n < buffer.size - 512) return;
     }
   }
 
-  private takeEvents(length: number): void {
-    let at = 0;
-    while (at + EVENT_SIZE <= length) {
-      const watch = buffer.view.getInt32(at, true);
-      const mask = buffer.view.getUint32(at + 4, true);
-      const nameLength = buffer.view.getUint32(at + 12, true);
-      const nameAt = at + EVENT_SIZE;
-      at = nameAt + nameLength;
-      if ((mask & IN_Q_OVERFLOW) !== 0) {
-        this.distrustAll();
-        continue;
-      }
-      const dirs = this.dirs.get(watch);
-      if (dirs === undefined) continue;
-      // The name is padded with NUL bytes.
-      let end = nameAt;
-      while (end < at && buffer.bytes[end] !== 0) end++;
-      const name = buffer.bytes.toString('latin1', nameAt, end);
-      this.deliver(dirs, watch, mask, name);
-    }
-  }
+  private readonly taken = ({ watch, mask, name }: HostEvent): void => {
+    const dirs = this.dirs.get(watch);
+    if ((mask & IN_Q_OVERFLOW) !== 0) this.distrustAll();
+    else if (dirs !== undefined) this.deliver(dirs, watch, mask, name);
+  };
 
   private deliver(dirs: readonly WatchedDir[], watch: number, mask: number, name: string): void {
     const gone = (mask & (IN_IGNORED | IN_UNMOUNT | IN_DELETE_SELF)) !== 0;

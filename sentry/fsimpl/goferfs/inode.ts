@@ -139,6 +139,33 @@ export abstract class GoferInode extends Inode {
     if (parent === null) return;
     this.parent = parent;
     this.name = name;
+    if (this.watchRefs > 0) this.gofer.events?.moved(this);
+  }
+
+  override beginWatch(): number {
+    return this.gofer.events?.begin(this) ?? 0;
+  }
+
+  override endWatch(): void {
+    this.gofer.events?.end(this);
+  }
+
+  override toldHere(mask: number, name: string): void {
+    this.gofer.events?.own(this, mask, name);
+  }
+
+  override toldNobody(mask: number, name: string, later: boolean): void {
+    this.gofer.events?.silence(this, mask, name, later);
+  }
+
+  /** Open files refer to it. */
+  get isOpen(): boolean {
+    return false;
+  }
+
+  /** The host has no name for it any more. */
+  isNameless(): boolean {
+    return this.fetch() === 0 && this.nlink === 0;
   }
 
   /** The id by which the gofer knows the inode, or −errno. */

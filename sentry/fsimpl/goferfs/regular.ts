@@ -8,8 +8,10 @@ import { close, ftruncate } from '../../host/sys.ffi.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import type { FileDescription } from '../../vfs/file-description.ts';
+import { IN_ATTRIB, IN_CLOSE_WRITE, notifyNobody } from '../../vfs/fsnotify.ts';
 import type { AttrChange } from '../../vfs/inode.ts';
 import { GoferFile } from './file.ts';
+import { HostEvents } from './host-events.ts';
 import type { FdHolder } from './host-fd-cache.ts';
 import { GoferInode } from './inode.ts';
 
@@ -114,9 +116,14 @@ export class GoferRegular extends GoferInode implements FdHolder {
     return new GoferFile(path, this, flags);
   }
 
+  override get isOpen(): boolean {
+    return this.users > 0;
+  }
+
   /** An open file is gone. */
   closed(): void {
     if (--this.users > 0) return;
+    if (this.watchRefs > 0) this.gofer.events?.closed(this);
     if (this.inUse && this.nlink > 0) this.rest();
     else this.closeHostFds();
   }
@@ -129,8 +136,10 @@ export class GoferRegular extends GoferInode implements FdHolder {
   }
 
   private closeWritable(): void {
-    if (this.writeFd >= 0) close(this.writeFd);
+    if (this.writeFd < 0) return;
+    const told = HostEvents.closeUnheard(this.writeFd, this.name);
     this.writeFd = -1;
+    if (!told && this.mappedWritable) notifyNobody(IN_CLOSE_WRITE, this, this.parent, this.name, true);
   }
 
   closeHostFds(): void {
@@ -221,7 +230,9 @@ export class GoferRegular extends GoferInode implements FdHolder {
    * not, so the host has dropped them.
    */
   keepSetIdBits(): void {
-    if ((this.mode & 0o6000) !== 0) this.setAttr({ mode: this.mode & 0o7777 });
+    if ((this.mode & 0o6000) === 0) return;
+    this.setAttr({ mode: this.mode & 0o7777 });
+    notifyNobody(IN_ATTRIB, this, this.parent, this.name, false);
   }
 
   override evict(): void {

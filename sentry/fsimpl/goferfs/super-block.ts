@@ -12,6 +12,7 @@ import type { GoferAttr, GoferClient } from '../../gofer-api/gofer-api.ts';
 import type { Inode } from '../../vfs/inode.ts';
 import { SuperBlock, type StatFs } from '../../vfs/super-block.ts';
 import { GoferDir } from './directory.ts';
+import { HostEvents } from './host-events.ts';
 import { HostFdCache } from './host-fd-cache.ts';
 import { HostWatcher } from './host-watcher.ts';
 import { GoferInode, GoferLink } from './inode.ts';
@@ -31,6 +32,8 @@ export class GoferSuperBlock extends SuperBlock {
   readonly fds = new HostFdCache();
   /** Tells of changes by others; null in exclusive caching. */
   readonly watcher: HostWatcher | null;
+  /** Tells guests of them; null in exclusive caching. */
+  readonly events: HostEvents | null;
   private rootInode: GoferInode | null = null;
   private readonly inodes = new Map<number | string, GoferInode>();
   private rootDevMajor = 0;
@@ -46,6 +49,7 @@ export class GoferSuperBlock extends SuperBlock {
     this.exclusive = exclusive;
     this.revalidates = !exclusive;
     this.watcher = exclusive ? null : HostWatcher.of(client);
+    this.events = exclusive ? null : HostEvents.of(client);
   }
 
   /** Mounts export `index` of the gofer. */

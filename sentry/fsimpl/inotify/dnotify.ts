@@ -64,6 +64,9 @@ class DirWatch implements InodeWatch, CloseHook {
     this.end();
   }
 
+  /** There is no signal for it. */
+  lost(): void {}
+
   fileClosed(): void {
     this.end();
   }
@@ -75,18 +78,20 @@ class DirWatch implements InodeWatch, CloseHook {
 }
 
 /** F_NOTIFY: calls `tell` for what `bits` name in the directory `f`, until `table` closes it. Without events: no more. */
-export function notifyDirectory(f: FileDescription, table: object, bits: number, tell: () => void): void {
+export function notifyDirectory(f: FileDescription, table: object, bits: number, tell: () => void): number {
   const old = f.closeHooks?.get(table);
   if ((bits & ~DN_MULTISHOT) === 0) {
     old?.fileClosed();
-    return;
+    return 0;
   }
   if (old instanceof DirWatch) {
     old.widen(bits);
-    return;
+    return 0;
   }
   const w = new DirWatch(f, table, tell);
   w.widen(bits);
+  const r = addInodeWatch(w);
+  if (r < 0) return r;
   (f.closeHooks ??= new Map()).set(table, w);
-  addInodeWatch(w);
+  return 0;
 }

@@ -3,6 +3,7 @@ import {
   IN_DELETE_SELF,
   IN_ISDIR,
   IN_UNMOUNT,
+  outsideTells,
   setNotifyListener,
   setUnmountListener,
 } from '../../vfs/fsnotify.ts';
@@ -15,6 +16,8 @@ export interface InodeWatch {
   report(mask: number, cookie: number, name: string): void;
   /** The object is gone: the watch removes itself. */
   objectGone(): void;
+  /** Events of others are lost. */
+  lost(): void;
 }
 
 const watchesOf = (inode: Inode): Set<InodeWatch> | null =>
@@ -22,8 +25,16 @@ const watchesOf = (inode: Inode): Set<InodeWatch> | null =>
 /** All there are. */
 const all = new Set<InodeWatch>();
 
+/** The inodes that `watches` are of: one, or those of several exports of a file. */
+function watchedInodes(watches: Set<InodeWatch>): Set<Inode> {
+  const inodes = new Set<Inode>();
+  for (const w of watches) inodes.add(w.inode);
+  return inodes;
+}
+
 /** Tells watches of `inode` and of the directory `dir` what happened. */
 function onEvent(mask: number, inode: Inode | null, dir: Inode | null, name: string, cookie: number): void {
+  if (outsideTells()) tellInodes(mask, inode, dir, name);
   const ofDir = dir === null ? null : watchesOf(dir);
   if (ofDir !== null) for (const w of [...ofDir]) w.report(mask, cookie, name);
   const own = inode === null ? null : watchesOf(inode);
@@ -32,6 +43,42 @@ function onEvent(mask: number, inode: Inode | null, dir: Inode | null, name: str
     w.report(mask, cookie, '');
     if ((mask & (IN_DELETE_SELF | IN_UNMOUNT)) !== 0) w.objectGone();
   }
+}
+
+/** The host may tell of what those who watch are being told of. */
+function tellInodes(mask: number, inode: Inode | null, dir: Inode | null, name: string): void {
+  const inDir = dir === null ? null : watchesOf(dir);
+  if (inDir !== null) for (const i of watchedInodes(inDir)) i.toldHere(mask, name);
+  const ofInode = inode === null ? null : watchesOf(inode);
+  if (ofInode !== null) for (const i of watchedInodes(ofInode)) i.toldHere(mask, '');
+}
+
+function onSilence(mask: number, inode: Inode, dir: Inode | null, name: string, later: boolean): void {
+  const inDir = dir === null ? null : watchesOf(dir);
+  if (inDir !== null) for (const i of watchedInodes(inDir)) i.toldNobody(mask, name, later);
+  const ofInode = watchesOf(inode);
+  if (ofInode !== null) for (const i of watchedInodes(ofInode)) i.toldNobody(mask, '', later);
+}
+
+/** Calls `f` for the watches of this very inode: its file's in other exports have others who tell. */
+function eachOf(inode: Inode, f: (w: InodeWatch) => void): void {
+  const watches = watchesOf(inode);
+  if (watches !== null) for (const w of [...watches]) if (w.inode === inode) f(w);
+}
+
+/** Others have done something to `inode`, or to its entry `name`. */
+export function outsideEvent(inode: Inode, mask: number, cookie: number, name: string): void {
+  eachOf(inode, (w) => w.report(mask, cookie, name));
+}
+
+/** Others have done away with it. */
+export function outsideEnd(inode: Inode): void {
+  eachOf(inode, (w) => w.objectGone());
+}
+
+/** Others have done more than could be told. */
+export function outsideLost(inode: Inode): void {
+  eachOf(inode, (w) => w.lost());
 }
 
 /** fsnotify_unmount_inodes(): inodes that were made last are gone first. */
@@ -44,12 +91,14 @@ function onUnmount(sb: SuperBlock): void {
 }
 
 function listen(on: boolean): void {
-  setNotifyListener(on ? onEvent : null);
+  setNotifyListener(on ? onEvent : null, on ? onSilence : null);
   setUnmountListener(on ? onUnmount : null);
 }
 
-/** Begins to tell `w`, which has a hold of its inode from now on. */
-export function addInodeWatch(w: InodeWatch): void {
+/** Begins to tell `w`, which has a hold of its inode from now on: 0 or −errno of inotify_add_watch(2). */
+export function addInodeWatch(w: InodeWatch): number {
+  const r = w.inode.watchRefs === 0 ? w.inode.beginWatch() : 0;
+  if (r < 0) return r;
   w.inode.hold();
   w.inode.watchRefs++;
   const file = w.inode.findIdentity();
@@ -57,6 +106,7 @@ export function addInodeWatch(w: InodeWatch): void {
   (file.watches as Set<InodeWatch>).add(w);
   if (all.size === 0) listen(true);
   all.add(w);
+  return 0;
 }
 
 export function removeInodeWatch(w: InodeWatch): void {
@@ -65,6 +115,6 @@ export function removeInodeWatch(w: InodeWatch): void {
   if (set.size === 0) w.inode.identity.watches = null;
   all.delete(w);
   if (all.size === 0) listen(false);
-  w.inode.watchRefs--;
+  if (--w.inode.watchRefs === 0) w.inode.endWatch();
   w.inode.drop();
 }

@@ -3,7 +3,7 @@ import { EAGAIN, EEXIST, EINVAL, ENOSPC } from '../../abi/errno.ts';
 import { O_RDONLY } from '../../abi/fcntl.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import { FileDescription, RWF_HIPRI, type TornRead } from '../../vfs/file-description.ts';
-import { IN_EXCL_UNLINK, IN_UNMOUNT } from '../../vfs/fsnotify.ts';
+import { IN_EXCL_UNLINK, IN_IGNORED, IN_Q_OVERFLOW, IN_UNMOUNT, notifyOutside } from '../../vfs/fsnotify.ts';
 import type { Inode } from '../../vfs/inode.ts';
 import { EPOLLIN, EPOLLRDNORM } from '../../waiter/wait-queue.ts';
 import { anonInode } from '../anon/anon-inode.ts';
@@ -11,8 +11,6 @@ import { putU32 } from '../eventfd/eventfd.ts';
 import { addInodeWatch, removeInodeWatch, type InodeWatch } from './inode-watch.ts';
 
 export const IN_ALL_EVENTS = 0xfff;
-export const IN_Q_OVERFLOW = 0x4000;
-export const IN_IGNORED = 0x8000;
 export const IN_ONLYDIR = 0x01000000;
 export const IN_DONT_FOLLOW = 0x02000000;
 export const IN_MASK_CREATE = 0x10000000;
@@ -43,6 +41,10 @@ class Watch implements InodeWatch {
   objectGone(): void {
     this.file.removeWatch(this.wd);
   }
+
+  lost(): void {
+    this.file.lost();
+  }
 }
 
 interface Event {
@@ -51,6 +53,8 @@ interface Event {
   readonly cookie: number;
   readonly name: string;
 }
+
+const OVERFLOW: Event = { wd: -1, mask: IN_Q_OVERFLOW, cookie: 0, name: '' };
 
 let watchCount = 0;
 let instances = 0;
@@ -98,13 +102,15 @@ export class InotifyFile extends FileDescription {
       return old.wd;
     }
     if (watchCount >= inotifyLimits.watches) return -ENOSPC;
-    const w = new Watch(this, this.nextWd++, inode);
+    const w = new Watch(this, this.nextWd, inode);
+    const r = addInodeWatch(w);
+    if (r < 0) return r;
+    this.nextWd++;
     w.mask = mask;
     w.oneShot = (flags & IN_ONESHOT) !== 0;
     this.watches.set(w.wd, w);
     this.byInode.set(inode, w);
     watchCount++;
-    addInodeWatch(w);
     return w.wd;
   }
 
@@ -136,11 +142,16 @@ export class InotifyFile extends FileDescription {
     const last = this.queue.at(-1);
     if (last !== undefined && same(last, e)) return;
     if (this.queue.length >= inotifyLimits.queuedEvents) {
-      if (last!.mask !== IN_Q_OVERFLOW) this.queue.push({ wd: -1, mask: IN_Q_OVERFLOW, cookie: 0, name: '' });
+      if (last!.mask !== IN_Q_OVERFLOW) this.queue.push(OVERFLOW);
       return;
     }
     this.queue.push(e);
     this.waiters.wake(EPOLLIN | EPOLLRDNORM);
+  }
+
+  /** What others did was more than the host keeps. */
+  lost(): void {
+    this.push(OVERFLOW);
   }
 
   override get tornRead(): TornRead {
@@ -148,6 +159,7 @@ export class InotifyFile extends FileDescription {
   }
 
   override read(_t: CallContext, buf: Uint8Array, off: number, len: number): number {
+    notifyOutside();
     let done = 0;
     let taken = 0;
     for (const e of this.queue) {
@@ -173,11 +185,13 @@ export class InotifyFile extends FileDescription {
   }
 
   override poll(): number {
+    notifyOutside();
     return this.queue.length > 0 ? EPOLLIN | EPOLLRDNORM : 0;
   }
 
   override ioctl(t: CallContext, cmd: number, arg: number): number {
     if (cmd !== FIONREAD) return super.ioctl(t, cmd, arg);
+    notifyOutside();
     return t.mem.writeU32(
       arg,
       this.queue.reduce((n, e) => n + eventSize(e), 0),
