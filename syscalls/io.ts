@@ -276,7 +276,7 @@ function writeLoop(
   const budget = done + RUN_BUDGET;
   for (;;) {
     const at = usePos ? f.pos : pos >= 0 ? pos + done : -1;
-    const want = Math.min(total - done, chunk);
+    const want = f.writePiece(total - done, chunk);
     if (done === 0 && want === total && at >= 0 && iovSingle()) {
       const n = writeDirect(t, f, want, at);
       if (n > 0) {

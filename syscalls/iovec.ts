@@ -24,11 +24,6 @@ export function iovTotal(): number {
   return total;
 }
 
-/** Only the first `n` bytes are to be moved. */
-export function cutTotal(n: number): void {
-  total = n;
-}
-
 /** True if the transfer is one contiguous range. */
 export function iovSingle(): boolean {
   return count === 1;
@@ -75,6 +70,18 @@ export function importIovec(t: Task, addr: number, n: number): number {
     total += rest;
   }
   return 0;
+}
+
+/** How many bytes follow the one at `iovAddress` in its range. */
+export let iovRange = 0;
+
+/** Address of the byte at position `skip`. */
+export function iovAddress(skip: number): number {
+  let rest = skip;
+  let i = 0;
+  while (rest >= length[i]!) rest -= length[i++]!;
+  iovRange = length[i]! - rest;
+  return base[i]! + rest;
 }
 
 /** Bytes from position `skip` on, at most `want`, that the guest has mapped with the wanted access. */

@@ -25,6 +25,7 @@ import {
   type SyscallRow,
 } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
+import { PAGE_SIZE, pageOffset } from '../sentry/lib/addr.ts';
 import { Socket } from '../sentry/socket/socket.ts';
 import { IO_CHUNK, ioBuffer } from '../sentry/usermem/io-buffer.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
@@ -46,12 +47,20 @@ import {
   parkIo,
   readVec,
   RUN_BUDGET,
-  writeVec,
   yieldIo,
   type IoWait,
 } from './io.ts';
 import { raisePipe } from './io-signals.ts';
-import { cutTotal, importIovec, iovAccessible, iovTotal, MAX_RW_COUNT, SSIZE_LIMIT } from './iovec.ts';
+import {
+  importIovec,
+  iovAccessible,
+  iovAddress,
+  iovCopyIn,
+  iovRange,
+  iovTotal,
+  MAX_RW_COUNT,
+  SSIZE_LIMIT,
+} from './iovec.ts';
 
 const SPLICE_F_MOVE = 1;
 const SPLICE_F_NONBLOCK = 2;
@@ -125,7 +134,8 @@ function moveFile(
       if (inPos < 0 && !input.usesPos) input.seek(t, -n, 1);
       return at > start ? at : r;
     }
-    if (inPos < 0 && input.usesPos) input.pos += r;
+    // A file that is moved to itself has one position.
+    if (inPos < 0 && input.usesPos) input.pos += input === out ? 0 : r;
     else if (inPos < 0 && r < n) input.seek(t, r - n, 1);
     at += r;
     if (r < n) return at;
@@ -145,15 +155,14 @@ function sysSendfile(t: Task, a: SyscallArgs): SysResult {
   if (offAddr !== 0 && !input.takesOffset(false)) return -ESPIPE;
   if (pos < -1 || a.size(3) >= SSIZE_LIMIT) return endIo(w, -EINVAL);
   if (out === null || !out.writable) return -EBADF;
-  const toPipe = out instanceof PipeFile;
+  const intoPipe = out instanceof PipeFile;
   if (w === null) {
-    if (toPipe && out.ends.readers === 0) return brokenPipe(t);
-    // Streams only go into pipes (splice_direct_to_actor), but not from them.
-    if (!input.seekable && (!toPipe || input instanceof PipeFile)) return -EINVAL;
-    if (input.inode.isDir || !input.canSplice(false)) return -EINVAL;
-    if (!toPipe && (out.flags & O_APPEND) !== 0) return -EINVAL;
+    // Streams only go into pipes (splice_direct_to_actor).
+    if (!intoPipe && (!input.seekable || input.inode.isDir || !input.canSplice(false))) return -EINVAL;
+    if (!intoPipe && (out.flags & O_APPEND) !== 0) return -EINVAL;
   }
   const count = Math.min(a.size(3), MAX_RW_COUNT);
+  if (intoPipe) return sendToPipe(t, a, input, pos, out, count);
   const before = w === null ? 0 : w.done;
   let done = before;
   while (done < count) {
@@ -175,41 +184,74 @@ function sysSendfile(t: Task, a: SyscallArgs): SysResult {
   return endIo(w, notifyMoved(done, input, out));
 }
 
-const blocks = (f: FileDescription, noWait: boolean): boolean => !noWait && !nonBlocking(f);
+/** sendfile(2) into a pipe is a splice: it waits for the first room only. */
+function sendToPipe(
+  t: Task,
+  a: SyscallArgs,
+  input: FileDescription,
+  pos: number,
+  out: PipeFile,
+  count: number,
+): SysResult {
+  const w = t.blockState as IoWait | null;
+  const r = count === 0 ? 0 : toPipe(t, input, pos, out, count);
+  const side = out.ends.pipe.writable ? input : out;
+  if (r === -EAGAIN && !nonBlocking(side)) {
+    const parked = parkIo(t, side, w, 0, side === out ? WRITE_EVENTS : READ_EVENTS, Infinity);
+    if (w === null) (t.blockState as IoWait).hold(input, out);
+    return parked;
+  }
+  if (r >= 0 && a.addr(2) !== 0 && !storeOffset(t, a.addr(2), input, pos, r)) return endIo(w, -EFAULT);
+  return endIo(w, notifyMoved(r, input, out));
+}
 
-/** splice(2) from a pipe: the bytes leave it only when `out` has taken them. */
+const blocks = (f: FileDescription, noWait: boolean): boolean => !noWait && !nonBlocking(f);
+/** Between pipes each one's O_NONBLOCK is for both. */
+const pipesBlock = (input: FileDescription, out: FileDescription, noWait: boolean): boolean =>
+  blocks(input, noWait) && !nonBlocking(out);
+
+/** splice(2) from a pipe to a file: the bytes leave it only when `out` has taken them. */
 function fromPipe(t: Task, input: PipeFile, out: FileDescription, outPos: number, len: number): number {
   const { ends } = input;
   let done = 0;
   while (done < len) {
-    const n = ends.pipe.peek(0, ioBuffer.bytes, 0, Math.min(len - done, IO_CHUNK));
-    if (n === 0) {
-      if (done === 0 && ends.writers > 0) return -EAGAIN;
-      const broken = done === 0 && out instanceof PipeFile && out.ends.readers === 0;
-      return broken ? brokenPipe(t) : done;
-    }
+    const n = ends.pipe.peek(ioBuffer.bytes, 0, Math.min(len - done, IO_CHUNK));
+    if (n === 0) return done === 0 && ends.writers > 0 ? -EAGAIN : done;
     const r = put(t, out, n, outPos >= 0 ? outPos + done : -1);
     if (r < 0) return done > 0 ? done : r;
-    input.take(null, 0, r);
+    input.spliced(r);
     done += r;
     if (r < n) break;
   }
   return done;
 }
 
-/** splice(2) into a pipe: one read of what fits. */
+/** splice(2), which takes the bytes out, and tee(2) between pipes. */
+function betweenPipes(t: Task, input: PipeFile, out: PipeFile, len: number, take: boolean): number {
+  const empty = input.ends.pipe.used === 0;
+  if (empty && input.ends.writers > 0) return -EAGAIN;
+  if (out.ends.readers === 0) return brokenPipe(t);
+  if (empty) return 0;
+  return input.passTo(out, len, take) || -EAGAIN;
+}
+
+/** Into a pipe goes what fits: of a file all that is there, of others what one read gives. */
 function toPipe(t: Task, input: FileDescription, inPos: number, out: PipeFile, len: number): number {
-  const { ends } = out;
-  if (ends.readers === 0) return brokenPipe(t);
-  // A whole page has to be free: a smaller write would be refused as not atomic.
-  if (!ends.pipe.writable) return -EAGAIN;
-  if (input.inode.isDir || !input.canSplice(false)) return -EINVAL;
-  const want = Math.min(len, ends.pipe.free, IO_CHUNK);
-  const at = inPos >= 0 ? inPos : input.usesPos ? input.pos : -1;
-  const n = input.read(t, ioBuffer.bytes, 0, want, at);
-  if (n <= 0) return n;
-  if (inPos < 0 && input.usesPos) input.pos += n;
-  return out.write(t, ioBuffer.bytes, 0, n);
+  const { pipe, readers } = out.ends;
+  if (readers === 0) return brokenPipe(t);
+  if (!pipe.writable) return -EAGAIN;
+  if (input instanceof PipeFile || input.inode.isDir || !input.canSplice(false)) return -EINVAL;
+  for (let done = 0; ;) {
+    const at = inPos >= 0 ? inPos + done : input.usesPos ? input.pos : -1;
+    // Pages of a file as they lie there.
+    const lead = at > 0 && input.inode.isRegular ? pageOffset(at) : 0;
+    const want = Math.min(len - done, pipe.free - lead, IO_CHUNK - lead);
+    const n = input.read(t, ioBuffer.bytes, 0, want, at);
+    if (n <= 0) return done > 0 ? done : n;
+    if (inPos < 0 && input.usesPos) input.pos += n;
+    done += out.give(ioBuffer.bytes, 0, n, lead);
+    if (n < want || done === len || !pipe.writable || !input.inode.isRegular) return done;
+  }
 }
 
 function sysSplice(t: Task, a: SyscallArgs): SysResult {
@@ -227,7 +269,8 @@ function sysSplice(t: Task, a: SyscallArgs): SysResult {
   // Wait for the side that is not ready: an empty pipe first.
   const inReady = (input.poll() & READ_EVENTS) !== 0;
   const side = inReady ? out : input;
-  if (!blocks(side, noWait)) return endIo(w, -EAGAIN);
+  const pipes = input instanceof PipeFile && out instanceof PipeFile;
+  if (pipes ? !pipesBlock(input, out, noWait) : !blocks(side, noWait)) return endIo(w, -EAGAIN);
   const parked = parkIo(t, side, w, 0, inReady ? WRITE_EVENTS : READ_EVENTS, Infinity);
   if (w === null) (t.blockState as IoWait).hold(input, out);
   return parked;
@@ -243,8 +286,9 @@ function splice(t: Task, a: SyscallArgs, input: FileDescription, out: FileDescri
   if (!inPipe && !outPipe) return -EINVAL;
   if (inPipe && !out.canSplice(true)) return -EINVAL;
   if (inPipe && outPipe && input.ends === out.ends) return -EINVAL;
+  if (inPipe && outPipe) return betweenPipes(t, input, out, len, true);
   if (inPipe) {
-    if (!outPipe && (out.flags & O_APPEND) !== 0) return -EINVAL;
+    if ((out.flags & O_APPEND) !== 0) return -EINVAL;
     if (outAddr !== 0 && !out.seekable) return -EINVAL;
     const pos = readOffset(t, outAddr);
     if (pos < -1) return pos;
@@ -271,22 +315,17 @@ function sysTee(t: Task, a: SyscallArgs): SysResult {
   if (input === null || out === null || !input.readable || !out.writable) return endIo(w, -EBADF);
   if (!(input instanceof PipeFile) || !(out instanceof PipeFile) || input.ends === out.ends)
     return endIo(w, -EINVAL);
+  const r = betweenPipes(t, input, out, len, false);
+  if (r !== -EAGAIN) return endIo(w, r);
   const empty = input.ends.pipe.used === 0;
-  const waits = empty && input.ends.writers > 0;
-  if (!waits && out.ends.readers === 0) return endIo(w, brokenPipe(t));
-  if (empty && input.ends.writers === 0) return endIo(w, 0);
-  if (empty || !out.ends.pipe.writable) {
-    const side = empty ? input : out;
-    if (!blocks(side, (f & SPLICE_F_NONBLOCK) !== 0)) return endIo(w, -EAGAIN);
-    // The wait may change sides: it starts anew.
-    if (w !== null && w.file !== side) {
-      endIo(w, 0);
-      t.blockState = null;
-    }
-    return parkIo(t, side, t.blockState as IoWait | null, 0, empty ? READ_EVENTS : WRITE_EVENTS, Infinity);
+  const side = empty ? input : out;
+  if (!pipesBlock(input, out, (f & SPLICE_F_NONBLOCK) !== 0)) return endIo(w, -EAGAIN);
+  // The wait may change sides: it starts anew.
+  if (w !== null && w.file !== side) {
+    endIo(w, 0);
+    t.blockState = null;
   }
-  const n = input.ends.pipe.peek(0, ioBuffer.bytes, 0, Math.min(len, out.ends.pipe.free, IO_CHUNK));
-  return endIo(w, out.write(t, ioBuffer.bytes, 0, n));
+  return parkIo(t, side, t.blockState as IoWait | null, 0, empty ? READ_EVENTS : WRITE_EVENTS, Infinity);
 }
 
 function sysVmsplice(t: Task, a: SyscallArgs): SysResult {
@@ -296,16 +335,30 @@ function sysVmsplice(t: Task, a: SyscallArgs): SysResult {
   if (f === null || !(f instanceof PipeFile)) return -EBADF;
   const r = importIovec(t, a.addr(1), a.size(2));
   if (r < 0) return endIo(w, r);
-  const noWait = nonBlocking(f) || (a.uint(3) & SPLICE_F_NONBLOCK) !== 0;
+  // O_NONBLOCK does not matter.
+  const noWait = (a.uint(3) & SPLICE_F_NONBLOCK) !== 0;
   if (!f.writable) return readVec(t, f, -1, noWait, w);
   // Waits for the first room only, then takes what fits.
   if (!noWait && !f.ends.pipe.writable && f.ends.readers > 0)
     return parkIo(t, f, w, 0, WRITE_EVENTS, Infinity);
-  // Pages that are not there end the list of them (iov_iter_get_pages).
+  return endIo(w, userPagesToPipe(t, f));
+}
+
+/** iter_to_pipe(): copies of the caller's pages, each in a page of the pipe; those that are not there end the list of them. */
+function userPagesToPipe(t: Task, f: PipeFile): number {
   const total = iovTotal();
+  if (total === 0) return 0;
+  if (f.ends.readers === 0) return brokenPipe(t);
+  if (!f.ends.pipe.writable) return -EAGAIN;
   const there = iovAccessible(t, 0, total, false);
-  if (there > 0 && there < total) cutTotal(there);
-  return writeVec(t, f, -1, true, w);
+  let done = 0;
+  while (done < there && f.ends.pipe.writable) {
+    const lead = pageOffset(iovAddress(done));
+    const n = iovCopyIn(t, done, ioBuffer.bytes, 0, Math.min(PAGE_SIZE - lead, iovRange, there - done));
+    if (n <= 0) break;
+    done += f.give(ioBuffer.bytes, 0, n, lead);
+  }
+  return done > 0 ? done : -EFAULT;
 }
 
 /** An offset (negative if it was refused) and a length that together leave the 64 bits they have. */

@@ -238,6 +238,11 @@ export abstract class FileDescription {
     return 'fits';
   }
 
+  /** How much of a write's `left` bytes it is given next, at most `max`. */
+  writePiece(left: number, max: number): number {
+    return Math.min(left, max);
+  }
+
   /** Bytes that are fetched from a writer, or with 'spilt' taken for a reader, at a time: a fault loses all of them. */
   copyUnit(_write: boolean): number {
     return 1;

@@ -122,6 +122,24 @@ int main(void) {
   ret("file", vmsplice(a, iov, 1, 0));
   ret("bad", vmsplice(p[1], BAD_PTR, 1, 0));
 
+  say("-- files of /proc, and a file to itself");
+  static const char *const files[] = {"/proc/self/mounts", "/proc/self/mountinfo", "/proc/self/mountstats", "/proc/self/status", "/proc/sys/kernel/hostname"};
+  for (int i = 0; i < 5; i++) {
+    int proc = open(files[i], O_RDONLY);
+    ok(files[i], sendfile(b, proc, NULL, 5));
+    ok("splice", splice(proc, NULL, p[1], NULL, 5, SPLICE_F_NONBLOCK));
+    while (poll(&(struct pollfd){p[0], POLLIN, 0}, 1, 0) > 0) read(p[0], buf, sizeof buf);
+    close(proc);
+  }
+  lseek(a, 0, SEEK_SET);
+  ret("to itself", sendfile(a, a, NULL, 4));
+  say("at %ld", (long)lseek(a, 0, SEEK_CUR));
+  fcntl(p[1], F_SETFL, O_NONBLOCK);
+  while (write(p[1], buf, 4096) > 0) {}
+  ret("from a pipe to a full one", sendfile(p[1], q[0], NULL, 4));
+  read(p[0], buf, 8192);
+  ret("from a pipe to one with room", sendfile(p[1], q[0], NULL, 4));
+
   say("-- copy_file_range");
   ftruncate(b, 0);
   lseek(a, 0, SEEK_SET), lseek(b, 0, SEEK_SET);

@@ -114,6 +114,13 @@ export class PipeFile extends FileDescription {
     return PIPE_BUF;
   }
 
+  /** What fills up the last page comes first. */
+  override writePiece(left: number, max: number): number {
+    if (left <= max) return left;
+    const part = this.ends.pipe.fits(left);
+    return part > 0 ? max - PIPE_BUF + part : max;
+  }
+
   override writeNowhere(): number {
     return this.ends.readers === 0 ? -EPIPE : -EFAULT;
   }
@@ -121,15 +128,15 @@ export class PipeFile extends FileDescription {
   override peek(_t: CallContext, buf: Uint8Array, off: number, len: number): number {
     const { pipe, writers } = this.ends;
     if (pipe.used === 0) return writers === 0 ? 0 : -EAGAIN;
-    return pipe.peek(0, buf, off, Math.min(len, pipe.firstRead));
+    return pipe.peek(buf, off, Math.min(len, pipe.firstRead));
   }
 
   override wholePieces(len: number): number {
     return pageDown(len);
   }
 
-  /** Takes bytes out of a pipe that has some, or throws them away (buf null), and tells writers. */
-  take(buf: Uint8Array | null, off: number, len: number): number {
+  /** Takes bytes out of a pipe that has some, and tells writers. */
+  private take(buf: Uint8Array, off: number, len: number): number {
     const pipe = this.ends.pipe;
     const wasFull = !pipe.writable;
     const n = pipe.read(buf, off, len);
@@ -138,11 +145,36 @@ export class PipeFile extends FileDescription {
     return n;
   }
 
+  /** The first `n` bytes went elsewhere (splice): writers hear of every page that is free by that, not of the first one only. */
+  spliced(n: number): void {
+    const { pipe } = this.ends;
+    const before = pipe.pages;
+    pipe.skip(n);
+    if (pipe.pages < before) this.ends.wakeWriters(EPOLLOUT | EPOLLWRNORM);
+  }
+
+  /** Splices bytes in: how many, or −EAGAIN. `lead`: where in its page the first one lay. */
+  give(buf: Uint8Array, off: number, len: number, lead: number): number {
+    const n = this.ends.pipe.give(buf, off, len, lead);
+    if (n > 0) this.ends.wakeReaders(EPOLLIN | EPOLLRDNORM);
+    return n;
+  }
+
+  /** splice(2) and tee(2) between pipes: bytes moved, or copied unless `take`. */
+  passTo(out: PipeFile, len: number, take: boolean): number {
+    const { pipe } = this.ends;
+    const before = pipe.pages;
+    const n = pipe.passTo(out.ends.pipe, len, take);
+    if (n > 0) out.ends.wakeReaders(EPOLLIN | EPOLLRDNORM);
+    if (pipe.pages < before) this.ends.wakeWriters(EPOLLOUT | EPOLLWRNORM);
+    return n;
+  }
+
   override write(_t: CallContext, buf: Uint8Array, off: number, len: number): number {
     if (len === 0) return 0;
     if (this.ends.readers === 0) return -EPIPE;
     const pipe = this.ends.pipe;
-    const n = (this.flags & O_DIRECT) !== 0 ? pipe.writePackets(buf, off, len) : pipe.write(buf, off, len);
+    const n = pipe.write(buf, off, len, (this.flags & O_DIRECT) !== 0);
     if (n > 0) this.inode.modified(currentTime());
     // Of a write that had no room readers hear as well (anon_pipe_write with poll_usage).
     this.ends.wakeReaders(EPOLLIN | EPOLLRDNORM);

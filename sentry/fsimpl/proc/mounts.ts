@@ -115,6 +115,11 @@ export class MountsFile extends PidFile {
     this.about = s;
   }
 
+  /** proc_mounts_operations have an iterator. */
+  override get oldOperations(): boolean {
+    return false;
+  }
+
   override open(t: CallContext, path: Path, flags: number): FileDescription | number {
     const ns = this.about.live?.fs.root.mount.ns ?? null;
     if (ns === null) return -EINVAL;
