@@ -20,7 +20,7 @@ import type { ThreadGroup } from '../sentry/kernel/thread-group.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import type { CallContext } from '../sentry/vfs/call-context.ts';
 import { FileDescription, type TornRead } from '../sentry/vfs/file-description.ts';
-import { EPOLLIN, EPOLLRDNORM, WaitEntry } from '../sentry/waiter/wait-queue.ts';
+import { EPOLLIN, WaitEntry } from '../sentry/waiter/wait-queue.ts';
 import { installFd } from './fd-install.ts';
 import { fileAt } from './io.ts';
 
@@ -33,7 +33,7 @@ export class SignalFile extends FileDescription {
   notHi = 0;
   private group: ThreadGroup;
   private readonly entry = new WaitEntry(() => {
-    if (this.poll() !== 0) this.waiters.wake(EPOLLIN | EPOLLRDNORM);
+    if (this.poll() !== 0) this.waiters.wake(EPOLLIN);
   });
 
   constructor(t: Task, flagBits: number) {
@@ -74,9 +74,9 @@ export class SignalFile extends FileDescription {
   }
 
   override poll(): number {
-    if (this.group.pending.next(this.notLo, this.notHi) !== 0) return EPOLLIN | EPOLLRDNORM;
+    if (this.group.pending.next(this.notLo, this.notHi) !== 0) return EPOLLIN;
     for (const t of this.group.tasks) {
-      if (t.pending.next(this.notLo, this.notHi) !== 0) return EPOLLIN | EPOLLRDNORM;
+      if (t.pending.next(this.notLo, this.notHi) !== 0) return EPOLLIN;
     }
     return 0;
   }
@@ -84,7 +84,7 @@ export class SignalFile extends FileDescription {
   setMask(lo: number, hi: number): void {
     this.notLo = (~lo | UNBLOCKABLE_LO) >>> 0;
     this.notHi = ~hi >>> 0;
-    if (this.poll() !== 0) this.waiters.wake(EPOLLIN | EPOLLRDNORM);
+    if (this.poll() !== 0) this.waiters.wake(EPOLLIN);
   }
 
   override fdinfo(): string {

@@ -62,6 +62,17 @@ export class WaitQueue {
     this.tail = e;
   }
 
+  /** __add_wait_queue(): before those that are there already, who hear of it later. */
+  addFirst(e: WaitEntry, mask: number): void {
+    e.mask = mask;
+    e.queue = this;
+    e.prev = null;
+    e.next = this.head;
+    if (this.head !== null) this.head.prev = e;
+    else this.tail = e;
+    this.head = e;
+  }
+
   remove(e: WaitEntry): void {
     if (e.queue !== this) return;
     if (e.prev !== null) e.prev.next = e.next;

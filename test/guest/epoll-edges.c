@@ -581,6 +581,31 @@ static void twice(void) {
   close(a), close(b), close(again);
 }
 
+// Several items for one file: which comes first, and where one that is modified stands then; what an instance tells those that watch it.
+static void order(void) {
+  int fd[4], ep = epoll_create1(0), out = epoll_create1(0), p[2];
+  fd[0] = eventfd(0, EFD_NONBLOCK);
+  for (int i = 1; i < 4; i++) fd[i] = dup(fd[0]);
+  for (int i = 0; i < 4; i++) ctl(ep, EPOLL_CTL_ADD, fd[i], EPOLLIN | EPOLLET | (i == 1 ? EPOLLEXCLUSIVE : 0), i);
+  for (int turn = 0; turn < 2; turn++) {
+    struct epoll_event e[4];
+    write(fd[0], &(uint64_t){1}, 8);
+    int n = epoll_wait(ep, e, 4, 0);
+    printf("order");
+    for (int i = 0; i < n; i++) printf(" %d", e[i].data.u32);
+    say("");
+    ctl(ep, EPOLL_CTL_MOD, fd[2], EPOLLIN | EPOLLET, 2);
+    epoll_wait(ep, e, 4, 0);
+  }
+  pipe(p);
+  ctl(out, EPOLL_CTL_ADD, ep, EPOLLRDNORM, 7);
+  see("normal data of an instance", out);
+  ctl(ep, EPOLL_CTL_ADD, p[1], EPOLLOUT, 8);
+  see("wakes for EPOLLIN only", out);
+  ctl(out, EPOLL_CTL_MOD, ep, EPOLLRDNORM, 9);
+  see("but is there", out);
+}
+
 int main(void) {
   errors();
   pipe_edges();
@@ -596,5 +621,6 @@ int main(void) {
   fair();
   twice();
   paths();
+  order();
   return 0;
 }

@@ -151,6 +151,15 @@ static void test_signalfd(void) {
     say("signo %d code %d int %d mine %d", si[i].ssi_signo == (uint32_t)SIGRTMIN ? 34 : (int)si[i].ssi_signo, si[i].ssi_code,
         si[i].ssi_int, si[i].ssi_pid == (uint32_t)getpid());
   sigdelset(&s, SIGUSR2);
+  kill(getpid(), SIGUSR2);
+  struct pollfd all = {f, 0x3fff};
+  poll(&all, 1, 0);
+  say("poll %x", all.revents);
+  while (read(f, si, sizeof si) > 0) {}
+  int counter = eventfd(0, EFD_NONBLOCK);
+  ret("two counts at once", write(counter, (uint64_t[]){1, 2}, 16));
+  ret("less than one", write(counter, (uint64_t[]){1, 2}, 7));
+  close(counter);
   is("change mask", signalfd(f, &s, 0) == f);
   kill(getpid(), SIGUSR2);
   ret("not wanted", read(f, si, sizeof si));

@@ -101,6 +101,10 @@ export class EpollFile extends FileDescription {
     item.sameFd = this.items.get(fd) ?? null;
     this.items.set(fd, item);
     (file.releaseHooks ??= new Set()).add(item.onRelease);
+    item.entry.exclusive = (events & EPOLLEXCLUSIVE) !== 0;
+    const { waiters } = file;
+    if (item.entry.exclusive) waiters.add(item.entry, 0);
+    else waiters.addFirst(item.entry, 0);
     this.arm(item, events, dataLo, dataHi);
     return 0;
   }
@@ -110,7 +114,6 @@ export class EpollFile extends FileDescription {
     const item = this.find(fd, file);
     if (item === null) return -ENOENT;
     if ((item.events & EPOLLEXCLUSIVE) !== 0) return -EINVAL;
-    item.entry.remove();
     this.arm(item, events, dataLo, dataHi);
     return 0;
   }
@@ -126,8 +129,7 @@ export class EpollFile extends FileDescription {
     item.events = events | EPOLLERR | EPOLLHUP;
     item.dataLo = dataLo;
     item.dataHi = dataHi;
-    item.entry.exclusive = (events & EPOLLEXCLUSIVE) !== 0;
-    item.file.waiters.add(item.entry, item.events & ~PRIVATE_BITS);
+    item.entry.mask = item.events & ~PRIVATE_BITS;
     if (item.poll() !== 0) this.fired(item);
   }
 
@@ -136,7 +138,7 @@ export class EpollFile extends FileDescription {
     if ((item.events & ~PRIVATE_BITS) === 0) return false;
     this.push(item);
     const waited = !this.waiters.empty;
-    this.waiters.wake(EPOLLIN | EPOLLRDNORM);
+    this.waiters.wake(EPOLLIN);
     return waited;
   }
 

@@ -48,7 +48,7 @@ export class EventFile extends FileDescription {
   }
 
   override write(_t: CallContext, buf: Uint8Array, off: number, len: number): number {
-    if (len < 8) return -EINVAL;
+    if (len !== 8) return -EINVAL;
     const lo = getU32(buf, off);
     const hi = getU32(buf, off + 4);
     if (lo === U32 - 1 && hi === U32 - 1) return -EINVAL;
