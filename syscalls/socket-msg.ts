@@ -58,12 +58,15 @@ function sendVec(t: Task, s: Socket, msgFlags: number, done: number): number {
   const chunk = s.messages ? IO_MAX : IO_CHUNK;
   stopped = s.messages && total > IO_MAX ? -EMSGSIZE : 0;
   for (let at = done; stopped === 0;) {
-    const n = iovCopyIn(t, at, ioBuffer.bytes, 0, Math.min(total - at, chunk));
+    const want = s.writePiece(total - at, chunk);
+    const n = iovCopyIn(t, at, ioBuffer.bytes, 0, want);
+    // The urgent byte is the last one of all.
+    const pieceFlags = at + want < total ? msgFlags & ~S.MSG_OOB : msgFlags;
     // What cannot be read whole is not sent: a message, and of a stream the piece (skb_copy_datagram_from_iter).
     const r =
-      n < Math.min(total - at, chunk)
-        ? s.sendNowhere(t, msgFlags, sendInfo.name)
-        : s.send(t, ioBuffer.bytes, 0, n, msgFlags, at === 0 ? sendInfo : null);
+      n < want
+        ? s.sendNowhere(t, pieceFlags, sendInfo.name)
+        : s.send(t, ioBuffer.bytes, 0, n, pieceFlags, at === 0 ? sendInfo : null);
     if (r < 0) {
       stopped = r;
       return at;
@@ -151,7 +154,7 @@ function prepareSend(t: Task, s: Socket, addr: number): number {
   if (controlLen > 0) {
     if (controlLen > OPTMEM_MAX) return -ENOBUFS;
     const ctl = Buffer.alloc(controlLen);
-    r = t.mem.copyIn(controlAddr, ctl, 0, controlLen);
+    r = t.mem.copyIn(controlAddr, ctl, 0, controlLen) || s.stateError();
     if (r < 0) return r;
     return parseControl(t, s, ctl, sendInfo);
   }

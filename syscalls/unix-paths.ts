@@ -2,7 +2,7 @@
 import { ECONNREFUSED } from '../sentry/abi/errno.ts';
 import { S_IFMT, S_IFSOCK } from '../sentry/abi/stat.ts';
 import { setUnixPaths } from '../sentry/socket/unix/address.ts';
-import { vfsMknod } from '../sentry/vfs/namei.ts';
+import { vfsMknod, vfsUnlink } from '../sentry/vfs/namei.ts';
 import { inodePermission, MAY_WRITE } from '../sentry/vfs/permission.ts';
 import { LOOKUP_FOLLOW, nd, walk } from '../sentry/vfs/walk.ts';
 
@@ -14,6 +14,9 @@ export function installUnixPaths(): void {
       if (r < 0) return r;
       r = walk(t, t.fs.cwd, path, 0);
       return r < 0 ? r : nd.dentry.inode!;
+    },
+    remove(t, path) {
+      vfsUnlink(t, t.fs.cwd, path);
     },
     find(t, path) {
       let r = walk(t, t.fs.cwd, path, LOOKUP_FOLLOW);

@@ -208,6 +208,11 @@ export abstract class Socket extends FileDescription {
     return r < 0 && r !== -EAGAIN ? r : -EFAULT;
   }
 
+  /** What a send says before it looks at its control messages, or 0. */
+  stateError(): number {
+    return 0;
+  }
+
   /** A send with MSG_ZEROCOPY is done: who asked for it (SO_ZEROCOPY) is told. */
   sentZeroCopy(): void {}
 

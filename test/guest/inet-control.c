@@ -129,6 +129,17 @@ static void test_send(void) {
     ret("  long length", sendmsg(c, &m, 0));
     close(s), close(c);
   }
+  // Whether anything can be sent comes first.
+  for (int i = 0; i < 4; i++) {
+    int c = socket(i & 1 ? AF_INET6 : AF_INET, i & 2 ? SOCK_DGRAM : SOCK_STREAM, 0);
+    struct iovec iov = {"x", 1};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+    put(&m, SOL_IP, 99, &(int){1}, 4);
+    ret("not connected, unknown control", sendmsg(c, &m, MSG_NOSIGNAL));
+    control.h.cmsg_len = 1000;
+    ret("not connected, long length", sendmsg(c, &m, MSG_NOSIGNAL));
+    close(c);
+  }
 }
 
 static void test_errors(int family) {

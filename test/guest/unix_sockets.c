@@ -465,6 +465,76 @@ static void test_pidfds(void) {
   wait(NULL);
 }
 
+// What is found out in which order, and what a message shows of a sender who has changed since.
+static void test_order(void) {
+  struct sockaddr_un a;
+  int s[2], p[2], on = 1;
+  say("-- order");
+  pipe(p), close(creat("plain", 0600));
+  socketpair(AF_UNIX, SOCK_STREAM, 0, s);
+  ret("connected to a file", connect(s[0], (struct sockaddr *)&a, named(&a, "plain")));
+  int d = socket(AF_UNIX, SOCK_DGRAM, 0);
+  struct iovec iov = {"x", 1};
+  char ctl[CMSG_SPACE(sizeof(int))] = {0};
+  struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl, .msg_controllen = sizeof ctl, .msg_name = &a, .msg_namelen = named(&a, "plain")};
+  *CMSG_FIRSTHDR(&m) = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+  memcpy(CMSG_DATA(CMSG_FIRSTHDR(&m)), p, sizeof(int));
+  ret("descriptors to a file", sendmsg(d, &m, 0));
+  ret("bind", bind(d, (struct sockaddr *)&a, named(&a, "@order")));
+  ret("bound, nowhere", bind(d, (struct sockaddr *)&a, named(&a, "none/a")));
+  ret("bound, in use", bind(d, (struct sockaddr *)&a, named(&a, "plain")));
+  ret("bound, free", bind(d, (struct sockaddr *)&a, named(&a, "free")));
+  ret("nothing is left", access("free", F_OK));
+  ret("bound, abstract", bind(d, (struct sockaddr *)&a, named(&a, "@other")));
+
+  // Stream and datagram, the name comes later.
+  write(s[0], "early", 5);
+  bind(s[0], (struct sockaddr *)&a, named(&a, "@late"));
+  recv_say("a name that came later", s[1], 100, 0, 0);
+  int e[2];
+  socketpair(AF_UNIX, SOCK_DGRAM, 0, e);
+  write(e[0], "early", 5);
+  bind(e[0], (struct sockaddr *)&a, named(&a, "@late dgram"));
+  close(e[0]);
+  recv_say("of a closed socket", e[1], 100, 0, 0);
+
+  // Peeks go on to descriptors.
+  write(s[0], "plain", 5);
+  send_fds(s[0], "with", 4, p, 1);
+  write(s[0], "rest", 4);
+  recv_say("peek of the first", s[1], 5, 0, MSG_PEEK);
+  recv_say("peek of some of it", s[1], 3, 4096, MSG_PEEK);
+  for (int i = 0; i < ngot; i++) close(got[i]);
+  recv_say("the first", s[1], 5, 0, 0);
+  recv_say("a part", s[1], 2, 4096, 0);
+  recv_say("the rest", s[1], 100, 4096, 0);
+  setsockopt(s[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
+  write(s[0], "one", 3);
+  if (fork() == 0) send_fds(s[0], "two", 3, p, 1), _exit(0);
+  wait(NULL);
+  recv_say("peek ends at another writer", s[1], 3, 10, MSG_PEEK);
+
+  // The urgent byte of much data, in pieces of which only the last one has it; what is unread at the end.
+  int u[2], n = 0;
+  socketpair(AF_UNIX, SOCK_STREAM, 0, u);
+  ret("urgent", send(u[0], buf, 100000, MSG_OOB));
+  ioctl(u[0], TIOCOUTQ, &n);
+  say("costs %d", n);
+  while (recv(u[1], buf, 50000, MSG_DONTWAIT) > 0) n++;
+  ret("its byte", recv(u[1], buf, 10, MSG_OOB | MSG_DONTWAIT));
+  int q = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+  int bad = 999;
+  ret("bad descriptor, not connected", send_fds(q, "x", 1, &bad, 1));
+  for (int i = 1; i < 3; i++) {
+    socketpair(AF_UNIX, SOCK_SEQPACKET, 0, e);
+    for (int k = 0; k < i; k++) send(e[0], "", 0, 0);
+    close(e[1]);
+    n = -1;
+    getsockopt(e[0], SOL_SOCKET, SO_ERROR, &n, &(socklen_t){4});
+    say("%d empty unread: %d", i, n);
+  }
+}
+
 int main(void) {
   ret("socket", socket(AF_UNIX, SOCK_STREAM | 0x100, 0));
   ret("family", socket(99, SOCK_STREAM, 0));
@@ -480,5 +550,6 @@ int main(void) {
   test_fds(SOCK_SEQPACKET);
   test_creds();
   test_pidfds();
+  test_order();
   return 0;
 }

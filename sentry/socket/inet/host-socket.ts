@@ -6,6 +6,7 @@ import {
   EACCES,
   EAGAIN,
   EALREADY,
+  EDESTADDRREQ,
   ECONNABORTED,
   EFAULT,
   EINPROGRESS,
@@ -263,7 +264,7 @@ export class HostSocket extends Socket {
       return r;
     }
     const control = controlForHost(info.control);
-    if (typeof control === 'number') return control;
+    if (typeof control === 'number') return this.unsendable(f, to) || control;
     this.watch();
     const send = (c: Uint8Array): number =>
       c.length === 0
@@ -287,6 +288,12 @@ export class HostSocket extends Socket {
     if (r === -EINPROGRESS) return -EAGAIN;
     this.openingFast = false;
     return r < 0 ? r : net.send(this.hostFd, addr, n, flags, null);
+  }
+
+  /** What a send says before it looks at control messages, 0: nothing. A stream is asked by sending nothing. */
+  private unsendable(flags: number, to: Uint8Array | null): number {
+    if (this.stream) return Math.min(0, net.send(this.hostFd, bounce.addr, 0, flags, to));
+    return to === null && typeof this.getName(true) === 'number' ? -EDESTADDRREQ : 0;
   }
 
   override sentZeroCopy(): void {

@@ -81,6 +81,8 @@ export function autoName(ns: NetNamespace | null, type: number): string | number
 export interface UnixPaths {
   /** Makes the socket node, with the permissions of `mode` that the umask leaves, and returns its inode (a reference for the socket), or −errno. */
   make(t: CallContext, path: string, mode: number): Inode | number;
+  /** Takes the node away that was made for a socket that has a name already. */
+  remove(t: CallContext, path: string): void;
   /** Inode of an existing socket that the caller may write to, or −errno. */
   find(t: CallContext, path: string): Inode | number;
 }
@@ -93,6 +95,10 @@ export function setUnixPaths(p: UnixPaths): void {
 
 export function makeSocketNode(t: CallContext, path: string, mode: number): Inode | number {
   return paths === null ? -EINVAL : paths.make(t, path, mode);
+}
+
+export function removeSocketNode(t: CallContext, path: string): void {
+  paths?.remove(t, path);
 }
 
 export function findSocketNode(t: CallContext, path: string): Inode | number {

@@ -10,9 +10,9 @@ import * as W from '../../waiter/wait-queue.ts';
 import { netNsOf } from '../network.ts';
 import { SocketOptions } from '../options.ts';
 import { Socket, type QueueLengths } from '../socket.ts';
-import type { UnixName } from './address.ts';
+import { unixAddress, type UnixName } from './address.ts';
 import { dropFiles, takeInFlight } from './in-flight.ts';
-import { MessageQueue, type UnixMessage } from './message.ts';
+import { MessageQueue, type Sender, type UnixMessage } from './message.ts';
 
 /** net.unix.max_dgram_qlen where it was not set. */
 const MAX_DGRAM_QLEN = 512;
@@ -29,7 +29,7 @@ export function queuesAreFull(): boolean {
   return queuedTotal >= QUEUED_MAX;
 }
 
-export abstract class UnixEndpoint extends Socket {
+export abstract class UnixEndpoint extends Socket implements Sender {
   readonly options = new SocketOptions();
   state: State = 'closed';
   name: UnixName = { kind: 'none', name: '' };
@@ -114,15 +114,19 @@ export abstract class UnixEndpoint extends Socket {
     queuedTotal += m.truesize;
   }
 
-  readonly uncharge = (bytes: number): void => {
+  uncharge(bytes: number): void {
     this.charged -= bytes;
     queuedTotal -= bytes;
-    if (!this.released && this.charged * 4 <= this.options.sndbuf) this.waiters.wake(WRITE_EVENTS);
-  };
+    if (!this.released && (this.charged + 1) * 4 <= this.options.sndbuf) this.waiters.wake(WRITE_EVENTS);
+  }
+
+  get address(): Uint8Array | null {
+    return this.name.kind !== 'none' ? unixAddress(this.name) : null;
+  }
 
   /** A message is out of the queue: its sender and those who waited for room go on. */
   consumed(m: UnixMessage): void {
-    m.uncharge(m.truesize);
+    m.sender.uncharge(m.truesize);
     if (this.blockedSenders.size > 0 && this.queue.length <= this.backlog) this.wakeBlocked();
   }
 
@@ -139,7 +143,7 @@ export abstract class UnixEndpoint extends Socket {
   /** Empties the queue. */
   purge(): void {
     for (let m = this.queue.shift(); m !== undefined; m = this.queue.shift()) {
-      m.uncharge(m.truesize);
+      m.sender.uncharge(m.truesize);
       this.dropFds(m);
     }
     this.queuedBytes = 0;
@@ -158,7 +162,7 @@ export abstract class UnixEndpoint extends Socket {
     const other = this.peer;
     const peerFull = this.connectionless && other !== null && !other.released && other.fullFor(this);
     if (peerFull) other.blockedSenders.add(this);
-    if (this.charged * 4 <= this.options.sndbuf && !peerFull) events |= WRITE_EVENTS;
+    if ((this.charged + 1) * 4 <= this.options.sndbuf && !peerFull) events |= WRITE_EVENTS;
     return events;
   }
 

@@ -42,6 +42,14 @@ export function wallTime(t: CallContext): Timestamp {
   return { sec, nsec: clock.realtimeNsec() };
 }
 
+/** Who has sent a message, as it is when that is received. */
+export interface Sender {
+  /** Null without a name. */
+  readonly address: Uint8Array | null;
+  /** Gives buffer space back. */
+  uncharge(bytes: number): void;
+}
+
 export class UnixMessage {
   /** Private copy of the bytes. */
   readonly data: Uint8Array;
@@ -55,12 +63,9 @@ export class UnixMessage {
   /** Whose descriptors in flight they are. */
   readonly uid: number;
   readonly creds: UCred | null;
-  /** Address of the sender, null if it had none. */
-  readonly from: Uint8Array | null;
+  readonly sender: Sender;
   /** When it was sent, if the receiver asked for that (skb->tstamp). */
   stamp: Timestamp | null = null;
-  /** Gives the sender its buffer space back. */
-  readonly uncharge: (bytes: number) => void;
 
   constructor(
     data: Uint8Array,
@@ -68,16 +73,14 @@ export class UnixMessage {
     fds: FileDescription[] | null,
     uid: number,
     creds: UCred | null,
-    from: Uint8Array | null,
-    uncharge: (bytes: number) => void,
+    sender: Sender,
   ) {
     this.data = data;
     this.truesize = truesize;
     this.fds = fds;
     this.uid = uid;
     this.creds = creds;
-    this.from = from;
-    this.uncharge = uncharge;
+    this.sender = sender;
   }
 
   get left(): number {

@@ -110,7 +110,8 @@ export function recvStream(
   let seen = false;
   let skip = peekStart(s, peek);
   let creds: UCred | null = null;
-  for (let i = 0; !seen || done < len;) {
+  // A peek looks at the next messages even when it has all it wants, up to one with descriptors.
+  for (let i = 0; !seen || done < len || peek;) {
     if (i >= s.queue.length) break;
     i = pastUrgent(s, i, peek, done);
     if (i < 0) break;
@@ -131,7 +132,7 @@ export function recvStream(
     done += n;
     const hadFds = m.fds !== null;
     if (info !== null) {
-      if (!seen) info.name = m.from;
+      if (!seen) info.name = m.sender.address;
       const before = info.fds;
       giveInfo(s, m, info, peek);
       if (before !== null && info.fds === null) info.fds = before;
@@ -198,7 +199,7 @@ export function recvMessage(
   const n = Math.min(len, there);
   buf.set(m.data.subarray(start, start + n), off);
   if (info !== null) {
-    info.name = m.from;
+    info.name = m.sender.address;
     if (n < there) {
       info.msgFlags |= S.MSG_TRUNC;
       info.fullLen = there;

@@ -16,7 +16,7 @@ import type { Task } from '../../kernel/task.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import { EPOLLPRI } from '../../waiter/wait-queue.ts';
 import type { SendInfo } from '../socket.ts';
-import { parseUnixAddress, unixAddress } from './address.ts';
+import { parseUnixAddress } from './address.ts';
 import { queuesAreFull, READ_EVENTS, wantsCreds, type UnixEndpoint } from './endpoint.ts';
 import { addInFlight, collectGarbage, inFlightTotal } from './in-flight.ts';
 import { datagramTruesize, STREAM_MESSAGE_MAX, streamTruesize, UnixMessage, wallTime } from './message.ts';
@@ -46,15 +46,7 @@ function deliver(
     creds = { pid: t.tgid, uid: t.creds.uid, gid: t.creds.gid, process: (t as Task).group?.pid };
   }
   const fds = info === null ? null : info.fds;
-  const m = new UnixMessage(
-    data,
-    truesize,
-    fds,
-    t.creds.uid,
-    creds,
-    s.name.kind === 'none' ? null : unixAddress(s.name),
-    s.uncharge,
-  );
+  const m = new UnixMessage(data, truesize, fds, t.creds.uid, creds, s);
   if (fds !== null) {
     info!.fds = null;
     addInFlight(m, (t as Task).kernel);
@@ -76,6 +68,11 @@ function refusesRights(other: UnixEndpoint, info: SendInfo | null): boolean {
 function deliverUrgent(t: CallContext, s: UnixEndpoint, other: UnixEndpoint, byte: number): void {
   other.urgent = deliver(t, s, other, Uint8Array.of(byte), streamTruesize(1), null);
   other.waiters.wake(READ_EVENTS | EPOLLPRI);
+}
+
+/** Bytes of one message of a stream: "Keep two messages in the pipe so it schedules better". */
+export function streamMost(sndbuf: number): number {
+  return Math.min(STREAM_MESSAGE_MAX, Math.floor(sndbuf / 2) - 64);
 }
 
 export function sendStream(
@@ -103,8 +100,8 @@ export function sendStream(
   if (len === 0) return 0;
   const { sndbuf } = s.options;
   const plain = urgent ? len - 1 : len;
-  // "Keep two messages in the pipe so it schedules better"; descriptors go with the first one.
-  const most = Math.min(STREAM_MESSAGE_MAX, Math.floor(sndbuf / 2) - 64);
+  // Descriptors go with the first message.
+  const most = streamMost(sndbuf);
   let sent = 0;
   while (sent < plain) {
     if (s.charged >= sndbuf) return sent > 0 ? sent : -EAGAIN;
@@ -143,10 +140,8 @@ export function sendMessage(
   const { options } = s;
   let name = nameOf(info);
   if (!s.connectionless) {
-    // unix_seqpacket_sendmsg()
-    const e = options.takeError();
-    if (e !== 0) return -e;
-    if (s.state !== 'connected') return -ENOTCONN;
+    const e = s.stateError();
+    if (e < 0) return e;
     name = null;
   }
   if ((flags & S.MSG_OOB) !== 0) return -EOPNOTSUPP;

@@ -12,7 +12,6 @@ import {
   EINVAL,
   EISCONN,
   ENODATA,
-  ENOENT,
   ENOTCONN,
   EOPNOTSUPP,
   EPERM,
@@ -38,6 +37,7 @@ import {
   makeSocketNode,
   parseUnixAddress,
   releaseAbstract,
+  removeSocketNode,
   unixAddress,
   type UnixName,
 } from './address.ts';
@@ -45,7 +45,7 @@ import { READ_EVENTS, UnixEndpoint, wantsCreds, WRITE_EVENTS } from './endpoint.
 import { collectGarbage, inFlightTotal } from './in-flight.ts';
 import { Outside, OUTSIDE_CREDS } from './outside.ts';
 import { recvMessage, recvStream } from './receive.ts';
-import { sendMessage, sendStream } from './transmit.ts';
+import { sendMessage, sendStream, streamMost } from './transmit.ts';
 
 const SIOCATMARK = 0x8905;
 
@@ -98,22 +98,31 @@ export class UnixSocket extends UnixEndpoint {
     return n;
   }
 
+  /** Whole messages, as if all of it had come at once. */
+  override writePiece(left: number, max: number): number {
+    if (left <= max || !this.stream) return Math.min(left, max);
+    const most = streamMost(this.options.sndbuf);
+    return max - (max % most);
+  }
+
   // Names.
 
   override bind(t: CallContext, addr: Uint8Array): number {
     const name = parseUnixAddress(addr);
     if (typeof name === 'number') return name;
     if (name.kind === 'none') return this.autobind();
-    if (this.bound) {
-      // A pathname is made before that is noticed (unix_bind_bsd).
-      return name.kind === 'path' && findSocketNode(t, name.name) !== -ENOENT ? -EADDRINUSE : -EINVAL;
-    }
+    if (this.bound && name.kind === 'abstract') return -EINVAL;
     if (name.kind === 'abstract') {
       const r = claimAbstract(name.name, this);
       if (r < 0) return r;
     } else {
       const inode = makeSocketNode(t, name.name, this.inode.mode);
       if (typeof inode === 'number') return inode === -EEXIST ? -EADDRINUSE : inode;
+      if (this.bound) {
+        // Noticed when the file is there (unix_bind_bsd).
+        removeSocketNode(t, name.name);
+        return -EINVAL;
+      }
       inode.findIdentity().boundSocket = this;
       this.node = inode.hold();
     }
@@ -212,10 +221,12 @@ export class UnixSocket extends UnixEndpoint {
 
   /** To a socket of the host, if the file is one that may be connected to: from now on that does what this one is asked for. */
   private connectOutside(t: CallContext, name: UnixName): number {
-    if (this.state === 'listening') return -EINVAL;
-    if (this.state === 'connected' && !this.connectionless) return -EISCONN;
     const outside = Outside.connect(t, name, this.type, this.waiters);
     if (typeof outside === 'number') return outside;
+    if (!this.connectionless && this.state !== 'closed') {
+      outside.leave();
+      return this.state === 'connected' ? -EISCONN : -EINVAL;
+    }
     this.leaveOutside();
     this.setPeer(null);
     this.outside = outside;
@@ -277,6 +288,12 @@ export class UnixSocket extends UnixEndpoint {
     return 0;
   }
 
+  /** unix_seqpacket_sendmsg() */
+  override stateError(): number {
+    if (this.stream || this.connectionless) return 0;
+    return -this.options.takeError() || (this.state === 'connected' ? 0 : -ENOTCONN);
+  }
+
   override send(
     t: CallContext,
     buf: Uint8Array,
@@ -305,9 +322,11 @@ export class UnixSocket extends UnixEndpoint {
   ): number {
     const name = parseUnixAddress(info.name!);
     if (typeof name === 'number' || name.kind !== 'path') return -ECONNREFUSED;
-    if (info.fds !== null) return -EOPNOTSUPP;
     const outside = Outside.connect(t, name, this.type, this.waiters);
-    return typeof outside === 'number' ? outside : outside.sendOnce(t, buf, off, len, flags);
+    if (typeof outside === 'number') return outside;
+    if (info.fds === null) return outside.sendOnce(t, buf, off, len, flags);
+    outside.leave();
+    return -EOPNOTSUPP;
   }
 
   override recv(
@@ -404,9 +423,9 @@ export class UnixSocket extends UnixEndpoint {
       if (identity.boundSocket === this) identity.boundSocket = null;
       this.node.drop();
     }
-    // An urgent byte that was taken is not unread.
+    // An urgent byte that was taken is not unread, nor is one empty message.
     const first = this.queue.at(0);
-    const unread = first !== undefined && (this.queue.length > 1 || !first.taken || !this.stream);
+    const unread = first !== undefined && (this.queue.length > 1 || first.left > 0);
     const embryos = this.accepting;
     this.accepting = [];
     for (const s of embryos) {
