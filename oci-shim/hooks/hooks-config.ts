@@ -13,8 +13,8 @@ export interface Hook {
   path: string;
   /** argv; argv[0] may differ from the path. Empty: the path alone. */
   args: string[];
-  /** The whole environment. */
-  env: string[];
+  /** The whole environment; null: what it has that starts the hook. */
+  env: string[] | null;
   /** Seconds; 0: no limit. */
   timeout: number;
 }
@@ -41,5 +41,5 @@ function hook(h: Field): Hook {
   const path = h.string('path');
   if (!isAbsolute(path)) h.bad('path', 'must be an absolute path');
   const timeout = h.has('timeout') ? h.integer('timeout', 0, 1, TIMEOUT_MAX) : 0;
-  return { path, args: h.strings('args'), env: h.strings('env'), timeout };
+  return { path, args: h.strings('args'), env: h.has('env') ? h.strings('env') : null, timeout };
 }

@@ -53,6 +53,20 @@ test('a hook gets the state, its own argv[0] and environment, and starts in the 
   expect(read('cwd')).toBe(`${dir}\n`);
 });
 
+test('the streams of a hook can be opened', () => {
+  run('prestart', sh('read state < /dev/stdin; echo "$state" > state; echo lost > /dev/stderr'));
+  expect(JSON.parse(readFileSync(join(dir, 'state'), 'utf8'))).toEqual(state);
+  const failing = sh('echo out >> /dev/stdout; echo err >> /dev/stderr; exit 2');
+  expect(() => run('prestart', failing)).toThrow('exit status 2, stdout: out\n, stderr: err\n');
+});
+
+test('a hook without `env` has the environment of the runtime', () => {
+  vi.stubEnv('OF_THE_RUNTIME', 'x y');
+  run('prestart', sh('echo "$OF_THE_RUNTIME" > env', { env: null }));
+  expect(readFileSync(join(dir, 'env'), 'utf8')).toBe('x y\n');
+  vi.unstubAllEnvs();
+});
+
 test('argv[0] is not the path', () => {
   const link = join(dir, 'argv0');
   writeFileSync(link, '');

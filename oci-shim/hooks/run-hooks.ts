@@ -4,16 +4,15 @@
  * warning. Messages are runc's. startContainer hooks run inside the sandbox: start-container.ts.
  */
 import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { nativeDir } from '../../sentry/host/koffi.ffi.ts';
+import { close } from '../../sentry/host/sys.ffi.ts';
+import { jsonMemfd } from '../control/client.ts';
 import { ociState, type ContainerState, type OciState } from '../state/container-state.ts';
 import { warn } from '../lifecycle/log.ts';
 import { UserError } from '../user-error.ts';
 import type { Hook, HookKind } from './hooks-config.ts';
-
-/** What a hook may print; more is cut off by killing it. */
-const OUTPUT_MAX = 16 << 20;
 
 export interface HookOptions {
   /** Directory that the hooks start in. */
@@ -55,30 +54,40 @@ function runHook(hook: Hook, input: string, { bundle, enter }: HookOptions): str
   const args = hook.args.length === 0 ? [hook.path] : hook.args;
   const entering =
     enter === undefined ? [] : ['enter', String(enter.pid), String(enter.flags), bundle, hook.path, args[0]!];
-  const r = spawnSync(
-    enter === undefined ? hook.path : join(nativeDir, 'launcher'),
-    [...entering, ...args.slice(1)],
-    {
-      argv0: enter === undefined ? args[0]! : 'runsc-ts',
-      cwd: enter === undefined ? bundle : '/',
-      env: environment(hook.env),
-      input,
-      maxBuffer: OUTPUT_MAX,
-      killSignal: 'SIGKILL',
-      ...(hook.timeout === 0 ? {} : { timeout: 1000 * hook.timeout }),
-    },
-  );
-  return describe(hook, r);
+  // Node's own pipes are sockets, which a script cannot open: `jq .pid /dev/stdin`, `echo why > /dev/stderr`.
+  const streams = [input, '', ''].map((text) => jsonMemfd(Buffer.from(text)));
+  try {
+    const r = spawnSync(
+      enter === undefined ? hook.path : join(nativeDir, 'launcher'),
+      [...entering, ...args.slice(1)],
+      {
+        argv0: enter === undefined ? args[0]! : 'runsc-ts',
+        cwd: enter === undefined ? bundle : '/',
+        env: hook.env === null ? process.env : environment(hook.env),
+        stdio: streams,
+        killSignal: 'SIGKILL',
+        ...(hook.timeout === 0 ? {} : { timeout: 1000 * hook.timeout }),
+      },
+    );
+    return describe(hook, r, streams);
+  } finally {
+    streams.forEach(close);
+  }
 }
 
-function describe(hook: Hook, r: SpawnSyncReturns<Buffer>): string | null {
+function describe(
+  hook: Hook,
+  r: SpawnSyncReturns<Buffer>,
+  [, stdout, stderr]: readonly number[],
+): string | null {
   const code = (r.error as NodeJS.ErrnoException | undefined)?.code;
   if (code === 'ETIMEDOUT') return `hook ran past specified timeout of ${hook.timeout.toFixed(1)}s`;
   if (r.pid === 0 || (r.status === null && r.signal === null))
     return `fork/exec ${hook.path}: ${goError(code)}`;
   if (r.status === 0) return null;
   const how = r.signal === null ? `exit status ${r.status}` : `signal: ${r.signal}`;
-  return `error running hook: ${how}, stdout: ${r.stdout.toString()}, stderr: ${r.stderr.toString()}`;
+  const printed = (fd: number | undefined): string => readFileSync(`/proc/self/fd/${fd}`, 'utf8');
+  return `error running hook: ${how}, stdout: ${printed(stdout)}, stderr: ${printed(stderr)}`;
 }
 
 /** The words by which engines know what happened. */
@@ -89,7 +98,7 @@ function goError(code: string | undefined): string {
   return code ?? 'unknown error';
 }
 
-/** Without a variable PATH the hook has none either: the runtime's own environment is not handed on. */
+/** Without a variable PATH the hook has none either. One whose `env` is missing has the runtime's environment, as under runc. */
 function environment(env: readonly string[]): Record<string, string> {
   const all: Record<string, string> = Object.create(null) as Record<string, string>;
   for (const e of env) {

@@ -36,7 +36,7 @@ function hookProcess(hook: Hook, base: ProcessConfig): ProcessConfig {
     ...base,
     args: hook.args.length === 0 ? [hook.path] : hook.args,
     program: hook.path,
-    env: hook.env,
+    env: hook.env ?? base.env,
     cwd: '/',
     terminal: false,
     homeFromPasswd: false,
