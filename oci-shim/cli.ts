@@ -9,10 +9,11 @@ import * as lifecycle from './commands/lifecycle.ts';
 import { listCommand, psCommand } from './commands/list.ts';
 import { runCommand } from './commands/run.ts';
 import { checkGlobalOptions } from './global-options.ts';
+import { fromGoFlags } from './go-flags.ts';
 import { log, openLog } from './lifecycle/log.ts';
 import { print, printError } from './output.ts';
 import { fromRunsc, hintFor } from './runsc-options.ts';
-import { UserError } from './user-error.ts';
+import { isHostError, UserError } from './user-error.ts';
 import { COMMIT, SPEC_VERSION, VERSION } from './version.ts';
 
 const program = new Command('runsc-ts')
@@ -82,10 +83,6 @@ for (const c of [program, ...program.commands]) {
   c.configureOutput({ writeOut: print, writeErr: printError });
 }
 
-/** A file of the caller's that is not what it should be: the message of Node names call, path and reason. */
-const isHostError = (e: unknown): e is Error =>
-  e instanceof Error && (e as NodeJS.ErrnoException).syscall !== undefined;
-
 /** As runc says it. */
 const NO_SUCH_COMMAND = 3;
 
@@ -95,9 +92,8 @@ const isUnknown = (command: string | undefined): boolean =>
 async function main(): Promise<void> {
   try {
     const argv = process.argv.slice(2);
-    await program.parseAsync(argv.length === 0 ? ['--help'] : fromRunsc(argv), {
-      from: 'user',
-    });
+    const args = argv.length === 0 ? ['--help'] : fromGoFlags(program, fromRunsc(argv));
+    await program.parseAsync(args, { from: 'user' });
   } catch (e) {
     if (e instanceof CommanderError) {
       const hint = e.code === 'commander.unknownOption' ? hintFor(process.argv.slice(2)) : null;

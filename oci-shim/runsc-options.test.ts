@@ -12,8 +12,6 @@ test('options of runsc that mean something here are taken, before the command on
     'list',
   ]);
   expect(fromRunsc(['--oci-seccomp=false', 'list'])).toEqual(['--oci-seccomp=false', 'list']);
-  expect(fromRunsc(['--ignore-cgroups=1', 'list'])).toEqual(['--ignore-cgroups', 'list']);
-  expect(fromRunsc(['--ignore-cgroups=false', 'list'])).toEqual(['list']);
 });
 
 test.each([

@@ -1,4 +1,5 @@
 /** Global options of gVisor's `runsc` that scripts pass (docs/from-runsc.md): those with a meaning here are taken, others are told apart. */
+import { FALSE, TRUE } from './go-flags.ts';
 import { UserError } from './user-error.ts';
 
 /** Flags without a meaning here: it is so in any case. `=true` may follow. */
@@ -23,10 +24,6 @@ const HINTS: Readonly<Record<string, string>> = {
 
 const nameOf = (arg: string): string => `--${/^--?([^=]*)/.exec(arg)?.[1] ?? ''}`;
 const valueOf = (arg: string): string => (arg.includes('=') ? arg.slice(arg.indexOf('=') + 1) : 'true');
-
-/** As Go's strconv.ParseBool takes them. */
-const TRUE: readonly string[] = ['true', 'TRUE', 'True', '1', 't', 'T'];
-const FALSE: readonly string[] = ['false', 'FALSE', 'False', '0', 'f', 'F'];
 
 /** Options whose value may be a word of its own. */
 const WITH_WORD: readonly string[] = [
@@ -57,8 +54,6 @@ export function fromRunsc(argv: readonly string[]): string[] {
     if (name === '--strace') traced = FALSE.includes(value) ? null : TRUE.includes(value) ? 'all' : value;
     else if (name === '--strace-syscalls') calls = text();
     else if (name === '--overlay2') options.push(...(['none', ''].includes(text()) ? [] : ['--overlay']));
-    else if (name === '--ignore-cgroups' && TRUE.includes(value)) options.push(name);
-    else if (name === '--ignore-cgroups' && FALSE.includes(value)) continue;
     else if (ALWAYS.includes(name) && !FALSE.includes(value)) continue;
     else if (WITH_WORD.includes(arg)) options.push(arg, ...argv.slice(++at, at + 1));
     else options.push(arg);

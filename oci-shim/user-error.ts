@@ -8,3 +8,7 @@ export class UserError extends Error {
     this.exitCode = exitCode;
   }
 }
+
+/** A file of the caller's that is not what it should be: the message of Node names call, path and reason. */
+export const isHostError = (e: unknown): e is Error =>
+  e instanceof Error && (e as NodeJS.ErrnoException).syscall !== undefined;

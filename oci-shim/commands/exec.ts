@@ -4,7 +4,7 @@ import type { GlobalOptions } from '../global-options.ts';
 import { execConfig, execProcess, readProcess } from '../lifecycle/exec.ts';
 import type { ContainerState } from '../state/container-state.ts';
 import { StateDir } from '../state/state-dir.ts';
-import { UserError } from '../user-error.ts';
+import { isHostError, UserError } from '../user-error.ts';
 import { parsePreservedFds } from './preserved-fds.ts';
 
 interface ExecFlags {
@@ -67,7 +67,7 @@ export function execCommand(globals: () => GlobalOptions): Command {
         const process = execConfig(state, base);
         execProcess(states, state, { id, process, groups: f.cgroup, ...withoutUndefined(target) });
       } catch (e) {
-        if (!(e instanceof UserError)) throw e;
+        if (!(e instanceof UserError) && !isHostError(e)) throw e;
         throw new UserError(`exec failed: ${e.message}`, EXEC_FAILED);
       }
     });
@@ -89,7 +89,7 @@ function fromFlags(state: ContainerState, args: string[], f: ExecFlags): Record<
   const base = state.process;
   const user = { ...(base['user'] as object | undefined) } as Record<string, unknown>;
   if (f.user !== undefined) {
-    const [uid, gid] = f.user.split(':');
+    const [, uid, gid] = /^([^:]*)(?::(.*))?$/s.exec(f.user)!;
     user['uid'] = id(f.user, uid);
     if (gid !== undefined) user['gid'] = id(f.user, gid);
   }
@@ -102,7 +102,7 @@ function fromFlags(state: ContainerState, args: string[], f: ExecFlags): Record<
     args,
     user,
     env: [...((base['env'] as string[] | undefined) ?? []), ...f.env],
-    cwd: f.cwd ?? base['cwd'],
+    cwd: f.cwd || base['cwd'],
     terminal: f.tty,
     capabilities: withCaps(base['capabilities'], f.cap),
     // Commander's --no-… options are named without it, and are true unless given.

@@ -59,7 +59,7 @@ export function killCommand(globals: () => GlobalOptions): Command {
     .argument('<id>', 'name of the container')
     .argument('[signal]', 'name or number', 'TERM')
     .action((id: string, signal: string, f: { all: boolean }) =>
-      killContainer(new StateDir(globals().root), id, parseSignal(signal), f.all),
+      killContainer(new StateDir(globals().root), id, parseSignal(signal || 'TERM'), f.all),
     );
 }
 

@@ -16,6 +16,19 @@ export interface ConsoleSize {
   readonly columns: number;
 }
 
+/** A terminal goes to whoever listens, and only if there is one to go. */
+export function checkConsole(
+  o: { readonly consoleSocket?: string; readonly detached: boolean },
+  terminal: boolean,
+): void {
+  if (o.consoleSocket !== undefined && !(o.detached && terminal)) {
+    throw new UserError('cannot use console socket if runc will not detach or allocate tty');
+  }
+  if (o.detached && terminal && o.consoleSocket === undefined) {
+    throw new UserError('cannot allocate tty if runc will detach without setting console socket');
+  }
+}
+
 /** Makes the pty and hands its master over. The slave is the caller's to close. */
 export function openConsole(socketPath: string, size: ConsoleSize | null): number {
   const master = openSync('/dev/ptmx', constants.O_RDWR | constants.O_NOCTTY);

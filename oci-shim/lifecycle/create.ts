@@ -25,7 +25,7 @@ import type { HostProcess } from '../state/host-process.ts';
 import { checkId, StateDir, writeAtomically, type LockedContainer } from '../state/state-dir.ts';
 import { warn } from './log.ts';
 import { UserError } from '../user-error.ts';
-import { openConsole, sendPidfd } from './console.ts';
+import { checkConsole, openConsole, sendPidfd } from './console.ts';
 import { membership, type Membership } from './members.ts';
 import { foreignNamespaces, innerPid, makesUserNamespace, mapIds, namespaceOptions } from './namespaces.ts';
 import { networkPlace } from './network.ts';
@@ -54,7 +54,7 @@ export function createContainer(o: CreateOptions, globals: GlobalOptions): Creat
   checkId(o.id);
   const bundle = loadBundle(o.id, o.bundle, 'host', globals);
   for (const w of bundle.warnings) warn(w);
-  checkConsole(o, bundle);
+  checkConsole(o, bundle.config.process.terminal);
   // Engines change the tree while the container runs (docker cp).
   bundle.exports[0]!.exclusive = bundle.config.exclusiveExports[0] = false;
   const states = new StateDir(globals.root);
@@ -68,16 +68,6 @@ export function createContainer(o: CreateOptions, globals: GlobalOptions): Creat
   } finally {
     creation.closeAll();
     locked.release();
-  }
-}
-
-function checkConsole(o: CreateOptions, { config }: Bundle): void {
-  const { terminal } = config.process;
-  if (o.consoleSocket !== undefined && !terminal) {
-    throw new UserError('cannot use console socket if runc will not detach or allocate tty');
-  }
-  if (o.detached && terminal && o.consoleSocket === undefined) {
-    throw new UserError('cannot allocate tty if runc will detach without setting console socket');
   }
 }
 

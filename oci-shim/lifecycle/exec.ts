@@ -22,7 +22,7 @@ import { statusOf, type ContainerState } from '../state/container-state.ts';
 import { isAlive, type HostProcess } from '../state/host-process.ts';
 import { writeAtomically, type StateDir } from '../state/state-dir.ts';
 import { UserError } from '../user-error.ts';
-import { openConsole, sendPidfd } from './console.ts';
+import { checkConsole, openConsole, sendPidfd } from './console.ts';
 import { warn } from './log.ts';
 import { namespacesOf } from './namespaces.ts';
 import { identityOf, Inherited, Stub } from './stub.ts';
@@ -42,11 +42,14 @@ export interface ExecOptions {
 }
 
 export function readProcess(file: string): Record<string, unknown> {
+  let json: unknown;
   try {
-    return JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+    json = JSON.parse(readFileSync(file, 'utf8'));
   } catch (e) {
     throw new UserError(`cannot read ${file}: ${(e as Error).message}`);
   }
+  if (typeof json === 'object' && json !== null) return json as Record<string, unknown>;
+  throw new UserError(`${file}: must be a JSON object`);
 }
 
 export const toProcessConfig = (p: Record<string, unknown>): ProcessConfig => processConfig(Field.root(p));
@@ -68,13 +71,9 @@ export function execProcess(states: StateDir, state: ContainerState, o: ExecOpti
   if (status === 'paused' && !o.ignorePaused) {
     throw new UserError('cannot exec in a paused container (use --ignore-paused to override)');
   }
-  const { terminal } = o.process;
-  if (o.detached && terminal && o.consoleSocket === undefined) {
-    throw new UserError('cannot allocate tty if runc will detach without setting console socket');
-  }
-  const attached = !o.detached && o.consoleSocket === undefined;
+  checkConsole(o, o.process.terminal);
   const connection = connectSandbox(states, state, 60);
-  if (attached) becomeStub(state, o, connection);
+  if (!o.detached) becomeStub(state, o, connection);
   else startStub(states, state, o, connection);
 }
 

@@ -138,6 +138,29 @@ describe.each(platforms)('on %s', (platform) => {
     expect(missing.stderr).toContain('exec: "nosuch": executable file not found in $PATH');
   });
 
+  test('exec: what is refused, with runc’s status', () => {
+    counting('c1');
+    const nothing = join(engine.dir, 'null.json');
+    writeFileSync(nothing, 'null');
+    const noTerminal = 'cannot use console socket if runc will not detach or allocate tty';
+    const cases: [args: string[], said: string][] = [
+      [['--console-socket', '/nosuch', 'c1', 'true'], noTerminal],
+      [['--tty', '--console-socket', '/nosuch', 'c1', 'true'], noTerminal],
+      [['--detach', '--console-socket', '/nosuch', 'c1', 'true'], noTerminal],
+      [['--detach', '--pid-file', '/nosuch/pid', 'c1', 'true'], 'no such file or directory'],
+      [['--user', '1:2:3', 'c1', 'true'], '1:2:3: must be UID or UID:GID'],
+      [['--process', nothing, 'c1'], 'must be a JSON object'],
+    ];
+    for (const [args, said] of cases) {
+      const r = engine.call('exec', ...args);
+      expect(r).toMatchObject({ status: 255, stderr: expect.stringContaining(said) as string });
+      expect(r.stderr).toContain('exec failed: ');
+    }
+    // An empty directory is the container's own, and flags are Go's.
+    expect(engine.ok('exec', '--cwd', '', '-detach=false', '--tty=false', 'c1', 'pwd')).toBe('/\n');
+    engine.ok('kill', 'c1', '');
+  });
+
   test('exec --detach: pid file, signals to the stub, its death and the container’s', async () => {
     const counter = counting('c1');
     const file = (name: string) => join(engine.dir, name);
