@@ -91,10 +91,12 @@ static void end_sandbox(void) {
   remove_own_groups();
 }
 
-// Ends as the container did, so that whoever waits for the launcher sees the same wait status.
+// Ends as the container did, so that whoever waits for the launcher sees the same wait status. `exec` in the foreground is a command
+// of the runtime's: of signals it tells as runc does.
 static void exit_like(int status) __attribute__((noreturn));
 static void exit_like(int status) {
   end_sandbox();
+  if (WIFSIGNALED(status) && opt.join_fd >= 0 && opt.create_fd < 0) _exit(128 + WTERMSIG(status));
   if (WIFSIGNALED(status)) {
     int signo = WTERMSIG(status);
     sigset_t set;

@@ -138,6 +138,13 @@ describe.each(platforms)('on %s', (platform) => {
     expect(missing.stderr).toContain('exec: "nosuch": executable file not found in $PATH');
   });
 
+  test('exec of what a signal ends is not killed by one itself', async () => {
+    counting('c1');
+    const cli = engine.spawn(['exec', 'c1', 'sh', '-c', 'kill -TERM $$']);
+    const end = await new Promise((resolve) => cli.on('exit', (code, signal) => resolve({ code, signal })));
+    expect(end).toEqual({ code: 143, signal: null });
+  });
+
   test('exec: what is refused, with runc’s status', () => {
     counting('c1');
     const nothing = join(engine.dir, 'null.json');
