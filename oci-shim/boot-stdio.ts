@@ -2,7 +2,7 @@
 import { MEM_MAJOR, makedev } from '../sentry/abi/device.ts';
 import { errnoName } from '../sentry/abi/errno.ts';
 import { O_RDWR } from '../sentry/abi/fcntl.ts';
-import { S_IFCHR, S_IFMT, S_IFSOCK } from '../sentry/abi/stat.ts';
+import { S_IFCHR, S_IFMT, S_IFREG, S_IFSOCK } from '../sentry/abi/stat.ts';
 import { SIGCONT, SIGINT, SIGQUIT, SIGTSTP, SIGWINCH } from '../sentry/abi/signal.ts';
 import { fstat } from '../sentry/host/file-io.ffi.ts';
 import { close, dup } from '../sentry/host/sys.ffi.ts';
@@ -14,10 +14,13 @@ import type { Path } from '../sentry/vfs/dentry.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
 import { DonatedSocket } from '../sentry/socket/unix/donated-socket.ts';
 import { isDevice } from '../sentry/vfs/device.ts';
+import { attachMount, cloneTree } from '../sentry/vfs/mount-namespace.ts';
+import { vfsMknod } from '../sentry/vfs/namei.ts';
 import { vfsOpen } from '../sentry/vfs/open.ts';
 import { LOOKUP_FOLLOW, nd, walk } from '../sentry/vfs/walk.ts';
 
 const NULL_RDEV = makedev(MEM_MAJOR, 3);
+const CONSOLE = '/dev/console';
 
 export interface StdioTerminal {
   readonly tty: HostTty;
@@ -71,12 +74,23 @@ function makeTerminal(t: Task, hostFd: number, isNew: boolean): StdioTerminal | 
       }
     }
   }
-  if (walk(t, t.fs.root, '/dev/console', LOOKUP_FOLLOW) !== 0) {
+  if (walk(t, t.fs.root, CONSOLE, LOOKUP_FOLLOW) !== 0) {
     close(keep);
     return null;
   }
   const tty = new HostTty(keep, -1);
   return { tty, path: nd.path(), release: () => tty.release() };
+}
+
+/** A new terminal of a container's first process is its /dev/console, too, as under runc. What went wrong: −errno. */
+export function showAsConsole(t: Task, { path }: StdioTerminal): number {
+  if (!(path.mount.sb instanceof DevptsSuperBlock)) return 0;
+  if (walk(t, t.fs.root, CONSOLE, LOOKUP_FOLLOW) !== 0) {
+    const r = vfsMknod(t, t.fs.root, CONSOLE, S_IFREG | 0o666, 0);
+    if (r !== 0) return r;
+  }
+  const r = walk(t, t.fs.root, CONSOLE, LOOKUP_FOLLOW);
+  return r === 0 ? attachMount(cloneTree(path, false), nd.path()) : r;
 }
 
 /** What is the host's /dev/null becomes the container's (reOpenDevNull of runc). null: it is another file, or there is none. */

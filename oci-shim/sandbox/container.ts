@@ -1,4 +1,5 @@
 /** A container of the sandbox as the control server sees it: its processes from outside, its life, its freezer. */
+import { errnoName } from '../../sentry/abi/errno.ts';
 import * as sig from '../../sentry/abi/signal.ts';
 import type { Container } from '../../sentry/kernel/container.ts';
 import { freeze, isFrozen, thaw } from '../../sentry/kernel/freezer.ts';
@@ -10,6 +11,8 @@ import { exitTask } from '../../sentry/kernel/task-exit.ts';
 import type { ThreadGroup } from '../../sentry/kernel/thread-group.ts';
 import { Timer } from '../../sentry/time/timer-queue.ts';
 import type { Path } from '../../sentry/vfs/dentry.ts';
+import { BootError } from '../boot-error.ts';
+import { showAsConsole } from '../boot-stdio.ts';
 import type { SandboxConfig } from '../sandbox-config.ts';
 import { makeProcess, type OutsideProcess, type ProcessEnv } from './process.ts';
 
@@ -59,6 +62,11 @@ export class SandboxContainer {
     makeProcess(this.kernel, this.box, all, (p) => {
       if (p instanceof Error) {
         done(p);
+        return;
+      }
+      const r = p.terminal === null ? 0 : showAsConsole(p.task, p.terminal);
+      if (r !== 0) {
+        done(new BootError(`cannot show the terminal as /dev/console: ${errnoName(-r)}`, 125));
         return;
       }
       this.first = p;

@@ -101,6 +101,21 @@ describe.each(platforms)('on %s', (platform) => {
     expect(screen.text).toContain('^C');
   });
 
+  test('of a container is its /dev/console', async () => {
+    const { socket, shows } = await console('c');
+    const script = [
+      'stat -c "%t %F" /dev/console',
+      'echo written > /dev/console',
+      'grep -c " /dev/console " /proc/self/mountinfo',
+      'sleep 1000',
+    ].join('; ');
+    const bundle = engine.bundle('b', withTerminal(script));
+    engine.detached('run', '--detach', '--bundle', bundle, '--console-socket', socket, 'c1');
+    await shows('88 character special file\nwritten\n1\n');
+    engine.ok('kill', 'c1', 'KILL');
+    await shows('hangup\n');
+  });
+
   test('of an exec', async () => {
     engine.detached('run', '--detach', '--bundle', engine.bundle('b', spec(['sleep', '1000'])), 'c1');
     const { socket, shows, type } = await console('e');
