@@ -15,3 +15,8 @@ export function toLower(c: number): number {
 export function toUpper(c: number): number {
   return isLower(c) ? c - CASE : c;
 }
+
+/** Letters, digits and the underscore: what VWERASE takes as a word. */
+export function isWord(c: number): boolean {
+  return isUpper(c) || isLower(c) || (c >= 48 && c <= 57) || c === 95;
+}
