@@ -1,89 +1,28 @@
-/**
- * One traced host thread. Orders are executed by having the thread itself make the host call: its registers are set to
- * the call at the stub's syscall instruction, it runs to the trap behind it, and the guest's registers are put back
- * at the next resume. That takes microseconds, and the guest has no part in it, so it is waited for.
- */
-import { EAGAIN, EFAULT, ESRCH } from '../../sentry/abi/errno.ts';
-import {
-  CS,
-  EFLAGS,
-  FS_BASE,
-  GS_BASE,
-  ORIG_RAX,
-  R10,
-  R8,
-  R9,
-  RAX,
-  RBX,
-  RDI,
-  RDX,
-  Regs,
-  RIP,
-  RSI,
-  SS,
-  USER_REGS_SIZE,
-} from '../../sentry/arch/regs.ts';
-import { HostBuffer } from '../../sentry/host/memory.ffi.ts';
-import { close, dup } from '../../sentry/host/sys.ffi.ts';
+/** One traced host thread. Orders, and calls for the sentry's own use: injected-calls.ts. */
+import { EFAULT, ESRCH } from '../../sentry/abi/errno.ts';
+import { FS_BASE, GS_BASE, ORIG_RAX, RAX, Regs } from '../../sentry/arch/regs.ts';
 import type { AddressSpace, Context } from '../../sentry/platform/platform.ts';
-import {
-  CLONE_FLAGS_PROCESS,
-  CLONE_FLAGS_THREAD,
-  GATE_FD,
-  ORDER_CMPXCHG,
-  STUB_BASE,
-  STUB_CMPXCHG,
-  STUB_TRAP,
-} from '../stub-layout.ts';
+import { MemoryOrders } from '../memory-orders.ts';
+import * as NR from '../order-numbers.ts';
+import { CLONE_FLAGS_PROCESS, CLONE_FLAGS_THREAD, GATE_FD, STUB_BASE } from '../stub-layout.ts';
 import { InjectedAccount } from './account.ts';
 import { getFpState, resetFpState, setFpState } from './fp-state.ts';
-import { populateAdvice } from '../order-advice.ts';
-import * as NR from '../order-numbers.ts';
+import { InjectedCalls } from './injected-calls.ts';
 import type { PtracePlatform } from './platform.ts';
 import {
   PTRACE_CONT,
-  PTRACE_EVENT_CLONE,
-  PTRACE_EVENT_FORK,
-  PTRACE_GETEVENTMSG,
-  PTRACE_GETREGS,
   PTRACE_INTERRUPT,
-  PTRACE_PEEKUSER,
-  PTRACE_SETREGS,
   PTRACE_SYSEMU,
   ptrace,
   returnFromSyscall,
   waitFor,
 } from './ptrace.ffi.ts';
+import { getRegs, setRegs } from './registers.ts';
 import { PtraceSpace } from './space.ts';
 
-const SIGSEGV = 11;
-const SIGBUS = 7;
-const MAP_FIXED = 0x10;
-const MAP_ANONYMOUS = 0x20;
-const MREMAP_MAYMOVE = 1;
-const MREMAP_FIXED = 2;
-const SIGTRAP = 5;
-/** Selectors of 64-bit user code and data (__USER_CS, __USER_DS): a guest may have switched to 32-bit code. */
-const USER_CS = 0x33;
-const USER_DS = 0x2b;
-const TRAP_FLAG = 0x100;
-const RAX_OFFSET = RAX * 8;
+const resumeRegs = new Regs();
 
-/** Registers on their way from or to the kernel, and single words. */
-const transfer = new HostBuffer(USER_REGS_SIZE);
-const transferRegs = new Regs();
-const word = new HostBuffer(8);
-
-interface Order {
-  readonly nr: number;
-  readonly args: readonly number[];
-  /** To be put at GATE_FD before the call; −1: none. Owned by the order. */
-  readonly hostFd: number;
-  /** The next orders are executed even if this one fails. */
-  readonly mayFail?: boolean;
-}
-
-export class PtraceContext implements Context {
+export class PtraceContext extends MemoryOrders implements Context {
   readonly tid: number;
   readonly space: PtraceSpace & AddressSpace;
   task: unknown = null;
@@ -106,14 +45,14 @@ export class PtraceContext implements Context {
   #regsFetched = false;
   /** #regs must be loaded before the guest goes on. */
   #regsChanged = false;
-  #orders: Order[] = [];
+  readonly #calls: InjectedCalls;
   /** A copy-out since the stop did not reach all of its destination. */
   #hasFaulted = false;
-  /** Child of the clone that is being injected. */
-  #childTid = 0;
 
   constructor(platform: PtracePlatform, tid: number, space: PtraceSpace) {
+    super();
     this.#platform = platform;
+    this.#calls = new InjectedCalls(this, platform);
     this.tid = tid;
     this.space = space;
     space.members.add(this);
@@ -123,8 +62,7 @@ export class PtraceContext implements Context {
 
   regs(): Regs {
     if (!this.#regsFetched) {
-      ptrace(PTRACE_GETREGS, this.tid, 0, transfer.addr);
-      this.#regs.bytes.set(transfer.bytes);
+      getRegs(this.tid, this.#regs);
       this.#regsFetched = true;
       // At a syscall stop rax is already −ENOSYS; what the guest put there is in orig_rax.
       if (this.sysno !== -1) {
@@ -187,135 +125,25 @@ export class PtraceContext implements Context {
 
   // --- orders --------------------------------------------------------------------------------------------------------
 
-  mmap(addr: number, len: number, prot: number, flags: number, hostFd: number, offset: number): void {
-    const isFile = hostFd >= 0 && Math.floor(flags / MAP_ANONYMOUS) % 2 === 0;
-    const fd = isFile ? GATE_FD : -1;
-    this.#orders.push({
-      nr: NR.MMAP,
-      args: [addr, len, prot, flags + MAP_FIXED, fd, offset],
-      hostFd: isFile ? dup(hostFd) : -1,
-    });
+  protected order(nr: number, args: readonly number[], hostFd = -1, mayFail = false): void {
+    this.#calls.queue({ nr, args, hostFd, mayFail });
   }
 
-  munmap(addr: number, len: number): void {
-    this.#orders.push({ nr: NR.MUNMAP, args: [addr, len], hostFd: -1 });
+  protected readonly orderFd = GATE_FD;
+
+  runOrders(done: (result: number) => void): void {
+    done(this.#calls.runQueue());
   }
 
-  mprotect(addr: number, len: number, prot: number): void {
-    this.#orders.push({ nr: NR.MPROTECT, args: [addr, len, prot], hostFd: -1 });
+  dropQueued(): void {}
+
+  clearSpace(): boolean {
+    return false;
   }
 
-  mremap(oldAddr: number, oldLen: number, newLen: number, newAddr: number): void {
-    const flags = newAddr === oldAddr ? 0 : MREMAP_MAYMOVE + MREMAP_FIXED;
-    this.#orders.push({ nr: NR.MREMAP, args: [oldAddr, oldLen, newLen, flags, newAddr], hostFd: -1 });
-  }
-
-  madvise(addr: number, len: number, advice: number): void {
-    this.#orders.push({ nr: NR.MADVISE, args: [addr, len, advice], hostFd: -1 });
-  }
-
-  populate(addr: number, len: number, write: boolean, mayFail: boolean): void {
-    this.#orders.push({ nr: NR.MADVISE, args: [addr, len, populateAdvice(write)], hostFd: -1, mayFail });
-  }
-
-  membarrier(command: number): void {
-    this.#orders.push({ nr: NR.MEMBARRIER, args: [command, 0, 0], hostFd: -1 });
-  }
-
-  compareExchange(addr: number, expected: number, value: number): void {
-    this.#orders.push({ nr: ORDER_CMPXCHG, args: [addr, value, expected], hostFd: -1 });
-  }
-
-  /** Executes the queue. 0, or −errno of the first that failed, whose index is left in `#failedOrder`. */
-  #runQueue(): number {
-    const orders = this.#orders;
-    if (orders.length === 0) return 0;
-    this.#orders = [];
-    let result = 0;
-    let hasFile = false;
-    for (let i = 0; i < orders.length; i++) {
-      const { nr, args, hostFd, mayFail } = orders[i]!;
-      if (result < 0) {
-        if (hostFd >= 0) close(hostFd);
-        continue;
-      }
-      const isGated = nr === NR.MMAP && args[4] === GATE_FD;
-      // The duplicate could not be made: hostFd is the error.
-      const r = isGated && hostFd < 0 ? hostFd : this.#inject(nr, args, isGated, hostFd);
-      hasFile ||= isGated;
-      if (r < 0 && mayFail !== true) {
-        result = r;
-        this.#failedOrder = i;
-      }
-    }
-    // Each file replaces the one before it; the guest itself makes no host call that could reach the last.
-    if (hasFile) this.#inject(NR.CLOSE, [GATE_FD], false, -1);
-    return result;
-  }
-  #failedOrder = 0;
-
-  /**
-   * Has the stopped thread make one host call; `hostFd` (−1: none) is installed at GATE_FD first, and closed here. Its
-   * result or −errno; −ESRCH if it died, which is reported as an event.
-   */
-  #inject(nr: number, args: readonly number[], isGated: boolean, hostFd: number): number {
-    if (this.isDead) {
-      if (hostFd >= 0) close(hostFd);
-      return -ESRCH;
-    }
-    transferRegs.copyFrom(this.regs());
-    this.#regsChanged = true;
-    const r = transferRegs;
-    const isSwap = nr === ORDER_CMPXCHG;
-    r.set(RIP, isSwap ? STUB_CMPXCHG : STUB_BASE);
-    r.set(RBX, STUB_TRAP);
-    r.set(RAX, isSwap ? args[2]! : nr);
-    r.set(ORIG_RAX, -1); // no syscall restart
-    r.set(CS, USER_CS);
-    r.set(SS, USER_DS);
-    const eflags = r.words[2 * EFLAGS]!;
-    r.words[2 * EFLAGS] = eflags - (eflags & TRAP_FLAG);
-    r.set(RDI, args[0] ?? 0);
-    r.set(RSI, args[1] ?? 0);
-    r.set(RDX, args[2] ?? 0);
-    r.set(R10, args[3] ?? 0);
-    r.set(R8, args[4] ?? 0);
-    r.set(R9, args[5] ?? 0);
-    transfer.bytes.set(r.bytes);
-    ptrace(PTRACE_SETREGS, this.tid, 0, transfer.addr);
-    ptrace(PTRACE_CONT, this.tid, 0, 0);
-    if (isGated && !this.#platform.admit(this.tid, nr, args, hostFd)) this.#platform.killSpace(this.space);
-    if (!this.#waitForTrap()) return -ESRCH;
-    ptrace(PTRACE_PEEKUSER, this.tid, RAX_OFFSET, word.addr);
-    if (isSwap) return this.#swapFaulted ? -EFAULT : word.u32[0]! === args[2]! ? 0 : -EAGAIN;
-    return word.i32[1]! * 0x100000000 + word.u32[0]!;
-  }
-
-  #swapFaulted = false;
-
-  /** Waits for the trap behind the injected call, passing by other stops. False: the thread has died. */
-  #waitForTrap(): boolean {
-    this.#swapFaulted = false;
-    for (;;) {
-      const status = waitFor(this.tid);
-      if (status < 0 || (status & 0xff) !== 0x7f) {
-        this.#platform.reportDeath(this, status < 0 ? 9 : status & 0x7f);
-        return false;
-      }
-      const signo = (status >> 8) & 0xff;
-      const ptraceEvent = status >> 16;
-      if (ptraceEvent === 0 && signo === SIGTRAP) return true;
-      if (ptraceEvent === 0 && (signo === SIGSEGV || signo === SIGBUS)) {
-        // Of all that is injected only the compare-and-swap touches the guest's memory itself.
-        this.#swapFaulted = true;
-        return true;
-      }
-      if (ptraceEvent === PTRACE_EVENT_FORK || ptraceEvent === PTRACE_EVENT_CLONE) {
-        ptrace(PTRACE_GETEVENTMSG, this.tid, 0, word.addr);
-        this.#childTid = word.i32[0]!;
-      }
-      ptrace(PTRACE_CONT, this.tid, 0, 0);
-    }
+  /** A call that the thread makes itself: its result or −errno. */
+  inject(nr: number, args: readonly number[]): number {
+    return this.#calls.call(nr, args);
   }
 
   // --- going on ------------------------------------------------------------------------------------------------------
@@ -346,17 +174,16 @@ export class PtraceContext implements Context {
   }
 
   #ordersSucceed(): boolean {
-    const r = this.#runQueue();
+    const r = this.#calls.runQueue();
     if (r === 0) return true;
-    if (r !== -ESRCH || !this.isDead) this.#platform.reportOrderFailed(this, this.#failedOrder, -r);
+    if (r !== -ESRCH || !this.isDead) this.#platform.reportOrderFailed(this, this.#calls.failedOrder, -r);
     return false;
   }
 
   #loadRegs(): void {
-    transferRegs.copyFrom(this.#regs);
-    transferRegs.set(ORIG_RAX, -1);
-    transfer.bytes.set(transferRegs.bytes);
-    const r = ptrace(PTRACE_SETREGS, this.tid, 0, transfer.addr);
+    resumeRegs.copyFrom(this.#regs);
+    resumeRegs.set(ORIG_RAX, -1);
+    const r = setRegs(this.tid, resumeRegs);
     // −EIO: values that the kernel checks for; the sentry should not have let them through.
     if (r < 0 && r !== -ESRCH) this.#platform.killSpace(this.space);
   }
@@ -383,21 +210,6 @@ export class PtraceContext implements Context {
     ptrace(this.isDead ? PTRACE_CONT : PTRACE_SYSEMU, this.tid, 0, 0);
   }
 
-  clearSpace(): boolean {
-    return false;
-  }
-
-  dropQueued(): void {}
-
-  runOrders(done: (result: number) => void): void {
-    done(this.#runQueue());
-  }
-
-  /** A call that the thread makes itself. */
-  inject(nr: number, args: readonly number[]): number {
-    return this.#inject(nr, args, false, -1);
-  }
-
   readonly account = new InjectedAccount(this);
 
   fork(done: (result: Context | number) => void): void {
@@ -413,12 +225,11 @@ export class PtraceContext implements Context {
   }
 
   #clone(flags: number, space: PtraceSpace | null): PtraceContext | number {
-    const queued = this.#runQueue();
+    const queued = this.#calls.runQueue();
     if (queued < 0) return queued;
-    this.#childTid = 0;
-    const r = this.#inject(NR.CLONE, [flags], true, -1);
+    const r = this.#calls.clone(flags);
     if (r < 0) return r;
-    const tid = this.#childTid;
+    const tid = this.#calls.childTid;
     const status = waitFor(tid); // its first stop
     if (status < 0 || (status & 0xff) !== 0x7f) return -ESRCH;
     const child = new PtraceContext(this.#platform, tid, space ?? new PtraceSpace(tid));
@@ -455,18 +266,9 @@ export class PtraceContext implements Context {
       this.space.destroy();
       return;
     }
-    transferRegs.copyFrom(this.regs());
+    this.#calls.load(STUB_BASE, NR.EXIT, []);
     this.markDead();
     this.space.members.delete(this);
-    transferRegs.set(RIP, STUB_BASE);
-    transferRegs.set(RBX, STUB_TRAP);
-    transferRegs.set(RAX, NR.EXIT);
-    transferRegs.set(ORIG_RAX, -1);
-    transferRegs.set(CS, USER_CS);
-    transferRegs.set(SS, USER_DS);
-    transferRegs.set(RDI, 0);
-    transfer.bytes.set(transferRegs.bytes);
-    ptrace(PTRACE_SETREGS, this.tid, 0, transfer.addr);
     ptrace(PTRACE_CONT, this.tid, 0, 0);
   }
 
@@ -484,7 +286,6 @@ export class PtraceContext implements Context {
   markDead(): void {
     if (!this.isDead && !this.stopped && this.isPinned) this.#platform.pinnedRunning--;
     this.isDead = true;
-    for (const order of this.#orders) if (order.hostFd >= 0) close(order.hostFd);
-    this.#orders = [];
+    this.#calls.dropQueue();
   }
 }

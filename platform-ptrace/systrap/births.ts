@@ -21,6 +21,7 @@ import {
 import type { SystrapContext } from './context.ts';
 import { SystrapSpace } from './space.ts';
 import type { SystrapPlatform } from './systrap.ts';
+import type { ThreadSlot } from './thread-slot.ts';
 
 const NR_TGKILL = 234;
 /** A new process's first call: its slot area (read and write, MAP_SHARED|MAP_FIXED). */
@@ -42,7 +43,7 @@ interface PendingFork {
 export class Births {
   private readonly platform: SystrapPlatform;
   private readonly deaths: number;
-  private readonly forks = new Map<SystrapContext, PendingFork>();
+  private readonly forks = new Map<ThreadSlot, PendingFork>();
   /** Children by creator. */
   private readonly spawning = new Map<SystrapContext, SystrapContext>();
   /** Sleeping threads that may be one of several newborns: tid → notification. */
@@ -97,7 +98,7 @@ export class Births {
   }
 
   /** True while `parent` goes on as soon as its child arrives. */
-  awaitsChild(parent: SystrapContext): boolean {
+  awaitsChild(parent: ThreadSlot): boolean {
     return this.forks.has(parent) && !this.platform.isZygote(parent);
   }
 
@@ -248,7 +249,7 @@ export class Births {
   }
 
   /** Announces the clone in a batch of orders to the gate; `hostFd` is what the child inherits as GATE_FD, −1: nothing. */
-  expectClone(ctx: SystrapContext, flags: number, childSlot: number, hostFd: number): void {
+  expectClone(ctx: ThreadSlot, flags: number, childSlot: number, hostFd: number): void {
     const stack =
       flags === CLONE_FLAGS_THREAD
         ? Math.floor((childSlot + this.platform.frames.offset - THREAD_STACK_GAP) / 16) * 16

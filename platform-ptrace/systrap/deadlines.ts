@@ -4,7 +4,7 @@
  * (throttled, paged out, stopped from outside) is given longer; nobody waits for it meanwhile.
  */
 import { clockNs } from '../../sentry/host/sys.ffi.ts';
-import type { SystrapContext } from './context.ts';
+import type { ThreadSlot } from './thread-slot.ts';
 
 const CLOCK_MONOTONIC = 1;
 /** First look. */
@@ -30,7 +30,7 @@ interface Deadline {
 }
 
 export class Deadlines {
-  private readonly owing = new Map<SystrapContext, Deadline>();
+  private readonly owing = new Map<ThreadSlot, Deadline>();
   private lastLook = 0;
 
   /** True if somebody owes something. */
@@ -38,18 +38,18 @@ export class Deadlines {
     return this.owing.size > 0;
   }
 
-  set(ctx: SystrapContext): void {
+  set(ctx: ThreadSlot): void {
     const now = clockNs(CLOCK_MONOTONIC);
     if (this.owing.size === 0) this.lastLook = now;
     this.owing.set(ctx, { since: now, next: now + PATIENCE_NS, cpuTime: -1 });
   }
 
   /** The thread is known to be gone. */
-  expire(ctx: SystrapContext): void {
+  expire(ctx: ThreadSlot): void {
     this.owing.set(ctx, { since: 0, next: 0, cpuTime: 0 });
   }
 
-  clear(ctx: SystrapContext): void {
+  clear(ctx: ThreadSlot): void {
     this.owing.delete(ctx);
   }
 
@@ -63,7 +63,7 @@ export class Deadlines {
   }
 
   /** Calls `expired` for those who will not answer. */
-  check(expired: (ctx: SystrapContext) => void): void {
+  check(expired: (ctx: ThreadSlot) => void): void {
     const now = clockNs(CLOCK_MONOTONIC);
     const stalled = now - this.lastLook > STALL_NS;
     this.lastLook = now;

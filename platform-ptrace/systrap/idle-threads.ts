@@ -6,7 +6,8 @@
  */
 import * as host from '../../sentry/host/sys.ffi.ts';
 import { SLOT_MASK, SLOT_STATE, SLOTS_PER_CHUNK, STATE_PARKED, STATE_TRAPPED } from '../stub-layout.ts';
-import { GONE, IDLE, STOPPED, type SystrapContext } from './context.ts';
+import type { SystrapContext } from './context.ts';
+import { GONE, IDLE, STOPPED } from './thread-slot.ts';
 import type { SystrapSpace } from './space.ts';
 
 const NR_TGKILL = 234;

@@ -2,7 +2,7 @@
 import * as host from '../../sentry/host/sys.ffi.ts';
 import * as NR from '../order-numbers.ts';
 import { MAP_FD, ORDER_SIZE, ORDERS_MAX, SLOT_ORDER_COUNT, SLOT_ORDERS } from '../stub-layout.ts';
-import type { SystrapContext } from './context.ts';
+import type { ThreadSlot } from './thread-slot.ts';
 
 interface Order {
   readonly nr: number;
@@ -13,13 +13,13 @@ interface Order {
 }
 
 export class OrderQueue {
-  private readonly ctx: SystrapContext;
+  private readonly ctx: ThreadSlot;
   private readonly orders: Order[] = [];
   /** Index of the first order of the batch in the slot. */
   private batchStart = 0;
   private batchLength = 0;
 
-  constructor(ctx: SystrapContext) {
+  constructor(ctx: ThreadSlot) {
     this.ctx = ctx;
   }
 

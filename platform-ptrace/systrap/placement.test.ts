@@ -1,8 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { SystrapContext } from './context.ts';
-import { Placement } from './placement.ts';
+import { Placement, type PlacedThread } from './placement.ts';
 
 /** CPUs that a thread may run on, as the host shows them. */
 const cpusOf = (pid: string): string =>
@@ -15,10 +14,16 @@ const MANY_CALLS = 1000;
 describe.skipIf(/^\d+$/.test(everywhere))('placement', () => {
   let host: ChildProcess;
   let placement: Placement;
-  let guest: SystrapContext;
+  let guest: PlacedThread;
 
-  const context = (): SystrapContext =>
-    ({ tid: host.pid!, cpu: -1, pinned: false, cpus: null, loneCalls: 0, placeIn: 64 }) as SystrapContext;
+  const thread = (): PlacedThread => ({
+    tid: host.pid!,
+    cpu: -1,
+    pinned: false,
+    cpus: null,
+    loneCalls: 0,
+    placeIn: 64,
+  });
   const makesCalls = (): void => {
     for (let i = 0; i < MANY_CALLS; i++) placement.observe(guest, guest.pinned ? guest.cpu : first, first);
   };
@@ -26,7 +31,7 @@ describe.skipIf(/^\d+$/.test(everywhere))('placement', () => {
   beforeEach(() => {
     host = spawn('sleep', ['1000'], { stdio: 'ignore' });
     placement = new Placement();
-    guest = context();
+    guest = thread();
   });
   afterEach(() => {
     placement.blocked(guest);
@@ -61,7 +66,7 @@ describe.skipIf(/^\d+$/.test(everywhere))('placement', () => {
 
   test('with another guest the sentry may run everywhere', () => {
     makesCalls();
-    placement.started(context());
+    placement.started(thread());
     placement.observe(guest, guest.cpu, first);
     expect(cpusOf('thread-self')).toBe(everywhere);
   });

@@ -10,7 +10,6 @@
 import { HostBuffer } from '../../sentry/host/memory.ffi.ts';
 import { hostSyscall } from '../../sentry/host/sys.ffi.ts';
 import { chosenCpus } from '../chosen-cpus.ts';
-import type { SystrapContext } from './context.ts';
 
 const NR_SCHED_SETAFFINITY = 203;
 const NR_SCHED_GETAFFINITY = 204;
@@ -22,6 +21,22 @@ const LONE_CALLS = 64;
 /** Calls of a thread between two decisions about its place. */
 const SETTLE_CALLS = 64;
 
+/** What is known of a guest thread's place. */
+export interface PlacedThread {
+  /** Host thread id; 0 until known. */
+  readonly tid: number;
+  /** Where it was last seen, or has been put; −1: not known. */
+  cpu: number;
+  /** It has been put there. */
+  pinned: boolean;
+  /** Host CPUs that the guest has bound it to; null: any. */
+  cpus: readonly number[] | null;
+  /** Calls in a row that it has made alone on the sentry's CPU. */
+  loneCalls: number;
+  /** Calls until the next decision about its place. */
+  placeIn: number;
+}
+
 export class Placement {
   private readonly allowed: number[] = [];
   private readonly mask = new HostBuffer(MAX_CPUS / 8);
@@ -30,7 +45,7 @@ export class Placement {
   running = 0;
   moves = 0;
   /** The lone guest whose CPU the sentry keeps off. */
-  private avoided: SystrapContext | null = null;
+  private avoided: PlacedThread | null = null;
 
   constructor() {
     hostSyscall(NR_SCHED_GETAFFINITY, 0, this.mask.size, this.mask.addr, 0, 0, 0);
@@ -49,18 +64,18 @@ export class Placement {
     return this.running < this.allowed.length;
   }
 
-  started(ctx: SystrapContext): void {
+  started(ctx: PlacedThread): void {
     this.running++;
     if (ctx.cpu >= 0) this.load[ctx.cpu]!++;
   }
 
-  stopped(ctx: SystrapContext): void {
+  stopped(ctx: PlacedThread): void {
     this.running--;
     if (ctx.cpu >= 0) this.load[ctx.cpu]!--;
   }
 
   /** `ctx` has stopped on `cpu`; the sentry is on `sentryCpu`. */
-  observe(ctx: SystrapContext, cpu: number, sentryCpu: number): void {
+  observe(ctx: PlacedThread, cpu: number, sentryCpu: number): void {
     if (cpu >= MAX_CPUS) return;
     ctx.cpu = cpu;
     if (this.avoided !== null && (this.running > 0 || ctx !== this.avoided)) this.stopAvoiding();
@@ -81,7 +96,7 @@ export class Placement {
   }
 
   /** `ctx` blocks: the next wake-up is to find it on the sentry's CPU. It may run anywhere. */
-  blocked(ctx: SystrapContext): void {
+  blocked(ctx: PlacedThread): void {
     ctx.loneCalls = 0;
     if (this.avoided === ctx) this.stopAvoiding();
     if (!ctx.pinned) return;
@@ -94,17 +109,17 @@ export class Placement {
    * and waking the sentry across CPUs, to and fro, costs more than a start later. Whoever stays runnable is moved by the host
    * when it balances. To be undone by `blocked` for both.
    */
-  gather(ctx: SystrapContext, sentryCpu: number): void {
+  gather(ctx: PlacedThread, sentryCpu: number): void {
     if (sentryCpu >= 0 && ctx.cpus === null) this.place(ctx, sentryCpu);
   }
 
   /** `ctx` is about to be woken by the sentry, which runs on `sentryCpu`. */
-  woken(ctx: SystrapContext, sentryCpu: number): void {
+  woken(ctx: PlacedThread, sentryCpu: number): void {
     if (!ctx.pinned) ctx.cpu = ctx.cpus === null || ctx.cpus.includes(sentryCpu) ? sentryCpu : ctx.cpus[0]!;
   }
 
   /** The guest has bound `ctx` to some of the allowed CPUs: it is left there from now on. */
-  bind(ctx: SystrapContext, bits: Uint8Array | null): void {
+  bind(ctx: PlacedThread, bits: Uint8Array | null): void {
     if (this.avoided === ctx) this.stopAvoiding();
     ctx.pinned = false;
     ctx.cpus = chosenCpus(this.allowed, bits);
@@ -112,7 +127,7 @@ export class Placement {
   }
 
   /** The host hears what `ctx` is bound to. */
-  admitAgain(ctx: SystrapContext): void {
+  admitAgain(ctx: PlacedThread): void {
     if (ctx.tid !== 0) this.setMask(ctx.tid, ctx.cpus ?? this.allowed);
   }
 
@@ -124,14 +139,14 @@ export class Placement {
     return best;
   }
 
-  private place(ctx: SystrapContext, cpu: number): void {
+  private place(ctx: PlacedThread, cpu: number): void {
     this.moves++;
     ctx.pinned = true;
     this.setMask(ctx.tid, [cpu]);
     ctx.cpu = cpu;
   }
 
-  private placeAlone(ctx: SystrapContext, cpu: number): void {
+  private placeAlone(ctx: PlacedThread, cpu: number): void {
     this.place(ctx, cpu);
     this.avoided = ctx;
     this.admit(SELF, cpu);

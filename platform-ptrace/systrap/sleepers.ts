@@ -2,7 +2,8 @@
  * Stubs that sleep in a notification, and those that have been answered before their notification was received: these are
  * owed a wake-up, because a stub that is about to sleep does not see the answer any more.
  */
-import { GONE, IDLE, STOPPED, type SystrapContext } from './context.ts';
+import type { SystrapContext } from './context.ts';
+import { GONE, IDLE, STOPPED } from './thread-slot.ts';
 import type { SystrapPlatform } from './systrap.ts';
 
 /** Fruitless looks for a notification before it is left to the next wait. */

@@ -20,9 +20,10 @@ import {
   STATE_FREE,
   STATE_TRAPPED,
 } from '../stub-layout.ts';
-import { GONE, IDLE, RUNNING, type SystrapContext } from './context.ts';
+import type { SystrapContext } from './context.ts';
 import { IdleThreads } from './idle-threads.ts';
 import type { SystrapPlatform } from './systrap.ts';
+import { GONE, IDLE, RUNNING, type ThreadSlot } from './thread-slot.ts';
 
 /** A mapped piece of a slot area: its slots and their pending word. */
 export class Chunk {
@@ -44,13 +45,13 @@ export class Chunk {
   running = 0;
 
   /** One more thread runs. */
-  started(ctx: SystrapContext): void {
+  started(ctx: ThreadSlot): void {
     this.running++;
     this.space.platform.placement.started(ctx);
     if (this.busyIndex < 0) this.setBusy(true);
   }
 
-  stopped(ctx: SystrapContext): void {
+  stopped(ctx: ThreadSlot): void {
     this.running--;
     const bit = 1 << (ctx.index % SLOTS_PER_CHUNK);
     if ((this.waiters & bit) !== 0) this.waiters &= ~bit;
@@ -80,7 +81,7 @@ export class Chunk {
   }
 
   /** True if the thread of `ctx` waits on the host, by its own account. */
-  waits(ctx: SystrapContext): boolean {
+  waits(ctx: ThreadSlot): boolean {
     const { memory } = this.space.platform;
     return ((memory.load(this.base + CHUNK_WAITING / 4) >>> (ctx.index % SLOTS_PER_CHUNK)) & 1) !== 0;
   }

@@ -42,7 +42,7 @@ import {
 } from '../stub-layout.ts';
 import type { Zygote } from '../zygote.ts';
 import { Births } from './births.ts';
-import { ORDERING, RUNNING, SystrapContext } from './context.ts';
+import { SystrapContext } from './context.ts';
 import { Deadlines } from './deadlines.ts';
 import { FrameLayout } from './frame.ts';
 import { Placement } from './placement.ts';
@@ -50,6 +50,7 @@ import { PublishPages } from './publish.ts';
 import { SharedMemory } from './shared-memory.ts';
 import { type Chunk, SystrapSpace } from './space.ts';
 import { Sleepers } from './sleepers.ts';
+import { ORDERING, RUNNING, type ThreadSlot } from './thread-slot.ts';
 import { adoptZygote, ZygotePool } from './zygote-pool.ts';
 
 const SIGKILL = 9;
@@ -391,11 +392,11 @@ export class SystrapPlatform implements Platform {
     return this.cpu;
   }
 
-  isZygote(ctx: SystrapContext): boolean {
+  isZygote(ctx: ThreadSlot): boolean {
     return ctx === this.zygoteContext;
   }
 
-  setDeadline(ctx: SystrapContext): void {
+  setDeadline(ctx: ThreadSlot): void {
     // The zygote runs no guest code, and without it nothing could start any more.
     if (!this.isZygote(ctx)) this.deadlines.set(ctx);
   }
