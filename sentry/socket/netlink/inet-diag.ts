@@ -13,7 +13,7 @@ import {
 } from '../socket-list.ts';
 import type { NetNamespace } from '../../kernel/namespaces.ts';
 import { nlattr } from './attribute.ts';
-import { findOne } from './inet-diag-one.ts';
+import { inetLookup } from './inet-lookup.ts';
 
 const IPPROTO_IP = 0;
 const IPPROTO_TCP = 6;
@@ -122,7 +122,7 @@ const stateOf = (f: OpenSocket): number => (f.socket.type === S.SOCK_STREAM ? tc
 export function inetDiagOne(ns: NetNamespace | null, req: Buffer): Buffer | number {
   const protocol = req[1]!;
   const type = TYPES.get(protocol);
-  const f = type === undefined ? null : findOne(ns, req, type, protocol);
+  const f = type === undefined ? null : inetLookup(ns, req, type, protocol);
   if (f === null) return -ENOENT;
   if (!hasCookie(f, req.subarray(COOKIE, COOKIE + 8))) return type === S.SOCK_STREAM ? -ENOENT : -ESTALE;
   return message(f, stateOf(f), req[2]!);

@@ -51,7 +51,7 @@ function score(f: OpenSocket, local: End, remote: End, stream: boolean, ports: b
 }
 
 /** The socket of that type and protocol that a struct inet_diag_req_v2 names. */
-export function findOne(
+export function inetLookup(
   ns: NetNamespace | null,
   req: Buffer,
   type: number,
