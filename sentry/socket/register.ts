@@ -1,5 +1,5 @@
 /** What a sandbox offers beside AF_UNIX. Called once, before the sentry confines itself: the route socket is opened here. */
-import { registerHostInet } from './inet/host-socket.ts';
+import { registerHostInet } from './inet/provider.ts';
 import { registerNetDevices } from './netlink/devices.ts';
 import { registerNetlink } from './netlink/route-socket.ts';
 import { useNetworks } from './network.ts';

@@ -10,48 +10,41 @@ import {
   ECONNABORTED,
   EFAULT,
   EINPROGRESS,
-  EINVAL,
   EMSGSIZE,
-  ENOENT,
-  ENOPROTOOPT,
   ENOTTY,
-  EOPNOTSUPP,
   EPERM,
-  EPROTONOSUPPORT,
-  ESOCKTNOSUPPORT,
 } from '../../abi/errno.ts';
 import { O_NONBLOCK } from '../../abi/fcntl.ts';
 import * as S from '../../abi/socket.ts';
-import { CAP_NET_BIND_SERVICE, CAP_NET_RAW } from '../../auth/capability.ts';
+import { CAP_NET_BIND_SERVICE } from '../../auth/capability.ts';
 import type { UserNamespace } from '../../auth/credentials.ts';
-import type { NetNamespace } from '../../kernel/namespaces.ts';
 import { fstat, ioctl as hostIoctl, pollNow } from '../../host/file-io.ffi.ts';
 import { HostBuffer } from '../../host/memory.ffi.ts';
 import * as net from '../../host/net.ffi.ts';
 import { hostPoller } from '../../host/poller.ffi.ts';
 import { close } from '../../host/sys.ffi.ts';
+import type { NetNamespace } from '../../kernel/namespaces.ts';
 import { hostAddressOf } from '../../usermem/io-buffer.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import * as W from '../../waiter/wait-queue.ts';
-import { SocketOptions } from '../options.ts';
 import { netNsOf, networkOf } from '../network.ts';
-import { registerSocketProvider } from '../providers.ts';
 import { putInt, Socket, type QueueLengths, type RecvInfo, type SendInfo } from '../socket.ts';
-import { netIoctl, STAMPS } from './net-ioctl.ts';
-import { controlForHost, isNetfilter, mayGet, maySet, noFilters } from './options.ts';
+import { HostOptions, levelError, questionLength } from './host-options.ts';
+import {
+  hostQueueLengths,
+  hostTcpState,
+  isClosing,
+  peekOffset,
+  takeHostError,
+  TCP_CLOSE,
+} from './host-state.ts';
 import { hasRights, sendWithRights } from './message-rights.ts';
-import { ZeroCopy } from './zero-copy.ts';
+import { netIoctl, STAMPS } from './net-ioctl.ts';
+import { controlForHost, maySet } from './options.ts';
 
 const IPPROTO_IP = 0;
-const IPPROTO_IPV6 = 41;
-const IPPROTO_ICMP = 1;
 /** net.ipv4.ip_unprivileged_port_start where it was not set. */
 const PRIVILEGED_PORTS = 1024;
-const IPPROTO_TCP = 6;
-const IPPROTO_UDP = 17;
-const IPPROTO_ICMPV6 = 58;
-const IPPROTO_UDPLITE = 136;
-const IPPROTO_MAX = 263;
 const SOCKADDR_IN = 16;
 /** SIN6_LEN_RFC2133 */
 const SOCKADDR_IN6_MIN = 24;
@@ -63,24 +56,6 @@ const POLLED = WATCHED | W.EPOLLRDNORM | W.EPOLLWRNORM | W.EPOLLRDBAND | W.EPOLL
 const SEND_FLAGS =
   S.MSG_OOB | S.MSG_PROBE | S.MSG_DONTROUTE | S.MSG_EOR | S.MSG_CONFIRM | S.MSG_MORE | S.MSG_FASTOPEN;
 
-const TCP_INFO = 11;
-/** Questions about one group or label: how much of the buffer says which. */
-const IP_MSFILTER = 41;
-const IP_FILTER = 16;
-const MCAST_MSFILTER = 48;
-const GROUP_FILTER = 144;
-const IPV6_FLOWLABEL_MGR = 32;
-const FLOWLABEL_REQUEST = 32;
-const IPV6_ADDRFORM = 1;
-const TCP_ULP = 31;
-/** TCP_FIN_WAIT1, LAST_ACK, CLOSING */
-const CLOSING_STATES: ReadonlySet<number> = new Set([4, 9, 11]);
-const TCP_CLOSE = 7;
-const TCP_LISTEN = 10;
-const SOL_RAW = 255;
-const SOL_PACKET = 263;
-
-const facts = Buffer.alloc(104);
 const bounce = new HostBuffer(256 * 1024);
 const word = new HostBuffer(8);
 const stampBuffer = new HostBuffer(TIMESPEC_SIZE);
@@ -89,18 +64,13 @@ const message: net.HostMessage = { name: new Uint8Array(0), control: new Uint8Ar
 export class HostSocket extends Socket {
   readonly hostFd: number;
   private watched = false;
-  private lingerSec = 0;
   /** An error that the host does not know of. */
   private error = 0;
   /** Where a connect in progress goes; null: nowhere any more, somebody has ended it. */
   private target: Uint8Array | null = null;
   /** A send with MSG_FASTOPEN waits for the connection. */
   private openingFast = false;
-  /** SO_ZEROCOPY is set, or was. */
-  private zeroCopy: ZeroCopy | null = null;
-  private zeroCopyOn = false;
-  /** For SO_RCVTIMEO and SO_SNDTIMEO, which are ours: the host socket never waits. */
-  private readonly options = new SocketOptions();
+  private readonly options = new HostOptions();
 
   constructor(
     t: CallContext | null,
@@ -120,12 +90,13 @@ export class HostSocket extends Socket {
     return typeof st === 'number' ? 0 : st.ino;
   }
 
-  private get netOwner(): UserNamespace | null {
+  /** Whose capabilities count. */
+  get netOwner(): UserNamespace | null {
     return this.net?.owner ?? null;
   }
 
   /** No ports: raw and packet sockets. */
-  private get raw(): boolean {
+  get raw(): boolean {
     return this.type === S.SOCK_RAW || this.domain === S.AF_PACKET;
   }
 
@@ -161,7 +132,7 @@ export class HostSocket extends Socket {
     this.watch();
     const r = pollNow(this.hostFd, POLLED);
     if (r < 0) return W.EPOLLERR;
-    return this.error !== 0 || this.zeroCopy?.pending === true ? r | W.EPOLLERR : r;
+    return this.error !== 0 || this.options.zeroCopy?.pending === true ? r | W.EPOLLERR : r;
   }
 
   override setError(errno: number): void {
@@ -177,7 +148,7 @@ export class HostSocket extends Socket {
   override bind(t: CallContext, addr: Uint8Array): number {
     const port = this.portOf(addr);
     if (port === 0 || port >= PRIVILEGED_PORTS) return net.bind(this.hostFd, addr);
-    const owner = this.net?.owner ?? null;
+    const owner = this.netOwner;
     if (port < unprivilegedPorts(this.net) && !t.creds.hasIn(CAP_NET_BIND_SERVICE, owner)) return -EACCES;
     return networkOf(this.net).bind(this.hostFd, addr);
   }
@@ -196,7 +167,7 @@ export class HostSocket extends Socket {
 
   override finishConnect(): number {
     // Asked again, the host would begin a new one.
-    if (this.target === null) return -(this.takeHostError() || ECONNABORTED);
+    if (this.target === null) return -(takeHostError(this.hostFd) || ECONNABORTED);
     const ready = pollNow(this.hostFd, W.EPOLLOUT);
     if (ready === 0) return -EINPROGRESS;
     // Asking again tells the outcome and lets the host socket leave its connecting state. An ICMP error that comes while
@@ -214,18 +185,8 @@ export class HostSocket extends Socket {
   override shutdown(how: number): number {
     const r = net.shutdown(this.hostFd, how);
     // A connect in progress ends by that (inet_shutdown).
-    if (r === 0 && this.stream && this.hostState() === TCP_CLOSE) this.target = null;
+    if (r === 0 && this.stream && hostTcpState(this.hostFd) === TCP_CLOSE) this.target = null;
     return r;
-  }
-
-  /** tcpi_state */
-  private hostState(): number {
-    return net.getsockopt(this.hostFd, IPPROTO_TCP, TCP_INFO, facts, facts.length) < 32 ? 0 : facts[0]!;
-  }
-
-  private takeHostError(): number {
-    const got = net.getsockopt(this.hostFd, S.SOL_SOCKET, S.SO_ERROR, facts, 4);
-    return got < 4 ? 0 : facts.readInt32LE(0);
   }
 
   override getName(peer: boolean): Uint8Array | number {
@@ -297,8 +258,9 @@ export class HostSocket extends Socket {
   }
 
   override sentZeroCopy(): void {
-    if (this.zeroCopy === null || !this.zeroCopyOn) return;
-    this.zeroCopy.sent();
+    const { zeroCopy, zeroCopyOn } = this.options;
+    if (zeroCopy === null || !zeroCopyOn) return;
+    zeroCopy.sent();
     this.waiters.wake(W.EPOLLERR);
   }
 
@@ -310,8 +272,8 @@ export class HostSocket extends Socket {
     flags: number,
     info: RecvInfo | null,
   ): number {
-    if ((flags & S.MSG_ERRQUEUE) !== 0 && this.zeroCopy?.pending === true) {
-      const control = this.zeroCopy.take(this.domain);
+    if ((flags & S.MSG_ERRQUEUE) !== 0 && this.options.zeroCopy?.pending === true) {
+      const control = this.options.zeroCopy.take(this.domain);
       if (info !== null) {
         info.control = control;
         info.msgFlags |= S.MSG_ERRQUEUE;
@@ -328,7 +290,7 @@ export class HostSocket extends Socket {
     // TCP does not copy then.
     if (stream && info !== null && (f & S.MSG_TRUNC) !== 0 && (f & S.MSG_ERRQUEUE) === 0)
       info.discarded = true;
-    const skipped = stream ? 0 : this.peekOffset(f);
+    const skipped = stream ? 0 : peekOffset(this.hostFd, f);
     let r: number;
     if (info === null || (stream && info.controlRoom === 0 && (f & (S.MSG_ERRQUEUE | S.MSG_OOB)) === 0)) {
       r = net.recv(this.hostFd, addr, room, f);
@@ -356,49 +318,22 @@ export class HostSocket extends Socket {
     return (this.flags & O_NONBLOCK) === 0 && (pollNow(this.hostFd, W.EPOLLRDHUP) & W.EPOLLRDHUP) !== 0;
   }
 
-  /** Where a peek begins that is answered with the length of the whole message. */
-  private peekOffset(flags: number): number {
-    const both = S.MSG_PEEK | S.MSG_TRUNC;
-    if ((flags & both) !== both) return 0;
-    const got = net.getsockopt(this.hostFd, S.SOL_SOCKET, S.SO_PEEK_OFF, facts, 4);
-    return got < 4 ? 0 : Math.max(0, facts.readInt32LE(0));
-  }
-
   override queueLengths(): QueueLengths {
-    if (this.type !== S.SOCK_STREAM) {
-      // u32[]: SK_MEMINFO_RMEM_ALLOC, RCVBUF, WMEM_ALLOC, …
-      const got = net.getsockopt(this.hostFd, S.SOL_SOCKET, S.SO_MEMINFO, facts, facts.length);
-      return got < 12 ? { rx: 0, tx: 0 } : { rx: facts.readUInt32LE(0), tx: facts.readUInt32LE(8) };
-    }
-    // tcpi_unacked and tcpi_sacked of a listener (tcp_get_info)
-    if (this.hostState() === TCP_LISTEN) return { rx: facts.readUInt32LE(24), tx: facts.readUInt32LE(28) };
-    const rx = hostIoctl(this.hostFd, S.SIOCINQ, word.addr) < 0 ? 0 : word.u32[0]!;
-    const tx = hostIoctl(this.hostFd, S.SIOCOUTQ, word.addr) < 0 ? 0 : word.u32[0]!;
-    return { rx, tx };
+    return hostQueueLengths(this.hostFd, this.stream);
   }
 
   override getOption(t: CallContext, level: number, name: number, out: Buffer, len: number): number {
-    if (isNetfilter(level, name)) return noFilters(t, this.netOwner);
-    if (level === S.SOL_SOCKET && isTimeout(name)) return this.options.get(this, false, name, out, len);
     if (this.error !== 0 && level === S.SOL_SOCKET && name === S.SO_ERROR)
       return putInt(out, len, this.takeError());
-    if (!mayGet(level, name)) return level === IPPROTO_TCP ? -EINVAL : -ENOPROTOOPT;
-    return net.getsockopt(this.hostFd, level, name, out, len, this.readsOption(level, name));
+    return this.options.get(t, this, level, name, out, len);
   }
 
   override readsOption(level: number, name: number): number {
-    const v6 = level === IPPROTO_IPV6;
-    if (v6 && name === IPV6_FLOWLABEL_MGR) return FLOWLABEL_REQUEST;
-    if (name === MCAST_MSFILTER && (v6 || level === IPPROTO_IP)) return GROUP_FILTER;
-    return level === IPPROTO_IP && name === IP_MSFILTER ? IP_FILTER : 0;
+    return questionLength(level, name);
   }
 
   override levelError(level: number, set: boolean): number {
-    if (level === S.SOL_SOCKET || level === this.protocol) return 0;
-    if (this.domain === S.AF_PACKET) return level === SOL_PACKET ? 0 : -ENOPROTOOPT;
-    if (level === IPPROTO_IP || (this.raw && (level === SOL_RAW || level === IPPROTO_ICMPV6))) return 0;
-    if (level === IPPROTO_IPV6 && this.domain === S.AF_INET6) return 0;
-    return set || this.domain === S.AF_INET6 ? -ENOPROTOOPT : -EOPNOTSUPP;
+    return levelError(this, level, set);
   }
 
   override faultOption(level: number, name: number, len: number): number {
@@ -415,25 +350,7 @@ export class HostSocket extends Socket {
   }
 
   override setOption(t: CallContext, level: number, name: number, value: Buffer): number {
-    if (level === S.SOL_SOCKET && isTimeout(name)) return this.options.set(t, this, name, value);
-    if (isNetfilter(level, name)) return noFilters(t, this.netOwner);
-    if (level === IPPROTO_TCP && name === TCP_ULP) return value.length < 1 ? -EINVAL : -ENOENT;
-    if (!maySet(level, name)) {
-      if (level === IPPROTO_IP || level === IPPROTO_IPV6) return -EPERM;
-      return value.length < 4 ? -EINVAL : -ENOPROTOOPT;
-    }
-    let r = net.setsockopt(this.hostFd, level, name, value);
-    if (r === -EPERM && hasRights(t, this.netOwner, level, name))
-      r = networkOf(this.net).setOption(this.hostFd, level, name, value);
-    if (r === 0 && level === S.SOL_SOCKET && name === S.SO_ZEROCOPY && !this.raw) {
-      this.zeroCopyOn = value.readInt32LE(0) !== 0;
-      this.zeroCopy ??= new ZeroCopy();
-    }
-    if (r === 0 && level === IPPROTO_IPV6 && name === IPV6_ADDRFORM) this.domain = S.AF_INET;
-    if (r === 0 && level === S.SOL_SOCKET && name === S.SO_LINGER) {
-      this.lingerSec = value.readInt32LE(0) !== 0 ? value.readInt32LE(4) : 0;
-    }
-    return r;
+    return this.options.set(t, this, level, name, value);
   }
 
   override ioctl(t: CallContext, cmd: number, arg: number): number {
@@ -447,72 +364,33 @@ export class HostSocket extends Socket {
       return r < 0 ? r : t.mem.copyOut(arg, stampBuffer.bytes, 0, TIMESPEC_SIZE);
     }
     const { domain, hostFd } = this;
-    const on = { network: networkOf(this.net), hostFd, owner: this.net?.owner ?? null, domain };
+    const on = { network: networkOf(this.net), hostFd, owner: this.netOwner, domain };
     return netIoctl(t, on, cmd, arg);
   }
 
   override beginLinger(): number {
     // What nobody has read makes it a reset, at once.
-    if (this.lingerSec <= 0 || !this.stream || this.queueLengths().rx > 0) return 0;
+    const { lingerSec } = this.options;
+    if (lingerSec <= 0 || !this.stream || this.queueLengths().rx > 0) return 0;
     this.watch();
-    return net.shutdown(this.hostFd, S.SHUT_RDWR) === 0 ? this.lingerSec * 1e9 : 0;
+    return net.shutdown(this.hostFd, S.SHUT_RDWR) === 0 ? lingerSec * 1e9 : 0;
   }
 
-  /** sk_stream_closing() */
   override get lingering(): boolean {
-    return CLOSING_STATES.has(this.hostState());
+    return isClosing(this.hostFd);
   }
 
   protected override release(): void {
     if (this.watched) hostPoller().remove(this.hostFd);
     // The host's close(2) of a lingering socket waits, even of a non-blocking one; the guest's has waited.
-    if (this.lingerSec > 0) net.setsockopt(this.hostFd, S.SOL_SOCKET, S.SO_LINGER, new Uint8Array(8));
+    if (this.options.lingerSec > 0) net.setsockopt(this.hostFd, S.SOL_SOCKET, S.SO_LINGER, new Uint8Array(8));
     close(this.hostFd);
     super.release();
   }
-}
-
-function isTimeout(name: number): boolean {
-  return (
-    name === S.SO_RCVTIMEO ||
-    name === S.SO_SNDTIMEO ||
-    name === S.SO_RCVTIMEO_NEW ||
-    name === S.SO_SNDTIMEO_NEW
-  );
 }
 
 /** The first port that needs no capability. */
 function unprivilegedPorts(ns: NetNamespace | null): number {
   const set = ns?.sysctls.get('net/ipv4/ip_unprivileged_port_start');
   return set === undefined ? PRIVILEGED_PORTS : Number(set);
-}
-
-/** Protocols that guests get, by type; 0 means the default one (net/ipv4/af_inet.c inet_create). */
-function checkProtocol(t: CallContext, domain: number, type: number, protocol: number): number {
-  if (protocol < 0 || protocol >= IPPROTO_MAX) return -EINVAL;
-  if (type === S.SOCK_STREAM) return protocol === 0 || protocol === IPPROTO_TCP ? 0 : -EPROTONOSUPPORT;
-  if (type === S.SOCK_DGRAM) {
-    const icmp = domain === S.AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6;
-    const known = protocol === 0 || protocol === IPPROTO_UDP || protocol === IPPROTO_UDPLITE;
-    return known || protocol === icmp ? 0 : -EPROTONOSUPPORT;
-  }
-  if (type !== S.SOCK_RAW) return -ESOCKTNOSUPPORT;
-  if (protocol === 0) return -EPROTONOSUPPORT;
-  return t.creds.hasIn(CAP_NET_RAW, netNsOf(t)?.owner ?? null) ? 0 : -EPERM;
-}
-
-/** Offers AF_INET and AF_INET6 by sockets of the host. */
-export function registerHostInet(): void {
-  for (const domain of [S.AF_INET, S.AF_INET6]) {
-    registerSocketProvider(domain, {
-      create(t, type, protocol, flags) {
-        const ok = checkProtocol(t, domain, type, protocol);
-        if (ok < 0) return ok;
-        const fd = networkOf(netNsOf(t)).socket(domain, type, protocol);
-        if (fd < 0) return fd;
-        const proto = protocol !== 0 ? protocol : type === S.SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP;
-        return new HostSocket(t, domain, type, proto, flags, fd);
-      },
-    });
-  }
 }
