@@ -36,7 +36,7 @@ import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT } from '../sentry/waiter/wait-que
 import { installFd, installPair, openFileLimit } from './fd-install.ts';
 import { endIo, fileAt, nonBlocking, parkIo, type IoWait } from './io.ts';
 import { readAddress, writeAddress } from './socket-address.ts';
-import { socketAt } from './socket-msg.ts';
+import { socketAt } from './msghdr.ts';
 
 /** Largest option value taken or given. */
 const OPTION_MAX = 4096;

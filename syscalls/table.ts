@@ -36,7 +36,8 @@ import { signalRows } from './signal.ts';
 import { vhangupRows } from './vhangup.ts';
 import { waitRows } from './wait.ts';
 import { signalfdRows } from './signalfd.ts';
-import { socketMsgRows } from './socket-msg.ts';
+import { socketRecvRows } from './socket-recv.ts';
+import { socketSendRows } from './socket-send.ts';
 import { socketRows } from './socket.ts';
 import { spliceRows } from './splice.ts';
 import { rlimitRows } from './rlimit.ts';
@@ -90,7 +91,8 @@ const rows: readonly SyscallRow[] = [
   ...vhangupRows,
   ...waitRows,
   ...signalfdRows,
-  ...socketMsgRows,
+  ...socketRecvRows,
+  ...socketSendRows,
   ...socketRows,
   ...spliceRows,
   ...rlimitRows,

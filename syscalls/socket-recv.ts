@@ -1,14 +1,11 @@
-/** sendmsg(2), recvmsg(2) and their kin (net/socket.c). */
-import { EAGAIN, EBADF, EFAULT, EINVAL, EMSGSIZE, ENOBUFS, ENOTSOCK, EPIPE } from '../sentry/abi/errno.ts';
+/** recv(2) and its kin (net/socket.c). */
+import { EAGAIN, EFAULT, EINVAL } from '../sentry/abi/errno.ts';
 import * as S from '../sentry/abi/socket.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import {
   fd,
-  flags,
-  inBuf,
   inoutStruct,
   inStruct,
-  int,
   outBuf,
   ptr,
   size,
@@ -17,197 +14,37 @@ import {
   type SyscallRow,
 } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
-import { RecvInfo, SendInfo, Socket } from '../sentry/socket/socket.ts';
+import { RecvInfo, type Socket } from '../sentry/socket/socket.ts';
 import { IO_CHUNK, IO_MAX, ioBuffer } from '../sentry/usermem/io-buffer.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import * as W from '../sentry/waiter/wait-queue.ts';
-import { buildControl, dropSent, parseControl } from './cmsg.ts';
-import { endIo, fileAt, IoWait, nonBlocking, parkIo } from './io.ts';
-import { raisePipe } from './io-signals.ts';
-import { importIovec, importRange, iovAccessible, iovCopyIn, iovCopyOut, iovTotal } from './iovec.ts';
-import { readAddress, writeAddress } from './socket-address.ts';
+import { buildControl } from './cmsg.ts';
+import { endIo, type IoWait, nonBlocking, parkIo } from './io.ts';
+import { importRange, iovAccessible, iovCopyOut, iovTotal } from './iovec.ts';
+import {
+  controlAddr,
+  controlLen,
+  MMSGHDR_SIZE,
+  MSG,
+  MSGHDR_SIZE,
+  nameAddr,
+  nameLen,
+  OPTMEM_MAX,
+  readMsghdr,
+  socketAt,
+  UIO_MAXIOV,
+} from './msghdr.ts';
+import { writeAddress } from './socket-address.ts';
 import { readTorn, tornEnd } from './torn-read.ts';
 import { readTimespec } from './wait-args.ts';
 
-const MSGHDR_SIZE = 56;
-const MMSGHDR_SIZE = 64;
-const UIO_MAXIOV = 1024;
-/** net.core.optmem_max */
-const OPTMEM_MAX = 131072;
 const READ_EVENTS = W.EPOLLIN | W.EPOLLRDNORM | W.EPOLLERR | W.EPOLLHUP | W.EPOLLRDHUP;
-const WRITE_EVENTS = W.EPOLLOUT | W.EPOLLWRNORM | W.EPOLLERR | W.EPOLLHUP;
 
-const sendInfo = new SendInfo();
 const recvInfo = new RecvInfo();
 const controlOut = Buffer.alloc(OPTMEM_MAX + 64);
 
-/** The socket of a call, −EBADF or −ENOTSOCK; kept by the wait if one is in progress. */
-export function socketAt(t: Task, fdnum: number): Socket | number {
-  if (t.blockState !== null) return (t.blockState as IoWait).file as Socket;
-  const f = fileAt(t, fdnum);
-  if (f === null) return -EBADF;
-  return f instanceof Socket ? f : -ENOTSOCK;
-}
-
 /** Why the last transfer ended: 0, −errno (−EAGAIN: nothing more now). */
 let stopped = 0;
-
-/** Sends the imported ranges with `sendInfo`, from byte `done` on: bytes of the whole that have gone, and `stopped`. */
-function sendVec(t: Task, s: Socket, msgFlags: number, done: number): number {
-  const total = iovTotal();
-  const chunk = s.messages ? IO_MAX : IO_CHUNK;
-  stopped = s.messages && total > IO_MAX ? -EMSGSIZE : 0;
-  for (let at = done; stopped === 0;) {
-    const want = s.writePiece(total - at, chunk);
-    const n = iovCopyIn(t, at, ioBuffer.bytes, 0, want);
-    // The urgent byte is the last one of all.
-    const pieceFlags = at + want < total ? msgFlags & ~S.MSG_OOB : msgFlags;
-    // What cannot be read whole is not sent: a message, and of a stream the piece (skb_copy_datagram_from_iter).
-    const r =
-      n < want
-        ? s.sendNowhere(t, pieceFlags, sendInfo.name)
-        : s.send(t, ioBuffer.bytes, 0, n, pieceFlags, at === 0 ? sendInfo : null);
-    if (r < 0) {
-      stopped = r;
-      return at;
-    }
-    at += r;
-    if (at >= total || s.messages) return at;
-  }
-  return 0;
-}
-
-/** What a send returns that has sent `n` bytes: of a stream's end that nobody has heard of SIGPIPE tells, too. */
-function sentOrError(t: Task, s: Socket, msgFlags: number, n: number): number {
-  if (n > 0 || stopped === 0) return n;
-  if (stopped === -EPIPE && (msgFlags & S.MSG_NOSIGNAL) === 0 && s.type === S.SOCK_STREAM) raisePipe(t);
-  return stopped;
-}
-
-/** Whether a transfer that was `stopped` waits. */
-function mayWait(t: Task, s: Socket, msgFlags: number): boolean {
-  return stopped === -EAGAIN && !nonBlocking(s) && (msgFlags & S.MSG_DONTWAIT) === 0 && !t.timedOut;
-}
-
-/** Sends with blocking; `w.done` bytes have gone already. */
-function sendBlocking(t: Task, s: Socket, msgFlags: number, w: IoWait | null): SysResult {
-  const n = sendVec(t, s, msgFlags, w === null ? 0 : w.done);
-  dropSent(sendInfo);
-  if (mayWait(t, s, msgFlags)) return parkIo(t, s, w, n, WRITE_EVENTS, s.sendTimeoutNs);
-  const r = sentOrError(t, s, msgFlags, n);
-  if (r > 0 && (msgFlags & S.MSG_ZEROCOPY) !== 0) s.sentZeroCopy();
-  return endIo(w, r);
-}
-
-function sysSendto(t: Task, a: SyscallArgs): SysResult {
-  const s = socketAt(t, a.int(0));
-  if (typeof s === 'number') return s;
-  const w = t.blockState as IoWait | null;
-  const r = importRange(a.addr(1), a.size(2));
-  if (r < 0) return endIo(w, r);
-  sendInfo.reset();
-  if (a.addr(4) !== 0) {
-    const name = readAddress(t, a.addr(4), a.int(5));
-    if (typeof name === 'number') return endIo(w, name);
-    sendInfo.name = name;
-  }
-  return sendBlocking(t, s, a.uint(3), w);
-}
-
-// The msghdr in hand.
-let nameAddr = 0;
-let nameLen = 0;
-let iovAddr = 0;
-let iovLen = 0;
-let controlAddr = 0;
-let controlLen = 0;
-
-function u64(at: number): number {
-  return scratch.u32[at / 4 + 1]! * 0x100000000 + scratch.u32[at / 4]!;
-}
-
-function readMsghdr(t: Task, addr: number): number {
-  if (t.mem.copyIn(addr, scratch.bytes, 0, MSGHDR_SIZE) !== 0) return -EFAULT;
-  nameAddr = u64(0);
-  nameLen = scratch.i32[2]!;
-  iovAddr = u64(16);
-  iovLen = u64(24);
-  controlAddr = u64(32);
-  controlLen = u64(40);
-  if (nameLen < 0) return -EINVAL;
-  if (nameAddr === 0) nameLen = 0;
-  nameLen = Math.min(nameLen, S.SOCKADDR_MAX);
-  if (iovLen > UIO_MAXIOV) return -EMSGSIZE;
-  return importIovec(t, iovAddr, iovLen);
-}
-
-/** Fills `sendInfo` and the ranges from the msghdr at `addr`. */
-function prepareSend(t: Task, s: Socket, addr: number): number {
-  sendInfo.reset();
-  let r = readMsghdr(t, addr);
-  if (r < 0) return r;
-  if (nameLen > 0) {
-    const name = readAddress(t, nameAddr, nameLen);
-    if (typeof name === 'number') return name;
-    sendInfo.name = name;
-  }
-  if (controlLen > 0) {
-    if (controlLen > OPTMEM_MAX) return -ENOBUFS;
-    const ctl = Buffer.alloc(controlLen);
-    r = t.mem.copyIn(controlAddr, ctl, 0, controlLen) || s.stateError();
-    if (r < 0) return r;
-    return parseControl(t, s, ctl, sendInfo);
-  }
-  return 0;
-}
-
-function sysSendmsg(t: Task, a: SyscallArgs): SysResult {
-  if ((a.uint(2) & S.MSG_CMSG_COMPAT) !== 0) return -EINVAL;
-  const s = socketAt(t, a.int(0));
-  if (typeof s === 'number') return s;
-  const w = t.blockState as IoWait | null;
-  const r = prepareSend(t, s, a.addr(1));
-  return r < 0 ? endIo(w, r) : sendBlocking(t, s, a.uint(2), w);
-}
-
-function sysSendmmsg(t: Task, a: SyscallArgs): SysResult {
-  if ((a.uint(3) & S.MSG_CMSG_COMPAT) !== 0) return -EINVAL;
-  const s = socketAt(t, a.int(0));
-  if (typeof s === 'number') return s;
-  const w = t.blockState as IoWait | null;
-  const vlen = Math.min(a.uint(2), UIO_MAXIOV);
-  const msgFlags = a.uint(3);
-  let i = w === null ? 0 : w.done;
-  let part = w === null ? 0 : w.part;
-  for (; i < vlen; i++, part = 0) {
-    const hdr = a.addr(1) + i * MMSGHDR_SIZE;
-    let r = prepareSend(t, s, hdr);
-    if (r === 0) {
-      const n = sendVec(t, s, msgFlags, part);
-      if (mayWait(t, s, msgFlags)) {
-        dropSent(sendInfo);
-        return parkMany(t, s, w, i, n, hdr);
-      }
-      r = sentOrError(t, s, msgFlags, n);
-    }
-    dropSent(sendInfo);
-    if (r < 0) return endIo(w, i > 0 ? i : r);
-    if (r > 0 && (msgFlags & S.MSG_ZEROCOPY) !== 0) s.sentZeroCopy();
-    if (t.mem.writeU32(hdr + MSGHDR_SIZE, r) !== 0) return endIo(w, i > 0 ? i : -EFAULT);
-    // "some (but not all) of the bytes": no further messages (__sys_sendmmsg).
-    if (r < iovTotal()) return endIo(w, i + 1);
-  }
-  return endIo(w, i);
-}
-
-/** Parks sendmmsg(2) with `part` bytes of message `i` gone. Each message has the whole time of SO_SNDTIMEO. */
-function parkMany(t: Task, s: Socket, w: IoWait | null, i: number, part: number, hdr: number): SysResult {
-  const state = w ?? new IoWait(t, s, s.sendTimeoutNs);
-  if (i > state.done) state.restartTime(t, s.sendTimeoutNs);
-  state.part = part;
-  state.partLenAddr = hdr + MSGHDR_SIZE;
-  return parkIo(t, s, state, i, WRITE_EVENTS, s.sendTimeoutNs);
-}
 
 /** TCP copies nothing with MSG_TRUNC (tcp(7)). */
 function discards(s: Socket, msgFlags: number): boolean {
@@ -215,7 +52,7 @@ function discards(s: Socket, msgFlags: number): boolean {
   return s.type === S.SOCK_STREAM && s.domain !== S.AF_UNIX;
 }
 
-/** Receives into the imported ranges and `recvInfo`, from byte `done` on; conventions as sendVec. */
+/** Receives into the imported ranges and `recvInfo`, from byte `done` on; conventions as sendVec’s (socket-send.ts). */
 function recvVec(t: Task, s: Socket, msgFlags: number, done: number): number {
   const total = iovTotal();
   const chunk = s.messages ? IO_MAX : IO_CHUNK;
@@ -428,29 +265,8 @@ function sysRecvmmsg(t: Task, a: SyscallArgs): SysResult {
   return endIo(w, tellTimeLeft(t, a.addr(4), left, i));
 }
 
-const MSG = flags({
-  MSG_OOB: S.MSG_OOB,
-  MSG_PEEK: S.MSG_PEEK,
-  MSG_TRUNC: S.MSG_TRUNC,
-  MSG_DONTWAIT: S.MSG_DONTWAIT,
-  MSG_EOR: S.MSG_EOR,
-  MSG_WAITALL: S.MSG_WAITALL,
-  MSG_NOSIGNAL: S.MSG_NOSIGNAL,
-  MSG_MORE: S.MSG_MORE,
-  MSG_WAITFORONE: S.MSG_WAITFORONE,
-  MSG_CMSG_CLOEXEC: S.MSG_CMSG_CLOEXEC,
-});
-
-export const socketMsgRows: SyscallRow[] = [
-  { nr: 44, name: 'sendto', fn: sysSendto, args: [fd, inBuf(2), size, MSG, inBuf(5), int], support: 'full' },
+export const socketRecvRows: SyscallRow[] = [
   { nr: 45, name: 'recvfrom', fn: sysRecvfrom, args: [fd, outBuf(2), size, MSG, ptr, ptr], support: 'full' },
-  {
-    nr: 46,
-    name: 'sendmsg',
-    fn: sysSendmsg,
-    args: [fd, inStruct(MSGHDR_SIZE, 'msghdr'), MSG],
-    support: 'full',
-  },
   { nr: 47, name: 'recvmsg', fn: sysRecvmsg, args: [fd, inoutStruct(MSGHDR_SIZE), MSG], support: 'full' },
   {
     nr: 299,
@@ -459,5 +275,4 @@ export const socketMsgRows: SyscallRow[] = [
     args: [fd, ptr, uint, MSG, inStruct(16, 'timespec')],
     support: 'full',
   },
-  { nr: 307, name: 'sendmmsg', fn: sysSendmmsg, args: [fd, ptr, uint, MSG], support: 'full' },
 ];
