@@ -10,7 +10,8 @@ import { Mount, mountFlags, MS_NOEXEC, MS_NOSUID } from '../sentry/vfs/mount.ts'
 import { vfsMknod, vfsUnlink } from '../sentry/vfs/namei.ts';
 import type { Inode } from '../sentry/vfs/inode.ts';
 import type { SuperBlock } from '../sentry/vfs/super-block.ts';
-import { LOOKUP_FOLLOW, lookupDentry, nd, walk } from '../sentry/vfs/walk.ts';
+import { lookupDentry } from '../sentry/vfs/lookup.ts';
+import { LOOKUP_FOLLOW, nd, walk } from '../sentry/vfs/walk.ts';
 import { check, MountError } from './boot-error.ts';
 import { latin1, makeDirectories } from './boot-paths.ts';
 import type { DeviceConfig, SandboxConfig } from './sandbox-config.ts';

@@ -40,7 +40,7 @@ import {
 } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
-import { lookupDentry } from '../sentry/vfs/walk.ts';
+import { lookupDentry } from '../sentry/vfs/lookup.ts';
 import { makeMount } from '../sentry/vfs/mount-namespace.ts';
 import type { Mount } from '../sentry/vfs/mount.ts';
 import type { SuperBlock } from '../sentry/vfs/super-block.ts';

@@ -42,9 +42,7 @@ import type { FileDescription } from '../sentry/vfs/file-description.ts';
 import type { Inode } from '../sentry/vfs/inode.ts';
 import { locksOf } from '../sentry/vfs/locks.ts';
 import { LEASED, leaseDeadlineNs, leasedInode, vfsOpen } from '../sentry/vfs/open.ts';
-import { setFifoOpen } from '../sentry/vfs/special.ts';
 import {
-  LOOKUP_IN_ROOT,
   RESOLVE_BENEATH,
   RESOLVE_CACHED,
   RESOLVE_IN_ROOT,
@@ -52,7 +50,9 @@ import {
   RESOLVE_NO_SYMLINKS,
   RESOLVE_NO_XDEV,
   resolveFlags,
-} from '../sentry/vfs/walk.ts';
+} from '../sentry/vfs/resolve.ts';
+import { setFifoOpen } from '../sentry/vfs/special.ts';
+import { LOOKUP_IN_ROOT } from '../sentry/vfs/walk.ts';
 import { EPOLLIN, EPOLL_ALL } from '../sentry/waiter/wait-queue.ts';
 import { installFd } from './fd-install.ts';
 import { getname, startAt } from './path.ts';

@@ -30,11 +30,12 @@ import {
   notifySelf,
 } from './fsnotify.ts';
 import type { Inode } from './inode.ts';
+import { lookupDentry } from './lookup.ts';
 import type { Mount } from './mount.ts';
 import { detachMountsOn, isBelow, isMountpointIn } from './mount-namespace.ts';
 import { MAY_WRITE, inodePermission, mayCreate, mayDelete, mayMakeDevice } from './permission.ts';
 import { mayLink } from './protected.ts';
-import { LAST_DOT, LAST_DOTDOT, LAST_NORM, LOOKUP_PARENT, lookupDentry, nd, walk } from './walk.ts';
+import { LAST_DOT, LAST_DOTDOT, LAST_NORM, LOOKUP_PARENT, nd, walk } from './walk.ts';
 
 export const RENAME_NOREPLACE = 1;
 export const RENAME_EXCHANGE = 2;

@@ -28,6 +28,7 @@ import { FileDescription } from './file-description.ts';
 import { IN_CREATE, IN_MODIFY, IN_OPEN, notifyDentry, notifyFile, notifyName } from './fsnotify.ts';
 import type { Inode } from './inode.ts';
 import { breakLeases } from './leases.ts';
+import { lookupDentry } from './lookup.ts';
 import { MS_NODEV, MS_NOEXEC } from './mount.ts';
 import { MAY_EXEC, MAY_READ, MAY_WRITE, inodePermission, mayCreate, ownerOrCapable } from './permission.ts';
 import { mayCreateInSticky } from './protected.ts';
@@ -37,7 +38,6 @@ import {
   LOOKUP_DIRECTORY,
   LOOKUP_FOLLOW,
   LOOKUP_PARENT,
-  lookupDentry,
   nd,
   stepInto,
   walk,

@@ -3,13 +3,12 @@
  * kernel is single-threaded and file systems do not walk paths), so its state and result live in one object, `nd`; a caller
  * copies what it needs before the next walk.
  */
-import { EAGAIN, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EXDEV } from '../abi/errno.ts';
-import { NAME_MAX } from '../abi/fcntl.ts';
+import { EAGAIN, ELOOP, ENOENT, ENOTDIR, EXDEV } from '../abi/errno.ts';
 import { S_IFDIR, S_IFLNK, S_IFMT } from '../abi/stat.ts';
 import { touchInodeAtime } from './atime.ts';
 import type { CallContext } from './call-context.ts';
-import { Dentry, type Path } from './dentry.ts';
-import type { Inode } from './inode.ts';
+import type { Dentry, Path } from './dentry.ts';
+import { lookupDentry } from './lookup.ts';
 import { MS_NOSYMFOLLOW, type Mount } from './mount.ts';
 import { isOpenDirectory, maySearch } from './permission.ts';
 import { mayFollowLink, protectsLinks } from './protected.ts';
@@ -371,82 +370,4 @@ function pickLink(t: CallContext, link: Dentry, flags: number): string | number 
     if (r !== 0) return r;
   }
   return target;
-}
-
-/** The dentry of a name in a directory, possibly negative, or −errno. Mounts on it are not followed. */
-export function lookupDentry(t: CallContext | null, dir: Dentry, name: string): Dentry | number {
-  const d = dir.children?.get(name);
-  if (d !== undefined && !d.volatile) {
-    d.used = true;
-    return d;
-  }
-  return lookupSlow(t, dir, name, d);
-}
-
-function lookupSlow(
-  t: CallContext | null,
-  dir: Dentry,
-  name: string,
-  d: Dentry | undefined,
-): Dentry | number {
-  if (name.length > NAME_MAX) return -ENAMETOOLONG;
-  const dirInode = dir.inode!;
-  const found = dirInode.dead ? -ENOENT : dirInode.lookup(name, t);
-  if (typeof found === 'number') {
-    if (found !== -ENOENT) return found;
-    if (d !== undefined) {
-      if (d.inode === null || d.mounted > 0) return d;
-      d.drop();
-    }
-    return addDentry(dir, name, null);
-  }
-  if (d !== undefined) {
-    d.used = true;
-    if (d.inode === found) return d;
-    if (d.inode === null) {
-      d.instantiate(found);
-      return d;
-    }
-    if (d.mounted > 0 || (d.inode.sb.uncached && (d.inode.mode & S_IFMT) === (found.mode & S_IFMT))) {
-      // Generated names lead to a new object each time; who holds or has mounted on the old one keeps its place.
-      d.replaceInode(found);
-      return d;
-    }
-    d.drop();
-  }
-  return addDentry(dir, name, found);
-}
-
-function addDentry(dir: Dentry, name: string, inode: Inode | null): Dentry {
-  const d = new Dentry(flatten(name), dir, inode);
-  if (dir.unhashed) d.unhashed = true;
-  else dir.addChild(d);
-  return d;
-}
-
-const flat = Buffer.alloc(NAME_MAX + 1);
-
-/** A copy of a component that does not keep the path it was cut from alive. */
-function flatten(name: string): string {
-  return flat.toString('latin1', 0, flat.write(name, 0, 'latin1'));
-}
-
-/** For openat2(2)'s `resolve` field. */
-export const RESOLVE_NO_XDEV = 0x01;
-export const RESOLVE_NO_MAGICLINKS = 0x02;
-export const RESOLVE_NO_SYMLINKS = 0x04;
-export const RESOLVE_BENEATH = 0x08;
-export const RESOLVE_IN_ROOT = 0x10;
-export const RESOLVE_CACHED = 0x20;
-
-/** LOOKUP_* flags of a RESOLVE_* mask. */
-export function resolveFlags(resolve: number): number {
-  let flags = 0;
-  if (resolve & RESOLVE_NO_XDEV) flags |= LOOKUP_NO_XDEV;
-  if (resolve & RESOLVE_NO_MAGICLINKS) flags |= LOOKUP_NO_MAGICLINKS;
-  if (resolve & RESOLVE_NO_SYMLINKS) flags |= LOOKUP_NO_SYMLINKS | LOOKUP_NO_MAGICLINKS;
-  if (resolve & RESOLVE_BENEATH) flags |= LOOKUP_BENEATH;
-  if (resolve & RESOLVE_IN_ROOT) flags |= LOOKUP_IN_ROOT;
-  if (resolve & RESOLVE_CACHED) flags |= LOOKUP_CACHED;
-  return flags;
 }

@@ -5,7 +5,7 @@ import type { Task } from '../../kernel/task.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Dentry } from '../../vfs/dentry.ts';
 import { rootDentry } from '../../vfs/mount-namespace.ts';
-import { lookupDentry } from '../../vfs/walk.ts';
+import { lookupDentry } from '../../vfs/lookup.ts';
 import { KernfsSuperBlock } from '../kernfs/super-block.ts';
 import { CgroupDir } from './dir.ts';
 import type { CgroupFileType } from './file.ts';
