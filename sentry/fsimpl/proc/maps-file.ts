@@ -114,16 +114,13 @@ export function mappings(
 }
 
 export class MapsFile extends PidFile {
-  private readonly about: Subject;
-
   constructor(sb: ProcSuperBlock, s: Subject) {
     super(sb, s, 0o444, () => '', { guarded: true, parts: mappings(mapsPart) });
-    this.about = s;
   }
 
   override open(t: CallContext, path: Path, flags: number): FileDescription | number {
     const refused = this.mayOpen(t, flags);
-    return refused < 0 ? refused : new MapsDescription(path, this, flags, t, this.about);
+    return refused < 0 ? refused : new MapsDescription(path, this, flags, t, this.subject);
   }
 }
 

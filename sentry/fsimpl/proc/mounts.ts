@@ -108,11 +108,8 @@ function text(s: Subject, kind: MountFileKind, reader: CallContext): string | nu
 }
 
 export class MountsFile extends PidFile {
-  private readonly about: Subject;
-
   constructor(sb: ConstructorParameters<typeof PidFile>[0], s: Subject, kind: MountFileKind) {
     super(sb, s, kind === 'mountstats' ? 0o400 : 0o444, (_, reader) => text(s, kind, reader));
-    this.about = s;
   }
 
   /** proc_mounts_operations have an iterator. */
@@ -121,7 +118,7 @@ export class MountsFile extends PidFile {
   }
 
   override open(t: CallContext, path: Path, flags: number): FileDescription | number {
-    const ns = this.about.live?.fs.root.mount.ns ?? null;
+    const ns = this.subject.live?.fs.root.mount.ns ?? null;
     if (ns === null) return -EINVAL;
     return new MountsDescription(path, this, { flags, opener: t.creds }, ns);
   }

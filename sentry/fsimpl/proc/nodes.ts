@@ -61,7 +61,7 @@ function guard(s: Subject): (t: CallContext) => number {
 }
 
 export class PidFile extends KernfsFile {
-  private readonly subject: Subject;
+  protected readonly subject: Subject;
 
   constructor(sb: KernfsSuperBlock, s: Subject, perm: number, text: SubjectText, o: PidFileOptions = {}) {
     const { store, parts } = o;

@@ -1,6 +1,8 @@
-/** Text files of /proc/PID that do not look at memory (fs/proc/base.c, array.c; proc(5)). */
+/** Text files of /proc/PID that do not read memory (fs/proc/base.c, array.c; proc(5)). */
 import { ESRCH } from '../../abi/errno.ts';
 import type { Task } from '../../kernel/task.ts';
+import type { MemoryManager } from '../../mm/memory-manager.ts';
+import { VM_MERGEABLE } from '../../mm/vma.ts';
 import type { Subject } from './subject.ts';
 
 /** proc_cgroup_show(): the group in each hierarchy, as the reader's namespace names them. */
@@ -92,4 +94,29 @@ export function syscallText(s: Subject): string | number {
 export function oomScore(adj: number): number {
   const base = Math.trunc(((1000 + adj) * 2) / 3);
   return Math.max(0, base);
+}
+
+/** oom_adj_read(): the old scale, −17 to 15. */
+export function oomAdj(t: Task): string {
+  const { oomScoreAdj: adj } = t.group;
+  return `${adj === 1000 ? 15 : Math.trunc((adj * 17) / 1000)}\n`;
+}
+
+/** proc_pid_ksm_stat(): nothing is ever merged here. */
+export function ksmStatText(mm: MemoryManager): string {
+  const yes = (fact: boolean): string => (fact ? 'yes' : 'no');
+  const mergeable = mm.mergesAll || mm.table.some((v) => (v.flags & VM_MERGEABLE) !== 0);
+  return (
+    'ksm_rmap_items 0\nksm_zero_pages 0\nksm_merging_pages 0\nksm_process_profit 0\n' +
+    `ksm_merge_any: ${yes(mm.mergesAll)}\nksm_mergeable: ${yes(mergeable)}\n`
+  );
+}
+
+/** "A space-separated list of child tasks of this task" - proc_tid_children(5) */
+export function childrenText(s: Subject): string | number {
+  const t = s.task;
+  if (t === null) return -ESRCH;
+  let text = '';
+  for (const c of t.group.children) if (c.parentTask === t) text += `${s.number(c.pid)} `;
+  return text;
 }
