@@ -14,6 +14,8 @@ import { mountRows } from './mount.ts';
 import { openRows } from './open.ts';
 import { statRows } from './stat.ts';
 import { syncRows } from './sync.ts';
+import { truncateRows } from './truncate.ts';
+import { utimesRows } from './utimes.ts';
 import { xattrRows } from './xattr.ts';
 
 export const fileRows: readonly SyscallRow[] = [
@@ -31,5 +33,7 @@ export const fileRows: readonly SyscallRow[] = [
   ...openRows,
   ...statRows,
   ...syncRows,
+  ...truncateRows,
+  ...utimesRows,
   ...xattrRows,
 ];

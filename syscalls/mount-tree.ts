@@ -16,13 +16,11 @@ import { scratch } from '../sentry/usermem/user-memory.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
 import type { Path } from '../sentry/vfs/dentry.ts';
 import * as M from '../sentry/vfs/mount.ts';
+import { moveBeneath, moveMount, setGroup } from '../sentry/vfs/mount-move.ts';
 import {
   attachMount,
   cloneTree,
   hasLockedChildren,
-  moveBeneath,
-  moveMount,
-  setGroup,
   setPropagation,
   subtree,
   topOf,

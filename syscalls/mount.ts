@@ -27,14 +27,13 @@ import {
   MS_REMOUNT,
   type Mount,
 } from '../sentry/vfs/mount.ts';
+import { moveMount, pivotRoot } from '../sentry/vfs/mount-move.ts';
 import {
   attachMount,
   cloneTree,
   detachMount,
   hasLockedChildren,
   isPathBelow,
-  moveMount,
-  pivotRoot,
   setPropagation,
   subtree,
   topOf,

@@ -1,0 +1,151 @@
+/** The size of files: truncate(2), ftruncate(2), fallocate(2) (fs/open.c). */
+import {
+  EBADF,
+  EFBIG,
+  EINTR,
+  EINVAL,
+  EISDIR,
+  ENODEV,
+  EOPNOTSUPP,
+  EPERM,
+  EROFS,
+  ESPIPE,
+  ETXTBSY,
+} from '../sentry/abi/errno.ts';
+import { AT_FDCWD } from '../sentry/abi/fcntl.ts';
+import { S_IFIFO, S_IFMT } from '../sentry/abi/stat.ts';
+import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
+import { fd, hex, off, path, type SysResult, type SyscallRow } from '../sentry/kernel/syscall-table.ts';
+import type { Task } from '../sentry/kernel/task.ts';
+import { fileRemovePrivs } from '../sentry/vfs/attr.ts';
+import type { FileDescription } from '../sentry/vfs/file-description.ts';
+import { IN_MODIFY, notifyDentry, notifyFile } from '../sentry/vfs/fsnotify.ts';
+import type { Inode } from '../sentry/vfs/inode.ts';
+import { breakLeases } from '../sentry/vfs/leases.ts';
+import { truncateInode } from '../sentry/vfs/open.ts';
+import { inodePermission, MAY_WRITE } from '../sentry/vfs/permission.ts';
+import { LOOKUP_FOLLOW, nd } from '../sentry/vfs/walk.ts';
+import { endIo, yieldIo, type IoWait } from './io.ts';
+import { raiseFileSize } from './io-signals.ts';
+import { waitForLease } from './open.ts';
+import { walkAt } from './path.ts';
+
+/** inode_newsize_ok(): RLIMIT_FSIZE. */
+function overLimit(t: Task, inode: Inode, size: number): boolean {
+  if (size <= inode.size || size <= t.fileSizeLimit) return false;
+  raiseFileSize(t);
+  return true;
+}
+
+function sysTruncate(t: Task, a: SyscallArgs): SysResult {
+  const size = a.long(1);
+  if (size < 0) return -EINVAL;
+  const r = walkAt(t, AT_FDCWD, a.addr(0), LOOKUP_FOLLOW);
+  if (r !== 0) return r;
+  const { dentry, mount } = nd;
+  const inode = dentry.inode!;
+  if (inode.isDir) return -EISDIR;
+  if (!inode.isRegular) return -EINVAL;
+  if (mount.readOnly) return -EROFS;
+  const access = inodePermission(t, inode, MAY_WRITE);
+  if (access !== 0) return access;
+  if (inode.isAppendOnly) return -EPERM;
+  if (inode.writeCount < 0) return -ETXTBSY;
+  t.blockState = null;
+  const leased = breakLeases(inode, true);
+  if (leased !== 0) return waitForLease(t, inode, leased);
+  const fresh = inode.refresh();
+  if (fresh < 0) return fresh;
+  if (overLimit(t, inode, size)) return -EFBIG;
+  const done = truncateInode(t, inode, size);
+  if (done === 0) notifyDentry(IN_MODIFY, dentry);
+  return done;
+}
+
+function sysFtruncate(t: Task, a: SyscallArgs): SysResult {
+  const size = a.long(1);
+  if (size < 0) return -EINVAL;
+  const f = t.fdTable.get(a.int(0));
+  if (f === null) return -EBADF;
+  if (!f.inode.isRegular || !f.writable) return -EINVAL;
+  if (f.inode.isAppendOnly) return -EPERM;
+  if (overLimit(t, f.inode, size)) return -EFBIG;
+  const r = f.truncate(t, size);
+  if (r === 0) {
+    fileRemovePrivs(t, f.inode);
+    notifyFile(IN_MODIFY, f);
+  }
+  return r;
+}
+
+const FALLOC_KEEP_SIZE = 1;
+const FALLOC_PUNCH_HOLE = 2;
+const FALLOC_COLLAPSE_RANGE = 8;
+const FALLOC_ZERO_RANGE = 16;
+const FALLOC_INSERT_RANGE = 32;
+const FALLOC_UNSHARE_RANGE = 64;
+const FALLOC_WRITE_ZEROES = 128;
+const FALLOC_ALL = 0xfb;
+
+/** vfs_fallocate(): the checks that come before the file system's. */
+function mayAllocate(t: Task, f: FileDescription, mode: number, offset: number, len: number): number {
+  if (offset < 0 || len <= 0) return -EINVAL;
+  if ((mode & ~FALLOC_ALL) !== 0) return -EOPNOTSUPP;
+  const keep = (mode & FALLOC_KEEP_SIZE) !== 0;
+  switch (mode & ~FALLOC_KEEP_SIZE) {
+    case 0:
+    case FALLOC_UNSHARE_RANGE:
+    case FALLOC_ZERO_RANGE:
+      break;
+    case FALLOC_PUNCH_HOLE:
+      if (!keep) return -EOPNOTSUPP;
+      break;
+    case FALLOC_COLLAPSE_RANGE:
+    case FALLOC_INSERT_RANGE:
+    case FALLOC_WRITE_ZEROES:
+      if (keep) return -EOPNOTSUPP;
+      break;
+    default:
+      return -EOPNOTSUPP;
+  }
+  if (!f.writable) return -EBADF;
+  // "On append-only files only space preallocation is supported."
+  if ((mode & ~FALLOC_KEEP_SIZE) !== 0 && f.inode.isAppendOnly) return -EPERM;
+  if (f.inode.isImmutable) return -EPERM;
+  if ((f.inode.mode & S_IFMT) === S_IFIFO) return -ESPIPE;
+  if (f.inode.isDir) return -EISDIR;
+  if (!f.inode.isRegular) return -ENODEV;
+  if (offset + len > Number.MAX_SAFE_INTEGER) return -EFBIG;
+  // shmem_fallocate(): "We need to check rlimit even when FALLOC_FL_KEEP_SIZE".
+  if ((mode & FALLOC_PUNCH_HOLE) === 0 && overLimit(t, f.inode, offset + len)) return -EFBIG;
+  return 0;
+}
+
+/** fallocate(2). A large range takes several turns; what an interrupted call has allocated stays (Linux: tmpfs frees it). */
+function sysFallocate(t: Task, a: SyscallArgs): SysResult {
+  const w = t.blockState as IoWait | null;
+  const f = w === null ? t.fdTable.get(a.int(0)) : w.file;
+  if (f === null) return -EBADF;
+  const mode = a.int(1);
+  const offset = a.long(2);
+  const len = a.long(3);
+  const refused = w === null ? mayAllocate(t, f, mode, offset, len) : t.interrupted ? -EINTR : 0;
+  if (refused !== 0) return endIo(w, refused);
+  const r = f.allocate(t, mode, offset, len, w === null ? 0 : w.done);
+  if (r >= 0 && r < len) return yieldIo(t, f, w, r, allocateInterrupted);
+  if (r === len) {
+    fileRemovePrivs(t, f.inode);
+    notifyFile(IN_MODIFY, f);
+  }
+  return endIo(w, r === len ? 0 : r);
+}
+
+function allocateInterrupted(t: Task): SysResult {
+  return endIo(t.blockState as IoWait, -EINTR);
+}
+
+export const truncateRows: SyscallRow[] = [
+  { nr: 76, name: 'truncate', fn: sysTruncate, args: [path, off], support: 'full' },
+  { nr: 77, name: 'ftruncate', fn: sysFtruncate, args: [fd, off], support: 'full' },
+  { nr: 285, name: 'fallocate', fn: sysFallocate, args: [fd, hex, off, off], support: 'full' },
+];
