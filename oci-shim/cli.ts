@@ -54,6 +54,17 @@ const program = new Command('runsc-ts')
   .option('--criu <path>', 'accepted, without effect')
   .enablePositionalOptions()
   .showHelpAfterError('(try "runsc-ts --help")')
+  .addHelpText(
+    'after',
+    `
+Examples:
+  runsc-ts do -- uname -a                       one command over the host's files
+  runsc-ts run --bundle /srv/bundle web         an OCI bundle
+  runsc-ts --strace=openat do -- cat /etc/hostname
+  runsc-ts doctor                               what this machine lacks
+  runsc-ts help do                              more about a command
+  runsc-ts help syscalls                        what is implemented, and with which gaps`,
+  )
   .exitOverride();
 
 const globals = () => checkGlobalOptions(program.opts());

@@ -57,6 +57,16 @@ export function execCommand(globals: () => GlobalOptions): Command {
     .argument('<id>', 'name of the container')
     .argument('[command...]', 'program and its arguments')
     .passThroughOptions()
+    .addHelpText(
+      'after',
+      `
+Options come before the name of the container. What is not given is as for the container's first program.
+The exit status is the program's; 255 if it could not be started.
+
+Examples:
+  runsc-ts exec --tty my-container sh
+  runsc-ts exec --user 1000:1000 --env DEBUG=1 my-container id`,
+    )
     .action((id: string, args: string[], f: ExecFlags) => {
       const states = new StateDir(globals().root);
       try {

@@ -11,7 +11,7 @@ import {
   startAndNotify,
 } from '../lifecycle/manage.ts';
 import { parseSignal } from '../lifecycle/signals.ts';
-import { statusOf } from '../state/container-state.ts';
+import { shownState } from '../state/container-state.ts';
 import { StateDir } from '../state/state-dir.ts';
 import { print } from '../output.ts';
 import { listenFds, parsePreservedFds } from './preserved-fds.ts';
@@ -40,6 +40,15 @@ export function withCreateOptions(c: Command): Command {
 export function createCommand(globals: () => GlobalOptions): Command {
   return withCreateOptions(new Command('create'))
     .description('create a container from an OCI bundle; "start" runs it')
+    .addHelpText(
+      'after',
+      `
+A program that wants a terminal (process.terminal of config.json) gets one by --console-socket; "run" needs none.
+
+Example:
+  runsc-ts create --bundle /srv/bundle my-container && runsc-ts start my-container
+  runsc-ts wait my-container && runsc-ts delete my-container`,
+    )
     .action((id: string, f: CreateFlags) => {
       createContainer({ id, ...f, listenFds: listenFds(process.env), detached: true }, globals());
     });
@@ -58,6 +67,10 @@ export function killCommand(globals: () => GlobalOptions): Command {
     .option('-a, --all', 'to all of its processes', false)
     .argument('<id>', 'name of the container')
     .argument('[signal]', 'name or number', 'TERM')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  runsc-ts kill my-container\n  runsc-ts kill --all my-container KILL',
+    )
     .action((id: string, signal: string, f: { all: boolean }) =>
       killContainer(new StateDir(globals().root), id, parseSignal(signal || 'TERM'), f.all),
     );
@@ -66,6 +79,7 @@ export function killCommand(globals: () => GlobalOptions): Command {
 export function deleteCommand(globals: () => GlobalOptions): Command {
   return new Command('delete')
     .description('free what belongs to a stopped container')
+    .addHelpText('after', '\nExample:\n  runsc-ts delete --force my-container')
     .option('-f, --force', 'kill it first if it still runs', false)
     .argument('<id>', 'name of the container')
     .action((id: string, f: { force: boolean }) =>
@@ -93,19 +107,7 @@ export function stateCommand(globals: () => GlobalOptions): Command {
     .argument('<id>', 'name of the container')
     .action((id: string) => {
       const s = new StateDir(globals().root).load(id);
-      const status = statusOf(s);
-      const shown = {
-        ociVersion: s.ociVersion,
-        id: s.id,
-        pid: status === 'stopped' ? 0 : s.stub.pid,
-        status,
-        bundle: s.bundle,
-        rootfs: s.rootfs,
-        created: s.created,
-        ...(Object.keys(s.annotations).length === 0 ? {} : { annotations: s.annotations }),
-        owner: s.owner,
-      };
-      print(`${JSON.stringify(shown, null, 2)}\n`);
+      print(`${JSON.stringify(shownState(s), null, 2)}\n`);
     });
 }
 
@@ -115,6 +117,10 @@ export function waitCommand(globals: () => GlobalOptions): Command {
   return new Command('wait')
     .description('wait for a container to end, and print its exit status')
     .argument('<id>', 'name of the container')
+    .addHelpText(
+      'after',
+      '\nPrints {"id":…,"exitStatus":…}; of a signal, 128 and its number.\n\nExample:\n  runsc-ts wait my-container',
+    )
     .action((id: string) => {
       const states = new StateDir(globals().root);
       const { status } = controlCall(states, states.load(id), 'wait', {}, A_LONG_TIME_S);

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { Command } from 'commander';
 import type { GlobalOptions } from '../global-options.ts';
-import { statusOf } from '../state/container-state.ts';
+import { shownState } from '../state/container-state.ts';
 import { isAlive } from '../state/host-process.ts';
 import { StateDir } from '../state/state-dir.ts';
 import { UserError } from '../user-error.ts';
@@ -31,24 +31,12 @@ export function table(rows: readonly (readonly string[])[]): string {
 export function listCommand(globals: () => GlobalOptions): Command {
   return new Command('list')
     .description('list containers')
+    .addHelpText('after', '\nExamples:\n  runsc-ts list\n  runsc-ts list --quiet | xargs -n1 runsc-ts state')
     .option('-f, --format <format>', '"table" or "json"', 'table')
     .option('-q, --quiet', 'ids only', false)
     .action((f: { format: string; quiet: boolean }) => {
       checkFormat(f.format);
-      const all = new StateDir(globals().root).list().map((s) => {
-        const status = statusOf(s);
-        return {
-          ociVersion: s.ociVersion,
-          id: s.id,
-          pid: status === 'stopped' ? 0 : s.stub.pid,
-          status,
-          bundle: s.bundle,
-          rootfs: s.rootfs,
-          created: s.created,
-          ...(Object.keys(s.annotations).length === 0 ? {} : { annotations: s.annotations }),
-          owner: s.owner,
-        };
-      });
+      const all = new StateDir(globals().root).list().map(shownState);
       if (f.quiet) print(all.map((s) => `${s.id}\n`).join(''));
       else if (f.format === 'json') print(json(all));
       else {
@@ -65,6 +53,7 @@ export function psCommand(globals: () => GlobalOptions): Command {
     .argument('<id>', 'name of the container')
     .argument('[args...]', 'of ps(1), for the table')
     .passThroughOptions()
+    .addHelpText('after', '\nExample:\n  runsc-ts ps my-container -o pid,user,args')
     .action((id: string, args: string[], f: { format: string }) => {
       checkFormat(f.format);
       const s = new StateDir(globals().root).load(id);

@@ -45,6 +45,27 @@ export function statusOf(s: ContainerState): Status {
   return s.paused ? 'paused' : s.phase;
 }
 
+/** What `state` and `list` print: runc's fields in runc's order. */
+export function shownState(s: ContainerState) {
+  const status = statusOf(s);
+  return {
+    ociVersion: s.ociVersion,
+    id: s.id,
+    pid: status === 'stopped' ? 0 : s.stub.pid,
+    status,
+    bundle: s.bundle,
+    rootfs: s.rootfs,
+    created: s.created,
+    ...annotationsOf(s),
+    owner: s.owner,
+  };
+}
+
+/** Left out where there are none. */
+function annotationsOf({ annotations }: ContainerState): { annotations?: Record<string, string> } {
+  return Object.keys(annotations).length === 0 ? {} : { annotations };
+}
+
 /** The state of the runtime-spec (runtime.md, "State"), as hooks get it. */
 export interface OciState {
   ociVersion: string;
@@ -62,6 +83,6 @@ export function ociState(s: ContainerState, status: Status = statusOf(s)): OciSt
     status,
     ...(status === 'stopped' ? {} : { pid: s.stub.pid }),
     bundle: s.bundle,
-    ...(Object.keys(s.annotations).length === 0 ? {} : { annotations: s.annotations }),
+    ...annotationsOf(s),
   };
 }

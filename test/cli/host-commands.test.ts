@@ -41,11 +41,10 @@ test.each(['checkpoint', 'restore'])('%s is refused in one line', (command) => {
   expect(r.status).toBe(1);
 });
 
-test.each(['spec', 'features', 'update', 'events', 'doctor', 'install', 'uninstall', 'do', 'run'])(
-  '%s --help has an example',
-  (command) => {
-    const r = run(runscTs, [command, '--help']);
-    expect(r.status).toBe(0);
-    expect(r.stdout).toContain(`runsc-ts ${command}`);
-  },
-);
+const SHOWN =
+  'do run create exec kill delete wait list ps spec features update events doctor install uninstall';
+test.each(SHOWN.split(' '))('%s --help has an example', (command) => {
+  const r = run(runscTs, [command, '--help']);
+  expect(r.status).toBe(0);
+  expect(r.stdout).toMatch(new RegExp(`^  .*runsc-ts ${command} `, 'm'));
+});
