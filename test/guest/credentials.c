@@ -26,15 +26,6 @@ static void caps(const char *name) {
 }
 
 // Each part in a process of its own.
-static void in_child(const char *name, void (*fn)(void)) {
-  pid_t p = fork();
-  if (p == 0) {
-    fn();
-    _exit(0);
-  }
-  wait_say(name, p);
-}
-
 static void as_root(void) {
   show("start");
   ret("setreuid", setreuid(-1, 1000));

@@ -26,8 +26,6 @@ static int by_data(const void *a, const void *b) {
   return (int)((struct epoll_event *)a)->data.u32 - (int)((struct epoll_event *)b)->data.u32;
 }
 
-static const char *err(int r) { return r < 0 ? strerrorname_np(errno) : "0"; }
-
 // What is ready now, in order of the data.
 static void see_within(const char *name, int ep, int ms) {
   struct epoll_event ev[16];

@@ -23,16 +23,6 @@ static void *execer(void *a) {
   return 0;
 }
 
-static void in_child(const char *name, void (*f)(void)) {
-  fflush(stdout);
-  pid_t c = fork();
-  if (c == 0) {
-    f();
-    _exit(77);
-  }
-  wait_say(name, c);
-}
-
 static long counters[4];
 static void leader_execs(void) {
   pthread_t t;

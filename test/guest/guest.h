@@ -58,6 +58,16 @@ static inline void say(const char *fmt, ...) {
   fflush(stdout);
 }
 
+// A number, or the name of the errno if it is negative; for a line with several of them. Text of the last eight calls is kept.
+static inline const char *err(long r) {
+  static char text[8][40];
+  static int at;
+  char *s = text[at++ & 7];
+  if (r < 0) snprintf(s, sizeof text[0], "%s", strerrorname_np(errno));
+  else snprintf(s, sizeof text[0], "%ld", r);
+  return s;
+}
+
 static inline void sleep_ms(int ms) {
   struct timespec ts = {ms / 1000, (ms % 1000) * 1000000L};
   while (nanosleep(&ts, &ts) < 0 && errno == EINTR) {}
@@ -85,6 +95,18 @@ static inline void wait_say(const char *name, pid_t pid) {
   if (WIFEXITED(st)) say("%s: exit %d", name, WEXITSTATUS(st));
   else if (WIFSIGNALED(st)) say("%s: signal %d%s", name, WTERMSIG(st), WCOREDUMP(st) ? " core" : "");
   else say("%s: status %x", name, st);
+}
+
+// Runs `fn` in a child, and prints how that ended.
+static inline void in_child(const char *name, void (*fn)(void)) {
+  fflush(stdout);
+  pid_t pid = fork();
+  if (pid == 0) {
+    fn();
+    fflush(stdout);
+    _exit(0);
+  }
+  wait_say(name, pid);
 }
 
 #endif

@@ -25,7 +25,7 @@ static void describe(const char *what, long id) {
   else say("%s: %s", what, b);
 }
 
-static void in_child(const char *name, void (*fn)(void)) {
+static void in_session(const char *name, void (*fn)(void)) {
   pid_t p = fork();
   if (p == 0) {
     K(JOIN, NULL);
@@ -204,9 +204,9 @@ static void special(void) {
 }
 
 int main(void) {
-  in_child("making", making);
-  in_child("life", life);
-  in_child("permissions", permissions);
-  in_child("special", special);
+  in_session("making", making);
+  in_session("life", life);
+  in_session("permissions", permissions);
+  in_session("special", special);
   return 0;
 }

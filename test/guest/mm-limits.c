@@ -8,16 +8,6 @@
 static char *map(void *a, size_t len, int prot, int flags) {
   return mmap(a, len, prot, flags | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
-static void in_child(const char *name, void (*f)(void)) {
-  fflush(stdout);
-  pid_t c = fork();
-  if (c == 0) {
-    f();
-    fflush(stdout);
-    _exit(0);
-  }
-  wait_say(name, c);
-}
 static void limit(int what, rlim_t v) {
   struct rlimit r;
   getrlimit(what, &r);

@@ -24,14 +24,9 @@ static void lesser(void) {
   put("/proc/self/gid_map", map);
 }
 
-static void in_child(const char *title, void (*f)(void)) {
+static void titled(const char *title, void (*f)(void)) {
   say("== %s", title);
-  pid_t p = fork();
-  if (p == 0) {
-    f();
-    _exit(0);
-  }
-  wait_say("end", p);
+  in_child("end", f);
 }
 
 static void flags_locked(void) {
@@ -218,10 +213,10 @@ int main(void) {
   mount("t", "plain", "tmpfs", 0, "mode=777");
   mkdir("hides/sub", 0755);
   mount("t", "hides/sub", "tmpfs", 0, NULL);
-  in_child("a user namespace of root's", as_root);
-  in_child("a user namespace of a user's", as_user);
-  in_child("without privilege", without);
-  in_child("pivot_root", pivots);
-  in_child("setns", setting);
+  titled("a user namespace of root's", as_root);
+  titled("a user namespace of a user's", as_user);
+  titled("without privilege", without);
+  titled("pivot_root", pivots);
+  titled("setns", setting);
   return 0;
 }

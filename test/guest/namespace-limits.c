@@ -50,15 +50,6 @@ static int enter(void) {
   return 0;
 }
 
-static void in_child(const char *name, void (*fn)(void)) {
-  pid_t p = fork();
-  if (p == 0) {
-    fn();
-    _exit(0);
-  }
-  wait_say(name, p);
-}
-
 // A process in a user namespace of its own, until its standard input ends.
 static pid_t start_inhabitant(const char *name, int *hold) {
   int ready[2], end[2];

@@ -3,15 +3,6 @@
 #include <sched.h>
 #include <sys/utsname.h>
 
-static void in_child(const char *name, void (*fn)(void)) {
-  pid_t p = fork();
-  if (p == 0) {
-    fn();
-    _exit(0);
-  }
-  wait_say(name, p);
-}
-
 static void uts(void) {
   struct utsname u, v;
   uname(&u);

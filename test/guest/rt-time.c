@@ -28,15 +28,6 @@ static void spin(double most) {
     for (volatile int i = 0; i < 100000; i++) {}
 }
 
-static void in_child(const char *name, void (*what)(void)) {
-  pid_t p = fork();
-  if (p == 0) {
-    what();
-    _exit(0);
-  }
-  wait_say(name, p);
-}
-
 static void soft(void) {
   signal(SIGXCPU, on_signal);
   limit(RLIMIT_RTTIME, 50000, RLIM_INFINITY);

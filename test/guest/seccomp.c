@@ -20,7 +20,7 @@ static int install(struct sock_filter *f, int n, int flags) {
 }
 #define INSTALL(f) install(f, sizeof f / sizeof f[0], 0)
 
-static void in_child(const char *name, void (*fn)(void)) {
+static void without_new_privs(const char *name, void (*fn)(void)) {
   pid_t p = fork();
   if (p == 0) {
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
@@ -244,18 +244,18 @@ static void unprivileged(void) {
 
 int main(void) {
   unprivileged();
-  in_child("strict", strict);
-  in_child("strict exit", strict_exit);
-  in_child("errno", errnos);
-  in_child("arguments", args);
-  in_child("trap", trap);
-  in_child("trap without handler", trap_kills);
-  in_child("kill process", kill_process);
-  in_child("kill thread", kill_thread);
-  in_child("others", others);
+  without_new_privs("strict", strict);
+  without_new_privs("strict exit", strict_exit);
+  without_new_privs("errno", errnos);
+  without_new_privs("arguments", args);
+  without_new_privs("trap", trap);
+  without_new_privs("trap without handler", trap_kills);
+  without_new_privs("kill process", kill_process);
+  without_new_privs("kill thread", kill_thread);
+  without_new_privs("others", others);
   traced();
-  in_child("chain", chain);
-  in_child("tsync", tsync);
-  in_child("refusals", refusals);
+  without_new_privs("chain", chain);
+  without_new_privs("tsync", tsync);
+  without_new_privs("refusals", refusals);
   return 0;
 }

@@ -1,20 +1,15 @@
 // link: -w
 // Connections in the making: EINPROGRESS, EALREADY, EISCONN and what SO_ERROR keeps, full backlogs, simultaneous and self-connects, disconnects;
 // which addresses may be bound, shared and left (SO_REUSEPORT groups, TIME_WAIT, devices, foreign addresses), dual stack.
-#include "guest.h"
+#include "ready.h"
 #include <arpa/inet.h>
 #include <net/if.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <sched.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 
 #ifndef IP_BIND_ADDRESS_NO_PORT
 #define IP_BIND_ADDRESS_NO_PORT 24
 #endif
-enum { ALL = POLLIN | POLLPRI | POLLOUT | POLLRDHUP | POLLRDNORM | POLLWRNORM };
 static union any {
   struct sockaddr sa;
   struct sockaddr_in in;
@@ -22,15 +17,6 @@ static union any {
 } addr;
 static socklen_t len;
 static int four;
-
-static const char *err(long r) {
-  static char text[8][40];
-  static int at;
-  char *s = text[at++ & 7];
-  if (r < 0) snprintf(s, 40, "%s", strerrorname_np(errno));
-  else snprintf(s, 40, "%ld", r);
-  return s;
-}
 
 // Arguments from left to right, all of them text.
 #define seq(format, ...) \
@@ -49,24 +35,6 @@ static const char *hex(int v) {
   static char text[8][12];
   static int at;
   return snprintf(text[++at & 7], 12, "%x", v), text[at & 7];
-}
-
-static int mask(int fd) {
-  struct pollfd p = {fd, ALL, 0};
-  poll(&p, 1, 0);
-  return p.revents;
-}
-
-static int until(int fd, int bits) {
-  for (int i = 0; i < 50000 && (mask(fd) & bits) != bits; i++) usleep(100);
-  return mask(fd);
-}
-
-static int so_error(int s) {
-  int v = -1;
-  socklen_t l = sizeof v;
-  getsockopt(s, SOL_SOCKET, SO_ERROR, &v, &l);
-  return v;
 }
 
 static void on(int s, int level, int name, int v) {

@@ -21,15 +21,6 @@
 #endif
 
 static char buf[1 << 17];
-static const char *err(long r) {
-  static char text[8][40];
-  static int at;
-  char *s = text[at++ & 7];
-  if (r < 0) snprintf(s, 40, "%s", strerrorname_np(errno));
-  else snprintf(s, 40, "%ld", r);
-  return s;
-}
-
 static int until(int fd, int bits) {
   struct pollfd p = {fd, POLLIN | POLLPRI | POLLOUT | POLLRDHUP, 0};
   for (int i = 0; i < 5000; i++, sleep_ms(1))

@@ -25,15 +25,6 @@ static char buf[4096];
 static union { char c[2048]; struct cmsghdr h; } ctl;
 static size_t used;
 
-static const char *err(long r) {
-  static char text[8][40];
-  static int at;
-  char *s = text[at++ & 7];
-  if (r < 0) snprintf(s, 40, "%s", strerrorname_np(errno));
-  else snprintf(s, 40, "%ld", r);
-  return s;
-}
-
 static void add(int level, int type, const void *data, size_t size) {
   struct cmsghdr *c = (void *)(ctl.c + used);
   c->cmsg_level = level, c->cmsg_type = type, c->cmsg_len = CMSG_LEN(size);

@@ -48,7 +48,7 @@ static const struct {
 };
 enum { CMDS = sizeof cmds / sizeof *cmds };
 
-static const char *err(int r) { return r == -1 ? strerrorname_np(errno) : r == 0 ? "0" : "more"; }
+static const char *outcome(int r) { return r == -1 ? strerrorname_np(errno) : r == 0 ? "0" : "more"; }
 
 static void test_all(const char *who, int s, int k) {
   for (int c = 0; c < CMDS; c++) {
@@ -65,7 +65,7 @@ static void test_all(const char *who, int s, int k) {
       if (how == 1) strcpy(u.ifr.ifr_name, "none");
       if (cmds[c].cmd == SIOCSIFTXQLEN) u.ifr.ifr_qlen = 1000;
       int r = ioctl(s, cmds[c].cmd, how == 3 ? BAD_PTR : (void *)&u);
-      at += sprintf(line + at, " %s", err(r));
+      at += sprintf(line + at, " %s", outcome(r));
     }
     say("%s %s %s:%s", who, kinds[k].name, cmds[c].name, line);
   }
@@ -117,11 +117,11 @@ static void test_owner(int k) {
   static const int values[] = {0, 0x7ffffff};
   for (int i = 0; i < 2; i++) {
     int r = ioctl(s, 0x8902, &values[i]), q = ioctl(s, 0x8903, &v);
-    at += sprintf(line + at, " %s %s %d", err(r), err(q), v);
+    at += sprintf(line + at, " %s %s %d", outcome(r), outcome(q), v);
   }
   v = getpid();
   int r = ioctl(s, 0x8901, &v), w = 0, q = ioctl(s, 0x8904, &w);
-  say("%s owner:%s, %s %s %d %d", kinds[k].name, line, err(r), err(q), v == w, fcntl(s, F_GETOWN) == v);
+  say("%s owner:%s, %s %s %d %d", kinds[k].name, line, outcome(r), outcome(q), v == w, fcntl(s, F_GETOWN) == v);
   close(s);
 }
 

@@ -1,60 +1,18 @@
 // link: -w
 // How connections end: SO_LINGER with no time and with some, resets, what is left to read, ECONNRESET, EPIPE and SIGPIPE in their
 // order, urgent and unread data, half-closed connections.
-#include "guest.h"
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
+#include "ready.h"
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
-#include <sys/socket.h>
 #include <sys/uio.h>
 
-enum { ALL = POLLIN | POLLPRI | POLLOUT | POLLRDHUP | POLLRDNORM | POLLRDBAND | POLLWRNORM | POLLWRBAND };
 enum { TCP4, TCP6, STREAM, SEQ, KINDS };
 static const char *kinds[] = {"tcp4", "tcp6", "stream", "seqpacket"};
 static char buf[1 << 20];
 static volatile sig_atomic_t pipes;
 static void on_pipe(int s) { (void)s, pipes++; }
-
-static const char *err(long r) {
-  static char text[8][40];
-  static int at;
-  char *s = text[at++ & 7];
-  if (r < 0) snprintf(s, 40, "%s", strerrorname_np(errno));
-  else snprintf(s, 40, "%ld", r);
-  return s;
-}
-
-static int mask(int fd) {
-  struct pollfd p = {fd, ALL, 0};
-  poll(&p, 1, 0);
-  return p.revents;
-}
-
-static int until(int fd, int bits) {
-  for (int i = 0; i < 50000 && (mask(fd) & bits) != bits; i++) usleep(100);
-  return mask(fd);
-}
-
-static int so_error(int s) {
-  int v = -1;
-  socklen_t l = sizeof v;
-  getsockopt(s, SOL_SOCKET, SO_ERROR, &v, &l);
-  return v;
-}
-
-static int state(int s) {
-  struct tcp_info i;
-  socklen_t l = sizeof i;
-  return getsockopt(s, IPPROTO_TCP, TCP_INFO, &i, &l) < 0 ? -1 : i.tcpi_state;
-}
-
-static void until_state_of(int s, int want) {
-  for (int i = 0; i < 50000 && state(s) != want; i++) usleep(100);
-}
 
 static void pair(int kind, int *s) {
   if (kind >= STREAM) {
@@ -143,7 +101,7 @@ static void sequences(int kind) {
         op(kinds[kind], s[0], o);
         // The other end answers with a reset.
         int sends = o >= SEND && o <= SENDFILE && o != SENDNONE;
-        if (kind < STREAM && sends && !reset && how != HALF && how != ENDS && j < 3) until_state_of(s[0], TCP_CLOSE);
+        if (kind < STREAM && sends && !reset && how != HALF && how != ENDS && j < 3) until_tcp_state(s[0], TCP_CLOSE);
       }
       close(s[0]);
       if (how == HALF) close(s[1]);
@@ -157,7 +115,7 @@ static void sigpipe_actions(int kind) {
     int s[2];
     pair(kind, s);
     close(s[1]);
-    if (kind < STREAM) until(s[0], POLLRDHUP), send(s[0], "x", 1, MSG_NOSIGNAL), until_state_of(s[0], TCP_CLOSE), so_error(s[0]);
+    if (kind < STREAM) until(s[0], POLLRDHUP), send(s[0], "x", 1, MSG_NOSIGNAL), until_tcp_state(s[0], TCP_CLOSE), so_error(s[0]);
     pid_t p = fork();
     if (p == 0) {
       sigset_t set;
@@ -301,18 +259,18 @@ static void options(int kind) {
 static void states(int kind) {
   int s[2];
   pair(kind, s);
-  say("states %d %d", state(s[0]), state(s[1]));
+  say("states %d %d", tcp_state(s[0]), tcp_state(s[1]));
   shutdown(s[0], SHUT_WR);
-  until_state_of(s[0], TCP_FIN_WAIT2);
-  until_state_of(s[1], TCP_CLOSE_WAIT);
-  say("half %d %d, %x %x", state(s[0]), state(s[1]), mask(s[0]), mask(s[1]));
+  until_tcp_state(s[0], TCP_FIN_WAIT2);
+  until_tcp_state(s[1], TCP_CLOSE_WAIT);
+  say("half %d %d, %x %x", tcp_state(s[0]), tcp_state(s[1]), mask(s[0]), mask(s[1]));
   say("the other way %s", err(send(s[1], "more", 4, 0)));
   until(s[0], POLLIN);
   say("got %s", err(recv(s[0], buf, 10, 0)));
   shutdown(s[1], SHUT_WR);
-  until_state_of(s[1], TCP_CLOSE);
+  until_tcp_state(s[1], TCP_CLOSE);
   until(s[0], POLLHUP);
-  say("both %d %d, %x %x", state(s[0]), state(s[1]), mask(s[0]), mask(s[1]));
+  say("both %d %d, %x %x", tcp_state(s[0]), tcp_state(s[1]), mask(s[0]), mask(s[1]));
   say("errors %d %d", so_error(s[0]), so_error(s[1]));
   say("shutdown again %s %s", err(shutdown(s[0], SHUT_WR)), err(shutdown(s[1], SHUT_RD)));
   close(s[0]), close(s[1]);

@@ -1,25 +1,14 @@
 // link: -w
 // MSG_* flags, SO_PEEK_OFF, SO_RCVLOWAT, urgent data and several messages at once, on sockets of all kinds.
-#include "guest.h"
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
+#include "ready.h"
 #include <stddef.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 
 static char buf[1 << 18];
-enum { ALL = POLLIN | POLLPRI | POLLOUT | POLLRDHUP | POLLRDNORM | POLLRDBAND | POLLWRNORM | POLLWRBAND };
 enum { STREAM, SEQ, DGRAM, TCP, UDP, KINDS };
 static const char *kinds[] = {"stream", "seqpacket", "datagram", "tcp", "udp"};
-
-static int mask(int fd) {
-  struct pollfd p = {fd, ALL, 0};
-  poll(&p, 1, 0);
-  return p.revents;
-}
 
 // Until `fd` has at least `n` bytes to read (of messages: a message).
 static void arrived(int fd, int n) {
@@ -27,20 +16,6 @@ static void arrived(int fd, int n) {
     if (ioctl(fd, FIONREAD, &v) == 0 && v >= n) return;
     sleep_ms(1);
   }
-}
-
-static int until(int fd, int bits) {
-  for (int i = 0; i < 5000 && (mask(fd) & bits) != bits; i++) sleep_ms(1);
-  return mask(fd);
-}
-
-static const char *err(long r) {
-  static char text[8][40];
-  static int at;
-  char *s = text[at++ & 7];
-  if (r < 0) snprintf(s, 40, "%s", strerrorname_np(errno));
-  else snprintf(s, 40, "%ld", r);
-  return s;
 }
 
 // What a receive gives: length or errno, and the bytes.

@@ -10,15 +10,6 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-static const char *err(long r) {
-  static char text[8][40];
-  static int at;
-  char *s = text[at++ & 7];
-  if (r < 0) snprintf(s, 40, "%s", strerrorname_np(errno));
-  else snprintf(s, 40, "%ld", r);
-  return s;
-}
-
 static union any {
   struct sockaddr sa;
   struct sockaddr_in in;

@@ -1,23 +1,12 @@
 // link: -w
 // What poll, epoll, reads and writes say of every state of a socket: unix and TCP; shutdowns, ends, errors.
-#include "guest.h"
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
+#include "ready.h"
 #include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <sys/un.h>
 
 static char buf[1 << 16];
-enum { ALL = POLLIN | POLLPRI | POLLOUT | POLLRDHUP | POLLRDNORM | POLLRDBAND | POLLWRNORM | POLLWRBAND };
-
-static int mask(int fd) {
-  struct pollfd p = {fd, ALL, 0};
-  poll(&p, 1, 0);
-  return p.revents;
-}
 
 // The state settles: packets of the loopback are handled soon, but not at once.
 static int settled(int fd, int want) {
@@ -32,22 +21,6 @@ static void masks(const char *what, int a, int b) {
   int n = epoll_wait(ep, &out, 1, 0);
   say("%s: %x %x, epoll %d %x", what, mask(a), mask(b), n, n > 0 ? out.events : 0);
   close(ep);
-}
-
-static const char *err(long r) {
-  static char text[4][40];
-  static int at;
-  char *s = text[at++ & 3];
-  if (r < 0) snprintf(s, 40, "%s", strerrorname_np(errno));
-  else snprintf(s, 40, "%ld", r);
-  return s;
-}
-
-static int so_error(int s) {
-  int v = -1;
-  socklen_t l = sizeof v;
-  getsockopt(s, SOL_SOCKET, SO_ERROR, &v, &l);
-  return v;
 }
 
 // Reads, writes, peeks: what each says.

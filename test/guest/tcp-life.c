@@ -1,53 +1,17 @@
 // link: -w
 // TCP on loopback: every call in every state, states by poll, options that have an effect, resets, urgent data, peeks, fast open.
-#include "guest.h"
+#include "ready.h"
 #include <arpa/inet.h>
 #include <linux/sockios.h>
-#include <linux/tcp.h>
 #include <net/if.h>
-#include <netinet/in.h>
-#include <poll.h>
 #include <sched.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
-#include <sys/socket.h>
 #include <sys/uio.h>
 
-enum { ALL = POLLIN | POLLPRI | POLLOUT | POLLRDHUP | POLLRDNORM | POLLRDBAND | POLLWRNORM | POLLWRBAND };
 static char buf[1 << 17];
 static struct sockaddr_in at;
-
-static const char *err(long r) {
-  static char text[8][24];
-  static int i;
-  char *s = text[i++ & 7];
-  if (r < 0) snprintf(s, 24, "%s", strerrorname_np(errno));
-  else snprintf(s, 24, "%ld", r);
-  return s;
-}
-
-static int mask(int fd) {
-  struct pollfd p = {fd, ALL, 0};
-  poll(&p, 1, 0);
-  return p.revents;
-}
-
-static int until(int fd, int bits) {
-  for (int i = 0; i < 5000 && (mask(fd) & bits) != bits; i++) sleep_ms(1);
-  return mask(fd);
-}
-
-static int state(int s) {
-  struct tcp_info i = {0};
-  socklen_t l = sizeof i;
-  getsockopt(s, IPPROTO_TCP, TCP_INFO, &i, &l);
-  return i.tcpi_state;
-}
-
-static void until_state_of(int s, int want) {
-  for (int i = 0; i < 5000 && state(s) != want; i++) sleep_ms(1);
-}
 
 static int option(int s, int level, int name) {
   int v = -1;
@@ -88,7 +52,7 @@ static void calls(const char *name, int (*make)(int *)) {
     socklen_t l = sizeof a;
     struct sockaddr none = {AF_UNSPEC};
     long r = 0;
-    if (c == 0) n += sprintf(line + n, "poll %x error %d state %d", mask(s), option(s, SOL_SOCKET, SO_ERROR), state(s));
+    if (c == 0) n += sprintf(line + n, "poll %x error %d state %d", mask(s), option(s, SOL_SOCKET, SO_ERROR), tcp_state(s));
     switch (c) {
       case 0: r = send(s, "x", 1, MSG_NOSIGNAL | MSG_DONTWAIT); break;
       case 1: r = recv(s, buf, 10, MSG_DONTWAIT); break;
@@ -161,7 +125,7 @@ static int peer_gone(int *o) {
 static int done(int *o) {
   int s = connected(o);
   shutdown(s, SHUT_WR);
-  until_state_of(s, 5);
+  until_tcp_state(s, 5);
   return s;
 }
 static int both_done(int *o) {
@@ -169,7 +133,7 @@ static int both_done(int *o) {
   shutdown(*o, SHUT_WR);
   until(s, POLLRDHUP);
   shutdown(s, SHUT_WR);
-  until_state_of(s, 7);
+  until_tcp_state(s, 7);
   return s;
 }
 static int reset(int *o) {

@@ -92,7 +92,7 @@ static void compare_links(const char *who) {
   say("%s: %s, children's is %s", who, t, a.st_ino == b.st_ino ? "its own" : "another");
 }
 
-static void in_child(const char *name, void (*f)(const char *)) {
+static void in_child_of(const char *name, void (*f)(const char *)) {
   pid_t p = fork();
   if (p == 0) f(name), _exit(0);
   wait_say(name, p);
@@ -151,7 +151,7 @@ static void in_there(const char *who) {
   show_offsets(who);
   offsets("changed when somebody is inside", "monotonic 5 0\n");
   waits(who);
-  in_child("grandchild", clocks);
+  in_child_of("grandchild", clocks);
 }
 
 static void bad_offsets(void) {
@@ -264,7 +264,7 @@ static void entering(void) {
     ret("setns without right", setns(fd, CLONE_NEWTIME));
     ret("own time namespace", unshare(CLONE_NEWTIME));
     offsets("its offsets", "boottime 100000 0\n");
-    in_child("of the user namespace", show_offsets);
+    in_child_of("of the user namespace", show_offsets);
     _exit(0);
   }
   wait_say("unprivileged", q);
@@ -298,7 +298,7 @@ int main(int argc, char **argv) {
   clocks("who unshared");
   threads();
   vforked();
-  in_child("child", in_there);
+  in_child_of("child", in_there);
   p = fork();
   if (p == 0) exec_self("after fork and exec");
   wait_say("exec", p);
@@ -309,7 +309,7 @@ int main(int argc, char **argv) {
     ret("a further one", unshare(CLONE_NEWTIME));
     show_offsets("inherited");
     offsets("added", "monotonic 600000 0\n");
-    in_child("nested", clocks);
+    in_child_of("nested", clocks);
     _exit(0);
   }
   wait_say("nested", p);

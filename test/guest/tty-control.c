@@ -1,44 +1,22 @@
 // link: -w
 // Terminals' ioctls and reads: VMIN and VTIME, TIOCEXCL, TIOCSTI, locks of ptys, TIOCGPTPEER, flow control, queues and flushes, packet mode,
 // instances of devpts, the ends of both sides.
-#include "guest.h"
+#include "ready.h"
 #include <linux/tty.h>
-#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <termios.h>
 
-enum { ALL = POLLIN | POLLPRI | POLLOUT | POLLRDHUP | POLLRDNORM | POLLWRNORM };
 static char buf[8192], slave_name[64];
 static int m, s;
-
-static const char *err(long r) {
-  static char text[8][40];
-  static int at;
-  char *p = text[at++ & 7];
-  if (r < 0) snprintf(p, 40, "%s", strerrorname_np(errno));
-  else snprintf(p, 40, "%ld", r);
-  return p;
-}
 
 #define seq(format, ...) \
   do { \
     const char *a_[4] = {__VA_ARGS__}; \
     say(format, a_[0], a_[1], a_[2], a_[3]); \
   } while (0)
-
-static int mask(int fd) {
-  struct pollfd p = {fd, ALL, 0};
-  poll(&p, 1, 0);
-  return p.revents;
-}
-
-static int until(int fd, int bits) {
-  for (int i = 0; i < 50000 && (mask(fd) & bits) != bits; i++) usleep(100);
-  return mask(fd);
-}
 
 static void open_pair(void) {
   int zero = 0, n = 0;

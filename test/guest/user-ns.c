@@ -16,15 +16,6 @@
 #define UID 1234
 #define GID 2345
 
-static void in_child(const char *name, void (*fn)(void)) {
-  pid_t p = fork();
-  if (p == 0) {
-    fn();
-    _exit(0);
-  }
-  wait_say(name, p);
-}
-
 static long put(const char *what, const char *file, const char *text) {
   int fd = open(file, O_WRONLY);
   if (fd < 0) return ret(what, -1);

@@ -47,9 +47,10 @@ function opens(path: string): boolean {
 async function compileGuest(name: string): Promise<string> {
   const path = join(guestDir, `${name}.c`);
   const source = readFileSync(path, 'utf8');
-  const header = readFileSync(join(guestDir, 'guest.h'), 'utf8');
-  const hash = createHash('sha256').update(source).update(header).digest('hex').slice(0, 12);
-  const bin = join(binDir, `${name}-${hash}`);
+  const headers = readdirSync(guestDir).filter((f) => f.endsWith('.h'));
+  const hash = createHash('sha256').update(source);
+  for (const h of headers.sort()) hash.update(readFileSync(join(guestDir, h)));
+  const bin = join(binDir, `${name}-${hash.digest('hex').slice(0, 12)}`);
   if (existsSync(bin)) return bin;
   const extra = /^\/\/ link: (.*)$/m.exec(source)?.[1]?.trim().split(/\s+/) ?? [];
   const tmp = `${bin}.${process.pid}`;
