@@ -165,7 +165,7 @@ export class Births {
       }
       const tid = platform.memory.loadRelaxed(parent.base + SLOT_NR / 4);
       if (child.tid === 0 && !this.learnThread(child, tid)) {
-        platform.kill(parent.space, 'clone reported a thread that is not there');
+        platform.deaths.kill(parent.space, 'clone reported a thread that is not there');
         return;
       }
       this.claimSleeper(child);

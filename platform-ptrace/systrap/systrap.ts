@@ -4,13 +4,11 @@
  * listener. All guest processes are clones of the zygote and children of this process.
  */
 import { EAGAIN } from '../../sentry/abi/errno.ts';
-import { HostBuffer } from '../../sentry/host/memory.ffi.ts';
 import * as host from '../../sentry/host/sys.ffi.ts';
 import { assert } from '../../sentry/lib/assert.ts';
 import type { Context, CopyPlan, Platform, PlatformEvents } from '../../sentry/platform/platform.ts';
 import {
   currentCpu,
-  reap,
   WAIT_DEATHS,
   WAIT_COUNT_MASK,
   WAIT_COUNT_SHIFT,
@@ -44,6 +42,7 @@ import type { Zygote } from '../zygote.ts';
 import { Births } from './births.ts';
 import { SystrapContext } from './context.ts';
 import { Deadlines } from './deadlines.ts';
+import { Deaths } from './deaths.ts';
 import { FrameLayout } from './frame.ts';
 import { Placement } from './placement.ts';
 import { PublishPages } from './publish.ts';
@@ -53,11 +52,8 @@ import { Sleepers } from './sleepers.ts';
 import { ORDERING, RUNNING, type ThreadSlot } from './thread-slot.ts';
 import { adoptZygote, ZygotePool } from './zygote-pool.ts';
 
-const SIGKILL = 9;
 const SIGSYS = 31;
 const NR_KILL_THREAD = 234; // tgkill
-const NR_EPOLL_CREATE1 = 291;
-const EPOLL_CLOEXEC = 0x80000;
 /** Chunks the window has room for: at least as many processes. */
 const WINDOW_CHUNKS = 2040;
 /** Every so many polls the descriptors are looked at even if slots keep the sentry busy. */
@@ -93,15 +89,14 @@ export class SystrapPlatform implements Platform {
   readonly busyChunks: Chunk[] = [];
 
   private readonly listener: number;
-  private readonly deaths: number;
-  private readonly reapedStatus = new HostBuffer(8);
+  readonly deaths: Deaths;
   readonly threads = new Map<number, SystrapContext>();
   /** By host process; the dead ones until they are reaped. */
   readonly spaces = new Map<number, SystrapSpace>();
   readonly deadlines = new Deadlines();
-  private events!: PlatformEvents;
-  private readonly zygoteContext: SystrapContext;
-  private readonly pool: ZygotePool;
+  events!: PlatformEvents;
+  readonly zygote: SystrapContext;
+  readonly pool: ZygotePool;
   private polls = 0;
   private cpu = -1;
   private readonly sentrySpin: number;
@@ -114,9 +109,8 @@ export class SystrapPlatform implements Platform {
     const { zygote } = options;
     this.listener = zygote.listenerFd;
     this.sentrySpin = options.sentrySpin ?? 2000;
-    this.deaths = host.hostSyscall(NR_EPOLL_CREATE1, EPOLL_CLOEXEC, 0, 0, 0, 0, 0);
-    assert(this.deaths >= 0, 'epoll for process deaths');
-    this.births = new Births(this, this.deaths);
+    this.deaths = new Deaths(this);
+    this.births = new Births(this, this.deaths.fd);
     this.memory = new SharedMemory(WINDOW_CHUNKS);
     this.gate = new Gate(zygote.listenerFd);
     this.sleepers = new Sleepers(this);
@@ -128,13 +122,13 @@ export class SystrapPlatform implements Platform {
     const chunk = this.memory.mapChunk(zygote.areaFd, 0);
     assert(chunk >= 0, 'mapping of the zygote area');
     const space = new SystrapSpace(this, zygote.areaFd, chunk);
-    this.zygoteContext = adoptZygote(this, space, zygote.pid, this.deaths);
+    this.zygote = adoptZygote(this, space, zygote.pid, this.deaths.fd);
     this.vvarStart = this.memory.loadNumber(chunk + ZYGOTE_VVAR / 4);
     this.vdsoStart = this.memory.loadNumber(chunk + ZYGOTE_VDSO / 4);
     this.vdsoEnd = this.memory.loadNumber(chunk + ZYGOTE_VDSO_END / 4);
-    this.frames = new FrameLayout(this.memory, this.zygoteContext);
-    this.frames.resetFp(this.zygoteContext);
-    this.pool = new ZygotePool(this.zygoteContext, this.publish.fd);
+    this.frames = new FrameLayout(this.memory, this.zygote);
+    this.frames.resetFp(this.zygote);
+    this.pool = new ZygotePool(this.zygote, this.publish.fd);
   }
 
   start(events: PlatformEvents): void {
@@ -247,7 +241,7 @@ export class SystrapPlatform implements Platform {
       }
       this.counters.sleeps++;
     }
-    const ready = waitForEvents(this.listener, this.deaths, wakeFd, limit, this.gate.bufferAddr);
+    const ready = waitForEvents(this.listener, this.deaths.fd, wakeFd, limit, this.gate.bufferAddr);
     if (sleeps) this.publish.setAsleep(false);
     this.setCpu(ready >> WAIT_CPU_SHIFT);
     const count = (ready >> WAIT_COUNT_SHIFT) & WAIT_COUNT_MASK;
@@ -256,9 +250,9 @@ export class SystrapPlatform implements Platform {
       this.gate.dispatchReceived(count);
       this.sleepers.answer();
     }
-    if ((ready & WAIT_DEATHS) !== 0) this.reapDead();
+    if ((ready & WAIT_DEATHS) !== 0) this.deaths.reap();
     if (this.deadlines.any)
-      this.deadlines.check((ctx) => this.kill(ctx.space, 'no answer within the deadline'));
+      this.deadlines.check((ctx) => this.deaths.kill(ctx.space, 'no answer within the deadline'));
     return (ready & WAIT_WAKE) !== 0;
   }
 
@@ -283,7 +277,7 @@ export class SystrapPlatform implements Platform {
       return;
     }
     if (ctx.phase === ORDERING) {
-      this.kill(ctx.space, `event ${kind} instead of a report`);
+      this.deaths.kill(ctx.space, `event ${kind} instead of a report`);
       return;
     }
     ctx.stop();
@@ -294,7 +288,7 @@ export class SystrapPlatform implements Platform {
       const nr = memory.loadRelaxed(base + SLOT_NR / 4);
       if (kind === EVENT_FAST_SYSCALL) {
         if (!this.publish.isFast(nr)) {
-          this.kill(ctx.space, `call ${nr} without a frame`);
+          this.deaths.kill(ctx.space, `call ${nr} without a frame`);
           return;
         }
         ctx.partial = true;
@@ -323,7 +317,7 @@ export class SystrapPlatform implements Platform {
     const { memory } = this;
     const at = ctx.base + SLOT_ARGS / 4;
     if (signo === 0 || signo > SIGSYS) {
-      this.kill(ctx.space, `event ${signo}`);
+      this.deaths.kill(ctx.space, `event ${signo}`);
       return;
     }
     this.events.onFault(
@@ -339,41 +333,35 @@ export class SystrapPlatform implements Platform {
   private handleOrders(ctx: SystrapContext, kind: number): void {
     if (kind === EVENT_ORDERS_DONE) {
       if (ctx.phase !== ORDERING) {
-        this.kill(ctx.space, 'report without orders');
+        this.deaths.kill(ctx.space, 'report without orders');
         return;
       }
-      if (ctx.completing) {
-        const { reported } = ctx;
-        ctx.reported = null;
-        ctx.completed();
-        this.deadlines.clear(ctx);
-        reported!(0);
-        return;
-      }
-      if (ctx.batchDone()) return;
-      const { reported } = ctx;
-      ctx.reported = null;
-      ctx.stopAfterOrders();
-      this.deadlines.clear(ctx);
-      reported!(0);
+      if (ctx.completing || !ctx.batchDone()) this.endOrders(ctx)!(0);
       return;
     }
     const at = ctx.base + SLOT_ARGS / 4;
     const index = ctx.queueIndex(this.memory.loadRelaxed(at));
     const errno = this.memory.loadRelaxed(at + 2);
     if (ctx.completing || !(index >= 0 && index < ctx.orderCount && errno > 0 && errno < 4096)) {
-      this.kill(ctx.space, 'malformed report');
+      this.deaths.kill(ctx.space, 'malformed report');
       return;
     }
-    const { reported } = ctx;
-    ctx.reported = null;
-    ctx.stopAfterOrders();
-    this.deadlines.clear(ctx);
+    const reported = this.endOrders(ctx);
     if (reported !== null) reported(-errno);
     else this.events.onOrderFailed(ctx, index, errno);
   }
 
-  // ---- interrupts, deadlines, death -----------------------------------------------------------------------------------
+  /** The thread is stopped again after orders, or a real trap: who is to hear how they went; null: they were part of a resume. */
+  private endOrders(ctx: SystrapContext): ((result: number) => void) | null {
+    const { reported } = ctx;
+    ctx.reported = null;
+    if (ctx.completing) ctx.completed();
+    else ctx.stopAfterOrders();
+    this.deadlines.clear(ctx);
+    return reported;
+  }
+
+  // ---- interrupts, deadlines, ends ------------------------------------------------------------------------------------
 
   signalInterrupt(ctx: SystrapContext): void {
     this.counters.interrupts++;
@@ -393,7 +381,7 @@ export class SystrapPlatform implements Platform {
   }
 
   isZygote(ctx: ThreadSlot): boolean {
-    return ctx === this.zygoteContext;
+    return ctx === this.zygote;
   }
 
   setDeadline(ctx: ThreadSlot): void {
@@ -401,43 +389,7 @@ export class SystrapPlatform implements Platform {
     if (!this.isZygote(ctx)) this.deadlines.set(ctx);
   }
 
-  /** Ends a process that broke the protocol. */
-  kill(space: SystrapSpace, reason: string): void {
-    this.counters.kills++;
-    this.bury(space, SIGKILL, reason);
-  }
-
-  /** Destroys a space and tells the kernel about each of its contexts. */
-  private bury(space: SystrapSpace, signo: number, reason: string): void {
-    if (space.dead) return;
-    const contexts = [...space.liveContexts()];
-    space.destroy();
-    if (space === this.zygoteContext.space) {
-      this.pool.zygoteDied();
-      return;
-    }
-    for (const ctx of contexts) {
-      if (this.pool.forget(ctx)) continue;
-      this.events.onDeath(ctx, signo, reason);
-    }
-  }
-
-  private reapDead(): void {
-    // Children that were refused at birth have no pidfd; they are found here too.
-    for (;;) {
-      const pid = reap(this.reapedStatus.addr);
-      if (pid === 0) return;
-      const status = this.reapedStatus.i32[0]!;
-      const space = this.spaces.get(pid);
-      if (space === undefined) continue;
-      this.spaces.delete(pid);
-      host.close(space.pidfd);
-      space.pidfd = -1;
-      const signo = status & 0x7f;
-      this.bury(space, signo === 0 ? SIGKILL : signo, signo === 0 ? 'host process exited' : 'killed');
-    }
-  }
-
+  /** The thread is gone, or nothing to the kernel any more: what the platform remembers of it. */
   forgetThread(ctx: SystrapContext): void {
     if (ctx.tid !== 0) {
       this.threads.delete(ctx.tid);
@@ -451,6 +403,7 @@ export class SystrapPlatform implements Platform {
     this.births.forget(ctx);
   }
 
+  /** Ends the guest thread; its host thread may stay for another. */
   exitContext(ctx: SystrapContext): void {
     const { space } = ctx;
     if (space.dead) return;
@@ -475,8 +428,8 @@ export class SystrapPlatform implements Platform {
     for (const space of [...this.spaces.values()]) space.destroy();
     for (let i = 0; i < 50 && this.spaces.size > 0; i++) {
       this.gate.dispatch();
-      waitForEvents(-1, this.deaths, -1, 2e7, 0);
-      this.reapDead();
+      waitForEvents(-1, this.deaths.fd, -1, 2e7, 0);
+      this.deaths.reap();
     }
   }
 
