@@ -49,7 +49,8 @@ const calls: ((g: GoferClient) => unknown)[] = [
   (g) => g.statfs(1),
   (g) => g.getxattr(1, 'user.x'),
   (g) => g.listxattr(1),
-  (g) => g.watch(1, true),
+  (g) => g.watch(1, 'x', true),
+  (g) => g.readlinkName(1, 'x'),
   (g) => g.mkdir(1, 'x', { mode: 0, uid: 0, gid: 0 }, true),
   (g) => g.openEvents(false),
 ];

@@ -4,12 +4,14 @@ import type {
   GoferAttr,
   GoferClient,
   GoferDirent,
+  GoferLinkTarget,
   GoferMount,
   GoferNewDir,
   GoferNewInode,
   GoferOpened,
   GoferSetattr,
   GoferStatfs,
+  GoferWatch,
 } from '../../sentry/gofer-api/gofer-api.ts';
 import { GOFER_RDWR, GOFER_WALK_MAX } from '../../sentry/gofer-api/gofer-api.ts';
 import { clamp53 } from '../protocol/attr.ts';
@@ -98,6 +100,17 @@ export class RemoteGofer extends GoferConnection implements GoferClient {
     const target = this.reader.string(layout.PATH_MAX);
     if (!this.reader.done() || target === '' || target.includes('\0')) return this.violation('readlink');
     return target;
+  }
+
+  readlinkName(dir: number, name: string): GoferLinkTarget | number {
+    this.begin(layout.OP_READLINK_NAME).u32(dir);
+    let r = this.putName(name);
+    if (r === 0) r = this.call();
+    if (r < 0) return r;
+    const attr = this.attr();
+    const target = this.reader.string(layout.PATH_MAX);
+    if (!this.reader.done() || target === '' || target.includes('\0')) return this.violation('readlink');
+    return { attr, target };
   }
 
   readdir(id: number, withAttrs: boolean): GoferDirent[] | number {
@@ -291,14 +304,18 @@ export class RemoteGofer extends GoferConnection implements GoferClient {
     return this.callForFd((fd) => isUnixSocket(fd, type), 'connect');
   }
 
-  watch(id: number, forGuests: boolean): number {
+  watch(id: number, name: string, forGuests: boolean): GoferWatch | number {
     const w = this.begin(layout.OP_WATCH);
     w.u32(id);
     w.u32(forGuests ? layout.WATCH_GUESTS : layout.WATCH_CACHE);
-    const r = this.call();
+    let r = 0;
+    if (name === '') w.string('');
+    else r = this.putName(name);
+    if (r === 0) r = this.call();
     if (r < 0) return r;
     const watch = this.reader.i32();
-    return this.reader.done() && watch >= 0 ? watch : this.violation('watch');
+    const attr = this.attr();
+    return this.reader.done() && watch >= 0 ? { attr, watch } : this.violation('watch');
   }
 
   unwatch(id: number): void {

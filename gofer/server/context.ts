@@ -90,6 +90,14 @@ export class ServerContext {
     return name;
   }
 
+  /** The same, or '' where there need not be one. */
+  optionalName(): string {
+    const name = this.reader.string(255);
+    if (name !== '' && !isValidName(name))
+      throw new ProtocolError(`invalid name, operation ${this.reader.op}`);
+    return name;
+  }
+
   /** Writes the attributes in statxBuffer. */
   putAttr(id: number, flags = 0): void {
     const at = this.writer.reserve(ATTR_SIZE);

@@ -69,7 +69,12 @@ export function walk(ctx: ServerContext): number {
 }
 
 /** One component of a walk; leaves its attributes in statxBuffer. */
-function step(ctx: ServerContext, dir: ServerInode, name: string, isLast: boolean): ServerInode | number {
+export function step(
+  ctx: ServerContext,
+  dir: ServerInode,
+  name: string,
+  isLast: boolean,
+): ServerInode | number {
   if (dir.type !== S_IFDIR) return -ENOTDIR;
   if (dir.sealed) return -ENOENT;
   const table = ctx.table;
@@ -153,6 +158,27 @@ export function readlink(ctx: ServerContext): number {
   if (fd < 0) return fd;
   const n = readlinkFd(fd);
   if (n < 0) return n;
+  ctx.writer.string(dataBuffer.bytes.toString('latin1', 0, n));
+  return 0;
+}
+
+/** A link that the sentry knows from a listing: nothing is registered. */
+export function readlinkName(ctx: ServerContext): number {
+  const dir = ctx.inode();
+  const name = ctx.componentName();
+  ctx.endOfRequest();
+  if (dir.type !== S_IFDIR) return -ENOTDIR;
+  const dirFd = dir.sealed ? -ENOENT : ctx.table.fdOf(dir);
+  if (dirFd < 0) return dirFd;
+  const fd = ctx.table.openName(dir.mount, dirFd, name);
+  if (fd < 0) return fd;
+  let r = statxFd(fd);
+  const n = r < 0 ? r : readlinkFd(fd);
+  // Not a link: ENOENT from here.
+  r = n === -ENOENT ? -EINVAL : n;
+  closeFd(fd);
+  if (r < 0) return r;
+  ctx.putAttr(0);
   ctx.writer.string(dataBuffer.bytes.toString('latin1', 0, n));
   return 0;
 }

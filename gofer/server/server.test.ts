@@ -84,6 +84,12 @@ describe('walk', () => {
     expect(gofer.walk(root.id, ['a', 'link', 'file'], out)).toBe(2);
     expect(out[4].mode & 0o170000).toBe(0o120000);
     expect(gofer.readlink(out[4].id)).toBe('b');
+    expect(gofer.readlinkName(out[0].id, 'link')).toMatchObject({
+      attr: { id: 0, ino: out[4].ino },
+      target: 'b',
+    });
+    expect(gofer.readlinkName(out[0].id, 'b')).toBe(-E.EINVAL);
+    expect(gofer.readlinkName(out[0].id, 'nope')).toBe(-E.ENOENT);
     expect(gofer.walk(root.id, ['a', 'b', 'file', 'x'], out)).toBe(3);
     expect(gofer.walk(root.id, ['nope'], out)).toBe(-E.ENOENT);
     expect(gofer.walk(root.id, ['a', 'nope', 'x'], out)).toBe(1);
@@ -359,15 +365,19 @@ describe('watches', () => {
     fs.writeFileSync(join(dir, 'f'), '');
     const d = must(walk('d')).id;
     const f = must(walk('f')).id;
-    expect(gofer.watch(d, true)).toBe(-E.EOPNOTSUPP);
+    expect(gofer.watch(d, '', true)).toBe(-E.EOPNOTSUPP);
     const fds = [gofer.openEvents(false), gofer.openEvents(true)];
     expect(fds.every((fd) => fd >= 0)).toBe(true);
     expect(gofer.openEvents(true)).toBe(-E.EEXIST);
-    expect(gofer.watch(f, false)).toBe(-E.ENOTDIR);
-    const watch = gofer.watch(f, true);
+    expect(gofer.watch(f, '', false)).toBe(-E.ENOTDIR);
+    expect(gofer.watch(root.id, 'f', false)).toBe(-E.ENOTDIR);
+    expect(gofer.watch(root.id, 'none', false)).toBe(-E.ENOENT);
+    expect(gofer.watch(root.id, '..', false)).toBe(-E.EINVAL);
+    expect(must(gofer.watch(root.id, 'd', false)).attr.id).toBe(d);
+    const { watch } = must(gofer.watch(f, '', true));
     expect(watch).toBeGreaterThan(0);
-    expect(gofer.watch(f, true)).toBe(watch);
-    expect(gofer.watch(d, true)).toBeGreaterThan(watch);
+    expect(must(gofer.watch(root.id, 'f', true)).watch).toBe(watch);
+    expect(must(gofer.watch(d, '', true)).watch).toBeGreaterThan(watch);
     fs.appendFileSync(join(dir, 'f'), 'x');
     gofer.unwatch(f);
     gofer.unwatch(f);
@@ -384,7 +394,7 @@ describe('watches', () => {
     fs.writeFileSync(join(dir, 'f'), '');
     const fd = gofer.openEvents(true);
     const { id } = must(walk('f'));
-    const watch = gofer.watch(id, true);
+    const { watch } = must(gofer.watch(id, '', true));
     gofer.forget(id);
     gofer.flushForgotten();
     const event = Buffer.alloc(4096);

@@ -42,6 +42,7 @@ const handlers = new Map<number, Handler>([
   [layout.OP_CONNECT, connect],
   [layout.OP_OPEN_NAME, lookup.openName],
   [layout.OP_UNWATCH, watch.unwatch],
+  [layout.OP_READLINK_NAME, lookup.readlinkName],
 ]);
 
 export class GoferServer {

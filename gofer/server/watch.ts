@@ -12,6 +12,7 @@ import {
   inotifyUnwatch,
   inotifyWatch,
   statfsBuffer,
+  statxFd,
   WATCH_CHANGES,
   WATCH_DIRECTORY,
   WATCH_LINKED,
@@ -20,6 +21,7 @@ import { ProtocolError } from './context.ts';
 import type { ServerContext } from './context.ts';
 import { S_IFDIR } from './inode-table.ts';
 import type { ServerInode, WatchKind } from './inode-table.ts';
+import { step } from './lookup.ts';
 
 /** By number in messages. */
 const KINDS: readonly WatchKind[] = ['cacheWatch', 'guestWatch'];
@@ -71,10 +73,18 @@ export function events(ctx: ServerContext): number {
 export function watch(ctx: ServerContext): number {
   const node = ctx.inode();
   const kind = kindOf(ctx);
+  const name = ctx.optionalName();
   ctx.endOfRequest();
-  const wd = kind === 'cacheWatch' ? watchDirectory(ctx, node) : begin(ctx, node, kind);
+  // Not the last component of a walk: its descriptor is needed.
+  const named = name === '' ? node : step(ctx, node, name, false);
+  if (typeof named === 'number') return named;
+  const wd = kind === 'cacheWatch' ? watchDirectory(ctx, named) : begin(ctx, named, kind);
   if (wd < 0) return wd;
+  const fd = ctx.table.fdOf(named);
+  const r = fd < 0 ? fd : statxFd(fd);
+  if (r < 0) return r;
   ctx.writer.u32(wd);
+  ctx.putAttr(named.id);
   return 0;
 }
 

@@ -74,6 +74,16 @@ export interface GoferNewDir {
   watch: number;
 }
 
+export interface GoferWatch {
+  attr: GoferAttr;
+  watch: number;
+}
+
+export interface GoferLinkTarget {
+  attr: GoferAttr;
+  target: string;
+}
+
 export interface GoferMount {
   root: GoferAttr;
   readOnly: boolean;
@@ -141,6 +151,8 @@ export interface GoferClient {
   /** The same of a name: walk and open in one. */
   openName(dir: number, name: string, access: number): GoferOpened | number;
   readlink(id: number): string | number;
+  /** The same of a name, with attributes that tell which link it is; no id comes along. */
+  readlinkName(dir: number, name: string): GoferLinkTarget | number;
   /** The whole directory without "." and "..". */
   readdir(id: number, withAttrs: boolean): GoferDirent[] | number;
   /** Makes a regular file, which must not exist, and opens it. */
@@ -171,9 +183,10 @@ export interface GoferClient {
   openEvents(forGuests: boolean): number;
   /**
    * Watches a directory (for guests: any inode) until its id is forgotten. Watch descriptor of its events, or −errno: ask each
-   * time. For guests also where only changes by this host are told.
+   * time. For guests also where only changes by this host are told. `name`: an entry of `id` instead. The attributes are
+   * those after the watch began.
    */
-  watch(id: number, forGuests: boolean): number;
+  watch(id: number, name: string, forGuests: boolean): GoferWatch | number;
   /** Guests watch it no more. */
   unwatch(id: number): void;
   /** A non-blocking AF_UNIX socket of this type, connected to the socket that the file is; the caller's. */

@@ -36,6 +36,7 @@ export class GoferDir extends GoferInode implements WatchedDir {
   /** Shared caching: inotify watch, UNTRIED or NO_WATCH. */
   private watch = UNTRIED;
   private uses = 0;
+  private opened = false;
   /** Names looked up since the watch began; null: known to be absent. */
   private readonly known = new Map<string, GoferInode | null>();
   /** All names, once they were read and if changes are heard of; null if not known. */
@@ -100,11 +101,27 @@ export class GoferDir extends GoferInode implements WatchedDir {
   }
 
   private startWatch(): void {
-    const id = this.goferId();
-    const watch = id < 0 ? id : this.gofer.watcher!.watch(this, id);
-    this.watch = watch < 0 ? NO_WATCH : watch;
+    const watcher = this.gofer.watcher!;
+    this.watch = NO_WATCH;
+    if (watcher.room < 0) return;
+    // One message, whether the gofer knows the directory already or by its name only.
+    const named = !this.hasId && this.parent !== null;
+    const id = named ? this.parent!.goferId() : this.goferId();
+    const begun = id < 0 ? id : this.gofer.client.watch(id, named ? this.name : '', false);
+    if (typeof begun === 'number' || !this.isKnownAs(begun.attr)) return;
     // What was known before may have changed unheard.
-    if (watch >= 0) this.stale = true;
+    this.apply(begun.attr);
+    this.watch = begun.watch;
+    watcher.began(this, begun.watch);
+  }
+
+  /** Who has opened it will list it. */
+  protected override fetch(): number {
+    if (this.opened && !this.hasId && !this.gofer.exclusive && this.watch === UNTRIED) {
+      this.startWatch();
+      if (this.watch >= 0) return 0;
+    }
+    return super.fetch();
   }
 
   /** True if events would tell of changes to `inode`. */
@@ -415,6 +432,7 @@ export class GoferDir extends GoferInode implements WatchedDir {
 
   override open(_t: CallContext, path: Path, _flags: number): FileDescription | number {
     this.fresh = false;
+    this.opened = true;
     return new GoferDirFile(path, this, _flags);
   }
 

@@ -134,8 +134,9 @@ export class HostEvents {
     const id = inode.goferId();
     if (id < 0) return id;
     if (this.fd < 0) this.fd = this.client.openEvents(true);
-    const watch = this.fd < 0 ? this.fd : this.client.watch(id, true);
-    if (watch < 0) return watch;
+    const begun = this.fd < 0 ? this.fd : this.client.watch(id, '', true);
+    if (typeof begun === 'number') return begun;
+    const { watch } = begun;
     if (this.watched.size === 0) this.start();
     this.watched.set(inode, { watch, users: 1, parent: null, children: new Set() });
     const same = this.byWatch.get(watch);

@@ -45,7 +45,6 @@ const buffer = new HostBuffer(16 * 1024);
 const watchers = new WeakMap<GoferClient, HostWatcher>();
 
 export class HostWatcher {
-  private readonly client: GoferClient;
   private readonly fd: number;
   private readonly dirs = new Map<number, WatchedDir[]>();
   private count = 0;
@@ -53,7 +52,6 @@ export class HostWatcher {
   private readonly own: OwnChange[] = [];
 
   private constructor(client: GoferClient) {
-    this.client = client;
     this.fd = client.openEvents(false);
   }
 
@@ -71,15 +69,6 @@ export class HostWatcher {
   get room(): number {
     if (this.fd < 0) return this.fd;
     return this.count >= WATCHES_MAX ? -ENOSPC : 0;
-  }
-
-  /** Watches directory `id`: the watch, or −errno. */
-  watch(dir: WatchedDir, id: number): number {
-    const { room } = this;
-    if (room < 0) return room;
-    const watch = this.client.watch(id, false);
-    if (watch >= 0) this.began(dir, watch);
-    return watch;
   }
 
   /** The gofer has begun to watch `dir`. */

@@ -1,6 +1,16 @@
 /** Inodes of goferfs: attributes and how they stay up to date; symbolic links and special files. */
 import { makedev } from '../../abi/device.ts';
-import { ECONNREFUSED, EIO, ENODATA, ENOENT, EOPNOTSUPP, EPERM, ERANGE, ESTALE } from '../../abi/errno.ts';
+import {
+  ECONNREFUSED,
+  EINVAL,
+  EIO,
+  ENODATA,
+  ENOENT,
+  EOPNOTSUPP,
+  EPERM,
+  ERANGE,
+  ESTALE,
+} from '../../abi/errno.ts';
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK } from '../../abi/stat.ts';
 import {
   SETATTR_ATIME,
@@ -191,9 +201,13 @@ export abstract class GoferInode extends Inode {
 
   /** True if `attr`, found under the inode's name, is this inode. */
   protected isKnownAs(attr: GoferAttr): boolean {
-    if (this.gofer.keyOf(attr) === this.key && this.isSame(attr)) return true;
+    if (this.isIdentified(attr)) return true;
     this.gofer.dismiss(attr);
     return false;
+  }
+
+  protected isIdentified(attr: GoferAttr): boolean {
+    return this.gofer.keyOf(attr) === this.key && this.isSame(attr);
   }
 
   /** The attributes have changed on the host through something we did. */
@@ -405,11 +419,22 @@ export class GoferLink extends GoferInode {
     // A link's target never changes: another target is another inode.
     if (this.target !== null) return this.target;
     if ((this.mode & S_IFMT) !== S_IFLNK) return super.readlink(_t);
-    const id = this.goferId();
-    if (id < 0) return id;
-    const target = this.gofer.client.readlink(id);
+    const target = this.ask();
     if (typeof target === 'string') this.target = target;
     return target;
+  }
+
+  /** One message, whether the gofer knows the link already or by its name only. */
+  private ask(): string | number {
+    const { client } = this.gofer;
+    if (this.hasId || this.parent === null) {
+      const id = this.goferId();
+      return id < 0 ? id : client.readlink(id);
+    }
+    const dir = this.parent.goferId();
+    const link = dir < 0 ? dir : client.readlinkName(dir, this.name);
+    if (typeof link === 'number') return link === -ENOENT || link === -EINVAL ? -ESTALE : link;
+    return this.isIdentified(link.attr) ? link.target : -ESTALE;
   }
 
   override connectOutside(type: number): number {
