@@ -10,7 +10,8 @@ const program = new Command('p')
     new Command('exec')
       .option('-d, --detach')
       .option('--no-new-privs')
-      .option('-e, --env <name=value>')
+      .option('-e, --env <name=value>', 'repeatable', (v, all: string[]) => [...all, v], [])
+      .option('--cwd <dir>')
       .argument('<id>'),
   );
 
@@ -28,4 +29,9 @@ test.each([
   ['--unknown=true -x exec', '--unknown=true -x exec'],
 ])('%s', (given, meant) => {
   expect(fromGoFlags(program, given.split(' '))).toEqual(meant.split(' '));
+});
+
+test('an empty value is as none, unless an option may be repeated', () => {
+  const given = ['--root', '', 'exec', '--cwd=', '--cwd', '', '--env', '', '--detach', 'c1', ''];
+  expect(fromGoFlags(program, given)).toEqual(['exec', '--env', '', '--detach', 'c1', '']);
 });

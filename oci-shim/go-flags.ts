@@ -22,7 +22,10 @@ export function fromGoFlags(program: Command, argv: readonly string[]): string[]
     }
     const [, name, value] = /^--?([^=]*)(?:=(.*))?$/s.exec(arg)!;
     const option = command.options.find((o) => o.long === `--${name}`);
-    if (option === undefined) {
+    if (takesWord(option) && option?.defaultValue === undefined && (value ?? argv[at + 1]) === '') {
+      // As if it were not there: Go has no other value for what is not given.
+      if (value === undefined) at++;
+    } else if (option === undefined) {
       out.push(arg);
       if (takesWord(command.options.find((o) => o.short === arg))) out.push(...argv.slice(++at, at + 1));
     } else if (value === undefined) {

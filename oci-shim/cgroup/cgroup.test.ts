@@ -49,6 +49,7 @@ test('zeros and huge numbers of engines mean "not set" and "no limit"', () => {
   expect(r.memory).toEqual({ swap: -1 });
   expect(r.cpu).toEqual({});
   expect(r.pids).toEqual({ limit: -1 });
+  expect(resources({ pids: { limit: -7 } }).pids).toEqual({ limit: -1 });
   expect(r.blockIO.weight).toBeUndefined();
 });
 

@@ -96,7 +96,7 @@ export function parseResources(r: Field | null): Resources {
   return {
     memory: parseMemory(r.optionalObject('memory')),
     cpu: parseCpu(r.optionalObject('cpu')),
-    pids: { ...number(r.optionalObject('pids'), 'limit', -1, U64_MAX) },
+    pids: parsePids(r.optionalObject('pids')),
     blockIO: parseBlockIo(r.optionalObject('blockIO')),
     hugepageLimits: r.objects('hugepageLimits').map((h) => ({
       pageSize: h.string('pageSize'),
@@ -119,6 +119,12 @@ function number<K extends string>(f: Field | null, key: K, min: number, max: num
 function text<K extends string>(f: Field, key: K): { [P in K]?: string } {
   const v = f.optionalString(key);
   return v === null ? {} : ({ [key]: v } as { [P in K]?: string });
+}
+
+/** Whatever is below 0 is no limit, as for runc. */
+function parsePids(p: Field | null): Resources['pids'] {
+  const { limit } = number(p, 'limit', -U64_MAX, U64_MAX);
+  return limit === undefined ? {} : { limit: Math.max(limit, -1) };
 }
 
 function parseMemory(m: Field | null): MemoryResources {

@@ -112,7 +112,7 @@ function fromFlags(state: ContainerState, args: string[], f: ExecFlags): Record<
     args,
     user,
     env: [...((base['env'] as string[] | undefined) ?? []), ...f.env],
-    cwd: f.cwd || base['cwd'],
+    cwd: f.cwd ?? base['cwd'],
     terminal: f.tty,
     capabilities: withCaps(base['capabilities'], f.cap),
     // Commander's --no-… options are named without it, and are true unless given.

@@ -332,6 +332,7 @@ test('seccomp: a listener that no rule asks is left alone', () => {
   const seccomp = { defaultAction: 'SCMP_ACT_ALLOW', listenerPath: '/run/agent' };
   const load1 = (more: object) => load({ ...good(), linux: { seccomp: { ...seccomp, ...more } } });
   expect(load1({}).config.linux!.seccomp!.rules).toEqual([]);
+  expect(load({ ...good(), linux: { seccomp: {} } }).config.linux!.seccomp).toBeNull();
   expect(() => load1({ syscalls: [{ names: ['mkdir'], action: 'SCMP_ACT_NOTIFY' }] })).toThrow(
     /seccomp\.syscalls\[0\]\.action "SCMP_ACT_NOTIFY": an agent gets a descriptor of the host's kernel/,
   );

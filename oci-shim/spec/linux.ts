@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { isAbsolute, resolve } from 'node:path';
-import { S_IFBLK, S_IFCHR, S_IFIFO } from '../../sentry/abi/stat.ts';
+import { S_IFBLK, S_IFCHR, S_IFIFO, S_ISGID, S_ISUID, S_IXGRP } from '../../sentry/abi/stat.ts';
 import { deviceList } from '../cgroup/devices.ts';
 import { hostUid } from '../global-options.ts';
 import type { DeviceConfig, IdMapping, LinuxConfig } from '../sandbox-config.ts';
@@ -90,13 +90,16 @@ function device(d: Field): DeviceConfig {
   if (type === undefined) d.bad('type', `invalid device type "${name}"`);
   return {
     path: resolve('/', d.string('path')),
-    mode: type | (d.integer('fileMode', 0o666, 0, 0xffffffff) & FILE_MODE_BITS),
+    mode: type | afterChown(d.integer('fileMode', 0o666, 0, 0xffffffff) & FILE_MODE_BITS),
     major: d.integer('major', 0, 0, 0xfff),
     minor: d.integer('minor', 0, 0, 0xfffff),
     uid: d.integer('uid', 0, 0, MAX_ID),
     gid: d.integer('gid', 0, 0, MAX_ID),
   };
 }
+
+/** As under runc, which makes the node first: chown(2) takes the set-id bits away. */
+const afterChown = (mode: number): number => mode & ~(S_ISUID | ((mode & S_IXGRP) !== 0 ? S_ISGID : 0));
 
 export function mappings(linux: Field, key: string): IdMapping[] {
   return linux.objects(key).map((m) => {

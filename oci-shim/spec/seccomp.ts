@@ -60,6 +60,8 @@ export function seccompConfig(s: Field | null): SeccompConfig | null {
   for (const a of s.strings('architectures')) {
     if (!ARCHITECTURES.includes(a)) s.bad('architectures', `seccomp architecture "${a}" is not known`);
   }
+  // As under runc: nothing is asked for.
+  if (!s.has('defaultAction') && s.objects('syscalls').length === 0) return null;
   const defaultAction = action(s, 'defaultAction', 'defaultErrnoRet');
   const rules: SeccompConfig['rules'] = [];
   const numbers = new Map([...SYSCALL_NAMES].map(([nr, name]) => [name, nr]));

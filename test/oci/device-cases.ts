@@ -28,7 +28,7 @@ export const deviceCases: Record<string, Case> = {
     change: (s) =>
       (s.linux.devices = [
         { path: '/dev/test1', type: 'c', major: 10, minor: 666, fileMode: 0o660, uid: 3, gid: 4 },
-        { path: '/dev/test2', type: 'b', major: 8, minor: 666, fileMode: 0o660 },
+        { path: '/dev/test2', type: 'b', major: 8, minor: 666, fileMode: 0o7660 },
         { path: '/dev/test3', type: 'p', major: 1, minor: 3, fileMode: 0o640 },
         { path: '/dev/sub/null', type: 'c', major: 1, minor: 3, fileMode: 0o666 },
       ]),
