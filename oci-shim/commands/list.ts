@@ -1,5 +1,5 @@
 /** `list` and `ps`: containers, and the host's processes that stand for those of one container. */
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { Command } from 'commander';
 import type { GlobalOptions } from '../global-options.ts';
 import { shownState } from '../state/container-state.ts';
@@ -65,7 +65,9 @@ export function psCommand(globals: () => GlobalOptions): Command {
 
 /** Lines of ps(1) about `pids`, found by its column PID. */
 function psTable(pids: readonly number[], args: readonly string[]): string {
-  const lines = execFileSync('ps', args, { encoding: 'utf8' }).trimEnd().split('\n');
+  const ps = spawnSync('ps', args, { encoding: 'utf8' });
+  if (ps.status !== 0) throw new UserError(ps.error?.message ?? `exit status ${ps.status}: ${ps.stderr}`);
+  const lines = ps.stdout.trimEnd().split('\n');
   const column = lines[0]!.trim().split(/\s+/).indexOf('PID');
   if (column < 0) throw new UserError('ps: its output has no column PID');
   const own = lines.slice(1).filter((l) => pids.includes(Number(l.trim().split(/\s+/)[column])));

@@ -2,7 +2,7 @@
  * startContainer hooks (runtime-spec config.md): programs of the container, run in it after `start` was called and before its
  * own program. Each is one more process of the sandbox, with the rights of the container's first.
  */
-import { closeSync, openSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { close } from '../../sentry/host/sys.ffi.ts';
 import { MSG_EXIT } from '../../platform-ptrace/confine/launcher-protocol.ts';
 import { connectSandbox, jsonMemfd, requestOn } from '../control/client.ts';
@@ -51,14 +51,10 @@ function runInside(
   base: ProcessConfig,
 ): string | null {
   const connection = connectSandbox(states, container, hook.timeout === 0 ? NO_TIMEOUT_S : hook.timeout);
-  const stdin = jsonMemfd(Buffer.from(input));
-  const output = openSync('/dev/null', 'r+');
+  const streams = [input, '', ''].map((text) => jsonMemfd(Buffer.from(text)));
+  const [stdout, stderr] = streams.slice(1).map((fd) => () => readFileSync(`/proc/self/fd/${fd}`, 'utf8'));
   try {
-    requestOn(connection, 'exec', container.id, { process: hookProcess(hook, base) }, [
-      stdin,
-      output,
-      output,
-    ]);
+    requestOn(connection, 'exec', container.id, { process: hookProcess(hook, base) }, streams);
     const m = receive(connection, true);
     if (m === CLOSED) return 'the sandbox is gone';
     // Closing the connection kills it.
@@ -66,10 +62,13 @@ function runInside(
     if (m.type !== MSG_EXIT) return 'the sandbox gave an answer that makes no sense';
     if (m.value === 0) return null;
     const signal = m.value & 0x7f;
-    return `error running hook: ${signal === 0 ? `exit status ${m.value >>> 8}` : `signal ${signal}`}`;
+    const how = signal === 0 ? `exit status ${m.value >>> 8}` : `signal ${signal}`;
+    return `error running hook: ${how}, stdout: ${stdout!()}, stderr: ${stderr!()}`;
+  } catch (e) {
+    if (e instanceof UserError) return e.message;
+    throw e;
   } finally {
-    closeSync(output);
-    close(stdin);
+    streams.forEach(close);
     close(connection);
   }
 }

@@ -126,15 +126,27 @@ describe.runIf(hasBusybox && process.getuid!() === 0)('hooks', () => {
 
   test('what fails in startContainer keeps the program from running', () => {
     const s = spec();
-    s.hooks.startContainer.push({ path: '/bin/false', args: ['false'] });
+    s.hooks.startContainer.push({
+      path: '/bin/sh',
+      args: ['sh', '-c', 'echo out; echo err >/dev/stderr; exit 5'],
+    });
     b.write(s);
     expect(cli('create', '--bundle', b.dir, id).status).toBe(0);
     const r = cli('start', id);
-    expect(r.status).not.toBe(0);
-    expect(r.stderr).toMatch(/startContainer hook #1: .*exit status 1/);
+    expect(r.status).toBe(1);
+    expect(r.stderr).toMatch(/startContainer hook #1: .*exit status 5, stdout: out\n, stderr: err\n/);
     expect(cli('start', id).stderr).toMatch(/cannot start a container that has stopped/);
     expect(cli('delete', id)).toEqual({ status: 0, stderr: '' });
     expect(order().slice(-2)).toEqual(['startContainer', 'poststop']);
+  });
+
+  test('a startContainer hook that is not there', () => {
+    const s = defaultSpec('true');
+    s.hooks = { startContainer: [{ path: '/no/such' }] };
+    b.write(s);
+    const r = cli('run', '--bundle', b.dir, id);
+    expect(r.status).toBe(1);
+    expect(r.stderr).toMatch(/error running startContainer hook #0: .*\/no\/such: no such file or directory/);
   });
 
   test('what fails after the start is a warning', () => {

@@ -314,6 +314,11 @@ describe.each(platforms)('on %s', (platform) => {
     ]);
     const { pid } = engine.state('c1');
     expect(engine.ok('ps', 'c1', '-o', 'pid,args')).toMatch(new RegExp(`^ *PID COMMAND\n *${pid} `));
+    const wrong = engine.call('ps', 'c1', '--no-such');
+    expect(wrong).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('exit status 1: error: ') as string,
+    });
     expect(engine.ok('list')).toMatch(/^ID +PID +STATUS +BUNDLE +CREATED +OWNER\nc1 +\d+ +running /);
     expect(engine.ok('--version')).toMatch(/^runsc-ts version \S+\ncommit: \S+\nspec: 1\.\d+\.\d+\n$/);
   });
