@@ -36,6 +36,10 @@ export abstract class MemoryOrders implements Orders {
     this.order(NR.MPROTECT, [addr, len, prot]);
   }
 
+  pkeyMprotect(addr: number, len: number, prot: number, key: number): void {
+    this.order(NR.PKEY_MPROTECT, [addr, len, prot, key]);
+  }
+
   mremap(oldAddr: number, oldLen: number, newLen: number, newAddr: number): void {
     const flags = newAddr === oldAddr ? 0 : MREMAP_MAYMOVE | MREMAP_FIXED;
     this.order(NR.MREMAP, [oldAddr, oldLen, newLen, flags, newAddr]);

@@ -9,3 +9,4 @@ export const CLONE = 56;
 export const EXIT = 60;
 export const ARCH_PRCTL = 158;
 export const MEMBARRIER = 324;
+export const PKEY_MPROTECT = 329;

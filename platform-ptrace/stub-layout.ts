@@ -45,6 +45,8 @@ export const CHUNK_PENDING = 0;
 export const CHUNK_WAITING = 64;
 /** First chunk only: 1 if threads make futex calls on private words themselves (stub-futex.c). */
 export const AREA_OWN_FUTEXES = 128;
+/** First chunk only: 1 if memory of this space has protection keys, or somebody denies itself key 0. */
+export const AREA_KEYS = 132;
 /**
  * First chunk only: answers that threads may repeat (stub-names.c). NAMES entries of generation, epoch, result and length with
  * NUL, 32 bits each, and the name, NAME_MAX bytes with NUL and zeros behind. Those of other epochs than this are void.
@@ -60,6 +62,9 @@ export const ZYGOTE_TAKEN = 260;
 export const ZYGOTE_VVAR = 264;
 export const ZYGOTE_VDSO = 272;
 export const ZYGOTE_VDSO_END = 280;
+/** Offset of PKRU in an XSAVE area, 0 on a CPU without protection keys; and 1 if all keys are the zygote's. */
+export const ZYGOTE_PKRU = 288;
+export const ZYGOTE_KEYS = 292;
 
 // Slot: line 0 carries a whole syscall there and its result back.
 export const SLOT_STATE = 0;
@@ -101,6 +106,8 @@ export const SLOT_ROBUST_LIST = 184;
 /** The answer to this call may be repeated while this is the generation of names, and behind it the area's epoch; 0: not. */
 export const SLOT_LENT_ANSWER = 192;
 export const SLOT_LENT_EPOCH = 196;
+/** The guest's PKRU at a call from a patched site, if AREA_KEYS is set. */
+export const SLOT_PKRU = 200;
 export const SLOT_COPYOUTS = 256;
 /** What the host said of the thread's CPU time: struct timespec, and struct rusage of the thread and of its process. */
 export const SLOT_CLOCK = 512;
@@ -147,6 +154,8 @@ export const EVENT_ORDER_FAILED = 35;
 
 /** EVENT_SYSCALL from a patched site: there is no frame. */
 export const EVENT_FAST_SYSCALL = 36;
+/** Along with EVENT_SYSCALL: the guest's PKRU denies key 0. */
+export const EVENT_KEY_DENIED = 0x40000000;
 
 // Commands, sentry to stub.
 export const COMMAND_RESUME_SYSCALL = 1;
@@ -163,6 +172,8 @@ export const PUBLISH_ASLEEP = 4;
 export const PUBLISH_SPIN = 8;
 /** Generation of names. */
 export const PUBLISH_NAMES = 12;
+/** ZYGOTE_PKRU */
+export const PUBLISH_PKRU = 16;
 /** Bit per syscall number: calls that patched sites may make without a frame. */
 export const PUBLISH_FAST = 0x4000;
 /** Copy plan: PLAN_SYSCALLS rows of six words, see copy-plan.ts. */
@@ -171,6 +182,13 @@ export const PLAN_SYSCALLS = 512;
 export const PLAN_KIND_STRING = 1;
 export const PLAN_KIND_IN = 2;
 export const PLAN_KIND_IN_BUF = 3;
+
+/** PKRU of new programs and of signal handlers (arch/x86/mm/pkeys.c init_pkru_value): nothing but key 0. */
+export const INIT_PKRU = 0x55555554;
+/** Keys of a process, 0 among them. */
+export const KEYS = 16;
+/** XFEATURE_PKRU */
+export const XFEATURE_PKRU = 9;
 
 /** Host signal that stops a running guest thread (SIGURG). */
 export const INTERRUPT_SIGNAL = 23;

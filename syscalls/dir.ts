@@ -85,7 +85,7 @@ function doGetdents(t: Task, a: SyscallArgs, emit: DirEmit): SysResult {
   if (f.inode.dead) return -ENOENT;
   const size = Math.min(a.uint(2), dents.size);
   // A fault ends the list as a full buffer does (filldir64).
-  room = size > 0 ? t.mm.accessible(a.addr(1), size, true) : 0;
+  room = size > 0 ? t.mem.accessible(a.addr(1), size, true) : 0;
   used = 0;
   tooSmall = false;
   const before = f.pos;

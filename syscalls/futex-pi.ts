@@ -1,7 +1,7 @@
 /** The priority-inheritance operations of futex(2) (kernel/futex/pi.c, requeue.c). */
 import { EAGAIN, EINVAL, ERESTARTNOINTR, ETIMEDOUT } from '../sentry/abi/errno.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
-import { futexQueue, loadWord } from '../sentry/kernel/futex.ts';
+import { futexQueue, loadOwnWord } from '../sentry/kernel/futex.ts';
 import {
   dropIdleState,
   PiWaiter,
@@ -94,7 +94,7 @@ export function futexWaitRequeuePi(t: Task, a: SyscallArgs, shared: boolean, rea
   w.requeueTo = lock;
   w.deadlineNs = deadline;
   w.enqueue(q);
-  const now = loadWord(t.mm, addr);
+  const now = loadOwnWord(t, addr);
   if (now !== a.uint(2)) {
     w.remove();
     return now < 0 ? now : -EAGAIN;
@@ -131,7 +131,7 @@ export function futexCmpRequeuePi(t: Task, a: SyscallArgs, shared: boolean): Sys
   const to = futexQueue(t.mm, a.addr(4), shared);
   if (typeof to === 'number') return to;
   if (from.table === to.table && from.at === to.at) return -EINVAL;
-  const now = loadWord(t.mm, a.addr(0));
+  const now = loadOwnWord(t, a.addr(0));
   if (now < 0) return now;
   if (now !== a.uint(5)) return -EAGAIN;
   return requeuePi(t, from, a.addr(4), to, move);

@@ -1,7 +1,7 @@
 /** FUTEX_WAKE_OP (kernel/futex/waitwake.c futex_wake_op()): changes a word, then wakes waiters of two. */
 import { EAGAIN, EINVAL, ENOSYS } from '../sentry/abi/errno.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
-import { FUTEX_BITSET_MATCH_ANY, futexQueue, loadWord, wakeQueue } from '../sentry/kernel/futex.ts';
+import { FUTEX_BITSET_MATCH_ANY, futexQueue, loadOwnWord, wakeQueue } from '../sentry/kernel/futex.ts';
 import { SYS_DETACHED, type SysResult } from '../sentry/kernel/syscall-table.ts';
 import { TASK_DETACHED, type Task } from '../sentry/kernel/task.ts';
 import { checkAddress } from './futex-args.ts';
@@ -75,7 +75,7 @@ const ATTEMPTS = 128;
 
 function exchange(t: Task, a: SyscallArgs, attempt = 0): SysResult {
   const addr = a.addr(4);
-  const old = loadWord(t.mm, addr);
+  const old = loadOwnWord(t, addr, true);
   if (old < 0) return old;
   const value = apply(a.uint(5), old);
   if (value < 0) return -ENOSYS;

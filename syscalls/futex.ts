@@ -18,7 +18,7 @@ import {
   FUTEX_BITSET_MATCH_ANY,
   FutexWaiter,
   futexQueue,
-  loadWord,
+  loadOwnWord,
   requeue,
   wakeQueue,
 } from '../sentry/kernel/futex.ts';
@@ -192,7 +192,7 @@ export function futexWait(t: Task, r: WaitRequest): SysResult {
   const w = new FutexWaiter(t, r.bitset);
   w.deadlineNs = r.deadline;
   w.enqueue(q);
-  const now = loadWord(t.mm, r.addr);
+  const now = loadOwnWord(t, r.addr);
   if (now !== r.value) {
     w.remove();
     return now < 0 ? now : -EAGAIN;
@@ -249,7 +249,7 @@ function futexRequeue(t: Task, a: SyscallArgs, shared: boolean, compare: boolean
   const to = futexQueue(t.mm, a.addr(4), shared);
   if (typeof to === 'number') return to;
   if (compare) {
-    const now = loadWord(t.mm, a.addr(0));
+    const now = loadOwnWord(t, a.addr(0));
     if (now < 0) return now;
     if (now !== a.uint(5)) return -EAGAIN;
   }
@@ -328,7 +328,7 @@ function addToVector(t: Task, v: WaitVector, list: Buffer, i: number): number {
   const w = new FutexWaiter(t, FUTEX_BITSET_MATCH_ANY, v, i);
   w.enqueue(q);
   v.waiters.push(w);
-  const now = loadWord(t.mm, addr);
+  const now = loadOwnWord(t, addr);
   if (now < 0) return now;
   return now === list.readUInt32LE(at) ? 0 : -EAGAIN;
 }

@@ -1,7 +1,13 @@
 /** futex_wake(2), futex_wait(2), futex_requeue(2): the operations of futex(2) as calls of their own (kernel/futex/syscalls.c). */
 import { EAGAIN, EFAULT, EINVAL } from '../sentry/abi/errno.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
-import { futexQueue, loadWord, requeue, wakeQueue, FUTEX_BITSET_MATCH_ANY } from '../sentry/kernel/futex.ts';
+import {
+  futexQueue,
+  loadOwnWord,
+  requeue,
+  wakeQueue,
+  FUTEX_BITSET_MATCH_ANY,
+} from '../sentry/kernel/futex.ts';
 import {
   hex,
   inStruct,
@@ -89,7 +95,7 @@ function sysFutexRequeue(t: Task, a: SyscallArgs): SysResult {
   if (typeof from === 'number') return from;
   const to = futexQueue(t.mm, addrOf(1), sharedOf(1));
   if (typeof to === 'number') return to;
-  const now = loadWord(t.mm, addrOf(0));
+  const now = loadOwnWord(t, addrOf(0));
   if (now < 0) return now;
   if (now !== pair.readUInt32LE(0)) return -EAGAIN;
   const woken = wake === 0 ? 0 : wakeQueue(from, wake, FUTEX_BITSET_MATCH_ANY);

@@ -94,7 +94,7 @@ export function iovAccessible(t: Task, skip: number, want: number, write: boolea
       continue;
     }
     const n = Math.min(length[i]! - rest, want - ok);
-    const got = t.mm.accessible(base[i]! + rest, n, write);
+    const got = t.mem.accessible(base[i]! + rest, n, write);
     ok += got;
     rest = 0;
     if (got < n) break;

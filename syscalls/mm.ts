@@ -30,18 +30,20 @@ import {
   off,
   ptr,
   size,
+  SYS_DETACHED,
   uint,
   ulong,
   type SysResult,
   type SyscallRow,
 } from '../sentry/kernel/syscall-table.ts';
-import type { Task } from '../sentry/kernel/task.ts';
+import { TASK_DETACHED, type Task } from '../sentry/kernel/task.ts';
 import { PAGE_SIZE, TASK_SIZE, isPageAligned, pageUp } from '../sentry/lib/addr.ts';
 import * as advice from '../sentry/mm/madvise.ts';
 import type { MemoryLimits, PendingChange } from '../sentry/mm/memory-manager.ts';
 import { MS_NOEXEC } from '../sentry/vfs/mount.ts';
 import { brk, mmap, mprotect, munmap, type MemoryCaller, type MmapRequest } from '../sentry/mm/mmap.ts';
 import { mremap, type MremapRequest } from '../sentry/mm/mremap.ts';
+import { keyAllows, PKEY_ACCESS_MASK, PKEY_DISABLE_ACCESS, withRights } from '../sentry/mm/pkeys.ts';
 import { inCore } from '../sentry/mm/residency.ts';
 import { VM_LOCKED, VM_LOCKED_MASK } from '../sentry/mm/vma.ts';
 
@@ -90,6 +92,10 @@ function withPersonality(t: Task, prot: number): number {
  * mmap(2). Linux: arch/x86/kernel/sys_x86_64.c, mm/mmap.c do_mmap(). There are no huge page pools.
  */
 function sysMmap(t: Task, a: SyscallArgs): SysResult {
+  return needsPkru(t, a) ? withPkru(t, a, doMmap) : doMmap(t, a);
+}
+
+function doMmap(t: Task, a: SyscallArgs): SysResult {
   const r = request;
   r.addr = a.addr(0);
   r.len = a.size(1);
@@ -108,7 +114,28 @@ function sysMmap(t: Task, a: SyscallArgs): SysResult {
   }
   const result = mmap(t.mm, t.ctx, r, caller.of(t));
   r.file = null;
+  if (r.prot === PROT_EXEC) denyExecuteOnly(t);
   return result;
+}
+
+/** execute_only_pkey(): whoever makes such memory may not read it. */
+function denyExecuteOnly(t: Task): void {
+  const key = t.mm.keys.executeOnly;
+  if (key < 0 || !keyAllows(t.ctx.pkru, key, false)) return;
+  t.ctx.setPkru(withRights(t.ctx.pkru, key, PKEY_DISABLE_ACCESS));
+}
+
+/** Makes memory that may only be executed by a call from patched text, which comes without the caller's rights. */
+function needsPkru(t: Task, a: SyscallArgs): boolean {
+  return a.int(2) === PROT_EXEC && t.ctx.partial && t.mm.space.hasKeys;
+}
+
+function withPkru(t: Task, a: SyscallArgs, run: (t: Task, a: SyscallArgs) => SysResult): SysResult {
+  t.state = TASK_DETACHED;
+  t.ctx.complete(() => {
+    if (!t.dead) t.kernel.endDetached(t, run(t, a));
+  });
+  return SYS_DETACHED;
 }
 
 function sysMunmap(t: Task, a: SyscallArgs): SysResult {
@@ -116,7 +143,18 @@ function sysMunmap(t: Task, a: SyscallArgs): SysResult {
 }
 
 function sysMprotect(t: Task, a: SyscallArgs): SysResult {
-  return mprotect(t.mm, t.ctx, a.addr(0), a.size(1), withPersonality(t, a.int(2)), t.group.limits);
+  return needsPkru(t, a) ? withPkru(t, a, doMprotect) : doMprotect(t, a);
+}
+
+function doMprotect(t: Task, a: SyscallArgs): SysResult {
+  return protect(t, a, -1);
+}
+
+function protect(t: Task, a: SyscallArgs, key: number): SysResult {
+  const prot = withPersonality(t, a.int(2));
+  const r = mprotect(t.mm, t.ctx, a.addr(0), a.size(1), prot, t.group.limits, key);
+  if (prot === PROT_EXEC) denyExecuteOnly(t);
+  return r;
 }
 
 function sysBrk(t: Task, a: SyscallArgs): SysResult {
@@ -218,21 +256,26 @@ class MincoreWalk {
     t.killed || this.end - this.at > MINCORE_AT_ONCE ? -ERESTARTNOINTR : this.run(t, Infinity);
 }
 
-// Protection keys: what Linux answers on a CPU without them.
-
-function sysPkeyAlloc(_t: Task, a: SyscallArgs): SysResult {
-  return a.size(0) !== 0 || a.size(1) > 3 ? -EINVAL : -ENOSPC;
+/** pkey_alloc(2). Without keys: what Linux answers on such a CPU. */
+function sysPkeyAlloc(t: Task, a: SyscallArgs): SysResult {
+  const rights = a.size(1);
+  if (a.size(0) !== 0 || rights > PKEY_ACCESS_MASK) return -EINVAL;
+  const key = t.mm.space.hasKeys ? t.mm.keys.alloc() : -1;
+  if (key < 0) return -ENOSPC;
+  t.ctx.setPkru(withRights(t.ctx.pkru, key, rights));
+  return key;
 }
 
-function sysPkeyFree(): SysResult {
-  return -EINVAL;
+function sysPkeyFree(t: Task, a: SyscallArgs): SysResult {
+  const { keys } = t.mm;
+  const key = a.int(0);
+  if (!t.mm.space.hasKeys || !keys.has(key)) return -EINVAL;
+  keys.free(key);
+  return 0;
 }
 
 function sysPkeyMprotect(t: Task, a: SyscallArgs): SysResult {
-  const key = a.int(3);
-  // do_mprotect_pkey() looks at the key after the range.
-  const bare = key === -1 || !isPageAligned(a.addr(0)) || a.size(1) === 0;
-  return bare ? sysMprotect(t, a) : -EINVAL;
+  return protect(t, a, a.int(3));
 }
 
 const noSwap = 'brings up to 1 GiB in and counts; the host may swap it out';
@@ -296,23 +339,20 @@ export const mmRows: readonly SyscallRow[] = [
     name: 'pkey_mprotect',
     fn: sysPkeyMprotect,
     args: [hex, size, flags(PROT_NAMES), int],
-    support: 'partial',
-    note: 'as on a CPU without protection keys',
+    support: 'full',
   },
   {
     nr: 330,
     name: 'pkey_alloc',
     fn: sysPkeyAlloc,
     args: [ulong, ulong],
-    support: 'partial',
-    note: 'as on a CPU without protection keys',
+    support: 'full',
   },
   {
     nr: 331,
     name: 'pkey_free',
     fn: sysPkeyFree,
     args: [int],
-    support: 'partial',
-    note: 'as on a CPU without protection keys',
+    support: 'full',
   },
 ];

@@ -121,10 +121,11 @@ long shim_ptrace_wait(int wakefd, double timeout_ns, struct shim_ptrace_event *e
   }
 }
 
-// Extended state that a thread has without having asked for more: its size, and the features beyond it as a mask.
-void shim_xstate(unsigned out[3]) {
+// Extended state that a thread has without having asked for more: its size, the features beyond it as a mask, and the place of PKRU.
+void shim_xstate(unsigned out[4]) {
   struct xstate_sizes sizes = xstate_sizes();
   out[0] = sizes.initial;
   out[1] = (unsigned)sizes.dynamic;
   out[2] = (unsigned)(sizes.dynamic >> 32);
+  out[3] = sizes.pkru;
 }

@@ -17,13 +17,14 @@ enum { SAVED_FLAGS = -1, SAVED_RIP = -2, SAVED_NR = -3, SAVED_R9 = -4, SAVED_R8 
 #define WITH_SAVED(FIELD) "(72 + " FIELD " - " SLOT_FAST_STACK_ASM ")(%rsp)"
 #define WITH_NONE(FIELD) "(" FIELD " - " SLOT_FAST_STACK_ASM ")(%rsp)"
 __asm__(".text\n"
-        ".globl stub_fast, stub_fast_probe, stub_fast_slow, stub_fast_leave, stub_fast_end, stub_fast_trapped\n"
+        ".globl stub_fast, stub_fast_probe, stub_fast_store, stub_fast_slow, stub_fast_leave, stub_fast_end, stub_fast_trapped\n"
         ".globl stub_detour, stub_detour_leave, stub_detour_end\n"
         "stub_fast:\n"
         "  rdgsbase %r11\n"
-        "stub_fast_probe:\n" // May fault: a GS base of the guest's own.
+        "stub_fast_probe:\n" // May fault: a GS base of the guest's own, or a PKRU that denies key 0.
         "  cmp %r11, %gs:" SLOT_SELF_ASM "\n"
         "  jne stub_fast_slow\n"
+        "stub_fast_store:\n" // The same: a PKRU that denies writes.
         "  mov %rsp, " SLOT_FAST_RSP_ASM "(%r11)\n"
         "  mov %rcx, " SLOT_FAST_RIP_ASM "(%r11)\n"
         "  lea " SLOT_FAST_STACK_ASM "(%r11), %rsp\n"
@@ -97,6 +98,7 @@ __attribute__((used)) struct outcome stub_fast_call(u64 slot) {
   u64 nr = saved[SAVED_NR];
   if (nr >= PLAN_SYSCALLS || (WORD(PUBLISH_ADDR, PUBLISH_FAST + nr / 32 * 4) >> nr % 32 & 1) == 0)
     return (struct outcome){nr, EVENT_SYSCALL};
+  if (has_keys()) WORD(slot, SLOT_PKRU) = read_pkru();
   u64 own[6] = {saved[SAVED_RDI], saved[SAVED_RSI], saved[SAVED_RDX], saved[SAVED_R10], saved[SAVED_R8], saved[SAVED_R9]};
   u64 answer;
   if (stub_answer(slot, nr, own, &answer)) return (struct outcome){answer, 0};
@@ -155,7 +157,7 @@ int stub_fast_signal(u64 slot, int signo, struct sigcontext *mc) {
     return 1;
   }
   if (signo == SIGTRAP) return mc->rip - (u64)stub_fast >= (u64)(stub_fast_trapped - stub_fast); // Single steps.
-  if (mc->rip == (u64)stub_fast_probe && signo == SIGSEGV) mc->rip = (u64)stub_fast_slow;
+  if ((mc->rip == (u64)stub_fast_probe || mc->rip == (u64)stub_fast_store) && signo == SIGSEGV) mc->rip = (u64)stub_fast_slow;
   else if (signo != INTERRUPT_SIGNAL) return 1;
   if (mc->rip == (u64)stub_fast_slow) return 0;
   if (mc->rip - (u64)stub_fast_leave >= (u64)(stub_fast_end - stub_fast_leave) &&

@@ -112,6 +112,12 @@ __attribute__((used, noreturn)) void zygote_main(u64 *sp) {
   QUAD(AREA_ADDR, ZYGOTE_VDSO) = vdso;
   QUAD(AREA_ADDR, ZYGOTE_VDSO_END) = vdso_end;
 
+  // All keys are allocated on the host, once for all descendants: which of them a guest has is the sentry's to say.
+  int keys = xstate.pkru != 0;
+  for (u32 i = 1; i < KEYS && keys; i++) keys = SYS2(NR_pkey_alloc, 0, 1 /* PKEY_DISABLE_ACCESS */) == (long)i;
+  WORD(AREA_ADDR, ZYGOTE_PKRU) = xstate.pkru;
+  WORD(AREA_ADDR, ZYGOTE_KEYS) = (u32)keys;
+
   limit(4, 1);   // CORE: 1, not 0: a pipe core helper runs at 0 (fs/coredump.c)
   lower_limit(7, MAP_FD + SLOTS_PER_CHUNK * CHUNKS_PER_AREA); // NOFILE: 0, GATE_FD, and one for each slot
   limit(8, 0);   // MEMLOCK

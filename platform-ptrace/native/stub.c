@@ -27,6 +27,7 @@ NORETURN void stub_wait(u64 slot) {
     wait_go(slot);
     u32 command = WORD(slot, SLOT_EVENT);
     u64 result = QUAD(slot, SLOT_NR);
+    if (has_keys()) write_pkru(0); // The sentry has looked at the guest's, which the frame brings back.
     if (command == COMMAND_EXIT_THREAD) exit_thread(slot);
     if (WORD(slot, SLOT_ORDER_COUNT) != 0 && stub_run_orders(slot) != 0) continue;
     if (command == COMMAND_REPORT) {
@@ -93,6 +94,7 @@ NORETURN __attribute__((used)) void stub_trap(int signo, struct siginfo *info, s
   save_segments(slot);
   u64 *args = (u64 *)(slot + SLOT_ARGS);
   u32 event;
+  int denied = 0;
   if (fast && WORD(slot, SLOT_FAST_EVENT) != EVENT_SYSCALL) {
     event = WORD(slot, SLOT_FAST_EVENT);
   } else if (signo == SIGSYS && info->code == 1 /* SYS_SECCOMP */) {
@@ -110,19 +112,25 @@ NORETURN __attribute__((used)) void stub_trap(int signo, struct siginfo *info, s
       const u32 *plan = (const u32 *)(PUBLISH_ADDR + PUBLISH_PLAN) + (u32)nr * 6;
       u64 own[6] = {mc->rdi, mc->rsi, mc->rdx, mc->r10, mc->r8, mc->r9};
       u64 answer;
-      if (stub_answer(slot, (u32)nr, own, &answer)) {
+      // What the guest may touch is not what the handler may: copies for it are the sentry's, by the guest's PKRU.
+      denied = denies_slot(mc);
+      int keys = denied || has_keys();
+      if (!keys && stub_answer(slot, (u32)nr, own, &answer)) {
         mc->rax = answer;
         leave(frame);
       }
-      if (nr == NR_futex && stub_owns_futex(own)) {
-        if (stub_futex_waits(own)) stub_make_detour(slot, NR_futex, mc);
+      if (nr == NR_futex && !denied && stub_owns_futex(own)) {
+        if (keys || stub_futex_waits(own)) stub_make_detour(slot, NR_futex, mc);
         else mc->rax = (u64)stub_futex(slot, own);
         leave(frame);
       }
       note_usage(slot, (u32)nr);
-      if ((plan[0] | plan[1] | plan[2] | plan[3] | plan[4] | plan[5]) != 0) stub_prefetch(slot, (u32)nr, own);
+      if ((plan[0] | plan[1] | plan[2] | plan[3] | plan[4] | plan[5]) != 0) {
+        if (keys) for (u32 i = 0; i < 6; i++) WORD(slot, SLOT_PREFETCH_LEN + 4 * i) = 0;
+        else stub_prefetch(slot, (u32)nr, own);
+      }
     }
-    event = EVENT_SYSCALL;
+    event = denied ? EVENT_SYSCALL | EVENT_KEY_DENIED : EVENT_SYSCALL;
   } else if (signo == INTERRUPT_SIGNAL) {
     event = EVENT_INTERRUPT;
   } else {

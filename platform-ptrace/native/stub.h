@@ -15,7 +15,7 @@ enum {
   NR_rt_sigreturn = 15, NR_sched_yield = 24, NR_mincore = 27, NR_clone = 56, NR_execve = 59,
   NR_exit = 60, NR_getrusage = 98, NR_sigaltstack = 131,
   NR_readlink = 89, NR_prctl = 157, NR_futex = 202, NR_exit_group = 231, NR_prlimit64 = 302, NR_seccomp = 317, NR_close_range = 436,
-  NR_set_robust_list = 273, NR_execveat = 322, NR_rseq = 334,
+  NR_set_robust_list = 273, NR_execveat = 322, NR_pkey_alloc = 330, NR_rseq = 334,
 };
 enum { EINTR = 4, EAGAIN = 11, EFAULT = 14, ENOSYS = 38 };
 enum { SIGILL = 4, SIGTRAP = 5, SIGBUS = 7, SIGFPE = 8, SIGSEGV = 11, SIGSYS = 31 };
@@ -80,6 +80,28 @@ static inline u32 current_cpu(void) {
   return aux & 0xfff;
 }
 
+// ---- protection keys --------------------------------------------------------------------------------------------------
+// A handler runs with INIT_PKRU, calls from patched sites with the guest's PKRU. The platform's pages have key 0.
+static inline u32 read_pkru(void) {
+  u32 pkru, zero;
+  __asm__ volatile("rdpkru" : "=a"(pkru), "=d"(zero) : "c"(0));
+  return pkru;
+}
+
+static inline void write_pkru(u32 pkru) {
+  __asm__ volatile("wrpkru" ::"a"(pkru), "c"(0), "d"(0) : "memory");
+}
+
+static inline int has_keys(void) {
+  return WORD(AREA_ADDR, AREA_KEYS) != 0;
+}
+
+// True if what has trapped may not use key 0.
+static inline int denies_slot(const struct sigcontext *mc) {
+  u32 at = WORD(PUBLISH_ADDR, PUBLISH_PKRU);
+  return at != 0 && (QUAD(mc->fpstate, 512) >> XFEATURE_PKRU & 1) != 0 && (WORD(mc->fpstate, at) & 3) != 0;
+}
+
 static inline void publish(u64 slot, u32 event) {
   WORD(slot, SLOT_EVENT) = event | current_cpu() << 8;
   __atomic_store_n((volatile u32 *)(slot + SLOT_STATE), STATE_TRAPPED, __ATOMIC_RELEASE);
@@ -141,7 +163,7 @@ int stub_run_copyouts(u64 slot); // 0, or −1 after a fault
 
 // ---- calls from patched sites (stub-fast.c) -------------------------------------------------------------------------
 enum { STUB_TEXT_MAX = 0x10000 };
-extern const char stub_fast[], stub_fast_probe[], stub_fast_slow[], stub_fast_leave[], stub_fast_end[],
+extern const char stub_fast[], stub_fast_probe[], stub_fast_store[], stub_fast_slow[], stub_fast_leave[], stub_fast_end[],
     stub_fast_trapped[], stub_detour[], stub_detour_leave[], stub_detour_end[];
 // A signal has come while the thread was in the stub on behalf of a patched site. Returns 0 if it goes on there.
 int stub_fast_signal(u64 slot, int signo, struct sigcontext *mc);

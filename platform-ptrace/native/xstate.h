@@ -8,6 +8,7 @@ struct xstate_sizes {
   unsigned all;               // bytes of the XSAVE area with everything that the host's kernel has enabled
   unsigned initial;           // bytes of it without what has to be asked for
   unsigned long long dynamic; // what has to be asked for (XFD)
+  unsigned pkru;              // where PKRU is in it; 0: the host's kernel has not enabled protection keys
 };
 
 static inline void xstate_cpuid(unsigned leaf, unsigned subleaf, unsigned r[4]) {
@@ -16,7 +17,7 @@ static inline void xstate_cpuid(unsigned leaf, unsigned subleaf, unsigned r[4]) 
 
 static inline struct xstate_sizes xstate_sizes(void) {
   unsigned r[4], low, high;
-  struct xstate_sizes sizes = {576, 576, 0}; // legacy area and header
+  struct xstate_sizes sizes = {576, 576, 0, 0}; // legacy area and header
   xstate_cpuid(1, 0, r);
   if ((r[2] & 1u << 27) == 0) return sizes; // no XSAVE
   xstate_cpuid(0xd, 0, r);
@@ -28,6 +29,7 @@ static inline struct xstate_sizes xstate_sizes(void) {
     xstate_cpuid(0xd, i, r);
     if (r[2] & 4) sizes.dynamic |= 1ULL << i;
     else if (r[1] + r[0] > sizes.initial) sizes.initial = r[1] + r[0];
+    if (i == 9 /* XFEATURE_PKRU */) sizes.pkru = r[1];
   }
   return sizes;
 }

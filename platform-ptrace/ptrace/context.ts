@@ -6,7 +6,7 @@ import { MemoryOrders } from '../memory-orders.ts';
 import * as NR from '../order-numbers.ts';
 import { CLONE_FLAGS_PROCESS, CLONE_FLAGS_THREAD, GATE_FD, STUB_BASE } from '../stub-layout.ts';
 import { InjectedAccount } from './account.ts';
-import { getFpState, resetFpState, setFpState } from './fp-state.ts';
+import { getFpState, getPkru, resetFpState, setFpState, setPkru } from './fp-state.ts';
 import { InjectedCalls } from './injected-calls.ts';
 import type { PtracePlatform } from './platform.ts';
 import {
@@ -102,6 +102,14 @@ export class PtraceContext extends MemoryOrders implements Context {
 
   resetFpState(): void {
     resetFpState(this.tid);
+  }
+
+  get pkru(): number {
+    return getPkru(this.tid);
+  }
+
+  setPkru(value: number): void {
+    setPkru(this.tid, value);
   }
 
   // --- data: none travels with a stop, outputs are written at once -----------------------------------------------------
@@ -232,7 +240,7 @@ export class PtraceContext extends MemoryOrders implements Context {
     const tid = this.#calls.childTid;
     const status = waitFor(tid); // its first stop
     if (status < 0 || (status & 0xff) !== 0x7f) return -ESRCH;
-    const child = new PtraceContext(this.#platform, tid, space ?? new PtraceSpace(tid));
+    const child = new PtraceContext(this.#platform, tid, space ?? new PtraceSpace(tid, this.space.hasKeys));
     child.#regs.copyFrom(this.#regs);
     child.#regsFetched = true;
     child.#regsChanged = true;

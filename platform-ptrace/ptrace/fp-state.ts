@@ -10,6 +10,7 @@ import {
   FP_XSTATE_MAGIC2,
   FXSAVE_SIZE,
 } from '../../sentry/arch/signal-frame.ts';
+import { INIT_PKRU, XFEATURE_PKRU } from '../stub-layout.ts';
 import { HostBuffer } from '../../sentry/host/memory.ffi.ts';
 import { PTRACE_GETREGSET, PTRACE_SETREGSET, ptrace, xstateSizes } from './ptrace.ffi.ts';
 
@@ -29,6 +30,8 @@ let xsaveSize = 0;
 /** Features beyond `xsaveSize`. */
 let dynamicLow = 0;
 let dynamicHigh = 0;
+/** Where PKRU is; 0: there is none. */
+let pkruOffset = 0;
 
 /** Host addresses are not known before the process runs: this module may come from a snapshot. */
 function describe(size: number): void {
@@ -48,7 +51,10 @@ function read(tid: number): number {
     xsaveSize = Math.min(regsetSize, iovec.u32[0]!);
     dynamicLow = iovec.u32[1]!;
     dynamicHigh = iovec.u32[2]!;
+    pkruOffset = iovec.u32[3]!;
   }
+  // The host's kernel keeps PKRU elsewhere: the value is right, the mark that it is in use is missing.
+  if (pkruOffset !== 0) area.u32[XSTATE_BV / 4]! |= 1 << XFEATURE_PKRU;
   return xsaveSize;
 }
 
@@ -99,5 +105,23 @@ export function resetFpState(tid: number): boolean {
   area.view.setUint16(0, 0x37f, true); // FCW
   area.u32[24 / 4] = 0x1f80; // MXCSR
   area.u32[XSTATE_BV / 4] = XFEATURE_MASK_FPSSE;
+  putPkru(INIT_PKRU);
   return write(tid);
+}
+
+function putPkru(value: number): void {
+  if (pkruOffset === 0) return;
+  area.u32[XSTATE_BV / 4]! |= 1 << XFEATURE_PKRU;
+  area.u32[pkruOffset / 4] = value;
+}
+
+/** PKRU of a stopped thread; 0 where there is none. */
+export function getPkru(tid: number): number {
+  return read(tid) < 0 || pkruOffset === 0 ? 0 : area.u32[pkruOffset / 4]!;
+}
+
+export function setPkru(tid: number, value: number): void {
+  if (read(tid) < 0) return;
+  putPkru(value);
+  write(tid);
 }

@@ -18,6 +18,7 @@ import {
   GUEST_MIN,
   PUBLISH_ADDR,
   PUBLISH_SIZE,
+  ZYGOTE_KEYS,
   ZYGOTE_VDSO,
   ZYGOTE_VDSO_END,
   ZYGOTE_VVAR,
@@ -57,6 +58,7 @@ const SIGSYS = 31;
 const AUDIT_ARCH_X86_64 = 0xc000003e;
 const SI_KERNEL = 0x80;
 const SEGV_ACCERR = 2;
+const SEGV_PKUERR = 4;
 const BUS_ADRALN = 1;
 const FPE_INTDIV = 1;
 /** The CPU's exceptions (arch/x86/include/asm/trapnr.h). */
@@ -72,6 +74,7 @@ const X86_TRAP_AC = 17;
 const X86_PF_PROT = 1;
 const X86_PF_USER = 4;
 const X86_PF_INSTR = 0x10;
+const X86_PF_PK = 0x20;
 /** Events handled before one look at the wake descriptor. */
 const BATCH = 32;
 const GATE_DEADLINE_MS = 2000;
@@ -81,9 +84,10 @@ const GATE_DEADLINE_MS = 2000;
 function pageFaultError(ctx: PtraceContext, code: number, addr: number): number {
   // Linux lets nobody find out what is mapped in the kernel's half (sanitize_error_code).
   const present = addr < 0 || code === SEGV_ACCERR ? X86_PF_PROT : 0;
+  const key = code === SEGV_PKUERR ? X86_PF_PK | X86_PF_PROT : 0;
   const { words } = ctx.regs();
   const fetched = signedFromLoHi(words[2 * RIP]!, words[2 * RIP + 1]!) === addr;
-  return X86_PF_USER | present | (fetched ? X86_PF_INSTR : 0);
+  return X86_PF_USER | present | key | (fetched ? X86_PF_INSTR : 0);
 }
 
 function trapNumber(signo: number, code: number): number {
@@ -117,6 +121,7 @@ export class PtracePlatform implements Platform {
   readonly #gate: Gate;
   readonly #listenerFd: number;
   readonly #zygotePid: number;
+  readonly #hasKeys: boolean;
   #zygote: PtraceContext | null = null;
   #events: PlatformEvents | null = null;
   /** All threads not yet reaped, the dead among them. */
@@ -144,6 +149,7 @@ export class PtracePlatform implements Platform {
     this.vvarStart = address(ZYGOTE_VVAR);
     this.vdsoStart = address(ZYGOTE_VDSO);
     this.vdsoEnd = address(ZYGOTE_VDSO_END);
+    this.#hasKeys = head.u32[ZYGOTE_KEYS / 4] !== 0;
   }
 
   start(events: PlatformEvents): void {
@@ -156,7 +162,7 @@ export class PtracePlatform implements Platform {
     ptrace(PTRACE_INTERRUPT, pid, 0, 0);
     const status = waitFor(pid);
     if (status >> 16 !== PTRACE_EVENT_STOP) panic(`zygote: unexpected wait status ${status}`);
-    this.#zygote = new PtraceContext(this, pid, new PtraceSpace(pid));
+    this.#zygote = new PtraceContext(this, pid, new PtraceSpace(pid, this.#hasKeys));
     this.register(this.#zygote);
     // Shared memory of the other platform: here it would only join guests that have nothing in common.
     this.#zygote.munmap(AREA_ADDR, AREA_SIZE);

@@ -16,9 +16,11 @@ export class PtraceSpace implements AddressSpace {
   readonly pid: number;
   readonly members = new Set<PtraceContext>();
   dead = false;
+  readonly hasKeys: boolean;
 
-  constructor(pid: number) {
+  constructor(pid: number, hasKeys: boolean) {
     this.pid = pid;
+    this.hasKeys = hasKeys;
   }
 
   get contexts(): number {
@@ -68,6 +70,8 @@ export class PtraceSpace implements AddressSpace {
   }
 
   forgetAnswers(): void {}
+
+  useKeys(): void {}
 
   ownFutexes(): boolean {
     return false;

@@ -9,6 +9,7 @@ import {
   AREA_ADDR,
   CLONE_FLAGS_PROCESS,
   CLONE_FLAGS_THREAD,
+  KEYS,
   SLEEP_SYSCALL,
   SYSCALL_RETURN_IP,
 } from '../stub-layout.ts';
@@ -163,6 +164,19 @@ export const GUEST_FILTER: readonly FilterRow[] = [
     ],
   },
   { nr: 3, name: 'close', when: [{ tests: [{ arg: 0, mask: not(DESCRIPTORS), is: [0] }], action: 'allow' }] },
+  {
+    nr: 329,
+    name: 'pkey_mprotect',
+    when: [
+      {
+        tests: [
+          { arg: 2, mask: PROT_MASK, is: [0] },
+          { arg: 3, mask: not(KEYS - 1), is: [0] },
+        ],
+        action: 'allow',
+      },
+    ],
+  },
 ];
 
 const argLo = (arg: number): number => DATA_ARGS + 8 * arg;

@@ -13,6 +13,7 @@ import {
   SLOT_GS_BASE,
   SLOT_LENT_ANSWER,
   SLOT_LENT_EPOCH,
+  SLOT_PKRU,
 } from '../stub-layout.ts';
 import { SlotAccount } from './account.ts';
 import { LentWords } from './lent-words.ts';
@@ -101,6 +102,16 @@ export class SystrapContext extends ThreadSlot implements Context {
     if (this.phase !== GONE) this.platform.frames.resetFp(this);
   }
 
+  get pkru(): number {
+    const { memory, frames } = this.platform;
+    return this.partial ? memory.load(this.base + SLOT_PKRU / 4) >>> 0 : frames.readPkru(this);
+  }
+
+  setPkru(value: number): void {
+    assert(!this.partial, 'PKRU of a call from a patched site');
+    if (this.phase !== GONE) this.platform.frames.writePkru(this, value);
+  }
+
   // ---- data window --------------------------------------------------------------------------------------------------
 
   get dataAddr(): number {
@@ -147,6 +158,7 @@ export class SystrapContext extends ThreadSlot implements Context {
     // What the old program has exchanged with the kernel is none of the new one's.
     this.hasPrefetch = false;
     this.window.wipe();
+    this.space.useKeys(false);
     this.munmap(minAddr, maxAddr - minAddr);
     return true;
   }

@@ -41,6 +41,7 @@ import {
 } from '../../sentry/arch/signal-frame.ts';
 import {
   AREA_ADDR,
+  INIT_PKRU,
   SLOT_FAST_RIP,
   SLOT_FAST_RSP,
   SLOT_FRAME,
@@ -49,6 +50,7 @@ import {
   SLOT_SIZE,
   SLOT_STACK,
   STACK_SIZE,
+  XFEATURE_PKRU,
 } from '../stub-layout.ts';
 import type { SharedMemory } from './shared-memory.ts';
 
@@ -92,10 +94,13 @@ export class FrameLayout {
   private readonly fpOffset: number;
   readonly fpSize: number;
   private readonly initialFp: Uint8Array;
+  /** Where PKRU is in the FP state; 0: the CPU has none. */
+  private readonly pkruOffset: number;
 
   /** `slot` holds the zygote's first trap. */
-  constructor(memory: SharedMemory, slot: SlotRef) {
+  constructor(memory: SharedMemory, slot: SlotRef, pkruOffset: number) {
     this.memory = memory;
+    this.pkruOffset = pkruOffset;
     const slotAddr = AREA_ADDR + slot.index * SLOT_SIZE;
     this.offset = memory.loadNumber(slot.base + SLOT_FRAME / 4) - slotAddr;
     if (!(this.offset > SLOT_STACK && this.offset + FRAME_SIZE < SLOT_STACK + STACK_SIZE))
@@ -107,12 +112,13 @@ export class FrameLayout {
       this.fpOffset + this.fpSize > SLOT_STACK + STACK_SIZE
     )
       throw new Error(`zygote: FP state at offset ${this.fpOffset}, ${this.fpSize} bytes`);
+    if (pkruOffset + 8 > this.fpSize) throw new Error(`zygote: PKRU at offset ${pkruOffset}`);
     this.initialFp = new Uint8Array(this.fpSize);
     memory.copyOut(slot.base, this.fpOffset, this.initialFp, 0, this.fpSize);
     this.clearFp(this.initialFp);
   }
 
-  /** Makes an image that loads the state after execve: XSTATE_BV 0, control words at their defaults. */
+  /** Makes an image that loads the state after execve: no feature in use but PKRU, control words at their defaults. */
   private clearFp(image: Uint8Array): void {
     const view = new DataView(image.buffer);
     const mask = view.getUint32(MXCSR_MASK, true);
@@ -121,6 +127,24 @@ export class FrameLayout {
     view.setUint16(FCW, 0x37f, true);
     view.setUint32(MXCSR, 0x1f80, true);
     view.setUint32(MXCSR_MASK, mask, true);
+    if (this.pkruOffset === 0) return;
+    view.setUint32(XSTATE_HEADER, 1 << XFEATURE_PKRU, true);
+    view.setUint32(this.pkruOffset, INIT_PKRU, true);
+  }
+
+  /** PKRU in a frame; 0 where there is none. */
+  readPkru(slot: SlotRef): number {
+    if (this.pkruOffset === 0) return 0;
+    const fp = slot.base + this.fpOffset / 4;
+    const inUse = this.memory.loadRelaxed(fp + XSTATE_HEADER / 4) & (1 << XFEATURE_PKRU);
+    return inUse === 0 ? 0 : this.memory.loadRelaxed(fp + this.pkruOffset / 4) >>> 0;
+  }
+
+  writePkru(slot: SlotRef, value: number): void {
+    if (this.pkruOffset === 0) return;
+    const header = slot.base + (this.fpOffset + XSTATE_HEADER) / 4;
+    this.memory.storeRelaxed(header, this.memory.loadRelaxed(header) | (1 << XFEATURE_PKRU));
+    this.memory.storeRelaxed(slot.base + (this.fpOffset + this.pkruOffset) / 4, value | 0);
   }
 
   /** Copies a stopped thread's frame into another slot and makes it load and return there. */

@@ -14,6 +14,7 @@ import {
   PUBLISH_ASLEEP,
   PUBLISH_FAST,
   PUBLISH_NAMES,
+  PUBLISH_PKRU,
   PUBLISH_PLAN,
   PUBLISH_SENTRY_CPU,
   PUBLISH_SIZE,
@@ -45,6 +46,8 @@ const NEEDS_FRAME: ReadonlySet<number> = new Set([
   231, // exit_group
   234, // tgkill
   322, // execveat
+  329, // pkey_mprotect
+  330, // pkey_alloc
   435, // clone3
 ]);
 
@@ -108,6 +111,11 @@ export class PublishPages {
   setNames(generation: number): void {
     this.names = (generation % 0x7fffffff) + 1;
     Atomics.store(this.words, PUBLISH_NAMES / 4, this.names);
+  }
+
+  /** Where PKRU is in an XSAVE area. */
+  setPkruOffset(offset: number): void {
+    this.words[PUBLISH_PKRU / 4] = offset;
   }
 
   setSpin(rounds: number): void {

@@ -9,6 +9,7 @@ import type { AddressSpace } from '../../sentry/platform/platform.ts';
 import { killProcess, residentPages, vmRead, vmWrite } from '../ffi/process.ffi.ts';
 import {
   AREA_EPOCH,
+  AREA_KEYS,
   AREA_OWN_FUTEXES,
   CHUNK_PENDING,
   CHUNK_WAITING,
@@ -244,6 +245,14 @@ export class SystrapSpace implements AddressSpace {
     this.lends = false;
     this.epoch = (this.epoch + 1) | 0;
     this.platform.memory.store(this.chunks[0]!.base + AREA_EPOCH / 4, this.epoch);
+  }
+
+  get hasKeys(): boolean {
+    return this.platform.hasKeys;
+  }
+
+  useKeys(on: boolean): void {
+    if (!this.dead) this.platform.memory.store(this.chunks[0]!.base + AREA_KEYS / 4, on ? 1 : 0);
   }
 
   ownFutexes(on: boolean): boolean {

@@ -20,6 +20,7 @@ import { Gate } from '../gate.ts';
 import {
   EVENT_FAST_SYSCALL,
   EVENT_INTERRUPT,
+  EVENT_KEY_DENIED,
   EVENT_ORDER_FAILED,
   EVENT_ORDERS_DONE,
   EVENT_SYSCALL,
@@ -34,6 +35,8 @@ import {
   STATE_SLEEPING,
   STATE_TRAPPED,
   STUB_FAST,
+  ZYGOTE_KEYS,
+  ZYGOTE_PKRU,
   ZYGOTE_VDSO,
   ZYGOTE_VDSO_END,
   ZYGOTE_VVAR,
@@ -77,6 +80,7 @@ export class SystrapPlatform implements Platform {
   readonly vvarStart: number;
   readonly vdsoStart: number;
   readonly vdsoEnd: number;
+  readonly hasKeys: boolean;
 
   readonly memory: SharedMemory;
   readonly publish: PublishPages;
@@ -126,7 +130,10 @@ export class SystrapPlatform implements Platform {
     this.vvarStart = this.memory.loadNumber(chunk + ZYGOTE_VVAR / 4);
     this.vdsoStart = this.memory.loadNumber(chunk + ZYGOTE_VDSO / 4);
     this.vdsoEnd = this.memory.loadNumber(chunk + ZYGOTE_VDSO_END / 4);
-    this.frames = new FrameLayout(this.memory, this.zygote);
+    const pkruOffset = this.memory.load(chunk + ZYGOTE_PKRU / 4);
+    this.hasKeys = this.memory.load(chunk + ZYGOTE_KEYS / 4) !== 0;
+    this.publish.setPkruOffset(pkruOffset);
+    this.frames = new FrameLayout(this.memory, this.zygote, pkruOffset);
     this.frames.resetFp(this.zygote);
     this.pool = new ZygotePool(this.zygote, this.publish.fd);
   }
@@ -297,6 +304,7 @@ export class SystrapPlatform implements Platform {
       ctx.sysno = nr;
       ctx.hasPrefetch = nr >= 0 && nr < PLAN_SYSCALLS && this.publish.planned[nr] !== 0;
       this.counters.syscalls++;
+      if ((event & EVENT_KEY_DENIED) !== 0) this.events.onKeyDenied(ctx);
       this.events.onSyscall(ctx);
       return;
     }

@@ -170,6 +170,12 @@ export function loadWord(mm: MemoryManager, addr: number): number {
   return n === 8 ? word.u32[second ? 1 : 0]! : -EFAULT;
 }
 
+/** The same for a call of `t`, whose protection keys count. */
+export function loadOwnWord(t: Task, addr: number, write = false): number {
+  if (t.mm.keyed && t.mem.check(addr, 4, write) !== 0) return -EFAULT;
+  return loadWord(t.mm, addr);
+}
+
 export function storeByte(mm: MemoryManager, addr: number, value: number): boolean {
   if (mm.accessible(addr, 1, true) !== 1) return false;
   word.bytes[0] = value;

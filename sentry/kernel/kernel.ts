@@ -28,6 +28,7 @@ import type { Namespaces } from './namespaces.ts';
 import { PidNamespace } from './pid-namespace.ts';
 import { patchCaller } from './patched-text.ts';
 import { tracerExit } from './ptrace-exit.ts';
+import { takeFutexes } from './own-futexes.ts';
 import { clearStep, trapNotify } from './ptrace.ts';
 import { accessTracee, stoppedTracee } from './ptrace-memory.ts';
 import { syscallEntryStop } from './ptrace-stops.ts';
@@ -329,6 +330,12 @@ export class Kernel implements PlatformEvents {
     if (t.state === TASK_DEAD) return;
     t.state = TASK_KERNEL;
     finishSyscall(t, result);
+  }
+
+  onKeyDenied(ctx: Context): void {
+    const { mm } = ctx.task as Task;
+    mm.useKeys();
+    takeFutexes(mm);
   }
 
   onFault(ctx: Context, signo: number, code: number, addr: number, trapNo: number, errorCode: number): void {

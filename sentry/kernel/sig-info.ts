@@ -103,6 +103,13 @@ export function sigInfoFault(signo: number, code: number, addr: number): SigInfo
   return s;
 }
 
+/** SIGSEGV with SEGV_PKUERR (force_sig_pkuerr()): `key` guards what was touched. */
+export function sigInfoKey(signo: number, code: number, addr: number, key: number): SigInfo {
+  const s = sigInfoFault(signo, code, addr);
+  s.bytes.writeUInt32LE(key, 32);
+  return s;
+}
+
 /** SIGCHLD (or the exit signal) about a child; times in clock ticks (USER_HZ = 100). */
 export function sigInfoChild(
   signo: number,

@@ -100,6 +100,13 @@ export function putAltStack(t: Task, v: DataView, at: number, flags: number): vo
 
 /** setup_rt_frame(): 0, or −EFAULT if the stack cannot take it. Registers and mask are changed on success only. */
 export function setupSignalFrame(t: Task, sig: number, info: SigInfo): number {
+  t.mem.anyKey = true;
+  const r = putFrame(t, sig, info);
+  t.mem.anyKey = false;
+  return r;
+}
+
+function putFrame(t: Task, sig: number, info: SigInfo): number {
   const h = t.group.handlers;
   const flags = h.flags[sig]!;
   if ((flags & SA_RESTORER) === 0) return -EFAULT;
@@ -153,6 +160,13 @@ let usualFpSize = FXSAVE_SIZE;
 
 /** rt_sigreturn(2): false if the frame is not readable or its FP image is malformed (SIGSEGV). */
 export function restoreSignalFrame(t: Task): boolean {
+  t.mem.anyKey = true;
+  const r = takeFrame(t);
+  t.mem.anyKey = false;
+  return r;
+}
+
+function takeFrame(t: Task): boolean {
   const regs = t.ctx.regs();
   const uc = regs.get(RSP) - 8 + FRAME_UC;
   const got = t.mem.copyInPartial(uc, image, 0, FRAME_SIZE + 64 + usualFpSize);

@@ -2,7 +2,7 @@
 import { SIGSEGV } from '../abi/signal.ts';
 import { RIP, RSP } from '../arch/regs.ts';
 import type { Context } from '../platform/platform.ts';
-import { sigInfoFault } from './sig-info.ts';
+import { sigInfoFault, sigInfoKey } from './sig-info.ts';
 import { forceSignal } from './signal-send.ts';
 import type { Task } from './task.ts';
 import { exitToUser, finishSyscall } from './task-run.ts';
@@ -11,6 +11,7 @@ import { emulateVsyscall } from './vsyscall.ts';
 /** X86_TRAP_PF */
 const PAGE_FAULT = 14;
 const SEGV_MAPERR = 1;
+const SEGV_PKUERR = 4;
 
 /** Memory that is to be there is brought in, a call through the vsyscall page made; anything else is the program's, by a signal. */
 export function userFault(
@@ -22,11 +23,12 @@ export function userFault(
   trapNo: number,
   errorCode: number,
 ): void {
-  if (trapNo === PAGE_FAULT && t.mm.handleFault(ctx, addr, errorCode, t.group.limits)) {
+  const denied = signo === SIGSEGV && code === SEGV_PKUERR ? t.mm.table.find(addr) : null;
+  if (denied === null && trapNo === PAGE_FAULT && t.mm.handleFault(ctx, addr, errorCode, t.group.limits)) {
     exitToUser(t, 0, false);
     return;
   }
-  if (signo === SIGSEGV) {
+  if (signo === SIGSEGV && denied === null) {
     const nr = emulateVsyscall(t);
     if (nr >= 0) {
       runVsyscall(t, nr);
@@ -36,7 +38,10 @@ export function userFault(
   t.fault.trapNo = trapNo;
   t.fault.errorCode = errorCode;
   if (trapNo === PAGE_FAULT) t.fault.cr2 = addr;
-  forceSignal(t, sigInfoFault(signo, code, addr));
+  forceSignal(
+    t,
+    denied === null ? sigInfoFault(signo, code, addr) : sigInfoKey(signo, code, addr, denied.pkey),
+  );
   exitToUser(t, 0, false);
 }
 

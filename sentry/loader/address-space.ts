@@ -110,7 +110,8 @@ export function hasPristineVdso(mm: MemoryManager, p: Platform): boolean {
   if (p.vdsoEnd === 0) return true;
   const pristine = (start: number, end: number, prot: number): boolean => {
     const v = mm.table.find(start);
-    return v !== null && v.start === start && v.end === end && v.prot === prot && v.flags === VDSO_FLAGS;
+    if (v === null || v.start !== start || v.end !== end) return false;
+    return v.prot === prot && v.flags === VDSO_FLAGS && v.pkey === 0;
   };
   return (
     !mm.vdsoCalls &&

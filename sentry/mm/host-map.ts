@@ -44,8 +44,14 @@ const ADVISED = VM_DONTCOPY | VM_HUGEPAGE | VM_NOHUGEPAGE | VM_WIPEONFORK;
 /** The orders that show `v` on the host. */
 export function orderMap(o: Orders, v: Vma): void {
   orderMapping(o, v);
+  orderKey(o, v);
   if ((v.flags & ADVISED) === 0) return;
   for (const [flag, advice] of HOST_ADVICE) if ((v.flags & flag) !== 0) o.madvise(v.start, v.length, advice);
+}
+
+/** What has just been mapped has key 0. */
+export function orderKey(o: Orders, v: Vma): void {
+  if (v.pkey !== 0) o.pkeyMprotect(v.start, v.length, hostProt(v.prot), v.pkey);
 }
 
 function orderMapping(o: Orders, v: Vma): void {

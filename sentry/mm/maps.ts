@@ -152,7 +152,11 @@ export function smapsPart(mm: MemoryManager, from: number, fileName: FileName): 
   if (from === 0) showStack(mm);
   const how = samplingOf(mm);
   return part(mm, from, (v) => {
-    return mapsLine(mm, v, fileName) + smapsBody(v, sharesOf(mm, v, how)) + `VmFlags: ${vmFlags(v)}\n`;
+    return (
+      mapsLine(mm, v, fileName) +
+      smapsBody(v, sharesOf(mm, v, how), mm.space.hasKeys) +
+      `VmFlags: ${vmFlags(v)}\n`
+    );
   });
 }
 
@@ -191,7 +195,7 @@ const SHARES = [
 ] as const;
 
 /** `v`: null for the sum of all. */
-function smapsBody(v: Vma | null, s: Shares): string {
+function smapsBody(v: Vma | null, s: Shares, hasKeys = false): string {
   const rows: [string, number][] =
     v === null
       ? []
@@ -222,7 +226,9 @@ function smapsBody(v: Vma | null, s: Shares): string {
     ['Locked', s.locked],
   );
   const text = rows.map(([name, bytes]) => `${`${name}:`.padEnd(16)}${kb(bytes)} kB\n`).join('');
-  return v === null ? text : `${text}THPeligible:           0\n`;
+  if (v === null) return text;
+  const key = hasKeys ? `ProtectionKey:  ${String(v.pkey).padStart(8)}\n` : '';
+  return `${text}THPeligible:           0\n${key}`;
 }
 
 function vmFlags(v: Vma): string {

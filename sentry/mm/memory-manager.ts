@@ -13,8 +13,9 @@ import type { AddressSpace, Orders } from '../platform/platform.ts';
 import type { AccessMap } from '../usermem/user-memory.ts';
 import type { FileDescription } from '../vfs/file-description.ts';
 import { GuardRanges } from './guards.ts';
-import { hostProt } from './host-map.ts';
+import { hostProt, orderKey } from './host-map.ts';
 import { EMPTY_LAYOUT, type ImageLayout } from './image-layout.ts';
+import { beforeDenied, ProtectionKeys } from './pkeys.ts';
 import type { LastCount } from './residency.ts';
 import { WINDOW_SIZE, WINDOW_START, type CopyWindow } from './small-copies.ts';
 import { STACK_GUARD_GAP, VmaTable } from './vma-table.ts';
@@ -91,6 +92,9 @@ export class MemoryManager implements AccessMap {
   /** MEMBARRIER_CMD_REGISTER_* that were called. */
   membarriers = 0;
   readonly guards = new GuardRanges();
+  readonly keys = new ProtectionKeys();
+  /** Some mapping may have a key other than 0, or some thread denies itself key 0: what threads may touch goes by their PKRU. */
+  keyed = false;
   /** Some mapping may be sealed. */
   hasSeals = false;
   /** Who carries out futex calls on private words (kernel/own-futexes.ts). */
@@ -199,6 +203,8 @@ export class MemoryManager implements AccessMap {
     mm.lostCopies = this.lostCopies;
     mm.hasSeals = this.hasSeals;
     mm.guards.copyFrom(this.guards);
+    mm.keys.copyFrom(this.keys);
+    if (this.keyed) mm.useKeys();
     mm.vdsoCalls = this.vdsoCalls;
     for (let i = 0; i < this.table.size; i++) {
       const v = this.table.at(i)!;
@@ -226,6 +232,17 @@ export class MemoryManager implements AccessMap {
     }
     const n = Math.max(0, Math.min(at, end) - addr);
     return this.guards.any ? this.beforeGuard(addr, n) : n;
+  }
+
+  /** Of the `n` accessible bytes from `addr` on those that a thread with `pkru` may use before the first that it may not. */
+  permitted(addr: number, n: number, write: boolean, pkru: number): number {
+    return beforeDenied(this.table, addr, n, write, pkru);
+  }
+
+  useKeys(): void {
+    if (this.keyed) return;
+    this.keyed = true;
+    this.space.useKeys(true);
   }
 
   /** Of the `n` bytes from `addr` on those before the first guard. */
@@ -285,6 +302,7 @@ export class MemoryManager implements AccessMap {
     }
     o.mmap(start, v.start - start, hostProt(v.prot), MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     this.extendDown(v, start);
+    orderKey(o, v);
     return v;
   }
 

@@ -38,6 +38,7 @@ import type { Orders } from '../platform/platform.ts';
 import type { FileDescription } from '../vfs/file-description.ts';
 import { MS_NOEXEC } from '../vfs/mount.ts';
 import { FileBacking, SharedMemory, type Backing } from './backing.ts';
+import { executeOnlyKey } from './pkeys.ts';
 import { populate } from './populate.ts';
 import { hasSealed } from './seal.ts';
 import { CopyBacking, copyFor, restoreCopies } from './small-copies.ts';
@@ -140,6 +141,7 @@ export function mapVma(mm: MemoryManager, o: Orders, v: Vma, change: PendingChan
   mm.cutReserves(o, v.start, v.end);
   keepTextWhole(mm, o, v.start, v.end);
   v.text = patchedTextFor(v);
+  if (v.prot === PROT_EXEC) v.pkey = Math.max(0, executeOnlyKey(mm));
   const shown = v.text === null && isShown(mm, v);
   mm.removeVmas(v.start, v.end);
   change.kind = 'map';
@@ -164,6 +166,7 @@ function isShown(mm: MemoryManager, v: Vma): boolean {
     const same =
       old.start <= at &&
       old.flags === v.flags &&
+      old.pkey === v.pkey &&
       old.asMapped &&
       old.text === null &&
       (old.prot & PROT_WRITE) === 0 &&
@@ -285,7 +288,8 @@ export function munmap(mm: MemoryManager, o: Orders, addr: number, length: numbe
 }
 
 /**
- * mprotect(2). Linux: do_mprotect_pkey(): goes VMA by VMA, so that what precedes a hole or a refusal is changed.
+ * mprotect(2), and with `key` ≥ 0 pkey_mprotect(2). Linux: do_mprotect_pkey(): goes VMA by VMA, so that what precedes a hole or a
+ * refusal is changed.
  */
 export function mprotect(
   mm: MemoryManager,
@@ -294,6 +298,7 @@ export function mprotect(
   length: number,
   protBits: number,
   limits: MemoryLimits,
+  key = -1,
 ): number {
   const grows = protBits & (PROT_GROWSDOWN | PROT_GROWSUP);
   const prot = protBits & ~(PROT_GROWSDOWN | PROT_GROWSUP);
@@ -304,6 +309,7 @@ export function mprotect(
   if (length > TASK_SIZE || end > TASK_SIZE) return -ENOMEM;
   // PROT_SEM (8) is accepted and means nothing on x86.
   if ((prot & ~(PROT_ALL | 8)) !== 0) return -EINVAL;
+  if (key !== -1 && !(mm.space.hasKeys && mm.keys.has(key))) return -EINVAL;
   let start = addr;
   const first = mm.table.at(mm.table.indexAt(addr));
   if (first === undefined) return -ENOMEM;
@@ -321,13 +327,33 @@ export function mprotect(
       restoreText(mm, o, start, stop);
       restoreCopies(mm, o, start, stop);
     }
+    const executeOnly = key === -1 && prot === PROT_EXEC ? executeOnlyKey(mm) : -1;
+    if (key > 0) mm.useKeys();
+    let rekeyed = false;
     mm.changeVmas(start, stop, (v) => {
+      const old = v.pkey;
+      v.pkey = keyAfter(mm, v, key, prot, executeOnly);
       v.prot = prot & PROT_ALL;
       v.asMapped = false;
+      rekeyed ||= v.pkey !== old;
     });
+    // The host keeps the keys.
     o.mprotect(start, stop - start, hostProt(prot & PROT_ALL));
+    if (rekeyed) {
+      mm.table.forEachIn(start, stop, (v) => {
+        const at = Math.max(v.start, start);
+        o.pkeyMprotect(at, Math.min(v.end, stop) - at, hostProt(v.prot), v.pkey);
+      });
+    }
   }
   return error;
+}
+
+/** __arch_override_mprotect_pkey(): the key of `v` when it gets `prot`, which it does not have yet. */
+function keyAfter(mm: MemoryManager, v: Vma, key: number, prot: number, executeOnly: number): number {
+  if (key !== -1) return key;
+  if (prot === PROT_EXEC) return executeOnly > 0 ? executeOnly : v.pkey;
+  return v.prot === PROT_EXEC && v.pkey === mm.keys.executeOnly ? 0 : v.pkey;
 }
 
 /** How far from `start` the change may go, and the error it then ends with. */

@@ -55,6 +55,8 @@ export class Vma {
   policy: MemPolicy | null = null;
   /** The text here cannot be patched: not to be looked at again. */
   unfit = false;
+  /** Its protection key. */
+  pkey = 0;
   /** No mprotect has touched it: a private mapping still shows what the file holds. */
   asMapped = true;
 
@@ -97,13 +99,14 @@ export class Vma {
     v.text = this.text;
     v.policy = this.policy;
     v.asMapped = this.asMapped;
+    v.pkey = this.pkey;
     return v;
   }
 
   /** True if `next`, which begins at our end, differs in nothing but its place (can_vma_merge_after). */
   mergesWith(next: Vma): boolean {
     if (this.prot !== next.prot || this.flags !== next.flags || this.name !== next.name) return false;
-    if (this.text !== next.text || this.policy !== next.policy) return false;
+    if (this.text !== next.text || this.policy !== next.policy || this.pkey !== next.pkey) return false;
     if (this.backing === null) return next.backing === null;
     if (next.backing === null || !this.backing.mergesWith(next.backing)) return false;
     return this.offset + this.length === next.offset;

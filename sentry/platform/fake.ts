@@ -54,6 +54,10 @@ export class FakeSpace implements AddressSpace {
 
   forgetAnswers(): void {}
 
+  readonly hasKeys = false;
+
+  useKeys(): void {}
+
   ownFutexes(): boolean {
     return false;
   }
@@ -180,6 +184,10 @@ export class FakeContext implements Context {
     this.fp.fill(0);
   }
 
+  readonly pkru = 0;
+
+  setPkru(): void {}
+
   prefetched(): number {
     return 0;
   }
@@ -206,6 +214,10 @@ export class FakeContext implements Context {
 
   mprotect(...a: number[]): void {
     this.orders.push(`mprotect ${a.join(' ')}`);
+  }
+
+  pkeyMprotect(...a: number[]): void {
+    this.orders.push(`pkey_mprotect ${a.join(' ')}`);
   }
 
   mremap(...a: number[]): void {

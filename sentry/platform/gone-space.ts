@@ -10,6 +10,8 @@ export const GONE_SPACE: AddressSpace = {
   write: () => -EFAULT,
   residency: () => -ESRCH,
   ownFutexes: () => false,
+  hasKeys: false,
+  useKeys: () => undefined,
   forgetAnswers: () => undefined,
   destroy: () => undefined,
 };

@@ -14,6 +14,8 @@ import type { Regs } from '../arch/regs.ts';
 export interface PlatformEvents {
   /** The guest executed a syscall instruction. `ctx.sysno` and `ctx.args` are a private copy. */
   onSyscall(ctx: Context): void;
+  /** The thread of an onSyscall that follows denies itself protection key 0. A platform need not notice. */
+  onKeyDenied(ctx: Context): void;
   /**
    * The guest caused an exception: `signo` SIGSEGV, SIGBUS, SIGFPE, SIGILL or SIGTRAP with the host's si_code;
    * `addr` is si_addr (cr2 for page faults); `trapNo` and `errorCode` are the CPU's.
@@ -127,6 +129,10 @@ export interface AddressSpace {
    * there are interrupted by `false`. Returns what holds now: a platform need not know how.
    */
   ownFutexes(on: boolean): boolean;
+  /** The host has protection keys, and all but 0 are for guests: INIT_PKRU is what programs begin with. */
+  readonly hasKeys: boolean;
+  /** Memory of this space has keys, or a thread has been seen to deny itself key 0: `Context.pkru` is to be right from now on. */
+  useKeys(on: boolean): void;
   /** What Context.lendAnswer has lent to threads of this space is void. */
   forgetAnswers(): void;
   /** SIGKILLs the host process and reaps it; its contexts are gone without events. Idempotent. */
@@ -142,6 +148,8 @@ export interface Orders {
   mmap(addr: number, len: number, prot: number, flags: number, hostFd: number, offset: number): void;
   munmap(addr: number, len: number): void;
   mprotect(addr: number, len: number, prot: number): void;
+  /** pkey_mprotect(2), with one of the 16 keys. */
+  pkeyMprotect(addr: number, len: number, prot: number, key: number): void;
   /** mremap(2) with MREMAP_MAYMOVE|MREMAP_FIXED when newAddr ≠ oldAddr, else in place. */
   mremap(oldAddr: number, oldLen: number, newLen: number, newAddr: number): void;
   madvise(addr: number, len: number, advice: number): void;
@@ -193,6 +201,9 @@ export interface Context extends Orders {
   setFpState(src: Uint8Array, size: number): boolean;
   /** Initial FP state, as after execve. */
   resetFpState(): void;
+  /** The thread's rights by protection keys; 0, all, where there are none, or (of a `partial` call) where it is not known. */
+  readonly pkru: number;
+  setPkru(value: number): void;
 
   /**
    * Host address `dataAddr` of a buffer of `dataSize` bytes that reaches guest memory more cheaply than AddressSpace.write:

@@ -15,6 +15,9 @@ export interface AccessMap {
    * fault would.
    */
   accessible(addr: number, len: number, write: boolean): number;
+  /** What threads may touch depends on their protection keys: of `n` such bytes those that a thread with `pkru` may use. */
+  readonly keyed: boolean;
+  permitted(addr: number, n: number, write: boolean, pkru: number): number;
 }
 
 /** Shared scratch for structs: valid until the next handler runs; zero what you do not fill. */
@@ -25,6 +28,8 @@ const chunk = Buffer.alloc(PAGE_SIZE);
 export class UserMemory {
   /** Traced: memory is read and written at once, as the tracer may change or look at it before the call ends. */
   immediate = false;
+  /** All protection keys are open, as they are while a signal frame is made or taken back (sig_prepare_pkru). */
+  anyKey = false;
   private ctx: Context;
   private map: AccessMap;
   private space: AddressSpace;
@@ -42,10 +47,17 @@ export class UserMemory {
     this.space = ctx.space;
   }
 
+  /** AccessMap.accessible, of a thread that this memory is for. */
+  accessible(addr: number, len: number, write: boolean): number {
+    const { map } = this;
+    const n = map.accessible(addr, len, write);
+    return map.keyed && n > 0 && !this.anyKey ? map.permitted(addr, n, write, this.ctx.pkru) : n;
+  }
+
   /** 0, or −EFAULT if any of the range lies outside user space or is not mapped with that access. */
   check(addr: number, len: number, write: boolean): number {
     if (addr < 0 || addr + len > TASK_SIZE) return -EFAULT;
-    return this.map.accessible(addr, len, write) === len ? 0 : -EFAULT;
+    return this.accessible(addr, len, write) === len ? 0 : -EFAULT;
   }
 
   /** Copies exactly `len` bytes of guest memory to `dst[off..)`: 0 or −EFAULT. */
@@ -60,7 +72,7 @@ export class UserMemory {
     const got = this.immediate ? 0 : this.ctx.prefetched(addr, dst, off, len);
     if (got === len) return len;
     if (addr < 0 || addr >= TASK_SIZE) return -EFAULT;
-    const ok = this.map.accessible(addr, Math.min(len, TASK_SIZE - addr), false);
+    const ok = this.accessible(addr, Math.min(len, TASK_SIZE - addr), false);
     return ok === 0 ? -EFAULT : this.space.read(addr, dst, off, ok);
   }
 
@@ -91,7 +103,7 @@ export class UserMemory {
   copyOutPartial(addr: number, src: Uint8Array, off: number, len: number): number {
     if (len === 0) return 0;
     if (addr < 0 || addr >= TASK_SIZE) return -EFAULT;
-    const ok = this.map.accessible(addr, Math.min(len, TASK_SIZE - addr), true);
+    const ok = this.accessible(addr, Math.min(len, TASK_SIZE - addr), true);
     if (ok === 0) return -EFAULT;
     if (!this.immediate && this.ctx.copyOut(addr, src, off, ok)) return ok;
     return this.space.write(addr, src, off, ok);

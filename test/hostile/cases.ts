@@ -79,7 +79,7 @@ function rage(h: Harness, t: Thread, peer: Peer, ms: number): void {
 }
 
 /** Numbers that the filter lets through from the stub's instruction, in some form. */
-const LISTED = new Set([3, 9, 10, 11, 15, 24, 25, 28, 56, 60, 158, 202, 219, 231]);
+const LISTED = new Set([3, 9, 10, 11, 15, 24, 25, 28, 56, 60, 158, 202, 219, 231, 329]);
 
 export const hostileCases: Record<string, (h: Harness) => void> = {
   'group 1: every unlisted call from the stub dies of SIGSYS': (h) => {
@@ -189,6 +189,38 @@ export const hostileCases: Record<string, (h: Harness) => void> = {
     serveProcesses(h);
     const peer = new Peer(h);
     for (let step = 0; step < 8; step++) rage(h, perform(h, 17, step), peer, 50);
+  },
+
+  'group 2: threads that deny themselves all memory': (h) => {
+    serveProcesses(h);
+    const inner = h.extra;
+    let calls = 0;
+    h.extra = (ctx) => {
+      if (ctx.sysno === 110) {
+        calls++;
+        ctx.resumeSyscall(1);
+      } else inner(ctx);
+    };
+    const peer = new Peer(h);
+    for (let kind = 0; kind < 9; kind++) {
+      const t = perform(h, 18, kind);
+      const { hasKeys } = t.ctx.space;
+      calls = 0;
+      for (let i = 0; i < 20 && kind === 6; i++) {
+        t.ctx.interrupt();
+        peer.check();
+      }
+      rage(h, t, peer, 300);
+      const answered = kind < 5 && (kind < 2 || kind === 4 || h.platform.callEntry !== 0);
+      if (hasKeys && answered && (calls < 10 || t.dead !== null))
+        throw new Error(`act ${kind}: ${calls} calls`);
+    }
+  },
+
+  'group 2: keys on the memory of the platform': (h) => {
+    serveProcesses(h);
+    const peer = new Peer(h);
+    for (let what = 0; what < 3; what++) rage(h, perform(h, 19, what), peer, 200);
   },
 
   'group 3: rogue clones and mappings get EPERM': (h) => {

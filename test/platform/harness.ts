@@ -75,6 +75,7 @@ export class Harness {
     this.platform = platform;
     const thread = (ctx: Context): Thread => ctx.task as Thread;
     const events: PlatformEvents = {
+      onKeyDenied: () => {},
       onSyscall: (ctx) => thread(ctx).onSyscall(ctx),
       onFault: (ctx, signo, code, addr, trap, error) =>
         thread(ctx).onFault(ctx, signo, code, addr, trap, error),

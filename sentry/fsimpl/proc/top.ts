@@ -24,7 +24,7 @@ export function addTopLevelFiles(sb: ProcSuperBlock, root: StaticDir): void {
   add('cmdline', () => 'runsc-ts\n');
   root.add('config.gz', new ProcFile(sb, 0o444, () => CONFIG_GZ, { size: CONFIG_GZ.length }));
   add('consoles', () => '');
-  add('cpuinfo', () => cpuInfo(sb));
+  add('cpuinfo', (t) => cpuInfo(sb, t.mm.space.hasKeys));
   add('crypto', () => '');
   add('devices', () => DEVICES);
   add('diskstats', () => '');
@@ -109,24 +109,26 @@ const DEVICES = `Character devices:
 Block devices:
 `;
 
-/** What the CPU may have but system calls refuse: protection keys (as with `nopku`), faults of CPUID, AMX. */
-const LACKING = /^(pku|ospke|cpuid_fault|amx_.*)$/;
+/** What the CPU may have but system calls refuse: faults of CPUID, AMX; protection keys (as with `nopku`) where guests have none. */
+const LACKING = /^(cpuid_fault|amx_.*)$/;
+const LACKING_KEYS = /^(pku|ospke|cpuid_fault|amx_.*)$/;
 
-function withoutLacking(block: string): string {
+function withoutLacking(block: string, hasKeys: boolean): string {
   const line = block.split('\n').find((l) => l.startsWith('flags\t'));
   if (line === undefined) return block;
-  const kept = line.split(' ').filter((flag) => !LACKING.test(flag));
+  const lacking = hasKeys ? LACKING : LACKING_KEYS;
+  const kept = line.split(' ').filter((flag) => !lacking.test(flag));
   return block.replace(line, kept.join(' '));
 }
 
 /** "processor", "cpu MHz" and the rest are the host's; topology lines count what the sandbox has. */
-function cpuInfo(sb: ProcSuperBlock): string {
+function cpuInfo(sb: ProcSuperBlock, hasKeys: boolean): string {
   const { cpuInfo: text, cpus } = sb.env.host;
   let out = '';
   for (const block of text.split('\n\n')) {
     const first = block.slice(0, block.indexOf('\n'));
     const nr = Number(first.slice(first.indexOf(':') + 1));
-    if (block !== '' && cpus.includes(nr)) out += `${withoutLacking(block)}\n\n`;
+    if (block !== '' && cpus.includes(nr)) out += `${withoutLacking(block, hasKeys)}\n\n`;
   }
   return out;
 }

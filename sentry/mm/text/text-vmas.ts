@@ -1,6 +1,6 @@
 /** Mappings of patched text: made like any other, and given their own text back before they are changed. */
 import type { Orders } from '../../platform/platform.ts';
-import { hostProt, orderMap } from '../host-map.ts';
+import { hostProt, orderKey, orderMap } from '../host-map.ts';
 import type { MemoryManager } from '../memory-manager.ts';
 import type { Vma } from '../vma.ts';
 import type { TextImage } from './text-image.ts';
@@ -56,6 +56,9 @@ function restore(mm: MemoryManager, o: Orders, v: Vma): void {
     const offset = part.offset + part.backing!.hostDelta;
     // Without the second copy: from the file itself.
     if (fd < 0) orderMap(o, part);
-    else o.mmap(part.start, part.length, hostProt(part.prot), MAP_PRIVATE, fd, offset - image.offset);
+    else {
+      o.mmap(part.start, part.length, hostProt(part.prot), MAP_PRIVATE, fd, offset - image.offset);
+      orderKey(o, part);
+    }
   });
 }

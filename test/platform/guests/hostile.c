@@ -1,7 +1,7 @@
 #include "guest.h"
 // One hostile act per run: the test kernel answers call T_OPEN with the number of the act and its parameter.
 enum { NR_exit = 60, NR_mmap = 9, NR_mprotect = 10, NR_munmap = 11, NR_rt_sigreturn = 15, NR_mremap = 25, NR_clone = 56,
-       NR_futex = 202, NR_exit_group = 231, NR_close = 3, NR_sched_yield = 24 };
+       NR_futex = 202, NR_pkey_mprotect = 329, NR_exit_group = 231, NR_close = 3, NR_sched_yield = 24 };
 #define STUB 0x7fff00000000UL
 #define PUBLISH 0x7fff08000000UL
 #define AREA 0x7fff10000000UL
@@ -77,6 +77,44 @@ struct frame {
 } __attribute__((packed));
 static void after_forgery(void) {
   for (;;) sys(SYS_GETPPID, 0, 0, 0, 0, 0, 0);
+}
+#define PKRU(value) "mov $" #value ", %%eax\n xor %%ecx, %%ecx\n xor %%edx, %%edx\n wrpkru\n"
+#define CLOBBERED "rax", "rbx", "rcx", "rdx", "rdi", "rsi", "r8", "r9", "r10", "r11", "memory"
+// With a PKRU that denies the platform's memory, too: no memory is touched from then on.
+static void without_keys(u64 kind) {
+  switch (kind) {
+    case 0: // calls
+      __asm__ volatile(PKRU(0xffffffff) "1: mov $110, %%eax\n syscall\n jmp 1b" ::: CLOBBERED);
+      break;
+    case 1: // calls that may not write
+      __asm__ volatile(PKRU(0xaaaaaaaa) "1: mov $110, %%eax\n syscall\n jmp 1b" ::: CLOBBERED);
+      break;
+    case 2: // calls of patched text
+      __asm__ volatile(PKRU(0xffffffff) "1: mov $110, %%eax\n mov $0x7fff00000010, %%r11\n lea 2f(%%rip), %%rcx\n"
+                       "jmp *%%r11\n syscall\n 2: jmp 1b" ::: CLOBBERED);
+      break;
+    case 3: // such calls that may not write
+      __asm__ volatile(PKRU(0xaaaaaaaa) "1: mov $110, %%eax\n mov $0x7fff00000010, %%r11\n lea 2f(%%rip), %%rcx\n"
+                       "jmp *%%r11\n syscall\n 2: jmp 1b" ::: CLOBBERED);
+      break;
+    case 4: // children
+      __asm__ volatile(PKRU(0xffffffff) "1: mov $57, %%eax\n syscall\n test %%eax, %%eax\n jnz 2f\n"
+                       "mov $60, %%eax\n xor %%edi, %%edi\n syscall\n 2: mov $110, %%eax\n syscall\n jmp 1b" ::: CLOBBERED);
+      break;
+    case 5: // a call with pointers
+      __asm__ volatile(PKRU(0xffffffff) "1: mov $487, %%eax\n mov %%rsp, %%rdi\n mov %%rsp, %%rsi\n syscall\n jmp 1b" ::: CLOBBERED);
+      break;
+    case 6: // nothing but time
+      __asm__ volatile(PKRU(0xffffffff) "1: pause\n jmp 1b" ::: CLOBBERED);
+      break;
+    case 7: // a fault
+      __asm__ volatile(PKRU(0xffffffff) "push %%rax" ::: CLOBBERED);
+      break;
+    case 8: // the stub's entry, halfway
+      __asm__ volatile(PKRU(0xffffffff) "mov $0x7fff10008000, %%rdi\n mov %%rdi, %%r11\n mov $0x7fff00000010, %%rbx\n"
+                       "add $0x40, %%rbx\n jmp *%%rbx" ::: CLOBBERED);
+      break;
+  }
 }
 static volatile u64 spins;
 static void spin(void) {
@@ -206,6 +244,15 @@ void start(void) {
       for (u64 i = 0x10; i < 0x200; i += param + 1) *(volatile u8 *)(STUB + i) = (u8)(0x90 + i * param);
       fast_worker();
       break;
+    case 18:
+      spawn(worker, 0);
+      without_keys(param);
+      break;
+    case 19: // the platform's own memory gets a key
+      spawn(worker, 0);
+      site(NR_pkey_mprotect, param == 0 ? AREA : param == 1 ? PUBLISH : STUB, param == 0 ? SLOT * 4 : 4096,
+           param == 0 ? 3 : param == 1 ? 1 : 5, 5, 0, 0);
+      worker();
   }
   quit(99);
 }
