@@ -64,56 +64,25 @@ const headers = await load('platform-ptrace/seccomp/native-headers.ts');
 writeFileSync(`${dist}/stub-layout.h`, headers.layoutHeader());
 writeFileSync(`${dist}/guest-filter.h`, headers.filterHeader());
 
-cc(
-  'shim.so',
-  readdirSync(native).filter((name) => /^shim.*\.c$/.test(name)),
-  ['-shared', '-fPIC', `-I${dist}`],
-);
+/** `part`.c and its further files. */
+const sourcesOf = (part) =>
+  readdirSync(native).filter((name) => /^(\w+)(-[\w-]+)?\.c$/.exec(name)?.[1] === part);
+
+cc('shim.so', sourcesOf('shim'), ['-shared', '-fPIC', `-I${dist}`]);
 cc('zygote-run', ['zygote-run.c'], ['-static', `-I${dist}`]);
-cc(
-  'launcher',
-  [
-    '',
-    '-options',
-    '-overlay',
-    '-userns',
-    '-util',
-    '-init',
-    '-gofer',
-    '-zygote',
-    '-snapshot',
-    '-lock',
-    '-network',
-    '-opener',
-    '-raw',
-    '-networker',
-    '-link',
-    '-tun',
-    '-cgroup',
-    '-namespaces',
-    '-enter',
-    '-idmap',
-    '-identity',
-    '-turns',
-  ].map((part) => `launcher${part}.c`),
-  ['-static', `-I${dist}`],
-);
+cc('launcher', sourcesOf('launcher'), ['-static', `-I${dist}`]);
 const freestanding = ['-static', '-nostdlib', '-ffreestanding', '-Wl,--build-id=none', '-Wl,-z,noexecstack'];
-cc(
-  'stub',
-  ['', '-orders', '-fast', '-futex', '-lent', '-names', '-zygote'].map((part) => `stub${part}.c`),
-  [
-    ...freestanding,
-    `-I${dist}`,
-    '-fno-stack-protector',
-    '-fcf-protection=none',
-    '-fpie',
-    '-no-pie',
-    '-mgeneral-regs-only',
-    '-fno-asynchronous-unwind-tables',
-    `-Wl,-T,${native}/stub.ld`,
-  ],
-);
+cc('stub', sourcesOf('stub'), [
+  ...freestanding,
+  `-I${dist}`,
+  '-fno-stack-protector',
+  '-fcf-protection=none',
+  '-fpie',
+  '-no-pie',
+  '-mgeneral-regs-only',
+  '-fno-asynchronous-unwind-tables',
+  `-Wl,-T,${native}/stub.ld`,
+]);
 
 const koffiDir = dirname(require.resolve('@koromix/koffi-linux-x64/package.json'));
 const isMusl = !process.report.getReport().header.glibcVersionRuntime;
