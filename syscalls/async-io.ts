@@ -31,7 +31,7 @@ const BAND_HUP = W.EPOLLHUP | W.EPOLLERR;
 const BAND_OUT = W.EPOLLOUT | W.EPOLLWRNORM | W.EPOLLWRBAND;
 
 /** f_owner: whom signals for a file are for. */
-export class FileOwner {
+class FileOwner {
   type = F_OWNER_PID;
   pid = 0;
   signo = 0;

@@ -24,7 +24,7 @@ import { openFileLimit } from './fd-install.ts';
 
 export const CMSG_HDR = 16;
 
-export function cmsgAlign(n: number): number {
+function cmsgAlign(n: number): number {
   return Math.ceil(n / 8) * 8;
 }
 

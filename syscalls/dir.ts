@@ -99,11 +99,11 @@ function doGetdents(t: Task, a: SyscallArgs, emit: DirEmit): SysResult {
   return used;
 }
 
-export function sysGetdents(t: Task, a: SyscallArgs): SysResult {
+function sysGetdents(t: Task, a: SyscallArgs): SysResult {
   return doGetdents(t, a, emit32);
 }
 
-export function sysGetdents64(t: Task, a: SyscallArgs): SysResult {
+function sysGetdents64(t: Task, a: SyscallArgs): SysResult {
   return doGetdents(t, a, emit64);
 }
 
@@ -114,20 +114,20 @@ function doMkdir(t: Task, dfd: number, addr: number, mode: number): SysResult {
   return typeof start === 'number' ? start : vfsMkdir(t, start, name, mode);
 }
 
-export function sysMkdir(t: Task, a: SyscallArgs): SysResult {
+function sysMkdir(t: Task, a: SyscallArgs): SysResult {
   return doMkdir(t, AT_FDCWD, a.addr(0), a.uint(1));
 }
 
-export function sysMkdirat(t: Task, a: SyscallArgs): SysResult {
+function sysMkdirat(t: Task, a: SyscallArgs): SysResult {
   return doMkdir(t, a.int(0), a.addr(1), a.uint(2));
 }
 
-export function sysRmdir(t: Task, a: SyscallArgs): SysResult {
+function sysRmdir(t: Task, a: SyscallArgs): SysResult {
   const name = getname(t, a.addr(0));
   return typeof name === 'number' ? name : vfsRmdir(t, t.fs.cwd, name);
 }
 
-export function sysChdir(t: Task, a: SyscallArgs): SysResult {
+function sysChdir(t: Task, a: SyscallArgs): SysResult {
   const r = walkAt(t, AT_FDCWD, a.addr(0), LOOKUP_FOLLOW | LOOKUP_DIRECTORY);
   if (r !== 0) return r;
   const access = maySearch(t, nd.dentry.inode!);
@@ -135,7 +135,7 @@ export function sysChdir(t: Task, a: SyscallArgs): SysResult {
   return access;
 }
 
-export function sysFchdir(t: Task, a: SyscallArgs): SysResult {
+function sysFchdir(t: Task, a: SyscallArgs): SysResult {
   const f = t.fdTable.getRaw(a.int(0));
   if (f === null) return -EBADF;
   if (f.path === null || !f.inode.isDir) return -ENOTDIR;
@@ -145,7 +145,7 @@ export function sysFchdir(t: Task, a: SyscallArgs): SysResult {
 }
 
 /** Returns the length including the NUL, as the kernel does and libc does not. */
-export function sysGetcwd(t: Task, a: SyscallArgs): SysResult {
+function sysGetcwd(t: Task, a: SyscallArgs): SysResult {
   const name = cwdName(t.fs.cwd, t.fs.root);
   if (name === null) return -ENOENT;
   const len = name.length + 1;
@@ -156,7 +156,7 @@ export function sysGetcwd(t: Task, a: SyscallArgs): SysResult {
   return t.mem.copyOut(a.addr(0), dents.bytes, 0, len) < 0 ? -EFAULT : len;
 }
 
-export function sysChroot(t: Task, a: SyscallArgs): SysResult {
+function sysChroot(t: Task, a: SyscallArgs): SysResult {
   const r = walkAt(t, AT_FDCWD, a.addr(0), LOOKUP_FOLLOW | LOOKUP_DIRECTORY);
   if (r !== 0) return r;
   const access = maySearch(t, nd.dentry.inode!);

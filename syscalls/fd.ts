@@ -42,7 +42,7 @@ import { openFileLimit } from './fd-install.ts';
 const CLOSE_RANGE_UNSHARE = 2;
 const CLOSE_RANGE_CLOEXEC = 4;
 
-export function sysCloseRange(t: Task, a: SyscallArgs): SysResult {
+function sysCloseRange(t: Task, a: SyscallArgs): SysResult {
   const first = a.uint(0);
   const how = a.uint(2);
   if ((how & ~(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)) !== 0 || first > a.uint(1)) return -EINVAL;
@@ -66,7 +66,7 @@ function duplicate(t: Task, f: FileDescription, min: number, cloexec: boolean): 
   return n;
 }
 
-export function sysDup(t: Task, a: SyscallArgs): SysResult {
+function sysDup(t: Task, a: SyscallArgs): SysResult {
   const f = t.fdTable.getRaw(a.int(0));
   return f === null ? -EBADF : duplicate(t, f, 0, false);
 }
@@ -79,13 +79,13 @@ function dupTo(t: Task, from: number, to: number, cloexec: boolean): SysResult {
   return to;
 }
 
-export function sysDup2(t: Task, a: SyscallArgs): SysResult {
+function sysDup2(t: Task, a: SyscallArgs): SysResult {
   const from = a.int(0);
   if (from === a.int(1)) return t.fdTable.getRaw(from) === null ? -EBADF : from;
   return dupTo(t, from, a.int(1), false);
 }
 
-export function sysDup3(t: Task, a: SyscallArgs): SysResult {
+function sysDup3(t: Task, a: SyscallArgs): SysResult {
   const how = a.int(2);
   if ((how & ~O_CLOEXEC) !== 0 || a.int(0) === a.int(1)) return -EINVAL;
   return dupTo(t, a.int(0), a.int(1), how !== 0);
@@ -167,7 +167,7 @@ function onPathFile(cmd: number): boolean {
   );
 }
 
-export function sysFcntl(t: Task, a: SyscallArgs): SysResult {
+function sysFcntl(t: Task, a: SyscallArgs): SysResult {
   if (t.blockState !== null) return resumeLock(t);
   const n = a.int(0);
   const cmd = a.int(1);
@@ -221,14 +221,14 @@ export function sysFcntl(t: Task, a: SyscallArgs): SysResult {
   }
 }
 
-export function sysLseek(t: Task, a: SyscallArgs): SysResult {
+function sysLseek(t: Task, a: SyscallArgs): SysResult {
   const f = t.fdTable.get(a.int(0));
   if (f === null) return -EBADF;
   const whence = a.uint(2);
   return whence > F.SEEK_HOLE ? -EINVAL : f.seek(t, a.long(1), whence);
 }
 
-export function sysUmask(t: Task, a: SyscallArgs): SysResult {
+function sysUmask(t: Task, a: SyscallArgs): SysResult {
   const old = t.fs.umask;
   t.fs.umask = a.int(0) & 0o777;
   return old;

@@ -56,11 +56,11 @@ function doLink(
   return vfsLink(t, inode, mount, inode.linkable, start, name);
 }
 
-export function sysLink(t: Task, a: SyscallArgs): SysResult {
+function sysLink(t: Task, a: SyscallArgs): SysResult {
   return doLink(t, AT_FDCWD, a.addr(0), AT_FDCWD, a.addr(1), 0);
 }
 
-export function sysLinkat(t: Task, a: SyscallArgs): SysResult {
+function sysLinkat(t: Task, a: SyscallArgs): SysResult {
   return doLink(t, a.int(0), a.addr(1), a.int(2), a.addr(3), a.int(4));
 }
 
@@ -73,11 +73,11 @@ function doSymlink(t: Task, targetAddr: number, dfd: number, addr: number): SysR
   return typeof start === 'number' ? start : vfsSymlink(t, to, start, name);
 }
 
-export function sysSymlink(t: Task, a: SyscallArgs): SysResult {
+function sysSymlink(t: Task, a: SyscallArgs): SysResult {
   return doSymlink(t, a.addr(0), AT_FDCWD, a.addr(1));
 }
 
-export function sysSymlinkat(t: Task, a: SyscallArgs): SysResult {
+function sysSymlinkat(t: Task, a: SyscallArgs): SysResult {
   return doSymlink(t, a.addr(0), a.int(1), a.addr(2));
 }
 
@@ -89,11 +89,11 @@ function doUnlink(t: Task, dfd: number, addr: number, dir: boolean): SysResult {
   return dir ? vfsRmdir(t, start, name) : vfsUnlink(t, start, name);
 }
 
-export function sysUnlink(t: Task, a: SyscallArgs): SysResult {
+function sysUnlink(t: Task, a: SyscallArgs): SysResult {
   return doUnlink(t, AT_FDCWD, a.addr(0), false);
 }
 
-export function sysUnlinkat(t: Task, a: SyscallArgs): SysResult {
+function sysUnlinkat(t: Task, a: SyscallArgs): SysResult {
   const at = a.int(2);
   if ((at & ~AT_REMOVEDIR) !== 0) return -EINVAL;
   return doUnlink(t, a.int(0), a.addr(1), (at & AT_REMOVEDIR) !== 0);
@@ -120,15 +120,15 @@ function doRename(
   return vfsRename(t, oldStart, from, newStart, to, how);
 }
 
-export function sysRename(t: Task, a: SyscallArgs): SysResult {
+function sysRename(t: Task, a: SyscallArgs): SysResult {
   return doRename(t, AT_FDCWD, a.addr(0), AT_FDCWD, a.addr(1), 0);
 }
 
-export function sysRenameat(t: Task, a: SyscallArgs): SysResult {
+function sysRenameat(t: Task, a: SyscallArgs): SysResult {
   return doRename(t, a.int(0), a.addr(1), a.int(2), a.addr(3), 0);
 }
 
-export function sysRenameat2(t: Task, a: SyscallArgs): SysResult {
+function sysRenameat2(t: Task, a: SyscallArgs): SysResult {
   return doRename(t, a.int(0), a.addr(1), a.int(2), a.addr(3), a.int(4));
 }
 
@@ -150,11 +150,11 @@ function doMknod(t: Task, dfd: number, addr: number, mode: number, dev: number):
   return vfsMknod(t, start, name, mode, type === S_IFCHR || type === S_IFBLK ? dev : 0);
 }
 
-export function sysMknod(t: Task, a: SyscallArgs): SysResult {
+function sysMknod(t: Task, a: SyscallArgs): SysResult {
   return doMknod(t, AT_FDCWD, a.addr(0), a.uint(1), a.uint(2));
 }
 
-export function sysMknodat(t: Task, a: SyscallArgs): SysResult {
+function sysMknodat(t: Task, a: SyscallArgs): SysResult {
   return doMknod(t, a.int(0), a.addr(1), a.uint(2), a.uint(3));
 }
 

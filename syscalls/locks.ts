@@ -170,7 +170,7 @@ interface FlockWait {
   readonly lock: Flock;
 }
 
-export function sysFlock(t: Task, a: SyscallArgs): SysResult {
+function sysFlock(t: Task, a: SyscallArgs): SysResult {
   if ((a.int(1) & LOCK_MAND) !== 0) return 0;
   const waiting = t.blockState as FlockWait | null;
   const f = waiting?.file ?? t.fdTable.get(a.int(0));

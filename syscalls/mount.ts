@@ -73,7 +73,7 @@ function mountData(t: Task, addr: number): string | number {
   return page.toString('latin1', 0, nul >= 0 && nul < n ? nul : Math.min(n, 4095));
 }
 
-export function sysMount(t: Task, a: SyscallArgs): SysResult {
+function sysMount(t: Task, a: SyscallArgs): SysResult {
   const type = optionalString(t, a.addr(2));
   if (typeof type === 'number') return type;
   const source = optionalString(t, a.addr(0));
@@ -138,7 +138,7 @@ function bind(t: Task, sourceAddr: number, at: Path, f: number): SysResult {
 }
 
 /** lock_mount(), check_mnt(): something can be mounted there by the caller. 0 or −errno. */
-export function checkPlace(t: Task, at: Path): number {
+function checkPlace(t: Task, at: Path): number {
   if (at.dentry.unhashed || at.dentry.inode!.dead || at.mount.ns === null) return -ENOENT;
   return isOurs(t, at.mount) ? 0 : -EINVAL;
 }
@@ -208,7 +208,7 @@ const MNT_DETACH = 2;
 const MNT_EXPIRE = 4;
 const UMOUNT_NOFOLLOW = 8;
 
-export function sysUmount2(t: Task, a: SyscallArgs): SysResult {
+function sysUmount2(t: Task, a: SyscallArgs): SysResult {
   const f = a.int(1);
   if ((f & ~(MNT_FORCE | MNT_DETACH | MNT_EXPIRE | UMOUNT_NOFOLLOW)) !== 0) return -EINVAL;
   const r = walkAt(
@@ -243,7 +243,7 @@ function umountRoot(t: Task, { sb }: Mount): number {
   return sb.readOnly ? 0 : reconfigureSuper(sb, sb.flags | M.MS_RDONLY, '');
 }
 
-export function sysPivotRoot(t: Task, a: SyscallArgs): SysResult {
+function sysPivotRoot(t: Task, a: SyscallArgs): SysResult {
   if (!mayMount(t)) return -EPERM;
   let r = walkAt(t, AT_FDCWD, a.addr(0), LOOKUP_FOLLOW | LOOKUP_DIRECTORY);
   if (r !== 0) return r;

@@ -128,15 +128,15 @@ function lenientFlags(f: number): number {
   return (f & O_PATH) !== 0 ? known & O_PATH_FLAGS : known;
 }
 
-export function sysOpen(t: Task, a: SyscallArgs): SysResult {
+function sysOpen(t: Task, a: SyscallArgs): SysResult {
   return doOpen(t, AT_FDCWD, a.addr(0), lenientFlags(a.int(1)), a.int(2), 0);
 }
 
-export function sysOpenat(t: Task, a: SyscallArgs): SysResult {
+function sysOpenat(t: Task, a: SyscallArgs): SysResult {
   return doOpen(t, a.int(0), a.addr(1), lenientFlags(a.int(2)), a.int(3), 0);
 }
 
-export function sysCreat(t: Task, a: SyscallArgs): SysResult {
+function sysCreat(t: Task, a: SyscallArgs): SysResult {
   return doOpen(t, AT_FDCWD, a.addr(0), O_CREAT | O_WRONLY | O_TRUNC | O_LARGEFILE, a.int(1), 0);
 }
 
@@ -144,7 +144,7 @@ export function sysCreat(t: Task, a: SyscallArgs): SysResult {
 const OPEN_HOW_SIZE = 24;
 
 /** openat2(2): struct open_how may grow; what is not known must be zero (copy_struct_from_user). */
-export function sysOpenat2(t: Task, a: SyscallArgs): SysResult {
+function sysOpenat2(t: Task, a: SyscallArgs): SysResult {
   const len = a.size(3);
   if (len < OPEN_HOW_SIZE) return -EINVAL;
   if (len > 4096) return -E2BIG;

@@ -27,7 +27,7 @@ import { fileAt } from './io.ts';
 /** sizeof(struct signalfd_siginfo) */
 const INFO_SIZE = 128;
 
-export class SignalFile extends FileDescription {
+class SignalFile extends FileDescription {
   /** Signals that are not wanted. */
   notLo = 0;
   notHi = 0;

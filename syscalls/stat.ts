@@ -46,17 +46,17 @@ import { LOOKUP_FOLLOW, nd } from '../sentry/vfs/walk.ts';
 import { copyOutStat, copyOutStatfs, copyOutStatx, STAT_SIZE, STATFS_SIZE, STATX_SIZE } from './stat-buf.ts';
 import { getnameEmpty, resolveAt, resolveFd, resolveName, target, walkAt } from './path.ts';
 
-export function sysStat(t: Task, a: SyscallArgs): SysResult {
+function sysStat(t: Task, a: SyscallArgs): SysResult {
   const r = walkAt(t, AT_FDCWD, a.addr(0), LOOKUP_FOLLOW);
   return r !== 0 ? r : copyOutStat(t, a.addr(1), nd.dentry.inode!);
 }
 
-export function sysLstat(t: Task, a: SyscallArgs): SysResult {
+function sysLstat(t: Task, a: SyscallArgs): SysResult {
   const r = walkAt(t, AT_FDCWD, a.addr(0), 0);
   return r !== 0 ? r : copyOutStat(t, a.addr(1), nd.dentry.inode!);
 }
 
-export function sysFstat(t: Task, a: SyscallArgs): SysResult {
+function sysFstat(t: Task, a: SyscallArgs): SysResult {
   return sysFstatOf(t, a.int(0), a.addr(1));
 }
 
@@ -74,7 +74,7 @@ const STAT_FLAGS = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH;
 /** AT_STATX_SYNC_TYPE */
 const AT_STATX_SYNC = 0x6000;
 
-export function sysNewfstatat(t: Task, a: SyscallArgs): SysResult {
+function sysNewfstatat(t: Task, a: SyscallArgs): SysResult {
   const at = a.int(3);
   // A descriptor alone is asked as by fstat(2), whatever the other flags are (vfs_fstatat).
   const alone = (at & AT_EMPTY_PATH) !== 0 && a.int(0) >= 0 && isEmptyPath(t, a.addr(1));
@@ -86,7 +86,7 @@ export function sysNewfstatat(t: Task, a: SyscallArgs): SysResult {
 
 const STATX_RESERVED = 0x80000000;
 
-export function sysStatx(t: Task, a: SyscallArgs): SysResult {
+function sysStatx(t: Task, a: SyscallArgs): SysResult {
   const at = a.int(2);
   if ((a.uint(3) & STATX_RESERVED) !== 0) return -EINVAL;
   if ((at & AT_STATX_SYNC) === AT_STATX_SYNC || (at & ~(STAT_FLAGS | AT_STATX_SYNC)) !== 0) return -EINVAL;
@@ -134,15 +134,15 @@ function accessTarget(t: Task, inode: Inode, mount: Mount | null, mode: number):
   return mount !== null && mount.readOnly ? -EROFS : 0;
 }
 
-export function sysAccess(t: Task, a: SyscallArgs): SysResult {
+function sysAccess(t: Task, a: SyscallArgs): SysResult {
   return faccess(t, AT_FDCWD, a.addr(0), a.int(1), 0);
 }
 
-export function sysFaccessat(t: Task, a: SyscallArgs): SysResult {
+function sysFaccessat(t: Task, a: SyscallArgs): SysResult {
   return faccess(t, a.int(0), a.addr(1), a.int(2), 0);
 }
 
-export function sysFaccessat2(t: Task, a: SyscallArgs): SysResult {
+function sysFaccessat2(t: Task, a: SyscallArgs): SysResult {
   return faccess(t, a.int(0), a.addr(1), a.int(2), a.int(3));
 }
 
@@ -173,11 +173,11 @@ function readlinkOf(t: Task, dfd: number, name: string, bufAddr: number, len: nu
   return t.mem.copyOut(bufAddr, linkBytes, 0, n) < 0 ? -EFAULT : n;
 }
 
-export function sysReadlink(t: Task, a: SyscallArgs): SysResult {
+function sysReadlink(t: Task, a: SyscallArgs): SysResult {
   return doReadlink(t, AT_FDCWD, a.addr(0), a.addr(1), a.int(2));
 }
 
-export function sysReadlinkat(t: Task, a: SyscallArgs): SysResult {
+function sysReadlinkat(t: Task, a: SyscallArgs): SysResult {
   return doReadlink(t, a.int(0), a.addr(1), a.addr(2), a.int(3));
 }
 
@@ -205,12 +205,12 @@ function doStatfs(t: Task, inode: Inode, mount: Mount | null, addr: number): Sys
   return copyOutStatfs(t, addr, s, inode.sb.dev, statfsFlags(mount));
 }
 
-export function sysStatfs(t: Task, a: SyscallArgs): SysResult {
+function sysStatfs(t: Task, a: SyscallArgs): SysResult {
   const r = walkAt(t, AT_FDCWD, a.addr(0), LOOKUP_FOLLOW);
   return r !== 0 ? r : doStatfs(t, nd.dentry.inode!, nd.mount, a.addr(1));
 }
 
-export function sysFstatfs(t: Task, a: SyscallArgs): SysResult {
+function sysFstatfs(t: Task, a: SyscallArgs): SysResult {
   const r = resolveFd(t, a.int(0));
   return a.int(0) < 0 ? -EBADF : r !== 0 ? r : doStatfs(t, target.inode, target.mount, a.addr(1));
 }
@@ -218,7 +218,7 @@ export function sysFstatfs(t: Task, a: SyscallArgs): SysResult {
 const USTAT_SIZE = 32;
 
 /** ustat(2): free blocks and inodes of the file system with a device number, of those the caller sees. */
-export function sysUstat(t: Task, a: SyscallArgs): SysResult {
+function sysUstat(t: Task, a: SyscallArgs): SysResult {
   const mount = t.fs.root.mount.ns?.mounts().find((m) => m.sb.dev === a.uint(0));
   if (mount === undefined) return -EINVAL;
   const s = mount.sb.statfs();

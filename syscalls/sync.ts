@@ -14,31 +14,31 @@ import {
 import type { Task } from '../sentry/kernel/task.ts';
 import type { SuperBlock } from '../sentry/vfs/super-block.ts';
 
-export function sysSync(t: Task, _a: SyscallArgs): SysResult {
+function sysSync(t: Task, _a: SyscallArgs): SysResult {
   const seen = new Set<SuperBlock>();
   for (const m of t.fs.root.mount.ns?.mounts() ?? []) seen.add(m.sb);
   for (const sb of seen) sb.sync();
   return 0;
 }
 
-export function sysSyncfs(t: Task, a: SyscallArgs): SysResult {
+function sysSyncfs(t: Task, a: SyscallArgs): SysResult {
   const f = t.fdTable.get(a.int(0));
   return f === null ? -EBADF : f.inode.sb.sync();
 }
 
-export function sysFsync(t: Task, a: SyscallArgs): SysResult {
+function sysFsync(t: Task, a: SyscallArgs): SysResult {
   const f = t.fdTable.get(a.int(0));
   return f === null ? -EBADF : f.fsync(false);
 }
 
-export function sysFdatasync(t: Task, a: SyscallArgs): SysResult {
+function sysFdatasync(t: Task, a: SyscallArgs): SysResult {
   const f = t.fdTable.get(a.int(0));
   return f === null ? -EBADF : f.fsync(true);
 }
 
 const SYNC_FILE_RANGE_ALL = 7;
 
-export function sysSyncFileRange(t: Task, a: SyscallArgs): SysResult {
+function sysSyncFileRange(t: Task, a: SyscallArgs): SysResult {
   const f = t.fdTable.get(a.int(0));
   if (f === null) return -EBADF;
   const offset = a.long(1);
@@ -51,7 +51,7 @@ export function sysSyncFileRange(t: Task, a: SyscallArgs): SysResult {
 }
 
 /** Advice is checked and otherwise without effect: the host caches files by its own lights. */
-export function sysFadvise64(t: Task, a: SyscallArgs): SysResult {
+function sysFadvise64(t: Task, a: SyscallArgs): SysResult {
   const f = t.fdTable.get(a.int(0));
   if (f === null) return -EBADF;
   if ((f.inode.mode & S_IFMT) === S_IFIFO) return -ESPIPE;
@@ -59,7 +59,7 @@ export function sysFadvise64(t: Task, a: SyscallArgs): SysResult {
   return a.long(2) < 0 || advice < 0 || advice > 5 ? -EINVAL : 0;
 }
 
-export function sysReadahead(t: Task, a: SyscallArgs): SysResult {
+function sysReadahead(t: Task, a: SyscallArgs): SysResult {
   const f = t.fdTable.get(a.int(0));
   if (f === null || !f.readable) return -EBADF;
   return f.inode.isRegular ? 0 : -EINVAL;

@@ -12,6 +12,15 @@ import {
   ESPIPE,
   ETXTBSY,
 } from '../sentry/abi/errno.ts';
+import {
+  FALLOC_FL_COLLAPSE_RANGE,
+  FALLOC_FL_INSERT_RANGE,
+  FALLOC_FL_KEEP_SIZE,
+  FALLOC_FL_PUNCH_HOLE,
+  FALLOC_FL_UNSHARE_RANGE,
+  FALLOC_FL_WRITE_ZEROES,
+  FALLOC_FL_ZERO_RANGE,
+} from '../sentry/abi/falloc.ts';
 import { AT_FDCWD } from '../sentry/abi/fcntl.ts';
 import { S_IFIFO, S_IFMT } from '../sentry/abi/stat.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
@@ -78,31 +87,25 @@ function sysFtruncate(t: Task, a: SyscallArgs): SysResult {
   return r;
 }
 
-const FALLOC_KEEP_SIZE = 1;
-const FALLOC_PUNCH_HOLE = 2;
-const FALLOC_COLLAPSE_RANGE = 8;
-const FALLOC_ZERO_RANGE = 16;
-const FALLOC_INSERT_RANGE = 32;
-const FALLOC_UNSHARE_RANGE = 64;
-const FALLOC_WRITE_ZEROES = 128;
+/** All but NO_HIDE_STALE. */
 const FALLOC_ALL = 0xfb;
 
 /** vfs_fallocate(): the checks that come before the file system's. */
 function mayAllocate(t: Task, f: FileDescription, mode: number, offset: number, len: number): number {
   if (offset < 0 || len <= 0) return -EINVAL;
   if ((mode & ~FALLOC_ALL) !== 0) return -EOPNOTSUPP;
-  const keep = (mode & FALLOC_KEEP_SIZE) !== 0;
-  switch (mode & ~FALLOC_KEEP_SIZE) {
+  const keep = (mode & FALLOC_FL_KEEP_SIZE) !== 0;
+  switch (mode & ~FALLOC_FL_KEEP_SIZE) {
     case 0:
-    case FALLOC_UNSHARE_RANGE:
-    case FALLOC_ZERO_RANGE:
+    case FALLOC_FL_UNSHARE_RANGE:
+    case FALLOC_FL_ZERO_RANGE:
       break;
-    case FALLOC_PUNCH_HOLE:
+    case FALLOC_FL_PUNCH_HOLE:
       if (!keep) return -EOPNOTSUPP;
       break;
-    case FALLOC_COLLAPSE_RANGE:
-    case FALLOC_INSERT_RANGE:
-    case FALLOC_WRITE_ZEROES:
+    case FALLOC_FL_COLLAPSE_RANGE:
+    case FALLOC_FL_INSERT_RANGE:
+    case FALLOC_FL_WRITE_ZEROES:
       if (keep) return -EOPNOTSUPP;
       break;
     default:
@@ -110,14 +113,14 @@ function mayAllocate(t: Task, f: FileDescription, mode: number, offset: number, 
   }
   if (!f.writable) return -EBADF;
   // "On append-only files only space preallocation is supported."
-  if ((mode & ~FALLOC_KEEP_SIZE) !== 0 && f.inode.isAppendOnly) return -EPERM;
+  if ((mode & ~FALLOC_FL_KEEP_SIZE) !== 0 && f.inode.isAppendOnly) return -EPERM;
   if (f.inode.isImmutable) return -EPERM;
   if ((f.inode.mode & S_IFMT) === S_IFIFO) return -ESPIPE;
   if (f.inode.isDir) return -EISDIR;
   if (!f.inode.isRegular) return -ENODEV;
   if (offset + len > Number.MAX_SAFE_INTEGER) return -EFBIG;
   // shmem_fallocate(): "We need to check rlimit even when FALLOC_FL_KEEP_SIZE".
-  if ((mode & FALLOC_PUNCH_HOLE) === 0 && overLimit(t, f.inode, offset + len)) return -EFBIG;
+  if ((mode & FALLOC_FL_PUNCH_HOLE) === 0 && overLimit(t, f.inode, offset + len)) return -EFBIG;
   return 0;
 }
 

@@ -114,7 +114,7 @@ export function clamp53(view: DataView, at: number): number {
 }
 
 /** Inode numbers: overlayfs puts a layer number into the top bits, which are folded onto bits 32 to 52. */
-export function fold53(view: DataView, at: number): number {
+function fold53(view: DataView, at: number): number {
   const hi = view.getUint32(at + 4, true);
   const high = (hi ^ (hi >>> 21)) & 0x1fffff;
   return (hi >= 0x200000 ? high : hi) * 0x100000000 + view.getUint32(at, true);

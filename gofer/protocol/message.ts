@@ -210,7 +210,7 @@ export function getI64(view: DataView, at: number): number {
 }
 
 /** Writes a safe integer as 64 bits, two's complement. */
-export function setI64(view: DataView, at: number, n: number): void {
+function setI64(view: DataView, at: number, n: number): void {
   const hi = Math.floor(n / 0x100000000);
   view.setUint32(at, n - hi * 0x100000000, true);
   view.setInt32(at + 4, hi, true);

@@ -36,8 +36,6 @@ export interface Allowance {
   pids: number;
 }
 
-export const NO_ALLOWANCE: Allowance = { memory: 0, pids: 0 };
-
 /** −1 is no limit. */
 export function limitPlus(limit: number | undefined, allowance: number): number | undefined {
   return limit === undefined || limit < 0 ? limit : limit + allowance;

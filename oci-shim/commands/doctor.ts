@@ -197,7 +197,7 @@ function checkSandbox(platform: string): Omit<Finding, 'check'> {
   return fail(said, `runsc-ts --platform ${platform} --debug-log /tmp/log do -- true; then see /tmp/log`);
 }
 
-export function diagnose(globals: GlobalOptions): Finding[] {
+function diagnose(globals: GlobalOptions): Finding[] {
   const checks: [string, Check][] = [
     ['kernel', () => checkKernel(read('/proc/sys/kernel/osrelease') ?? '')],
     [

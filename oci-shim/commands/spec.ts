@@ -23,7 +23,7 @@ export function writeSpec(o: SpecOptions): void {
 
 const CAPABILITIES = ['CAP_AUDIT_WRITE', 'CAP_KILL', 'CAP_NET_BIND_SERVICE'];
 
-export function exampleSpec() {
+function exampleSpec() {
   return {
     ociVersion: SPEC_VERSION,
     process: {

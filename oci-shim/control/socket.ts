@@ -1,6 +1,6 @@
 /** Messages with descriptors over SOCK_SEQPACKET (unix(7), cmsg(3)), for both ends of the control socket. */
 import { closeSync, openSync } from 'node:fs';
-import { EAGAIN, ECONNRESET, EINTR, EPIPE } from '../../sentry/abi/errno.ts';
+import { EAGAIN, EINTR } from '../../sentry/abi/errno.ts';
 import { HostBuffer } from '../../sentry/host/memory.ffi.ts';
 import { close, hostSyscall } from '../../sentry/host/sys.ffi.ts';
 import { CONTROL_SOCKET, REPLY_MAX, REQUEST_FDS_MAX } from './protocol.ts';
@@ -242,9 +242,4 @@ export function pair(): [number, number] | number {
 /** A new connection; −EAGAIN if nobody waits. */
 export function accept(fd: number): number {
   return hostSyscall(SYS_accept4, fd, 0, 0, SOCK_CLOEXEC | SOCK_NONBLOCK, 0, 0);
-}
-
-/** The peer is gone, rather than slow. */
-export function isGone(errno: number): boolean {
-  return errno === -EPIPE || errno === -ECONNRESET;
 }

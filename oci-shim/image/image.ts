@@ -20,7 +20,7 @@ export interface UnpackedImage {
 }
 
 /** Where a user's unpacked layers are kept. */
-export function defaultImageCache(): string {
+function defaultImageCache(): string {
   if (process.getuid!() === 0) return '/var/cache/runsc-ts/layers';
   const home = process.env['HOME'] ?? '/tmp';
   return join(process.env['XDG_CACHE_HOME'] ?? join(home, '.cache'), 'runsc-ts/layers');
@@ -91,7 +91,7 @@ function moveIntoPlace(from: string, to: string): void {
 }
 
 /** ChainID of each layer, bottom first. */
-export function chainIds(layers: readonly LayerRef[]): string[] {
+function chainIds(layers: readonly LayerRef[]): string[] {
   let parent = '';
   return layers.map((l) => {
     parent =

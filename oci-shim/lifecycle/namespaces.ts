@@ -14,7 +14,7 @@ import { UserError } from '../user-error.ts';
 const CAP_SYS_ADMIN = 21n;
 
 /** Whether this process may make namespaces without a user namespace. */
-export function maySetUpNamespaces(): boolean {
+function maySetUpNamespaces(): boolean {
   const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '0';
   return ((BigInt(`0x${effective}`) >> CAP_SYS_ADMIN) & 1n) === 1n;
 }

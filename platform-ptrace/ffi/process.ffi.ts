@@ -18,9 +18,6 @@ export let residentPages: (pid: number, addr: number, pages: number, out: Uint8A
 /** pidfd of child `pid`, whose death `epfd` will report with `data`; or −errno. */
 export let watchProcess: (epfd: number, pid: number, data: number) => number;
 
-/** `data` of dead processes to host address `out`. Count or −errno. */
-export let deadProcesses: (epfd: number, out: number, max: number) => number;
-
 export let killProcess: (pidfd: number) => number;
 
 /** Reaps a dead child: its pid, and its wait status as an int at host address `status`; 0 if there is none. */
@@ -53,7 +50,6 @@ atStart(() => {
   vmWrite = nativeFunction('shim_vm_write', 'int64', ['int', 'int64', 'void *', 'int64', 'int64']);
   residentPages = nativeFunction('shim_resident', 'int', ['int', 'int64', 'int64', 'void *', 'int64']);
   watchProcess = nativeFunction('shim_watch_process', 'int', ['int', 'int', 'uint32']);
-  deadProcesses = nativeFunction('shim_dead_processes', 'int', ['int', 'int64', 'int']);
   killProcess = nativeFunction('shim_kill_process', 'int', ['int']);
   reap = nativeFunction('shim_reap', 'int', ['int64']);
   currentCpu = nativeFunction('shim_cpu', 'int', []);

@@ -66,14 +66,6 @@ int shim_watch_process(int epfd, int pid, uint32_t data) {
   return -e;
 }
 
-// What shim_watch_process reported: `data` of up to `max` dead processes into `out`. Count or −errno.
-int shim_dead_processes(int epfd, uint32_t *out, int max) {
-  struct epoll_event ev[64];
-  int n = epoll_wait(epfd, ev, max < 64 ? max : 64, 0);
-  for (int i = 0; i < n; i++) out[i] = (uint32_t)ev[i].data.u64;
-  return n >= 0 ? n : -errno;
-}
-
 int shim_kill_process(int pidfd) { return syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) == 0 ? 0 : -errno; }
 
 // Reaps one dead child. Its pid, with the wait status in `*status`, or 0 if there is none.

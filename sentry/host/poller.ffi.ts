@@ -30,7 +30,7 @@ interface Registration {
   readonly onReady: HostReady;
 }
 
-export class HostPoller {
+class HostPoller {
   readonly epollFd: number;
   /** Edges of writability, apart: an edge reports everything that is ready, so reading and writing may not share one. */
   private writeFd = -1;

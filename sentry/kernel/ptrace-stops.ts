@@ -150,7 +150,7 @@ export function syscallExit(t: Task, result: SysResult): void {
   });
 }
 
-export function signedRax(t: Task): number {
+function signedRax(t: Task): number {
   const { words } = t.ctx.regs();
   return (words[2 * RAX + 1]! | 0) * 0x100000000 + words[2 * RAX]!;
 }

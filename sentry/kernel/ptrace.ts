@@ -18,7 +18,7 @@ import {
 } from './signal-send.ts';
 import type { Task } from './task.ts';
 import { TASK_DETACHED, TASK_KERNEL, TASK_STOPPED, TASK_TRACED } from './task.ts';
-import { CHILD_EVENT, type ThreadGroup } from './thread-group.ts';
+import { CHILD_EVENT } from './thread-group.ts';
 
 const TRAP_FLAG = 0x100;
 
@@ -307,9 +307,4 @@ export function findTracee(t: Task, nr: number, running: boolean): Task | number
   const c = t.pidNs.findTask(nr);
   if (c === null || c.dead || c.ptrace === null || c.ptrace.tracer !== t) return -ESRCH;
   return running || (c.ptrace.stopped && !c.ptrace.listening && !c.killed) ? c : -ESRCH;
-}
-
-/** All that threads of `g` trace. */
-export function* traceesOf(g: ThreadGroup): Iterable<Task> {
-  for (const t of g.tasks) if (t.tracees !== null) yield* t.tracees;
 }

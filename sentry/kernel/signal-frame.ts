@@ -56,7 +56,7 @@ function alignDown(a: number, to: number): number {
 }
 
 /** on_sig_stack() */
-export function onAltStack(t: Task, sp: number): boolean {
+function onAltStack(t: Task, sp: number): boolean {
   if ((t.altStackFlags & SS_AUTODISARM) !== 0) return false;
   return sp > t.altStackSp && sp - t.altStackSp <= t.altStackSize;
 }

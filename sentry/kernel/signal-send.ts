@@ -229,7 +229,7 @@ export function beginGroupExit(g: ThreadGroup, status: number): void {
 }
 
 /** SIGCONT has been sent, whatever its action: the stop ends (prepare_signal). */
-export function continueGroup(g: ThreadGroup): void {
+function continueGroup(g: ThreadGroup): void {
   const { stopped, stopSignal } = g;
   g.stopSignal = 0;
   g.stopsOutstanding = 0;

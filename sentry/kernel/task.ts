@@ -7,7 +7,7 @@
  * take (or make) the state, try, otherwise register and block. `timedOut` says that the deadline passed. If the handler
  * blocks again while a signal is pending, the call ends with what `block` was given as `onInterrupt`.
  */
-import { EINTR, ERESTARTSYS } from '../abi/errno.ts';
+import { ERESTARTSYS } from '../abi/errno.ts';
 import { SyscallArgs } from '../arch/syscall-args.ts';
 import type { Credentials } from '../auth/credentials.ts';
 import type { MemoryManager, PendingChange } from '../mm/memory-manager.ts';
@@ -407,6 +407,3 @@ export class Task implements CallContext {
     return this.work;
   }
 }
-
-/** For waits that never restart (poll, epoll_wait, nanosleep with remaining time written…). */
-export const INTERRUPTED = -EINTR;

@@ -2,12 +2,10 @@
 import { RAX, RDI, RDX, RIP, RSI } from '../arch/regs.ts';
 import type { Task } from './task.ts';
 
-const VSYSCALL_ADDR = 0xffffffffff600000;
+/** The upper half of VSYSCALL_ADDR. */
 const VSYSCALL_HI = 0xffffffff;
 /** __NR_gettimeofday, __NR_time, __NR_getcpu at 1024-byte steps. */
 const CALLS = [96, 201, 309];
-
-export const VSYSCALL_START = VSYSCALL_ADDR;
 
 /** The syscall number if the fault is a call of one of the entries, −1 otherwise. Loads the arguments. */
 export function emulateVsyscall(t: Task): number {

@@ -4,7 +4,6 @@
  */
 
 export const PAGE_SIZE = 4096;
-export const PAGE_SHIFT = 12;
 /** First address past user space (arch/x86/include/asm/page_64_types.h TASK_SIZE_MAX). */
 export const TASK_SIZE = 0x7ffffffff000;
 

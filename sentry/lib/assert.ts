@@ -1,6 +1,6 @@
 /** Assertions for programmer errors. A failed one is a bug of ours, never a guest's doing. */
 
-export class KernelPanic extends Error {
+class KernelPanic extends Error {
   override name = 'KernelPanic';
 }
 

@@ -49,7 +49,7 @@ export interface ElfImage {
 }
 
 /** The magic number alone: something else may be another format, or just not executable. */
-export function hasElfMagic(b: Buffer, size: number): boolean {
+function hasElfMagic(b: Buffer, size: number): boolean {
   return size >= 4 && b.readUInt32BE(0) === 0x7f454c46;
 }
 

@@ -3,6 +3,7 @@
  * shared object, counted by the VMAs that show it. Futexes and SysV segments use its identity.
  */
 import { ENFILE, ENOMEM, EOPNOTSUPP } from '../abi/errno.ts';
+import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../abi/falloc.ts';
 import { madeForGuest } from '../host/descriptors.ffi.ts';
 import { close, fallocate, fcntl, ftruncate, lseek, memfdCreate } from '../host/sys.ffi.ts';
 import { SEEK_DATA, SEEK_HOLE } from '../abi/fcntl.ts';
@@ -14,8 +15,6 @@ const MFD_ALLOW_SEALING = 2;
 const F_ADD_SEALS = 1033;
 /** F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW: nobody may make a mapping of it fault. */
 const FIXED_SIZE_SEALS = 7;
-const FALLOC_FL_KEEP_SIZE = 1;
-const FALLOC_FL_PUNCH_HOLE = 2;
 
 /** Bound on host fds that guests can make the kernel hold with shared anonymous memory. */
 const MAX_SHARED_OBJECTS = 8192;

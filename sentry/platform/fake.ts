@@ -14,7 +14,7 @@ import type {
 
 const FAKE_FP_SIZE = 832;
 
-export class FakeSpace implements AddressSpace {
+class FakeSpace implements AddressSpace {
   /** Guest memory: [base, base + bytes.length). */
   readonly base: number;
   readonly bytes: Buffer;

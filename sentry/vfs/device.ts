@@ -26,12 +26,7 @@ export function isDevice(inode: Inode): boolean {
 }
 
 /** Opens the device that the node at `path` names; −ENXIO if no driver has that number. */
-export function openDevice(
-  t: CallContext,
-  path: Path,
-  inode: Inode,
-  flags: number,
-): FileDescription | number {
+function openDevice(t: CallContext, path: Path, inode: Inode, flags: number): FileDescription | number {
   const open = (inode.mode & S_IFMT) === S_IFCHR ? charDevices.get(inode.rdev) : undefined;
   return open === undefined ? -ENXIO : open(t, path, inode, flags);
 }

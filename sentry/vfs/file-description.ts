@@ -3,7 +3,7 @@
  * and fork(2) make. Subclasses implement what their file supports; defaults are Linux's errors.
  * I/O goes through kernel buffers: the syscall layer moves bytes between them and guest memory.
  */
-import { EBADF, EFAULT, EINVAL, ENODEV, ENOTDIR, ENOTTY, EOPNOTSUPP, ESPIPE } from '../abi/errno.ts';
+import { EFAULT, EINVAL, ENODEV, ENOTDIR, ENOTTY, EOPNOTSUPP, ESPIPE } from '../abi/errno.ts';
 import { O_ACCMODE, O_PATH, O_RDONLY, O_RDWR, O_WRONLY } from '../abi/fcntl.ts';
 import { EPOLLIN, EPOLLOUT, EPOLLRDNORM, EPOLLWRNORM, WaitQueue } from '../waiter/wait-queue.ts';
 import type { CallContext } from './call-context.ts';
@@ -375,5 +375,3 @@ export abstract class FileDescription {
     return '';
   }
 }
-
-export const BAD_FILE = -EBADF;

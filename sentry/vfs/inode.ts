@@ -3,7 +3,7 @@
  * subclass it and override what they support; the defaults are Linux's errors for "this file system cannot".
  * The VFS has checked names, permissions, mounts and read-only state before it calls an operation here.
  */
-import { EACCES, ECONNREFUSED, EINVAL, ENODEV, ENOTDIR, ENOTTY, EOPNOTSUPP, EPERM } from '../abi/errno.ts';
+import { ECONNREFUSED, EINVAL, ENOTDIR, ENOTTY, EOPNOTSUPP, EPERM } from '../abi/errno.ts';
 import { FS_APPEND_FL, FS_IMMUTABLE_FL } from '../abi/file-attr.ts';
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../abi/stat.ts';
 import type { CallContext } from './call-context.ts';
@@ -336,7 +336,3 @@ export abstract class Inode implements FileIdentity {
    */
   evict(): void {}
 }
-
-/** Errors that several file systems share, named for grep. */
-export const NO_SUCH_DEVICE = -ENODEV;
-export const NO_ACCESS = -EACCES;

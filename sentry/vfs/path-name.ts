@@ -26,7 +26,7 @@ function components(p: Path, root: Path): { name: string; reachable: boolean } {
 }
 
 /** True if the name no longer leads here: unlinked, or a removed directory. */
-export function isDeleted(d: Dentry): boolean {
+function isDeleted(d: Dentry): boolean {
   return d.unhashed && d.parent !== null;
 }
 
@@ -47,7 +47,7 @@ export function cwdName(cwd: Path, root: Path): string | null {
 }
 
 /** The place inside its file system, for mountinfo's root field (dentry_path). */
-export function nameInFileSystem(d: Dentry): string {
+function nameInFileSystem(d: Dentry): string {
   const parts: string[] = [];
   for (let at = d; at.parent !== null; at = at.parent) parts.push(at.name);
   return `/${parts.reverse().join('/')}`;

@@ -150,7 +150,7 @@ export function aclChmod(acl: PosixAcl, mode: number): PosixAcl {
 }
 
 /** posix_acl_create_masq(): what an object that is made with `mode` inherits: the lesser of both. */
-export function aclInherit(acl: PosixAcl, mode: number): PosixAcl {
+function aclInherit(acl: PosixAcl, mode: number): PosixAcl {
   const { bits } = aclMode(acl);
   return aclChmod(acl, bits & mode);
 }

@@ -18,7 +18,7 @@ const SOCK_CLOEXEC = 0o2000000;
 const pair = new HostBuffer(8);
 
 /** Two connected SOCK_SEQPACKET sockets. */
-export function socketPair(): [number, number] {
+function socketPair(): [number, number] {
   const r = hostSyscall(SYS_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair.addr, 0, 0);
   if (r < 0) throw new Error(`socketpair: errno ${-r}`);
   return [pair.i32[0], pair.i32[1]];

@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { root } from './sandbox.ts';
 
 const guestDir = join(root, 'test/guest');
-export const binDir = join(root, 'node_modules/.cache/guest');
+const binDir = join(root, 'node_modules/.cache/guest');
 
 /** Names of programs in test/guest, without `.c`. A first line `// link: static -lfoo` adds linker flags. */
 export function guestPrograms(): string[] {

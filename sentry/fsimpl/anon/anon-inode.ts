@@ -40,7 +40,7 @@ class NamelessSuperBlock extends SuperBlock {
 /** XATTR_NAME_SOCKPROTONAME */
 const SOCKET_PROTOCOL = 'system.sockprotoname';
 
-export class NamelessInode extends Inode {
+class NamelessInode extends Inode {
   private readonly label: string;
   /** Opens the object again through /proc/PID/fd/N (pipes); null: ENXIO, as for sockets. */
   opener: ((path: Path, flags: number) => FileDescription | number) | null = null;

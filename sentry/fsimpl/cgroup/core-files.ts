@@ -108,7 +108,7 @@ function limitWrite(set: (g: Cgroup, n: number) => void): NonNullable<CgroupFile
 }
 
 /** 0 or 1. */
-export function parseSwitch(text: string): number {
+function parseSwitch(text: string): number {
   const n = parseInteger(strip(text), 0);
   if (Number.isNaN(n)) return -EINVAL;
   return n === 0 || n === 1 ? n : -ERANGE;

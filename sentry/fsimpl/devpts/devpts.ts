@@ -182,7 +182,7 @@ function openDevTty(ctx: CallContext, path: Path, inode: Inode, flags: number): 
 }
 
 /** Mount options: uid=, gid=, mode=, ptmxmode=, max=, newinstance (which every mount is). */
-export function parseDevptsOptions(data: string): DevptsOptions | number {
+function parseDevptsOptions(data: string): DevptsOptions | number {
   const o: DevptsOptions = { uid: null, gid: null, mode: 0o600, ptmxMode: 0, max: PTY_MAX };
   for (const option of data.split(',')) {
     if (option === '' || option === 'newinstance') continue;

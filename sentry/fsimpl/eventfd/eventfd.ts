@@ -105,7 +105,7 @@ export class EventFile extends FileDescription {
   }
 }
 
-export function getU32(b: Uint8Array, o: number): number {
+function getU32(b: Uint8Array, o: number): number {
   return (b[o]! | (b[o + 1]! << 8) | (b[o + 2]! << 16) | (b[o + 3]! << 24)) >>> 0;
 }
 

@@ -95,7 +95,7 @@ export abstract class HostFile extends FileDescription {
  * A regular file. The position of a donated one is the host's, so that it is shared as the caller of the sandbox expects;
  * one that was opened again (/dev/stdout) has a position of its own.
  */
-export class HostRegular extends HostFile {
+class HostRegular extends HostFile {
   private readonly ownPos: boolean;
 
   constructor(path: Path | null, inode: HostInode, flags: number, hostFd: number, ownPos: boolean) {

@@ -240,7 +240,7 @@ class MqueueRoot extends KernfsDir {
   }
 }
 
-export class MqueueSuperBlock extends KernfsSuperBlock {
+class MqueueSuperBlock extends KernfsSuperBlock {
   readonly fsType = 'mqueue';
   override readonly noExec = true;
   readonly magic = MQUEUE_MAGIC;

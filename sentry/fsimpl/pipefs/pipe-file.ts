@@ -22,7 +22,7 @@ import { Pipe, PIPE_BUF } from './pipe.ts';
 
 const FIONREAD = 0x541b;
 
-export class PipeEnds {
+class PipeEnds {
   readonly pipe = new Pipe();
   readonly files = new Set<PipeFile>();
   readers = 0;

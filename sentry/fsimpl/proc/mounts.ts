@@ -25,7 +25,7 @@ import { PidFile } from './nodes.ts';
 import type { Subject } from './subject.ts';
 
 /** Names in these files have blanks and backslashes as octal escapes (mangle). */
-export function mangle(name: string): string {
+function mangle(name: string): string {
   let out = '';
   for (const c of name) {
     const escape = c === ' ' || c === '\t' || c === '\n' || c === '\\' || c === '#';

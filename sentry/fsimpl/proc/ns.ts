@@ -155,7 +155,7 @@ const NS_GET_PID_IN_PIDNS = 0x8004b708;
 const NS_GET_TGID_IN_PIDNS = 0x8004b709;
 
 /** Opens a namespace for a task: a descriptor or −errno (open_related_ns, open_namespace). */
-export function openNamespace(t: Task, kind: string, namespace: object): number {
+function openNamespace(t: Task, kind: string, namespace: object): number {
   const inode = new NsInode(kind, KINDS.find(([, k]) => k === kind)![2], namespace);
   const f = new NsFile(nsPath(inode), inode, O_RDONLY);
   const fd = t.fdTable.install(f, true, t.group.limits.openFiles);

@@ -2,13 +2,8 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
 import { ENOSPC } from '../../abi/errno.ts';
 import { SEEK_DATA, SEEK_HOLE } from '../../abi/fcntl.ts';
-import {
-  ALLOCATE_SLICE,
-  FALLOC_FL_KEEP_SIZE,
-  FALLOC_FL_PUNCH_HOLE,
-  FileContent,
-  SMALL_MAX,
-} from './content.ts';
+import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../../abi/falloc.ts';
+import { ALLOCATE_SLICE, FileContent, SMALL_MAX } from './content.ts';
 
 const made: FileContent[] = [];
 

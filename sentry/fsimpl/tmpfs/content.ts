@@ -3,6 +3,7 @@
  * mapped by guests and change at any time, so the sentry reaches it by pread and pwrite only.
  */
 import { EINVAL, ENOSPC, ENXIO, EOPNOTSUPP } from '../../abi/errno.ts';
+import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../../abi/falloc.ts';
 import { SEEK_DATA, SEEK_HOLE } from '../../abi/fcntl.ts';
 import { madeForGuest } from '../../host/descriptors.ffi.ts';
 import { HostBuffer } from '../../host/memory.ffi.ts';
@@ -32,13 +33,6 @@ const MAX_COPIES = 16;
 
 const MFD_CLOEXEC = 1;
 const MFD_ALLOW_SEALING = 2;
-
-export const FALLOC_FL_KEEP_SIZE = 1;
-export const FALLOC_FL_PUNCH_HOLE = 2;
-export const FALLOC_FL_COLLAPSE_RANGE = 8;
-export const FALLOC_FL_ZERO_RANGE = 0x10;
-export const FALLOC_FL_INSERT_RANGE = 0x20;
-export const FALLOC_FL_UNSHARE_RANGE = 0x40;
 
 /** Who pays for pages: the super block with its size limit. */
 export interface PageAccount {

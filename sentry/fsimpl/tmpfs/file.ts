@@ -23,7 +23,7 @@ import {
   type SmallContent,
 } from '../../vfs/file-description.ts';
 import { touchAtime } from '../../vfs/atime.ts';
-import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from './content.ts';
+import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from '../../abi/falloc.ts';
 import type { TmpfsRegular } from './node.ts';
 
 /** MAX_LFS_FILESIZE, as far as a number is exact. */

@@ -25,7 +25,7 @@ export const KEY_SPEC_REQKEY_AUTH_KEY = -7;
 export const KEY_SPEC_REQUESTOR_KEYRING = -8;
 
 /** What a task has of its own; made at first use. */
-export class TaskKeyrings {
+class TaskKeyrings {
   thread: Key | null = null;
   session: Key | null = null;
   /** KEY_REQKEY_DEFL_*: where request_key(2) puts what it makes. */
@@ -123,7 +123,7 @@ export function installProcessKeyring(t: Task): Key | number {
   return ring;
 }
 
-export function processKeyring(t: Task): Key | null {
+function processKeyring(t: Task): Key | null {
   return keysOf(t.kernel).process.get(t.group) ?? null;
 }
 
@@ -141,7 +141,7 @@ export function newSessionKeyring(t: Task, name: string, perm: number): Key | nu
 }
 
 /** look_up_user_keyrings(): of the real user. */
-export function userKeyrings(t: Task): { user: Key; session: Key } | number {
+function userKeyrings(t: Task): { user: Key; session: Key } | number {
   const { users, table } = keysOf(t.kernel);
   const { uid } = t.creds;
   const have = users.get(uid);

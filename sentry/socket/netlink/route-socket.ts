@@ -27,7 +27,7 @@ const NETLINK_GENERIC = 16;
 /** The highest group of the kernels that answer, newer than many headers. */
 const ROUTE_GROUPS = 38;
 const RTM_MAX = 123;
-export class RouteSocket extends NetlinkSocket implements NetworkWatcher {
+class RouteSocket extends NetlinkSocket implements NetworkWatcher {
   protected override get groupCount(): number {
     return ROUTE_GROUPS;
   }

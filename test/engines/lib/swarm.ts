@@ -89,7 +89,7 @@ export interface ServiceTask {
 }
 
 /** The tasks of a service that Swarm wants to run, whatever they do at the moment. */
-export function runningTasks(manager: Swarm['manager'], service: string): ServiceTask[] {
+function runningTasks(manager: Swarm['manager'], service: string): ServiceTask[] {
   const format = '{{.ID}}\t{{.Node}}\t{{.CurrentState}}';
   return manager(
     'service',
