@@ -320,6 +320,14 @@ static void pty_edges(void) {
   see("printed", a), see("once", a);
   read(m, buf, 10);
   see("read", a);
+  int c = edges(m, EPOLLOUT), d = edges(s, EPOLLOUT);
+  see("master has room", c), see("slave has room", d);
+  static const int queues[] = {TCIFLUSH, TCOFLUSH, TCIOFLUSH};
+  for (int i = 0; i < 3; i++) {
+    tcflush(s, queues[i]);
+    see("master after a flush", c), see("slave after a flush", d);
+  }
+  close(c), close(d);
   close(s);
   int l = epoll_create1(0);
   ctl(l, EPOLL_CTL_ADD, m, EPOLLIN, 1);
@@ -595,6 +603,12 @@ static void order(void) {
     ctl(ep, EPOLL_CTL_MOD, fd[2], EPOLLIN | EPOLLET, 2);
     epoll_wait(ep, e, 4, 0);
   }
+  int s[2], size = 5000;
+  socketpair(AF_UNIX, SOCK_STREAM, 0, s);
+  int room = edges(s[0], EPOLLOUT);
+  see("at first", room);
+  setsockopt(s[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+  see("another size", room);
   pipe(p);
   ctl(out, EPOLL_CTL_ADD, ep, EPOLLRDNORM, 7);
   see("normal data of an instance", out);

@@ -123,6 +123,7 @@ export class Pty extends Tty implements NTtyOwner {
 
   /** tcflush(3) on the slave; `queue` is TCIFLUSH, TCOFLUSH or TCIOFLUSH. */
   flushQueues(queue: number): void {
+    const { room } = this.output.queue;
     if (queue !== T.TCOFLUSH) {
       this.ldisc.flushInput();
       this.packetStatus(0, T.TIOCPKT_FLUSHREAD);
@@ -131,7 +132,10 @@ export class Pty extends Tty implements NTtyOwner {
       this.output.discardOnTheWay();
       this.packetStatus(0, T.TIOCPKT_FLUSHWRITE);
     }
-    this.outputReady();
+    // A writer hears of it if it made room; a flush of the input is for the other side.
+    if (this.output.queue.room > room) this.outputReady();
+    else if (queue !== T.TCOFLUSH && this.ldisc.room > 0 && !this.masterStopped)
+      this.masterWaiters.wake(EPOLLOUT);
   }
 }
 

@@ -117,6 +117,11 @@ export abstract class UnixEndpoint extends Socket implements Sender {
   uncharge(bytes: number): void {
     this.charged -= bytes;
     queuedTotal -= bytes;
+    this.writeSpace();
+  }
+
+  /** unix_write_space() */
+  protected writeSpace(): void {
     if (!this.released && (this.charged + 1) * 4 <= this.options.sndbuf) this.waiters.wake(WRITE_EVENTS);
   }
 

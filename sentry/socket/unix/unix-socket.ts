@@ -384,7 +384,9 @@ export class UnixSocket extends UnixEndpoint {
   }
 
   override setOption(t: CallContext, _level: number, name: number, value: Buffer): number {
-    return this.options.set(t, this, name, value);
+    const r = this.options.set(t, this, name, value);
+    if (r === 0 && (name === S.SO_SNDBUF || name === S.SO_SNDBUFFORCE)) this.writeSpace();
+    return r;
   }
 
   override ioctl(t: CallContext, cmd: number, arg: number): number {
