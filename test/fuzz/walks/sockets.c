@@ -18,6 +18,7 @@
 static int family; // 0: all
 static char data[1 << 18];
 static unsigned at_step;
+static int flight; // descriptors have been sent: those that only hold each other end some ticks later
 static int urgent; // has been sent: what FIONREAD says of streams of Unix then, Linux has not settled
 
 static int fd_of(int k) { return FIRST + k; }
@@ -135,11 +136,13 @@ static void look(char *to, size_t room) {
 
 static void state(char *to, size_t room) {
   static char before[4000];
+  // The end of a socket makes Linux look for those that only hold each other.
+  close(socket(AF_UNIX, SOCK_DGRAM, 0));
   look(to, room);
-  // What the network has on its way, and sockets that only hold each other, are gone a moment later.
+  // That, and what the network has on its way, is done a moment later.
   for (int same = 0; same < 2;) {
     strcpy(before, to);
-    nanosleep(&(struct timespec){0, 300000}, NULL);
+    nanosleep(&(struct timespec){0, flight ? 10000000 : 300000}, NULL);
     look(to, room);
     same = strcmp(before, to) == 0 ? same + 1 : 0;
   }
@@ -192,6 +195,7 @@ static void do_sendmsg(void) {
   out("sendmsg(%d, %d, %x", k, n, flags);
   if (m.msg_name) out(","), say_name(&to, m.msg_namelen);
   if (rights) {
+    flight = 1;
     *h = (struct cmsghdr){CMSG_LEN(4 * rights), SOL_SOCKET, SCM_RIGHTS};
     for (int i = 0; i < rights; i++) {
       int f = slot();
