@@ -282,6 +282,6 @@ export const ptraceRows: readonly SyscallRow[] = [
     fn: sysPtrace,
     args: [oneOf(REQUESTS), pid, ptr, ptr],
     support: 'partial',
-    note: 'breakpoints in debug registers cannot be enabled, no block steps or reading of seccomp filters; PTRACE_EVENT_EXIT not at SIGKILL',
+    note: 'breakpoints in debug registers cannot be enabled, no block steps or reading of seccomp filters',
   },
 ];

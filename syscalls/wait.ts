@@ -1,5 +1,5 @@
 /** exit, exit_group, wait4, waitid. Linux: kernel/exit.c. */
-import { EAGAIN, EBADF, EFAULT, EINVAL, ESRCH } from '../sentry/abi/errno.ts';
+import { EAGAIN, EBADF, EFAULT, EINVAL, ENOSYS, ESRCH } from '../sentry/abi/errno.ts';
 import { SIGCHLD } from '../sentry/abi/signal.ts';
 import {
   __WALL,
@@ -19,7 +19,6 @@ import {
 import { O_NONBLOCK } from '../sentry/abi/fcntl.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { PidFdFile } from '../sentry/fsimpl/anon/pidfd.ts';
-import { exitStop } from '../sentry/kernel/ptrace-stops.ts';
 import { groupExit } from '../sentry/kernel/signal-send.ts';
 import {
   flags,
@@ -33,7 +32,7 @@ import {
   type SyscallRow,
 } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
-import { exitTask } from '../sentry/kernel/task-exit.ts';
+import { endTask } from '../sentry/kernel/task-exit.ts';
 import { WaitOutcome, waitForChild, type WaitRequest } from '../sentry/kernel/task-wait.ts';
 import type { ResourceUsage } from '../sentry/kernel/thread-group.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
@@ -45,20 +44,15 @@ const WAITID_OPTIONS = WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | __W
 
 function sysExit(t: Task, a: SyscallArgs): SysResult {
   const status = (a.int(0) & 0xff) << 8;
-  if (!exitStop(t, status, (task) => exitTask(task, status))) exitTask(t, status);
+  endTask(t, status, -ENOSYS, true);
   return SYS_DETACHED;
 }
 
 function sysExitGroup(t: Task, a: SyscallArgs): SysResult {
   const status = (a.int(0) & 0xff) << 8;
-  const leave = (task: Task): void => {
-    groupExit(task.group, status);
-    task.kernel.endDetached(task, 0);
-  };
-  if (exitStop(t, status, leave)) return SYS_DETACHED;
   groupExit(t.group, status);
   // The way out sees that the process is leaving.
-  return 0;
+  return -ENOSYS;
 }
 
 /** Writes struct rusage to guest memory: 0 or −EFAULT. */

@@ -7,7 +7,7 @@ import { EIO } from '../abi/errno.ts';
 import { PAGE_SIZE, pageDown } from '../lib/addr.ts';
 import type { MemoryManager } from '../mm/memory-manager.ts';
 import { TASK_DETACHED, TASK_TRACED, type Task } from './task.ts';
-import { exitTask } from './task-exit.ts';
+import { endWaiting } from './task-exit.ts';
 
 const PROT_READ = 1;
 const PROT_WRITE = 2;
@@ -70,7 +70,7 @@ export function accessTracee(
     ctx.runOrders(() => {
       if (!c.dead) {
         c.state = TASK_TRACED;
-        if (c.killed) exitTask(c, c.group.exitStatus);
+        if (c.killed) endWaiting(c, c.group.exitStatus);
         // Its tracer may have gone meanwhile.
         else c.kernel.runQueue.add(c);
       }

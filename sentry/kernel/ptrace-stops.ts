@@ -25,7 +25,7 @@ import {
 import { type SigInfo, sigInfoFault, sigInfoKernel, sigInfoUser } from './sig-info.ts';
 import { forceSignal, sendTaskSignal } from './signal-send.ts';
 import { SYS_RESUME_REGS, type SysResult } from './syscall-table.ts';
-import type { Task } from './task.ts';
+import { TASK_DETACHED, type Task } from './task.ts';
 
 const CLONE_PTRACE = 0x2000;
 const CLONE_VFORK = 0x4000;
@@ -167,12 +167,40 @@ export function ptraceEvent(t: Task, event: number, message: number, then: (t: T
   ptraceStop(t, code, message, eventInfo(t, SIGTRAP, code), then);
 }
 
-/** PTRACE_EVENT_EXIT, once: true if the task has stopped and `then` follows. */
-export function exitStop(t: Task, status: number, then: (t: Task) => void): boolean {
+/** The tracer wants to see the end of `t`, and has not, or is looking at it. */
+export function endIsWatched(t: Task): boolean {
   const p = t.ptrace;
-  if (p === null || !p.wants(PTRACE_EVENT_EXIT) || p.exitReported || t.killed) return false;
+  return p !== null && p.wants(PTRACE_EVENT_EXIT) && (!p.exitReported || !t.killed);
+}
+
+/**
+ * PTRACE_EVENT_EXIT, once: true if the task stops and `then` follows. What has killed it has been taken from it (get_signal), so that
+ * it can stop once more, wherever it was, with `result` as what its call would have answered.
+ */
+export function exitStop(
+  t: Task,
+  status: number,
+  result: number,
+  inSyscall: boolean,
+  then: (t: Task) => void,
+): boolean {
+  const p = t.ptrace;
+  if (p === null || !p.wants(PTRACE_EVENT_EXIT) || p.exitReported || t.ctxGone) return false;
   p.exitReported = true;
-  ptraceEvent(t, PTRACE_EVENT_EXIT, status, then);
+  p.stopped = false;
+  p.exitCode = 0;
+  t.killed = false;
+  t.state = TASK_DETACHED;
+  t.ctx.complete(() => {
+    if (t.dead) return;
+    if (t.ptrace !== p) {
+      then(t);
+      return;
+    }
+    remember(p, result, inSyscall);
+    const code = SIGTRAP | (PTRACE_EVENT_EXIT << 8);
+    ptraceStop(t, code, status, eventInfo(t, SIGTRAP, code), then);
+  });
   return true;
 }
 

@@ -15,7 +15,7 @@ import { sigInfoSeccomp } from './sig-info.ts';
 import { forceSignal, groupExit } from './signal-send.ts';
 import { SYS_DETACHED, type SysResult } from './syscall-table.ts';
 import type { Task } from './task.ts';
-import { exitTask } from './task-exit.ts';
+import { endTask } from './task-exit.ts';
 
 export const SECCOMP_RET_KILL_PROCESS = 0x80000000;
 export const SECCOMP_RET_KILL_THREAD = 0;
@@ -212,7 +212,7 @@ export function hasListener(top: SeccompFilter | null): boolean {
 /** The last thread takes the process with it. */
 function killThread(t: Task, sig: number): SysResult {
   if (t.group.tasks.size > 1) {
-    exitTask(t, sig);
+    endTask(t, sig, -ENOSYS, true);
     return SYS_DETACHED;
   }
   if (sig === SIGSYS) return killProcess(t, 0);

@@ -23,7 +23,7 @@ import {
   TASK_VFORK,
   type Task,
 } from './task.ts';
-import { exitTask, releaseFutexes, releaseVforkParent } from './task-exit.ts';
+import { endWaiting, releaseFutexes, releaseVforkParent } from './task-exit.ts';
 
 /**
  * de_thread(): ends all other threads, then runs `done` with `t` as the only one and leader of its process. Calls `done` at once if
@@ -54,7 +54,7 @@ export function deThread(t: Task, done: (t: Task) => void): SysResult {
       o.state === TASK_FROZEN ||
       o.state === TASK_VFORK
     )
-      exitTask(o, 0);
+      endWaiting(o, 0);
     // Others are on their way through the kernel and see `killed`.
   }
   return SYS_DETACHED;

@@ -1,4 +1,5 @@
 /** The end of threads and processes (kernel/exit.c: do_exit, exit_notify, release_task, forget_original_parent). */
+import { ENOSYS } from '../abi/errno.ts';
 import { SIGCHLD, SIGKILL, SI_USER } from '../abi/signal.ts';
 import { EPOLLHUP, EPOLLIN } from '../waiter/wait-queue.ts';
 import { settleCpu } from './cgroup/cpu.ts';
@@ -8,6 +9,7 @@ import type { PidNamespace } from './pid-namespace.ts';
 import { seccompExit } from './seccomp-notify.ts';
 import { awaitsTracer, tracedProcessEnded, tracedThreadEnded } from './ptrace-zombies.ts';
 import { unlink } from './ptrace.ts';
+import { endIsWatched, exitStop } from './ptrace-stops.ts';
 import { sigInfoUser } from './sig-info.ts';
 import {
   checkKill,
@@ -23,7 +25,17 @@ import type { Task } from './task.ts';
 import { futexExit } from './futex.ts';
 import { releasePiLocks } from './futex-pi.ts';
 import { leaveNamespaces } from './namespaces.ts';
-import { TASK_DEAD, TASK_DETACHED, TASK_RUNNING, TASK_VFORK } from './task.ts';
+import {
+  TASK_BLOCKED,
+  TASK_DEAD,
+  TASK_DETACHED,
+  TASK_DUMPED,
+  TASK_FROZEN,
+  TASK_RUNNING,
+  TASK_STOPPED,
+  TASK_TRACED,
+  TASK_VFORK,
+} from './task.ts';
 import { CHILD_EVENT, type ThreadGroup } from './thread-group.ts';
 
 /** Robust list and clear_child_tid, once per life of an address space. */
@@ -82,6 +94,37 @@ export function exitTask(t: Task, status: number): void {
   t.pid.waiters.wake(EPOLLIN | EPOLLHUP);
   if (g.tasks.size === 0) endProcess(g);
   else if (g.execTask !== null && g.tasks.size === 1) k.runQueue.add(g.execTask);
+}
+
+/**
+ * The end of a thread that is in the kernel, would answer its call with `result`, or goes by its registers: first its tracer may
+ * look at it.
+ */
+export function endTask(t: Task, status: number, result: number, inSyscall: boolean): void {
+  if (!exitStop(t, status, result, inSyscall, (task) => exitTask(task, status))) exitTask(t, status);
+}
+
+/** The same of a thread that waits, stands still, or is dead. */
+export function endWaiting(t: Task, status: number): void {
+  if (t.ptrace === null) {
+    exitTask(t, status);
+    return;
+  }
+  switch (t.state) {
+    case TASK_BLOCKED:
+      endTask(t, status, t.interruptWait(), true);
+      return;
+    case TASK_TRACED:
+      endTask(t, status, t.ptrace.result, t.ptrace.inSyscall);
+      return;
+    case TASK_STOPPED:
+    case TASK_FROZEN:
+    case TASK_DUMPED:
+      endTask(t, status, t.stopResult, t.stopInSyscall);
+      return;
+    default:
+      endTask(t, status, -ENOSYS, true);
+  }
 }
 
 /** vfork(2): the parent goes on once its child has another address space or is gone (mm_release). */
@@ -195,7 +238,7 @@ export function exitThreads(g: ThreadGroup): void {
   const first = g.tasks.values().next().value;
   if (first === undefined) return;
   // Nobody else in the address space: the host process can be killed at once, wherever its threads are.
-  if (first.mm.userCount === g.tasks.size) {
+  if (first.mm.userCount === g.tasks.size && ![...g.tasks].some(endIsWatched)) {
     for (const t of g.tasks) releaseFutexes(t);
     const space = first.ctx.space;
     for (const t of g.tasks) t.ctxGone = true;
@@ -205,7 +248,9 @@ export function exitThreads(g: ThreadGroup): void {
     return;
   }
   for (const t of [...g.tasks]) {
+    // Its tracer looks at it.
+    if (!t.killed) continue;
     if (t.state === TASK_RUNNING && !t.ctxGone) t.ctx.interrupt();
-    else if (t.state !== TASK_DETACHED || t.ctxGone) exitTask(t, g.exitStatus);
+    else if (t.state !== TASK_DETACHED || t.ctxGone) endWaiting(t, g.exitStatus);
   }
 }

@@ -9,7 +9,7 @@ import { replaceLost } from '../mm/small-copies.ts';
 import { CoreDump, mayDumpCore } from './core-dump.ts';
 import { leaveThunk } from './patched-text.ts';
 import { setStep } from './ptrace.ts';
-import { exitStop, handlerStop, signalStop, syscallExit, trapStop } from './ptrace-stops.ts';
+import { handlerStop, signalStop, syscallExit, trapStop } from './ptrace-stops.ts';
 import { type SigInfo, sigInfoKernel } from './sig-info.ts';
 import { setupSignalFrame } from './signal-frame.ts';
 import { defaultDumpsCore, defaultIgnored, defaultStops, kernelOnly } from './signal-handlers.ts';
@@ -24,7 +24,7 @@ import {
   TASK_STOPPED,
   type Task,
 } from './task.ts';
-import { exitTask } from './task-exit.ts';
+import { endTask } from './task-exit.ts';
 
 const NR_RESTART_SYSCALL = 219;
 
@@ -98,7 +98,7 @@ function isInterrupt(result: number): boolean {
 export function endKilled(t: Task, result: number, inSyscall: boolean): void {
   const dump = t.group.coreDump;
   if (dump === null) {
-    exitTask(t, t.group.exitStatus);
+    endTask(t, t.group.exitStatus, result, inSyscall);
     return;
   }
   t.stopResult = result;
@@ -179,11 +179,6 @@ export function exitToUser(t: Task, result: number, inSyscall: boolean): void {
         new CoreDump(t, info, endDumped).start();
         return;
       }
-      const end = (task: Task): void => {
-        groupExit(task.group, fatal);
-        exitToUser(task, result, inSyscall);
-      };
-      if (exitStop(t, fatal, end)) return;
       groupExit(t.group, fatal);
       continue;
     }
@@ -234,11 +229,8 @@ function act(t: Task, info: SigInfo): number {
 
 /** The core of the process of `t` has been written, or not. */
 function endDumped(t: Task): void {
-  const end = (task: Task): void => {
-    task.killed = true;
-    task.kernel.runQueue.addExit(task.group);
-  };
-  if (!exitStop(t, t.group.exitStatus, end)) end(t);
+  t.killed = true;
+  t.kernel.runQueue.addExit(t.group);
 }
 
 /** Sets rax as the handler's return shall find it: EINTR, the restart of the call, or its result. */
