@@ -1,6 +1,6 @@
 /** Directories: getdents(2), mkdir(2), rmdir(2), chdir(2), getcwd(2), chroot(2) (fs/readdir.c, fs/open.c, fs/d_path.c). */
-import { EBADF, EFAULT, EINVAL, ENOENT, ENOTDIR, EPERM, ERANGE } from '../sentry/abi/errno.ts';
-import { AT_FDCWD } from '../sentry/abi/fcntl.ts';
+import { EBADF, EFAULT, EINVAL, ENAMETOOLONG, ENOENT, ENOTDIR, EPERM, ERANGE } from '../sentry/abi/errno.ts';
+import { AT_FDCWD, PATH_MAX } from '../sentry/abi/fcntl.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CAP_SYS_CHROOT } from '../sentry/auth/capability.ts';
 import {
@@ -149,7 +149,7 @@ function sysGetcwd(t: Task, a: SyscallArgs): SysResult {
   const name = cwdName(t.fs.cwd, t.fs.root);
   if (name === null) return -ENOENT;
   const len = name.length + 1;
-  if (len > 4096) return -ERANGE;
+  if (len > PATH_MAX) return -ENAMETOOLONG;
   if (len > a.size(1)) return -ERANGE;
   dents.bytes.write(name, 0, 'latin1');
   dents.bytes[len - 1] = 0;

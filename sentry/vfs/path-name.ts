@@ -1,4 +1,6 @@
 /** From a place to its name (fs/d_path.c). */
+import { ENAMETOOLONG } from '../abi/errno.ts';
+import { PATH_MAX } from '../abi/fcntl.ts';
 import type { Dentry, Path } from './dentry.ts';
 import type { Mount } from './mount.ts';
 
@@ -34,6 +36,11 @@ function isDeleted(d: Dentry): boolean {
 export function pathName(p: Path, root: Path): string {
   const { name } = components(p, root);
   return isDeleted(p.dentry) ? `${name} (deleted)` : name;
+}
+
+/** The text of a link of /proc; −ENAMETOOLONG without room for its end (do_proc_readlink). */
+export function linkText(name: string): string | number {
+  return name.length < PATH_MAX ? name : -ENAMETOOLONG;
 }
 
 /**

@@ -300,6 +300,27 @@ static void listing(void) {
   close(fd);
 }
 
+// Deeper than a name can be long: the size of the buffer does not matter.
+static void deep(void) {
+  static char buf[6000];
+  char part[201];
+  int top = open(".", O_RDONLY | O_DIRECTORY);
+  memset(part, 'd', 200), part[200] = 0;
+  for (int i = 0; i < 21; i++) mkdir(part, 0755), chdir(part);
+  ret("deep getcwd", syscall(SYS_getcwd, buf, sizeof buf));
+  ret("deep getcwd small", syscall(SYS_getcwd, buf, 10));
+  ret("deep /proc/self/cwd", readlink("/proc/self/cwd", buf, sizeof buf));
+  char link[64];
+  int fd = open(".", O_RDONLY | O_DIRECTORY);
+  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  ret("deep /proc/self/fd", readlink(link, buf, sizeof buf));
+  close(fd);
+  is("deep getcwd of libc", getcwd(buf, sizeof buf) != NULL && strlen(buf) > PATH_MAX);
+  for (int i = 0; i < 21; i++) chdir(".."), rmdir(part);
+  fchdir(top);
+  close(top);
+}
+
 static void cwd(void) {
   char buf[PATH_MAX], small[2];
   mkdir("w", 0755);
@@ -338,6 +359,7 @@ int main(void) {
   renames();
   nodes();
   listing();
+  deep();
   cwd();
   return 0;
 }

@@ -9,7 +9,7 @@ import type { FileDescription } from '../../vfs/file-description.ts';
 import { Inode } from '../../vfs/inode.ts';
 import { Mount } from '../../vfs/mount.ts';
 import { rootDentry } from '../../vfs/mount-namespace.ts';
-import { pathName } from '../../vfs/path-name.ts';
+import { linkText, pathName } from '../../vfs/path-name.ts';
 import type { SuperBlock } from '../../vfs/super-block.ts';
 import { now } from '../kernfs/attr.ts';
 import { FIRST_ENTRY, KernfsDir, type KernfsEntry } from '../kernfs/dir.ts';
@@ -90,7 +90,7 @@ class FdLink extends Inode {
   override readlink(t: CallContext | null): string | number {
     if (t === null) return -ENOENT;
     const f = this.find(t);
-    return typeof f === 'number' ? f : fileName(f, t.fs.root);
+    return typeof f === 'number' ? f : linkText(fileName(f, t.fs.root));
   }
 }
 

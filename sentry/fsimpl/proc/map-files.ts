@@ -10,6 +10,7 @@ import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import type { FileDescription } from '../../vfs/file-description.ts';
 import { Inode } from '../../vfs/inode.ts';
+import { linkText } from '../../vfs/path-name.ts';
 import { now } from '../kernfs/attr.ts';
 import { FIRST_ENTRY, KernfsDir, type KernfsEntry } from '../kernfs/dir.ts';
 import type { KernfsSuperBlock } from '../kernfs/super-block.ts';
@@ -81,7 +82,7 @@ class MapLink extends Inode {
   override readlink(t: CallContext | null): string | number {
     if (t === null) return -ENOENT;
     const v = this.find(t);
-    return typeof v === 'number' ? v : vmaName(this.subject.mm!, v, readerFileName(t as Task));
+    return typeof v === 'number' ? v : linkText(vmaName(this.subject.mm!, v, readerFileName(t as Task)));
   }
 }
 

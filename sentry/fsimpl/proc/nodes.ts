@@ -9,7 +9,7 @@ import type { Task } from '../../kernel/task.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import { Inode, type AttrChange } from '../../vfs/inode.ts';
-import { pathName } from '../../vfs/path-name.ts';
+import { linkText, pathName } from '../../vfs/path-name.ts';
 import { now, procSetAttr } from '../kernfs/attr.ts';
 import { KernfsFile, type Generate, type KernfsFileOptions, type Part, type Store } from '../kernfs/file.ts';
 import type { KernfsSuperBlock } from '../kernfs/super-block.ts';
@@ -120,7 +120,7 @@ export class PidLink extends Inode {
   override readlink(t: CallContext | null): string | number {
     if (t === null) return -ENOENT;
     const p = this.find(t);
-    return typeof p === 'number' ? p : pathName(p, t.fs.root);
+    return typeof p === 'number' ? p : linkText(pathName(p, t.fs.root));
   }
 
   override setAttr(change: AttrChange): number {
