@@ -1,10 +1,10 @@
 /** Runs the fuzzer (fuzz.c) in a sandbox, watches it from outside, and says what went wrong. */
-import { execFileSync, spawn } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { processesOf, survivors, type HostProcess } from '../lib/processes.ts';
-import { root, runscTs } from '../lib/sandbox.ts';
+import { runscTs } from '../lib/sandbox.ts';
 
 /** A guest that says nothing for as long hangs: a worker is ended after 1.5 s. */
 const SILENCE_MS = 180_000;
@@ -27,14 +27,6 @@ export interface FuzzReport {
   readonly findings: readonly string[];
   readonly workers: number;
   readonly samples: readonly Sample[];
-}
-
-export function compileFuzzer(): string {
-  const dir = join(root, 'node_modules/.cache/fuzz');
-  mkdirSync(dir, { recursive: true });
-  const bin = join(dir, `fuzz-${process.pid}`);
-  execFileSync('cc', ['-O1', '-g', '-w', '-static', '-pthread', '-o', bin, join(root, 'test/fuzz/fuzz.c')]);
-  return bin;
 }
 
 function sample(sentry: HostProcess): Sample {

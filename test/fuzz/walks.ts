@@ -1,30 +1,8 @@
 /**
- * Random walks (walks/*.c) natively and in the sandbox, compared line by line. A difference is shrunk to the steps that it takes:
- * what a step does depends on the seed and its index only, so steps can be left out.
+ * Random walks natively and in the sandbox, compared line by line. A difference is shrunk to the steps that it takes: what a step does
+ * depends on the seed and its index only, so steps can be left out.
  */
-import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
-import { root, run, sandbox, type Outcome } from '../lib/sandbox.ts';
-
-const walksDir = join(import.meta.dirname, 'walks');
-/** In a sandbox, several hundred walks; a walk that hangs ends by its own alarm after 20 s. */
-const TIMEOUT_MS = 300_000;
-
-export const walkPrograms = (): string[] =>
-  readdirSync(walksDir)
-    .filter((f) => f.endsWith('.c'))
-    .map((f) => f.slice(0, -2))
-    .sort();
-
-export function compileWalk(name: string): string {
-  const dir = join(root, 'node_modules/.cache/walks');
-  mkdirSync(dir, { recursive: true });
-  const bin = join(dir, `${name}-${process.pid}`);
-  const source = join(walksDir, `${name}.c`);
-  execFileSync('cc', ['-O1', '-g', '-w', '-static', '-pthread', '-o', bin, source], { stdio: 'inherit' });
-  return bin;
-}
+import { NATIVE, type Program } from './programs.ts';
 
 export interface Walk {
   readonly seed: number;
@@ -35,32 +13,17 @@ export interface Walk {
 
 export interface Difference {
   readonly walk: Walk;
-  /** All lines up to the first that is not the same, of both. */
+  /** All lines of both. */
   readonly native: readonly string[];
   readonly guest: readonly string[];
+  /** The first that is not the same. */
   readonly line: number;
 }
 
-const NATIVE = 'native';
-
 /** Output of each walk. What has not been reached is empty. */
-function outputs(bin: string, where: string, walks: readonly Walk[]): string[][] {
-  const input = walks
-    .map((w) => `${w.seed} ${w.steps}${w.only === undefined ? '' : ` ${w.only.join()}`}\n`)
-    .join('');
-  const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
-  let outcome: Outcome;
-  if (where === NATIVE) {
-    const cwd = mkdtempSync('/dev/shm/walk-');
-    chmodSync(cwd, 0o777);
-    // Namespaces of its own: nothing of the host is seen or hit.
-    const command = ['--pid', '--ipc', '--uts', '--mount', '--fork', '--kill-child', '--mount-proc', bin];
-    outcome = run('unshare', command, { input, cwd, env, timeoutMs: TIMEOUT_MS });
-    rmSync(cwd, { recursive: true });
-  } else {
-    const script = `mkdir -m 777 /dev/shm/walk && cd /dev/shm/walk && exec ${bin}`;
-    outcome = sandbox(where, ['/bin/sh', '-c', script], { input, env, cwd: '/', timeoutMs: TIMEOUT_MS });
-  }
+function outputs(program: Program, where: string, walks: readonly Walk[]): string[][] {
+  const orders = walks.map((w) => `${w.seed} ${w.steps}${w.only === undefined ? '' : ` ${w.only.join()}`}\n`);
+  const outcome = program.run(program.bin, where, orders);
   const result: string[][] = [];
   for (const line of outcome.stdout.split('\n')) {
     if (line.startsWith('walk ')) result.push([]);
@@ -74,38 +37,39 @@ function outputs(bin: string, where: string, walks: readonly Walk[]): string[][]
 
 function differences(
   walks: readonly Walk[],
-  natively: string[][],
-  inside: string[][],
+  natively: readonly (readonly string[])[],
+  inside: readonly (readonly string[])[],
 ): (Difference | null)[] {
   return walks.map((walk, i) => {
     const native = natively[i]!;
     const guest = inside[i]!;
-    for (let line = 0; line < Math.max(native.length, guest.length); line++)
-      if (native[line] !== guest[line]) return { walk, native, guest, line };
+    for (let line = 0; line < Math.max(native.length, guest.length, 1); line++)
+      if (native[line] === undefined || native[line] !== guest[line]) return { walk, native, guest, line };
     return null;
   });
 }
 
-export function compareWalks(bin: string, platform: string, walks: readonly Walk[]): Difference[] {
-  const native = outputs(bin, NATIVE, walks);
-  const found = differences(walks, native, outputs(bin, platform, walks)).filter((d) => d !== null);
+function compareOnce(program: Program, platform: string, walks: readonly Walk[]): (Difference | null)[] {
+  return differences(walks, outputs(program, NATIVE, walks), outputs(program, platform, walks));
+}
+
+export function compareWalks(program: Program, platform: string, walks: readonly Walk[]): Difference[] {
+  const found = compareOnce(program, platform, walks).filter((d) => d !== null);
   if (found.length === 0) return found;
   // What varies natively says nothing; what happens once only is told as such.
   const again = found.map((d) => d.walk);
-  const native2 = outputs(bin, NATIVE, again);
-  const second = differences(again, native2, outputs(bin, platform, again));
-  const stable = new Set(
-    differences(
-      again,
-      found.map((d) => [...d.native]),
-      native2,
-    ).flatMap((d, i) => (d === null ? [i] : [])),
+  const native = outputs(program, NATIVE, again);
+  const varies = differences(
+    again,
+    found.map((d) => d.native),
+    native,
   );
-  return second.flatMap((d, i) => {
-    if (!stable.has(i)) console.log(`VARIES natively: seed ${again[i]!.seed}`);
-    else if (d === null) console.log(`ONCE: seed ${again[i]!.seed}: ${told(found[i]!)}`);
-    return d !== null && stable.has(i) ? [d] : [];
-  });
+  return differences(again, native, outputs(program, platform, again)).filter((d, i) => {
+    const { seed } = again[i]!;
+    if (varies[i] !== null) console.log(`VARIES natively: seed ${seed}: ${told(varies[i]!)}`);
+    else if (d === null) console.log(`ONCE: seed ${seed}: ${told(found[i]!)}`);
+    return d !== null && varies[i] === null;
+  }) as Difference[];
 }
 
 const stepOf = (d: Difference): number => {
@@ -121,21 +85,24 @@ const stepOf = (d: Difference): number => {
 export const told = (d: Difference): string =>
   `\n    native: ${d.native[d.line] ?? 'nothing'}\n    here:   ${d.guest[d.line] ?? 'nothing'}`;
 
-/** What differences of one cause have in common, roughly. */
+/** What differences of one cause have in common, roughly: the operation, and the first words that are not the same. */
 export function kindOf(d: Difference): string {
-  const step = stepOf(d);
-  const op = d.native.find((l) => l.startsWith(`${step}: `)) ?? '';
-  const bare = (s: string | undefined): string =>
-    (s ?? 'nothing')
-      .replace(/^\d+: /, '')
-      .replace(/\d+/g, 'N')
-      .slice(0, 160);
-  return `${/^\d+: ([a-z_0-9 ]*)/.exec(op)?.[1] ?? ''}|${bare(d.native[d.line])}|${bare(d.guest[d.line])}`;
+  const op = d.native.find((l) => l.startsWith(`${stepOf(d)}: `)) ?? '';
+  const name = /\w+\(|^\d+: (?:p\d u\d )?[\w ]*/.exec(op.replace(/(s\d+, )*[sm]\d+ = /, ''))?.[0] ?? '';
+  const words = (line: string | undefined): string[] => (line ?? 'nothing').replace(/^\d+: /, '').split(' ');
+  const [native, guest] = [words(d.native[d.line]), words(d.guest[d.line])];
+  const at = Math.max(
+    native.findIndex((w, i) => w !== guest[i]),
+    0,
+  );
+  const tail = (list: string[]): string => list.slice(at, at + 3).join(' ');
+  return `${name} ${tail(native)} / ${tail(guest)}`.replace(/\{[0-9a-f]+\}|\d+/g, 'N');
 }
 
 /** The same difference with as few steps as leave it. */
-export function shrink(bin: string, platform: string, difference: Difference): Difference {
+export function shrink(program: Program, platform: string, difference: Difference): Difference {
   let best = difference;
+  const kind = kindOf(best);
   const last = stepOf(best);
   let steps = best.walk.only ?? Array.from({ length: last < 0 ? best.walk.steps : last + 1 }, (_, i) => i);
   for (let chunk = Math.ceil(steps.length / 2); ; chunk = Math.ceil(chunk / 2)) {
@@ -144,16 +111,15 @@ export function shrink(bin: string, platform: string, difference: Difference): D
       const walks: Walk[] = [];
       for (let at = 0; at < steps.length; at += chunk) {
         const only = [...steps.slice(0, at), ...steps.slice(at + chunk)];
-        if (only.length > 0 && (last < 0 || only.includes(last))) walks.push({ ...best.walk, only });
+        if (only.length > 0) walks.push({ ...best.walk, only });
       }
-      const found = differences(walks, outputs(bin, NATIVE, walks), outputs(bin, platform, walks));
-      for (const d of found) {
-        if (d === null || (last >= 0 && stepOf(d) !== last)) continue;
-        best = d;
-        steps = d.walk.only!;
-        shrunk = true;
-        break;
-      }
+      const same = compareOnce(program, platform, walks).find(
+        (d) => d !== null && (stepOf(d) === last || kindOf(d) === kind),
+      );
+      if (same == null) continue;
+      best = same;
+      steps = same.walk.only!;
+      shrunk = true;
     }
     if (chunk <= 1) return best;
   }

@@ -1,7 +1,7 @@
 // Random sequences of file operations from a seed, each printed with its result, and everything that can be seen now and
-// then: the same on Linux and in the sandbox. compare.ts runs it on both and compares.
+// then: the same on Linux and in the sandbox (run-walks.ts).
 //
-//   compare KIND DIR         orders from standard input: "SEED COUNT INDEX,INDEX-INDEX,…" (operations to run; "-": all)
+//   compare KIND DIR         walks from standard input: "SEED STEPS [i,j,k]", as in walks/walk.h
 //   compare populate DIR N   directories DIR/0 to DIR/N-1 with the files that every sequence begins with
 //
 // Kinds: tmpfs and overlay mount what they need at DIR; volume: a new directory in DIR; root: DIR/0, DIR/1, … of `populate`,
@@ -16,7 +16,7 @@
 #include "mount-calls.h"
 #include "state.h"
 
-enum { STATE_EVERY = 8, SECONDS = 100 };
+enum { STATE_EVERY = 8, SECONDS = 20 };
 
 static const struct {
   void (*run)(void);
@@ -88,14 +88,9 @@ static void enter(const char *how, const char *dir, int n) {
 }
 
 static int wanted(const char *list, int i) {
-  if (*list == '-') return 1;
-  for (const char *p = list; *p != 0;) {
-    char *end;
-    int from = strtol(p, &end, 10), to = from;
-    if (*end == '-') to = strtol(end + 1, &end, 10);
-    if (i >= from && i <= to) return 1;
-    p = *end == ',' ? end + 1 : end + strlen(end);
-  }
+  if (*list == 0) return 1;
+  for (char *p = (char *)list; *p != 0; p += *p == ',')
+    if (strtol(p, &p, 10) == i) return 1;
   return 0;
 }
 
@@ -129,7 +124,7 @@ static void sequence(uint64_t seed, int count, const char *list) {
       for (int w = below(total); w >= weights[op]; op++) w -= weights[op];
       turn(who);
       if (who == me) {
-        say("%d p%d u%d ", i, who, user);
+        say("%d: p%d u%d ", i, who, user);
         become(user);
         operations[op].run();
         become_root(user);
@@ -217,11 +212,14 @@ int main(int argc, char **argv) {
     argv[2] = own;
   }
   for (n = 0; fgets(line, sizeof line, stdin) != NULL; n++) {
-    if (sscanf(line, "%lu %d %65535s", &seed, &count, list) != 3) return 2;
+    *list = 0;
+    if (sscanf(line, "%lu %d %65535s", &seed, &count, list) < 2) return 2;
+    printf("walk %lu\n", seed);
+    fflush(stdout);
     pid_t pid = fork();
     if (pid == 0) run(argv[1], argv[2], n, seed, count, list);
     waitpid(pid, &status, 0);
-    printf("END %x\n", status);
+    printf("end %x\n", status);
     fflush(stdout);
   }
   return 0;

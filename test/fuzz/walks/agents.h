@@ -77,6 +77,8 @@ static inline long told(long r) {
   else tell(" = %ld", r);
   return r;
 }
+// The result of signalling process `pid`: of the own one failures only, as it may stop or end before it can be told.
+static inline long told_sent(int pid, long r) { return r < 0 || (pid > 0 && pid != sys(SYS_getpid)) ? told(r) : r; }
 static inline long told_done(long r) { return told(r > 0 ? 0 : r), r; }
 
 // A process or thread by name.
@@ -177,6 +179,8 @@ static char letter(const struct agent *a) {
   return p ? p[7] : 0;
 }
 static int settled(void) {
+  // Who ends is a zombie before its parent has been told, but both in one critical section, which this waits for.
+  sys(SYS_waitid, P_ALL, 0, NULL, WEXITED | WNOHANG | WNOWAIT | __WALL, NULL);
   for (int i = 0; i < AGENTS; i++) {
     struct agent *a = &agents[i];
     if (!a->used || a->tid == 0) continue;
@@ -187,7 +191,6 @@ static int settled(void) {
 }
 static void settle(void) {
   struct timespec little = {0, 20000};
-  // A zombie can be seen before its parent has been told.
   for (int calm = 0, tries = 0; calm < 3; tries++) {
     calm = settled() ? calm + 1 : 0;
     clock_nanosleep(CLOCK_MONOTONIC, 0, &little, NULL);
@@ -199,8 +202,20 @@ static void settle(void) {
     }
   }
 }
+// Which of two signals comes first depends on whether the second was sent before the first was taken.
+static int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+static void sort_notes(char *text) {
+  static char copy[8192];
+  char *rest, *notes[200], *to = text;
+  int n = 0;
+  strcpy(copy, text);
+  for (char *p = strtok_r(copy, "]", &rest); p != NULL && n < 200; p = strtok_r(NULL, "]", &rest)) notes[n++] = p;
+  qsort(notes, n, sizeof *notes, by_text);
+  for (int i = 0; i < n; i++) to += sprintf(to, "%s]", notes[i]);
+}
 static void show(int i, struct words *a, const char *how) {
   if (a->len == a->shown) return;
+  if (*how != 0) sort_notes(a->text + a->shown);
   out("\n  %c%s %.*s", 'A' + i, how, a->len - a->shown, a->text + a->shown);
   a->shown = a->len;
   if (a->len > 6000) a->len = a->shown = 0;

@@ -114,7 +114,7 @@ static void do_kill(void) {
   int to = another(), sig = PICK(SIGSTOP, SIGTSTP, SIGCONT, SIGCONT, SIGCONT, SIGTTIN, SIGUSR1, SIGUSR2, SIGTERM, SIGCHLD, SIGKILL, SIGINT, SIGHUP);
   int group = one_in(6), thread = one_in(3);
   tell("%s(%s%c, %d)", thread ? "tkill" : "kill", group ? "-" : "", 'A' + to, sig);
-  told(thread ? sys(SYS_tkill, agents[to].tid, sig) : sys(SYS_kill, group ? -agents[to].pid : agents[to].pid, sig));
+  told_sent(group ? 0 : agents[to].pid, thread ? sys(SYS_tkill, agents[to].tid, sig) : sys(SYS_kill, group ? -agents[to].pid : agents[to].pid, sig));
 }
 static void do_action(void) {
   int sig = PICK(SIGCHLD, SIGCHLD, SIGCHLD, SIGTSTP, SIGCONT, SIGHUP, SIGUSR1), how = below(4), flags = PICK(0, SA_NOCLDWAIT, SA_NOCLDSTOP, SA_RESTART);

@@ -80,17 +80,17 @@ static void do_send(void) {
   si.si_pid = sys(SYS_getpid);
   si.si_value.sival_int = below(100);
   switch (below(10)) {
-    case 0 ... 2: tell("kill(%c, %d)", 'A' + to, sig), told(sys(SYS_kill, pid, sig)); break;
-    case 3: tell("tkill(%c, %d)", 'A' + to, sig), told(sys(SYS_tkill, tid, sig)); break;
-    case 4: tell("tgkill(%c, %d)", 'A' + to, sig), told(sys(SYS_tgkill, one_in(8) ? sys(SYS_getpid) : pid, tid, sig)); break;
-    case 5: tell("queue(%c, %d, %d)", 'A' + to, sig, si.si_code), told(sys(SYS_rt_sigqueueinfo, one_in(3) ? tid : pid, sig, &si)); break;
-    case 6: tell("tgqueue(%c, %d, %d)", 'A' + to, sig, si.si_code), told(sys(SYS_rt_tgsigqueueinfo, pid, tid, sig, &si)); break;
-    case 7: tell("kill group(%d)", sig), told(sys(SYS_kill, 0, sig)); break;
+    case 0 ... 2: tell("kill(%c, %d)", 'A' + to, sig), told_sent(pid, sys(SYS_kill, pid, sig)); break;
+    case 3: tell("tkill(%c, %d)", 'A' + to, sig), told_sent(pid, sys(SYS_tkill, tid, sig)); break;
+    case 4: tell("tgkill(%c, %d)", 'A' + to, sig), told_sent(pid, sys(SYS_tgkill, one_in(8) ? sys(SYS_getpid) : pid, tid, sig)); break;
+    case 5: tell("queue(%c, %d, %d)", 'A' + to, sig, si.si_code), told_sent(pid, sys(SYS_rt_sigqueueinfo, one_in(3) ? tid : pid, sig, &si)); break;
+    case 6: tell("tgqueue(%c, %d, %d)", 'A' + to, sig, si.si_code), told_sent(pid, sys(SYS_rt_tgsigqueueinfo, pid, tid, sig, &si)); break;
+    case 7: tell("kill group(%d)", sig), told_sent(0, sys(SYS_kill, 0, sig)); break;
     default: {
       int thread = one_in(2), flags = PICK(0, 0, 0, 1, 2, 4, 3, 8), info = one_in(2);
       long fd = sys(SYS_pidfd_open, thread ? tid : pid, thread ? O_EXCL : 0);
       tell("pidfd_send_signal(%c %d, %d, %d, %x)", 'A' + to, thread, sig, info ? si.si_code : 0, flags);
-      told(sys(SYS_pidfd_send_signal, fd, sig, info ? &si : NULL, flags));
+      told_sent(pid, sys(SYS_pidfd_send_signal, fd, sig, info ? &si : NULL, flags));
       sys(SYS_close, fd);
     }
   }

@@ -15,19 +15,16 @@ static int pending(int fd) {
   return ioctl(fd, FIONREAD, &n) != 0 ? -2 : n;
 }
 
-// What one end writes reaches the other a moment later: until nothing changes any more.
+// What one end writes reaches the other a moment later, when a thread of the kernel has come to it: it has if it has come to what was written
+// to another pair meanwhile. Echoes go the same way once more.
+static int canary[2];
 static void settle(void) {
-  long last = -1;
-  for (int same = 0; same < 3;) {
-    struct pollfd f[2] = {{master, POLLIN}, {slave, POLLIN}};
-    int out_n = 0;
-    poll(f, 2, 0);
-    ioctl(slave, TIOCOUTQ, &out_n);
-    long now = pending(master) * 100000L + pending(slave) * 100 + out_n + f[0].revents * 7 + f[1].revents * 11;
-    same = now == last ? same + 1 : 0;
-    last = now;
-    struct timespec ms = {0, 300000};
-    nanosleep(&ms, NULL);
+  for (int i = 0; i < 3; i++) {
+    char c = 'c';
+    struct pollfd f = {canary[0], POLLIN};
+    write(canary[0], &c, 1);
+    while (poll(&f, 1, -1) < 0) {}
+    read(canary[0], &c, 1), read(canary[1], &c, 1);
   }
 }
 
@@ -43,11 +40,14 @@ static void state(char *to, size_t room) {
   snprintf(p, room - (p - to), "\n");
 }
 
-static void open_pair(void) {
-  int n = 0;
-  master = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK);
-  ioctl(master, TIOCSPTLCK, &n), ioctl(master, TIOCGPTN, &n);
+static int open_master(void) {
+  int n = 0, fd = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK);
+  ioctl(fd, TIOCSPTLCK, &n), ioctl(fd, TIOCGPTN, &n);
   snprintf(slave_name, sizeof slave_name, "/dev/pts/%d", n);
+  return fd;
+}
+static void open_pair(void) {
+  master = open_master();
   slave = open(slave_name, O_RDWR | O_NOCTTY | O_NONBLOCK);
 }
 
@@ -57,6 +57,9 @@ static void begin(uint64_t seed) {
   for (unsigned i = 0; i < sizeof caught / sizeof *caught; i++) sigaction(caught[i], &sa, NULL);
   setsid();
   other = -1;
+  struct termios raw;
+  canary[0] = open_master(), canary[1] = open(slave_name, O_RDWR | O_NOCTTY | O_NONBLOCK);
+  tcgetattr(canary[1], &raw), cfmakeraw(&raw), raw.c_lflag |= ECHO, tcsetattr(canary[1], TCSANOW, &raw);
   open_pair();
   if (one_in(2)) ioctl(slave, TIOCSCTTY, 0);
 }
