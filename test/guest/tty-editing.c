@@ -230,6 +230,14 @@ static long type_all(const char *s, long len) {
   return n;
 }
 
+static void literal_next(void) {
+  modes(0, 0, 0, 0, 0, 0);
+  write(master, "ab\x16", 3);
+  while (queued(master) < 4) {}
+  tcflush(slave, TCIFLUSH);
+  TYPED("a literal next character, over a flush", "\x04" "c\n", 1);
+}
+
 static void long_lines(void) {
   modes(0, 0, 0, 0, 0, ECHO);
   static char line[6000];
@@ -280,6 +288,48 @@ static void switching(void) {
   say("flushed: %d", queued(slave));
 }
 
+// What the slave has no room for waits on its way to it.
+static void full(void) {
+  modes(0, 0, 0, 0, 0, ICANON | ECHO);
+  struct pollfd p = {master, POLLOUT, 0};
+  memset(buf, 'f', 4096);
+  print("of 4096", write(master, buf, 4096) == 4096 ? 0 : -1);
+  while (queued(slave) < 4095) {}
+  poll(&p, 1, 0), say("more fits: %d", p.revents == POLLOUT);
+  write(master, "late", 4);
+  say("%d", queued(slave));
+  print("some", read(slave, buf, 90));
+  while (queued(slave) < 4010) {}
+  say("%d then", queued(slave));
+  write(master, buf, 4096), write(master, buf, 1000);
+  tcflush(master, TCOFLUSH);
+  while (queued(slave) > 0) read(slave, buf, sizeof buf);
+  fcntl(slave, F_SETFL, O_NONBLOCK);
+  print("flushed", read(slave, buf, 3));
+  fcntl(slave, F_SETFL, 0);
+}
+
+// Modes are the slave's: job control applies, even through the master.
+static void background(void) {
+  pid_t session = fork();
+  if (session == 0) {
+    struct termios t;
+    setsid();
+    ioctl(slave, TIOCSCTTY, 0);
+    tcgetattr(slave, &t);
+    pid_t foreground = fork();
+    if (foreground == 0) setpgid(0, 0), _exit(-tcsetpgrp(slave, getpid()));
+    waitpid(foreground, NULL, 0);
+    signal(SIGTTOU, SIG_DFL);
+    print("by the slave", tcsetattr(slave, TCSANOW, &t));
+    print("by the master", tcsetattr(master, TCSANOW, &t));
+    print("flow, by the master", tcflow(master, TCOON));
+    signal(SIGHUP, SIG_IGN);
+    _exit(0);
+  }
+  wait_say("background", session);
+}
+
 int main(void) {
   signal(SIGTTOU, SIG_IGN);
   if (openpty(&master, &slave, NULL, NULL, NULL) < 0) return 1;
@@ -287,9 +337,11 @@ int main(void) {
   say("# editing"), editing();
   say("# utf8"), utf8();
   say("# echo"), echoes();
-  say("# input"), input();
+  say("# input"), input(), literal_next();
   say("# output"), output();
   say("# long lines"), long_lines();
   say("# switching"), switching();
+  say("# full"), full();
+  say("# background"), background();
   return 0;
 }

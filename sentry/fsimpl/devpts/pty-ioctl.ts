@@ -15,7 +15,7 @@ import type { Pty } from './pty.ts';
 const old = new Termios();
 const usual = new Termios();
 
-/** `master`: asked through the master, to which job control does not apply. NOT_MINE: not one of these. */
+/** `master`: asked through the master, to which most of job control does not apply. NOT_MINE: not one of these. */
 export function modeIoctl(pty: Pty, t: Task, cmd: number, arg: number, master: boolean): number {
   switch (cmd) {
     case T.TCGETS:
@@ -26,19 +26,19 @@ export function modeIoctl(pty: Pty, t: Task, cmd: number, arg: number, master: b
       return getModes(pty, t, arg, TERMIO_SIZE);
     case T.TCSETS:
     case T.TCSETSW:
-      return setModes(pty, t, arg, TERMIOS_SIZE, false, master);
+      return setModes(pty, t, arg, TERMIOS_SIZE, false);
     case T.TCSETSF:
-      return setModes(pty, t, arg, TERMIOS_SIZE, true, master);
+      return setModes(pty, t, arg, TERMIOS_SIZE, true);
     case T.TCSETS2:
     case T.TCSETSW2:
-      return setModes(pty, t, arg, TERMIOS2_SIZE, false, master);
+      return setModes(pty, t, arg, TERMIOS2_SIZE, false);
     case T.TCSETSF2:
-      return setModes(pty, t, arg, TERMIOS2_SIZE, true, master);
+      return setModes(pty, t, arg, TERMIOS2_SIZE, true);
     case T.TCSETA:
     case T.TCSETAW:
-      return setModes(pty, t, arg, TERMIO_SIZE, false, master);
+      return setModes(pty, t, arg, TERMIO_SIZE, false);
     case T.TCSETAF:
-      return setModes(pty, t, arg, TERMIO_SIZE, true, master);
+      return setModes(pty, t, arg, TERMIO_SIZE, true);
     case T.TIOCGLCKTRMIOS:
       pty.lockedModes.encode(scratch.view, TERMIOS_SIZE);
       return t.mem.copyOut(arg, scratch.bytes, 0, TERMIOS_SIZE);
@@ -109,11 +109,10 @@ function getModes(pty: Pty, t: Task, arg: number, size: number): number {
   return t.mem.copyOut(arg, scratch.bytes, 0, size);
 }
 
-function setModes(pty: Pty, t: Task, arg: number, size: number, flush: boolean, master: boolean): number {
-  if (!master) {
-    const r = pty.checkChange(t, SIGTTOU);
-    if (r < 0) return r;
-  }
+/** set_termios(): those of the slave, whose job control applies through the master, too. */
+function setModes(pty: Pty, t: Task, arg: number, size: number, flush: boolean): number {
+  const refused = pty.checkChange(t, SIGTTOU);
+  if (refused < 0) return refused;
   const r = t.mem.copyIn(arg, scratch.bytes, 0, size);
   if (r < 0) return r;
   old.copyFrom(pty.termios);

@@ -94,7 +94,7 @@ export class PtyMaster extends FileDescription {
     if (this.pty.hungUp) return -EIO;
     if (len === 0) return 0;
     if (this.pty.masterStopped) return -EAGAIN;
-    const n = this.pty.ldisc.receive(buf, off, len);
+    const n = this.pty.type(buf, off, len);
     return n === 0 ? -EAGAIN : n;
   }
 
@@ -103,7 +103,7 @@ export class PtyMaster extends FileDescription {
     let mask = pty.output.queue.length > 0 ? EPOLLIN | EPOLLRDNORM : 0;
     if (pty.packet && pty.packetBits !== 0) mask |= EPOLLPRI | EPOLLIN | EPOLLRDNORM;
     if (pty.slaveClosed || pty.hungUp) mask |= EPOLLHUP;
-    if (pty.ldisc.room > 0 && !pty.masterStopped) mask |= EPOLLOUT | EPOLLWRNORM;
+    if (pty.masterMayWrite) mask |= EPOLLOUT | EPOLLWRNORM;
     return mask;
   }
 
@@ -143,7 +143,9 @@ export class PtyMaster extends FileDescription {
       case T.FIONREAD:
         return t.mem.writeU32(arg, pty.output.arrived);
       case T.TCFLSH:
-        return this.flushQueues(arg);
+        if (arg !== T.TCIFLUSH && arg !== T.TCOFLUSH && arg !== T.TCIOFLUSH) return -EINVAL;
+        pty.flushMasterQueues(arg);
+        return 0;
       case T.TIOCNOTTY:
         return -ENOTTY;
       default: {
@@ -158,14 +160,6 @@ export class PtyMaster extends FileDescription {
   private setPacket(on: boolean): void {
     if (on && !this.pty.packet) this.pty.packetBits = 0;
     this.pty.packet = on;
-  }
-
-  /** The master's input is the slave's output; its own output lies at the slave already. */
-  private flushQueues(queue: number): number {
-    if (queue !== T.TCIFLUSH && queue !== T.TCOFLUSH && queue !== T.TCIOFLUSH) return -EINVAL;
-    if (queue !== T.TCOFLUSH) this.pty.output.queue.skip(this.pty.output.arrived);
-    this.pty.outputReady();
-    return 0;
   }
 
   private openPeer(t: Task, flags: number): number {

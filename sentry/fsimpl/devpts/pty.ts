@@ -18,8 +18,11 @@ import { Termios } from '../tty/termios.ts';
 import { Tty } from '../tty/tty.ts';
 import { PtySlave } from './pty-slave.ts';
 
-/** Output that waits for the master: Linux holds about as much in flip buffers and the master's read buffer. */
-const OUTPUT_SIZE = 12 * 1024;
+/** Flip buffers of each direction hold about as much (pty_common_install). */
+const FLIP_SIZE = 8192;
+/** Output that waits for the master, there and in its read buffer. */
+const OUTPUT_SIZE = FLIP_SIZE + 4096;
+const arriving = new Uint8Array(FLIP_SIZE);
 
 export class Pty extends Tty implements NTtyOwner {
   readonly index: number;
@@ -28,6 +31,9 @@ export class Pty extends Tty implements NTtyOwner {
   readonly lockedModes = Termios.zero();
   readonly output: TtyOutput;
   readonly ldisc: NTty;
+  /** What the master has written and the line discipline had no room for. */
+  private readonly input = new ByteQueue(FLIP_SIZE);
+  private inputMoves = false;
   /** Waiters on the master's side. */
   readonly masterWaiters = new WaitQueue();
   /** unlockpt(3) has not been called yet. */
@@ -67,9 +73,38 @@ export class Pty extends Tty implements NTtyOwner {
   }
 
   outputReady(): void {
+    this.moveInput();
     if (this.output.queue.length > 0) this.masterWaiters.wake(EPOLLIN);
-    if (this.ldisc.room > 0 && !this.masterStopped) this.masterWaiters.wake(EPOLLOUT);
+    if (this.masterMayWrite) this.masterWaiters.wake(EPOLLOUT);
     if (this.output.queue.room > 0 && !this.output.stopped) this.waiters.wake(EPOLLOUT);
+  }
+
+  // The master's side.
+
+  get masterMayWrite(): boolean {
+    return this.input.room > 0 && !this.masterStopped;
+  }
+
+  /** The master writes: how many characters are taken. */
+  type(buf: Uint8Array, off: number, len: number): number {
+    const n = this.input.length > 0 ? 0 : this.ldisc.receive(buf, off, len);
+    return n + this.input.write(buf, off + n, len - n);
+  }
+
+  /** flush_to_ldisc(): what waits goes on as far as there is room. */
+  private moveInput(): void {
+    if (this.inputMoves) return;
+    this.inputMoves = true;
+    while (this.input.length > 0 && this.ldisc.room > 0)
+      this.input.skip(this.ldisc.receive(arriving, 0, this.input.peek(arriving, 0, this.ldisc.room)));
+    this.inputMoves = false;
+  }
+
+  /** tcflush(3) on the master: its input is the slave's output, its own output what waits for the slave. */
+  flushMasterQueues(queue: number): void {
+    if (queue !== T.TCOFLUSH) this.output.queue.skip(this.output.arrived);
+    if (queue !== T.TCIFLUSH) this.input.truncate(0);
+    this.outputReady();
   }
 
   /** Modes were changed by an ioctl (pty_set_termios). */

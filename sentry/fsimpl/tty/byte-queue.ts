@@ -29,12 +29,17 @@ export class ByteQueue {
   }
 
   read(dst: Uint8Array, off: number, len: number): number {
+    const n = this.peek(dst, off, len);
+    this.skip(n);
+    return n;
+  }
+
+  /** Copies up to `len` bytes and leaves them in; how many. */
+  peek(dst: Uint8Array, off: number, len: number): number {
     const n = Math.min(len, this.count);
     const first = Math.min(n, this.bytes.length - this.head);
     dst.set(this.bytes.subarray(this.head, this.head + first), off);
     if (n > first) dst.set(this.bytes.subarray(0, n - first), off + first);
-    this.head = (this.head + n) % this.bytes.length;
-    this.count -= n;
     return n;
   }
 

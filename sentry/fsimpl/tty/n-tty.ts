@@ -265,9 +265,9 @@ export class NTty {
     return n;
   }
 
+  /** reset_buffer_flags(): a literal next character stays one. */
   flushInput(): void {
     this.line.clear();
-    this.lnext = false;
     this.eraser.forget();
   }
 
