@@ -14,6 +14,7 @@ export function releaseTracedZombie(t: Task): void {
   const reparented = g.isZombie && awaitsTracer(g);
   unlink(t);
   if (g.leader !== t) {
+    g.tracedZombies.delete(t);
     t.pid.task = null;
     t.pid.releaseIfUnused();
     return;
@@ -30,7 +31,12 @@ export function tracerExit(t: Task): void {
   if (tracees === null) return;
   for (const c of [...tracees]) {
     if (c.dead) {
+      const g = c.group;
       releaseTracedZombie(c);
+      if (c === g.leader && g.isZombie && g.parent === t.group && t.group.autoReaps) {
+        reapProcess(g);
+        t.group.childWaiters.wake(CHILD_EVENT);
+      }
       continue;
     }
     const kill = (c.ptrace!.options & PTRACE_O_EXITKILL) !== 0;

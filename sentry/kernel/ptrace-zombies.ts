@@ -12,6 +12,7 @@ export function tracedThreadEnded(t: Task, status: number): void {
   const p = t.ptrace!;
   p.exitStatus = status;
   p.stopped = false;
+  t.group.tracedZombies.add(t);
   tell(t, p.tracer, status);
 }
 

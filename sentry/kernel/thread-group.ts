@@ -142,9 +142,12 @@ export class ThreadGroup {
     processGroup.add(this);
   }
 
-  /** get_nr_threads(): with a leader that is a zombie. */
+  /** Ended threads that their tracer has not waited for. */
+  readonly tracedZombies = new Set<Task>();
+
+  /** get_nr_threads(): with zombies, the leader among them. */
   get threadCount(): number {
-    return this.tasks.size + (this.leader.dead ? 1 : 0);
+    return this.tasks.size + this.tracedZombies.size + (this.leader.dead ? 1 : 0);
   }
 
   /** Number in the process's own PID namespace. */

@@ -102,7 +102,7 @@ export class MapFilesDir extends KernfsDir {
   }
 
   private refused(t: CallContext): number {
-    const task = this.subject.live;
+    const { task } = this.subject;
     if (task === null) return -ENOENT;
     return mayAccess(t as Task, task) !== 0 ? -EACCES : 0;
   }

@@ -51,10 +51,10 @@ export interface PidFileOptions {
   guarded?: boolean;
 }
 
-/** proc_mem_open() and friends: who may open what shows the inside of a process. */
-function guard(s: Subject): (t: CallContext) => number {
+/** proc_mem_open() and friends: who may open what shows the inside of a process. `ended`: of zombies, too. */
+function guard(s: Subject, ended: boolean): (t: CallContext) => number {
   return (t) => {
-    const target = s.task;
+    const target = ended ? s.task : s.live;
     if (target === null) return -ESRCH;
     return mayAccess(t as Task, target);
   };
@@ -70,7 +70,7 @@ export class PidFile extends KernfsFile {
     super(sb, perm, (t) => text(s, t as Task), {
       ...(kernfsStore === null ? {} : { store: kernfsStore }),
       ...(parts === undefined ? {} : { parts: (t, from) => parts(s, t as Task, from) }),
-      ...(o.guarded === true ? { onOpen: guard(s) } : {}),
+      ...(o.guarded === true ? { onOpen: guard(s, parts !== undefined) } : {}),
     });
     this.subject = s;
   }

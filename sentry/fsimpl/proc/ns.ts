@@ -269,10 +269,11 @@ class NsLink extends Inode {
   }
 
   private find(t: CallContext): NsInode | number {
-    const task = this.subject.live;
+    const [name, kind, flag] = this.entry;
+    // A zombie still has these two.
+    const task = name === 'pid' || name === 'user' ? this.subject.task : this.subject.live;
     if (task === null) return -ENOENT;
     if (mayAccess(t as Task, task) !== 0) return -EACCES;
-    const [name, kind, flag] = this.entry;
     const ns = namespaceOf(task, name);
     return ns === null ? -ENOENT : new NsInode(kind, flag, ns);
   }

@@ -63,7 +63,7 @@ export function statusText(s: Subject, reader: Task): string | number {
   const gid = (id: number): number => reader.creds.userNs.fromGid(id);
   const lines = [
     `Name:\t${escapedComm(t)}`,
-    `Umask:\t${(s.live?.fs.umask ?? 0).toString(8).padStart(4, '0')}`,
+    ...(s.live === null ? [] : [`Umask:\t${s.live.fs.umask.toString(8).padStart(4, '0')}`]),
     `State:\t${stateOf(t)}`,
     `Tgid:\t${s.number(g.pid)}`,
     'Ngid:\t0',

@@ -31,12 +31,10 @@ export class Subject {
     return this.task?.group ?? null;
   }
 
-  /** A live thread of it: the leader may have ended before the others. */
+  /** Null once it has ended: what a process has is not shown when its first thread has left, though others go on. */
   get live(): Task | null {
     const t = this.task;
-    if (t === null || !t.dead || this.isThread) return t === null || t.dead ? null : t;
-    for (const other of t.group.tasks) if (!other.dead) return other;
-    return null;
+    return t === null || t.dead ? null : t;
   }
 
   get mm(): MemoryManager | null {

@@ -37,7 +37,10 @@ export class TaskListDir extends KernfsDir {
   override *entries(_t: CallContext, from: number): Iterable<KernfsEntry> {
     const g = this.subject.group;
     if (g === null) return;
-    const tids = [...g.tasks].map((t) => ({ tid: this.subject.number(t.pid), pid: t.pid }));
+    const tids = [...g.tasks, ...g.tracedZombies].map((t) => ({
+      tid: this.subject.number(t.pid),
+      pid: t.pid,
+    }));
     if (!g.tasks.has(g.leader)) tids.push({ tid: this.subject.number(g.pid), pid: g.pid });
     tids.sort((a, b) => a.tid - b.tid);
     for (const { tid, pid } of tids) {
