@@ -1,4 +1,4 @@
-/** futex(2), futex_waitv(2), set_robust_list(2), get_robust_list(2) (kernel/futex/). */
+/** futex(2), set_robust_list(2), get_robust_list(2) (kernel/futex/). */
 import {
   EAGAIN,
   EFAULT,
@@ -24,8 +24,6 @@ import {
 } from '../sentry/kernel/futex.ts';
 import { ownsFutex, takeFutexes } from '../sentry/kernel/own-futexes.ts';
 import {
-  inStruct,
-  int,
   oneOf,
   pid,
   ptr,
@@ -35,7 +33,6 @@ import {
   type SyscallRow,
 } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
-import { CLOCK_MONOTONIC, CLOCK_REALTIME } from '../sentry/time/clock.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import { absoluteDeadline, checkAddress } from './futex-args.ts';
 import { futexCmpRequeuePi, futexLockPi, futexUnlockPi, futexWaitRequeuePi } from './futex-pi.ts';
@@ -58,9 +55,6 @@ const FUTEX_LOCK_PI2 = 13;
 const FUTEX_PRIVATE_FLAG = 128;
 const FUTEX_CLOCK_REALTIME = 256;
 const FUTEX_CMD_MASK = ~(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME);
-const FUTEX2_SIZE_U32 = 2;
-const FUTEX2_PRIVATE = 128;
-const FUTEX_WAITV_MAX = 128;
 const ROBUST_LIST_HEAD_SIZE = 24;
 const TIMESPEC_SIZE = 16;
 
@@ -105,9 +99,10 @@ function sysFutex(t: Task, a: SyscallArgs): SysResult {
     case FUTEX_WAIT_BITSET:
       return futexWaitCall(t, a, cmd === FUTEX_WAIT, shared, realtime);
     case FUTEX_WAKE:
-      return wakeWord(t, addr, shared, a.int(2), FUTEX_BITSET_MATCH_ANY);
+      // A count of 0 wakes one, as it always has.
+      return wakeWord(t, addr, shared, Math.max(a.int(2), 1), FUTEX_BITSET_MATCH_ANY);
     case FUTEX_WAKE_BITSET:
-      return wakeWord(t, addr, shared, a.int(2), a.uint(5));
+      return wakeWord(t, addr, shared, Math.max(a.int(2), 1), a.uint(5));
     case FUTEX_REQUEUE:
     case FUTEX_CMP_REQUEUE:
       return futexRequeue(t, a, shared, cmd === FUTEX_CMP_REQUEUE);
@@ -234,8 +229,7 @@ export function wakeWord(t: Task, addr: number, shared: boolean, count: number, 
   const bad = checkAddress(addr);
   if (bad !== 0) return bad;
   const q = futexQueue(t.mm, addr, shared);
-  // A count of 0 wakes one, as it always has.
-  return typeof q === 'number' ? q : wakeQueue(q, Math.max(count, 1), bitset);
+  return typeof q === 'number' ? q : wakeQueue(q, count, bitset);
 }
 
 function futexRequeue(t: Task, a: SyscallArgs, shared: boolean, compare: boolean): SysResult {
@@ -257,80 +251,6 @@ function futexRequeue(t: Task, a: SyscallArgs, shared: boolean, compare: boolean
   if (woken < 0) return woken;
   const moved = requeue(from, to, move);
   return moved < 0 ? moved : woken + moved;
-}
-
-/** State of a futex_waitv in progress. */
-interface WaitVector {
-  readonly waiters: FutexWaiter[];
-  readonly deadline: number;
-}
-
-/** futex_waitv(2): waits for the first of several words; the index of the one that was woken. */
-function sysFutexWaitv(t: Task, a: SyscallArgs): SysResult {
-  let v = t.blockState as WaitVector | null;
-  if (v === null) {
-    const r = startVector(t, a);
-    if (typeof r === 'number') return r;
-    v = r;
-  } else {
-    const woken = v.waiters.find((w) => w.woken);
-    if (woken !== undefined || t.timedOut) {
-      for (const w of v.waiters) w.remove();
-      return woken === undefined ? -ETIMEDOUT : woken.index;
-    }
-  }
-  t.blockState = v;
-  return t.block(v.deadline, vectorInterrupted);
-}
-
-function vectorInterrupted(t: Task): SysResult {
-  const v = t.blockState as WaitVector;
-  const woken = v.waiters.find((w) => w.woken);
-  for (const w of v.waiters) w.remove();
-  return woken === undefined ? -ERESTARTSYS : woken.index;
-}
-
-function startVector(t: Task, a: SyscallArgs): WaitVector | number {
-  takeFutexes(t.mm);
-  const count = a.uint(1);
-  const clock = a.int(4);
-  if (a.uint(2) !== 0) return -EINVAL;
-  if (count === 0 || count > FUTEX_WAITV_MAX || a.addr(0) === 0) return -EINVAL;
-  let deadline = Infinity;
-  if (a.addr(3) !== 0) {
-    if (clock !== CLOCK_MONOTONIC && clock !== CLOCK_REALTIME) return -EINVAL;
-    const ns = readTimespec(t, a.addr(3));
-    if (ns < 0) return ns;
-    deadline = absoluteDeadline(t, ns, clock === CLOCK_REALTIME);
-  }
-  const list = Buffer.alloc(count * 24);
-  if (t.mem.copyIn(a.addr(0), list, 0, list.length) !== 0) return -EFAULT;
-  const v: WaitVector = { waiters: [], deadline };
-  for (let i = 0; i < count; i++) {
-    const r = addToVector(t, v, list, i);
-    if (r === 0) continue;
-    for (const w of v.waiters) w.remove();
-    return r;
-  }
-  return v;
-}
-
-function addToVector(t: Task, v: WaitVector, list: Buffer, i: number): number {
-  const at = i * 24;
-  const flags = list.readUInt32LE(at + 16);
-  if ((flags & ~(3 | FUTEX2_PRIVATE)) !== 0 || (flags & 3) !== FUTEX2_SIZE_U32) return -EINVAL;
-  if (list.readUInt32LE(at + 20) !== 0 || list.readUInt32LE(at + 4) !== 0) return -EINVAL;
-  const addr = list.readUInt32LE(at + 12) * 0x100000000 + list.readUInt32LE(at + 8);
-  const bad = checkAddress(addr);
-  if (bad !== 0) return bad;
-  const q = futexQueue(t.mm, addr, (flags & FUTEX2_PRIVATE) === 0);
-  if (typeof q === 'number') return q;
-  const w = new FutexWaiter(t, FUTEX_BITSET_MATCH_ANY, v, i);
-  w.enqueue(q);
-  v.waiters.push(w);
-  const now = loadOwnWord(t, addr);
-  if (now < 0) return now;
-  return now === list.readUInt32LE(at) ? 0 : -EAGAIN;
 }
 
 function sysSetRobustList(t: Task, a: SyscallArgs): SysResult {
@@ -361,11 +281,4 @@ export const futexRows: readonly SyscallRow[] = [
   },
   { nr: 273, name: 'set_robust_list', fn: sysSetRobustList, args: [ptr, size], support: 'full' },
   { nr: 274, name: 'get_robust_list', fn: sysGetRobustList, args: [pid, ptr, ptr], support: 'full' },
-  {
-    nr: 449,
-    name: 'futex_waitv',
-    fn: sysFutexWaitv,
-    args: [ptr, uint, uint, inStruct(16, 'timespec'), int],
-    support: 'full',
-  },
 ];

@@ -21,6 +21,7 @@ import type { FutexWaiter } from '../sentry/kernel/futex.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import { CLOCK_MONOTONIC, CLOCK_REALTIME } from '../sentry/time/clock.ts';
 import { absoluteDeadline, checkAddress } from './futex-args.ts';
+import { validWaiter } from './futex-waitv.ts';
 import { continueWait, futexWait, wakeWord } from './futex.ts';
 import { readTimespec } from './wait-args.ts';
 
@@ -47,11 +48,8 @@ function sysFutexWake(t: Task, a: SyscallArgs): SysResult {
   if (mask < 0) return -EINVAL;
   const count = a.int(2);
   if (mask === 0) return -EINVAL;
-  const bad = checkAddress(a.addr(0));
-  if (bad !== 0) return bad;
   // Unlike FUTEX_WAKE, "0 waiters" means none (FLAGS_STRICT).
-  if (count === 0) return 0;
-  return wakeWord(t, a.addr(0), (a.uint(3) & FUTEX2_PRIVATE) === 0, count, mask);
+  return wakeWord(t, a.addr(0), (a.uint(3) & FUTEX2_PRIVATE) === 0, count < 0 ? 1 : count, mask);
 }
 
 function sysFutexWait(t: Task, a: SyscallArgs): SysResult {
@@ -80,20 +78,18 @@ function sysFutexRequeue(t: Task, a: SyscallArgs): SysResult {
   if (t.mem.copyIn(a.addr(0), pair, 0, pair.length) !== 0) return -EFAULT;
   const wake = a.int(2);
   const move = a.int(3);
-  for (let i = 0; i < 2; i++) {
-    const at = i * WAITV_SIZE;
-    if (!validFlags(pair.readUInt32LE(at + 16)) || pair.readUInt32LE(at + 20) !== 0) return -EINVAL;
-    if (pair.readUInt32LE(at + 4) !== 0) return -EINVAL;
-  }
+  if (!validWaiter(pair, 0) || !validWaiter(pair, WAITV_SIZE)) return -EINVAL;
+  // "For now mandate both flags are identical, like the sys_futex() interface has."
+  if (pair.readUInt32LE(16) !== pair.readUInt32LE(WAITV_SIZE + 16)) return -EINVAL;
   if (wake < 0 || move < 0) return -EINVAL;
   const addrOf = (i: number): number =>
     pair.readUInt32LE(i * WAITV_SIZE + 12) * 0x100000000 + pair.readUInt32LE(i * WAITV_SIZE + 8);
-  const sharedOf = (i: number): boolean => (pair.readUInt32LE(i * WAITV_SIZE + 16) & FUTEX2_PRIVATE) === 0;
+  const shared = (pair.readUInt32LE(16) & FUTEX2_PRIVATE) === 0;
   const bad = checkAddress(addrOf(0)) || checkAddress(addrOf(1));
   if (bad !== 0) return bad;
-  const from = futexQueue(t.mm, addrOf(0), sharedOf(0));
+  const from = futexQueue(t.mm, addrOf(0), shared);
   if (typeof from === 'number') return from;
-  const to = futexQueue(t.mm, addrOf(1), sharedOf(1));
+  const to = futexQueue(t.mm, addrOf(1), shared);
   if (typeof to === 'number') return to;
   const now = loadOwnWord(t, addrOf(0));
   if (now < 0) return now;

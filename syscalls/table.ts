@@ -43,6 +43,7 @@ import { spliceRows } from './splice.ts';
 import { rlimitRows } from './rlimit.ts';
 import { sysfsRows } from './sysfs.ts';
 import { systemRows } from './system.ts';
+import { futexWaitvRows } from './futex-waitv.ts';
 import { futexRows } from './futex.ts';
 import { futex2Rows } from './futex2.ts';
 import { timeRows } from './time.ts';
@@ -99,6 +100,7 @@ const rows: readonly SyscallRow[] = [
   ...sysfsRows,
   ...systemRows,
   ...futexRows,
+  ...futexWaitvRows,
   ...futex2Rows,
   ...timeRows,
   ...timerRows,

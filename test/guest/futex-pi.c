@@ -276,6 +276,11 @@ static void *waiter2(void *a) {
   __atomic_add_fetch(&ready, 1, __ATOMIC_SEQ_CST);
   return (void *)syscall(455, a, 0ul, 3ul, 2 | 128, 0, 0);
 }
+static volatile pid_t vector_tid;
+static void *vector_waiter(void *a) {
+  vector_tid = tid();
+  return (void *)syscall(449, a, 2, 0, NULL, 0);
+}
 static void futex2(void) {
   struct timespec ts;
   if (syscall(454, w, 1ul, 1, 2 | 128) == -1 && errno == ENOSYS) return;
@@ -310,6 +315,19 @@ static void futex2(void) {
   ret("left", syscall(454, w, 1ul, 9, 2 | 128));
   ret("moved", syscall(454, w + 1, 1ul, 9, 2 | 128));
   for (int i = 0; i < 4; i++) pthread_join(t[i], &r), say("waiter %ld", (long)r);
+  v[0].val = 0, v[0].flags = 2;
+  ret("requeue from shared to private", syscall(456, v, 0, 0, 0));
+  ret("wake none nowhere", syscall(454, NULL, 1ul, 0, 2));
+  v[1] = v[0], v[1].flags = 3, v[0].val = 1;
+  ret("flags before values", syscall(449, v, 2, 0, NULL, 0));
+  v[1].flags = 2, v[1].uaddr = 0;
+  ret("addresses before values", syscall(449, v, 2, 0, NULL, 0));
+  v[0].val = 0, v[0].flags = 2 | 128, v[1] = v[0];
+  pthread_create(t, 0, vector_waiter, v);
+  while (!vector_tid) sched_yield();
+  until_state(vector_tid, 'S');
+  ret("wake both", futex(w, FUTEX_WAKE_PRIVATE, 2, 0, 0, 0));
+  pthread_join(*t, &r), say("the last of them: %ld", (long)r);
 }
 
 static void *spin(void *a) {
