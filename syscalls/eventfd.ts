@@ -83,7 +83,7 @@ function sysTimerfdSettime(t: Task, a: SyscallArgs): SysResult {
   if (file === null) return -EBADF;
   if (!(file instanceof TimerFile)) return -EINVAL;
   putItimerspec(file.remainingNs, file.intervalNs);
-  file.set(firstExpiration(t, file.clockId, value, (f & TFD_TIMER_ABSTIME) !== 0), interval);
+  file.set(firstExpiration(t, file.clockId, value, (f & TFD_TIMER_ABSTIME) !== 0), interval, f);
   return a.addr(3) === 0 ? 0 : t.mem.copyOut(a.addr(3), scratch.bytes, 0, 32);
 }
 

@@ -101,14 +101,13 @@ function sysAlarm(t: Task, a: SyscallArgs): SysResult {
   return left === 0 ? 0 : Math.max(1, Math.round(left / NS));
 }
 
-/** The struct sigevent at `addr`, or −errno (good_sigevent). */
-function readSigevent(t: Task, addr: number): TimerEvent | number {
-  if (t.mem.copyIn(addr, scratch.bytes, 0, SIGEVENT_SIZE) !== 0) return -EFAULT;
+/** The struct sigevent in scratch, or −EINVAL (good_sigevent). */
+function sigevent(t: Task): TimerEvent | number {
   const { u32, i32 } = scratch;
   const e: TimerEvent = { notify: i32[3]!, signo: i32[2]!, valueLo: u32[0]!, valueHi: u32[1]!, thread: null };
   if (e.notify === SIGEV_NONE) return e;
-  if ((e.notify & ~(SIGEV_THREAD | SIGEV_THREAD_ID)) !== 0) return -EINVAL;
-  if ((e.notify & SIGEV_THREAD_ID) !== 0) {
+  if (e.notify !== SIGEV_SIGNAL && e.notify !== SIGEV_THREAD && e.notify !== SIGEV_THREAD_ID) return -EINVAL;
+  if (e.notify === SIGEV_THREAD_ID) {
     const found = t.pidNs.findTask(i32[4]!);
     if (found === null || found.group !== t.group) return -EINVAL;
     e.thread = found;
@@ -126,32 +125,27 @@ function wantedId(t: Task, addr: number, timers: ProcessTimers): number {
 
 function sysTimerCreate(t: Task, a: SyscallArgs): SysResult {
   const id = a.int(0);
+  if (a.addr(1) !== 0 && t.mem.copyIn(a.addr(1), scratch.bytes, 0, SIGEVENT_SIZE) !== 0) return -EFAULT;
+  const event = a.addr(1) === 0 ? null : sigevent(t);
   // Clocks of descriptors have no timers, whatever the descriptor (clock_posix_dynamic).
-  if (isAlarmClock(id) || (id < 0 && (id & CLOCKFD_MASK) === CLOCKFD)) return -EOPNOTSUPP;
-  const source = timerSource(t, id);
-  if (typeof source === 'number') return source;
+  if (id < 0 && (id & CLOCKFD_MASK) === CLOCKFD) return -EOPNOTSUPP;
+  const source = isAlarmClock(id) ? -EOPNOTSUPP : timerSource(t, id);
+  // Of a CPU clock only its kind is looked at here.
+  if (typeof source === 'number' && id >= 0 && !isAlarmClock(id)) return source;
   const hostId = hostClock(id);
   if (hostId === clock.CLOCK_MONOTONIC_RAW || hostId === clock.CLOCK_REALTIME_COARSE) return -EOPNOTSUPP;
   if (hostId === clock.CLOCK_MONOTONIC_COARSE) return -EOPNOTSUPP;
   const timers = timersOf(t.group);
   const limit = Math.min(MAX_TIMERS, t.group.limits.cur(RLIMIT_SIGPENDING));
   if (timers.posix.size >= limit) return -EAGAIN;
-  let event: TimerEvent | number = {
-    notify: SIGEV_SIGNAL,
-    signo: SIGALRM,
-    valueLo: 0,
-    valueHi: 0,
-    thread: null,
-  };
-  if (a.addr(1) !== 0) {
-    event = readSigevent(t, a.addr(1));
-    if (typeof event === 'number') return event;
-  }
+  // From here on what fails has used a number.
   const nr = timers.restoresIds ? wantedId(t, a.addr(2), timers) : timers.newId();
   if (nr < 0) return nr;
-  if (a.addr(1) === 0) event.valueLo = nr;
+  if (typeof event === 'number') return event;
   if (t.mem.writeU32(a.addr(2), nr) !== 0) return -EFAULT;
-  timers.posix.set(nr, new PosixTimer(t.group, nr, id, source, event));
+  if (typeof source === 'number') return source;
+  const usual = { notify: SIGEV_SIGNAL, signo: SIGALRM, valueLo: nr, valueHi: 0, thread: null };
+  timers.posix.set(nr, new PosixTimer(t.group, nr, id, source, event ?? usual));
   return 0;
 }
 
@@ -161,7 +155,7 @@ function find(t: Task, a: SyscallArgs): PosixTimer | null {
 
 function putTimer(p: PosixTimer): void {
   putDuration(0, p.countdown.interval, 1);
-  putDuration(16, p.countdown.remaining, 1);
+  putDuration(16, p.remaining, 1);
 }
 
 function sysTimerSettime(t: Task, a: SyscallArgs): SysResult {
@@ -175,10 +169,12 @@ function sysTimerSettime(t: Task, a: SyscallArgs): SysResult {
   putTimer(p);
   p.resetOverrun();
   const c = p.countdown;
-  if (value === 0 || value === Infinity) c.disarm();
+  if (value === 0 || value === Infinity) p.disarm();
   else if ((a.int(1) & TIMER_ABSTIME) === 0) c.set(c.source.read() + value, interval);
   else c.set(c.source.speed() === null ? toMonotonic(t, p.clock, value) : value, interval);
-  return a.addr(3) === 0 ? 0 : t.mem.copyOut(a.addr(3), scratch.bytes, 0, 32);
+  const r = a.addr(3) === 0 ? 0 : t.mem.copyOut(a.addr(3), scratch.bytes, 0, 32);
+  p.catchUp(t);
+  return r;
 }
 
 function sysTimerGettime(t: Task, a: SyscallArgs): SysResult {

@@ -86,6 +86,11 @@ class Countdown {
     this.set(Infinity, 0);
   }
 
+  /** What is due already comes now. */
+  catchUp(): void {
+    if (this.expiry <= this.source.read()) this.check();
+  }
+
   /** Time left, 0 if disarmed; at least 1 ns while armed (0 would say disarmed). */
   get remaining(): number {
     if (this.expiry === Infinity) return 0;
@@ -168,6 +173,8 @@ export class PosixTimer {
   private watchNs = 0;
   /** timer_getoverrun(2): of the signal that was delivered last. */
   lastOverrun = 0;
+  /** The thread that sets it. */
+  private setter: Task | null = null;
 
   constructor(group: ThreadGroup, id: number, clock: number, source: TimeSource, event: TimerEvent) {
     this.group = group;
@@ -175,6 +182,31 @@ export class PosixTimer {
     this.clock = clock;
     this.event = event;
     this.countdown = new Countdown(group, source, (missed) => this.expired(missed));
+  }
+
+  /** One without a signal still tells when it would have come. */
+  disarm(): void {
+    const { expiry, source } = this.countdown;
+    if (this.event.notify === SIGEV_NONE && expiry !== Infinity && source.speed() === null)
+      this.disarmedAt = expiry;
+    this.countdown.disarm();
+  }
+
+  private disarmedAt = 0;
+
+  /** timer_gettime(2), ns. */
+  get remaining(): number {
+    const { countdown } = this;
+    if (countdown.expiry !== Infinity) return countdown.remaining;
+    return Math.max(0, this.disarmedAt - countdown.source.read());
+  }
+
+  /** `t` has set it: a time that is past comes during the call, and then `t` is the first to be asked (posixtimer_get_target). */
+  catchUp(t: Task): void {
+    this.setter = t;
+    if (this.countdown.expiry !== Infinity) this.disarmedAt = 0;
+    this.countdown.catchUp();
+    this.setter = null;
   }
 
   /** A new setting starts counting anew. */
@@ -194,7 +226,7 @@ export class PosixTimer {
     info.timer = this;
     this.sent = info;
     if (thread !== null) sendTaskSignal(thread, info);
-    else sendGroupSignal(this.group, info);
+    else sendGroupSignal(this.group, info, false, this.setter);
     // A queued entry is accounted to a user until it is taken; ignored ones were never queued.
     if (info.accountedUid < 0) {
       this.sent = null;

@@ -70,9 +70,29 @@ static void timer_errors(void) {
   syscall(SYS_timer_gettime, kid, &old);
   say("disarmed: interval %ld value %ld", old.it_interval.tv_sec, old.it_value.tv_sec);
   ret("delete", syscall(SYS_timer_delete, kid));
+  int first, next;
+  ev.sigev_notify = SIGEV_NONE, ret("none", syscall(SYS_timer_create, CLOCK_MONOTONIC, &ev, &first));
+  ev.sigev_notify = 6, ret("THREAD and THREAD_ID", syscall(SYS_timer_create, CLOCK_MONOTONIC, &ev, &next));
+  ret("no such process", syscall(SYS_timer_create, (~(clockid_t)999999 << 3) | 2, NULL, &next));
+  ret("null id", syscall(SYS_timer_create, CLOCK_MONOTONIC, NULL, NULL));
+  ret("no clock", syscall(SYS_timer_create, 99, NULL, &next));
+  ret("then", syscall(SYS_timer_create, CLOCK_MONOTONIC, NULL, &next));
+  say("numbers used meanwhile: %d", next - first);
+  ts = (struct itimerspec){{0, 0}, {1000000, 0}};
+  syscall(SYS_timer_settime, first, 0, &ts, NULL);
+  ts.it_value.tv_sec = 0, syscall(SYS_timer_settime, first, 0, &ts, NULL);
+  syscall(SYS_timer_gettime, first, &old), say("disarmed, without a signal: left %d", old.it_value.tv_sec > 900000);
   pid_t p = fork();
   if (p == 0) _exit(syscall(SYS_timer_gettime, 0, &old) == -1 ? errno : 0);
   wait_say("not inherited", p);
+}
+
+// A time that is past: whoever sets it is asked first, though the first thread would take it, too.
+static void *set_past(void *id) {
+  struct itimerspec ts = {{0, 0}, {1, 0}};
+  timer_settime(*(timer_t *)id, TIMER_ABSTIME, &ts, NULL);
+  while (!hits) {}
+  return (void *)(long)(in_thread == syscall(SYS_gettid));
 }
 
 static void *burn_until_hit(void *a) {
@@ -112,6 +132,9 @@ static void timer_signals(void) {
   timer_settime(id, TIMER_ABSTIME, &ts, NULL);
   while (!hits) pause();
   say("past: %d", hits), hits = 0;
+  pthread_create(&t, NULL, set_past, &id);
+  pthread_join(t, &mine);
+  say("past, to the thread that sets it: %d", mine != NULL), hits = 0;
   timer_delete(id);
 }
 
@@ -153,6 +176,11 @@ static void timerfds(void) {
   poll(&p, 1, -1);
   ret("of the past", read(real, &n, 8));
   say("ticks %d", (int)n);
+  char text[200], path[40];
+  snprintf(path, sizeof path, "/proc/self/fdinfo/%d", real);
+  int info = open(path, O_RDONLY);
+  text[read(info, text, sizeof text - 1)] = 0, close(info);
+  say("%.19s", strstr(text, "settime"));
   ret("cancel without absolute", timerfd_settime(real, TFD_TIMER_CANCEL_ON_SET, &ts, NULL));
   ret("cancel, monotonic", timerfd_settime(fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &ts, NULL));
 }

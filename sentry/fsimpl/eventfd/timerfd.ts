@@ -23,6 +23,7 @@ export class TimerFile extends FileDescription {
   private readonly clock: Clock;
   private readonly timer: Timer;
   intervalNs = 0;
+  private setFlags = 0;
   /** Monotonic time of the next expiration while armed. */
   private nextNs = 0;
   private expirations = 0;
@@ -54,11 +55,15 @@ export class TimerFile extends FileDescription {
   }
 
   /** timerfd_settime(2): the first expiration, in monotonic ns; Infinity: disarm. */
-  set(nextNs: number, intervalNs: number): void {
+  set(nextNs: number, intervalNs: number, flags: number): void {
+    this.setFlags = flags;
     this.expirations = 0;
     this.intervalNs = intervalNs;
     this.nextNs = nextNs;
-    this.timers.arm(this.timer, nextNs);
+    this.timers.disarm(this.timer);
+    // What is past comes during the call.
+    if (nextNs <= this.clock.monotonicNs()) this.expire();
+    else this.timers.arm(this.timer, nextNs);
   }
 
   override get tornRead(): TornRead {
@@ -101,7 +106,7 @@ export class TimerFile extends FileDescription {
   override fdinfo(): string {
     const time = (ns: number): string => `(${Math.floor(ns / 1e9)}, ${Math.floor(ns % 1e9)})`;
     return (
-      `clockid: ${this.clockId}\nticks: ${this.expirations}\nsettime flags: 00\n` +
+      `clockid: ${this.clockId}\nticks: ${this.expirations}\nsettime flags: 0${this.setFlags.toString(8)}\n` +
       `it_value: ${time(this.remainingNs)}\nit_interval: ${time(this.intervalNs)}\n`
     );
   }
