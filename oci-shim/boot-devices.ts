@@ -1,5 +1,5 @@
 /** /dev of a container: default devices, those of the configuration (runtime-spec config-linux.md, "Devices"). */
-import { makedev, MISC_MAJOR, TUN_MINOR } from '../sentry/abi/device.ts';
+import { FUSE_MINOR, makedev, MISC_MAJOR, TUN_MINOR } from '../sentry/abi/device.ts';
 import { EEXIST, errnoName } from '../sentry/abi/errno.ts';
 import { S_IFCHR, S_IFMT, S_IFREG } from '../sentry/abi/stat.ts';
 import { isDefaultDevice, populateDev } from '../sentry/fsimpl/dev/populate.ts';
@@ -20,11 +20,12 @@ import type { DeviceConfig, SandboxConfig } from './sandbox-config.ts';
 export function populateContainerDev(sb: SuperBlock, config: SandboxConfig, hasTerminal: boolean): void {
   const r = populateDev(sb.root, config.process.terminal || hasTerminal ? config.process.uid : -1);
   if (r !== 0) throw new MountError(`cannot fill /dev: ${errnoName(-r)}`);
-  // Containers have it only if their configuration says so.
-  if (config.linux === null) addTun(sb.root);
+  // Containers have them only if their configuration says so.
+  if (config.linux === null) addMiscDevices(sb.root);
 }
 
-function addTun(dev: Inode): void {
+function addMiscDevices(dev: Inode): void {
+  dev.mknod('fuse', S_IFCHR | 0o666, makedev(MISC_MAJOR, FUSE_MINOR), 0, 0);
   const dir = dev.mkdir('net', 0o755, 0, 0);
   if (typeof dir !== 'number') dir.mknod('tun', S_IFCHR | 0o666, makedev(MISC_MAJOR, TUN_MINOR), 0, 0);
 }

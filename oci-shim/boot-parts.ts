@@ -4,6 +4,7 @@ import { registerEmptyFileSystems } from '../sentry/fsimpl/empty/empty.ts';
 import { registerCgroup } from '../sentry/fsimpl/cgroup/register.ts';
 import { registerMemDevices } from '../sentry/fsimpl/dev/mem.ts';
 import { registerDevpts } from '../sentry/fsimpl/devpts/devpts.ts';
+import { registerFuse } from '../sentry/fsimpl/fuse/super-block.ts';
 import type { HostFacts } from '../sentry/fsimpl/proc/env.ts';
 import { registerMqueue } from '../sentry/fsimpl/mqueue/mqueue.ts';
 import { setSysctl } from '../sentry/fsimpl/proc/sysctl.ts';
@@ -42,6 +43,7 @@ export function registerParts(kernel: Kernel, env: { host: HostFacts }): void {
   registerMqueue();
   registerEmptyFileSystems();
   registerOverlay();
+  registerFuse();
   registerConsole();
   installTerminals();
   installSocketTables(kernel);

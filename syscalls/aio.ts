@@ -148,6 +148,8 @@ function readRanges(t: Task, r: Request): number[] | number {
 function readOrWrite(t: Task, f: FileDescription, r: Request): { refused: number; result: number } {
   const write = r.opcode === PWRITE || r.opcode === PWRITEV;
   if (write ? !f.writable : !f.readable) return { refused: -EBADF, result: 0 };
+  // Requests of a call would have to wait one by one for the program that serves the file.
+  if (f.inode.sb.served) return { refused: -EINVAL, result: 0 };
   const ranges = readRanges(t, r);
   if (typeof ranges === 'number') return { refused: ranges, result: 0 };
   if (r.offset < 0 && f.seekable) return { refused: -EINVAL, result: 0 };
@@ -368,7 +370,7 @@ export const aioRows: readonly SyscallRow[] = [
     fn: sysIoSubmit,
     args: [hex, long, ptr],
     support: 'partial',
-    note: 'transfers are done at submission, in one request at most 16 MiB; RWF_* flags and priorities have no effect',
+    note: 'transfers are done at submission, in one request at most 16 MiB; RWF_* flags and priorities have no effect; files of FUSE are refused (EINVAL)',
   },
   { nr: 210, name: 'io_cancel', fn: sysIoCancel, args: [hex, ptr, ptr], support: 'full' },
   {

@@ -10,6 +10,8 @@ export function sysClose(t: Task, a: SyscallArgs): SysResult {
   const w = t.blockState as IoWait | null;
   if (w !== null) return linger(t, w);
   const f = t.fdTable.getRaw(a.int(0));
+  const wait = f === null ? 0 : f.closing();
+  if (wait < 0) return wait;
   const time = f instanceof Socket && f.refCount === 1 ? f.beginLinger() : 0;
   if (time === 0) return t.fdTable.close(t, a.int(0));
   const state = new IoWait(t, f!, time);

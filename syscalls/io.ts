@@ -20,6 +20,7 @@ import type { Task } from '../sentry/kernel/task.ts';
 import { Socket } from '../sentry/socket/socket.ts';
 import { IO_CHUNK, IO_MAX, ioBuffer } from '../sentry/usermem/io-buffer.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
+import { UNANSWERED } from '../sentry/vfs/served-call.ts';
 import { IN_ACCESS, IN_MODIFY, notifyData } from '../sentry/vfs/fsnotify.ts';
 import {
   EPOLLERR,
@@ -117,6 +118,16 @@ export function yieldIo(
   const state = w ?? new IoWait(t, f, Infinity);
   state.done = done;
   return t.yieldCall(state, onInterrupt, state.deadlineNs);
+}
+
+/** The program that serves the file is asked for more: the call goes on from here when it has answered. */
+function keepIo(t: Task, f: FileDescription, w: IoWait | null, done: number): SysResult {
+  const state = w ?? new IoWait(t, f, Infinity);
+  state.done = done;
+  t.blockState = state;
+  t.onInterrupt = interrupted;
+  t.served!.keepsProgress = true;
+  return UNANSWERED;
 }
 
 /** Ends a transfer: drops what parking held. */
@@ -225,6 +236,7 @@ function readLoop(t: Task, f: FileDescription, pos: number, noWait: boolean, w: 
     const view = at >= 0 && want > 0 ? f.bytesAt(t, at, want) : null;
     const n = view !== null ? view.length : readStep(t, f, want, at);
     if (n < 0) {
+      if (n === UNANSWERED) return keepIo(t, f, w, done);
       if (done > 0) return endIo(w, done);
       if (n !== -EAGAIN || noWait || t.timedOut) return endIo(w, n);
       return parkIo(t, f, w, 0, READ_EVENTS, f.ioTimeoutNs(false));
@@ -295,6 +307,7 @@ function writeLoop(
     }
     const r = f.write(t, ioBuffer.bytes, 0, n, at);
     if (r < 0) {
+      if (r === UNANSWERED) return keepIo(t, f, w, done);
       if (r === -EAGAIN && !noWait && !t.timedOut) {
         return parkIo(t, f, w, done, WRITE_EVENTS, f.ioTimeoutNs(true));
       }

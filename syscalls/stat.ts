@@ -41,7 +41,7 @@ import {
   MS_SYNCHRONOUS,
   type Mount,
 } from '../sentry/vfs/mount.ts';
-import { MAY_EXEC, MAY_WRITE, inodePermission } from '../sentry/vfs/permission.ts';
+import { MAY_ACCESS, MAY_EXEC, MAY_WRITE, inodePermission } from '../sentry/vfs/permission.ts';
 import { LOOKUP_FOLLOW, nd } from '../sentry/vfs/walk.ts';
 import { copyOutStat, copyOutStatfs, copyOutStatx, STAT_SIZE, STATFS_SIZE, STATX_SIZE } from './stat-buf.ts';
 import { getnameEmpty, resolveAt, resolveFd, resolveName, target, walkAt } from './path.ts';
@@ -127,7 +127,7 @@ function accessTarget(t: Task, inode: Inode, mount: Mount | null, mode: number):
   if ((mode & MAY_EXEC) !== 0 && inode.isRegular && mount !== null && (mount.flags & MS_NOEXEC) !== 0) {
     return -EACCES;
   }
-  const r = inodePermission(t, inode, mode);
+  const r = inodePermission(t, inode, mode | MAY_ACCESS);
   if (r !== 0 || (mode & MAY_WRITE) === 0) return r;
   const type = inode.mode & S_IFMT;
   if (type === S_IFCHR || type === S_IFBLK || type === S_IFIFO || type === S_IFSOCK) return 0;

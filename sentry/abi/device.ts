@@ -18,4 +18,6 @@ export const TTY_MAJOR = 4;
 export const TTYAUX_MAJOR = 5;
 export const MISC_MAJOR = 10;
 export const TUN_MINOR = 200;
+/** /dev/fuse */
+export const FUSE_MINOR = 229;
 export const UNIX98_PTY_SLAVE_MAJOR = 136;

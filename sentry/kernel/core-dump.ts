@@ -3,6 +3,7 @@
  * its siblings stand still, opens the file, and writes memory piece by piece from the kernel's loop, so that others run
  * meanwhile. Only SIGKILL ends a dump early. When it is over the process ends like any other.
  */
+import { endServed } from './served-calls.ts';
 import { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } from '../abi/fcntl.ts';
 import { PROT_READ, PROT_WRITE } from '../abi/mman.ts';
 import { SIGKILL } from '../abi/signal.ts';
@@ -28,6 +29,7 @@ import {
   TASK_RUNNING,
   TASK_STOPPED,
   TASK_TRACED,
+  TASK_ASKING,
   TASK_VFORK,
   type Task,
 } from './task.ts';
@@ -98,6 +100,11 @@ export class CoreDump {
         signalWake(o);
         return;
       case TASK_BLOCKED:
+        o.stopResult = o.interruptWait();
+        o.stopInSyscall = true;
+        break;
+      case TASK_ASKING:
+        endServed(o);
         o.stopResult = o.interruptWait();
         o.stopInSyscall = true;
         break;

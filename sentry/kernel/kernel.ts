@@ -11,6 +11,7 @@ import type { Context, Platform, PlatformEvents } from '../platform/platform.ts'
 import { Clock } from '../time/clock.ts';
 import { TimerQueue } from '../time/timer-queue.ts';
 import type { FsContext } from '../vfs/call-context.ts';
+import { servedMounts, setAsker } from '../vfs/served-call.ts';
 import { onTreeChange } from '../vfs/walk-cache.ts';
 import { cpusWithin, memoryWithin, type Container, type GroupFigures } from './container.ts';
 import { accounts } from './accounts.ts';
@@ -33,6 +34,7 @@ import { clearStep, trapNotify } from './ptrace.ts';
 import { accessTracee, stoppedTracee } from './ptrace-memory.ts';
 import { syscallEntryStop } from './ptrace-stops.ts';
 import { RunQueue } from './run-queue.ts';
+import { invokeServed } from './served-calls.ts';
 import { checkSeccomp } from './seccomp.ts';
 import { checkDispatch } from './syscall-dispatch.ts';
 import { timersAtExec, timersAtExit } from './process-timers.ts';
@@ -287,10 +289,11 @@ export class Kernel implements PlatformEvents {
       return -ENOSYS;
     }
     try {
-      const r = row.fn(t, t.args);
+      const r = servedMounts === 0 ? row.fn(t, t.args) : invokeServed(t, row.fn);
       if (this.trace !== null) this.trace.exit(t, r);
       return r;
     } catch (e) {
+      setAsker(null);
       this.report(`${row.name}: ${e instanceof Error ? (e.stack ?? e.message) : String(e)}`);
       groupExit(t.group, SIGKILL);
       return -ENOSYS;

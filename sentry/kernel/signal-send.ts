@@ -28,13 +28,17 @@ import { CONT_LO, STOP_LO } from './sig-set.ts';
 import { defaultDumpsCore, defaultIgnored, defaultStops, kernelOnly } from './signal-handlers.ts';
 import { nextTarget, wantsSignal } from './signal-target.ts';
 import type { Task } from './task.ts';
-import { TASK_BLOCKED, TASK_DEAD, TASK_RUNNING, TASK_STOPPED, TASK_TRACED } from './task.ts';
+import { TASK_ASKING, TASK_BLOCKED, TASK_DEAD, TASK_RUNNING, TASK_STOPPED, TASK_TRACED } from './task.ts';
 import { CHILD_EVENT, type ThreadGroup } from './thread-group.ts';
 
 /** Makes `t` look at its signals soon. `fatal` gets it out of a group stop too. */
 export function signalWake(t: Task, fatal = false): void {
   t.work = true;
-  if (t.state === TASK_BLOCKED || (fatal && (t.state === TASK_STOPPED || t.state === TASK_TRACED)))
+  if (
+    t.state === TASK_BLOCKED ||
+    t.state === TASK_ASKING ||
+    (fatal && (t.state === TASK_STOPPED || t.state === TASK_TRACED))
+  )
     t.kernel.runQueue.add(t);
   else if (t.state === TASK_RUNNING && !t.ctxGone) t.ctx.interrupt();
 }

@@ -13,6 +13,7 @@ import { followTime } from './shifted-time.ts';
 import { signalWake } from './signal-send.ts';
 import { SYS_DETACHED, type SysResult } from './syscall-table.ts';
 import {
+  TASK_ASKING,
   TASK_BLOCKED,
   TASK_DEAD,
   TASK_DETHREAD,
@@ -52,7 +53,8 @@ export function deThread(t: Task, done: (t: Task) => void): SysResult {
       o.state === TASK_STOPPED ||
       o.state === TASK_TRACED ||
       o.state === TASK_FROZEN ||
-      o.state === TASK_VFORK
+      o.state === TASK_VFORK ||
+      o.state === TASK_ASKING
     )
       endWaiting(o, 0);
     // Others are on their way through the kernel and see `killed`.

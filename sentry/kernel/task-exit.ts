@@ -25,7 +25,9 @@ import type { Task } from './task.ts';
 import { futexExit } from './futex.ts';
 import { releasePiLocks } from './futex-pi.ts';
 import { leaveNamespaces } from './namespaces.ts';
+import { endServed } from './served-calls.ts';
 import {
+  TASK_ASKING,
   TASK_BLOCKED,
   TASK_DEAD,
   TASK_DETACHED,
@@ -53,9 +55,10 @@ export function exitTask(t: Task, status: number): void {
   const k = t.kernel;
   // A call that was waiting gives back what it holds (files, places in queues); its result is nobody's.
   t.killed = true;
-  if (t.blocked) t.interruptWait();
+  if (t.blocked || t.state === TASK_ASKING) t.interruptWait();
   else t.cancelWait();
   t.blockState = null;
+  endServed(t);
   releaseFutexes(t);
   t.state = TASK_DEAD;
   releaseVforkParent(t);

@@ -1,8 +1,10 @@
 /** Tasks that were taken off the run queue go on from where they waited. */
 import { PTRACE_EVENT_VFORK_DONE } from '../abi/ptrace.ts';
+import { resumeAsking } from './served-calls.ts';
 import { runTraced } from './ptrace.ts';
 import { ptraceEvent } from './ptrace-stops.ts';
 import {
+  TASK_ASKING,
   TASK_BLOCKED,
   TASK_DETHREAD,
   TASK_FROZEN,
@@ -23,6 +25,9 @@ export function resumeTask(t: Task): void {
       }
       t.cancelWait();
       finishSyscall(t, t.kernel.invoke(t));
+      return;
+    case TASK_ASKING:
+      resumeAsking(t);
       return;
     case TASK_STOPPED:
       if (t.killed || t.group.stopSignal === 0 || t.ptrace !== null)

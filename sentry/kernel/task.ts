@@ -16,6 +16,7 @@ import type { Context } from '../platform/platform.ts';
 import { Timer } from '../time/timer-queue.ts';
 import { UserMemory } from '../usermem/user-memory.ts';
 import type { CallContext, FsContext } from '../vfs/call-context.ts';
+import type { Asker, ServedCall } from '../vfs/served-call.ts';
 import { WaitEntry, type WaitQueue } from '../waiter/wait-queue.ts';
 import type { CssSet } from './cgroup/css-set.ts';
 import { CpuAccount } from './cpu-account.ts';
@@ -60,6 +61,8 @@ export const TASK_FROZEN = 8;
 export const TASK_TRACED = 9;
 /** Stands still while the core of its process is written. */
 export const TASK_DUMPED = 10;
+/** Waits for a program that serves a file system; only death ends that. */
+export const TASK_ASKING = 11;
 
 export interface TaskInit {
   pid: Pid;
@@ -76,7 +79,7 @@ export interface TaskInit {
 /** Entries of wait queues that a task keeps for its next wait. */
 const ENTRIES_KEPT = 64;
 
-export class Task implements CallContext {
+export class Task implements CallContext, Asker {
   readonly kernel: Kernel;
   pid: Pid;
   group: ThreadGroup;
@@ -204,8 +207,11 @@ export class Task implements CallContext {
   private readonly deadline: Timer;
   /** State of the blocked syscall between runs of its handler; null at the first run. */
   blockState: unknown = null;
+  /** What programs that serve file systems were asked in the call in hand. */
+  served: ServedCall | null = null;
   timedOut = false;
-  private onInterrupt: OnInterrupt = -ERESTARTSYS;
+  /** What becomes of the call in hand if its wait is ended. */
+  onInterrupt: OnInterrupt = -ERESTARTSYS;
   /** Link of the kernel's run queue. */
   queued = false;
 
@@ -309,9 +315,13 @@ export class Task implements CallContext {
     return this.state === TASK_STOPPED;
   }
 
-  /** Waits for its vfork child, which no signal ends. */
-  get inVfork(): boolean {
-    return this.state === TASK_VFORK;
+  answered(): void {
+    if (this.state === TASK_ASKING) this.kernel.runQueue.add(this);
+  }
+
+  /** Waits for what no signal but a fatal one ends: its vfork child, or a program that serves a file system. */
+  get uninterruptible(): boolean {
+    return this.state === TASK_VFORK || this.state === TASK_ASKING;
   }
 
   get fileSizeLimit(): number {

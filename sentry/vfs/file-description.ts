@@ -171,6 +171,11 @@ export abstract class FileDescription {
     return 0;
   }
 
+  /** close(2) is about to close a descriptor: 0, or UNANSWERED if it has to wait before it does (vfs/served-call.ts). */
+  closing(): number {
+    return 0;
+  }
+
   /** True if pread/pwrite/lseek work and reads go by position. */
   get seekable(): boolean {
     return false;

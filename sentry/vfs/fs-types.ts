@@ -48,8 +48,18 @@ export function registerFileSystem(type: FileSystemType): void {
   types.set(type.name, type);
 }
 
+/** By type: `type.subtype` is a name for it, too (FS_HAS_SUBTYPE). */
+const subtypes = new Map<string, (subtype: string) => FileSystemType>();
+
+export function registerSubtypes(name: string, make: (subtype: string) => FileSystemType): void {
+  subtypes.set(name, make);
+}
+
 export function fileSystemType(name: string): FileSystemType | undefined {
-  return types.get(name);
+  const known = types.get(name);
+  const dot = name.indexOf('.');
+  if (known !== undefined || dot < 0) return known;
+  return subtypes.get(name.slice(0, dot))?.(name.slice(dot + 1));
 }
 
 /** The mount of a super block that `type` made for the caller; −errno. */

@@ -195,8 +195,11 @@ export abstract class Inode implements FileIdentity {
     return -ENOTDIR;
   }
 
-  /** Makes a regular file. `mode` has the umask applied; owner is the caller's fsuid/fsgid (setgid directories: the VFS decides). */
-  create(_name: string, _mode: number, _uid: number, _gid: number): Inode | number {
+  /**
+   * Makes a regular file. `mode` has the umask applied; owner is the caller's fsuid/fsgid (setgid directories: the VFS decides).
+   * `flags`: those of the open(2) that it is made for, and that will open it next.
+   */
+  create(_name: string, _mode: number, _uid: number, _gid: number, _flags?: number): Inode | number {
     return -EPERM;
   }
 

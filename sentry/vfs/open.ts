@@ -44,6 +44,8 @@ import {
   walkLink,
 } from './walk.ts';
 
+/** Of files that are opened for execution (include/linux/fs.h __FMODE_EXEC); no flag of open(2). */
+export const FMODE_EXEC = 0x20;
 /** Flags that only say how to open, not what the open file is. */
 const CREATION_FLAGS = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC;
 
@@ -125,7 +127,7 @@ function createAndOpen(t: CallContext, d: Dentry, flags: number, mode: number): 
   const r = mayCreate(t, dir);
   if (r !== 0) return r;
   const perm = newFileMode(t, dir, modeByDefaultAcl(t, dir, mode & 0o7777));
-  const inode = dir.create(d.name, perm, t.creds.fsuid, newGid(t, dir));
+  const inode = dir.create(d.name, perm, t.creds.fsuid, newGid(t, dir), flags);
   if (typeof inode === 'number') return inode;
   d.instantiate(inode);
   notifyName(IN_CREATE, dir, d.name, false);
@@ -261,7 +263,7 @@ export function openExecPath(t: CallContext, path: Path): FileDescription | numb
   const access = inodePermission(t, inode, MAY_EXEC);
   if (access !== 0) return access;
   if (inode.writeCount > 0) return -ETXTBSY;
-  const f = inode.open(t, path, O_RDONLY | O_LARGEFILE);
+  const f = inode.open(t, path, O_RDONLY | O_LARGEFILE | FMODE_EXEC);
   if (typeof f === 'number') return f;
   inode.writeCount--;
   notifyFile(IN_OPEN, f);

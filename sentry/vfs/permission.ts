@@ -10,6 +10,8 @@ import { aclPermission } from './posix-acl.ts';
 export const MAY_EXEC = 1;
 export const MAY_WRITE = 2;
 export const MAY_READ = 4;
+/** The question is access(2)'s or chdir(2)'s, for file systems that judge themselves. */
+export const MAY_ACCESS = 16;
 
 /**
  * capable_wrt_inode_uidgid(): a capability counts for an inode only if its ids are mapped in the caller's user namespace.
@@ -57,6 +59,7 @@ export function inodePermission(t: CallContext, inode: Inode, mask: number): num
   if ((mask & MAY_WRITE) !== 0 && inode.isImmutable) return -EPERM;
   const special = inode.permission(t, mask);
   if (special !== 0) return special > 0 ? 0 : special;
+  mask &= ~MAY_ACCESS;
   const r = modePermission(t.creds, inode, mask);
   return r === 0 && deviceGuard !== null ? devicePermission(t, inode, mask) : r;
 }

@@ -25,6 +25,8 @@ export abstract class SuperBlock {
   abstract readonly root: Inode;
   /** True if a cached dentry must be looked up again at each use (remote files that others change). */
   readonly revalidates: boolean = false;
+  /** A program serves it: operations may be UNANSWERED (vfs/served-call.ts). */
+  readonly served: boolean = false;
   /** True for file systems whose names come and go by themselves (/proc): nothing is cached. */
   readonly uncached: boolean = false;
 

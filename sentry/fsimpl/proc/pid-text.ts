@@ -68,7 +68,7 @@ export function stateOf(t: Task): string {
   if (t.dead) return 'Z (zombie)';
   if (t.ptrace !== null && t.ptrace.stopped) return 't (tracing stop)';
   if (t.inGroupStop) return 'T (stopped)';
-  if (t.inVfork) return 'D (disk sleep)';
+  if (t.uninterruptible) return 'D (disk sleep)';
   return t.sleeping ? 'S (sleeping)' : 'R (running)';
 }
 

@@ -1,0 +1,402 @@
+/** Inodes of FUSE: what the server said of a node, for as long as it said it holds (fs/fuse/dir.c, inode.c). */
+import { EACCES, EINVAL, EIO, ENAMETOOLONG, ENOENT, ENOSYS, EOPNOTSUPP, ESTALE } from '../../abi/errno.ts';
+import { O_CREAT, O_EXCL, O_NOCTTY, O_TRUNC } from '../../abi/fcntl.ts';
+import { S_IFLNK, S_IFMT, S_IFREG } from '../../abi/stat.ts';
+import { clockNs } from '../../host/sys.ffi.ts';
+import type { CallContext } from '../../vfs/call-context.ts';
+import type { Path } from '../../vfs/dentry.ts';
+import type { FileDescription } from '../../vfs/file-description.ts';
+import { Inode, type AttrChange } from '../../vfs/inode.ts';
+import { FMODE_EXEC } from '../../vfs/open.ts';
+import { MAY_ACCESS, MAY_EXEC } from '../../vfs/permission.ts';
+import { servedCall } from '../../vfs/served-call.ts';
+import { FuseContent } from './content.ts';
+import { fileId, FuseDirFile, FuseFile } from './file.ts';
+import * as P from './protocol.ts';
+import type { Request } from './request.ts';
+import type { FuseSuperBlock } from './super-block.ts';
+
+const CLOCK_MONOTONIC = 1;
+const MS = 1e6;
+/** Names of a directory whose validity is kept. */
+const MAX_NAMES = 4096;
+const PATH_MAX = 4096;
+const MAX_LINK_TARGET = PATH_MAX - 1;
+const OVERFLOW_ID = 65534;
+
+const nowMs = (): number => clockNs(CLOCK_MONOTONIC) / MS;
+
+interface KnownName {
+  readonly inode: FuseInode | null;
+  readonly until: number;
+}
+
+export class FuseInode extends Inode {
+  readonly node: string;
+  readonly fuse: FuseSuperBlock;
+  /** Look-ups that the server counts for us. */
+  private lookups = 0;
+  private attributesUntil = 0;
+  private names: Map<string, KnownName> | null = null;
+  /** Opened by CREATE, to be taken over by the open that asked for it. */
+  private createdOpen: Request | null = null;
+  forgotten = false;
+  /** What mappings and programs show. */
+  content: FuseContent | null = null;
+
+  constructor(sb: FuseSuperBlock, node: string, a: P.Attributes) {
+    super(sb, a.ino, a.mode, 0, 0);
+    this.fuse = sb;
+    this.node = node;
+    this.apply(a);
+  }
+
+  private get connection() {
+    return this.fuse.connection;
+  }
+
+  private apply(a: P.Attributes): void {
+    this.mode = (this.mode & S_IFMT) | (a.mode & 0o7777);
+    this.uid = knownId(this.connection.userNs.toUid(a.uid));
+    this.gid = knownId(this.connection.userNs.toGid(a.gid));
+    this.nlink = a.nlink;
+    this.rdev = a.rdev;
+    if (a.size !== this.size) this.changed();
+    this.size = a.size;
+    this.blocks = a.blocks;
+    if (a.mtime.sec !== this.mtime.sec || a.mtime.nsec !== this.mtime.nsec) this.changed();
+    this.atime = a.atime;
+    this.mtime = a.mtime;
+    this.ctime = a.ctime;
+  }
+
+  /** The file's bytes are others now: what is mapped later has to be read again. */
+  changed(): void {
+    this.content?.release();
+    this.content = null;
+  }
+
+  /** fuse_attr_out or the second half of fuse_entry_out at `at`, valid for `ms`. 0 or −EIO. */
+  private take(b: Buffer, at: number, ms: number): number {
+    const a = P.readAttributes(b, at);
+    if (a === null || (a.mode & S_IFMT) !== (this.mode & S_IFMT)) return -EIO;
+    this.apply(a);
+    this.attributesUntil = nowMs() + ms;
+    return 0;
+  }
+
+  invalidate(): void {
+    this.attributesUntil = 0;
+    this.changed();
+  }
+
+  forgetName(name: string): void {
+    this.names?.delete(name);
+  }
+
+  override refresh(): number {
+    const call = servedCall();
+    if (call !== null && !this.fuse.allows(call.asker.creds)) return -EACCES;
+    if (nowMs() < this.attributesUntil) return 0;
+    const r = this.connection.ask(P.GETATTR, this.node, new P.Body().u32(0, 0).u64(0).done);
+    if (typeof r === 'number') return r;
+    return this.take(r.reply, 16, P.readValidity(r.reply, 0, 8));
+  }
+
+  /**
+   * Without default_permissions the server judges, but only those reach it for whom the mount is: its user, or with allow_other
+   * all (fuse_allow_current_process). Regular files need an x bit to be executed.
+   */
+  override permission(t: CallContext, mask: number): number {
+    const { fuse } = this;
+    if (!fuse.allows(t.creds)) return -EACCES;
+    if (fuse.given.defaultPermissions) return 0;
+    if ((mask & MAY_ACCESS) !== 0) return this.askAccess(mask & ~MAY_ACCESS);
+    if ((mask & MAY_EXEC) !== 0 && this.isRegular && (this.mode & 0o111) === 0) return -EACCES;
+    return 1;
+  }
+
+  private askAccess(mask: number): number {
+    if (this.connection.lacks(P.ACCESS)) return 1;
+    const r = this.connection.ask(P.ACCESS, this.node, new P.Body().u32(mask, 0).done);
+    return typeof r === 'number' && r !== -ENOSYS ? r : 1;
+  }
+
+  // ---- names ---------------------------------------------------------------------------------------------------------------
+
+  override lookup(name: string): Inode | number {
+    const known = this.names?.get(name);
+    if (known !== undefined && nowMs() < known.until && known.inode?.forgotten !== true)
+      return known.inode ?? -ENOENT;
+    const r = this.connection.ask(P.LOOKUP, this.node, new P.Body().name(name).done);
+    if (typeof r === 'number') return r;
+    // A node that is none says that there is no such name, and for how long.
+    if (P.readId(r.reply, 0) === P.NO_NODE) {
+      this.know(name, null, P.readValidity(r.reply, 16, 32));
+      return -ENOENT;
+    }
+    return this.enter(name, r);
+  }
+
+  private know(name: string, inode: FuseInode | null, ms: number): void {
+    const names = (this.names ??= new Map<string, KnownName>());
+    if (names.size >= MAX_NAMES) names.clear();
+    if (ms > 0) names.set(name, { inode, until: nowMs() + ms });
+    else names.delete(name);
+  }
+
+  /** The node that an answer with a fuse_entry_out is about, known as `name` here. */
+  private enter(name: string, r: Request): FuseInode | number {
+    const b = r.reply;
+    const node = P.readId(b, 0);
+    const a = P.readAttributes(b, 40);
+    if (node === P.NO_NODE || node === P.ROOT_NODE || a === null || !isKind(a.mode)) return -EIO;
+    const inode = this.fuse.node(node, a);
+    if (typeof inode === 'number') return inode;
+    if (!r.seen) {
+      r.seen = true;
+      inode.lookups++;
+      const bad = inode.take(b, 40, P.readValidity(b, 24, 36));
+      if (bad < 0) return bad;
+      this.know(name, inode, P.readValidity(b, 16, 32));
+    }
+    return inode;
+  }
+
+  /** Something was made here by `operation`. */
+  private make(operation: number, name: string, body: P.Body, type: number): FuseInode | number {
+    const r = this.connection.ask(operation, this.node, body.done);
+    if (typeof r === 'number') return r;
+    const inode = this.enter(name, r);
+    if (typeof inode === 'number') return inode;
+    if ((inode.mode & S_IFMT) !== type) return -EIO;
+    this.attributesUntil = 0;
+    return inode;
+  }
+
+  override create(name: string, mode: number, _uid: number, _gid: number, flags?: number): Inode | number {
+    // mknod(2) has no flags to open with.
+    if (flags === undefined || this.connection.lacks(P.CREATE)) return this.mknod(name, S_IFREG | mode, 0);
+    const how = (flags & ~(O_CREAT | O_EXCL | O_NOCTTY)) | O_CREAT;
+    const body = new P.Body().u32(how, S_IFREG | mode, 0, 0).name(name).done;
+    const r = this.connection.ask(P.CREATE, this.node, body);
+    if (r === -ENOSYS) return this.mknod(name, S_IFREG | mode, 0);
+    if (typeof r === 'number') return r;
+    const inode = this.enter(name, r);
+    if (typeof inode === 'number') return inode;
+    if (!inode.isRegular) return -EIO;
+    inode.createdOpen = r;
+    this.attributesUntil = 0;
+    return inode;
+  }
+
+  override mknod(name: string, mode: number, rdev: number): Inode | number {
+    const body = new P.Body().u32(mode, rdev, 0, 0).name(name);
+    return this.make(P.MKNOD, name, body, mode & S_IFMT);
+  }
+
+  override mkdir(name: string, mode: number): Inode | number {
+    return this.make(P.MKDIR, name, new P.Body().u32(mode, 0).name(name), 0o040000);
+  }
+
+  override symlink(name: string, target: string): Inode | number {
+    return this.make(P.SYMLINK, name, new P.Body().name(name).name(target), S_IFLNK);
+  }
+
+  override link(name: string, inode: Inode): number {
+    const other = inode as FuseInode;
+    const made = this.make(P.LINK, name, new P.Body().id(other.node).name(name), inode.mode & S_IFMT);
+    if (typeof made === 'number') return made;
+    other.attributesUntil = 0;
+    return 0;
+  }
+
+  override unlink(name: string, inode: Inode): number {
+    return this.remove(P.UNLINK, name, inode);
+  }
+
+  override rmdir(name: string, inode: Inode): number {
+    return this.remove(P.RMDIR, name, inode);
+  }
+
+  private remove(operation: number, name: string, inode: Inode): number {
+    const r = this.connection.ask(operation, this.node, new P.Body().name(name).done);
+    if (typeof r === 'number') return r;
+    this.forgetName(name);
+    this.attributesUntil = 0;
+    (inode as FuseInode).attributesUntil = 0;
+    if (inode.nlink > 0) inode.nlink--;
+    return 0;
+  }
+
+  override rename(
+    oldName: string,
+    inode: Inode,
+    newDir: Inode,
+    newName: string,
+    target: Inode | null,
+    flags: number,
+  ): number {
+    const dir = newDir as FuseInode;
+    const { connection } = this;
+    if (flags !== 0 && (connection.minor < 23 || connection.lacks(P.RENAME2))) return -EINVAL;
+    const body = new P.Body().id(dir.node);
+    if (flags !== 0) body.u32(flags, 0);
+    const operation = flags !== 0 ? P.RENAME2 : P.RENAME;
+    const r = connection.ask(operation, this.node, body.name(oldName).name(newName).done);
+    if (r === -ENOSYS && flags !== 0) return -EINVAL;
+    if (typeof r === 'number') return r;
+    this.forgetName(oldName);
+    dir.forgetName(newName);
+    for (const changed of [this, dir, inode, target])
+      if (changed instanceof FuseInode) changed.attributesUntil = 0;
+    return 0;
+  }
+
+  override readlink(): string | number {
+    const r = this.connection.ask(P.READLINK, this.node, new P.Body().done);
+    if (typeof r === 'number') return r;
+    if (r.reply.length > MAX_LINK_TARGET) return -ENAMETOOLONG;
+    const target = r.reply.toString('latin1');
+    return target.includes('\0') ? -EIO : target;
+  }
+
+  // ---- attributes ----------------------------------------------------------------------------------------------------------
+
+  override setAttr(c: AttrChange): number {
+    let valid = 0;
+    const { mode, size, atime, mtime, ctime } = c;
+    const { userNs } = this.connection;
+    const uid = c.uid === undefined ? undefined : userNs.fromUid(c.uid);
+    const gid = c.gid === undefined ? undefined : userNs.fromGid(c.gid);
+    if (mode !== undefined) valid |= P.FATTR_MODE;
+    if (uid !== undefined) valid |= P.FATTR_UID;
+    if (gid !== undefined) valid |= P.FATTR_GID;
+    if (size !== undefined) valid |= P.FATTR_SIZE;
+    // Times of a truncation are the server's to set.
+    if (atime !== undefined) valid |= P.FATTR_ATIME;
+    if (mtime !== undefined && size === undefined) valid |= P.FATTR_MTIME;
+    const body = new P.Body()
+      .u32(valid, 0)
+      .u64(0)
+      .u64(size ?? 0)
+      .u64(0)
+      .u64(atime?.sec ?? 0)
+      .u64((valid & P.FATTR_MTIME) !== 0 ? mtime!.sec : 0)
+      .u64(0)
+      .u32(atime?.nsec ?? 0, (valid & P.FATTR_MTIME) !== 0 ? mtime!.nsec : 0, 0)
+      .u32(mode === undefined ? 0 : (this.mode & S_IFMT) | (mode & 0o7777), 0, uid ?? 0, gid ?? 0, 0);
+    if (valid === 0) return ctime === undefined ? 0 : this.refresh();
+    const r = this.connection.ask(P.SETATTR, this.node, body.done);
+    if (typeof r === 'number') return r;
+    if (size !== undefined) this.changed();
+    return this.take(r.reply, 16, P.readValidity(r.reply, 0, 8));
+  }
+
+  /** Has been read: the server sets the times. */
+  override accessed(): void {}
+
+  override modified(): void {
+    this.attributesUntil = 0;
+  }
+
+  /** What the server says about an operation on extended attributes that it may lack. */
+  private askXattr(operation: number, body: P.Body): Request | number {
+    if (this.connection.lacks(operation)) return -EOPNOTSUPP;
+    const r = this.connection.ask(operation, this.node, body.done);
+    return r === -ENOSYS ? -EOPNOTSUPP : r;
+  }
+
+  override getXattr(name: string): Uint8Array | number {
+    const r = this.askXattr(P.GETXATTR, new P.Body().u32(P.MAX_XATTR, 0).name(name));
+    return typeof r === 'number' ? r : r.reply.length > P.MAX_XATTR ? -EIO : r.reply;
+  }
+
+  override setXattr(name: string, value: Uint8Array, flags: number): number {
+    const r = this.askXattr(P.SETXATTR, new P.Body().u32(value.length, flags).name(name).bytes(value));
+    if (typeof r === 'number') return r;
+    this.attributesUntil = 0;
+    return 0;
+  }
+
+  override listXattr(): string[] | number {
+    const r = this.askXattr(P.LISTXATTR, new P.Body().u32(P.MAX_XATTR, 0));
+    if (typeof r === 'number') return r;
+    const text = r.reply.toString('latin1');
+    if (text.length > P.MAX_XATTR || (text.length > 0 && !text.endsWith('\0'))) return -EIO;
+    const names = text.split('\0').slice(0, -1);
+    return names.includes('') ? -EIO : names;
+  }
+
+  override removeXattr(name: string): number {
+    const r = this.askXattr(P.REMOVEXATTR, new P.Body().name(name));
+    return typeof r === 'number' ? r : 0;
+  }
+
+  // ---- open files ----------------------------------------------------------------------------------------------------------
+
+  override open(t: CallContext, path: Path, flags: number): FileDescription | number {
+    if (this.isDir) {
+      const opened = this.openBy(P.OPENDIR, flags);
+      return typeof opened === 'number' ? opened : new FuseDirFile(path, this, flags, opened);
+    }
+    if (!this.isRegular) return super.open(t, path, flags);
+    const opened = this.createdOpen ?? this.openBy(P.OPEN, flags);
+    this.createdOpen = null;
+    if (typeof opened === 'number') return opened;
+    if ((flags & FMODE_EXEC) !== 0) {
+      // Programs are mapped when it is too late to wait.
+      const r = this.load(fileId(opened));
+      if (r < 0) return r;
+    }
+    const program = (flags & FMODE_EXEC) !== 0 ? this.content : null;
+    return new FuseFile(path, this, flags & ~FMODE_EXEC, opened, program);
+  }
+
+  /** The answered request that opened the file; null if the server has no such operation. */
+  private openBy(operation: number, flags: number): Request | null | number {
+    if (this.forgotten) return -ESTALE;
+    if (this.connection.lacks(operation)) return null;
+    const body = new P.Body().u32(flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC), 0).done;
+    const r = this.connection.ask(operation, this.node, body);
+    return r === -ENOSYS ? null : r;
+  }
+
+  /** Reads the whole file into memory that can be mapped, by its open file `id`; 0 or −errno. */
+  load(id: string): number {
+    const fresh = this.refresh();
+    if (fresh < 0) return fresh;
+    const content = (this.content ??= new FuseContent(this.size));
+    return content.fill((pos, len) => this.readAt(id, pos, len, 0));
+  }
+
+  /** One READ: its answer or −errno. */
+  readAt(id: string, pos: number, len: number, flags: number): Request | number {
+    const want = Math.min(len, this.connection.maxRead);
+    const body = new P.Body().id(id).u64(pos).u32(want, 0).u64(0).u32(flags, 0).done;
+    const r = this.connection.ask(P.READ, this.node, body);
+    if (typeof r === 'number') return r;
+    return r.reply.length > want ? -EIO : r;
+  }
+
+  /** `n` bytes were written up to `end`. */
+  written(end: number): void {
+    if (end > this.size) this.size = end;
+    this.attributesUntil = 0;
+    this.changed();
+  }
+
+  override evict(): void {
+    this.changed();
+    if (this.node === P.ROOT_NODE) return;
+    this.forgotten = true;
+    this.fuse.forgetNode(this);
+    if (this.lookups > 0) this.connection.forget(this.node, this.lookups);
+  }
+}
+
+/** Whoever has no name in the mount's user namespace is nobody. */
+const knownId = (id: number): number => (id < 0 ? OVERFLOW_ID : id);
+
+/** File types there are. */
+const isKind = (mode: number): boolean => [1, 2, 4, 6, 8, 10, 12].includes((mode & S_IFMT) >>> 12);
