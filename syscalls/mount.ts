@@ -233,6 +233,7 @@ function sysUmount2(t: Task, a: SyscallArgs): SysResult {
       return -EAGAIN;
     }
   }
+  if ((f & MNT_FORCE) !== 0) mount.sb.umountBegin();
   if (mount === t.fs.root.mount && (f & MNT_DETACH) === 0) return umountRoot(t, mount);
   return detachMount(mount, (f & MNT_DETACH) !== 0);
 }

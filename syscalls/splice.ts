@@ -103,7 +103,7 @@ function put(t: Task, out: FileDescription, n: number, pos: number): number {
   const allowed = at >= 0 ? limitFileSize(t, out, n, at) : n;
   if (allowed < 0) return allowed;
   if (!out.canSplice(true)) return -EINVAL;
-  const r = out.write(t, ioBuffer.bytes, 0, allowed, at);
+  const r = out.writeSpliced(t, ioBuffer.bytes, 0, allowed, at);
   if (r === -EPIPE && !(out instanceof Socket && out.messages)) raisePipe(t);
   if (r > 0 && pos < 0 && out.usesPos) out.pos += r;
   return r;

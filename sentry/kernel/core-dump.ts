@@ -3,7 +3,6 @@
  * its siblings stand still, opens the file, and writes memory piece by piece from the kernel's loop, so that others run
  * meanwhile. Only SIGKILL ends a dump early. When it is over the process ends like any other.
  */
-import { endServed } from './served-calls.ts';
 import { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } from '../abi/fcntl.ts';
 import { PROT_READ, PROT_WRITE } from '../abi/mman.ts';
 import { SIGKILL } from '../abi/signal.ts';
@@ -104,7 +103,7 @@ export class CoreDump {
         o.stopInSyscall = true;
         break;
       case TASK_ASKING:
-        endServed(o);
+        o.endServed();
         o.stopResult = o.interruptWait();
         o.stopInSyscall = true;
         break;

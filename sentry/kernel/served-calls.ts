@@ -14,11 +14,11 @@ export function invokeServed(t: Task, fn: SyscallRow['fn']): SysResult {
   const call = t.served;
   if (call === null) return r;
   if (r !== UNANSWERED) {
-    if (r !== SYS_BLOCKED) endServed(t);
+    if (r !== SYS_BLOCKED) t.endServed();
     return r;
   }
   if (call.waiting === null) {
-    endServed(t);
+    t.endServed();
     return -EIO;
   }
   t.cancelWait();
@@ -36,7 +36,7 @@ export function invokeServed(t: Task, fn: SyscallRow['fn']): SysResult {
 export function resumeAsking(t: Task): void {
   const question = t.served?.waiting ?? null;
   if (t.killed) {
-    endServed(t);
+    t.endServed();
     endKilled(t, t.interruptWait(), true);
   } else if (question === null) {
     t.state = TASK_KERNEL;
@@ -44,12 +44,4 @@ export function resumeAsking(t: Task): void {
   } else if (hasDeliverable(t)) {
     question.interrupt();
   }
-}
-
-/** The call is over: an answer that is still to come is nobody's. */
-export function endServed(t: Task): void {
-  const call = t.served;
-  if (call === null) return;
-  t.served = null;
-  call.end();
 }

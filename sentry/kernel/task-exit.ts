@@ -25,7 +25,6 @@ import type { Task } from './task.ts';
 import { futexExit } from './futex.ts';
 import { releasePiLocks } from './futex-pi.ts';
 import { leaveNamespaces } from './namespaces.ts';
-import { endServed } from './served-calls.ts';
 import {
   TASK_ASKING,
   TASK_BLOCKED,
@@ -58,7 +57,7 @@ export function exitTask(t: Task, status: number): void {
   if (t.blocked || t.state === TASK_ASKING) t.interruptWait();
   else t.cancelWait();
   t.blockState = null;
-  endServed(t);
+  t.endServed();
   releaseFutexes(t);
   t.state = TASK_DEAD;
   releaseVforkParent(t);
@@ -115,6 +114,7 @@ export function endWaiting(t: Task, status: number): void {
   }
   switch (t.state) {
     case TASK_BLOCKED:
+    case TASK_ASKING:
       endTask(t, status, t.interruptWait(), true);
       return;
     case TASK_TRACED:

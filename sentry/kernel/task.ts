@@ -319,6 +319,14 @@ export class Task implements CallContext, Asker {
     if (this.state === TASK_ASKING) this.kernel.runQueue.add(this);
   }
 
+  /** The call is over: an answer that is still to come is nobody's. */
+  endServed(): void {
+    const call = this.served;
+    if (call === null) return;
+    this.served = null;
+    call.end();
+  }
+
   /** Waits for what no signal but a fatal one ends: its vfork child, or a program that serves a file system. */
   get uninterruptible(): boolean {
     return this.state === TASK_VFORK || this.state === TASK_ASKING;
@@ -377,7 +385,7 @@ export class Task implements CallContext, Asker {
     if (this.entriesUsed > ENTRIES_KEPT) this.entries.length = ENTRIES_KEPT;
     this.entriesUsed = 0;
     if (this.deadline.armed) this.kernel.timers.disarm(this.deadline);
-    if (this.state === TASK_BLOCKED) this.state = TASK_KERNEL;
+    if (this.state === TASK_BLOCKED || this.state === TASK_ASKING) this.state = TASK_KERNEL;
   }
 
   /** Schedules a parked task's handler to run again. */

@@ -291,6 +291,11 @@ export abstract class FileDescription {
     return -EINVAL;
   }
 
+  /** splice_write(file_operations): the same with what comes out of a pipe. */
+  writeSpliced(t: CallContext, buf: Uint8Array, off: number, len: number, pos: number): number {
+    return this.write(t, buf, off, len, pos);
+  }
+
   /**
    * Host fd from which file data may be read at file position = host offset, or −1. Lets the syscall layer pread straight
    * into the platform's data buffer.

@@ -78,6 +78,9 @@ export abstract class SuperBlock {
     return 0;
   }
 
+  /** umount2(MNT_FORCE): whoever waits for the file system is let go. */
+  umountBegin(): void {}
+
   /** The last mount is gone. */
   release(): void {}
 }

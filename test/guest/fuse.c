@@ -285,7 +285,7 @@ static int open_device(void) {
 
 static char *options(int fd, const char *more) {
   static char text[200];
-  snprintf(text, sizeof text, "fd=%d,rootmode=40755,user_id=0,group_id=0%s", fd, more);
+  snprintf(text, sizeof text, "fd=%d,rootmode=40000,user_id=0,group_id=0%s", fd, more);
   return text;
 }
 
@@ -555,10 +555,12 @@ int main(void) {
   char dir[] = "/tmp/fuse-guest-XXXXXX";
   if (mkdtemp(dir) == NULL || chmod(dir, 0755) || chdir(dir) || mkdir("mnt", 0755)) return 1;
   devices();
-  for (valid = 0; valid <= 1; valid++) {
-    has_create = valid;
-    say("names hold for %d s, %s", valid, has_create ? "CREATE" : "MKNOD and OPEN");
-    start(valid ? ",default_permissions,allow_other" : "");
+  static const char *const more[] = {"", ",default_permissions,allow_other", ",default_permissions,max_read=8192"};
+  for (int i = 0; i < 3; i++) {
+    valid = i == 1;
+    has_create = i > 0;
+    say("names hold for %d s, %s%s", valid, has_create ? "CREATE" : "MKNOD and OPEN", more[i]);
+    start(more[i]);
     files();
     names();
     attributes();
@@ -572,6 +574,21 @@ int main(void) {
   close(open("mnt/small", O_CREAT | O_WRONLY, 0755));
   ret("truncate", truncate("mnt/small", 8192));
   interrupts();
+  pid_t p = fork();
+  if (p == 0) {
+    char *page = aligned_alloc(4096, 4096);
+    int fd = open("mnt/small", O_RDONLY | O_DIRECT);
+    _exit(read(fd, page, 4096) < 0 ? errno : 0);
+  }
+  usleep(50000);
+  ret("forced umount while a file is open", umount2("mnt", MNT_FORCE));
+  int status;
+  waitpid(p, &status, 0);
+  say("a read was ended by %s", strerrorname_np(WEXITSTATUS(status)));
+  ret("umount", umount2("mnt", 0));
+  waitpid(server, NULL, 0);
+  start("");
+  close(open("mnt/small", O_CREAT | O_WRONLY, 0755));
   kill(server, SIGKILL);
   waitpid(server, NULL, 0);
   struct stat st;

@@ -152,6 +152,28 @@ git checkout -q main; echo y >> f2; git commit -qam three; git merge -q side -m 
 cd ..; git clone -q r c; cd c; git gc -q; git fsck 2>&1 | grep -v dangling | wc -l; git log --oneline | wc -l; git diff HEAD~1 --stat | tail -1; ls | wc -l`,
   },
   {
+    name: 'FUSE: bindfs, fuse-overlayfs, squashfuse and programs on them',
+    needs: ['bindfs', 'fuse-overlayfs', 'squashfuse', 'mksquashfs', 'fusermount3', 'unshare', 'sqlite3'],
+    script: `cat > inside <<'E'
+mkdir src m; echo one > src/one; ln -s one src/link; cp /bin/ls src/prog
+bindfs src m || exit 1
+cat m/one m/link; echo two > m/two; cat src/two; m/prog m; ls -l m/one | cut -c1-10
+cp -r /usr/share/perl5/Debconf m/ && diff -r /usr/share/perl5/Debconf src/Debconf && find m/Debconf -type f | wc -l | tr -d 0-9
+tar cf - -C m Debconf | tar xf - -C src --one-top-level=again && diff -r src/again/Debconf m/Debconf && echo same
+sqlite3 m/x.db 'create table t(a); insert into t values(1),(2); select sum(a) from t; pragma integrity_check'
+head -c 3000000 /dev/urandom > m/big; cmp m/big src/big && echo same; truncate -s 1000 m/big; stat -c %s src/big
+mv m/two m/three; rm m/one; mkdir m/d; rmdir m/Debconf; rm -r m/Debconf m/again; ls -A src
+cd m; fusermount3 -u ../m 2> /dev/null; echo $?; cd ..; fusermount3 -u m; echo $?; ls -A m
+mkdir lo up wk; echo low > lo/a; echo gone > lo/b
+fuse-overlayfs -o lowerdir=lo,upperdir=up,workdir=wk m || exit 1
+cat m/a; echo new > m/a; rm m/b; mkdir m/d; mv m/a m/d/; ls m m/d; cat m/d/a lo/a; fusermount3 -u m
+mksquashfs /usr/share/perl5/Debconf img -quiet -no-progress > /dev/null
+squashfuse img m || exit 1
+diff -r m /usr/share/perl5/Debconf && echo same; touch m/x; fusermount3 -u m
+E
+unshare -m bash inside 2>&1 | grep -v lazytime`,
+  },
+  {
     name: 'sqlite3',
     needs: ['sqlite3'],
     script: `

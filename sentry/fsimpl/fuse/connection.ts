@@ -66,7 +66,7 @@ export class Connection {
   constructor(userNs: UserNamespace) {
     this.userNs = userNs;
     const flags =
-      P.FUSE_ASYNC_READ | P.FUSE_EXPORT_SUPPORT | P.FUSE_BIG_WRITES | P.FUSE_AUTO_INVAL_DATA |
+      P.FUSE_ASYNC_READ | P.FUSE_EXPORT_SUPPORT | P.FUSE_BIG_WRITES | P.FUSE_DONT_MASK | P.FUSE_AUTO_INVAL_DATA |
       P.FUSE_NO_OPEN_SUPPORT | P.FUSE_PARALLEL_DIROPS | P.FUSE_NO_OPENDIR_SUPPORT; // prettier-ignore
     const body = new P.Body().u32(P.FUSE_MAJOR, P.FUSE_MINOR, 131072, flags).done;
     this.init = new Request(P.INIT, P.NO_NODE, body, null);

@@ -3,12 +3,14 @@ import { EFBIG, EIO, ENOMEM } from '../../abi/errno.ts';
 import { madeForGuest } from '../../host/descriptors.ffi.ts';
 import { HostBuffer } from '../../host/memory.ffi.ts';
 import { close, ftruncate, memfdCreate, pread, pwrite } from '../../host/sys.ffi.ts';
+import { PAGE_SIZE } from '../../lib/addr.ts';
+import { chargePages } from '../tmpfs/super-block.ts';
 import type { Request } from './request.ts';
 import { MAX_DATA } from './protocol.ts';
 
 const MFD_CLOEXEC = 1;
 const MFD_ALLOW_SEALING = 2;
-/** Copies of files that servers serve count as the sandbox's memory; one must not be all of it. */
+/** They count as the sandbox's memory; one must not be all of it. */
 const MAX_SIZE = 1024 * 1024 * 1024;
 const bounce = new HostBuffer(MAX_DATA);
 
@@ -23,12 +25,20 @@ export class FuseContent {
     this.size = size;
   }
 
+  private get pages(): number {
+    return Math.ceil(this.size / PAGE_SIZE);
+  }
+
   /** Goes on filling: 0 when all is there, or −errno. `read` asks for what lies at a place. */
   fill(read: (pos: number, len: number) => Request | number): number {
     if (this.size > MAX_SIZE) return -EFBIG;
     if (this.hostFd < 0) {
+      if (!chargePages(this.pages)) return -ENOMEM;
       const fd = madeForGuest(memfdCreate('fuse', MFD_CLOEXEC | MFD_ALLOW_SEALING));
-      if (fd < 0) return fd;
+      if (fd < 0) {
+        chargePages(-this.pages);
+        return fd;
+      }
       this.hostFd = fd;
       if (ftruncate(fd, this.size) < 0) return -ENOMEM;
     }
@@ -59,7 +69,9 @@ export class FuseContent {
 
   release(): void {
     if (--this.users > 0) return;
-    if (this.hostFd >= 0) close(this.hostFd);
+    if (this.hostFd < 0) return;
+    close(this.hostFd);
     this.hostFd = -1;
+    chargePages(-this.pages);
   }
 }

@@ -8,6 +8,7 @@ import type { CallContext } from '../../vfs/call-context.ts';
 import { registerCharDevice } from '../../vfs/device.ts';
 import { FileDescription } from '../../vfs/file-description.ts';
 import type { Connection } from './connection.ts';
+import { OUT_HEADER } from './protocol.ts';
 
 const FUSE_DEV_IOC_CLONE = 0x8004e500;
 
@@ -48,6 +49,16 @@ export class FuseDevice extends FileDescription {
     const c = this.connection;
     if (c === null) return -EPERM;
     return c.receive(Buffer.from(buf.buffer, buf.byteOffset + off, len));
+  }
+
+  /**
+   * libfuse corrects a header's length after vmsplice(2), which Linux takes by reference and we do not: what has come is the
+   * message, if it is shorter than it says.
+   */
+  override writeSpliced(t: CallContext, buf: Uint8Array, off: number, len: number): number {
+    const message = Buffer.from(buf.buffer, buf.byteOffset + off, len);
+    if (len >= OUT_HEADER && message.readUInt32LE(0) > len) message.writeUInt32LE(len, 0);
+    return this.write(t, buf, off, len);
   }
 
   override poll(): number {

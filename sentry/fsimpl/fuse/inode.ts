@@ -110,7 +110,8 @@ export class FuseInode extends Inode {
   override permission(t: CallContext, mask: number): number {
     const { fuse } = this;
     if (!fuse.allows(t.creds)) return -EACCES;
-    if (fuse.given.defaultPermissions) return 0;
+    // Rights are as fresh as the server wants them to be; the root's are not known before the first question at all.
+    if (fuse.given.defaultPermissions) return this.refresh();
     if ((mask & MAY_ACCESS) !== 0) return this.askAccess(mask & ~MAY_ACCESS);
     if ((mask & MAY_EXEC) !== 0 && this.isRegular && (this.mode & 0o111) === 0) return -EACCES;
     return 1;

@@ -53,6 +53,8 @@ export const LSEEK = 46;
 export const FUSE_ASYNC_READ = 1 << 0;
 export const FUSE_EXPORT_SUPPORT = 1 << 4;
 export const FUSE_BIG_WRITES = 1 << 5;
+/** Modes go out with the umask applied, and the umask as 0: servers that would apply it do no harm. */
+export const FUSE_DONT_MASK = 1 << 6;
 export const FUSE_AUTO_INVAL_DATA = 1 << 12;
 export const FUSE_NO_OPEN_SUPPORT = 1 << 17;
 export const FUSE_PARALLEL_DIROPS = 1 << 18;

@@ -143,6 +143,10 @@ export class FuseSuperBlock extends SuperBlock implements ServedFileSystem {
     return s;
   }
 
+  override umountBegin(): void {
+    this.connection.abort();
+  }
+
   override release(): void {
     this.connection.abort();
     countServedMounts(-1);

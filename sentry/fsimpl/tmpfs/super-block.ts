@@ -42,6 +42,14 @@ function hasRoom(pages: number): boolean {
   return true;
 }
 
+/** Takes pages of the sandbox's memory for files (gives back if negative): false if there are none. */
+export function chargePages(pages: number): boolean {
+  if (pages > 0 && !hasRoom(pages)) return false;
+  pagesInUse += pages;
+  if (pages < 0) nextCheck = Math.min(nextCheck, pagesInUse + CHECK_PAGES);
+  return true;
+}
+
 export class TmpfsSuperBlock extends SuperBlock implements PageAccount {
   readonly fsType: string = 'tmpfs';
   protected readonly magic: number = TMPFS_MAGIC;
@@ -71,10 +79,9 @@ export class TmpfsSuperBlock extends SuperBlock implements PageAccount {
   }
 
   charge(pages: number): boolean {
-    if (pages > 0 && (this.pages + pages > this.maxPages || !hasRoom(pages))) return false;
+    if (pages > 0 && this.pages + pages > this.maxPages) return false;
+    if (!chargePages(pages)) return false;
     this.pages += pages;
-    pagesInUse += pages;
-    if (pages < 0) nextCheck = Math.min(nextCheck, pagesInUse + CHECK_PAGES);
     return true;
   }
 
