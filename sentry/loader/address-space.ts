@@ -75,6 +75,7 @@ export function loadProgram(p: Program, o: LoadOptions): LoadedProgram | number 
   const sp = setupStack(mm, p, o, auxv, writes);
   if (sp < 0) return abandon(mm, sp);
   mm.setExeFile(p.file);
+  mm.loadsItself = p.interp === null;
   return { mm, entry, sp, zeros, writes };
 }
 

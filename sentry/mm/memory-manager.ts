@@ -92,6 +92,8 @@ export class MemoryManager implements AccessMap {
   /** MEMBARRIER_CMD_REGISTER_* that were called. */
   membarriers = 0;
   readonly guards = new GuardRanges();
+  /** A program without interpreter: texts that it maps may be for it to read, not to run (valgrind). */
+  loadsItself = false;
   readonly keys = new ProtectionKeys();
   /** Some mapping may have a key other than 0, or some thread denies itself key 0: what threads may touch goes by their PKRU. */
   keyed = false;
@@ -203,6 +205,7 @@ export class MemoryManager implements AccessMap {
     mm.lostCopies = this.lostCopies;
     mm.hasSeals = this.hasSeals;
     mm.guards.copyFrom(this.guards);
+    mm.loadsItself = this.loadsItself;
     mm.keys.copyFrom(this.keys);
     if (this.keyed) mm.useKeys();
     mm.vdsoCalls = this.vdsoCalls;

@@ -140,7 +140,7 @@ export function mmap(mm: MemoryManager, o: Orders, r: MmapRequest, who: MemoryCa
 export function mapVma(mm: MemoryManager, o: Orders, v: Vma, change: PendingChange): void {
   mm.cutReserves(o, v.start, v.end);
   keepTextWhole(mm, o, v.start, v.end);
-  v.text = patchedTextFor(v);
+  v.text = mm.loadsItself ? null : patchedTextFor(v);
   if (v.prot === PROT_EXEC) v.pkey = Math.max(0, executeOnlyKey(mm));
   const shown = v.text === null && isShown(mm, v);
   mm.removeVmas(v.start, v.end);
