@@ -14,6 +14,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { renameExchange } from '../../sentry/host/sys.ffi.ts';
+import { printError } from '../output.ts';
 import { UserError } from '../user-error.ts';
 import { statusOf, type ContainerState } from './container-state.ts';
 import { FileLock } from './lock.ts';
@@ -130,7 +131,7 @@ export class StateDir {
 
   /**
    * All containers, by id. Those that vanish meanwhile are left out, and so are those of other runtimes: containerd's shim
-   * gives every runtime the same directory unless it is told otherwise.
+   * gives every runtime the same directory unless it is told otherwise. A damaged one is named on stderr, as by runc.
    */
   list(): ContainerState[] {
     let names: string[];
@@ -139,9 +140,17 @@ export class StateDir {
     } catch {
       return [];
     }
-    return names
-      .map((n) => parseState(join(this.root, n)))
-      .filter((s) => s?.version === 1) as ContainerState[];
+    const found: ContainerState[] = [];
+    for (const name of names) {
+      try {
+        const state = parseState(join(this.root, name));
+        if (state?.version === 1) found.push(state as ContainerState);
+      } catch (e) {
+        if (!(e instanceof UserError)) throw e;
+        printError(`runsc-ts: ${e.message}\n`);
+      }
+    }
+    return found;
   }
 }
 
@@ -216,5 +225,11 @@ function parseState(dir: string): ContainerState | { version?: unknown } | null 
   } catch {
     return null;
   }
-  return JSON.parse(text) as ContainerState;
+  try {
+    return JSON.parse(text) as ContainerState;
+  } catch {
+    throw new UserError(
+      `${dir}/state.json is damaged: when nothing of the container runs any more, remove ${dir}`,
+    );
+  }
 }

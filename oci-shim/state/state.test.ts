@@ -119,6 +119,16 @@ test('a container of another runtime in the same directory is left alone', () =>
   expect(() => states.create('theirs')).toThrow('is of another runtime');
 });
 
+test('a damaged state is named, and hides no other container', () => {
+  const ours = states.create('ours');
+  ours.save(state('ours'));
+  ours.release();
+  mkdirSync(join(root, 'broken'));
+  writeFileSync(join(root, 'broken/state.json'), '{"id":');
+  expect(states.list().map((s) => s.id)).toEqual(['ours']);
+  expect(() => states.load('broken')).toThrow('broken/state.json is damaged');
+});
+
 test('a state directory that cannot be made is named', () => {
   writeFileSync(join(root, 'file'), '');
   const dir = join(root, 'file/states');

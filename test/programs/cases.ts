@@ -174,6 +174,15 @@ E
 unshare -m bash inside 2>&1 | grep -v lazytime`,
   },
   {
+    // The C library has been patched by then, on systrap.
+    name: 'valgrind',
+    needs: ['valgrind', 'gcc'],
+    timeoutMs: 120_000,
+    script: `for i in 1 2 3; do ls -lR /usr/share/perl5 > /dev/null; done
+printf '#include <stdlib.h>\nint main(void) { char *p = malloc(10); return p[10] != 0; }\n' > a.c; gcc -g -o a a.c
+valgrind -q ls -d /; echo $?; valgrind -q --error-exitcode=9 ./a 2>&1 | grep -c 'Invalid read'; valgrind -q --error-exitcode=9 ./a 2> /dev/null; echo $?`,
+  },
+  {
     name: 'sqlite3',
     needs: ['sqlite3'],
     script: `
