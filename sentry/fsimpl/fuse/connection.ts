@@ -109,8 +109,9 @@ export class Connection {
     if (!this.connected) return -ENOTCONN;
     if (call.waiting === null) {
       const { creds, tid } = call.asker;
-      const r = new Request(operation, node, body, call);
-      r.from(this.userNs.fromUid(creds.fsuid), this.userNs.fromGid(creds.fsgid), tid);
+      const { userNs } = this;
+      const sender = { uid: userNs.fromUid(creds.fsuid), gid: userNs.fromGid(creds.fsgid), tid };
+      const r = new Request(operation, node, body, call, sender);
       if (OPENS.has(operation)) r.onUnused = (q) => this.release(q);
       call.waiting = r;
       this.enqueue(r);

@@ -4,26 +4,47 @@ import { IN_HEADER } from './protocol.ts';
 
 const EMPTY = Buffer.alloc(0);
 
+/** Whom the server takes a message to be from: ids in the mount's user namespace. */
+export interface Sender {
+  readonly uid: number;
+  readonly gid: number;
+  readonly tid: number;
+}
+
+/** What the kernel says by itself. */
+const KERNEL: Sender = { uid: 0, gid: 0, tid: 0 };
+
 export class Request implements Question {
   readonly operation: number;
   readonly node: string;
   readonly body: Buffer;
-  /** Counted by the connection; 0 for messages without an answer. */
+  private readonly sender: Sender;
+  /** The call that waits for the answer. */
+  private call: ServedCall | null;
+  /** Set when it is queued. */
   unique = 0;
   /** 0 or −errno, once answered. */
   error = 0;
   reply: Buffer = EMPTY;
-  /** The answer has been looked at. */
-  seen = false;
-  interruptWanted = false;
   run = -1;
-  private call: ServedCall | null;
+  /** Who waits has a signal. */
+  interruptWanted = false;
+  /** A node's look-up has been counted by the answer. */
+  seen = false;
+  /** A file was opened by it, and is in use. */
+  claimed = false;
+  /** The call is in progress: it may come to make use of the answer again. */
+  inCall = true;
+  /** Set by the connection: what to do about a signal, and with a file that was opened for nobody. */
+  onInterrupt: ((r: Request) => void) | null = null;
+  onUnused: ((r: Request) => void) | null = null;
 
-  constructor(operation: number, node: string, body: Buffer, call: ServedCall | null) {
+  constructor(operation: number, node: string, body: Buffer, call: ServedCall | null, sender = KERNEL) {
     this.operation = operation;
     this.node = node;
     this.body = body;
     this.call = call;
+    this.sender = sender;
   }
 
   matches(operation: number, node: string, body: Uint8Array): boolean {
@@ -39,25 +60,14 @@ export class Request implements Question {
     const b = Buffer.alloc(this.length);
     b.writeUInt32LE(b.length, 0);
     b.writeUInt32LE(this.operation, 4);
-    b.writeUInt32LE(this.unique, 8);
+    b.writeUInt32LE(this.unique >>> 0, 8);
+    b.writeUInt32LE(Math.floor(this.unique / 0x100000000), 12);
     b.write(this.node, 16, 'latin1');
-    const asker = this.asker;
-    b.writeUInt32LE(this.uid, 24);
-    b.writeUInt32LE(this.gid, 28);
-    b.writeUInt32LE(asker, 32);
+    b.writeUInt32LE(this.sender.uid, 24);
+    b.writeUInt32LE(this.sender.gid, 28);
+    b.writeUInt32LE(this.sender.tid, 32);
     this.body.copy(b, IN_HEADER);
     return b;
-  }
-
-  private uid = 0;
-  private gid = 0;
-  private asker = 0;
-
-  /** Whom the server takes it to be from. */
-  from(uid: number, gid: number, tid: number): void {
-    this.uid = uid;
-    this.gid = gid;
-    this.asker = tid;
   }
 
   finish(error: number, reply: Buffer): void {
@@ -69,34 +79,25 @@ export class Request implements Question {
     else call.answer(this);
   }
 
-  abandon(): void {
-    this.call = null;
-    this.interrupt();
-  }
-
-  /** A file was opened by it, and is in use. */
-  claimed = false;
-  /** The call is in progress: it may come to make use of the answer again. */
-  inCall = true;
-  /** What to do with a file that was opened for nobody. */
-  onUnused: ((r: Request) => void) | null = null;
-
   callOver(): void {
     this.inCall = false;
     if (!this.claimed && this.error === 0) this.onUnused?.(this);
   }
 
-  /** Set by the connection while the request is under way. */
-  onInterrupt: ((r: Request) => void) | null = null;
+  /** Somebody waits for the answer. */
+  get awaited(): boolean {
+    return this.call !== null;
+  }
+
+  abandon(): void {
+    this.call = null;
+    this.interruptWanted = true;
+    this.onInterrupt?.(this);
+  }
 
   interrupt(): void {
     if (this.interruptWanted) return;
     this.interruptWanted = true;
     this.onInterrupt?.(this);
-  }
-
-  /** Somebody waits for the answer. */
-  get awaited(): boolean {
-    return this.call !== null;
   }
 }
