@@ -18,7 +18,7 @@ static void files(const char *dir) {
     long n = read(fd, buf, sizeof buf - 1);
     buf[n > 0 ? n : 0] = 0;
     say("%s: %s%s%s", path, n < 0 ? strerrorname_np(errno) : n > 0 ? "text" : "empty", strstr(buf, "\nVmSize:") ? ", sizes" : "", strstr(buf, "\nUmask:") ? ", umask" : "");
-    if (n > 0 && strcmp(names[i], "statm") == 0) is("pages", strcmp(buf, "0 0 0 0 0 0 0\n") != 0);
+    if (n > 0 && strcmp(names[i], "statm") == 0) say("%s", strcmp(buf, "0 0 0 0 0 0 0\n") != 0 ? "pages" : "no pages");
     close(fd);
   }
 }
