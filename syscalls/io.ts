@@ -19,7 +19,7 @@ import type { SysResult } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import { Socket } from '../sentry/socket/socket.ts';
 import { IO_CHUNK, IO_MAX, ioBuffer } from '../sentry/usermem/io-buffer.ts';
-import type { FileDescription } from '../sentry/vfs/file-description.ts';
+import { RWF_HIPRI, type FileDescription } from '../sentry/vfs/file-description.ts';
 import { UNANSWERED } from '../sentry/vfs/served-call.ts';
 import { IN_ACCESS, IN_MODIFY, notifyData } from '../sentry/vfs/fsnotify.ts';
 import {
@@ -30,7 +30,7 @@ import {
   EPOLLRDNORM,
   EPOLLWRNORM,
 } from '../sentry/waiter/wait-queue.ts';
-import { iovAccessible, iovBase, iovCopyIn, iovCopyOut, iovSingle, iovTotal } from './iovec.ts';
+import { iovAccessible, iovBase, iovCopyIn, iovCopyOut, iovRangeLeft, iovSingle, iovTotal } from './iovec.ts';
 import { raisePipe, raiseFileSize } from './io-signals.ts';
 import { readTorn, tornEnd } from './torn-read.ts';
 
@@ -283,12 +283,14 @@ function writeLoop(
   const total = iovTotal();
   const chunk = f.messages ? IO_MAX : IO_CHUNK;
   if (f.messages && total > IO_MAX) return endIo(w, -EMSGSIZE);
+  // do_loop_readv_writev(): without an iterator each range is a write of its own.
+  const apart = !iovSingle() && f.rwFlags(true) === RWF_HIPRI;
   const usePos = pos < 0 && f.usesPos;
   let done = w === null ? 0 : w.done;
   const budget = done + RUN_BUDGET;
   for (;;) {
     const at = usePos ? f.pos : pos >= 0 ? pos + done : -1;
-    const want = f.writePiece(total - done, chunk);
+    const want = f.writePiece(apart ? iovRangeLeft(done) : total - done, chunk);
     if (done === 0 && want === total && at >= 0 && iovSingle()) {
       const n = writeDirect(t, f, want, at);
       if (n > 0) {

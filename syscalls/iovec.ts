@@ -29,6 +29,16 @@ export function iovSingle(): boolean {
   return count === 1;
 }
 
+/** Bytes of the range that holds byte `skip`, from there on. */
+export function iovRangeLeft(skip: number): number {
+  let end = 0;
+  for (let i = 0; i < count; i++) {
+    end += length[i]!;
+    if (skip < end) return end - skip;
+  }
+  return 0;
+}
+
 export function iovBase(): number {
   return base[0]!;
 }

@@ -11,6 +11,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
+#include <sys/uio.h>
 
 static volatile sig_atomic_t hits;
 static void on_usr1(int s) { (void)s, hits++; }
@@ -65,7 +66,22 @@ static void test_eventfd(void) {
   is("whole value", v == UINT64_MAX - 1);
   ret("lseek", lseek(e, 0, SEEK_SET));
   ret("pread", pread(e, &v, 8, 0));
+  uint64_t two[2] = {5, 6};
+  struct iovec v2[2] = {{&two[0], 8}, {&two[1], 8}}, v3[2] = {{&two[0], 8}, {&two[1], 4}};
+  ret("16 bytes", write(e, two, 16));
+  ret("two counts", writev(e, v2, 2));
+  ret("read", read(e, &v, 8));
+  say("sum %d", (int)v);
+  ret("a count and a half", writev(e, v3, 2));
+  ret("read", read(e, &v, 8));
   close(e);
+  int o = open("/proc/self/comm", O_RDWR);
+  struct iovec names[2] = {{"one", 3}, {"two", 3}};
+  char name[20] = "";
+  ret("two names", writev(o, names, 2));
+  ret("the name", pread(o, name, sizeof name, 0));
+  say("%s", name);
+  close(o);
   e = eventfd(2, EFD_SEMAPHORE | EFD_NONBLOCK | EFD_CLOEXEC);
   is("cloexec", fcntl(e, F_GETFD) == FD_CLOEXEC);
   ret("sem", read(e, &v, 8));
