@@ -199,7 +199,7 @@ export class Kernel implements PlatformEvents {
 
   onSyscall(ctx: Context): void {
     const t = ctx.task as Task;
-    if (t.mm.hasLimbo) t.mm.settle(ctx);
+    if (t.mm.free.areUnsettled) t.mm.free.settle(ctx);
     t.state = TASK_KERNEL;
     t.sysno = ctx.sysno;
     t.cpu.calls++;
@@ -343,7 +343,7 @@ export class Kernel implements PlatformEvents {
 
   onFault(ctx: Context, signo: number, code: number, addr: number, trapNo: number, errorCode: number): void {
     const t = ctx.task as Task;
-    if (t.mm.hasLimbo) t.mm.settle(ctx);
+    if (t.mm.free.areUnsettled) t.mm.free.settle(ctx);
     t.state = TASK_KERNEL;
     if (t.killed) {
       endKilled(t, 0, false);
@@ -355,14 +355,14 @@ export class Kernel implements PlatformEvents {
 
   onInterrupt(ctx: Context): void {
     const t = ctx.task as Task;
-    if (t.mm.hasLimbo) t.mm.settle(ctx);
+    if (t.mm.free.areUnsettled) t.mm.free.settle(ctx);
     if (t.ptrace !== null) clearStep(t);
     exitToUser(t, 0, false);
   }
 
   onOrderFailed(ctx: Context, _index: number, errno: number): void {
     const t = ctx.task as Task;
-    if (t.mm.hasLimbo) t.mm.settle(ctx);
+    if (t.mm.free.areUnsettled) t.mm.free.settle(ctx);
     t.state = TASK_KERNEL;
     if (t.memoryChange.kind === 'exec') groupExit(t.group, SIGKILL);
     finishSyscall(t, t.mm.rollback(t.memoryChange, errno));

@@ -250,7 +250,7 @@ test('what another thread is unmapping is not given out before that has happened
   munmap(mm, other, a, 2 * PAGE);
   expect(map({ len: PAGE })).toBe(a - PAGE);
   expect(map({ len: PAGE, addr: a })).toBe(a - 2 * PAGE);
-  expect(mm.isFree(a, a + PAGE)).toBe(false);
-  mm.settle(other);
+  expect(mm.free.has(a, a + PAGE)).toBe(false);
+  mm.free.settle(other);
   expect(map({ len: 2 * PAGE })).toBe(a);
 });

@@ -18,6 +18,7 @@ import { EMPTY_LAYOUT, type ImageLayout } from './image-layout.ts';
 import { beforeDenied, ProtectionKeys } from './pkeys.ts';
 import type { LastCount } from './residency.ts';
 import { WINDOW_SIZE, WINDOW_START, type CopyWindow } from './small-copies.ts';
+import { FreeRanges } from './free-ranges.ts';
 import { STACK_GUARD_GAP, VmaTable } from './vma-table.ts';
 import { VM_DONTCOPY, VM_GROWSDOWN, VM_LOCKED, VM_LOCKED_MASK, PR_MDWE_NO_INHERIT, type Vma } from './vma.ts';
 
@@ -70,6 +71,7 @@ function fileEnd(v: Vma, upTo: number): number {
 
 export class MemoryManager implements AccessMap {
   readonly table = new VmaTable();
+  readonly free: FreeRanges;
   /** The host side. Memory is addressed through it, never through a task (its leader may be gone). */
   space: AddressSpace;
   /** Bounds of guest mappings, and where top-down searches begin. */
@@ -127,11 +129,6 @@ export class MemoryManager implements AccessMap {
   /** VmHWM as far as it has been seen. */
   peakResident = 0;
 
-  /**
-   * Ranges whose unmapping was ordered on a context that has not been heard of since. Orders of several threads reach the
-   * host in any order, so nothing new may be put there until the unmapping has certainly happened.
-   */
-  private limbo: { start: number; end: number; by: Orders }[] = [];
   private users = 1;
   private lastFault = -1;
   private faultRepeats = 0;
@@ -139,6 +136,7 @@ export class MemoryManager implements AccessMap {
   constructor(space: AddressSpace, minAddr: number, maxAddr: number, mmapBase: number) {
     this.space = space;
     this.minAddr = minAddr;
+    this.free = new FreeRanges(this.table, minAddr);
     this.maxAddr = maxAddr;
     this.mmapBase = mmapBase;
   }
@@ -391,9 +389,9 @@ export class MemoryManager implements AccessMap {
       const at = Math.max(pageUp(hint), this.minAddr);
       if (this.inBounds(at, len) && this.hintIsFree(at, at + len)) return at;
     }
-    let at = this.settledGapBelow(len, this.mmapBase, align);
-    if (at < 0 && align > PAGE_SIZE) at = this.settledGapBelow(len, this.mmapBase, PAGE_SIZE);
-    return at >= 0 ? at : this.settledGapAbove(len, this.mmapBase, this.stackFloor());
+    let at = this.free.below(len, this.mmapBase, align);
+    if (at < 0 && align > PAGE_SIZE) at = this.free.below(len, this.mmapBase, PAGE_SIZE);
+    return at >= 0 ? at : this.free.above(len, this.mmapBase, this.stackFloor());
   }
 
   /** MAP_32BIT: bottom-up in the second GiB (arch/x86/kernel/sys_x86_64.c find_start_end). */
@@ -401,11 +399,11 @@ export class MemoryManager implements AccessMap {
     const at = pageUp(hint);
     if (hint !== 0 && this.inBounds(at, len) && at + len <= 0x80000000 && this.hintIsFree(at, at + len))
       return at;
-    return this.settledGapAbove(len, 0x40000000, 0x80000000);
+    return this.free.above(len, 0x40000000, 0x80000000);
   }
 
   private hintIsFree(start: number, end: number): boolean {
-    if (this.limboIn(start, end) !== null) return false;
+    if (this.free.unmappingIn(start, end) !== null) return false;
     const v = this.table.at(this.table.indexAt(start));
     if (v === undefined) return true;
     const gap = (v.flags & VM_GROWSDOWN) !== 0 ? STACK_GUARD_GAP : 0;
@@ -416,52 +414,9 @@ export class MemoryManager implements AccessMap {
     return this.stackReserve !== 0 ? this.stackReserve - STACK_GUARD_GAP : this.maxAddr;
   }
 
-  // Ranges that the host is about to unmap.
-
-  /** True while some unmapping may not have happened yet. */
-  get hasLimbo(): boolean {
-    return this.limbo.length > 0;
-  }
-
   /** [start, end) is being unmapped by an order on `o`. A single thread's own orders keep their order. */
-  enterLimbo(o: Orders, start: number, end: number): void {
-    if (this.users > 1) this.limbo.push({ start, end, by: o });
-  }
-
-  /** The context has stopped again: what it was ordered has happened. */
-  settle(o: Orders): void {
-    this.limbo = this.limbo.filter((r) => r.by !== o);
-  }
-
-  /** True if nothing is mapped in [start, end) and nothing is about to be unmapped there. */
-  isFree(start: number, end: number): boolean {
-    return this.table.isFree(start, end) && this.limboIn(start, end) === null;
-  }
-
-  private limboIn(start: number, end: number): { start: number; end: number } | null {
-    for (const r of this.limbo) if (r.start < end && r.end > start) return r;
-    return null;
-  }
-
-  /** The highest free range below `high` that no unmapping is under way in. */
-  private settledGapBelow(len: number, high: number, align: number): number {
-    let top = high;
-    for (;;) {
-      const at = this.table.gapBelow(len, this.minAddr, top, align);
-      const busy = at < 0 ? null : this.limboIn(at, at + len);
-      if (busy === null) return at;
-      top = Math.min(busy.start, at + len - PAGE_SIZE);
-    }
-  }
-
-  private settledGapAbove(len: number, low: number, high: number): number {
-    let bottom = low;
-    for (;;) {
-      const at = this.table.gapAbove(len, bottom, high);
-      const busy = at < 0 ? null : this.limboIn(at, at + len);
-      if (busy === null) return at;
-      bottom = busy.end;
-    }
+  unmapping(o: Orders, start: number, end: number): void {
+    if (this.users > 1) this.free.unmapping(o, start, end);
   }
 
   // Limits (may_expand_vm).

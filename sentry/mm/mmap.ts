@@ -283,7 +283,7 @@ export function munmap(mm: MemoryManager, o: Orders, addr: number, length: numbe
   keepTextWhole(mm, o, start, stop);
   mm.removeVmas(start, stop);
   o.munmap(start, stop - start);
-  mm.enterLimbo(o, start, stop);
+  mm.unmapping(o, start, stop);
   return 0;
 }
 
@@ -415,7 +415,7 @@ export function brk(mm: MemoryManager, o: Orders, wanted: number, who: MemoryCal
 
 function growBrk(mm: MemoryManager, o: Orders, oldEnd: number, newEnd: number, who: MemoryCaller): boolean {
   // Linux wants a page of distance to the next mapping (find_vma_intersection(oldbrk, newbrk + PAGE_SIZE)).
-  if (!mm.isFree(oldEnd, newEnd + PAGE_SIZE)) return false;
+  if (!mm.free.has(oldEnd, newEnd + PAGE_SIZE)) return false;
   if (!mm.inBounds(oldEnd, newEnd - oldEnd) || !mm.mayExpand(newEnd - oldEnd, true, who.limits)) return false;
   if (mm.lockFuture !== 0 && !who.canLock && mm.lockedBytes + newEnd - oldEnd > who.limits.memlock)
     return false;

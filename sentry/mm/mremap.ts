@@ -63,7 +63,7 @@ function remap(mm: MemoryManager, o: Orders, r: MremapRequest, who: MemoryCaller
 
   if (!fixed && (r.flags & MREMAP_DONTUNMAP) === 0 && oldLen > 0 && r.addr + oldLen === v.end) {
     const end = r.addr + newLen;
-    if (mm.inBounds(v.end, end - v.end) && mm.isFree(v.end, end)) {
+    if (mm.inBounds(v.end, end - v.end) && mm.free.has(v.end, end)) {
       growInPlace(mm, o, v, r.addr, oldLen, newLen, who);
       if ((v.flags & VM_LOCKED) !== 0) populate(mm, o, r.addr + oldLen, end);
       return r.addr;
@@ -161,7 +161,7 @@ function move(mm: MemoryManager, o: Orders, r: MremapRequest, who: MemoryCaller)
     mm.changeVmas(addr, addr + oldLen, (v) => (v.flags &= ~VM_LOCKED_MASK));
   } else {
     mm.removeVmas(addr, addr + oldLen);
-    mm.enterLimbo(o, addr, addr + oldLen);
+    mm.unmapping(o, addr, addr + oldLen);
   }
   mm.addVma(moved);
 }

@@ -214,7 +214,7 @@ export function copyFor(
   if (addr < WINDOW_START + WINDOW_SIZE && addr + len > WINDOW_START) return null;
   let at = mm.copies === null ? -1 : mm.copies.take(len);
   if (at < 0) {
-    if (!mm.isFree(WINDOW_START, WINDOW_START + WINDOW_SIZE)) return null;
+    if (!mm.free.has(WINDOW_START, WINDOW_START + WINDOW_SIZE)) return null;
     mm.endCopies();
     mm.copies = CopyWindow.create();
     if (mm.copies === null) return null;
