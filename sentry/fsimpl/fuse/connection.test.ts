@@ -99,6 +99,17 @@ test('what was not read yet is taken back with its asker, what was read is inter
   const interrupt = c.next()!;
   expect([interrupt.operation, P.readU64(interrupt.body, 0)]).toEqual([P.INTERRUPT, asked.unique]);
   expect(asker.wakes).toBe(0);
+  asker.served!.end();
+  expect(asked.body.length).toBe(0);
+});
+
+test('an answer that was made use of is kept no longer', () => {
+  const c = served();
+  const read = (): Request | number => c.ask(P.READ, P.ROOT_NODE, Buffer.alloc(40));
+  run(read);
+  c.receive(reply(c.next()!.unique, 0, Buffer.from('data')));
+  run(() => c.consume(read() as Request));
+  expect(run(read)).toBe(UNANSWERED);
 });
 
 test('a server that goes away, and one that lacks an operation', () => {

@@ -171,6 +171,8 @@ export class Connection {
     if (at >= 0) {
       if (!r.awaited) this.pending.splice(at, 1);
     } else if (this.sent.has(r.unique)) {
+      // A server need never answer; what it opened has to be released with the flags that it was opened with.
+      if (!r.awaited && !OPENS.has(r.operation)) r.forgetBody();
       const q = new Request(P.INTERRUPT, P.NO_NODE, new P.Body().u64(r.unique).done, null);
       q.unique = r.unique + 1;
       this.interrupts.push(q);

@@ -1,7 +1,7 @@
 /** Inodes of FUSE: names, which hold for as long as the server says, and opening (fs/fuse/dir.c, inode.c). */
 import { EINVAL, EIO, ENAMETOOLONG, ENOENT, ENOSYS, ESTALE } from '../../abi/errno.ts';
-import { O_CREAT, O_EXCL, O_NOCTTY, O_TRUNC } from '../../abi/fcntl.ts';
-import { S_IFLNK, S_IFMT, S_IFREG } from '../../abi/stat.ts';
+import { O_CREAT, O_EXCL, O_NOCTTY, O_TRUNC, PATH_MAX } from '../../abi/fcntl.ts';
+import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../../abi/stat.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import type { FileDescription } from '../../vfs/file-description.ts';
@@ -15,7 +15,6 @@ import type { Request } from './request.ts';
 
 /** Names of a directory whose validity is kept. */
 const MAX_NAMES = 4096;
-const PATH_MAX = 4096;
 const MAX_LINK_TARGET = PATH_MAX - 1;
 
 interface KnownName {
@@ -108,7 +107,7 @@ export class FuseInode extends FuseNode {
   }
 
   override mkdir(name: string, mode: number): Inode | number {
-    return this.make(P.MKDIR, name, new P.Body().u32(mode, 0).name(name), 0o040000);
+    return this.make(P.MKDIR, name, new P.Body().u32(mode, 0).name(name), S_IFDIR);
   }
 
   override symlink(name: string, target: string): Inode | number {
@@ -205,7 +204,11 @@ export class FuseInode extends FuseNode {
     const fresh = this.refresh();
     if (fresh < 0) return fresh;
     const content = (this.content ??= new FuseContent(this.size));
-    return content.fill((pos, len) => this.readAt(id, pos, len, 0));
+    return content.fill((pos, len) => {
+      const r = this.readAt(id, pos, len, 0);
+      if (typeof r !== 'number') this.connection.consume(r);
+      return r;
+    });
   }
 
   /** One READ: its answer or −errno. */

@@ -1,8 +1,10 @@
 /** What the server said of a node's attributes, for as long as it said they hold (fs/fuse/dir.c, xattr.c). */
 import { EACCES, EIO, ENOSYS, EOPNOTSUPP } from '../../abi/errno.ts';
 import { S_IFMT } from '../../abi/stat.ts';
+import { OVERFLOW_ID } from '../../auth/id-map.ts';
 import { clockNs } from '../../host/sys.ffi.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
+import { CLOCK_MONOTONIC } from '../../time/clock.ts';
 import { Inode, type AttrChange } from '../../vfs/inode.ts';
 import { MAY_ACCESS, MAY_EXEC } from '../../vfs/permission.ts';
 import { servedCall } from '../../vfs/served-call.ts';
@@ -12,9 +14,7 @@ import * as P from './protocol.ts';
 import type { Request } from './request.ts';
 import type { FuseSuperBlock } from './super-block.ts';
 
-const CLOCK_MONOTONIC = 1;
 const NS_PER_MS = 1e6;
-const OVERFLOW_ID = 65534;
 
 export const nowMs = (): number => clockNs(CLOCK_MONOTONIC) / NS_PER_MS;
 

@@ -17,7 +17,7 @@ const KERNEL: Sender = { uid: 0, gid: 0, tid: 0 };
 export class Request implements Question {
   readonly operation: number;
   readonly node: string;
-  readonly body: Buffer;
+  body: Buffer;
   private readonly sender: Sender;
   /** The call that waits for the answer. */
   private call: ServedCall | null;
@@ -87,6 +87,11 @@ export class Request implements Question {
   /** Somebody waits for the answer. */
   get awaited(): boolean {
     return this.call !== null;
+  }
+
+  /** It has been read by the server, and nobody will ask it again. */
+  forgetBody(): void {
+    this.body = EMPTY;
   }
 
   abandon(): void {
