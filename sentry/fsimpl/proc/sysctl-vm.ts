@@ -1,0 +1,60 @@
+/** /proc/sys/vm (Documentation/admin-guide/sysctl/vm.rst). */
+import type { Kernel } from '../../kernel/kernel.ts';
+import { maxMapCount, setMaxMapCount } from '../../mm/memory-manager.ts';
+import { integer, type SysctlTree } from './sysctl-variables.ts';
+
+export function vmSysctls(kernel: Kernel): SysctlTree {
+  return {
+    admin_reserve_kbytes: 8192,
+    compact_unevictable_allowed: 1,
+    compaction_proactiveness: 20,
+    dirty_background_bytes: 0,
+    dirty_background_ratio: 10,
+    dirty_bytes: 0,
+    dirty_expire_centisecs: 3000,
+    dirty_ratio: 20,
+    dirty_writeback_centisecs: 500,
+    dirtytime_expire_seconds: 43200,
+    // The sandbox has no caches of pages; names and attributes are dropped by their own rules.
+    drop_caches: integer(
+      () => 0,
+      () => {},
+      1,
+      4,
+    ),
+    extfrag_threshold: 500,
+    hugetlb_shm_group: 0,
+    laptop_mode: 0,
+    legacy_va_layout: 0,
+    lowmem_reserve_ratio: '256\t256\t32\t0\t0',
+    max_map_count: integer(maxMapCount, (_t, v) => setMaxMapCount(v), 0, 65530),
+    memfd_noexec: 0,
+    min_free_kbytes: 67584,
+    min_slab_ratio: 5,
+    min_unmapped_ratio: 1,
+    mmap_min_addr: kernel.platform.minAddr,
+    mmap_rnd_bits: 28,
+    mmap_rnd_compat_bits: 8,
+    nr_hugepages: 0,
+    nr_hugepages_mempolicy: 0,
+    nr_overcommit_hugepages: 0,
+    numa_stat: 1,
+    oom_dump_tasks: 1,
+    oom_kill_allocating_task: 0,
+    overcommit_kbytes: 0,
+    overcommit_memory: 0,
+    overcommit_ratio: 50,
+    'page-cluster': 3,
+    page_lock_unfairness: 5,
+    panic_on_oom: 0,
+    percpu_pagelist_high_fraction: 0,
+    stat_interval: 1,
+    swappiness: 60,
+    unprivileged_userfaultfd: 0,
+    user_reserve_kbytes: 131072,
+    vfs_cache_pressure: 100,
+    watermark_boost_factor: 15000,
+    watermark_scale_factor: 10,
+    zone_reclaim_mode: 0,
+  };
+}
