@@ -2,8 +2,7 @@
  * The sentry process: reads its configuration, loads everything, waits for the launcher to take the host's file system
  * away, confines itself, boots the kernel and runs its loop until the container has ended.
  */
-import { existsSync, readFileSync, writeSync } from 'node:fs';
-import { availableParallelism, totalmem } from 'node:os';
+import { readFileSync, writeSync } from 'node:fs';
 import { getHeapStatistics } from 'node:v8';
 import { CLOSED, ControlChannel, NOTHING } from '../platform-ptrace/confine/control-channel.ts';
 import { lowerHelperThreads } from '../platform-ptrace/confine/helper-threads.ts';
@@ -34,23 +33,21 @@ import { runProgram } from '../sentry/host/program.ts';
 import { exitNow } from '../sentry/host/spawn.ffi.ts';
 import { close } from '../sentry/host/sys.ffi.ts';
 import { registerSocketFamilies } from '../sentry/socket/register.ts';
-import { cpusWithin, memoryWithin } from '../sentry/kernel/container.ts';
 import { HeapGuard } from '../sentry/kernel/heap-guard.ts';
 import type { Kernel } from '../sentry/kernel/kernel.ts';
 import type { Platform } from '../sentry/platform/platform.ts';
-import { PROTECTIONS, setProtection } from '../sentry/vfs/protected.ts';
 import { SyscallReport } from '../sentry/strace/syscall-report.ts';
 import { copyPlan } from '../syscalls/copy-plan.ts';
-import { setUpPatching } from './boot-patching.ts';
-import { signalFromTerminal } from './boot-stdio.ts';
-import { BootError } from './boot-error.ts';
-import { bootKernel, createContainer, ownNamespaces } from './boot.ts';
+import { setUpPatching } from './boot/patching.ts';
+import { signalFromTerminal } from './boot/stdio.ts';
+import { BootError } from './boot/error.ts';
+import { bootKernel, createContainer, ownNamespaces, type ContainerEnv } from './boot/boot.ts';
+import { hostFacts, takeProtections } from './boot/host-facts.ts';
 import { serveControl } from './control/server.ts';
 import type { SandboxContainer } from './sandbox/container.ts';
 import { openFigures } from './sandbox/group-figures.ts';
 import { observe, writeReport } from './sandbox/observers.ts';
 import { Requests } from './sandbox/requests.ts';
-import type { HostFacts } from './boot-parts.ts';
 import type { SandboxConfig } from './sandbox-config.ts';
 
 /** The kernel's loop returns to Node's now and then, for what V8 posts to it. */
@@ -78,6 +75,20 @@ const say = (line: string): void => writeLine(`runsc-ts: ${line}`);
 /** Wait status of an exit. */
 const exitStatus = (code: number): number => code << 8;
 
+/** The end of the sandbox: told by whoever notices first, looked at between two turns of the kernel. */
+class Fate {
+  /** Wait status of the sandbox, once it has ended. */
+  status: number | null = null;
+  /** What the user is to know of it. */
+  why = '';
+
+  readonly end = (status: number, why = ''): void => {
+    if (this.status !== null) return;
+    this.status = status;
+    this.why = why;
+  };
+}
+
 function main(): void {
   const config = JSON.parse(readFileSync(SENTRY_CONFIG_FD, 'utf8')) as SandboxConfig;
   close(SENTRY_CONFIG_FD);
@@ -86,9 +97,9 @@ function main(): void {
   const host = hostFacts(config);
   takeProtections();
   setUpPatching(platform, config.patching);
-  let goferGone = '';
+  const fate = new Fate();
   const gofer = new RemoteGofer(new SocketChannel(SENTRY_GOFER_FD), (why) => {
-    goferGone = why;
+    fate.end(exitStatus(EXIT_SANDBOX_GONE), `the file server is gone (${why}): the sandbox ends`);
   });
   if (gofer.hello() < 0) throw new Error('the gofer does not answer');
   let kernel!: Kernel;
@@ -103,44 +114,52 @@ function main(): void {
   reserveDescriptors();
   lock();
 
-  let ended: number | null = null;
   const report = config.report === null ? null : new SyscallReport();
-  const requests = new Requests(kernel);
   platform.start(kernel);
   observe(kernel, config.strace, report, writeLine);
-  const env = {
-    config,
-    gofer,
-    stdioFds: [
-      ...[0, 1, 2].map((i) => SENTRY_STDIO_FD + i),
-      ...Array.from(
-        { length: config.preservedFds },
-        (_, i) => SENTRY_EXTRA_FD + 1 + (config.figures?.length ?? 0) + i,
-      ),
-    ],
-    ...ownNamespaces(config, kernel.pidNs),
-  };
+  startContainer({ config, kernel, gofer, control, fate });
+  hostPoller().add(gofer.pollFd, 0, () => gofer.checkAlive());
+  runKernel(kernel, fate, (status) => {
+    if (fate.why !== '') say(fate.why);
+    if (config.debugLog) reportUnimplemented(kernel);
+    if (report !== null && config.report !== null) writeReport(report, config.report);
+    // The launcher ends everything at once; guests' processes are in the sandbox's PID namespace, and children of this one.
+    control.send(MSG_EXIT, status);
+    exitNow(0);
+  });
+}
+
+interface Sandbox {
+  readonly config: SandboxConfig;
+  readonly kernel: Kernel;
+  readonly gofer: RemoteGofer;
+  readonly control: ControlChannel;
+  readonly fate: Fate;
+}
+
+/** Makes the first container and connects it with the launcher; one that is managed waits for its start. */
+function startContainer(sandbox: Sandbox): void {
+  const { config, kernel, control, fate } = sandbox;
   let root: SandboxContainer | null = null;
-  createContainer(kernel, env, (c) => {
+  createContainer(kernel, containerEnv(sandbox), (c) => {
     if (c instanceof Error) {
-      const text = c instanceof BootError ? c.message : `cannot start the container: ${c.stack ?? String(c)}`;
-      const exitCode = c instanceof BootError ? c.exitCode : 125;
-      if (config.managed) control.sendText(MSG_FAILED, exitCode, c instanceof BootError ? text : c.message);
-      else say(text);
-      ended = exitStatus(exitCode);
+      fate.end(exitStatus(tellFailure(config, control, c)));
       return;
     }
     root = c;
     // Behind the control socket, if there is one.
+    const figures = config.figures ?? [];
+    const firstFd = SENTRY_EXTRA_FD + (config.managed ? 1 : 0);
     kernel.figures = c.box.figures = openFigures(
-      config.figures ?? [],
-      (config.figures ?? []).map((_, i) => SENTRY_EXTRA_FD + (config.managed ? 1 : 0) + i),
+      figures,
+      figures.map((_, i) => firstFd + i),
     );
-    c.endListeners.push((status) => (ended = status));
+    c.endListeners.push(fate.end);
     if (!config.managed) {
       c.init.start();
       return;
     }
+    const requests = new Requests(kernel);
     requests.add(c);
     serveControl(SENTRY_EXTRA_FD, requests.handle);
     control.send(MSG_CREATED, 0);
@@ -154,18 +173,35 @@ function main(): void {
       if (root !== null && !signalFromTerminal(root.init.terminal?.tty ?? null, control.value)) {
         root.signal(control.value);
       }
-    } else if (type === CLOSED) ended = exitStatus(EXIT_SANDBOX_GONE);
+    } else if (type === CLOSED) fate.end(exitStatus(EXIT_SANDBOX_GONE));
     else if (type !== NOTHING) say(`unknown message ${type} from the launcher`);
   });
-  hostPoller().add(gofer.pollFd, 0, () => gofer.checkAlive());
+}
 
-  const finish = (status: number): void => {
-    if (config.debugLog) reportUnimplemented(kernel);
-    if (report !== null && config.report !== null) writeReport(report, config.report);
-    // The launcher ends everything at once; guests' processes are in the sandbox's PID namespace, and children of this one.
-    control.send(MSG_EXIT, status);
-    exitNow(0);
+function containerEnv({ config, kernel, gofer }: Sandbox): ContainerEnv {
+  const firstPreserved = SENTRY_EXTRA_FD + 1 + (config.figures?.length ?? 0);
+  return {
+    config,
+    gofer,
+    stdioFds: [
+      ...[0, 1, 2].map((i) => SENTRY_STDIO_FD + i),
+      ...Array.from({ length: config.preservedFds }, (_, i) => firstPreserved + i),
+    ],
+    ...ownNamespaces(config, kernel.pidNs),
   };
+}
+
+/** Exit code of the sandbox whose container could not be made. */
+function tellFailure(config: SandboxConfig, control: ControlChannel, e: Error): number {
+  const known = e instanceof BootError;
+  const exitCode = known ? e.exitCode : 125;
+  if (config.managed) control.sendText(MSG_FAILED, exitCode, e.message);
+  else say(known ? e.message : `cannot start the container: ${e.stack ?? String(e)}`);
+  return exitCode;
+}
+
+/** The kernel's loop, until the sandbox has ended. */
+function runKernel(kernel: Kernel, fate: Fate, finish: (status: number) => void): void {
   const wakeFd = hostPoller().epollFd;
   const guard = new HeapGuard(kernel);
   let turns = 0;
@@ -177,11 +213,7 @@ function main(): void {
     do {
       if (kernel.turn(-1, wakeFd)) hostPoller().run();
       kernel.runQueue.run();
-      if (ended !== null) return finish(ended);
-      if (goferGone !== '') {
-        say(`the file server is gone (${goferGone}): the sandbox ends`);
-        return finish(exitStatus(EXIT_SANDBOX_GONE));
-      }
+      if (fate.status !== null) return finish(fate.status);
       if (++turns % CLOCK_TURNS !== 0) continue;
       now = kernel.clock.monotonicNs();
       kernel.load.note(kernel, now);
@@ -189,29 +221,6 @@ function main(): void {
     setImmediate(loop);
   };
   loop();
-}
-
-/** The machine, cut to the container's share. */
-function hostFacts({ limits }: SandboxConfig): HostFacts {
-  const cpuInfo = readFileSync('/proc/cpuinfo', 'latin1');
-  // The group's cpuset is in force already; an update may make it larger.
-  const allowed = availableParallelism();
-  const all =
-    limits.cpus > 0 ? cpuInfo.split('\n').filter((l) => l.startsWith('processor\t')).length : allowed;
-  return {
-    cpuInfo,
-    machine: { cpus: all, memory: totalmem() },
-    cpus: Array.from({ length: cpusWithin(limits, allowed) }, (_, i) => i),
-    memTotal: memoryWithin(limits, totalmem()),
-  };
-}
-
-/** fs.protected_* are the machine's: a container has what the host has. */
-function takeProtections(): void {
-  for (const of of PROTECTIONS) {
-    const path = `/proc/sys/fs/protected_${of}`;
-    if (existsSync(path)) setProtection(of, Number.parseInt(readFileSync(path, 'latin1'), 10) || 0);
-  }
 }
 
 function makePlatform(name: SandboxConfig['platform']): Platform {

@@ -11,8 +11,8 @@ import { exitTask } from '../../sentry/kernel/task-exit.ts';
 import type { ThreadGroup } from '../../sentry/kernel/thread-group.ts';
 import { Timer } from '../../sentry/time/timer-queue.ts';
 import type { Path } from '../../sentry/vfs/dentry.ts';
-import { BootError } from '../boot-error.ts';
-import { showAsConsole } from '../boot-stdio.ts';
+import { BootError } from '../boot/error.ts';
+import { showAsConsole } from '../boot/stdio.ts';
 import type { SandboxConfig } from '../sandbox-config.ts';
 import { makeProcess, type OutsideProcess, type ProcessEnv } from './process.ts';
 

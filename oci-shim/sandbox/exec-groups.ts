@@ -7,7 +7,7 @@ import type { Cgroup } from '../../sentry/kernel/cgroup/cgroup.ts';
 import type { CgroupHierarchies, Hierarchy } from '../../sentry/kernel/cgroup/hierarchy.ts';
 import { attachTasks } from '../../sentry/kernel/cgroup/operations.ts';
 import type { Task } from '../../sentry/kernel/task.ts';
-import { BootError } from '../boot-error.ts';
+import { BootError } from '../boot/error.ts';
 
 /** Puts a new process into `groups`. */
 export function enterGroups(t: Task, groups: readonly string[]): void {

@@ -30,10 +30,10 @@ import type { Path } from '../../sentry/vfs/dentry.ts';
 import { openExec } from '../../sentry/vfs/open.ts';
 import { LOOKUP_DIRECTORY, LOOKUP_FOLLOW, nd, walk } from '../../sentry/vfs/walk.ts';
 import { closeExec, execProgram } from '../../syscalls/exec.ts';
-import { BootError } from '../boot-error.ts';
-import { openStdio, type StdioTerminal } from '../boot-stdio.ts';
+import { BootError } from '../boot/error.ts';
+import { openStdio, type StdioTerminal } from '../boot/stdio.ts';
 import { enterGroups } from './exec-groups.ts';
-import { applySysctls, environmentOf, prepareTask } from '../boot-process.ts';
+import { applySysctls, environmentOf, prepareTask } from '../boot/process.ts';
 import type { LinuxConfig, ProcessConfig } from '../sandbox-config.ts';
 
 export interface ProcessEnv {

@@ -1,6 +1,6 @@
 /**
  * Mounting control groups: cgroup2 is the container's one unified hierarchy, cgroup one of version 1, made when it is first
- * asked for (kernel/cgroup/cgroup-v1.c, cgroup1_get_tree). config.json has version 2 by either name (oci-shim/boot-mounts).
+ * asked for (kernel/cgroup/cgroup-v1.c, cgroup1_get_tree). config.json has version 2 by either name (oci-shim/boot/mounts).
  */
 import { PIDS } from '../../abi/cgroup.ts';
 import { EBUSY, EINVAL, ENOENT, EPERM } from '../../abi/errno.ts';

@@ -1,4 +1,4 @@
-import { errnoName } from '../sentry/abi/errno.ts';
+import { errnoName } from '../../sentry/abi/errno.ts';
 
 /** A failure inside the sandbox that the user can understand; `exitCode` as a shell's or runc's. */
 export class BootError extends Error {

@@ -2,32 +2,32 @@
  * The composition root: builds a Kernel from its parts as the configuration says, mounts the file systems and starts
  * the container's first process. Runs in the confined sentry.
  */
-import { Credentials, UserNamespace } from '../sentry/auth/credentials.ts';
-import { IdMap } from '../sentry/auth/id-map.ts';
-import { CapSet } from '../sentry/auth/capability.ts';
-import type { GoferClient } from '../sentry/gofer-api/gofer-api.ts';
-import { close } from '../sentry/host/sys.ffi.ts';
-import { setDeviceList } from '../sentry/kernel/cgroup/device-rules.ts';
-import { Container } from '../sentry/kernel/container.ts';
-import { Kernel } from '../sentry/kernel/kernel.ts';
+import { Credentials, UserNamespace } from '../../sentry/auth/credentials.ts';
+import { IdMap } from '../../sentry/auth/id-map.ts';
+import { CapSet } from '../../sentry/auth/capability.ts';
+import type { GoferClient } from '../../sentry/gofer-api/gofer-api.ts';
+import { close } from '../../sentry/host/sys.ffi.ts';
+import { setDeviceList } from '../../sentry/kernel/cgroup/device-rules.ts';
+import { Container } from '../../sentry/kernel/container.ts';
+import { Kernel } from '../../sentry/kernel/kernel.ts';
 import {
   CgroupNamespace,
   IpcNamespace,
   MountNamespaceRef,
   NetNamespace,
   UtsNamespace,
-} from '../sentry/kernel/namespaces.ts';
-import { TimeNamespace, type TimeOffsets } from '../sentry/kernel/time-namespace.ts';
-import type { PidNamespace } from '../sentry/kernel/pid-namespace.ts';
-import type { Platform } from '../sentry/platform/platform.ts';
-import type { MountNamespace } from '../sentry/vfs/mount-namespace.ts';
-import { makeSyscallTable } from '../syscalls/table.ts';
-import { mountAll } from './boot-mounts.ts';
-import { registerParts, type HostFacts } from './boot-parts.ts';
-import { latin1 } from './boot-paths.ts';
-import { hasTerminal } from './boot-stdio.ts';
-import { SandboxContainer } from './sandbox/container.ts';
-import type { LinuxConfig, ProcessConfig, SandboxConfig } from './sandbox-config.ts';
+} from '../../sentry/kernel/namespaces.ts';
+import { TimeNamespace, type TimeOffsets } from '../../sentry/kernel/time-namespace.ts';
+import type { PidNamespace } from '../../sentry/kernel/pid-namespace.ts';
+import type { Platform } from '../../sentry/platform/platform.ts';
+import type { MountNamespace } from '../../sentry/vfs/mount-namespace.ts';
+import { makeSyscallTable } from '../../syscalls/table.ts';
+import { mountAll } from './mounts.ts';
+import { registerParts, type HostFacts } from './parts.ts';
+import { latin1 } from './paths.ts';
+import { hasTerminal } from './stdio.ts';
+import { SandboxContainer } from '../sandbox/container.ts';
+import type { LinuxConfig, ProcessConfig, SandboxConfig } from '../sandbox-config.ts';
 
 export interface BootEnv {
   config: SandboxConfig;

@@ -1,10 +1,10 @@
 /** What the configuration says about a process, set on its task before it executes its program. */
-import type { Task } from '../sentry/kernel/task.ts';
-import { SeccompFilter } from '../sentry/kernel/seccomp.ts';
-import { SeccompProfile } from '../sentry/kernel/seccomp-profile.ts';
-import { BootError } from './boot-error.ts';
-import { kernelContext, readGuestFile } from './boot-paths.ts';
-import type { LinuxConfig, ProcessConfig, SeccompConfig } from './sandbox-config.ts';
+import type { Task } from '../../sentry/kernel/task.ts';
+import { SeccompFilter } from '../../sentry/kernel/seccomp.ts';
+import { SeccompProfile } from '../../sentry/kernel/seccomp-profile.ts';
+import { BootError } from './error.ts';
+import { kernelContext, readGuestFile } from './paths.ts';
+import type { LinuxConfig, ProcessConfig, SeccompConfig } from '../sandbox-config.ts';
 
 const PASSWD_MAX = 1 << 20;
 

@@ -1,30 +1,30 @@
 /** Registers what the kernel leaves to others: drivers, file system types, hooks. */
-import { EINVAL } from '../sentry/abi/errno.ts';
-import { registerEmptyFileSystems } from '../sentry/fsimpl/empty/empty.ts';
-import { registerCgroup } from '../sentry/fsimpl/cgroup/register.ts';
-import { registerMemDevices } from '../sentry/fsimpl/dev/mem.ts';
-import { registerDevpts } from '../sentry/fsimpl/devpts/devpts.ts';
-import { registerFuse } from '../sentry/fsimpl/fuse/super-block.ts';
-import type { HostFacts } from '../sentry/fsimpl/proc/env.ts';
-import { registerMqueue } from '../sentry/fsimpl/mqueue/mqueue.ts';
-import { setSysctl } from '../sentry/fsimpl/proc/sysctl.ts';
-import { registerProc } from '../sentry/fsimpl/proc/super-block.ts';
-import { registerSysfs } from '../sentry/fsimpl/sysfs/sysfs.ts';
-import { parseTmpfsOptions, setTmpfsMemoryTotal, TMPFS_VALUES } from '../sentry/fsimpl/tmpfs/options.ts';
+import { EINVAL } from '../../sentry/abi/errno.ts';
+import { registerEmptyFileSystems } from '../../sentry/fsimpl/empty/empty.ts';
+import { registerCgroup } from '../../sentry/fsimpl/cgroup/register.ts';
+import { registerMemDevices } from '../../sentry/fsimpl/dev/mem.ts';
+import { registerDevpts } from '../../sentry/fsimpl/devpts/devpts.ts';
+import { registerFuse } from '../../sentry/fsimpl/fuse/super-block.ts';
+import type { HostFacts } from '../../sentry/fsimpl/proc/env.ts';
+import { registerMqueue } from '../../sentry/fsimpl/mqueue/mqueue.ts';
+import { setSysctl } from '../../sentry/fsimpl/proc/sysctl.ts';
+import { registerProc } from '../../sentry/fsimpl/proc/super-block.ts';
+import { registerSysfs } from '../../sentry/fsimpl/sysfs/sysfs.ts';
+import { parseTmpfsOptions, setTmpfsMemoryTotal, TMPFS_VALUES } from '../../sentry/fsimpl/tmpfs/options.ts';
 import {
   mountRamfs,
   mountTmpfs,
   setTmpfsGuard,
   tmpfsBytesInUse,
-} from '../sentry/fsimpl/tmpfs/super-block.ts';
-import { registerConsole } from '../sentry/fsimpl/tty/host-tty.ts';
-import { cgroupOperations } from '../sentry/kernel/cgroup/operations.ts';
-import type { Kernel } from '../sentry/kernel/kernel.ts';
-import { installUnixPaths } from '../syscalls/unix-paths.ts';
-import { installSocketTables } from '../sentry/socket/proc-net.ts';
-import { registerOverlay } from '../sentry/fsimpl/overlay/mount.ts';
-import { registerFileSystem } from '../sentry/vfs/fs-types.ts';
-import { installTerminals } from '../syscalls/terminals.ts';
+} from '../../sentry/fsimpl/tmpfs/super-block.ts';
+import { registerConsole } from '../../sentry/fsimpl/tty/host-tty.ts';
+import { cgroupOperations } from '../../sentry/kernel/cgroup/operations.ts';
+import type { Kernel } from '../../sentry/kernel/kernel.ts';
+import { installUnixPaths } from '../../syscalls/unix-paths.ts';
+import { installSocketTables } from '../../sentry/socket/proc-net.ts';
+import { registerOverlay } from '../../sentry/fsimpl/overlay/mount.ts';
+import { registerFileSystem } from '../../sentry/vfs/fs-types.ts';
+import { installTerminals } from '../../syscalls/terminals.ts';
 
 export type { HostFacts };
 

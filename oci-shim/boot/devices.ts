@@ -1,20 +1,20 @@
 /** /dev of a container: default devices, those of the configuration (runtime-spec config-linux.md, "Devices"). */
-import { FUSE_MINOR, makedev, MISC_MAJOR, TUN_MINOR } from '../sentry/abi/device.ts';
-import { EEXIST, errnoName } from '../sentry/abi/errno.ts';
-import { S_IFCHR, S_IFMT, S_IFREG } from '../sentry/abi/stat.ts';
-import { isDefaultDevice, populateDev } from '../sentry/fsimpl/dev/populate.ts';
-import { TmpfsSuperBlock } from '../sentry/fsimpl/tmpfs/super-block.ts';
-import type { CallContext } from '../sentry/vfs/call-context.ts';
-import { attachMount, rootDentry } from '../sentry/vfs/mount-namespace.ts';
-import { Mount, mountFlags, MS_NOEXEC, MS_NOSUID } from '../sentry/vfs/mount.ts';
-import { vfsMknod, vfsUnlink } from '../sentry/vfs/namei.ts';
-import type { Inode } from '../sentry/vfs/inode.ts';
-import type { SuperBlock } from '../sentry/vfs/super-block.ts';
-import { lookupDentry } from '../sentry/vfs/lookup.ts';
-import { LOOKUP_FOLLOW, nd, walk } from '../sentry/vfs/walk.ts';
-import { check, MountError } from './boot-error.ts';
-import { latin1, makeDirectories } from './boot-paths.ts';
-import type { DeviceConfig, SandboxConfig } from './sandbox-config.ts';
+import { FUSE_MINOR, makedev, MISC_MAJOR, TUN_MINOR } from '../../sentry/abi/device.ts';
+import { EEXIST, errnoName } from '../../sentry/abi/errno.ts';
+import { S_IFCHR, S_IFMT, S_IFREG } from '../../sentry/abi/stat.ts';
+import { isDefaultDevice, populateDev } from '../../sentry/fsimpl/dev/populate.ts';
+import { TmpfsSuperBlock } from '../../sentry/fsimpl/tmpfs/super-block.ts';
+import type { CallContext } from '../../sentry/vfs/call-context.ts';
+import { attachMount, rootDentry } from '../../sentry/vfs/mount-namespace.ts';
+import { Mount, mountFlags, MS_NOEXEC, MS_NOSUID } from '../../sentry/vfs/mount.ts';
+import { vfsMknod, vfsUnlink } from '../../sentry/vfs/namei.ts';
+import type { Inode } from '../../sentry/vfs/inode.ts';
+import type { SuperBlock } from '../../sentry/vfs/super-block.ts';
+import { lookupDentry } from '../../sentry/vfs/lookup.ts';
+import { LOOKUP_FOLLOW, nd, walk } from '../../sentry/vfs/walk.ts';
+import { check, MountError } from './error.ts';
+import { latin1, makeDirectories } from './paths.ts';
+import type { DeviceConfig, SandboxConfig } from '../sandbox-config.ts';
 
 /** A fresh tmpfs on /dev gets the default devices and links. */
 export function populateContainerDev(sb: SuperBlock, config: SandboxConfig, hasTerminal: boolean): void {

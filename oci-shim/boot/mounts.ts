@@ -2,19 +2,19 @@
  * The container's mount tree: root from the gofer (with an overlay in memory or written through), then the other mounts in
  * the order in which they are listed, with what runc does around them (libcontainer/rootfs_linux.go).
  */
-import { ENOENT, ENOTDIR, EEXIST, errnoName } from '../sentry/abi/errno.ts';
-import { S_IFDIR, S_IFREG } from '../sentry/abi/stat.ts';
-import type { Credentials } from '../sentry/auth/credentials.ts';
-import { GoferSuperBlock } from '../sentry/fsimpl/goferfs/super-block.ts';
-import { OverlaySuperBlock } from '../sentry/fsimpl/overlay/super-block.ts';
-import { defaultTmpfsSize } from '../sentry/fsimpl/tmpfs/options.ts';
-import { TmpfsSuperBlock } from '../sentry/fsimpl/tmpfs/super-block.ts';
-import type { CgroupNamespace, IpcNamespace } from '../sentry/kernel/namespaces.ts';
-import type { PidNamespace } from '../sentry/kernel/pid-namespace.ts';
-import type { GoferClient } from '../sentry/gofer-api/gofer-api.ts';
-import type { CallContext } from '../sentry/vfs/call-context.ts';
-import type { Path } from '../sentry/vfs/dentry.ts';
-import { fileSystemType } from '../sentry/vfs/fs-types.ts';
+import { ENOENT, ENOTDIR, EEXIST, errnoName } from '../../sentry/abi/errno.ts';
+import { S_IFDIR, S_IFREG } from '../../sentry/abi/stat.ts';
+import type { Credentials } from '../../sentry/auth/credentials.ts';
+import { GoferSuperBlock } from '../../sentry/fsimpl/goferfs/super-block.ts';
+import { OverlaySuperBlock } from '../../sentry/fsimpl/overlay/super-block.ts';
+import { defaultTmpfsSize } from '../../sentry/fsimpl/tmpfs/options.ts';
+import { TmpfsSuperBlock } from '../../sentry/fsimpl/tmpfs/super-block.ts';
+import type { CgroupNamespace, IpcNamespace } from '../../sentry/kernel/namespaces.ts';
+import type { PidNamespace } from '../../sentry/kernel/pid-namespace.ts';
+import type { GoferClient } from '../../sentry/gofer-api/gofer-api.ts';
+import type { CallContext } from '../../sentry/vfs/call-context.ts';
+import type { Path } from '../../sentry/vfs/dentry.ts';
+import { fileSystemType } from '../../sentry/vfs/fs-types.ts';
 import {
   attachMount,
   cloneTree,
@@ -22,17 +22,17 @@ import {
   MountNamespace,
   setPropagation,
   subtree,
-} from '../sentry/vfs/mount-namespace.ts';
-import { mountFlags, MS_RDONLY, MS_REMOUNT, type Mount } from '../sentry/vfs/mount.ts';
-import { vfsMknod } from '../sentry/vfs/namei.ts';
-import type { SuperBlock } from '../sentry/vfs/super-block.ts';
-import { setSuperFlags, splitSuperOptions } from '../sentry/vfs/super-options.ts';
-import { LOOKUP_FOLLOW, nd, walk } from '../sentry/vfs/walk.ts';
-import { copyUpTree } from './boot-copy-up.ts';
-import { addDevices, populateContainerDev } from './boot-devices.ts';
-import { check, MountError } from './boot-error.ts';
-import { kernelContext, latin1, makeDirectories, withoutDanglingLinks } from './boot-paths.ts';
-import type { MountConfig, SandboxConfig } from './sandbox-config.ts';
+} from '../../sentry/vfs/mount-namespace.ts';
+import { mountFlags, MS_RDONLY, MS_REMOUNT, type Mount } from '../../sentry/vfs/mount.ts';
+import { vfsMknod } from '../../sentry/vfs/namei.ts';
+import type { SuperBlock } from '../../sentry/vfs/super-block.ts';
+import { setSuperFlags, splitSuperOptions } from '../../sentry/vfs/super-options.ts';
+import { LOOKUP_FOLLOW, nd, walk } from '../../sentry/vfs/walk.ts';
+import { copyUpTree } from './copy-up.ts';
+import { addDevices, populateContainerDev } from './devices.ts';
+import { check, MountError } from './error.ts';
+import { kernelContext, latin1, makeDirectories, withoutDanglingLinks } from './paths.ts';
+import type { MountConfig, SandboxConfig } from '../sandbox-config.ts';
 
 export interface MountEnv {
   readonly config: SandboxConfig;

@@ -1,17 +1,17 @@
 /** Paths of the container's file system while it is put together. */
-import { EEXIST, errnoName } from '../sentry/abi/errno.ts';
-import { O_NONBLOCK, O_RDONLY } from '../sentry/abi/fcntl.ts';
-import { S_IFDIR } from '../sentry/abi/stat.ts';
-import { CapSet } from '../sentry/auth/capability.ts';
-import type { Credentials } from '../sentry/auth/credentials.ts';
-import type { CgroupNamespace, IpcNamespace } from '../sentry/kernel/namespaces.ts';
-import type { PidNamespace } from '../sentry/kernel/pid-namespace.ts';
-import { type CallContext, FsContext } from '../sentry/vfs/call-context.ts';
-import type { Path } from '../sentry/vfs/dentry.ts';
-import { vfsMkdir } from '../sentry/vfs/namei.ts';
-import { vfsOpen } from '../sentry/vfs/open.ts';
-import { LOOKUP_FOLLOW, nd, walk } from '../sentry/vfs/walk.ts';
-import { MountError } from './boot-error.ts';
+import { EEXIST, errnoName } from '../../sentry/abi/errno.ts';
+import { O_NONBLOCK, O_RDONLY } from '../../sentry/abi/fcntl.ts';
+import { S_IFDIR } from '../../sentry/abi/stat.ts';
+import { CapSet } from '../../sentry/auth/capability.ts';
+import type { Credentials } from '../../sentry/auth/credentials.ts';
+import type { CgroupNamespace, IpcNamespace } from '../../sentry/kernel/namespaces.ts';
+import type { PidNamespace } from '../../sentry/kernel/pid-namespace.ts';
+import { type CallContext, FsContext } from '../../sentry/vfs/call-context.ts';
+import type { Path } from '../../sentry/vfs/dentry.ts';
+import { vfsMkdir } from '../../sentry/vfs/namei.ts';
+import { vfsOpen } from '../../sentry/vfs/open.ts';
+import { LOOKUP_FOLLOW, nd, walk } from '../../sentry/vfs/walk.ts';
+import { MountError } from './error.ts';
 
 /** Configuration is UTF-8, names in the kernel are bytes. */
 export const latin1 = (s: string): string => Buffer.from(s, 'utf8').toString('latin1');
