@@ -87,7 +87,7 @@ export const told = (d: Difference): string =>
 
 /** What differences of one cause have in common, roughly: the operation, and the first words that are not the same. */
 export function kindOf(d: Difference): string {
-  const op = d.native.find((l) => l.startsWith(`${stepOf(d)}: `)) ?? '';
+  const op = d.native.slice(0, d.line + 1).findLast((l) => l.startsWith(`${stepOf(d)}: `)) ?? '';
   const name = /\w+\(|^\d+: (?:p\d u\d )?[\w ]*/.exec(op.replace(/(s\d+, )*[sm]\d+ = /, ''))?.[0] ?? '';
   const words = (line: string | undefined): string[] => (line ?? 'nothing').replace(/^\d+: /, '').split(' ');
   const [native, guest] = [words(d.native[d.line]), words(d.guest[d.line])];
