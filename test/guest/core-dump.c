@@ -334,26 +334,13 @@ static void *crash(void *arg) {
 }
 
 // Until a thread of ours sleeps.
-static void asleep(volatile pid_t *tid) {
-  char path[64], text[256];
-  while (*tid == 0) sched_yield();
-  sprintf(path, "/proc/self/task/%d/stat", *tid);
-  for (;;) {
-    int fd = open(path, O_RDONLY);
-    ssize_t n = read(fd, text, sizeof text - 1);
-    close(fd);
-    if (n > 0 && (text[n] = 0, strstr(text, ") S ")) != NULL) return;
-    sched_yield();
-  }
-}
-
 static void threads(void) {
   pthread_t t;
   pthread_create(&t, NULL, in_call, &waiters[0]);
   pthread_create(&t, NULL, in_call, &waiters[1]);
   pthread_create(&t, NULL, in_code, NULL);
-  asleep(&waiters[0]);
-  asleep(&waiters[1]);
+  until_asleep(&waiters[0], NULL);
+  until_asleep(&waiters[1], NULL);
   while (!ready) sched_yield();
   pthread_create(&t, NULL, crash, NULL);
   pthread_join(t, NULL);

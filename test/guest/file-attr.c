@@ -11,12 +11,6 @@
 #include <linux/falloc.h>
 #include <utime.h>
 
-static void put(const char *name, const char *text) {
-  int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-  if (fd < 0 || write(fd, text, strlen(text)) < 0) say("put %s failed", name);
-  close(fd);
-}
-
 static void mode_of(const char *what, const char *name) {
   struct stat st;
   if (lstat(name, &st)) say("%s: %s", what, strerrorname_np(errno));
@@ -26,7 +20,7 @@ static void mode_of(const char *what, const char *name) {
 
 static void stats(void) {
   struct stat st, st2;
-  put("f", "hello world");
+  put_file("f", "hello world");
   symlink("f", "l");
   mode_of("file", "f");
   mode_of("link", "l");
@@ -104,7 +98,7 @@ static void modes(void) {
   chmod("d", 06755);
   chown("d", 5, 5);
   mode_of("dir keeps bits", "d");
-  put("s", "data");
+  put_file("s", "data");
   chmod("s", 06777);
   chown("s", 1000, 1000);
   chmod("s", 06777);
@@ -175,7 +169,7 @@ static void times(void) {
 
 static void sizes(void) {
   struct stat st;
-  put("t", "0123456789");
+  put_file("t", "0123456789");
   ret("truncate", truncate("t", 5));
   ret("truncate up", truncate("t", 100000));
   ret("truncate negative", truncate("t", -1));
@@ -236,7 +230,7 @@ static void sizes(void) {
   ret("lseek pipe", lseek(p[0], 0, SEEK_SET));
   ret("ftruncate pipe", ftruncate(p[1], 0));
   ret("fsync pipe", fsync(p[1]));
-  put("small", "abc");
+  put_file("small", "abc");
   fd = open("small", O_RDWR);
   pwrite(fd, "x", 1, 20000);
   fstat(fd, &st);

@@ -6,15 +6,9 @@
 #include <sys/mount.h>
 #include <sys/statvfs.h>
 
-static void put(const char *name, const char *text) {
-  int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-  if (fd < 0 || write(fd, text, strlen(text)) < 0) say("put %s failed: %s", name, strerrorname_np(errno));
-  close(fd);
-}
-
 static void in_use(void) {
   mkdir("m", 0755);
-  put("m/hidden", "x");
+  put_file("m/hidden", "x");
   ret("mount", mount("none", "m", "tmpfs", 0, "size=64k,mode=700"));
   ret("hidden", access("m/hidden", F_OK));
   struct stat st, up;
@@ -22,7 +16,7 @@ static void in_use(void) {
   ret("mode", st.st_mode & 07777);
   stat(".", &up);
   is("other device", st.st_dev != up.st_dev);
-  put("m/f", "inside");
+  put_file("m/f", "inside");
   ret("rename across", rename("m/f", "f"));
   ret("link across", link("m/f", "f"));
   ret("rmdir mount point", rmdir("m"));
@@ -37,7 +31,7 @@ static void in_use(void) {
   ret("full", write(fd, big, 4096));
   close(fd);
   unlink("m/big");
-  put("m/again", "space again");
+  put_file("m/again", "space again");
   ret("umount not a mount", umount("m/f"));
   ret("umount missing", umount("none"));
   ret("umount bad flags", umount2("m", 64));
@@ -68,15 +62,15 @@ static void errors(void) {
 static void binds(void) {
   mkdir("src", 0755);
   mkdir("src/sub", 0755);
-  put("src/f", "f");
-  put("target-file", "t");
+  put_file("src/f", "f");
+  put_file("target-file", "t");
   mkdir("dst", 0755);
   ret("sub mount", mount("none", "src/sub", "tmpfs", 0, NULL));
-  put("src/sub/g", "g");
+  put_file("src/sub/g", "g");
   ret("bind", mount("src", "dst", NULL, MS_BIND, NULL));
   ret("bound file", access("dst/f", F_OK));
   ret("not recursive", access("dst/sub/g", F_OK));
-  put("dst/new", "n");
+  put_file("dst/new", "n");
   ret("seen in source", access("src/new", F_OK));
   ret("rename across bind", rename("src/new", "dst/newer"));
   ret("umount", umount("dst"));
@@ -111,7 +105,7 @@ static void binds(void) {
   struct statvfs sv;
   statvfs("dst", &sv);
   is("statvfs ro", sv.f_flag & ST_RDONLY);
-  put("src/script", "#!/bin/sh\nexit 0\n");
+  put_file("src/script", "#!/bin/sh\nexit 0\n");
   chmod("src/script", 0755);
   ret("noexec", mount(NULL, "dst", NULL, MS_REMOUNT | MS_BIND | MS_NOEXEC | MS_NODEV | MS_NOSUID, NULL));
   ret("access noexec", access("dst/script", X_OK));
@@ -132,7 +126,7 @@ static void moves(void) {
   mkdir("from", 0755);
   mkdir("to", 0755);
   ret("mount", mount("none", "from", "tmpfs", 0, NULL));
-  put("from/f", "x");
+  put_file("from/f", "x");
   ret("make private", mount(NULL, ".", NULL, MS_PRIVATE, NULL));
   ret("private from", mount(NULL, "from", NULL, MS_PRIVATE, NULL));
   ret("move", mount("from", "to", NULL, MS_MOVE, NULL));
@@ -152,7 +146,7 @@ static void pivot(void) {
   mkdir("newroot", 0755);
   ret("tmpfs", mount("none", "newroot", "tmpfs", 0, NULL));
   mkdir("newroot/old", 0755);
-  put("newroot/marker", "x");
+  put_file("newroot/marker", "x");
   ret("not a mount", syscall(SYS_pivot_root, "newroot/old", "newroot/old"));
   ret("old outside", syscall(SYS_pivot_root, "newroot", "m"));
   ret("pivot", syscall(SYS_pivot_root, "newroot", "newroot/old"));

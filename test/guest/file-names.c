@@ -7,12 +7,6 @@
 #include <dirent.h>
 #include <limits.h>
 
-static void put(const char *name, const char *text) {
-  int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-  if (fd < 0 || write(fd, text, strlen(text)) < 0) say("put %s failed", name);
-  close(fd);
-}
-
 static const char *get(const char *name) {
   static char buf[100];
   memset(buf, 0, sizeof buf);
@@ -61,7 +55,7 @@ static void dirs(void) {
   ret("mkdir /", mkdir("/", 0755));
   ret("mkdir empty", mkdir("", 0755));
   ret("mkdir missing parent", mkdir("none/x", 0755));
-  put("f", "f");
+  put_file("f", "f");
   ret("mkdir below file", mkdir("f/x", 0755));
   ret("mkdir over file", mkdir("f", 0755));
   symlink("target", "dl");
@@ -73,7 +67,7 @@ static void dirs(void) {
   ret("rmdir d/.", rmdir("d/."));
   ret("rmdir d/..", rmdir("d/.."));
   ret("rmdir /", rmdir("/"));
-  put("d/x", "x");
+  put_file("d/x", "x");
   ret("rmdir not empty", rmdir("d"));
   ret("unlink dir", unlink("d"));
   ret("unlink dir/", unlink("d/"));
@@ -117,7 +111,7 @@ static void dead_dir(void) {
 }
 
 static void links(void) {
-  put("a", "a");
+  put_file("a", "a");
   ret("link", link("a", "b"));
   ret("nlink", nlink_("a"));
   ret("link existing", link("a", "b"));
@@ -170,12 +164,12 @@ static void links(void) {
 }
 
 static void renames(void) {
-  put("a", "A");
-  put("b", "B");
+  put_file("a", "A");
+  put_file("b", "B");
   mkdir("d1", 0755);
   mkdir("d2", 0755);
   mkdir("d1/sub", 0755);
-  put("d1/sub/f", "deep");
+  put_file("d1/sub/f", "deep");
   ret("rename missing", rename("none", "x"));
   ret("rename to missing dir", rename("a", "none/x"));
   ret("rename onto", rename("a", "b"));
@@ -199,7 +193,7 @@ static void renames(void) {
   is("both stay", access("b", F_OK) == 0 && access("b2", F_OK) == 0);
   ret("noreplace", renameat2(AT_FDCWD, "b", AT_FDCWD, "f", RENAME_NOREPLACE));
   ret("noreplace free", renameat2(AT_FDCWD, "b", AT_FDCWD, "c", RENAME_NOREPLACE));
-  put("x", "X");
+  put_file("x", "X");
   ret("exchange", renameat2(AT_FDCWD, "c", AT_FDCWD, "x", RENAME_EXCHANGE));
   say("c %s", get("c"));
   say("x %s", get("x"));

@@ -12,12 +12,6 @@ static int openat2_(int dfd, const char *path, uint64_t flags, uint64_t mode, ui
   return syscall(SYS_openat2, dfd, path, &how, sizeof how);
 }
 
-static void put(const char *name, const char *text) {
-  int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-  if (fd < 0 || write(fd, text, strlen(text)) < 0) say("put %s failed: %s", name, strerrorname_np(errno));
-  close(fd);
-}
-
 // Opens, says how it went, closes.
 static void try(const char *what, const char *path, int flags, mode_t mode) {
   char line[400];
@@ -34,10 +28,10 @@ static void try2(const char *what, int dfd, const char *path, uint64_t flags, ui
 }
 
 static void basics(void) {
-  put("f", "hello");
+  put_file("f", "hello");
   mkdir("d", 0755);
   mkdir("d/e", 0755);
-  put("d/e/g", "deep");
+  put_file("d/e/g", "deep");
   symlink("f", "to-f");
   symlink("d", "to-d");
   symlink("none", "dangling");
@@ -142,13 +136,13 @@ static void flags_kept(void) {
 }
 
 static void data(void) {
-  put("t", "0123456789");
+  put_file("t", "0123456789");
   struct stat st;
   int fd = open("t", O_RDONLY | O_TRUNC);
   fstat(fd, &st);
   ret("O_RDONLY|O_TRUNC size", st.st_size);
   close(fd);
-  put("t", "0123456789");
+  put_file("t", "0123456789");
   fd = open("t", O_RDWR | O_APPEND);
   ret("append write", write(fd, "ab", 2));
   ret("append pos", lseek(fd, 0, SEEK_CUR));
@@ -230,16 +224,16 @@ static void at2(void) {
 }
 
 static void as_user(void) {
-  put("secret", "x");
+  put_file("secret", "x");
   chmod("secret", 0600);
-  put("shared", "x");
+  put_file("shared", "x");
   chmod("shared", 0666);
   mkdir("closed", 0700);
-  put("closed/in", "x");
+  put_file("closed/in", "x");
   mkdir("noread", 0711);
-  put("noread/in", "x");
+  put_file("noread/in", "x");
   mkdir("sticky", 01777);
-  put("sticky/root", "x");
+  put_file("sticky/root", "x");
   mkdir("own", 0755);
   chown("own", 1000, 1000);
   chmod(".", 0755);

@@ -85,6 +85,40 @@ static inline void until_state(pid_t pid, char state) {
   }
 }
 
+// Until the thread has told its id and sleeps, or is `done`.
+static inline void until_asleep(const volatile pid_t *tid, const volatile int *done) {
+  char path[64], line[200];
+  for (int i = 0; i < 100000 && !(done && *done); i++, usleep(100)) {
+    if (*tid == 0) continue;
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", *tid);
+    FILE *f = fopen(path, "r");
+    char *r = f ? fgets(line, sizeof line, f) : NULL;
+    if (f) fclose(f);
+    if (r && strrchr(line, ')')[2] == 'S') return;
+  }
+}
+
+// Makes a file, or writes it anew.
+static inline void put_file(const char *name, const char *text) {
+  int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+  if (fd < 0 || write(fd, text, strlen(text)) < 0) say("put %s failed: %s", name, strerrorname_np(errno));
+  close(fd);
+}
+
+// Reads a whole file as a string; its length, or -1.
+static inline long get_file(const char *path, char *text, size_t size) {
+  int fd = open(path, O_RDONLY);
+  if (fd < 0) {
+    say("%s: %s", path, strerrorname_np(errno));
+    return -1;
+  }
+  long n = 0, r;
+  while ((r = read(fd, text + n, size - 1 - n)) > 0) n += r;
+  text[n] = 0;
+  close(fd);
+  return r < 0 ? -1 : n;
+}
+
 // Waits for `pid` and prints how it ended.
 static inline void wait_say(const char *name, pid_t pid) {
   int st = 0;

@@ -7,12 +7,6 @@
 #include <sys/vfs.h>
 #include <sys/xattr.h>
 
-static void put(const char *path, const char *text) {
-  int fd = open(path, O_CREAT | O_WRONLY | O_TRUNC, 0644);
-  if (fd < 0 || write(fd, text, strlen(text)) < 0) say("put %s %s", path, strerrorname_np(errno));
-  close(fd);
-}
-
 static void get(const char *path) {
   char b[100];
   int fd = open(path, O_RDONLY);
@@ -114,15 +108,15 @@ static void tried(const char *name, const char *data) {
 static void layers(void) {
   const char *dirs[] = {"l1", "l2", "u", "w", "m", "l1/d", "l1/d/sub", "l2/d", "l2/d/sub2", "l1/only", "l2/e", "l2/e/deep"};
   for (size_t i = 0; i < sizeof dirs / sizeof *dirs; i++) mkdir(dirs[i], 0755);
-  put("l1/f", "one");
-  put("l2/f", "hidden");
-  put("l2/g", "two");
-  put("l1/d/a", "a");
-  put("l2/d/a", "hidden a");
-  put("l2/d/b", "b");
-  put("l1/only/x", "x");
-  put("l2/e/deep/y", "y");
-  put("l1/h1", "links");
+  put_file("l1/f", "one");
+  put_file("l2/f", "hidden");
+  put_file("l2/g", "two");
+  put_file("l1/d/a", "a");
+  put_file("l2/d/a", "hidden a");
+  put_file("l2/d/b", "b");
+  put_file("l1/only/x", "x");
+  put_file("l2/e/deep/y", "y");
+  put_file("l1/h1", "links");
   link("l1/h1", "l1/h2");
   if (symlink("f", "l1/s")) perror("symlink");
   mkfifo("l1/fifo", 0600);
@@ -234,7 +228,7 @@ static void redirects(void) {
   ret("elsewhere", rename("m/only", "m/d2/only"));
   ret("of a redirected one", rename("m/d2/sub", "m/d2/sub3"));
   ret("back", rename("m/d2/only", "m/only2"));
-  put("m/d2/b", "changed");
+  put_file("m/d2/b", "changed");
   ret("remove what was there", unlink("m/d2/a"));
   ret("a new one of the old name", mkdir("m/d", 0755));
   tree("m", 0);
@@ -296,7 +290,7 @@ static void layer_names(void) {
   ret("absent new", access("u/n", F_OK));
   append("m/f", "!");
   get("u/f");
-  put("m/n", "new");
+  put_file("m/n", "new");
   get("u/n");
   ret("remove", unlink("m/n"));
   ret("gone", access("u/n", F_OK));
@@ -304,10 +298,10 @@ static void layer_names(void) {
   struct stat st;
   ret("whiteout", stat("u/f", &st));
   is("a device", S_ISCHR(st.st_mode) && st.st_rdev == 0);
-  put("m/f", "again");
+  put_file("m/f", "again");
   get("u/f");
   ret("mkdir", mkdir("m/dir", 0755));
-  put("m/dir/x", "x");
+  put_file("m/dir/x", "x");
   get("u/dir/x");
   ret("rename", rename("m/dir", "m/dir2"));
   get("u/dir/x");
@@ -323,7 +317,7 @@ static void refusals(void) {
   mkdir("a:b", 0755);
   mkdir("a,b", 0755);
   mkdir("other", 0755);
-  put("file", "");
+  put_file("file", "");
   tried("no data", NULL);
   tried("no lower", "upperdir=u,workdir=w");
   tried("one lower", "lowerdir=l1");
@@ -459,7 +453,7 @@ static void in_user_namespace(void) {
     chmod("own/u", 0755);
     mkdir("own/l", 0755);
     mkdir("own/l/d", 0755);
-    put("own/l/d/x", "x");
+    put_file("own/l/d/x", "x");
     one_device = 0;
     over("redirect_dir", "lowerdir=own/l:l1,upperdir=own/u,workdir=own/w,redirect_dir=on");
     over("metacopy", "lowerdir=own/l:l1,upperdir=own/u,workdir=own/w,metacopy=on");
@@ -513,7 +507,7 @@ int main(void) {
   each(refusals);
   each(by_descriptors);
   start();
-  put("l1/strange", "s");
+  put_file("l1/strange", "s");
   if (chown("l1/strange", 7, 7)) perror("chown");
   in_user_namespace();
   fresh();

@@ -7,19 +7,6 @@
 
 static char buf[65536];
 
-static long slurp(const char *path) {
-  int fd = open(path, O_RDONLY);
-  if (fd < 0) {
-    say("%s: %s", path, strerrorname_np(errno));
-    return -1;
-  }
-  long n = 0, r;
-  while ((r = read(fd, buf + n, sizeof buf - 1 - n)) > 0) n += r;
-  buf[n] = 0;
-  close(fd);
-  return r < 0 ? -1 : n;
-}
-
 static int has(const char *text) { return strstr(buf, text) != NULL; }
 
 static long field(const char *name) {
@@ -49,65 +36,65 @@ int main(int argc, char **argv) {
   n = readlink("/proc/self/root", link, sizeof link);
   say("root %.*s", (int)n, link);
 
-  n = slurp("/proc/self/cmdline");
+  n = get_file("/proc/self/cmdline", buf, sizeof buf);
   is("cmdline", n == (long)strlen(argv[0]) + 1 && strcmp(buf, argv[0]) == 0);
   setenv("X", "y", 1);
-  n = slurp("/proc/self/environ");
+  n = get_file("/proc/self/environ", buf, sizeof buf);
   is("environ", n >= 0);
-  slurp("/proc/self/comm");
+  get_file("/proc/self/comm", buf, sizeof buf);
   printf("comm %s", buf);
   prctl(PR_SET_NAME, "new name");
-  slurp("/proc/self/comm");
+  get_file("/proc/self/comm", buf, sizeof buf);
   printf("comm %s", buf);
   int fd = open("/proc/self/comm", O_WRONLY);
   ret("write comm", write(fd, "written-that-is-long\n", 21));
   close(fd);
   prctl(PR_GET_NAME, buf);
   say("name %s", buf);
-  slurp("/proc/self/status");
+  get_file("/proc/self/status", buf, sizeof buf);
   is("status Pid", field("\nPid:\t") == getpid());
   is("status PPid", field("\nPPid:\t") == getppid());
   is("status Threads", field("\nThreads:\t") == 1);
   is("status has Vm", has("VmRSS:") && has("VmSize:") && has("SigCgt:") && has("CapEff:"));
-  slurp("/proc/self/stat");
+  get_file("/proc/self/stat", buf, sizeof buf);
   char *paren = strrchr(buf, ')');
   int fields = 2;
   for (char *p = paren; *p; p++) fields += *p == ' ';
   say("stat fields %d", fields);
   is("stat pid", atoi(buf) == getpid());
-  slurp("/proc/self/statm");
+  get_file("/proc/self/statm", buf, sizeof buf);
   fields = 1;
   for (char *p = buf; *p; p++) fields += *p == ' ';
   say("statm fields %d", fields);
 
-  slurp("/proc/self/maps");
+  get_file("/proc/self/maps", buf, sizeof buf);
   is("maps stack", has("[stack]"));
   is("maps heap and vdso", has("[heap]") && has("[vdso]"));
   is("maps program", has("proc-self"));
   void *m = mmap(NULL, 3 * 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   mprotect((char *)m + 4096, 4096, PROT_READ | PROT_WRITE);
-  slurp("/proc/self/maps");
+  get_file("/proc/self/maps", buf, sizeof buf);
   snprintf(want, sizeof want, "%lx-%lx rw-p", (long)m + 4096, (long)m + 8192);
   is("maps split", has(want));
-  slurp("/proc/self/smaps");
+  get_file("/proc/self/smaps", buf, sizeof buf);
   is("smaps", has("Rss:") && has("VmFlags:") && has("Private_Dirty:"));
-  slurp("/proc/self/limits");
+  get_file("/proc/self/limits", buf, sizeof buf);
   is("limits", has("Max open files") && has("Max stack size"));
-  is("auxv", slurp("/proc/self/auxv") % 16 == 0);
-  slurp("/proc/self/mountinfo");
+  is("auxv", get_file("/proc/self/auxv", buf, sizeof buf) % 16 == 0);
+  get_file("/proc/self/mountinfo", buf, sizeof buf);
   is("mountinfo", has(" - proc "));
-  slurp("/proc/self/cgroup");
+  get_file("/proc/self/cgroup", buf, sizeof buf);
   is("cgroup", has("0::/"));
-  slurp("/proc/self/uid_map");
+  get_file("/proc/self/uid_map", buf, sizeof buf);
   is("uid_map", atoi(buf) == 0);
-  slurp("/proc/self/oom_score_adj");
+  get_file("/proc/self/oom_score_adj", buf, sizeof buf);
   is("oom_score_adj", strlen(buf) > 1);
   fd = open("/proc/self/oom_score_adj", O_WRONLY);
   ret("oom_score_adj 100", write(fd, "100", 3));
   ret("oom_score_adj 2000", write(fd, "2000", 4));
   ret("oom_score_adj x", write(fd, "x", 1));
   close(fd);
-  slurp("/proc/self/oom_score_adj");
+  get_file("/proc/self/oom_score_adj", buf, sizeof buf);
   printf("oom_score_adj %s", buf);
 
   int p[2];
@@ -122,7 +109,7 @@ int main(int argc, char **argv) {
   is("lstat of fd", lstat(want, &b) == 0 && S_ISLNK(b.st_mode));
   say("link mode %o", b.st_mode & 0777);
   snprintf(want, sizeof want, "/proc/self/fdinfo/%d", p[0]);
-  slurp(want);
+  get_file(want, buf, sizeof buf);
   is("fdinfo", has("pos:\t0\n") && has("flags:\t00\n") && has("mnt_id:\t"));
   fd = open("/tmp/guest-proc-self", O_CREAT | O_RDWR | O_TRUNC, 0600);
   write(fd, "content", 7);
@@ -168,20 +155,20 @@ int main(int argc, char **argv) {
   snprintf(want, sizeof want, "/proc/%d/stat", pid);
   fd = open(want, O_RDONLY);
   for (int i = 0; i < 100; i++) {
-    slurp(want);
+    get_file(want, buf, sizeof buf);
     if (strstr(buf, ") S ")) break;
     usleep(2000);
   }
   is("child sleeps", has(") S "));
   kill(pid, SIGKILL);
   for (int i = 0; i < 100; i++) {
-    slurp(want);
+    get_file(want, buf, sizeof buf);
     if (strstr(buf, ") Z ")) break;
     usleep(2000);
   }
   is("child is a zombie", has(") Z "));
   snprintf(link, sizeof link, "/proc/%d/cmdline", pid);
-  say("zombie's cmdline %ld", slurp(link));
+  say("zombie's cmdline %ld", get_file(link, buf, sizeof buf));
   wait(NULL);
   ret("stat of the reaped child", stat(want, &a));
   ret("read of an open file about it", read(fd, buf, 100));
@@ -194,19 +181,19 @@ int main(int argc, char **argv) {
   ret("write to a read-only file", open("/proc/self/stat", O_WRONLY) >= 0 ? 0 : -1);
   ret("ns link", readlink("/proc/self/ns/net", buf, sizeof buf) > 0 ? 0 : -1);
   is("ns name", strncmp(buf, "net:[", 5) == 0);
-  slurp("/proc/sys/kernel/ostype");
+  get_file("/proc/sys/kernel/ostype", buf, sizeof buf);
   printf("ostype %s", buf);
-  slurp("/proc/sys/kernel/random/uuid");
+  get_file("/proc/sys/kernel/random/uuid", buf, sizeof buf);
   say("uuid %zu", strlen(buf));
-  slurp("/proc/uptime");
+  get_file("/proc/uptime", buf, sizeof buf);
   is("uptime", atof(buf) > 0);
-  slurp("/proc/meminfo");
+  get_file("/proc/meminfo", buf, sizeof buf);
   is("meminfo", field("MemTotal:") > 0 && field("MemAvailable:") > 0);
-  slurp("/proc/filesystems");
+  get_file("/proc/filesystems", buf, sizeof buf);
   is("filesystems", has("nodev\tproc\n") && has("nodev\ttmpfs\n"));
-  slurp("/proc/net/dev");
+  get_file("/proc/net/dev", buf, sizeof buf);
   is("net/dev", has("lo:"));
-  slurp("/proc/self/mounts");
+  get_file("/proc/self/mounts", buf, sizeof buf);
   struct pollfd pf = {open("/proc/self/mounts", O_RDONLY), POLLPRI, 0};
   ret("poll mounts", poll(&pf, 1, 0));
   return 0;

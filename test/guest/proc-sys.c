@@ -8,21 +8,8 @@
 
 static char buf[1 << 20];
 
-static long slurp(const char *path) {
-  int fd = open(path, O_RDONLY);
-  if (fd < 0) {
-    say("%s: %s", path, strerrorname_np(errno));
-    return -1;
-  }
-  long n = 0, r;
-  while ((r = read(fd, buf + n, sizeof buf - 1 - n)) > 0) n += r;
-  buf[n] = 0;
-  close(fd);
-  return n;
-}
-
 static void number(const char *path, long low, long high) {
-  slurp(path);
+  get_file(path, buf, sizeof buf);
   char *end;
   long v = strtol(buf, &end, 10);
   say("%s %s, one line %d", path, v >= low && v <= high ? "in range" : "OUT OF RANGE", *end == '\n' && end[1] == 0);
@@ -46,13 +33,13 @@ static void splice_into(const char *path, const char *text) {
 int main(void) {
   struct utsname u;
   uname(&u);
-  slurp("/proc/sys/kernel/hostname");
+  get_file("/proc/sys/kernel/hostname", buf, sizeof buf);
   strtok(buf, "\n");
   is("hostname", strcmp(buf, u.nodename) == 0);
-  slurp("/proc/sys/kernel/osrelease");
+  get_file("/proc/sys/kernel/osrelease", buf, sizeof buf);
   strtok(buf, "\n");
   is("osrelease", strcmp(buf, u.release) == 0);
-  slurp("/proc/sys/kernel/version");
+  get_file("/proc/sys/kernel/version", buf, sizeof buf);
   strtok(buf, "\n");
   is("version", strcmp(buf, u.version) == 0);
   number("/proc/sys/kernel/pid_max", 301, 4194304);
@@ -68,14 +55,14 @@ int main(void) {
   number("/proc/sys/fs/pipe-max-size", 4096, 2147483647);
   number("/proc/sys/fs/mqueue/msg_max", 1, 65536);
   number("/proc/sys/net/core/somaxconn", 1, 65536);
-  slurp("/proc/sys/kernel/random/boot_id");
+  get_file("/proc/sys/kernel/random/boot_id", buf, sizeof buf);
   char boot[64];
   snprintf(boot, sizeof boot, "%.63s", buf);
-  slurp("/proc/sys/kernel/random/boot_id");
+  get_file("/proc/sys/kernel/random/boot_id", buf, sizeof buf);
   is("boot_id stays", strcmp(boot, buf) == 0 && strlen(buf) == 37);
-  slurp("/proc/sys/kernel/random/uuid");
+  get_file("/proc/sys/kernel/random/uuid", buf, sizeof buf);
   snprintf(boot, sizeof boot, "%.63s", buf);
-  slurp("/proc/sys/kernel/random/uuid");
+  get_file("/proc/sys/kernel/random/uuid", buf, sizeof buf);
   is("uuid changes", strcmp(boot, buf) != 0);
   ret("missing", open("/proc/sys/kernel/no-such", O_RDONLY));
   ret("create", open("/proc/sys/kernel/new", O_CREAT | O_RDWR, 0600));
@@ -83,32 +70,32 @@ int main(void) {
 
   cpu_set_t set;
   sched_getaffinity(0, sizeof set, &set);
-  slurp("/proc/cpuinfo");
+  get_file("/proc/cpuinfo", buf, sizeof buf);
   int cpus = 0;
   for (char *p = buf; (p = strstr(p, "processor\t:")); p++) cpus++;
   is("cpuinfo has every processor", cpus >= CPU_COUNT(&set));
   is("sysconf", sysconf(_SC_NPROCESSORS_ONLN) >= CPU_COUNT(&set) && sysconf(_SC_NPROCESSORS_CONF) >= CPU_COUNT(&set));
-  slurp("/proc/stat");
+  get_file("/proc/stat", buf, sizeof buf);
   is("stat", strncmp(buf, "cpu  ", 5) == 0 && strstr(buf, "\nbtime ") && strstr(buf, "\ncpu0 "));
-  slurp("/sys/devices/system/cpu/online");
+  get_file("/sys/devices/system/cpu/online", buf, sizeof buf);
   is("online", buf[0] >= '0' && buf[0] <= '9');
   struct stat st;
   ret("topology", stat("/sys/devices/system/cpu/cpu0/topology/core_id", &st));
   say("attribute size %ld mode %o", (long)st.st_size, st.st_mode & 0777);
   is("attributes refuse writers", open("/sys/devices/system/cpu/online", O_WRONLY) == -1);
-  slurp("/sys/class/net/lo/operstate");
+  get_file("/sys/class/net/lo/operstate", buf, sizeof buf);
   printf("lo %s", buf);
-  slurp("/sys/class/net/lo/address");
+  get_file("/sys/class/net/lo/address", buf, sizeof buf);
   printf("lo %s", buf);
 
   int before, s = socket(AF_UNIX, SOCK_STREAM, 0);
-  slurp("/proc/net/unix");
+  get_file("/proc/net/unix", buf, sizeof buf);
   before = lines();
   struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = "/tmp/guest-proc-sys.sock"};
   unlink(a.sun_path);
   ret("bind", bind(s, (struct sockaddr *)&a, sizeof a));
   ret("listen", listen(s, 1));
-  slurp("/proc/net/unix");
+  get_file("/proc/net/unix", buf, sizeof buf);
   is("unix socket listed", lines() >= before && strstr(buf, "/tmp/guest-proc-sys.sock") != NULL);
   char *line = strstr(buf, "/tmp/guest-proc-sys.sock");
   if (line) {
@@ -116,17 +103,17 @@ int main(void) {
     say("flags and state %.*s", 25, strchr(line, ' ') + 10);
   }
   unlink(a.sun_path);
-  slurp("/proc/net/tcp");
+  get_file("/proc/net/tcp", buf, sizeof buf);
   is("tcp heading", strncmp(buf, "  sl  local_address", 19) == 0);
-  slurp("/proc/sysvipc/shm");
+  get_file("/proc/sysvipc/shm", buf, sizeof buf);
   is("shm heading", strstr(buf, "shmid") != NULL);
-  slurp("/proc/swaps");
+  get_file("/proc/swaps", buf, sizeof buf);
   is("swaps heading", strncmp(buf, "Filename", 8) == 0);
   // Kernels need not have it.
   int config = open("/proc/config.gz", O_RDONLY);
   fstat(config, &st);
   is("config.gz is gzip of the size told",
-     config < 0 || (slurp("/proc/config.gz") == st.st_size && st.st_size > 100 && memcmp(buf, "\x1f\x8b", 2) == 0));
+     config < 0 || (get_file("/proc/config.gz", buf, sizeof buf) == st.st_size && st.st_size > 100 && memcmp(buf, "\x1f\x8b", 2) == 0));
   DIR *d = opendir("/proc/self/task");
   int tasks = 0;
   for (struct dirent *e; (e = readdir(d));) tasks += e->d_name[0] != '.';
@@ -134,7 +121,7 @@ int main(void) {
   say("threads %d", tasks);
   ret("names of its own", unshare(CLONE_NEWUTS));
   splice_into("/proc/sys/kernel/domainname", "spliced\n");
-  slurp("/proc/sys/kernel/domainname");
+  get_file("/proc/sys/kernel/domainname", buf, sizeof buf);
   is("domain name", strcmp(buf, "spliced\n") == 0 || strcmp(buf, "spliced") == 0);
   splice_into("/proc/self/comm", "spliced");
   return 0;

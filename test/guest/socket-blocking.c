@@ -140,30 +140,18 @@ static void *thread(void *arg) {
 }
 
 // The thread sleeps in its call, or has ended.
-static void asleep(void) {
-  char path[64], line[200];
-  for (int i = 0; i < 100000 && !done; i++, usleep(100)) {
-    if (tid == 0) continue;
-    snprintf(path, sizeof path, "/proc/self/task/%d/stat", tid);
-    FILE *f = fopen(path, "r");
-    char *r = f ? fgets(line, sizeof line, f) : NULL;
-    if (f) fclose(f);
-    if (r && strrchr(line, ')')[2] == 'S') return;
-  }
-}
-
 static pthread_t it;
 static void start(long (*f)(void), int on) {
   fd = on, body = f, done = 0, tid = 0, hits = 0;
   pthread_create(&it, NULL, thread, NULL);
-  asleep();
+  until_asleep(&tid, &done);
 }
 
 static void signalled(void) {
   int before = hits;
   syscall(SYS_tgkill, getpid(), tid, SIGUSR1);
   while (hits == before && !done) usleep(100);
-  asleep();
+  until_asleep(&tid, &done);
 }
 
 // Of transfers that fill queues the number is nobody's business.
@@ -239,7 +227,7 @@ static void test_partial(int kind) {
     close(s[0]), close(s[1]);
     pair(kind, s), send(s[1], "abcdefg", 7, 0), start(do_recvmmsg, s[0]);
     if (types[kind] != SOCK_STREAM) send(s[1], "hi", 2, 0);
-    asleep();
+    until_asleep(&tid, &done);
     if (!done) signalled();
     ended(k, "recvmmsg", how);
     close(s[0]), close(s[1]);
@@ -270,18 +258,18 @@ static void test_ends(int kind) {
     snprintf(what, sizeof what, "own shutdown %s", how[i]);
     shutdown(s[0], i);
     // A direction that is not its own goes on.
-    if (i == SHUT_WR) asleep(), send(s[1], "x", 1, 0);
+    if (i == SHUT_WR) until_asleep(&tid, &done), send(s[1], "x", 1, 0);
     ended(k, "recv", what);
     close(s[0]), close(s[1]);
     pair(kind, s), start(do_recv, s[0]);
     snprintf(what, sizeof what, "shutdown %s of the peer", how[i]);
     shutdown(s[1], i);
-    if (i == SHUT_RD || kind >= DGRAM) asleep(), send(i != SHUT_RD ? s[0] : s[1], "x", 1, MSG_NOSIGNAL), shutdown(s[0], SHUT_RD);
+    if (i == SHUT_RD || kind >= DGRAM) until_asleep(&tid, &done), send(i != SHUT_RD ? s[0] : s[1], "x", 1, MSG_NOSIGNAL), shutdown(s[0], SHUT_RD);
     ended(k, "recv", what);
     close(s[0]), close(s[1]);
   }
   pair(kind, s), start(do_recv, s[0]), close(s[1]);
-  if (kind >= DGRAM) asleep(), shutdown(s[0], SHUT_RD);
+  if (kind >= DGRAM) until_asleep(&tid, &done), shutdown(s[0], SHUT_RD);
   ended(k, "recv", "close of the peer");
   close(s[0]);
   if (kind < DGRAM) {
@@ -359,7 +347,7 @@ static void test_writes(int kind) {
         shutdown(s[h / 3], h % 3);
         // The other direction, and the peer's, say nothing to a TCP writer.
         int goes_on = kind <= TCP6 ? h == 0 || h > 2 : kind == DGRAM ? h == 0 || h > 2 : h == 0 || h == 4;
-        if (goes_on) asleep(), close(s[1]);
+        if (goes_on) until_asleep(&tid, &done), close(s[1]);
         snprintf(what, sizeof what, "%s, shutdown %s of %s", full ? "full" : "fresh", how[h % 3], h < 3 ? "its own" : "the peer");
         ended(k, name, what);
         close(s[0]);
@@ -401,11 +389,11 @@ static void test_accept(int kind) {
     ls = listener(kind, 1);
     start(do_accept, ls), shutdown(ls, i);
     if (i == SHUT_WR && domains[kind] != AF_UNIX) {
-      asleep(), c = socket(domains[kind], types[kind], 0);
+      until_asleep(&tid, &done), c = socket(domains[kind], types[kind], 0);
       connect(c, &addr.sa, name_len), close(c);
     }
     if (i == SHUT_WR && domains[kind] == AF_UNIX) {
-      asleep(), c = socket(domains[kind], types[kind], 0);
+      until_asleep(&tid, &done), c = socket(domains[kind], types[kind], 0);
       say("connect %ld", (long)connect(c, &addr.sa, name_len));
       if (!done) shutdown(ls, SHUT_RD);
       close(c);

@@ -150,18 +150,6 @@ static void *closer(void *arg) {
 }
 static void on_usr(int s) { (void)s; }
 
-static void asleep(void) {
-  char path[64], line[200];
-  for (int i = 0; i < 100000 && !done; i++, usleep(100)) {
-    if (tid == 0) continue;
-    snprintf(path, sizeof path, "/proc/self/task/%d/stat", tid);
-    FILE *f = fopen(path, "r");
-    char *r = f ? fgets(line, sizeof line, f) : NULL;
-    if (f) fclose(f);
-    if (r && strrchr(line, ')')[2] == 'S') return;
-  }
-}
-
 static void lingering(int kind) {
   for (int how = 0; how < 6; how++) {
     if (how == 4 && kind == TCP6) continue;
@@ -173,7 +161,7 @@ static void lingering(int kind) {
     if (how == 5) fcntl(s[0], F_SETFL, O_NONBLOCK);
     closing = s[0], tid = 0, done = 0;
     pthread_create(&t, NULL, closer, NULL);
-    asleep();
+    until_asleep(&tid, &done);
     // In time: it sleeps while the peer takes nothing.
     if (how == 1 || how == 2 || how == 5) is("still waiting", !done);
     if (how == 2) syscall(SYS_tgkill, getpid(), tid, SIGUSR1);
