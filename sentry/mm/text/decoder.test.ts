@@ -3,7 +3,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import * as iced from 'iced-x86';
 import { expect, test } from 'vitest';
 import { Decoder, FLAGS_KEPT, FLAGS_READ, FLAGS_SET, FLAGS_SET_BUT_CARRY, FLOW_OTHER } from './decoder.ts';
-import { FUNCTION_WORDS, readElfText } from './elf-text.ts';
+import { readElfText } from './elf-text.ts';
+import { FUNCTION_WORDS } from './functions.ts';
 
 const FILES = ['/lib64/ld-linux-x86-64.so.2', '/lib/x86_64-linux-gnu/libm.so.6'];
 const { RflagsBits } = iced;

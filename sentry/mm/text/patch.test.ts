@@ -2,7 +2,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { Decoder } from './decoder.ts';
-import { type ElfText, type ReadFile, readElfText } from './elf-text.ts';
+import type { ReadFile } from './elf-file.ts';
+import { type ElfText, readElfText } from './elf-text.ts';
 import { patchText, rankSites } from './patch.ts';
 import { findSites } from './sites.ts';
 
@@ -45,6 +46,10 @@ test('a short one needs padding within reach', () => {
   const wanted = [{ at: 0, length: 2, sysno: -1, cave: 11 }];
   expect(sitesIn([...XOR_EAX, ...SYSCALL, ...CMP, ...RET, ...NOP9])).toEqual(wanted);
   expect(sitesIn([...XOR_EAX, ...SYSCALL, ...CMP, ...RET])).toEqual([]);
+  // INT3, as Go's linker pads
+  expect(sitesIn([...XOR_EAX, ...SYSCALL, ...CMP, ...RET, ...new Array<number>(6).fill(0xcc)])).toEqual(
+    wanted,
+  );
   // Padding that code falls into, or that a branch leads to, is code.
   expect(sitesIn([...XOR_EAX, ...SYSCALL, ...CMP, 0x90, ...NOP9, ...RET])).toEqual([]);
   expect(sitesIn([...XOR_EAX, ...SYSCALL, ...CMP, 0x74, 0x01, ...RET, ...NOP9, ...RET])).toEqual([]);

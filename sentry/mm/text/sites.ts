@@ -15,12 +15,14 @@ import {
   FLOW_NEXT,
   FLOW_RETURN,
 } from './decoder.ts';
-import { type ElfText, FUNCTION_WORDS } from './elf-text.ts';
+import type { ElfText } from './elf-text.ts';
+import { FUNCTION_WORDS } from './functions.ts';
 
 /** `jmp rel32` */
 const NEAR_JUMP = 5;
 /** `mov imm32, %eax` */
 const MOV_EAX = 0xb8;
+const INT3 = 0xcc;
 /** `jmp rel8` and what it reaches from its start. */
 const SHORT_JUMP = 2;
 const SHORT_MIN = SHORT_JUMP - 128;
@@ -103,7 +105,7 @@ function decodeFunction(d: Decoder, code: Buffer, begin: number, end: number, ne
     const length = d.next();
     if (length === 0 || at + length > end) return null;
     const { flow } = d;
-    const pads = !reached && d.isNop;
+    const pads = !reached && isPadding(d, code, at);
     if (pads && padding < 0) padding = at;
     if (!pads) {
       if (padding >= 0) body.caves.push([padding, at]);
@@ -124,7 +126,7 @@ function decodeFunction(d: Decoder, code: Buffer, begin: number, end: number, ne
   const tail = padding >= 0 ? padding : !reached ? at : -1;
   while (tail >= 0 && at < next) {
     const length = d.next();
-    if (length === 0 || !d.isNop || at + length > next) break;
+    if (length === 0 || !isPadding(d, code, at) || at + length > next) break;
     at += length;
   }
   if (tail >= 0 && at > tail) body.caves.push([tail, at]);
@@ -133,6 +135,11 @@ function decodeFunction(d: Decoder, code: Buffer, begin: number, end: number, ne
     return true;
   });
   return body;
+}
+
+/** What assemblers and linkers put between functions: no-ops, or INT3 (Go's, and behind `ret` against speculation). */
+function isPadding(d: Decoder, code: Buffer, at: number): boolean {
+  return d.isNop || code[at] === INT3;
 }
 
 /** Of a direct near branch: its displacement comes last. */
