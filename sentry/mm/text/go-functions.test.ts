@@ -11,21 +11,29 @@ import { findSites } from './sites.ts';
 const BASE = 0x400000;
 const SIZE = 0x3000;
 const SECTION = 0x200;
+const MODULE = 0x400;
+const TABLE = 0x500000;
 
-/** A file whose header names one section, .gopclntab, for functions at `begins`; the last of them is the end. */
+/** A file whose header names .gopclntab and .go.module, for functions at `begins`; the last of them is the end. */
 function goFile(begins: number[], change: (file: Buffer) => void = () => {}): [ReadFile, Buffer] {
-  const file = Buffer.alloc(0x400);
+  const file = Buffer.alloc(0x500);
   file.writeBigUInt64LE(64n, 40); // e_shoff
   file.writeUInt16LE(64, 58);
-  file.writeUInt16LE(2, 60);
+  file.writeUInt16LE(3, 60);
   file.writeUInt16LE(1, 62); // e_shstrndx
   file.writeUInt32LE(1, 64); // .gopclntab: sh_name, sh_offset, sh_size
   file.writeBigUInt64LE(BigInt(SECTION), 64 + 24);
   file.writeBigUInt64LE(0x200n, 64 + 32);
   file.writeUInt32LE(12, 128);
   file.writeBigUInt64LE(0x100n, 128 + 24);
-  file.writeBigUInt64LE(0x20n, 128 + 32);
-  file.write('\0.gopclntab\0.shstrtab\0', 0x100);
+  file.writeBigUInt64LE(0x40n, 128 + 32);
+  file.writeUInt32LE(22, 192); // .go.module
+  file.writeBigUInt64LE(BigInt(MODULE), 192 + 24);
+  file.writeBigUInt64LE(0x100n, 192 + 32);
+  file.write('\0.gopclntab\0.shstrtab\0.go.module\0', 0x100);
+  file.writeBigUInt64LE(BigInt(TABLE), 64 + 16);
+  file.writeBigUInt64LE(BigInt(TABLE), MODULE);
+  file.writeBigUInt64LE(BigInt(BASE + 0x1000), MODULE + 176);
   file.writeUInt32LE(0xfffffff1, SECTION);
   file.set([0, 0, 1, 8], SECTION + 4);
   file.writeBigUInt64LE(BigInt(begins.length - 1), SECTION + 8);
@@ -55,9 +63,18 @@ test('only those with a place that is asked for', () => {
   expect(functionsOf(file, [0x0fff])).toEqual([]);
 });
 
+test('since Go 1.26 the module says where the text begins', () => {
+  const file = goFile([0, 0x40], (f) => f.writeBigUInt64LE(0n, SECTION + 24));
+  expect(functionsOf(file)).toEqual([0x1000, 0x1040, 0x1040]);
+});
+
 test('tables that lie', () => {
   expect(functionsOf(goFile([0, 0x40], (f) => f.writeUInt32LE(0xfffffffb, SECTION)))).toBeNull();
-  expect(functionsOf(goFile([0, 0x40], (f) => f.writeBigUInt64LE(0n, SECTION + 24)))).toBeNull();
+  const relocated = goFile([0, 0x40], (f) => {
+    f.writeBigUInt64LE(0n, SECTION + 24);
+    f.writeBigUInt64LE(0n, MODULE);
+  });
+  expect(functionsOf(relocated)).toBeNull();
   expect(functionsOf(goFile([0, 0x40], (f) => f.writeBigUInt64LE(2n ** 61n, SECTION + 8)))).toBeNull();
   expect(functionsOf(goFile([0, 0x40], (f) => f.writeBigUInt64LE(2n ** 63n, SECTION + 64)))).toBeNull();
   // Backwards, and beyond the text.
