@@ -92,8 +92,12 @@ function sysFutex(t: Task, a: SyscallArgs): SysResult {
     const addr2 = cmd >= FUTEX_REQUEUE && cmd <= FUTEX_WAKE_OP ? a.addr(4) : 0;
     if (ownsFutex(t, op, addr, addr2)) return repeatByItself(t, a, cmd);
   }
-  if (realtime && cmd !== FUTEX_WAIT_BITSET && cmd !== FUTEX_WAIT_REQUEUE_PI && cmd !== FUTEX_LOCK_PI2)
-    return -ENOSYS;
+  if (realtime && cmd !== FUTEX_WAIT_BITSET && cmd !== FUTEX_WAIT_REQUEUE_PI && cmd !== FUTEX_LOCK_PI2) {
+    // A time is read before anything else.
+    const ns =
+      (cmd === FUTEX_WAIT || cmd === FUTEX_LOCK_PI) && a.addr(3) !== 0 ? readTimespec(t, a.addr(3)) : 0;
+    return ns < 0 ? ns : -ENOSYS;
+  }
   switch (cmd) {
     case FUTEX_WAIT:
     case FUTEX_WAIT_BITSET:

@@ -8,6 +8,7 @@ import {
   wakeQueue,
   FUTEX_BITSET_MATCH_ANY,
 } from '../sentry/kernel/futex.ts';
+import { gatherWaiters, takeFutexes } from '../sentry/kernel/own-futexes.ts';
 import {
   hex,
   inStruct,
@@ -48,8 +49,11 @@ function sysFutexWake(t: Task, a: SyscallArgs): SysResult {
   if (mask < 0) return -EINVAL;
   const count = a.int(2);
   if (mask === 0) return -EINVAL;
+  const shared = (a.uint(3) & FUTEX2_PRIVATE) === 0;
+  const wait = shared ? null : gatherWaiters(t);
+  if (wait !== null) return wait;
   // Unlike FUTEX_WAKE, "0 waiters" means none (FLAGS_STRICT).
-  return wakeWord(t, a.addr(0), (a.uint(3) & FUTEX2_PRIVATE) === 0, count < 0 ? 1 : count, mask);
+  return wakeWord(t, a.addr(0), shared, count < 0 ? 1 : count, mask);
 }
 
 function sysFutexWait(t: Task, a: SyscallArgs): SysResult {
@@ -68,6 +72,7 @@ function sysFutexWait(t: Task, a: SyscallArgs): SysResult {
     deadline = absoluteDeadline(t, ns, clock === CLOCK_REALTIME);
   }
   const shared = (a.uint(3) & FUTEX2_PRIVATE) === 0;
+  if (!shared) takeFutexes(t.mm);
   return futexWait(t, { addr: a.addr(0), shared, value, bitset: mask, deadline });
 }
 
@@ -87,6 +92,8 @@ function sysFutexRequeue(t: Task, a: SyscallArgs): SysResult {
   const shared = (pair.readUInt32LE(16) & FUTEX2_PRIVATE) === 0;
   const bad = checkAddress(addrOf(0)) || checkAddress(addrOf(1));
   if (bad !== 0) return bad;
+  const wait = shared ? null : gatherWaiters(t);
+  if (wait !== null) return wait;
   const from = futexQueue(t.mm, addrOf(0), shared);
   if (typeof from === 'number') return from;
   const to = futexQueue(t.mm, addrOf(1), shared);

@@ -77,6 +77,8 @@ export class PtraceSpace implements AddressSpace {
     return false;
   }
 
+  readonly isInterrupting = false;
+
   /** The platform's loop reaps the threads later; their ids stay taken until then. */
   destroy(): void {
     if (this.dead) return;

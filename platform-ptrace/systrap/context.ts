@@ -253,6 +253,10 @@ export class SystrapContext extends ThreadSlot implements Context {
     this.platform.signalInterrupt(this);
   }
 
+  get isInterrupting(): boolean {
+    return this.phase === RUNNING && this.interruptWanted;
+  }
+
   exit(): void {
     if (this.phase === GONE) return;
     assert(this.phase === STOPPED, 'exit of a stopped context');

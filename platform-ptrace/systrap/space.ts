@@ -262,6 +262,11 @@ export class SystrapSpace implements AddressSpace {
     return on;
   }
 
+  get isInterrupting(): boolean {
+    for (const ctx of this.liveContexts()) if (ctx.isInterrupting) return true;
+    return false;
+  }
+
   read(addr: number, dst: Uint8Array, off: number, len: number): number {
     assert(off >= 0 && len >= 0 && off + len <= dst.length, 'destination of a guest read');
     if (this.pid === 0 || this.dead) return -EFAULT;

@@ -5,10 +5,12 @@
  * (PI, futex_waitv), or puts them in an order that the host does not know (real-time policies), brings them back into the kernel, for good.
  * sched_yield(2) goes with them: locks that spin call it.
  */
+import { ERESTARTNOINTR } from '../abi/errno.ts';
 import type { MemoryManager } from '../mm/memory-manager.ts';
 import { OWN_FUTEX_OPS } from '../platform/platform.ts';
 import { futexRank } from './futex.ts';
 import type { SeccompFilter } from './seccomp.ts';
+import type { SysResult } from './syscall-table.ts';
 import type { Task } from './task.ts';
 
 const NR_SCHED_YIELD = 24;
@@ -35,6 +37,18 @@ export function takeFutexes(mm: MemoryManager): void {
   const own = mm.futexes === 'own';
   mm.futexes = 'kernel';
   if (own) mm.space.ownFutexes(false);
+}
+
+/** A look at whether interrupted threads have come. */
+const LOOK_NS = 50_000;
+
+/**
+ * The same for a call of `t` that looks for waiters. Null, or the call's result if it is to run again because some have not come
+ * from the host yet.
+ */
+export function gatherWaiters(t: Task): SysResult | null {
+  takeFutexes(t.mm);
+  return t.mm.space.isInterrupting ? t.block(t.kernel.clock.deadlineIn(LOOK_NS), -ERESTARTNOINTR) : null;
 }
 
 /** `t` is about to be bound by a filter. */

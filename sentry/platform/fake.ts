@@ -62,6 +62,8 @@ class FakeSpace implements AddressSpace {
     return false;
   }
 
+  readonly isInterrupting = false;
+
   destroy(): void {
     this.dead = true;
     for (const c of this.members) c.stopped = false;

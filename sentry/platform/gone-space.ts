@@ -10,6 +10,7 @@ export const GONE_SPACE: AddressSpace = {
   write: () => -EFAULT,
   residency: () => -ESRCH,
   ownFutexes: () => false,
+  isInterrupting: false,
   hasKeys: false,
   useKeys: () => undefined,
   forgetAnswers: () => undefined,

@@ -129,6 +129,8 @@ export interface AddressSpace {
    * there are interrupted by `false`. Returns what holds now: a platform need not know how.
    */
   ownFutexes(on: boolean): boolean;
+  /** Some thread has been interrupted and has not come yet. */
+  readonly isInterrupting: boolean;
   /** The host has protection keys, and all but 0 are for guests: INIT_PKRU is what programs begin with. */
   readonly hasKeys: boolean;
   /** Memory of this space has keys, or a thread has been seen to deny itself key 0: `Context.pkru` is to be right from now on. */

@@ -86,6 +86,8 @@ static void errors(void) {
     printf(" %s", futex(w, op | 128, 5, &bad, w + 1, 1) < 0 ? strerrorname_np(errno) : "ok");
     printf(" %s", futex(w, op | 128, 5, &negative, w + 1, 1) < 0 ? strerrorname_np(errno) : "ok");
     printf(" %s", futex(w, op | 128, 5, BAD_PTR, w + 1, 1) < 0 ? strerrorname_np(errno) : "ok");
+    printf(" %s", futex(w, op | 384, 5, &bad, w + 1, 1) < 0 ? strerrorname_np(errno) : "ok");
+    printf(" %s", futex(w, op | 384, 5, BAD_PTR, w + 1, 1) < 0 ? strerrorname_np(errno) : "ok");
     printf(" %s", futex(w, op | 128, 6, op == 0 ? (void *)&(struct timespec){0, 0} : (void *)&past, w + 1, 0) < 0 ? strerrorname_np(errno) : "ok");
     printf("\n");
   }

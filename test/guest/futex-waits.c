@@ -368,6 +368,43 @@ static void observers(void) {
   wait_say("PI", pid);
 }
 
+// futex_wake(2), futex_wait(2) and futex_requeue(2) know the waiters of futex(2), and it knows theirs.
+enum { NEW_WAKE = 454, NEW_WAIT, NEW_REQUEUE, FLAGS = 2 | 128 };
+static void *new_waiter(void *arg) {
+  struct waiter *w = arg;
+  w->tid = (int)syscall(SYS_gettid);
+  w->result = syscall(NEW_WAIT, &w->word, 0ul, 1ul, FLAGS, NULL, 0);
+  return NULL;
+}
+static void new_wakes(void) {
+  struct waiter w, v;
+  start(&w, FUTEX_WAIT_PRIVATE, NULL);
+  start(&v, FUTEX_WAIT_BITSET_PRIVATE, NULL);
+  ret("new wake", syscall(NEW_WAKE, &w.word, -1u & 0xfffffffful, 1, FLAGS));
+  ret("another", syscall(NEW_WAKE, &v.word, 1ul, 1, FLAGS));
+  finish("woken", &w), finish("woken", &v);
+}
+static void new_waits(void) {
+  struct waiter old, w = {0};
+  start(&old, FUTEX_WAIT_PRIVATE, NULL);
+  pthread_create(&w.thread, NULL, new_waiter, &w);
+  while (w.tid == 0) sleep_ms(1);
+  becomes(getpid(), w.tid, 'S');
+  ret("wake", wake(&w.word, 1));
+  finish("woken", &w);
+  ret("wake-up", wake_one(&old.word));
+  finish("woken", &old);
+}
+static void new_requeues(void) {
+  struct waiter w;
+  volatile int to = 0;
+  start(&w, FUTEX_WAIT_PRIVATE, NULL);
+  struct { uint64_t val, uaddr; uint32_t flags, reserved; } v[2] = {{0, (uintptr_t)&w.word, FLAGS, 0}, {0, (uintptr_t)&to, FLAGS, 0}};
+  ret("requeue", syscall(NEW_REQUEUE, v, 0, 0, 1));
+  ret("wake", wake(&to, 1));
+  finish("woken", &w);
+}
+
 // The registers and flags of a thread are as before its wait.
 static volatile int reg_word;
 static volatile int reg_tid;
@@ -453,6 +490,9 @@ int main(int argc, char **argv) {
   registers();
   processes();
   observers();
+  in_child("new wakes", new_wakes);
+  in_child("new waits", new_waits);
+  in_child("new requeues", new_requeues);
   unlock();
   return 0;
 }
