@@ -207,10 +207,15 @@ function populate(t: Task, ctx: Context, program: Program, ids: ExecCreds, name:
     abandon(t, ctx, loaded, program, -EAGAIN);
     return;
   }
+  const done = (): void => switchTo(t, ctx, loaded, ids, name, oldTid);
+  const abandoned = (): void => {
+    loaded.mm.unref();
+    ctx.exit();
+  };
   if (ctx.dataSize > 0 && t.ptrace === null && queueAll(ctx, loaded)) {
     // Everything goes along with the first resume; what fails there ends the process (begin_new_exec is past).
     finishInterp(program);
-    deThread(t, () => switchTo(t, ctx, loaded, ids, name, oldTid));
+    deThread(t, done, abandoned);
     return;
   }
   ctx.runOrders((result) => {
@@ -220,7 +225,7 @@ function populate(t: Task, ctx: Context, program: Program, ids: ExecCreds, name:
       return;
     }
     finishInterp(program);
-    deThread(t, () => switchTo(t, ctx, loaded, ids, name, oldTid));
+    deThread(t, done, abandoned);
   });
 }
 

@@ -17,6 +17,7 @@ export function releaseTracedZombie(t: Task): void {
     g.tracedZombies.delete(t);
     t.pid.task = null;
     t.pid.releaseIfUnused();
+    if (g.dethread !== null && g.isAlone) g.kernel.runQueue.add(g.dethread.task);
     return;
   }
   if (!reparented) return;

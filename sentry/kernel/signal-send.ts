@@ -258,7 +258,7 @@ function continueGroup(g: ThreadGroup): void {
  */
 export function stopGroup(t: Task, sig: number): void {
   const g = t.group;
-  if (t.stopPending || !t.stopDequeued || g.exiting || g.execTask !== null) return;
+  if (t.stopPending || !t.stopDequeued || g.exiting || g.dethread !== null) return;
   if (!g.stopped) g.stopSignal = sig;
   g.stopsOutstanding = 0;
   for (const o of g.tasks) {

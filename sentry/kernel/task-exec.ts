@@ -28,20 +28,21 @@ import { endWaiting, releaseFutexes, releaseVforkParent } from './task-exit.ts';
 
 /**
  * de_thread(): ends all other threads, then runs `done` with `t` as the only one and leader of its process. Calls `done` at once if
- * it is alone. The handler returns what this returns; `done` ends the call with kernel.endDetached or by exitTask.
+ * it is alone. The handler returns what this returns; `done` ends the call with kernel.endDetached or by exitTask. Threads whose
+ * tracer has not waited for them hold it up; `abandoned`: it has been killed meanwhile.
  */
-export function deThread(t: Task, done: (t: Task) => void): SysResult {
+export function deThread(t: Task, done: (t: Task) => void, abandoned: () => void): SysResult {
   const g = t.group;
-  if (g.tasks.size === 1) {
+  if (g.isAlone) {
     takeLeadership(t);
     done(t);
     return SYS_DETACHED;
   }
-  g.execTask = t;
-  g.execDone = (self) => {
+  const lead = (self: Task): void => {
     takeLeadership(self);
     done(self);
   };
+  g.dethread = { task: t, done: lead, abandoned };
   t.state = TASK_DETHREAD;
   for (const o of [...g.tasks]) {
     if (o === t) continue;

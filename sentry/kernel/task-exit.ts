@@ -59,6 +59,10 @@ export function exitTask(t: Task, status: number): void {
   t.blockState = null;
   t.endServed();
   releaseFutexes(t);
+  if (g.dethread?.task === t) {
+    g.dethread.abandoned();
+    g.dethread = null;
+  }
   t.state = TASK_DEAD;
   releaseVforkParent(t);
   for (const hook of k.taskExitHooks) hook(t);
@@ -95,7 +99,7 @@ export function exitTask(t: Task, status: number): void {
   }
   t.pid.waiters.wake(EPOLLIN | EPOLLHUP);
   if (g.tasks.size === 0) endProcess(g);
-  else if (g.execTask !== null && g.tasks.size === 1) k.runQueue.add(g.execTask);
+  else if (g.dethread !== null && g.isAlone) k.runQueue.add(g.dethread.task);
 }
 
 /**
@@ -205,7 +209,7 @@ function reparentChildren(g: ThreadGroup): void {
   for (const c of [...g.children]) {
     g.children.delete(c);
     c.parent = to;
-    c.parentTask = to === null || to.isZombie ? null : to.leader;
+    c.parentTask = to?.tasks.values().next().value ?? null;
     if (to === null) {
       if (c.isZombie) reapProcess(c);
       continue;

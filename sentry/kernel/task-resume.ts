@@ -51,12 +51,11 @@ export function resumeTask(t: Task): void {
       return;
     case TASK_DETHREAD: {
       const g = t.group;
-      const done = g.execDone;
-      if (g.tasks.size > 1 || done === null) return;
-      g.execTask = null;
-      g.execDone = null;
+      const { dethread } = g;
+      if (!g.isAlone || dethread === null) return;
+      g.dethread = null;
       t.state = TASK_KERNEL;
-      done(t);
+      dethread.done(t);
       return;
     }
   }

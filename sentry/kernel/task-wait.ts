@@ -46,10 +46,9 @@ export class WaitOutcome {
 }
 
 /** eligible_child() */
-function eligible(t: Task, c: ThreadGroup, r: WaitRequest): boolean {
+function eligible(c: ThreadGroup, r: WaitRequest): boolean {
   if (r.type === P_PID && c.pid !== r.pid) return false;
   if (r.type === P_PGID && c.processGroup.pid !== r.pid) return false;
-  if ((r.options & __WNOTHREAD) !== 0 && c.parentTask !== t) return false;
   if ((r.options & __WALL) !== 0) return true;
   return (c.exitSignal !== SIGCHLD) === ((r.options & __WCLONE) !== 0);
 }
@@ -66,9 +65,10 @@ function consider(t: Task, c: ThreadGroup, options: number, out: WaitOutcome): b
   const keep = (options & WNOWAIT) !== 0;
   out.pid = c.pid.nrIn(t.pidNs);
   out.uid = c.leader.creds.uid;
-  // Its tracer comes first. A parent that traces it sees it as a tracee only, any other the stops of the group.
-  const { ptrace } = c.leader;
-  if (ptrace !== null && (ptrace.tracer.group !== c.parent) === c.isZombie) return false;
+  // A parent that traces it sees it as a tracee only, any other the stops of the group. An end is the tracer's first.
+  const tracer = c.leader.ptrace?.tracer.group ?? null;
+  if (tracer === c.parent && !c.isZombie) return considerTracee(t, c.leader, options, out);
+  if (tracer !== null && tracer !== c.parent && c.isZombie) return false;
   if (c.isZombie) {
     if ((options & WEXITED) === 0) return false;
     const { code, status } = childCode(c.exitStatus);
@@ -104,20 +104,38 @@ function considerContinued(c: ThreadGroup, options: number, out: WaitOutcome): b
   return true;
 }
 
-/** ptrace_do_wait(): 1 with `out` filled, 0 if some tracee may report later, −1 for none. */
-function considerTracees(t: Task, r: WaitRequest, out: WaitOutcome): number {
+/** do_wait_thread() and ptrace_do_wait(): 1 with `out` filled, 0 if some child or tracee of `of` may report later, −1 for none. */
+function considerThread(t: Task, of: Task, r: WaitRequest, out: WaitOutcome): number {
   let any = -1;
-  for (const tracer of t.group.tasks) {
-    if (tracer.tracees === null || ((r.options & __WNOTHREAD) !== 0 && tracer !== t)) continue;
-    for (const c of tracer.tracees) {
-      if (r.type === P_PID && c.pid !== r.pid) continue;
-      if (r.type === P_PGID && c.group.processGroup.pid !== r.pid) continue;
-      if (considerTracee(t, c, r.options, out)) return 1;
-      // A zombie has no more to tell to who does not ask for its end.
-      if (!c.dead || (!hasEnded(c) && (r.options & (WCONTINUED | WEXITED)) !== 0)) any = 0;
-    }
+  for (const c of t.group.children) {
+    if (c.parentTask !== of || !eligible(c, r)) continue;
+    if (consider(t, c, r.options, out)) return 1;
+    if (!c.isZombie || awaitsTracer(c)) any = 0;
+  }
+  for (const c of of.tracees ?? NOBODY) {
+    if (r.type === P_PID && c.pid !== r.pid) continue;
+    if (r.type === P_PGID && c.group.processGroup.pid !== r.pid) continue;
+    if (considerTracee(t, c, r.options, out)) return 1;
+    // A zombie has no more to tell to who does not ask for its end.
+    if (!c.dead || (!hasEnded(c) && (r.options & (WCONTINUED | WEXITED)) !== 0)) any = 0;
   }
   return any;
+}
+
+const NOBODY: readonly Task[] = [];
+
+/** The threads in Linux's order: from the caller around, or the caller alone. */
+function considerThreads(t: Task, r: WaitRequest, out: WaitOutcome): number {
+  let found = considerThread(t, t, r, out);
+  if ((r.options & __WNOTHREAD) !== 0) return found;
+  for (let turn = 0; turn < 2 && t.group.tasks.size > 1; turn++) {
+    let isBehind = false;
+    for (const of of t.group.tasks) {
+      if (of === t) isBehind = true;
+      else if (found < 1 && isBehind === (turn === 0)) found = Math.max(found, considerThread(t, of, r, out));
+    }
+  }
+  return found;
 }
 
 /** Is the tracee a zombie for its tracer? A leader's end is told with that of its last thread. */
@@ -136,10 +154,12 @@ function considerTracee(t: Task, c: Task, options: number, out: WaitOutcome): bo
     return !c.dead && considerContinued(c.group, options, out);
   out.usage = totalUsage(c.group);
   if (ended) {
-    const { code, status } = childCode(p.exitStatus);
+    // The end of the process counts for threads that have ended before.
+    const { group } = c;
+    out.status = group.exiting || group.tasks.size === 0 ? group.exitStatus : p.exitStatus;
+    const { code, status } = childCode(out.status);
     out.code = code;
     out.siStatus = status;
-    out.status = p.exitStatus;
     if (!keep) releaseTracedZombie(c);
     return true;
   }
@@ -153,16 +173,9 @@ function considerTracee(t: Task, c: Task, options: number, out: WaitOutcome): bo
 /** do_wait(): 1 with `out` filled, 0 (WNOHANG), −ECHILD, or SYS_BLOCKED. */
 export function waitForChild(t: Task, r: WaitRequest, out: WaitOutcome): SysResult {
   if (r.type !== P_ALL && r.pid === null) return -ECHILD;
-  let any = false;
-  for (const c of t.group.children) {
-    if (!eligible(t, c, r)) continue;
-    if (consider(t, c, r.options, out)) return 1;
-    if (!c.isZombie || awaitsTracer(c)) any = true;
-  }
-  const traced = considerTracees(t, r, out);
-  if (traced === 1) return 1;
-  if (traced === 0) any = true;
-  if (!any) return -ECHILD;
+  const found = considerThreads(t, r, out);
+  if (found === 1) return 1;
+  if (found < 0) return -ECHILD;
   if ((r.options & WNOHANG) !== 0) return 0;
   t.waitOn(t.group.childWaiters, CHILD_EVENT);
   return t.block();

@@ -327,9 +327,9 @@ export class Task implements CallContext, Asker {
     call.end();
   }
 
-  /** Waits for what no signal but a fatal one ends: its vfork child, or a program that serves a file system. */
+  /** Waits for what no signal but a fatal one ends: its vfork child, a program that serves a file system, or threads that execve ends. */
   get uninterruptible(): boolean {
-    return this.state === TASK_VFORK || this.state === TASK_ASKING;
+    return this.state === TASK_VFORK || this.state === TASK_ASKING || this.state === TASK_DETHREAD;
   }
 
   get fileSizeLimit(): number {

@@ -77,9 +77,8 @@ export class ThreadGroup {
   isZombie = false;
   /** Waited for. */
   isReaped = false;
-  /** The thread that executes a program while the others leave (exec's de-threading), and what it does then. */
-  execTask: Task | null = null;
-  execDone: ((t: Task) => void) | null = null;
+  /** The thread that executes a program while the others leave (exec's de-threading), and what it does then, or if it is killed. */
+  dethread: { task: Task; done: (t: Task) => void; abandoned: () => void } | null = null;
   container: Container | null = null;
   /** Called once, with the wait status, when the process has ended. */
   onEnd: ((status: number) => void) | null = null;
@@ -144,6 +143,11 @@ export class ThreadGroup {
 
   /** Ended threads that their tracer has not waited for. */
   readonly tracedZombies = new Set<Task>();
+
+  /** No other thread runs, or has ended without its tracer having waited for it. */
+  get isAlone(): boolean {
+    return this.tasks.size === 1 && this.tracedZombies.size === 0;
+  }
 
   /** get_nr_threads(): with zombies, the leader among them. */
   get threadCount(): number {

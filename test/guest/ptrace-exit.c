@@ -204,6 +204,20 @@ static void third(const char *name, enum what w) {
   event("leader", c);
 }
 
+// execve waits until the tracer has waited for the threads that it ends.
+static void held_up(const char *name, int is_killed) {
+  say("# %s", name);
+  pid_t c = child(EXEC);
+  pid_t t = shared[0], other = shared[1];
+  ret("seize thread", pt(PTRACE_SEIZE, t, 0, 0));
+  shared[2] = 1;
+  until_state(t, 'Z');
+  until_state(other, 'D');
+  if (is_killed) sigkill(c);
+  event("thread", t);
+  event("leader", c);
+}
+
 static void own_end(void) {
   say("# killed at its own end");
   pid_t c = child(EXIT_THREAD);
@@ -234,6 +248,8 @@ int main(void) {
   third("a fatal signal of another thread", TERM);
   third("execve of another thread", EXEC);
   third("exit of a thread, then SIGKILL", EXIT_THREAD);
+  held_up("execve among tracees", 0);
+  held_up("the same, killed", 1);
   own_end();
   return 0;
 }
