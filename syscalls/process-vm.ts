@@ -1,5 +1,6 @@
 /** process_vm_readv(2), process_vm_writev(2) (mm/process_vm_access.c). */
 import { EFAULT, EINVAL, EPERM, ESRCH } from '../sentry/abi/errno.ts';
+import { PROT_READ } from '../sentry/abi/mman.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { mayTrace } from '../sentry/fsimpl/proc/access.ts';
 import { pid, ptr, ulong, type SysResult, type SyscallRow } from '../sentry/kernel/syscall-table.ts';
@@ -37,6 +38,7 @@ class Transfer {
   done = 0;
   private readonly from: MemoryManager;
   private readonly to: MemoryManager;
+  private readonly readsRemote: boolean;
   private readonly src: Range[];
   private readonly dst: Range[];
   private i = 0;
@@ -44,9 +46,10 @@ class Transfer {
   private si = 0;
   private dj = 0;
 
-  constructor(from: MemoryManager, to: MemoryManager, src: Range[], dst: Range[]) {
+  constructor(from: MemoryManager, to: MemoryManager, readsRemote: boolean, src: Range[], dst: Range[]) {
     this.from = from;
     this.to = to;
+    this.readsRemote = readsRemote;
     this.src = src;
     this.dst = dst;
   }
@@ -60,7 +63,9 @@ class Transfer {
       const want = Math.min(s.len - this.si, d.len - this.dj, bounce.length);
       if (want > 0) {
         if (this.done >= budget) return t.yieldCall(this, this.done);
-        const n = move(this.from, this.to, s.addr + this.si, d.addr + this.dj, want);
+        const src = s.addr + this.si;
+        const wanted = this.readsRemote ? readableByOthers(this.from, src, want) : want;
+        const n = move(this.from, this.to, src, d.addr + this.dj, wanted);
         this.done += Math.max(n, 0);
         if (n < want) return this.done > 0 ? this.done : -EFAULT;
         this.si += n;
@@ -77,6 +82,15 @@ class Transfer {
     }
     return this.done;
   }
+}
+
+/** Unlike the processor, get_user_pages() wants PROT_READ (check_vma_flags()). What is not there `move` notices. */
+function readableByOthers(mm: MemoryManager, addr: number, len: number): number {
+  let n = len;
+  mm.table.forEachIn(addr, addr + len, (v) => {
+    if ((v.prot & PROT_READ) === 0) n = Math.min(n, Math.max(v.start - addr, 0));
+  });
+  return n;
 }
 
 function move(from: MemoryManager, to: MemoryManager, src: number, dst: number, len: number): number {
@@ -98,8 +112,8 @@ function processVm(t: Task, a: SyscallArgs, write: boolean): SysResult {
   if (other === null || other.dead) return -ESRCH;
   if (!mayTrace(t, other)) return -EPERM;
   const transfer = write
-    ? new Transfer(t.mm, other.mm, local, remote)
-    : new Transfer(other.mm, t.mm, remote, local);
+    ? new Transfer(t.mm, other.mm, false, local, remote)
+    : new Transfer(other.mm, t.mm, true, remote, local);
   return transfer.run(t);
 }
 

@@ -65,6 +65,8 @@ interface Advice {
   /** Advice for the host, −1: none. */
   host: number;
   set?: number;
+  /** Of those only that pass. */
+  sets?(v: Vma): boolean;
   clear?: number;
 }
 
@@ -75,6 +77,8 @@ const notLocked = (v: Vma): number => ((v.flags & (VM_LOCKED | VM_SPECIAL)) !== 
 /** check_vma_flags() of those who bring pages in. */
 const unlessProt = (bit: number) => (v: Vma) =>
   (v.flags & VM_SPECIAL) !== 0 || (v.prot & bit) === 0 ? -EINVAL : 0;
+/** ksm_compatible() */
+const mayMerge = (v: Vma): boolean => !v.shared && (v.flags & (VM_SPECIAL | VM_DROPPABLE)) === 0;
 const hint: Advice = { refuse: ok, host: -1 };
 
 /**
@@ -87,7 +91,7 @@ const ADVICE: ReadonlyMap<number, Advice> = new Map<number, Advice>([
   [MADV_RANDOM, { ...hint, set: VM_RAND_READ, clear: VM_SEQ_READ }],
   [MADV_SEQUENTIAL, { ...hint, set: VM_SEQ_READ, clear: VM_RAND_READ }],
   [MADV_WILLNEED, hint],
-  [MADV_MERGEABLE, { refuse: ok, host: -1, set: VM_MERGEABLE }],
+  [MADV_MERGEABLE, { refuse: ok, host: -1, set: VM_MERGEABLE, sets: mayMerge }],
   [MADV_UNMERGEABLE, { refuse: ok, host: -1, clear: VM_MERGEABLE }],
   [MADV_DONTNEED, { refuse: notLocked, host: MADV_DONTNEED }],
   [MADV_DONTNEED_LOCKED, { refuse: notSpecial, host: MADV_DONTNEED }],
@@ -162,7 +166,8 @@ export function madvise(mm: MemoryManager, o: Orders, addr: number, length: numb
     if (advice === MADV_GUARD_INSTALL) mm.guards.add(from, to);
     if (advice === MADV_GUARD_REMOVE) mm.guards.remove(from, to);
     if (a.host >= 0) o.madvise(from, to - from, a.host);
-    if (changes) mm.changeVmas(from, to, (c) => (c.flags = (c.flags & ~(a.clear ?? 0)) | (a.set ?? 0)));
+    if (changes && a.sets?.(v) !== false)
+      mm.changeVmas(from, to, (c) => (c.flags = (c.flags & ~(a.clear ?? 0)) | (a.set ?? 0)));
     at = to;
   }
   return hole ? -ENOMEM : 0;

@@ -33,7 +33,7 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from '../abi/mman.ts';
-import { PAGE_SIZE, TASK_SIZE, isPageAligned, pageUp } from '../lib/addr.ts';
+import { PAGE_SIZE, TASK_SIZE, isPageAligned, pageDown, pageUp } from '../lib/addr.ts';
 import type { Orders } from '../platform/platform.ts';
 import type { FileDescription } from '../vfs/file-description.ts';
 import { MS_NOEXEC } from '../vfs/mount.ts';
@@ -87,12 +87,13 @@ export interface MmapRequest {
 
 /** mmap(2). The address or −errno. Linux: do_mmap(). */
 export function mmap(mm: MemoryManager, o: Orders, r: MmapRequest, who: MemoryCaller): number {
+  // Before anything else (ksys_mmap_pgoff()).
+  if (r.file !== null && (r.flags & MAP_HUGETLB) !== 0) return -EINVAL;
   if (r.len === 0 || !isPageAligned(r.offset)) return -EINVAL;
   const len = pageUp(r.len);
   if (r.len > TASK_SIZE) return -ENOMEM;
   if (r.offset < 0 || r.offset + len > MAX_OFFSET) return -EOVERFLOW;
   if (!mm.mayAddVmas(1)) return -ENOMEM;
-  if (r.file !== null && (r.flags & MAP_HUGETLB) !== 0) return -EINVAL;
   const flags = (r.flags & MAP_FIXED_NOREPLACE) !== 0 ? r.flags | MAP_FIXED : r.flags;
   if (
     r.file === null &&
@@ -188,7 +189,7 @@ function chooseAddress(mm: MemoryManager, hint: number, len: number, flags: numb
     if ((flags & MAP_FIXED_NOREPLACE) !== 0 && !mm.table.isFree(hint, hint + len)) return -EEXIST;
     return hint;
   }
-  const wanted = hint >= TASK_SIZE ? 0 : hint;
+  const wanted = hint >= TASK_SIZE ? 0 : pageDown(hint);
   const align = anon && len >= HUGE_PAGE && len % HUGE_PAGE === 0 ? HUGE_PAGE : PAGE_SIZE;
   const at = (flags & MAP_32BIT) !== 0 ? mm.findFree32(wanted, len) : mm.findFree(wanted, len, align);
   return at < 0 ? -ENOMEM : at;
@@ -215,9 +216,10 @@ function anonFlags(flags: number): number {
     if ((flags & (MAP_LOCKED | MAP_GROWSDOWN | MAP_HUGETLB)) !== 0) return -EINVAL;
     return mayFlags(false, true, true) | VM_DROPPABLE | VM_NORESERVE | VM_WIPEONFORK | VM_DONTDUMP;
   }
+  // No huge page pool: what Linux answers when the pool is empty. They are a file's.
+  const isHuge = (flags & MAP_HUGETLB) !== 0;
+  if (isHuge && (type === MAP_SHARED || type === MAP_PRIVATE || type === MAP_SHARED_VALIDATE)) return -ENOMEM;
   if (type !== MAP_SHARED && type !== MAP_PRIVATE) return -EINVAL;
-  // No huge page pool: what Linux answers when the pool is empty.
-  if ((flags & MAP_HUGETLB) !== 0) return -ENOMEM;
   const shared = type === MAP_SHARED;
   if (shared && (flags & MAP_GROWSDOWN) !== 0) return -EINVAL;
   const noReserve = (flags & MAP_NORESERVE) !== 0 ? VM_NORESERVE : 0;

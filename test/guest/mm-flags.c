@@ -1,5 +1,6 @@
 // What mappings say of themselves in smaps (VmFlags), and moves of several mappings at once.
 #include "guest.h"
+#include <sys/uio.h>
 
 #define PG 4096L
 #define AT ((char *)0x200000000)
@@ -96,10 +97,56 @@ static void moves(void) {
   munmap(AT, 8 * PG);
 }
 
+// MADV_MERGEABLE is for private memory (ksm_compatible()).
+static void mergeable(void) {
+  int rw = PROT_READ | PROT_WRITE, anon = MAP_ANONYMOUS, fd = open("file", O_RDWR);
+  char *p = map(AT, 1, rw, MAP_PRIVATE | anon, -1);
+  ret("private", madvise(p, PG, MADV_MERGEABLE)), vm_flags("private", p);
+  ret("no more", madvise(p, PG, MADV_UNMERGEABLE)), vm_flags("private", p);
+  p = map(AT, 1, rw, MAP_PRIVATE, fd), ret("file", madvise(p, PG, MADV_MERGEABLE)), vm_flags("file", p);
+  p = map(AT, 1, rw, MAP_SHARED | anon, -1), ret("shared", madvise(p, PG, MADV_MERGEABLE)), vm_flags("shared", p);
+  p = map(AT, 1, PROT_READ, MAP_SHARED, fd), ret("shared file", madvise(p, PG, MADV_MERGEABLE)), vm_flags("shared file", p);
+  p = map(AT, 1, rw, MAP_DROPPABLE | anon, -1), ret("droppable", madvise(p, PG, MADV_MERGEABLE)), vm_flags("droppable", p);
+  close(fd);
+}
+// A hint is rounded down.
+static void hints(void) {
+  munmap(AT, 8 * PG);
+  for (int k = 0; k < 4; k++) {
+    int more = (const int[]){0, 1, 2048, 4095}[k], flags = MAP_PRIVATE | MAP_ANONYMOUS;
+    char *low = (char *)0x50000000, *p = mmap(AT + more, PG, PROT_READ, flags, -1, 0);
+    say("hint %ld", (p - AT) / PG);
+    munmap(p, PG);
+    p = mmap(low + more, PG, PROT_READ, flags | MAP_32BIT, -1, 0);
+    say("low hint %ld", (p - low) / PG);
+    munmap(p, PG);
+  }
+}
+// The processor reads what can be written only, other processes do not.
+static void write_only(void) {
+  static char buf[3 * PG];
+  char *p = map(AT, 3, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+  struct iovec local = {buf, sizeof buf}, remote = {p, 3 * PG};
+  p[0] = p[PG] = 1;
+  ret("mprotect", mprotect(p + PG, PG, PROT_WRITE));
+  say("%d", p[PG]);
+  ret("readv up to it", process_vm_readv(getpid(), &local, 1, &remote, 1, 0));
+  remote.iov_base = p + PG + 8, remote.iov_len = PG;
+  ret("readv from it", process_vm_readv(getpid(), &local, 1, &remote, 1, 0));
+  ret("writev", process_vm_writev(getpid(), &local, 1, &remote, 1, 0));
+  ret("writev from there", process_vm_writev(getpid(), &remote, 1, &local, 1, 0));
+  munmap(p, 3 * PG);
+}
+
 int main(void) {
   flags_of();
   moves();
   ret("huge pages at an odd address", (long)mmap(AT + PG, 2 << 20, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_HUGETLB, -1, 0));
+  ret("huge pages of a file", (long)mmap(AT, -PG, PROT_READ, MAP_PRIVATE | MAP_HUGETLB, open("/proc/self/exe", O_RDONLY), 0));
+  ret("huge pages, shared, checked", (long)mmap(NULL, 2 << 20, PROT_READ, MAP_SHARED_VALIDATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0));
+  mergeable();
+  hints();
+  write_only();
   ret("a key and no length", syscall(SYS_pkey_mprotect, AT, 0, PROT_READ, 14));
   ret("a hint with a class", syscall(SYS_ioprio_set, 1, 0, 8));
 }

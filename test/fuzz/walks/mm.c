@@ -117,7 +117,7 @@ static void mappings(char *to, size_t room) {
     char *flags = line + 8;
     char kept[200] = "";
     for (char *w = strtok(flags, " \n"); w; w = strtok(NULL, " \n"))
-      if (strcmp(w, "sd") != 0 && strcmp(w, "sf") != 0 && strcmp(w, "ac") != 0) strcat(kept, " "), strcat(kept, w);
+      if (strcmp(w, "sd") != 0 && strcmp(w, "sf") != 0 && strcmp(w, "ac") != 0 && strcmp(w, "gu") != 0) strcat(kept, " "), strcat(kept, w);
     strcat(key, kept);
     int has_off = ino_matters(key);
     if (until == start && strcmp(key, last) == 0 && (!has_off || last_off + (until - from) == off)) {
@@ -208,9 +208,11 @@ static void do_mmap(int i) {
   else {
     fd = descriptor(&name);
     off = below(7) * PG;
-    if (one_in(30)) off = PICK(1, -PG, 100 * PG, (1L << 62));
+    if (one_in(30)) off = PICK(1, -PG, 100 * PG, (1L << 52));
   }
   if (one_in(3)) flags |= PICK(MAP_POPULATE, MAP_LOCKED, MAP_NORESERVE, MAP_GROWSDOWN, MAP_GROWSDOWN, MAP_STACK, MAP_NONBLOCK | MAP_POPULATE, MAP_DENYWRITE, MAP_HUGETLB, MAP_32BIT, MAP_SYNC, UNINITIALIZED);
+  // Without huge pages, what was there is unmapped before they are missed; how much is up to their size.
+  if (flags & MAP_HUGETLB && flags & MAP_FIXED) flags &= ~MAP_HUGETLB;
   out("mmap(%s, %s, %x, %x, %s, %s)", place(a), size(len), p, flags, name, size(off));
   unsigned long r = (unsigned long)mmap((void *)a, len, p, flags, fd, off);
   where(r);
