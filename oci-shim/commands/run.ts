@@ -37,7 +37,7 @@ async function run(id: string, f: RunFlags, globals: GlobalOptions): Promise<voi
     if (f.detach) startAndNotify(states, id);
     else startContainer(states, id);
   } catch (e) {
-    deleteContainer(states, id, true);
+    if (!f.keep) deleteContainer(states, id, true);
     throw e;
   }
   if (ended === null) return;

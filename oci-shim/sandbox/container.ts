@@ -36,6 +36,8 @@ export class SandboxContainer {
   /** Called when it has ended. */
   readonly endListeners: ((status: number) => void)[] = [];
   private first: OutsideProcess | null = null;
+  /** Sent while it was paused, and not yet started: signals that end it when it goes on. */
+  private readonly pending: number[] = [];
 
   constructor(kernel: Kernel, config: SandboxConfig, box: Container, root: Path, ns: Namespaces) {
     this.kernel = kernel;
@@ -113,6 +115,7 @@ export class SandboxContainer {
     const p = this.init;
     if (signo === 0 || this.status !== null) return;
     if (p.started) sendGroupSignal(p.task.group, sigInfoUser(signo, sig.SI_USER, 0, 0), true);
+    else if (this.box.frozen && signo !== sig.SIGKILL) this.pending.push(signo);
     else if (ENDS_INIT.includes(signo)) exitTask(p.task, signo);
   }
 
@@ -153,5 +156,6 @@ export class SandboxContainer {
 
   resume(): void {
     thaw(this.kernel, this.box);
+    for (const signo of this.pending.splice(0)) this.signal(signo);
   }
 }

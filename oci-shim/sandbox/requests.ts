@@ -19,6 +19,7 @@ import type { Connection, RequestHandler } from '../control/server.ts';
 import type { ProcessConfig, SandboxConfig } from '../sandbox-config.ts';
 import type { SandboxContainer } from './container.ts';
 import { adopter, openFigures } from './group-figures.ts';
+import { processList } from './process-list.ts';
 import { containerStats } from './stats.ts';
 
 /** Namespaces of other containers of the sandbox that a member joins: kind → container id. */
@@ -68,8 +69,8 @@ export class Requests {
         c.pause(() => connection.reply());
         return;
       case 'resume':
+        connection.reply(); // a signal that it got meanwhile may be its end
         c.resume();
-        connection.reply();
         return;
       case 'exec':
         this.exec(c, request, fds, connection);
@@ -83,6 +84,9 @@ export class Requests {
         return;
       case 'pid':
         connection.reply({ pid: c.init.task.group.pid.nr });
+        return;
+      case 'processes':
+        connection.reply({ processes: processList(c, Number(request['after'])) });
         return;
       case 'stats':
         connection.reply({ stats: containerStats(c) });

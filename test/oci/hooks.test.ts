@@ -1,6 +1,16 @@
 // Hooks of all six kinds through create, start and delete: order, state on standard input, what a failure does.
 import { spawnSync } from 'node:child_process';
-import { closeSync, existsSync, openSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { runscTs } from '../lib/sandbox.ts';
@@ -86,7 +96,7 @@ describe.runIf(hasBusybox && process.getuid!() === 0)('hooks', () => {
     const own = names.map((n) => `${n}=${readlinkSync(`/proc/self/ns/${n}`)}`).join(' ');
     const where = (kind: string): Spec => ({
       path: '/bin/sh',
-      args: ['sh', '-c', `{ echo ${kind} $PWD $#:$1 $A $HOME; for own in ${own.replace(/[[\]]/g, '\\$&')}; do [ $(readlink /proc/self/ns/\${own%%=*}) = "\${own#*=}" ] || echo \${own%%=*}; done; } >> ${b.dir}/where`, 'sh', 'x y'], // prettier-ignore
+      args: ['sh', '-c', `{ echo ${kind} $PWD $#:$1 $A $HOME $(hostname); for own in ${own.replace(/[[\]]/g, '\\$&')}; do [ $(readlink /proc/self/ns/\${own%%=*}) = "\${own#*=}" ] || echo \${own%%=*}; done; } >> ${b.dir}/where`, 'sh', 'x y'], // prettier-ignore
       env: ['PATH=/usr/bin:/bin', 'A=b c'],
     });
     const s = defaultSpec('true');
@@ -98,7 +108,22 @@ describe.runIf(hasBusybox && process.getuid!() === 0)('hooks', () => {
     rmSync(log);
     b.run('systrap', s);
     expect(readFileSync(log, 'utf8')).toBe(native);
-    expect(native).toContain(`createContainer ${b.rootfs} 1:x y b c\ncgroup\nipc\nmnt\nnet\npid\nuts\n`);
+    expect(native).toContain(
+      `createContainer ${b.rootfs} 1:x y b c ${hostname()}\ncgroup\nipc\nmnt\nnet\npid\nuts\n`,
+    );
+  });
+
+  test.runIf(hasRunc)('what the host’s kernel executes, no more: no shell for files without "#!"', () => {
+    const path = join(b.dir, 'hook');
+    writeFileSync(path, 'exit 0\n');
+    chmodSync(path, 0o755);
+    for (const kind of HOST_KINDS) {
+      const s = defaultSpec('true');
+      s.hooks = { [kind]: [{ path }] };
+      const why = `hook #0: fork/exec ${path}: exec format error`;
+      expect(b.runc(s).stderr, kind).toContain(why);
+      expect(b.run('systrap', s).stderr, kind).toContain(why);
+    }
   });
 
   test.runIf(hasRunc)('what a createContainer hook mounts is the container’s alone', () => {
@@ -147,6 +172,9 @@ describe.runIf(hasBusybox && process.getuid!() === 0)('hooks', () => {
     const r = cli('run', '--bundle', b.dir, id);
     expect(r.status).toBe(1);
     expect(r.stderr).toMatch(/error running startContainer hook #0: .*\/no\/such: no such file or directory/);
+    expect(cli('state', id).stderr).toMatch(/container does not exist/);
+    expect(cli('run', '--keep', '--bundle', b.dir, id).status).toBe(1);
+    expect(cli('delete', id)).toEqual({ status: 0, stderr: '' });
   });
 
   test('what fails after the start is a warning', () => {

@@ -305,6 +305,59 @@ describe.each(platforms)('on %s', (platform) => {
     await until(() => engine.state('c1').status === 'stopped');
     engine.ok('delete', 'c1');
     expect(engine.ok('list', '--format', 'json')).toBe('null\n');
+    // One that is paused does so when it goes on.
+    engine.detached('create', '--bundle', bundle, 'c1');
+    engine.ok('pause', 'c1');
+    engine.ok('kill', 'c1', 'TERM');
+    expect(engine.state('c1').status).toBe('paused');
+    engine.ok('resume', 'c1');
+    await until(() => engine.state('c1').status === 'stopped');
+  });
+
+  test('ps: the guests’ processes, or the host’s by options of ps(1)', async () => {
+    const script = 'sleep 12345 & (sleep 12346; true) & exec sleep 12347 # a\nb';
+    const config = spec(['sh', '-c', script]);
+    config.process['user'] = { uid: 7, gid: 8 };
+    const bundle = engine.bundle('b', config);
+    const lines = (...args: string[]): string[] =>
+      engine
+        .ok('ps', 'c1', ...args)
+        .trimEnd()
+        .split('\n');
+    engine.detached('create', '--bundle', bundle, 'c1');
+    expect(lines()).toEqual([
+      'UID          PID    PPID  C STIME TTY          TIME CMD',
+      expect.stringMatching(/^7 +1 +0 +\d+ \S+ +\? +00:00:00 sh -c sleep 12345 & .*# a\?b$/),
+    ]);
+    engine.ok('start', 'c1');
+    engine.detached('exec', '--detach', '--user', '0', 'c1', 'sleep', '12348');
+    const shown = (): string[] =>
+      lines().map((l) => l.replace(/^(\d+) +(\d+) +(\d+) .* \d\d:\d\d:\d\d /, '$1 $2 $3 '));
+    // Who has not called execve yet is shown as what it was cloned from.
+    await until(() => shown().filter((l) => l.includes('sleep 1234') && !l.includes('sh -c')).length === 4);
+    expect(shown().slice(1).sort()).toEqual([
+      '0 5 0 sleep 12348',
+      '7 1 0 sleep 12347',
+      '7 2 1 sleep 12345',
+      expect.stringMatching(/^7 3 1 sh -c /),
+      '7 4 3 sleep 12346',
+    ]);
+    engine.ok('pause', 'c1');
+    expect(shown()).toHaveLength(6);
+    engine.ok('resume', 'c1');
+    const { pid } = engine.state('c1');
+    expect(lines('-eo', 'pid,args')).toHaveLength(3);
+    expect(JSON.parse(engine.ok('ps', '--format', 'json', 'c1'))).toEqual([pid, expect.any(Number)]);
+    engine.ok('kill', 'c1', 'KILL');
+    await until(() => engine.state('c1').status === 'stopped');
+    expect(lines()).toHaveLength(1);
+  });
+
+  test('ps of more processes than one answer has room for', async () => {
+    const many = `i=0; while [ $i -lt 40 ]; do sh -c 'sleep 12345; true' ${'x'.repeat(3000)} & i=$((i + 1)); done; wait`;
+    engine.detached('run', '--detach', '--bundle', engine.bundle('b', spec(['sh', '-c', many])), 'c1');
+    await until(() => engine.ok('ps', 'c1').split('sleep 12345\n').length - 1 === 40);
+    expect(engine.ok('ps', 'c1').trimEnd().split('\n')).toHaveLength(82);
   });
 
   test('list, version', () => {

@@ -65,6 +65,7 @@ describe.each(platforms)('on %s', (platform) => {
         String(pid),
       );
       expect(readlinkSync(`/proc/${pid}/cwd`)).toBe('/');
+      expect(readFileSync(`/proc/${pid}/cmdline`, 'latin1')).toBe('sleep\0' + '1000\0');
     }
     const null3 = ['/dev/null', '/dev/null', '/dev/null'];
     expect(descriptors(stub)).toEqual([...null3, 'anon_inode:[signalfd]', 'socket', 'socket', 'socket']);

@@ -26,15 +26,19 @@ function readArea(mm: MemoryManager, start: number, end: number): Buffer {
  * get_mm_cmdline(): the argument area; when a program has overwritten its final NUL (setproctitle), the string that begins
  * there and may run on into the environment.
  */
-export function cmdlineText(s: Subject): string | number {
-  const mm = s.mm;
-  if (mm === null) return s.task === null ? -ESRCH : '';
+export function argumentsOf(mm: MemoryManager): string {
   const { argStart, argEnd, envStart, envEnd } = mm.layout;
   const args = readArea(mm, argStart, argEnd);
   if (args.length === 0 || args[args.length - 1] === 0) return args.toString('latin1');
   const all = envStart === argEnd ? readArea(mm, argStart, envEnd) : args;
   const nul = all.indexOf(0);
   return all.toString('latin1', 0, nul < 0 ? all.length : nul);
+}
+
+export function cmdlineText(s: Subject): string | number {
+  const mm = s.mm;
+  if (mm === null) return s.task === null ? -ESRCH : '';
+  return argumentsOf(mm);
 }
 
 export function environText(s: Subject): string | number {
