@@ -51,18 +51,17 @@ export function runPoststopHooks(state: ContainerState): void {
 
 /** null, or what went wrong. */
 function runHook(hook: Hook, input: string, { bundle, enter }: HookOptions): string | null {
+  const { pid, flags } = enter ?? { pid: 0, flags: 0 };
   const args = hook.args.length === 0 ? [hook.path] : hook.args;
-  const entering =
-    enter === undefined ? [] : ['enter', String(enter.pid), String(enter.flags), bundle, hook.path, args[0]!];
   // Node's own pipes are sockets, which a script cannot open: `jq .pid /dev/stdin`, `echo why > /dev/stderr`.
-  const streams = [input, '', ''].map((text) => jsonMemfd(Buffer.from(text)));
+  const streams = [input, '', '', ''].map((text) => jsonMemfd(Buffer.from(text)));
   try {
     const r = spawnSync(
-      enter === undefined ? hook.path : join(nativeDir, 'launcher'),
-      [...entering, ...args.slice(1)],
+      join(nativeDir, 'launcher'),
+      ['enter', String(pid), String(flags), bundle, hook.path, ...args],
       {
-        argv0: enter === undefined ? args[0]! : 'runsc-ts',
-        cwd: enter === undefined ? bundle : '/',
+        argv0: 'runsc-ts',
+        cwd: '/',
         env: hook.env === null ? process.env : environment(hook.env),
         stdio: streams,
         killSignal: 'SIGKILL',
@@ -78,24 +77,16 @@ function runHook(hook: Hook, input: string, { bundle, enter }: HookOptions): str
 function describe(
   hook: Hook,
   r: SpawnSyncReturns<Buffer>,
-  [, stdout, stderr]: readonly number[],
+  [, stdout, stderr, reason]: readonly number[],
 ): string | null {
+  const printed = (fd: number | undefined): string => readFileSync(`/proc/self/fd/${fd}`, 'utf8');
   const code = (r.error as NodeJS.ErrnoException | undefined)?.code;
   if (code === 'ETIMEDOUT') return `hook ran past specified timeout of ${hook.timeout.toFixed(1)}s`;
-  if (r.pid === 0 || (r.status === null && r.signal === null))
-    return `fork/exec ${hook.path}: ${goError(code)}`;
+  const whyNot = code ?? printed(reason);
+  if (whyNot !== '') return `fork/exec ${hook.path}: ${whyNot}`;
   if (r.status === 0) return null;
   const how = r.signal === null ? `exit status ${r.status}` : `signal: ${r.signal}`;
-  const printed = (fd: number | undefined): string => readFileSync(`/proc/self/fd/${fd}`, 'utf8');
   return `error running hook: ${how}, stdout: ${printed(stdout)}, stderr: ${printed(stderr)}`;
-}
-
-/** The words by which engines know what happened. */
-function goError(code: string | undefined): string {
-  if (code === 'ENOENT') return 'no such file or directory';
-  if (code === 'EACCES') return 'permission denied';
-  if (code === 'ENOEXEC') return 'exec format error';
-  return code ?? 'unknown error';
 }
 
 /** Without a variable PATH the hook has none either. One whose `env` is missing has the runtime's environment, as under runc. */

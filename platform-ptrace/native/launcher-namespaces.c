@@ -170,12 +170,10 @@ static void enter_time(void) {
   close(fd);
 }
 
-// Everything but the control group, which L is not yet in, and the root, which hooks may still change.
+// Everything but the control group, which L is not yet in, and what hooks still find as it was: the root and the names.
 void enter_namespaces(void) {
   unsigned long plain = opt.new_namespaces & (CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS);
   if (plain && unshare(plain) < 0) die("cannot make namespaces");
-  if (opt.hostname && sethostname(opt.hostname, strlen(opt.hostname)) < 0) die("cannot set the host name");
-  if (opt.domainname && setdomainname(opt.domainname, strlen(opt.domainname)) < 0) die("cannot set the domain name");
   if (opt.new_namespaces & CLONE_NEWTIME) enter_time();
   if (!(opt.new_namespaces & CLONE_NEWNS)) return;
   if (mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) < 0) die("cannot make mounts slaves");
@@ -199,6 +197,11 @@ int joined_mount_namespace(void) {
   for (int i = 0; i < opt.njoined; i++)
     if (opt.joined[i].type == CLONE_NEWNS) return opt.joined[i].fd;
   return -1;
+}
+
+void take_names(void) {
+  if (opt.hostname && sethostname(opt.hostname, strlen(opt.hostname)) < 0) die("cannot set the host name");
+  if (opt.domainname && setdomainname(opt.domainname, strlen(opt.domainname)) < 0) die("cannot set the domain name");
 }
 
 // A procfs of the PID namespace that L is in.

@@ -149,6 +149,7 @@ static void start_when_ready(void) {
   if (!rooted && hooked && (gofer_pid == 0 || gofer_ready)) {
     // While the sentry still loads: unmounting waits for all CPUs, some milliseconds.
     rooted = true;
+    take_names();
     enter_root();
   }
   if (started || !hooked || !sentry_ready || !init_pivoted || !(gofer_pid == 0 || gofer_ready)) return;
@@ -312,20 +313,6 @@ static void ping(void) {
   say("the sentry does not answer any more, the sandbox is ended");
   end_sandbox();
   _exit(EXIT_SANDBOX_GONE);
-}
-
-// ps(1), and with it `docker top`, shows what the stub stands for.
-static void show_title(int argc, char **argv) {
-  if (opt.ntitle == 0) return;
-  char *at = argv[0], *end = argv[argc - 1] + strlen(argv[argc - 1]);
-  memset(at, 0, end - at);
-  for (int i = 0; i < opt.ntitle && at < end; i++) {
-    size_t n = strnlen(opt.title[i], end - at);
-    memcpy(at, opt.title[i], n);
-    at += n + 1;
-  }
-  const char *slash = strrchr(opt.title[0], '/');
-  prctl(PR_SET_NAME, slash ? slash + 1 : opt.title[0]);
 }
 
 // S has become Node, or has ended: its zygote is where it shall be. Both would have waited for the lock of all groups that L holds

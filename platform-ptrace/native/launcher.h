@@ -219,10 +219,12 @@ int joined_mount_namespace(void); // -1: none
 void clone_trees(int trees[MAX_EXPORTS]);
 void send_fds(int to, const int *fds, int n);
 void receive_fds(int from, int *fds, int n);
+void take_names(void);
 void enter_root(void);
 
 // launcher-identity.c
 void take_identity(void);
+void show_title(int argc, char **argv);
 
 // launcher-enter.c
 int enter_main(char **argv);
