@@ -225,9 +225,10 @@ function sysSetgroups(t: Task, a: SyscallArgs): SysResult {
   const n = a.uint(0);
   if (n > NGROUPS_MAX) return -EINVAL;
   const buf = Buffer.alloc(4 * n);
-  if (t.mem.copyIn(a.addr(1), buf, 0, buf.length) !== 0) return -EFAULT;
+  const got = t.mem.copyInPartial(a.addr(1), buf, 0, buf.length);
   const groups: number[] = [];
   for (let i = 0; i < n; i++) {
+    if (4 * (i + 1) > got) return -EFAULT;
     const g = userNs.toGid(buf.readUInt32LE(4 * i));
     if (g === NO_ID || g < 0) return -EINVAL;
     groups.push(g);

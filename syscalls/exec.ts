@@ -48,9 +48,7 @@ function sysExecve(t: Task, a: SyscallArgs): SysResult {
 }
 
 function sysExecveat(t: Task, a: SyscallArgs): SysResult {
-  const atFlags = a.int(4);
-  if ((atFlags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_EXECVE_CHECK)) !== 0) return -EINVAL;
-  return doExecve(t, a.int(0), a.addr(1), a.addr(2), a.addr(3), atFlags);
+  return doExecve(t, a.int(0), a.addr(1), a.addr(2), a.addr(3), a.int(4));
 }
 
 function doExecve(
@@ -63,6 +61,7 @@ function doExecve(
 ): SysResult {
   const name = getnameEmpty(t, pathAddr, atFlags);
   if (typeof name === 'number') return name;
+  if ((atFlags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_EXECVE_CHECK)) !== 0) return -EINVAL;
   const file = openTarget(t, dfd, name, (atFlags & AT_SYMLINK_NOFOLLOW) === 0);
   if (typeof file === 'number') return file;
   const argv = readStrings(t, argvAddr);

@@ -118,10 +118,13 @@ function handleToPath(t: Task, mountFd: number, addr: number): Path | number {
   const flagged = scratch.u32[1]! & FILEID_USER_FLAGS;
   if (len > MAX_HANDLE_SZ || len === 0) return -EINVAL;
   if ((flagged & ~(FILEID_IS_CONNECTABLE | FILEID_IS_DIR)) !== 0) return -EINVAL;
-  const at = mountFd === AT_FDCWD ? t.fs.cwd : (t.fdTable.get(mountFd)?.path ?? null);
-  if (at === null) return -EBADF;
+  const f = mountFd === AT_FDCWD ? null : t.fdTable.getRaw(mountFd);
+  if (f === null && mountFd !== AT_FDCWD) return -EBADF;
   if (!t.creds.has(CAP_DAC_READ_SEARCH)) return -EPERM;
   if (t.mem.copyIn(addr, scratch.bytes, 0, HEADER + len) !== 0) return -EFAULT;
+  const at = f === null ? t.fs.cwd : f.path;
+  // Of no file system that has handles.
+  if (at === null) return -ESTALE;
   const [, type, gen, lo, hi, dev] = scratch.u32 as unknown as number[];
   const { sb } = at.mount;
   const ours =

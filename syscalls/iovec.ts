@@ -63,15 +63,15 @@ export function importBuffer(addr: number, len: number): number {
 /** import_iovec(): `n` struct iovec at `addr`. 0 or −errno. */
 export function importIovec(t: Task, addr: number, n: number): number {
   if (n < 0 || n > UIO_MAXIOV) return -EINVAL;
-  const r = t.mem.copyIn(addr, scratch.bytes, 0, n * IOVEC_SIZE);
-  if (r < 0) return r;
+  const got = t.mem.copyInPartial(addr, scratch.bytes, 0, n * IOVEC_SIZE);
+  // A negative length before the end of the memory counts first. The sign, exactly.
+  for (let i = 0; (i + 1) * IOVEC_SIZE <= got; i++) if (scratch.i32[4 * i + 3]! < 0) return -EINVAL;
+  if (got !== n * IOVEC_SIZE) return -EFAULT;
   count = n;
   total = 0;
   for (let i = 0; i < n; i++) {
     const at = scratch.u32[4 * i + 1]! * 0x100000000 + scratch.u32[4 * i]!;
     const len = scratch.u32[4 * i + 3]! * 0x100000000 + scratch.u32[4 * i + 2]!;
-    // The sign, exactly.
-    if (scratch.u32[4 * i + 3]! >= 0x80000000) return -EINVAL;
     // access_ok() of all of it, before it is cut.
     if (at + len > TASK_SIZE) return -EFAULT;
     const rest = Math.min(len, MAX_RW_COUNT - total);

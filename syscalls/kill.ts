@@ -1,6 +1,21 @@
 /** kill, tkill, tgkill, rt_sigqueueinfo, rt_tgsigqueueinfo, pidfd_send_signal. Linux: kernel/signal.c. */
-import { EBADF, EFAULT, EINVAL, EPERM, ESRCH } from '../sentry/abi/errno.ts';
-import { SIGINFO_SIZE, SI_TKILL, SI_USER } from '../sentry/abi/signal.ts';
+import { E2BIG, EBADF, EFAULT, EINVAL, EPERM, ESRCH } from '../sentry/abi/errno.ts';
+import {
+  SIGBUS,
+  SIGCHLD,
+  SIGFPE,
+  SIGILL,
+  SIGINFO_SIZE,
+  SIGIO,
+  SIGSEGV,
+  SIGSYS,
+  SIGTRAP,
+  SI_ASYNCNL,
+  SI_DETHREAD,
+  SI_KERNEL,
+  SI_TKILL,
+  SI_USER,
+} from '../sentry/abi/signal.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { PidDir } from '../sentry/fsimpl/proc/pid-dir.ts';
 import { PidFdFile } from '../sentry/fsimpl/anon/pidfd.ts';
@@ -25,6 +40,7 @@ import {
 import type { Pid } from '../sentry/kernel/pid-namespace.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
 import type { Task } from '../sentry/kernel/task.ts';
+import { scratch } from '../sentry/usermem/user-memory.ts';
 import type { ThreadGroup } from '../sentry/kernel/thread-group.ts';
 
 function userInfo(t: Task, sig: number, code: number, ns: PidNamespace): SigInfo {
@@ -104,11 +120,36 @@ function sysTgkill(t: Task, a: SyscallArgs): SysResult {
   return killThread(t, a.int(0), a.int(1), a.int(2), null);
 }
 
-/** siginfo of the caller's making; the signal number is the call's. */
+/** sizeof(struct kernel_siginfo): what there is behind it is for layouts to come. */
+const KNOWN_SIZE = 48;
+const NSIGPOLL = 6;
+/** Highest codes of signals that have their own (kernel/signal.c sig_sicodes). */
+const OWN_CODES = new Map([
+  [SIGILL, 11],
+  [SIGFPE, 15],
+  [SIGSEGV, 10],
+  [SIGBUS, 5],
+  [SIGTRAP, 6],
+  [SIGCHLD, 6],
+  [SIGIO, 6],
+  [SIGSYS, 2],
+]);
+
+/** known_siginfo_layout() */
+function isKnownLayout(sig: number, code: number): boolean {
+  if (code > SI_USER) return code === SI_KERNEL || code <= (OWN_CODES.get(sig) ?? NSIGPOLL);
+  return code >= SI_DETHREAD || code === SI_ASYNCNL;
+}
+
+/** copy_siginfo_from_user(): siginfo of the caller's making; the signal number is the call's. */
 function readInfo(t: Task, addr: number, sig: number): SigInfo | number {
   const info = new SigInfo(sig, 0);
-  if (t.mem.copyIn(addr, info.bytes, 0, SIGINFO_SIZE) !== 0) return -EFAULT;
+  if (t.mem.copyIn(addr, info.bytes, 0, KNOWN_SIZE) !== 0) return -EFAULT;
   info.signo = sig;
+  if (isKnownLayout(sig, info.code)) return info;
+  const { bytes } = scratch;
+  if (t.mem.copyIn(addr + KNOWN_SIZE, bytes, 0, SIGINFO_SIZE - KNOWN_SIZE) !== 0) return -EFAULT;
+  for (let i = 0; i < SIGINFO_SIZE - KNOWN_SIZE; i++) if (bytes[i] !== 0) return -E2BIG;
   return info;
 }
 

@@ -93,7 +93,7 @@ function sysMqOpen(t: Task, a: SyscallArgs): SysResult {
   const oflag = a.int(1);
   const attrAddr = a.addr(3);
   let attr: QueueAttr | null = null;
-  if ((oflag & O_CREAT) !== 0 && attrAddr !== 0) {
+  if (attrAddr !== 0) {
     const given = readAttr(t, attrAddr);
     if (typeof given === 'number') return given;
     attr = given;

@@ -20,10 +20,12 @@ const bounce = Buffer.alloc(256 * 1024);
 function readVector(t: Task, addr: number, count: number): Range[] | number {
   if (count > UIO_MAXIOV) return -EINVAL;
   const raw = Buffer.alloc(count * 16);
-  if (t.mem.copyIn(addr, raw, 0, raw.length) !== 0) return -EFAULT;
+  // A negative length before the end of the memory counts first.
+  const got = t.mem.copyInPartial(addr, raw, 0, raw.length);
   const ranges: Range[] = [];
   let left = MAX_RW_COUNT;
   for (let i = 0; i < count; i++) {
+    if ((i + 1) * 16 > got) return -EFAULT;
     const u64 = (at: number): number => raw.readUInt32LE(at + 4) * 0x100000000 + raw.readUInt32LE(at);
     const len = u64(i * 16 + 8);
     if (len >= 0x8000000000000000) return -EINVAL;
@@ -105,9 +107,10 @@ function processVm(t: Task, a: SyscallArgs, write: boolean): SysResult {
   if (a.size(5) !== 0) return -EINVAL;
   const local = readVector(t, a.addr(1), a.size(2));
   if (typeof local === 'number') return local;
+  if (local.every((r) => r.len === 0)) return 0;
   const remote = readVector(t, a.addr(3), a.size(4));
   if (typeof remote === 'number') return remote;
-  if (local.every((r) => r.len === 0) || remote.every((r) => r.len === 0)) return 0;
+  if (remote.every((r) => r.len === 0)) return 0;
   const other = t.pidNs.findTask(a.int(0));
   if (other === null || other.dead) return -ESRCH;
   if (!mayTrace(t, other)) return -EPERM;

@@ -79,9 +79,9 @@ function sysWritev(t: Task, a: SyscallArgs): SysResult {
  * is something to move. Files that cannot be read are EINVAL, whatever the ranges are.
  */
 function importRanges(t: Task, a: SyscallArgs, can: boolean): number {
+  if (!can) return -EINVAL;
   const r = importIovec(t, a.addr(1), a.size(2));
   if (r < 0) return r;
-  if (!can) return -EINVAL;
   return iovTotal() > 0 ? 1 : 0;
 }
 

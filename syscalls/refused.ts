@@ -29,13 +29,20 @@ function sysAbsent(): SysResult {
   return -ENOSYS;
 }
 
-/** A row of a call that needs `cap`: `errno` without it, ENOSYS with it. */
-function refused(nr: number, name: string, args: ArgKind[], cap: number, errno = EPERM): SyscallRow {
+/** A row of a call that needs `cap`, or `other`: `errno` without it, ENOSYS with it. */
+function refused(
+  nr: number,
+  name: string,
+  args: ArgKind[],
+  cap: number,
+  other = cap,
+  errno = EPERM,
+): SyscallRow {
   const word = errno === EPERM ? 'EPERM' : 'EACCES';
   return {
     nr,
     name,
-    fn: (t) => (t.creds.has(cap) || t.creds.has(CAP_SYS_ADMIN) ? -ENOSYS : -errno),
+    fn: (t) => (t.creds.has(cap) || t.creds.has(other) ? -ENOSYS : -errno),
     args,
     support: 'none',
     note: `${word}, to the privileged ENOSYS`,
@@ -71,7 +78,7 @@ export const refusedRows: SyscallRow[] = [
   refused(167, 'swapon', [path, int], CAP_SYS_ADMIN),
   refused(168, 'swapoff', [path], CAP_SYS_ADMIN),
   { nr: 169, name: 'reboot', fn: sysReboot, args: [hex, hex, hex, ptr], support: 'full' },
-  refused(298, 'perf_event_open', [ptr, int, int, int, ulong], CAP_PERFMON, EACCES),
+  refused(298, 'perf_event_open', [ptr, int, int, int, ulong], CAP_PERFMON, CAP_SYS_ADMIN, EACCES),
   refused(300, 'fanotify_init', [uint, uint], CAP_SYS_ADMIN),
   refused(323, 'userfaultfd', [hex], CAP_SYS_PTRACE),
   {

@@ -44,7 +44,9 @@ function putLimit(word: number, v: number): void {
 function setLimit(t: Task, g: ThreadGroup, resource: number): number {
   const cur = limitAt(0);
   const max = limitAt(2);
-  if (cur > max) return -EINVAL;
+  // Of values that are both infinite here, too.
+  const [curLow, curHigh, maxLow, maxHigh] = scratch.u32 as unknown as number[];
+  if (curHigh! > maxHigh! || (curHigh === maxHigh && curLow! > maxLow!)) return -EINVAL;
   if (resource === RLIMIT_NOFILE && max > t.kernel.openFilesMax) return -EPERM;
   if (max > g.limits.max(resource) && !t.creds.has(CAP_SYS_RESOURCE)) return -EPERM;
   g.limits.set(resource, cur, max);
@@ -85,11 +87,11 @@ function sysPrlimit64(t: Task, a: SyscallArgs): SysResult {
   const resource = a.uint(1);
   const newAddr = a.addr(2);
   const oldAddr = a.addr(3);
-  if (resource >= RLIM_NLIMITS) return -EINVAL;
   if (newAddr !== 0 && t.mem.check(newAddr, 16, false) !== 0) return -EFAULT;
   const other = nr === 0 ? t : t.pidNs.findTask(nr);
   if (other === null) return -ESRCH;
   if (other.group !== t.group && !mayLimit(t, other)) return -EPERM;
+  if (resource >= RLIM_NLIMITS) return -EINVAL;
   const g = other.group;
   const cur = g.limits.cur(resource);
   const max = g.limits.max(resource);

@@ -139,7 +139,7 @@ function setPriority(t: Task, o: Task, policy: number, priority: number): SysRes
 }
 
 export function sysSchedSetscheduler(t: Task, a: SyscallArgs): SysResult {
-  if (a.int(1) < 0 || a.addr(2) === 0) return -EINVAL;
+  if (a.int(1) < 0 || a.addr(2) === 0 || a.int(0) < 0) return -EINVAL;
   if (t.mem.copyIn(a.addr(2), scratch.bytes, 0, 4) !== 0) return -EFAULT;
   const priority = scratch.i32[0]!;
   const o = findTask(t, a.int(0));
@@ -147,7 +147,7 @@ export function sysSchedSetscheduler(t: Task, a: SyscallArgs): SysResult {
 }
 
 export function sysSchedSetparam(t: Task, a: SyscallArgs): SysResult {
-  if (a.addr(1) === 0) return -EINVAL;
+  if (a.addr(1) === 0 || a.int(0) < 0) return -EINVAL;
   if (t.mem.copyIn(a.addr(1), scratch.bytes, 0, 4) !== 0) return -EFAULT;
   const priority = scratch.i32[0]!;
   const o = findTask(t, a.int(0));
@@ -192,8 +192,8 @@ function readAttr(t: Task, addr: number): SchedAttr | number {
 
 /** Tells the size that this kernel knows. */
 function wrongSize(t: Task, addr: number): SysResult {
-  const r = t.mem.writeU32(addr, SCHED_ATTR_SIZE_VER1);
-  return r < 0 ? r : -E2BIG;
+  t.mem.writeU32(addr, SCHED_ATTR_SIZE_VER1);
+  return -E2BIG;
 }
 
 export function sysSchedSetattr(t: Task, a: SyscallArgs): SysResult {
@@ -218,9 +218,9 @@ export function sysSchedGetattr(t: Task, a: SyscallArgs): SysResult {
   if (len < SCHED_ATTR_SIZE_VER0 || len > PAGE_SIZE) return -EINVAL;
   const o = findTask(t, a.int(0));
   if (typeof o === 'number') return o;
-  const n = Math.min(len, SCHED_ATTR_SIZE_VER1);
-  scratch.bytes.fill(0, 0, n);
-  scratch.u32[0] = n;
+  // What the caller knows of besides is zero.
+  scratch.bytes.fill(0, 0, len);
+  scratch.u32[0] = Math.min(len, SCHED_ATTR_SIZE_VER1);
   scratch.u32[1] = o.schedPolicy;
   scratch.u32[2] = o.schedResetOnFork ? SCHED_FLAG_RESET_ON_FORK : 0;
   if (isRealTime(o.schedPolicy)) scratch.u32[5] = o.schedPriority;
@@ -231,5 +231,5 @@ export function sysSchedGetattr(t: Task, a: SyscallArgs): SysResult {
       scratch.u32[7 + 2 * i] = Math.floor(o.schedDeadline[i]! / 0x100000000);
     }
   }
-  return t.mem.copyOut(a.addr(1), scratch.bytes, 0, n);
+  return t.mem.copyOut(a.addr(1), scratch.bytes, 0, len);
 }

@@ -84,7 +84,8 @@ function sysSchedSetaffinity(t: Task, a: SyscallArgs): SysResult {
   const mask = new Uint8Array(all.length);
   const n = Math.min(a.uint(1), all.length);
   if (t.mem.copyIn(a.addr(2), mask, 0, n) !== 0) return -EFAULT;
-  const o = findTask(t, a.int(0));
+  // Unlike the policy calls, a negative pid is merely nobody's.
+  const o = a.int(0) < 0 ? -ESRCH : findTask(t, a.int(0));
   if (typeof o === 'number') return o;
   if (!owns(t, o)) return -EPERM;
   let any = 0;
@@ -102,8 +103,8 @@ function sysSchedSetaffinity(t: Task, a: SyscallArgs): SysResult {
 function sysSchedGetaffinity(t: Task, a: SyscallArgs): SysResult {
   const len = a.uint(1);
   const all = allCpus(t);
-  if (len * 8 < t.kernel.cpusOf(t.group.container) || len % 8 !== 0) return -EINVAL;
-  // Unlike the policy calls, a negative pid is merely nobody's.
+  // The number of bits is an unsigned int.
+  if (Math.imul(len, 8) >>> 0 < t.kernel.cpusOf(t.group.container) || len % 8 !== 0) return -EINVAL;
   const o = a.int(0) < 0 ? -ESRCH : findTask(t, a.int(0));
   if (typeof o === 'number') return o;
   const n = Math.min(len, all.length);

@@ -113,8 +113,9 @@ function putInfo(buf: Uint8Array, at: number, info: SigInfo): void {
 }
 
 function doSignalfd(t: Task, fdnum: number, maskAddr: number, sizemask: number, flagBits: number): SysResult {
-  if ((flagBits & ~(O_CLOEXEC | O_NONBLOCK)) !== 0 || sizemask !== 8) return -EINVAL;
+  if (sizemask !== 8) return -EINVAL;
   if (t.mem.copyIn(maskAddr, scratch.bytes, 0, 8) !== 0) return -EFAULT;
+  if ((flagBits & ~(O_CLOEXEC | O_NONBLOCK)) !== 0) return -EINVAL;
   const lo = scratch.u32[0]!;
   const hi = scratch.u32[1]!;
   if (fdnum !== -1) {

@@ -210,8 +210,6 @@ function tellTimeLeft(t: Task, addr: number, leftNs: number, count: number): num
 /** do_recvmmsg(): "The timeout argument does not work as intended" (recvmmsg(2)): it is looked at after each message. */
 function sysRecvmmsg(t: Task, a: SyscallArgs): SysResult {
   if ((a.uint(3) & S.MSG_CMSG_COMPAT) !== 0) return -EINVAL;
-  const s = socketAt(t, a.int(0));
-  if (typeof s === 'number') return s;
   const w = t.blockState as IoWait | null;
   const { clock } = t.kernel;
   let endNs = w?.endNs ?? Infinity;
@@ -220,6 +218,8 @@ function sysRecvmmsg(t: Task, a: SyscallArgs): SysResult {
     if (timeout < 0) return timeout;
     endNs = clock.monotonicNs() + timeout;
   }
+  const s = socketAt(t, a.int(0));
+  if (typeof s === 'number') return s;
   const vlen = Math.min(a.uint(2), UIO_MAXIOV);
   const msgFlags = a.uint(3) & ~S.MSG_WAITFORONE;
   let left = Math.max(0, endNs - clock.monotonicNs());

@@ -57,6 +57,13 @@ function sysSocketpair(t: Task, a: SyscallArgs): SysResult {
   const type = a.int(1);
   const f = type & ~S.SOCK_TYPE_MASK;
   if ((f & ~(S.SOCK_NONBLOCK | S.SOCK_CLOEXEC)) !== 0) return -EINVAL;
+  // Linux tells the numbers before it looks at anything else.
+  const first = t.fdTable.free(0);
+  const second = t.fdTable.free(first + 1);
+  if (second >= openFileLimit(t)) return -EMFILE;
+  scratch.i32[0] = first;
+  scratch.i32[1] = second;
+  if (t.mem.copyOut(a.addr(3), scratch.bytes, 0, 8) !== 0) return -EFAULT;
   if (a.int(0) !== S.AF_UNIX) {
     // Linux makes both sockets before it asks the family to join them.
     const s = createSocket(t, a.int(0), type & S.SOCK_TYPE_MASK, a.int(2), 0);
@@ -189,10 +196,10 @@ function sysShutdown(t: Task, a: SyscallArgs): SysResult {
 
 function sysSetsockopt(t: Task, a: SyscallArgs): SysResult {
   const len = a.int(4);
-  if (len < 0) return -EINVAL;
   const f = fileAt(t, a.int(0));
   if (f === null) return -EBADF;
   if (!(f instanceof Socket)) return -ENOTSOCK;
+  if (len < 0) return -EINVAL;
   const level = a.int(1);
   const name = a.int(2);
   const bad = f.levelError(level, true);

@@ -282,6 +282,9 @@ function splice(t: Task, a: SyscallArgs, input: FileDescription, out: FileDescri
   const inPipe = input instanceof PipeFile;
   const outPipe = out instanceof PipeFile;
   if ((inPipe && inAddr !== 0) || (outPipe && outAddr !== 0)) return -ESPIPE;
+  const outPos = readOffset(t, outAddr);
+  const inPos = readOffset(t, inAddr);
+  if (outPos === -EFAULT || inPos === -EFAULT) return -EFAULT;
   if (!input.readable || !out.writable) return -EBADF;
   if (!inPipe && !outPipe) return -EINVAL;
   if (inPipe && !out.canSplice(true)) return -EINVAL;
@@ -290,17 +293,15 @@ function splice(t: Task, a: SyscallArgs, input: FileDescription, out: FileDescri
   if (inPipe) {
     if ((out.flags & O_APPEND) !== 0) return -EINVAL;
     if (outAddr !== 0 && !out.seekable) return -EINVAL;
-    const pos = readOffset(t, outAddr);
-    if (pos < -1) return pos;
-    const r = fromPipe(t, input, out, pos, len);
-    if (r >= 0 && outAddr !== 0 && !storeOffset(t, outAddr, out, pos, r)) return -EFAULT;
+    if (outPos < -1) return outPos;
+    const r = fromPipe(t, input, out, outPos, len);
+    if (r >= 0 && outAddr !== 0 && !storeOffset(t, outAddr, out, outPos, r)) return -EFAULT;
     return r;
   }
   if (inAddr !== 0 && !input.takesOffset(false)) return -EINVAL;
-  const pos = readOffset(t, inAddr);
-  if (pos < -1) return pos;
-  const r = toPipe(t, input, pos, out as PipeFile, len);
-  if (r >= 0 && inAddr !== 0 && !storeOffset(t, inAddr, input, pos, r)) return -EFAULT;
+  if (inPos < -1) return inPos;
+  const r = toPipe(t, input, inPos, out as PipeFile, len);
+  if (r >= 0 && inAddr !== 0 && !storeOffset(t, inAddr, input, inPos, r)) return -EFAULT;
   return r;
 }
 
@@ -332,9 +333,10 @@ function sysVmsplice(t: Task, a: SyscallArgs): SysResult {
   const w = t.blockState as IoWait | null;
   if ((a.uint(3) & ~SPLICE_F_ALL) !== 0) return endIo(w, -EINVAL);
   const f = w === null ? fileAt(t, a.int(0)) : w.file;
-  if (f === null || !(f instanceof PipeFile)) return -EBADF;
+  if (f === null || (!f.readable && !f.writable)) return -EBADF;
   const r = importIovec(t, a.addr(1), a.size(2));
-  if (r < 0) return endIo(w, r);
+  if (r < 0 || iovTotal() === 0) return endIo(w, r);
+  if (!(f instanceof PipeFile)) return -EBADF;
   // O_NONBLOCK does not matter.
   const noWait = (a.uint(3) & SPLICE_F_NONBLOCK) !== 0;
   if (!f.writable) return readVec(t, f, -1, noWait, w);
@@ -377,14 +379,15 @@ function sysCopyFileRange(t: Task, a: SyscallArgs): SysResult {
   const input = fileAt(t, a.int(0));
   const out = fileAt(t, a.int(2));
   if (input === null || out === null) return -EBADF;
+  const inGiven = readOffset(t, a.addr(1));
+  const outGiven = readOffset(t, a.addr(3));
+  if (inGiven === -EFAULT || outGiven === -EFAULT) return -EFAULT;
   if (a.uint(5) !== 0) return -EINVAL;
   const refused = checkFileRange(input, out);
   if (refused < 0) return refused;
   if (input.inode.sb !== out.inode.sb) return -EXDEV;
   if (out.inode.isImmutable) return -EPERM;
-  const inGiven = readOffset(t, a.addr(1));
   if (inGiven < -1) return wraps(inGiven, a.size(4)) ? -EOVERFLOW : inGiven;
-  const outGiven = readOffset(t, a.addr(3));
   if (outGiven < -1) return wraps(outGiven, a.size(4)) ? -EOVERFLOW : outGiven;
   const len = Math.min(a.size(4), 4 * RUN_BUDGET);
   const from = inGiven >= 0 ? inGiven : input.pos;

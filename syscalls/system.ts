@@ -84,8 +84,8 @@ const LOG_BUFFER_SIZE = 1 << 17;
 function sysSyslog(t: Task, a: SyscallArgs): SysResult {
   const type = a.int(0);
   const open = type === SYSLOG_ACTION_READ_ALL || type === SYSLOG_ACTION_SIZE_BUFFER;
-  if (type < 0 || type > SYSLOG_ACTION_SIZE_BUFFER) return -EINVAL;
   if (!open && !t.creds.has(CAP_SYSLOG)) return -EPERM;
+  if (type < 0 || type > SYSLOG_ACTION_SIZE_BUFFER) return -EINVAL;
   switch (type) {
     case SYSLOG_ACTION_CLOSE:
     case SYSLOG_ACTION_OPEN:

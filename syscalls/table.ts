@@ -46,6 +46,7 @@ import { systemRows } from './system.ts';
 import { futexWaitvRows } from './futex-waitv.ts';
 import { futexRows } from './futex.ts';
 import { futex2Rows } from './futex2.ts';
+import { clockSetRows } from './clock-set.ts';
 import { timeRows } from './time.ts';
 import { timerRows } from './timers.ts';
 import { membarrierRows } from './membarrier.ts';
@@ -102,6 +103,7 @@ const rows: readonly SyscallRow[] = [
   ...futexRows,
   ...futexWaitvRows,
   ...futex2Rows,
+  ...clockSetRows,
   ...timeRows,
   ...timerRows,
   ...membarrierRows,

@@ -1,12 +1,5 @@
 /** Clocks and sleeping: clock_gettime(2), clock_nanosleep(2), times(2), getrusage(2) and their kin (kernel/time/). */
-import {
-  EFAULT,
-  EINVAL,
-  EOPNOTSUPP,
-  EPERM,
-  ERESTARTNOHAND,
-  ERESTART_RESTARTBLOCK,
-} from '../sentry/abi/errno.ts';
+import { EFAULT, EINVAL, EOPNOTSUPP, ERESTARTNOHAND, ERESTART_RESTARTBLOCK } from '../sentry/abi/errno.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { askThread, askUsage, processUsage } from '../sentry/kernel/cpu-time.ts';
 import {
@@ -81,23 +74,6 @@ function sysClockGetres(t: Task, a: SyscallArgs): SysResult {
   if (r < 0 || a.addr(1) === 0) return Math.min(r, 0);
   putPair(0, r);
   return t.mem.copyOut(a.addr(1), scratch.bytes, 0, 16);
-}
-
-/** The clocks are the host's: nobody in here may set them, whatever its capabilities. */
-function sysClockSettime(t: Task, a: SyscallArgs): SysResult {
-  const id = a.int(0);
-  if (id !== CLOCK_REALTIME) return id < 0 && typeof cpuClock(t, id) !== 'number' ? -EPERM : -EINVAL;
-  const ns = readTimespec(t, a.addr(1) === 0 ? 1 : a.addr(1));
-  return ns < 0 ? ns : -EPERM;
-}
-
-function sysSettimeofday(t: Task, a: SyscallArgs): SysResult {
-  if (a.addr(0) !== 0) {
-    if (t.mem.copyIn(a.addr(0), scratch.bytes, 0, 16) !== 0) return -EFAULT;
-    const usec = scratch.u32[2]!;
-    if (scratch.u32[3] !== 0 || usec > 999_999) return -EINVAL;
-  }
-  return -EPERM;
 }
 
 function sysGettimeofday(t: Task, a: SyscallArgs): SysResult {
@@ -180,6 +156,8 @@ function sysClockNanosleep(t: Task, a: SyscallArgs): SysResult {
   if (a.addr(2) === 0) return -EFAULT;
   const ns = readTimespec(t, a.addr(2));
   if (ns < 0) return ns;
+  // There is no device that could wake anybody up.
+  if (isAlarmClock(id)) return -EOPNOTSUPP;
   const absolute = (a.int(1) & TIMER_ABSTIME) !== 0;
   const remAddr = absolute ? 0 : a.addr(3);
   if (hostClock(id) < 0) {
@@ -195,7 +173,8 @@ function sysClockNanosleep(t: Task, a: SyscallArgs): SysResult {
 /** 0 if one can sleep on the clock, else Linux's answer: nobody can wait for the own thread's CPU time. */
 function checkSleepClock(t: Task, id: number): number {
   if (id === CLOCK_REALTIME || id === CLOCK_MONOTONIC || id === CLOCK_BOOTTIME || id === CLOCK_TAI) return 0;
-  if (hostClock(id) >= 0 || isAlarmClock(id) || id === clock.CLOCK_THREAD_CPUTIME_ID) return -EOPNOTSUPP;
+  if (isAlarmClock(id)) return 0;
+  if (hostClock(id) >= 0 || id === clock.CLOCK_THREAD_CPUTIME_ID) return -EOPNOTSUPP;
   const cpu = cpuClock(t, id);
   if (typeof cpu === 'number') return cpu;
   const nr = ~(id >> 3);
@@ -229,52 +208,6 @@ function sysGetrusage(t: Task, a: SyscallArgs): SysResult {
   return SYS_DETACHED;
 }
 
-const TIMEX_SIZE = 208;
-// include/linux/timex.h
-const ADJ_ADJTIME = 0x8000;
-const ADJ_SINGLESHOT = 0x0001;
-const ADJ_OFFSET_SS_READ = 0xa001;
-const STA_UNSYNC = 0x40;
-const TIME_ERROR = 5;
-
-function readTimex(t: Task, addr: number): SysResult {
-  const { bytes, u32 } = scratch;
-  if (t.mem.copyIn(addr, bytes, 0, TIMEX_SIZE) !== 0) return -EFAULT;
-  const modes = u32[0]!;
-  if ((modes & ADJ_ADJTIME) !== 0 && (modes & ADJ_SINGLESHOT) === 0) return -EINVAL;
-  if (modes !== 0 && modes !== ADJ_OFFSET_SS_READ) return -EPERM;
-  // do_adjtimex() fills in fields: padding and what is reserved stay the caller's.
-  bytes.fill(0, 8, 44);
-  bytes.fill(0, 48, 116);
-  bytes.fill(0, 120, 164);
-  const put = (at: number, v: number): void => {
-    u32[at / 4] = v >>> 0;
-    u32[at / 4 + 1] = Math.floor(v / 0x100000000);
-  };
-  // Frequency 0, status unsynchronised, tick 10 ms; the time.
-  put(24, 16_000_000);
-  put(32, 16_000_000);
-  u32[10] = STA_UNSYNC;
-  put(56, 1);
-  put(64, 32_768_000);
-  put(72, t.kernel.clock.realtimeSec());
-  put(80, Math.floor(t.kernel.clock.realtimeNsec() / 1000));
-  put(88, 10_000);
-  return t.mem.copyOut(addr, bytes, 0, TIMEX_SIZE) !== 0 ? -EFAULT : TIME_ERROR;
-}
-
-function sysAdjtimex(t: Task, a: SyscallArgs): SysResult {
-  return readTimex(t, a.addr(0));
-}
-
-function sysClockAdjtime(t: Task, a: SyscallArgs): SysResult {
-  const id = a.int(0);
-  if (id === CLOCK_REALTIME) return readTimex(t, a.addr(1));
-  return hostClock(id) >= 0 || isAlarmClock(id) || typeof cpuClock(t, id) !== 'number'
-    ? -EOPNOTSUPP
-    : -EINVAL;
-}
-
 const CLOCKS = {
   CLOCK_REALTIME,
   CLOCK_MONOTONIC,
@@ -287,7 +220,6 @@ const CLOCKS = {
 };
 const clockId = oneOf(CLOCKS);
 const timespec = inStruct(16, 'timespec');
-const refused = 'the clocks are the host’s (EPERM)';
 const cpuNote = 'time spent in this kernel is shared out by numbers of calls';
 
 export const timeRows: readonly SyscallRow[] = [
@@ -302,24 +234,7 @@ export const timeRows: readonly SyscallRow[] = [
     note: `${cpuNote}; on ptrace the faults of processes are known as long as they live`,
   },
   { nr: 100, name: 'times', fn: sysTimes, args: [outStruct(32)], support: 'partial', note: cpuNote },
-  { nr: 159, name: 'adjtimex', fn: sysAdjtimex, args: [ptr], support: 'partial', note: 'reading only' },
-  {
-    nr: 164,
-    name: 'settimeofday',
-    fn: sysSettimeofday,
-    args: [ptr, ptr],
-    support: 'none',
-    note: refused,
-  },
   { nr: 201, name: 'time', fn: sysTime, args: [ptr], support: 'full' },
-  {
-    nr: 227,
-    name: 'clock_settime',
-    fn: sysClockSettime,
-    args: [clockId, timespec],
-    support: 'none',
-    note: refused,
-  },
   {
     nr: 228,
     name: 'clock_gettime',
@@ -335,13 +250,5 @@ export const timeRows: readonly SyscallRow[] = [
     args: [clockId, int, timespec, ptr],
     support: 'partial',
     note: 'sleeps on CPU clocks may last a millisecond longer',
-  },
-  {
-    nr: 305,
-    name: 'clock_adjtime',
-    fn: sysClockAdjtime,
-    args: [clockId, ptr],
-    support: 'partial',
-    note: 'reading only',
   },
 ];

@@ -23,10 +23,12 @@ function utimesInode(
   t: Task,
   inode: Inode,
   mount: Mount | null,
-  atime: TimeWish,
-  mtime: TimeWish,
+  atime: TimeWish | number,
+  mtime: TimeWish | number,
   dentry: Dentry | null,
 ): SysResult {
+  // Times that are none count once the file has been found.
+  if (typeof atime === 'number' || typeof mtime === 'number') return -EINVAL;
   if (mount !== null && mount.readOnly) return -EROFS;
   if (inode.isImmutable) return -EPERM;
   if (atime === 'now' && mtime === 'now') {
@@ -62,8 +64,8 @@ function utimesAt(
   dfd: number,
   addr: number,
   at: number,
-  atime: TimeWish,
-  mtime: TimeWish,
+  atime: TimeWish | number,
+  mtime: TimeWish | number,
 ): SysResult {
   if (addr === 0 && dfd !== AT_FDCWD) {
     if (at !== 0) return -EINVAL;
@@ -85,8 +87,6 @@ function sysUtimensat(t: Task, a: SyscallArgs): SysResult {
     mtime = wish(4);
     // "Nothing to do, we must not even check the path."
     if (atime === null && mtime === null) return 0;
-    if (typeof atime === 'number') return atime;
-    if (typeof mtime === 'number') return mtime;
   }
   return utimesAt(t, a.int(0), a.addr(1), a.int(3), atime, mtime);
 }

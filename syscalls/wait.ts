@@ -130,19 +130,23 @@ function waitidTarget(t: Task, type: number, id: number, options: number): WaitR
   }
 }
 
-function sysWaitid(t: Task, a: SyscallArgs): SysResult {
-  const options = a.uint(3);
+/** kernel_waitid(): 1 with the outcome of a child, 0 or an error. */
+function doWaitid(t: Task, type: number, id: number, options: number): SysResult {
   if ((options & ~WAITID_OPTIONS) !== 0) return -EINVAL;
   if ((options & (WEXITED | WSTOPPED | WCONTINUED)) === 0) return -EINVAL;
-  const request = waitidTarget(t, a.int(0), a.int(1), options);
+  const request = waitidTarget(t, type, id, options);
   if (typeof request === 'number') return request;
   const r = waitForChild(t, request, outcome);
+  // With a non-blocking pidfd nothing to report is EAGAIN rather than 0.
+  return r === 0 && request.options !== options ? -EAGAIN : r;
+}
+
+function sysWaitid(t: Task, a: SyscallArgs): SysResult {
+  const r = doWaitid(t, a.int(0), a.int(1), a.uint(3));
   if (r === SYS_BLOCKED) return r;
   const found = r === 1;
   if (found && a.addr(4) !== 0 && putRusage(t, a.addr(4), outcome.usage) !== 0) return -EFAULT;
-  // With a non-blocking pidfd nothing to report is EAGAIN rather than 0.
-  const quiet = r === 0 && (request.options & WNOHANG) !== 0 && (options & WNOHANG) === 0;
-  if (r < 0) return r;
+  // An error leaves zeros, too.
   if (a.addr(2) !== 0) {
     scratch.bytes.fill(0, 0, 128);
     if (found) {
@@ -157,7 +161,7 @@ function sysWaitid(t: Task, a: SyscallArgs): SysResult {
     if (t.mem.copyOut(a.addr(2), scratch.bytes, 0, 12) !== 0) return -EFAULT;
     if (t.mem.copyOut(a.addr(2) + 16, scratch.bytes, 16, 12) !== 0) return -EFAULT;
   }
-  return quiet ? -EAGAIN : 0;
+  return found ? 0 : r;
 }
 
 const waitOptions = flags({

@@ -57,10 +57,14 @@ export class FdTable {
 
   /** True if a number below `limit` is free. */
   hasRoom(limit: number): boolean {
-    if (this.files.length < limit) return true;
-    let fd = this.lowestFree;
+    return this.files.length < limit || this.free(0) < limit;
+  }
+
+  /** The lowest number ≥ `min` that is free. */
+  free(min: number): number {
+    let fd = Math.max(min, this.lowestFree);
     while (fd < this.files.length && this.files[fd] !== null) fd++;
-    return fd < limit;
+    return fd;
   }
 
   /** One past the highest number ever used. */
@@ -77,8 +81,7 @@ export class FdTable {
 
   /** Takes over the caller's reference of `f` under the lowest number ≥ `min`; −EMFILE at `limit` (the reference stays the caller's). */
   install(f: FileDescription, cloexec: boolean, limit: number, min = 0): number {
-    let fd = Math.max(min, this.lowestFree);
-    while (fd < this.files.length && this.files[fd] !== null) fd++;
+    const fd = this.free(min);
     if (fd >= limit) return -EMFILE;
     while (this.files.length < fd) {
       this.files.push(null);
