@@ -53,9 +53,15 @@ function sysCloseRange(t: Task, a: SyscallArgs): SysResult {
   }
   const last = Math.min(a.uint(1), t.fdTable.size - 1);
   for (let n = first; n <= last; n++) {
-    if (t.fdTable.getRaw(n) === null) continue;
-    if ((how & CLOSE_RANGE_CLOEXEC) !== 0) t.fdTable.setCloexec(n, true);
-    else t.fdTable.close(t, n);
+    const f = t.fdTable.getRaw(n);
+    if (f === null) continue;
+    if ((how & CLOSE_RANGE_CLOEXEC) !== 0) {
+      t.fdTable.setCloexec(n, true);
+      continue;
+    }
+    const wait = f.closing();
+    if (wait < 0) return wait;
+    t.fdTable.close(t, n);
   }
   return 0;
 }
@@ -75,6 +81,8 @@ function dupTo(t: Task, from: number, to: number, cloexec: boolean): SysResult {
   if (to < 0 || to >= openFileLimit(t)) return -EBADF;
   const f = t.fdTable.getRaw(from);
   if (f === null) return -EBADF;
+  const wait = t.fdTable.getRaw(to)?.closing() ?? 0;
+  if (wait < 0) return wait;
   t.fdTable.replace(t, to, f.ref(), cloexec);
   return to;
 }

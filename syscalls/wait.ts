@@ -36,19 +36,36 @@ import { endTask } from '../sentry/kernel/task-exit.ts';
 import { WaitOutcome, waitForChild, type WaitRequest } from '../sentry/kernel/task-wait.ts';
 import type { ResourceUsage } from '../sentry/kernel/thread-group.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
+import { servedMounts } from '../sentry/vfs/served-call.ts';
 
 /** sizeof(struct rusage) */
 export const RUSAGE_SIZE = 144;
 const WAIT4_OPTIONS = WNOHANG | WUNTRACED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL;
 const WAITID_OPTIONS = WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | __WNOTHREAD | __WCLONE | __WALL;
 
+/** The last thread's files that have to wait before they are closed (FLUSH of FUSE): 0 or UNANSWERED. */
+function closeFiles(t: Task): number {
+  const { fdTable } = t;
+  if (servedMounts === 0 || t.group.tasks.size > 1 || fdTable.shared) return 0;
+  for (const fd of fdTable.fds()) {
+    const wait = fdTable.getRaw(fd)!.closing();
+    if (wait < 0) return wait;
+    fdTable.close(t, fd);
+  }
+  return 0;
+}
+
 function sysExit(t: Task, a: SyscallArgs): SysResult {
+  const wait = closeFiles(t);
+  if (wait < 0) return wait;
   const status = (a.int(0) & 0xff) << 8;
   endTask(t, status, -ENOSYS, true);
   return SYS_DETACHED;
 }
 
 function sysExitGroup(t: Task, a: SyscallArgs): SysResult {
+  const wait = closeFiles(t);
+  if (wait < 0) return wait;
   const status = (a.int(0) & 0xff) << 8;
   groupExit(t.group, status);
   // The way out sees that the process is leaving.

@@ -32,6 +32,9 @@ static int valid;          // seconds that names and attributes hold
 static int has_create = 1; // or ENOSYS
 static int fail_read;      // errno of READ
 static int stall;          // READs are not answered until interrupted
+static struct {
+  int flushes, hold, held, early;
+} *files_seen; // hold: a FLUSH is answered when something else is asked; early: a RELEASE came before that
 
 static void answer(struct fuse_in_header *h, int error, const void *data, size_t n) {
   struct fuse_out_header o = {.len = sizeof o + (error ? 0 : n), .error = -error, .unique = h->unique};
@@ -94,7 +97,7 @@ static void readdir_op(struct fuse_in_header *h, struct fuse_read_in *r) {
 
 static void serve(void) {
   static char buf[1 << 20];
-  uint64_t stalled = 0;
+  uint64_t stalled = 0, held = 0;
   for (;;) {
     ssize_t n = read(dev, buf, sizeof buf);
     if (n < 0 && (errno == EINTR || errno == EAGAIN || errno == ENOENT)) continue;
@@ -102,6 +105,11 @@ static void serve(void) {
     struct fuse_in_header *h = (void *)buf;
     void *arg = buf + sizeof *h;
     if (h->len != n) _exit(93);
+    if (held && h->opcode != FUSE_RELEASE && h->opcode != FUSE_INTERRUPT) {
+      struct fuse_in_header f = {.unique = held};
+      held = 0;
+      answer(&f, 0, NULL, 0);
+    }
     struct node *me = h->nodeid < NODES ? &nodes[h->nodeid] : NULL;
     switch (h->opcode) {
       case FUSE_INIT: {
@@ -267,9 +275,20 @@ static void serve(void) {
       }
       case FUSE_REMOVEXATTR: me->xname[0] = 0; answer(h, 0, NULL, 0); break;
       case FUSE_READDIR: readdir_op(h, arg); break;
-      case FUSE_RELEASE:
-      case FUSE_RELEASEDIR:
       case FUSE_FLUSH:
+        files_seen->flushes++;
+        if (files_seen->hold) {
+          held = h->unique;
+          files_seen->held = 1;
+        } else {
+          answer(h, 0, NULL, 0);
+        }
+        break;
+      case FUSE_RELEASE:
+        if (held) files_seen->early = 1;
+        answer(h, 0, NULL, 0);
+        break;
+      case FUSE_RELEASEDIR:
       case FUSE_FSYNC: answer(h, 0, NULL, 0); break;
       default: answer(h, ENOSYS, NULL, 0);
     }
@@ -513,6 +532,47 @@ static void interrupts(void) {
   is("killed while it waits", WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
+// What has been asked before, by those who were killed too, the server has heard of.
+static int open_small(void) {
+  struct stat st;
+  stat("mnt/missing", &st);
+  files_seen->flushes = 0;
+  return open("mnt/small", O_WRONLY);
+}
+
+// Whatever closes a file waits until the server has heard of it.
+static void flushing(void) {
+  int fd = open_small();
+  ret("dup2 over it", dup2(0, fd) == fd ? 0 : -1);
+  say("flushes %d", files_seen->flushes);
+  close(fd);
+  fd = open_small();
+  ret("dup3 over it", dup3(0, fd, O_CLOEXEC) == fd ? 0 : -1);
+  say("flushes %d", files_seen->flushes);
+  close(fd);
+  fd = open_small();
+  int more = dup(fd);
+  ret("close_range", close_range(fd, more, 0));
+  say("flushes %d", files_seen->flushes);
+  pid_t p = fork();
+  if (p == 0) _exit(open_small() < 0);
+  int status;
+  waitpid(p, &status, 0);
+  say("exit %x, flushes %d", status, files_seen->flushes);
+  files_seen->hold = 1;
+  p = fork();
+  if (p == 0) _exit(close(open_small()));
+  while (!__atomic_load_n(&files_seen->held, __ATOMIC_ACQUIRE)) usleep(1000);
+  kill(p, SIGKILL);
+  struct stat st;
+  ret("stat", stat("mnt/missing", &st));
+  files_seen->hold = 0;
+  waitpid(p, &status, 0);
+  is("killed in close", WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+  ret("stat", stat("mnt/missing", &st));
+  is("no RELEASE before the answer to FLUSH", !files_seen->early);
+}
+
 static void devices(void) {
   char buf[9000];
   int fd = open_device();
@@ -549,6 +609,7 @@ static void devices(void) {
 
 int main(void) {
   nodes = mmap(NULL, NODES * sizeof *nodes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  files_seen = mmap(NULL, sizeof *files_seen, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   signal(SIGPIPE, SIG_IGN);
   umask(022);
   if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) return 1;
@@ -574,6 +635,7 @@ int main(void) {
   close(open("mnt/small", O_CREAT | O_WRONLY, 0755));
   ret("truncate", truncate("mnt/small", 8192));
   interrupts();
+  flushing();
   pid_t p = fork();
   if (p == 0) {
     char *page = aligned_alloc(4096, 4096);

@@ -55,6 +55,8 @@ export class Connection {
   private interrupts: Request[] = [];
   private readonly forgets = new Map<string, number>();
   private readonly sent = new Map<number, Request>();
+  /** RELEASEs of files about which something has not been answered yet. */
+  private releases: Request[] = [];
   /** Operations that the server does not have. */
   private readonly missing = new Set<number>();
   /** Open files of /dev/fuse. */
@@ -124,11 +126,28 @@ export class Connection {
     const created = r.operation === P.CREATE;
     const node = created ? P.readId(r.reply, 0) : r.node;
     const file = P.readId(r.reply, created ? P.ENTRY_OUT : 0);
-    this.tell(
-      r.operation === P.OPENDIR ? P.RELEASEDIR : P.RELEASE,
-      node,
-      P.releaseBody(file, r.body.readUInt32LE(0)),
-    );
+    const operation = r.operation === P.OPENDIR ? P.RELEASEDIR : P.RELEASE;
+    const q = new Request(operation, node, P.releaseBody(file, r.body.readUInt32LE(0)), null);
+    q.unique = this.lastUnique;
+    this.releases.push(q);
+    this.sendReleases();
+  }
+
+  /** A server forgets a file when it reads the RELEASE: that comes after the answers about it, those included that nobody waits for. */
+  private sendReleases(): void {
+    if (!this.connected) return;
+    const held = this.releases;
+    this.releases = [];
+    for (const r of held) {
+      if (this.inUse(r)) this.releases.push(r);
+      else this.enqueue(r);
+    }
+  }
+
+  /** Is something about its file, asked before it, not answered yet? */
+  private inUse(release: Request): boolean {
+    const before = (r: Request): boolean => r.unique <= release.unique && r.sameFile(release);
+    return this.pending.some(before) || [...this.sent.values()].some(before);
   }
 
   /** The open file of `r` is closed. In the call that opened it that may be one more run's end only. */
@@ -169,7 +188,10 @@ export class Connection {
   private interrupt(r: Request): void {
     const at = this.pending.indexOf(r);
     if (at >= 0) {
-      if (!r.awaited) this.pending.splice(at, 1);
+      if (!r.awaited) {
+        this.pending.splice(at, 1);
+        this.sendReleases();
+      }
     } else if (this.sent.has(r.unique)) {
       // A server need never answer; what it opened has to be released with the flags that it was opened with.
       if (!r.awaited && !OPENS.has(r.operation)) r.forgetBody();
@@ -188,6 +210,7 @@ export class Connection {
     this.sent.clear();
     this.pending = [];
     this.interrupts = [];
+    this.releases = [];
     this.forgets.clear();
     for (const r of waiting) r.finish(-ECONNABORTED, NO_REPLY);
     this.waiters.wake(EPOLLERR);
@@ -245,6 +268,7 @@ export class Connection {
     if (r === undefined) return -ENOENT;
     this.sent.delete(unique);
     const refused = this.accept(r, error, payload);
+    if (this.releases.length > 0) this.sendReleases();
     return refused < 0 ? refused : message.length;
   }
 

@@ -1,8 +1,12 @@
 /** One message to a server, and what came of it. */
 import type { Question, ServedCall } from '../../vfs/served-call.ts';
-import { IN_HEADER } from './protocol.ts';
+import * as P from './protocol.ts';
 
 const EMPTY = Buffer.alloc(0);
+/** Operations whose message begins with the id of an open file. */
+const OF_FILES = new Set([
+  P.READ, P.WRITE, P.FLUSH, P.FSYNC, P.FALLOCATE, P.LSEEK, P.RELEASE, P.READDIR, P.FSYNCDIR, P.RELEASEDIR,
+]); // prettier-ignore
 
 /** Whom the server takes a message to be from: ids in the mount's user namespace. */
 export interface Sender {
@@ -19,6 +23,8 @@ export class Request implements Question {
   readonly node: string;
   body: Buffer;
   private readonly sender: Sender;
+  /** The open file that it is about, or null. */
+  private readonly file: string | null;
   /** The call that waits for the answer. */
   private call: ServedCall | null;
   /** Set when it is queued. */
@@ -45,6 +51,11 @@ export class Request implements Question {
     this.body = body;
     this.call = call;
     this.sender = sender;
+    this.file = OF_FILES.has(operation) ? P.readId(body, 0) : null;
+  }
+
+  sameFile(r: Request): boolean {
+    return this.file !== null && this.file === r.file && this.node === r.node;
   }
 
   matches(operation: number, node: string, body: Uint8Array): boolean {
@@ -52,7 +63,7 @@ export class Request implements Question {
   }
 
   get length(): number {
-    return IN_HEADER + this.body.length;
+    return P.IN_HEADER + this.body.length;
   }
 
   /** Bytes of the message: struct fuse_in_header and the body. */
@@ -66,7 +77,7 @@ export class Request implements Question {
     b.writeUInt32LE(this.sender.uid, 24);
     b.writeUInt32LE(this.sender.gid, 28);
     b.writeUInt32LE(this.sender.tid, 32);
-    this.body.copy(b, IN_HEADER);
+    this.body.copy(b, P.IN_HEADER);
     return b;
   }
 
