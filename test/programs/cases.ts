@@ -63,6 +63,60 @@ touch -d '2001-02-03 04:05:06 UTC' d; date -u -r d +%F_%T; chmod 4751 d; stat -c
 runc --root $PWD/r list; runc --root $PWD/r state none 2>/dev/null; echo $?; runc --version`,
   },
   {
+    name: 'musl: a C library without unwind tables; threads are cancelled in calls, signals interrupt them',
+    needs: ['musl-gcc'],
+    script: `cat > m.c <<'E'
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+static int ends[2], zero, null, cleaned;
+static volatile int signals;
+static void tidy(void *p) { (void)p; cleaned++; }
+static void count(int s) { (void)s; signals++; }
+static void *reader(void *busy) {
+  char c;
+  pthread_cleanup_push(tidy, 0);
+  while (busy) read(zero, &c, 1), write(null, &c, 1);
+  for (;;) read(ends[0], &c, 1);
+  pthread_cleanup_pop(0);
+  return 0;
+}
+int main(void) {
+  pthread_t t;
+  void *r;
+  int bad = 0;
+  char line[64];
+  zero = open("/dev/zero", O_RDONLY), null = open("/dev/null", O_WRONLY);
+  pipe(ends);
+  for (int i = 0; i < 200; i++) {
+    pthread_create(&t, 0, reader, i & 1 ? ends : 0);
+    if (i & 2) getppid();
+    pthread_cancel(t);
+    pthread_join(t, &r);
+    bad += r != PTHREAD_CANCELED;
+  }
+  printf("cancelled, bad %d, cleaned up at most %d\\n", bad, cleaned <= 200);
+  struct sigaction sa = {.sa_handler = count};
+  sigaction(SIGALRM, &sa, 0);
+  struct itimerval often = {{0, 1000}, {0, 1000}}, never = {{0}};
+  setitimer(ITIMER_REAL, &often, 0);
+  int interrupted = 0;
+  for (int i = 0; i < 50; i++) interrupted += read(ends[0], line, 1) < 0 && errno == EINTR;
+  for (int n = signals; signals < n + 20;) if (getppid() < 0 || read(zero, line, 1) != 1) bad++;
+  setitimer(ITIMER_REAL, &never, 0);
+  FILE *f = popen("echo from a child", "r");
+  fgets(line, sizeof line, f);
+  printf("interrupted %d, bad %d, %s, %d\\n", interrupted, bad, strtok(line, "\\n"), pclose(f));
+}
+E
+musl-gcc -O2 -o m m.c && ./m && ./m && musl-gcc -static -O2 -o s m.c && ./s`,
+  },
+  {
     name: 'tar, gzip, xz',
     needs: ['tar', 'gzip', 'xz'],
     script: `

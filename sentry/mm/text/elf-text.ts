@@ -7,6 +7,7 @@ import { type Part, type ReadFile, u64 } from './elf-file.ts';
 import { frameFunctions } from './frame-functions.ts';
 import { mergeFunctions, placesOutside } from './functions.ts';
 import { goFunctions } from './go-functions.ts';
+import { symbolFunctions } from './symbol-functions.ts';
 
 const EHDR_SIZE = 64;
 const PHDR_SIZE = 56;
@@ -66,7 +67,7 @@ export function readElfText(read: ReadFile, places: readonly number[] | null): E
   return { offset, length: pageUp(lead + text.filesz), code: lead + text.filesz, functions };
 }
 
-/** C code is in the frames' tables, Go code in its own; a program may have both. */
+/** Unwind tables have C code, Go has its own table, and some texts have only symbols; a program may have all of these. */
 function findFunctions(
   read: ReadFile,
   header: Buffer,
@@ -75,9 +76,12 @@ function findFunctions(
   size: number,
   wanted: readonly number[] | null,
 ): Uint32Array | null {
-  const framed = frameFunctions(read, header, frames, base, size, wanted);
-  const rest = wanted === null || framed === null ? wanted : placesOutside(framed, wanted);
-  if (rest !== null && rest.length === 0) return framed;
-  const go = goFunctions(read, header, base, size, rest);
-  return framed === null || go === null ? (framed ?? go) : mergeFunctions(framed, go);
+  let found = frameFunctions(read, header, frames, base, size, wanted);
+  for (const source of [goFunctions, symbolFunctions]) {
+    const rest = wanted === null || found === null ? wanted : placesOutside(found, wanted);
+    if (rest !== null && rest.length === 0) break;
+    const more = source(read, header, base, size, rest);
+    if (more !== null) found = found === null ? more : mergeFunctions(found, more);
+  }
+  return found;
 }

@@ -19,23 +19,32 @@ export function rowsOf(count: number, beginOf: (i: number) => number, wanted: re
   return [...rows].sort((a, b) => a - b);
 }
 
-/** Both tables' functions. Of those that overlap the first one counts. */
+/** The functions of `a`, and what of those of `b` lies outside them. Both rise; where one of `a` ends, an instruction begins. */
 export function mergeFunctions(a: Uint32Array, b: Uint32Array): Uint32Array {
-  const merged = new Uint32Array(a.length + b.length);
-  let n = 0;
-  let last = 0;
-  for (let i = 0, j = 0; i < a.length || j < b.length;) {
-    const first = j >= b.length || (i < a.length && a[i]! <= b[j]!);
-    const from = first ? a : b;
-    const at = first ? i : j;
-    if (first) i += FUNCTION_WORDS;
-    else j += FUNCTION_WORDS;
-    if (from[at]! < last) continue;
-    merged.set(from.subarray(at, at + FUNCTION_WORDS), n);
-    n += FUNCTION_WORDS;
-    last = from[at + 1]!;
+  const merged: number[] = [];
+  let i = 0;
+  let end = 0;
+  const take = (): void => {
+    merged.push(a[i]!, a[i + 1]!, a[i + 2]!);
+    end = a[i + 1]!;
+    i += FUNCTION_WORDS;
+  };
+  const piece = (from: number, to: number): void => {
+    if (from < to) merged.push(from, to, to);
+  };
+  for (let j = 0; j < b.length; j += FUNCTION_WORDS) {
+    const to = b[j + 1]!;
+    while (i < a.length && a[i]! < b[j]!) take();
+    end = Math.max(end, b[j]!);
+    while (i < a.length && a[i]! < to) {
+      piece(end, a[i]!);
+      take();
+    }
+    piece(end, to);
+    end = Math.max(end, to);
   }
-  return merged.subarray(0, n);
+  while (i < a.length) take();
+  return Uint32Array.from(merged);
 }
 
 /** Those of `places` that lie in none of the functions. */

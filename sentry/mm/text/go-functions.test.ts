@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { Decoder } from './decoder.ts';
 import type { ReadFile } from './elf-file.ts';
 import { readElfText } from './elf-text.ts';
-import { FUNCTION_WORDS, mergeFunctions } from './functions.ts';
+import { FUNCTION_WORDS } from './functions.ts';
 import { goFunctions } from './go-functions.ts';
 import { findSites } from './sites.ts';
 
@@ -79,13 +79,6 @@ test('tables that lie', () => {
   expect(functionsOf(goFile([0, 0x40], (f) => f.writeBigUInt64LE(2n ** 63n, SECTION + 64)))).toBeNull();
   // Backwards, and beyond the text.
   expect(functionsOf(goFile([0, 0x100, 0x40, 0x9000, 0x9010]))).toEqual([0x1000, 0x1100, 0x1100]);
-});
-
-test('two tables in one: of functions that overlap the first counts', () => {
-  const a = Uint32Array.from([0, 8, 8, 32, 40, 48]);
-  const b = Uint32Array.from([8, 16, 16, 36, 44, 44, 48, 50, 50]);
-  expect([...mergeFunctions(a, b)]).toEqual([0, 8, 8, 8, 16, 16, 32, 40, 48, 48, 50, 50]);
-  expect([...mergeFunctions(a, new Uint32Array(0))]).toEqual([...a]);
 });
 
 const RUNC = ['/usr/sbin/runc', '/usr/bin/runc'].find((path) => existsSync(path));
