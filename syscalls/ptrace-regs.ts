@@ -110,7 +110,7 @@ const isDebugReg = (offset: number): boolean => offset >= DEBUGREG_OFFSET && off
 export function pokeUser(c: Task, offset: number, lo: number, hi: number): number {
   if (offset % 8 !== 0 || offset < 0 || offset >= USER_SIZE) return -EIO;
   if (isDebugReg(offset))
-    return (c.debugRegs ??= new DebugRegs()).set((offset - DEBUGREG_OFFSET) / 8, lo, hi);
+    return (c.debugRegs ??= new DebugRegs()).set((offset - DEBUGREG_OFFSET) / 8, lo, hi, c.ctx);
   if (offset >= USER_REGS_SIZE) return -EIO;
   load(c);
   view.words[offset / 4] = lo;

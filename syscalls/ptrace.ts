@@ -282,6 +282,6 @@ export const ptraceRows: readonly SyscallRow[] = [
     fn: sysPtrace,
     args: [oneOf(REQUESTS), pid, ptr, ptr],
     support: 'partial',
-    note: 'breakpoints in debug registers cannot be enabled, no block steps or reading of seccomp filters',
+    note: 'breakpoints in debug registers on the ptrace platform only, no block steps or reading of seccomp filters',
   },
 ];

@@ -6,6 +6,7 @@ import { MemoryOrders } from '../memory-orders.ts';
 import * as NR from '../order-numbers.ts';
 import { CLONE_FLAGS_PROCESS, CLONE_FLAGS_THREAD, GATE_FD, STUB_BASE } from '../stub-layout.ts';
 import { InjectedAccount } from './account.ts';
+import { breakpointsHit, setBreakpoints } from './breakpoints.ts';
 import { getFpState, getPkru, resetFpState, setFpState, setPkru } from './fp-state.ts';
 import { InjectedCalls } from './injected-calls.ts';
 import type { PtracePlatform } from './platform.ts';
@@ -110,6 +111,14 @@ export class PtraceContext extends MemoryOrders implements Context {
 
   setPkru(value: number): void {
     setPkru(this.tid, value);
+  }
+
+  setBreakpoints(addrs: readonly number[], control: number): number {
+    return setBreakpoints(this.tid, addrs, control);
+  }
+
+  breakpointsHit(): number {
+    return breakpointsHit(this.tid);
   }
 
   // --- data: none travels with a stop, outputs are written at once -----------------------------------------------------

@@ -1,4 +1,5 @@
 /** A guest thread under systrap, as the kernel sees it. What is said to its stub: thread-slot.ts. */
+import { ENOSPC } from '../../sentry/abi/errno.ts';
 import { Regs } from '../../sentry/arch/regs.ts';
 import { assert } from '../../sentry/lib/assert.ts';
 import type { Context } from '../../sentry/platform/platform.ts';
@@ -110,6 +111,15 @@ export class SystrapContext extends ThreadSlot implements Context {
   setPkru(value: number): void {
     assert(!this.partial, 'PKRU of a call from a patched site');
     if (this.phase !== GONE) this.platform.frames.writePkru(this, value);
+  }
+
+  /** Only a tracer can set debug registers. */
+  setBreakpoints(_: readonly number[], control: number): number {
+    return control === 0 ? 0 : -ENOSPC;
+  }
+
+  breakpointsHit(): number {
+    return 0;
   }
 
   // ---- data window --------------------------------------------------------------------------------------------------

@@ -2,12 +2,15 @@
 import { SIGSEGV } from '../abi/signal.ts';
 import { RIP, RSP } from '../arch/regs.ts';
 import type { Context } from '../platform/platform.ts';
+import { DebugRegs } from './debug-regs.ts';
 import { sigInfoFault, sigInfoKey } from './sig-info.ts';
 import { forceSignal } from './signal-send.ts';
 import type { Task } from './task.ts';
 import { exitToUser, finishSyscall } from './task-run.ts';
 import { emulateVsyscall } from './vsyscall.ts';
 
+/** X86_TRAP_DB */
+const DEBUG = 1;
 /** X86_TRAP_PF */
 const PAGE_FAULT = 14;
 const SEGV_MAPERR = 1;
@@ -38,6 +41,8 @@ export function userFault(
   t.fault.trapNo = trapNo;
   t.fault.errorCode = errorCode;
   if (trapNo === PAGE_FAULT) t.fault.cr2 = addr;
+  if (trapNo === DEBUG && (t.ptrace !== null || t.debugRegs !== null))
+    (t.debugRegs ??= new DebugRegs()).trapped(code, ctx);
   forceSignal(
     t,
     denied === null ? sigInfoFault(signo, code, addr) : sigInfoKey(signo, code, addr, denied.pkey),

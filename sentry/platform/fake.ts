@@ -190,6 +190,14 @@ export class FakeContext implements Context {
 
   setPkru(): void {}
 
+  setBreakpoints(): number {
+    return 0;
+  }
+
+  breakpointsHit(): number {
+    return 0;
+  }
+
   prefetched(): number {
     return 0;
   }

@@ -206,6 +206,13 @@ export interface Context extends Orders {
   /** The thread's rights by protection keys; 0, all, where there are none, or (of a `partial` call) where it is not known. */
   readonly pkru: number;
   setPkru(value: number): void;
+  /**
+   * Has the processor trap where `control`, as DR7 has it, enables breakpoints at `addrs`, and nowhere else. 0 or −errno: ENOSPC if
+   * the platform cannot.
+   */
+  setBreakpoints(addrs: readonly number[], control: number): number;
+  /** DR6's bits of those that the last debug exception was for. */
+  breakpointsHit(): number;
 
   /**
    * Host address `dataAddr` of a buffer of `dataSize` bytes that reaches guest memory more cheaply than AddressSpace.write:

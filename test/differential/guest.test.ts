@@ -2,7 +2,7 @@
 // both platforms. GUEST=name,name restricts the run.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { compileGuests, guestPrograms, unfitHost } from '../lib/guest-programs.ts';
+import { compileGuests, guestPrograms, isFor, unfitHost } from '../lib/guest-programs.ts';
 import { platforms, run, sandbox, type Outcome } from '../lib/sandbox.ts';
 
 const only = process.env['GUEST']?.split(',');
@@ -59,7 +59,7 @@ for (const name of programs) {
       expect(lines.length).toBeGreaterThan(0);
     });
 
-    for (const platform of platforms) {
+    for (const platform of platforms.filter((p) => isFor(name, p))) {
       describe(platform, () => {
         let outcome: Outcome;
         let guest: string[];

@@ -34,6 +34,12 @@ export function unfitHost(name: string): string | null {
   return null;
 }
 
+/** Whether it is one for `platform`: with a line `// platform: NAME` only for that one. */
+export function isFor(name: string, platform: string): boolean {
+  const source = readFileSync(join(guestDir, `${name}.c`), 'utf8');
+  return (/^\/\/ platform: (\S+)$/m.exec(source)?.[1] ?? platform) === platform;
+}
+
 function opens(path: string): boolean {
   try {
     closeSync(openSync(path, 'r+'));

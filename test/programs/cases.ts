@@ -12,6 +12,8 @@ export interface ProgramCase {
   readonly timeoutMs?: number;
   /** Slow ones run in the full tier only. */
   readonly slow?: boolean;
+  /** Only on this one. */
+  readonly platform?: string;
 }
 
 export const cases: readonly ProgramCase[] = [
@@ -322,6 +324,20 @@ public class M { public static void main(String[] a) throws Exception {
 } }
 E
 javac M.java && java -Xmx128m M`,
+  },
+  {
+    name: 'gdb: hardware watchpoints and breakpoints',
+    needs: ['gdb', 'cc'],
+    platform: 'ptrace',
+    script: `cat > g.c <<'E'
+int counter;
+__attribute__((noinline)) int bump(int by) { counter += by; return counter; }
+int main(void) { for (int i = 1; i <= 3; i++) bump(i); return counter; }
+E
+cc -g -O0 -o g g.c
+gdb -q -batch -ex 'break main' -ex run -ex 'watch counter' -ex continue -ex continue -ex 'delete 2' -ex 'rwatch counter' \\
+  -ex continue -ex 'delete 3' -ex 'hbreak bump' -ex continue -ex 'print by' -ex 'delete 4' -ex continue ./g > out 2>&1
+grep '^Old\\|^New\\|^Val\\|Hardware\\|^\\$\\|^Break\\|exited' out | sed 's/ at .*//; s/process [0-9]*/process/'`,
   },
   {
     name: 'script, stty and less on a pty',

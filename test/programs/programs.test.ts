@@ -22,7 +22,7 @@ for (const c of cases.filter((c) => c.slow !== true)) {
   describe.skipIf(missing.length > 0)(c.name, () => {
     const timeoutMs = c.timeoutMs ?? 60_000;
     let native: { stdout: string; status: number } | null = null;
-    for (const platform of platforms) {
+    for (const platform of platforms.filter((p) => (c.platform ?? p) === p)) {
       test(platform, { timeout: 3 * timeoutMs }, () => {
         if (native === null) {
           const dir = mkdtempSync('/dev/shm/program-');
