@@ -80,14 +80,15 @@ export function createContainer(
   let mounts: MountNamespace;
   const cgroup = new CgroupNamespace();
   const creds = initialCredentials(config.process, userNamespace(config.linux));
+  const limit = config.pidsLimit > 0 ? config.pidsLimit : kernel.tasksMax;
+  const box = new Container(config.id, env.pidNs, limit, config.limits);
   try {
-    mounts = mountAll({ ...env, cgroup, creds, hasTerminal: hasTerminal(env.stdioFds) });
+    mounts = mountAll({ ...env, box, cgroup, creds, hasTerminal: hasTerminal(env.stdioFds) });
   } catch (e) {
     for (const fd of env.stdioFds) close(fd);
     done(e as Error);
     return;
   }
-  const limit = config.pidsLimit > 0 ? config.pidsLimit : kernel.tasksMax;
   const root = { mount: mounts.root, dentry: mounts.root.root };
   const time = new TimeNamespace(timeOffsets(config.linux));
   const ns = {
@@ -101,7 +102,6 @@ export function createContainer(
     pidForChildren: env.pidNs,
   };
   kernel.rootPidNamespaces.add(env.pidNs);
-  const box = new Container(config.id, env.pidNs, limit, config.limits);
   if (config.linux?.allowedDevices) setDeviceList(box, config.linux.allowedDevices);
   const container = new SandboxContainer(kernel, config, box, root, ns);
   container.makeInit({ creds, stdioFds: env.stdioFds }, env.pidNs.reaper !== null, done);

@@ -9,6 +9,7 @@ import { GoferSuperBlock } from '../../sentry/fsimpl/goferfs/super-block.ts';
 import { OverlaySuperBlock } from '../../sentry/fsimpl/overlay/super-block.ts';
 import { defaultTmpfsSize } from '../../sentry/fsimpl/tmpfs/options.ts';
 import { TmpfsSuperBlock } from '../../sentry/fsimpl/tmpfs/super-block.ts';
+import type { Container } from '../../sentry/kernel/container.ts';
 import type { CgroupNamespace, IpcNamespace } from '../../sentry/kernel/namespaces.ts';
 import type { PidNamespace } from '../../sentry/kernel/pid-namespace.ts';
 import type { GoferClient } from '../../sentry/gofer-api/gofer-api.ts';
@@ -37,6 +38,7 @@ import type { MountConfig, SandboxConfig } from '../sandbox-config.ts';
 export interface MountEnv {
   readonly config: SandboxConfig;
   readonly gofer: GoferClient;
+  readonly box: Container;
   readonly creds: Credentials;
   /** A standard stream is a terminal: there is a /dev/console. */
   readonly hasTerminal: boolean;

@@ -4,6 +4,7 @@ import { O_NONBLOCK, O_RDONLY } from '../../sentry/abi/fcntl.ts';
 import { S_IFDIR } from '../../sentry/abi/stat.ts';
 import { CapSet } from '../../sentry/auth/capability.ts';
 import type { Credentials } from '../../sentry/auth/credentials.ts';
+import type { Container } from '../../sentry/kernel/container.ts';
 import type { CgroupNamespace, IpcNamespace } from '../../sentry/kernel/namespaces.ts';
 import type { PidNamespace } from '../../sentry/kernel/pid-namespace.ts';
 import { type CallContext, FsContext } from '../../sentry/vfs/call-context.ts';
@@ -18,6 +19,7 @@ export const latin1 = (s: string): string => Buffer.from(s, 'utf8').toString('la
 
 /** Whose container it is: file systems ask the task that mounts them. */
 export interface ForContainer {
+  readonly box: Container | null;
   readonly creds: Credentials;
   readonly pidNs: PidNamespace;
   readonly ipc: IpcNamespace;
@@ -25,12 +27,13 @@ export interface ForContainer {
 }
 
 /** Who mounts: the kernel itself, with every right, for the container's namespaces. */
-export function kernelContext({ creds, pidNs, ipc, cgroup }: ForContainer, root: Path): CallContext {
+export function kernelContext({ box, creds, pidNs, ipc, cgroup }: ForContainer, root: Path): CallContext {
   const own = creds.clone();
   own.fsuid = 0;
   own.fsgid = 0;
   own.effective = CapSet.FULL;
-  const t: CallContext & { pidNs: PidNamespace; ns: Pick<ForContainer, 'ipc' | 'cgroup'> } = {
+  const t: CallContext & Pick<ForContainer, 'pidNs'> & { ns: object; group: object } = {
+    group: { container: box },
     pidNs,
     ns: { ipc, cgroup },
     creds: own,

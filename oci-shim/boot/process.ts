@@ -43,7 +43,10 @@ export function environmentOf(t: Task, p: ProcessConfig): string[] {
 /** The home directory of a user, "/" if there is no entry for it. */
 function homeOf(t: Task, uid: number): string {
   const text = readGuestFile(
-    kernelContext({ creds: t.creds, pidNs: t.pidNs, ipc: t.ns.ipc, cgroup: t.ns.cgroup }, t.fs.root),
+    kernelContext(
+      { box: t.group.container, creds: t.creds, pidNs: t.pidNs, ipc: t.ns.ipc, cgroup: t.ns.cgroup },
+      t.fs.root,
+    ),
     '/etc/passwd',
     PASSWD_MAX,
   );

@@ -1,5 +1,6 @@
 // Several containers in one sandbox, as CRI and Podman pods are: annotations name the first one, the others join it.
 import { existsSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Engine, spec, until, type Spec } from '../lib/oci.ts';
@@ -105,6 +106,27 @@ describe.each(platforms)('on %s', (platform) => {
     await until(() => engine.state('m').status === 'stopped');
     expect(engine.ok('exec', 'pod', 'ps')).not.toContain('sleep 54321');
     expect(engine.state('pod').status).toBe('running');
+  });
+
+  test('processors and memory are those of each container', () => {
+    const pod = startPod();
+    const script =
+      'nproc; cat /sys/devices/system/cpu/online; ls /sys/devices/system/cpu; cat /proc/stat /proc/cpuinfo /proc/meminfo /sys/devices/system/node/node0/meminfo';
+    const seen = (text: string): string[] =>
+      text.match(/^(cpu)?\d+\b|^processor.*|^0-\d+$|MemTotal: *\d+ kB/gm)!.map((l) => l.replace(/\s+/g, ' '));
+    const config = member(pod, ['sh', '-c', script]);
+    config['mounts'] = [
+      ...(config['mounts'] as unknown[]),
+      { destination: '/sys', type: 'sysfs', source: 'sysfs' },
+    ];
+    const linux = config['linux'] as Record<string, unknown>;
+    linux['resources'] = { cpu: { quota: 50_000, period: 100_000 }, memory: { limit: 64 << 20 } };
+    const memory = ['MemTotal: 65536 kB', 'MemTotal: 65536 kB'];
+    const own = engine.call('run', '--bundle', engine.bundle('m', config), 'm');
+    expect(seen(own.stdout)).toEqual(['1', '0', 'cpu0', 'cpu0', 'processor : 0', ...memory]);
+    const all = engine.ok('exec', 'pod', 'sh', '-c', 'nproc; cat /proc/stat');
+    const machine = availableParallelism();
+    expect(seen(all)).toEqual([String(machine), ...Array.from({ length: machine }, (_, i) => `cpu${i}`)]);
   });
 
   test('the death of a member’s stub or gofer ends the member alone', async () => {

@@ -1,5 +1,6 @@
 /** What /proc and /sys know of the machine, gathered before the kernel is confined and cut to the container's limits. */
 import type { Kernel } from '../../kernel/kernel.ts';
+import type { Task } from '../../kernel/task.ts';
 
 export interface HostFacts {
   /** The host's /proc/cpuinfo. */
@@ -15,4 +16,10 @@ export interface HostFacts {
 export interface ProcEnv {
   readonly kernel: Kernel;
   readonly host: HostFacts;
+}
+
+/** CPUs that a task is told of: those of its container. */
+export function cpusShown(env: ProcEnv, t: Task | null): readonly number[] {
+  const box = t?.group?.container ?? null;
+  return box === null ? env.host.cpus : Array.from({ length: env.kernel.cpusOf(box) }, (_, i) => i);
 }

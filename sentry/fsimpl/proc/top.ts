@@ -8,6 +8,7 @@ import { StaticDir } from '../kernfs/dir.ts';
 import { KernfsFile, refuseWriters } from '../kernfs/file.ts';
 import { keyFiles } from './keys.ts';
 import { CONFIG_GZ } from './config-gz.ts';
+import { cpusShown } from './env.ts';
 import { locksText } from './locks-file.ts';
 import { memoryFigures } from './memory.ts';
 import { ProcFile } from './nodes.ts';
@@ -24,14 +25,14 @@ export function addTopLevelFiles(sb: ProcSuperBlock, root: StaticDir): void {
   add('cmdline', () => 'runsc-ts\n');
   root.add('config.gz', new ProcFile(sb, 0o444, () => CONFIG_GZ, { size: CONFIG_GZ.length }));
   add('consoles', () => '');
-  add('cpuinfo', (t) => cpuInfo(sb, t.mm.space.hasKeys));
+  add('cpuinfo', (t) => cpuInfo(sb, t));
   add('crypto', () => '');
   add('devices', () => DEVICES);
   add('diskstats', () => '');
   add('dma', () => ' 4: cascade\n');
   add('execdomains', () => '0-0\tLinux           \t[kernel]\n');
   add('filesystems', fileSystems);
-  add('interrupts', () => `${cpuColumns(sb, 11)}\n`);
+  add('interrupts', (t) => interrupts(cpusShown(sb.env, t)));
   add('iomem', () => '');
   add('ioports', () => '');
   add('kallsyms', () => '');
@@ -45,7 +46,7 @@ export function addTopLevelFiles(sb: ProcSuperBlock, root: StaticDir): void {
   add('misc', () => '');
   add('modules', () => '');
   add('partitions', () => 'major minor  #blocks  name\n\n');
-  add('softirqs', () => softIrqs(sb));
+  add('softirqs', (t) => softIrqs(cpusShown(sb.env, t)));
   add('stat', (t) => statText(sb, t));
   add('swaps', () => 'Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n');
   add('uptime', (t) => uptimeText(sb, t));
@@ -122,10 +123,11 @@ function withoutLacking(block: string, hasKeys: boolean): string {
 }
 
 /** "processor", "cpu MHz" and the rest are the host's; topology lines count what the sandbox has. */
-function cpuInfo(sb: ProcSuperBlock, hasKeys: boolean): string {
-  const { cpuInfo: text, cpus } = sb.env.host;
+function cpuInfo(sb: ProcSuperBlock, t: Task): string {
+  const cpus = cpusShown(sb.env, t);
+  const { hasKeys } = t.mm.space;
   let out = '';
-  for (const block of text.split('\n\n')) {
+  for (const block of sb.env.host.cpuInfo.split('\n\n')) {
     const first = block.slice(0, block.indexOf('\n'));
     const nr = Number(first.slice(first.indexOf(':') + 1));
     if (block !== '' && cpus.includes(nr)) out += `${withoutLacking(block, hasKeys)}\n\n`;
@@ -206,12 +208,13 @@ function uptimeText(sb: ProcSuperBlock, reader: Task): string {
   const machine = bootNs() / 1e9;
   const up = machine + reader.ns.time.shiftNs(CLOCK_BOOTTIME) / 1e9;
   const used = sb.env.kernel.accounts.usageOfAll(sb.env.kernel);
-  const idle = Math.max(0, machine * sb.env.host.cpus.length - (used.utimeNs + used.stimeNs) / 1e9);
+  const idle = Math.max(0, machine * cpusShown(sb.env, reader).length - (used.utimeNs + used.stimeNs) / 1e9);
   return `${up.toFixed(2)} ${idle.toFixed(2)}\n`;
 }
 
 function statText(sb: ProcSuperBlock, reader: Task): string {
-  const n = sb.env.host.cpus.length;
+  const cpus = cpusShown(sb.env, reader);
+  const n = cpus.length;
   const { kernel } = sb.env;
   const used = kernel.accounts.usageOfAll(kernel);
   const boot = bootNs();
@@ -222,7 +225,7 @@ function statText(sb: ProcSuperBlock, reader: Task): string {
     return `${user} 0 ${system} ${idle} 0 0 0 0 0 0\n`;
   };
   let text = `cpu  ${row(1)}`;
-  for (const cpu of sb.env.host.cpus) text += `cpu${cpu} ${row(n)}`;
+  for (const cpu of cpus) text += `cpu${cpu} ${row(n)}`;
   const btime = Math.floor((Date.now() - (boot + reader.ns.time.shiftNs(CLOCK_BOOTTIME)) / 1e6) / 1000);
   text += `intr 0\nctxt ${used.voluntarySwitches + used.involuntarySwitches}\nbtime ${btime}\nprocesses ${kernel.tasksMade}\n`;
   text += `procs_running ${kernel.accounts.countTasks(kernel).running}\nprocs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n`;
@@ -236,8 +239,8 @@ function loadAverage(sb: ProcSuperBlock): string {
   return `${kernel.load.text} ${running}/${all} ${sb.ns.lastPid}\n`;
 }
 
-function cpuColumns(sb: ProcSuperBlock, indent: number): string {
-  return ' '.repeat(indent) + sb.env.host.cpus.map((cpu) => `CPU${cpu}`.padEnd(11)).join('');
+function interrupts(cpus: readonly number[]): string {
+  return `${' '.repeat(11)}${cpus.map((cpu) => `CPU${cpu}`.padEnd(11)).join('')}\n`;
 }
 
 const SOFTIRQS = [
@@ -253,8 +256,7 @@ const SOFTIRQS = [
   'RCU',
 ];
 
-function softIrqs(sb: ProcSuperBlock): string {
-  const { cpus } = sb.env.host;
+function softIrqs(cpus: readonly number[]): string {
   let text = `${' '.repeat(20)}${cpus.map((cpu) => `CPU${String(cpu).padEnd(8)}`).join('')}\n`;
   for (const name of SOFTIRQS) {
     text += `${`${name}:`.padStart(13)}${cpus.map(() => ` ${'0'.padStart(10)}`).join('')}\n`;

@@ -10,7 +10,7 @@ import type { NetNamespace } from '../../kernel/namespaces.ts';
 import type { Task } from '../../kernel/task.ts';
 import { noOptions, registerFileSystem } from '../../vfs/fs-types.ts';
 import { cpuList, cpuMask } from '../proc/cpus.ts';
-import type { HostFacts, ProcEnv } from '../proc/env.ts';
+import { cpusShown, type HostFacts, type ProcEnv } from '../proc/env.ts';
 import { memoryFigures } from '../proc/memory.ts';
 import type { Inode } from '../../vfs/inode.ts';
 import { NetClassDir, NetDevicesDir } from './net.ts';
@@ -178,6 +178,13 @@ function hasThreads(places: readonly CpuPlace[]): boolean {
   return new Set(places.map((p) => `${p.package}:${p.core}`)).size < places.length;
 }
 
+/** The machine as the container has it whose task mounts the file system. */
+function factsFor(env: ProcEnv, t: Task | null): HostFacts {
+  const box = t?.group?.container ?? null;
+  if (box === null) return env.host;
+  return { ...env.host, cpus: cpusShown(env, t), memTotal: env.kernel.memoryOf(box) };
+}
+
 export function registerSysfs(env: ProcEnv): void {
   const free = (): number => memoryFigures(env.kernel).freeKb;
   registerFileSystem({
@@ -185,7 +192,9 @@ export function registerSysfs(env: ProcEnv): void {
     nodev: true,
     owner: (t) => (t as Task).ns.net.owner,
     checkOption: noOptions,
-    mount: (t, _source, _flags, data) =>
-      noOptions(data) || new SysfsSuperBlock(env.host, free, (t as Task | null)?.ns?.net ?? null),
+    mount: (caller, _source, _flags, data) => {
+      const t = caller as Task | null;
+      return noOptions(data) || new SysfsSuperBlock(factsFor(env, t), free, t?.ns?.net ?? null);
+    },
   });
 }
