@@ -52,7 +52,9 @@ const RING_SIZE = 4096;
 function sysIoSetup(t: Task, a: SyscallArgs): SysResult {
   if (t.mem.copyIn(a.addr(1), scratch.bytes, 0, 8) !== 0) return -EFAULT;
   const nr = a.uint(0);
-  if (scratch.u32[0] !== 0 || scratch.u32[1] !== 0 || nr === 0 || nr > EVENTS_LIMIT) return -EINVAL;
+  if (scratch.u32[0] !== 0 || scratch.u32[1] !== 0 || nr === 0) return -EINVAL;
+  // ioctx_alloc() wants room for twice as many, of which 32 bits count.
+  if (Math.imul(nr, 2) >>> 0 > EVENTS_LIMIT) return -EINVAL;
   const { aio } = t.kernel;
   if (nr > aio.max || aio.used + nr > aio.max) return -EAGAIN;
   const ring = {
@@ -334,6 +336,7 @@ function getEvents(t: Task, a: SyscallArgs): SysResult {
 
 /** io_pgetevents(2): the sixth argument points to { const sigset_t *mask; size_t size }. */
 function sysIoPgetevents(t: Task, a: SyscallArgs): SysResult {
+  if (t.blockState === null && a.addr(4) !== 0 && t.mem.check(a.addr(4), 16, false) !== 0) return -EFAULT;
   if (t.blockState === null && a.addr(5) !== 0) {
     if (t.mem.copyIn(a.addr(5), scratch.bytes, 0, 16) !== 0) return -EFAULT;
     const { u32 } = scratch;

@@ -32,7 +32,7 @@ const BAND_OUT = W.EPOLLOUT | W.EPOLLWRNORM | W.EPOLLWRBAND;
 
 /** f_owner: whom signals for a file are for. */
 class FileOwner {
-  type = F_OWNER_PID;
+  type = F_OWNER_TID;
   pid = 0;
   signo = 0;
   /** Where `pid` counts, and whose permission to signal is used: those of the F_SETOWN call. */

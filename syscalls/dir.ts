@@ -83,7 +83,8 @@ function doGetdents(t: Task, a: SyscallArgs, emit: DirEmit): SysResult {
   if (f === null) return -EBADF;
   if (!f.inode.isDir) return -ENOTDIR;
   if (f.inode.dead) return -ENOENT;
-  const size = Math.min(a.uint(2), dents.size);
+  // A count that is negative as an int has room for nothing.
+  const size = Math.min(Math.max(a.int(2), 0), dents.size);
   // A fault ends the list as a full buffer does (filldir64).
   room = size > 0 ? t.mem.accessible(a.addr(1), size, true) : 0;
   used = 0;

@@ -39,6 +39,7 @@ import {
 } from '../sentry/kernel/keys/process-keyrings.ts';
 import { oneOf, ulong, type SysResult, type SyscallRow } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
+import { importIovec, importRange, iovTotal } from './iovec.ts';
 import { copyPayload, lookFor, lookUpKey, setPayload, typeName, userString, type LookUp } from './keys.ts';
 
 const NO_ID = 0xffffffff;
@@ -297,7 +298,32 @@ function capabilities(t: Task, a: SyscallArgs): SysResult {
 
 type Operation = (t: Task, a: SyscallArgs) => SysResult;
 
+/** What only a helper of request_key(2) may do: there is none. */
 const noAuthority: Operation = () => -EPERM;
+
+/** Most bytes of a payload. */
+const PAYLOAD_MAX = 1024 * 1024 - 1;
+
+function instantiate(_t: Task, a: SyscallArgs): SysResult {
+  const len = a.size(3);
+  if (a.addr(2) !== 0 && len !== 0 && importRange(a.addr(2), len) < 0) return -EFAULT;
+  return len > PAYLOAD_MAX ? -EINVAL : -EPERM;
+}
+
+function instantiateIov(t: Task, a: SyscallArgs): SysResult {
+  const r = importIovec(t, a.addr(2), a.addr(2) === 0 ? 0 : a.uint(3));
+  if (r < 0) return r;
+  return iovTotal() > PAYLOAD_MAX ? -EINVAL : -EPERM;
+}
+
+const MAX_ERRNO = 4095;
+/** Codes for the kernel's own use. */
+const INTERNAL = new Set([512, 513, 514, 516]);
+
+function reject(_t: Task, a: SyscallArgs): SysResult {
+  const error = a.uint(3);
+  return error === 0 || error >= MAX_ERRNO || INTERNAL.has(error) ? -EINVAL : -EPERM;
+}
 
 const OPERATIONS: Readonly<Record<string, readonly [number, Operation]>> = {
   KEYCTL_GET_KEYRING_ID: [0, getKeyringId],
@@ -312,16 +338,18 @@ const OPERATIONS: Readonly<Record<string, readonly [number, Operation]>> = {
   KEYCTL_UNLINK: [9, unlinkKey],
   KEYCTL_SEARCH: [10, searchKey],
   KEYCTL_READ: [11, readKey],
-  KEYCTL_INSTANTIATE: [12, noAuthority],
+  KEYCTL_INSTANTIATE: [12, instantiate],
   KEYCTL_NEGATE: [13, noAuthority],
   KEYCTL_SET_REQKEY_KEYRING: [14, setReqkey],
   KEYCTL_SET_TIMEOUT: [15, setTimeout],
   KEYCTL_ASSUME_AUTHORITY: [16, (_t, a) => (a.int(1) < 0 ? -EINVAL : a.int(1) === 0 ? 0 : -ENOKEY)],
   KEYCTL_GET_SECURITY: [17, getSecurity],
   KEYCTL_SESSION_TO_PARENT: [18, sessionToParent],
-  KEYCTL_REJECT: [19, noAuthority],
-  KEYCTL_INSTANTIATE_IOV: [20, noAuthority],
+  KEYCTL_REJECT: [19, reject],
+  KEYCTL_INSTANTIATE_IOV: [20, instantiateIov],
   KEYCTL_INVALIDATE: [21, invalidate],
+  // The third argument is for more to come.
+  KEYCTL_PKEY_QUERY: [24, (_t, a) => (a.size(2) !== 0 ? -EINVAL : -EOPNOTSUPP)],
   KEYCTL_RESTRICT_KEYRING: [29, restrict],
   KEYCTL_MOVE: [30, moveKey],
   KEYCTL_CAPABILITIES: [31, capabilities],

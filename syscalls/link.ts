@@ -111,10 +111,10 @@ function doRename(
   if ((how & RENAME_EXCHANGE) !== 0 && (how & (RENAME_NOREPLACE | RENAME_WHITEOUT)) !== 0) return -EINVAL;
   const from = getname(t, oldAddr);
   if (typeof from === 'number') return from;
-  const to = getname(t, newAddr);
-  if (typeof to === 'number') return to;
   const oldStart = startAt(t, oldFd, from);
   if (typeof oldStart === 'number') return oldStart;
+  const to = getname(t, newAddr);
+  if (typeof to === 'number') return to;
   const newStart = startAt(t, newFd, to);
   if (typeof newStart === 'number') return newStart;
   return vfsRename(t, oldStart, from, newStart, to, how);

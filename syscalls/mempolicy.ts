@@ -15,7 +15,7 @@ import {
   type SyscallRow,
 } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
-import { isPageAligned, pageDown, pageUp, TASK_SIZE } from '../sentry/lib/addr.ts';
+import { ADDRESS_LIMIT, isPageAligned, pageAlign, pageDown, TASK_SIZE } from '../sentry/lib/addr.ts';
 import {
   checkMode,
   makePolicy,
@@ -143,9 +143,9 @@ function sysMbind(t: Task, a: SyscallArgs): SysResult {
   if ((flags & ~(MPOL_MF_STRICT | MPOL_MF_MOVE | MPOL_MF_MOVE_ALL)) !== 0) return -EINVAL;
   if ((flags & MPOL_MF_MOVE_ALL) !== 0 && !t.creds.has(CAP_SYS_NICE)) return -EPERM;
   if (!isPageAligned(start)) return -EINVAL;
-  const len = pageUp(a.size(1));
+  const len = pageAlign(a.size(1));
   const end = start + len;
-  if (len > TASK_SIZE || end > TASK_SIZE) return a.size(1) > TASK_SIZE ? -EINVAL : -EFAULT;
+  if (end >= ADDRESS_LIMIT) return -EINVAL;
   if (len === 0) return 0;
   const policy = makePolicy(mode, mask);
   if (typeof policy === 'number') return policy;
@@ -162,8 +162,8 @@ function sysSetMempolicyHomeNode(t: Task, a: SyscallArgs): SysResult {
   const start = a.addr(0);
   if (!isPageAligned(start) || a.size(3) !== 0) return -EINVAL;
   if (a.size(2) >= NR_NODE_IDS) return -EINVAL;
-  const len = pageUp(a.size(1));
-  if (len > TASK_SIZE || start + len > TASK_SIZE) return -EINVAL;
+  const len = pageAlign(a.size(1));
+  if (start + len >= ADDRESS_LIMIT) return -EINVAL;
   if (len === 0) return 0;
   let result = -ENOENT;
   t.mm.table.forEachIn(start, start + len, (v) => {
@@ -178,8 +178,10 @@ function sysSetMempolicyHomeNode(t: Task, a: SyscallArgs): SysResult {
 function ownerOfPages(t: Task, nr: number): Task | number {
   if (nr === 0) return t;
   const other = t.pidNs.findTask(nr);
-  if (other === null || other.dead) return -ESRCH;
-  return mayTrace(t, other) ? other : -EPERM;
+  if (other === null) return -ESRCH;
+  if (!mayTrace(t, other)) return -EPERM;
+  // Whoever has ended has no memory.
+  return other.dead ? -EINVAL : other;
 }
 
 /** migrate_pages(2): the pages that could not be moved, none: they are all where they shall be. */

@@ -24,7 +24,8 @@ import { mapVma, munmap } from '../sentry/mm/mmap.ts';
 import { hasSealed, mseal } from '../sentry/mm/seal.ts';
 import { VM_LOCKED, VM_MAYEXEC, VM_MAYWRITE, VM_SHARED, type Vma } from '../sentry/mm/vma.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
-import { UIO_MAXIOV } from './iovec.ts';
+import { inodePermission, MAY_WRITE, ownerOrCapable } from '../sentry/vfs/permission.ts';
+import { importIovec, UIO_MAXIOV } from './iovec.ts';
 import { segmentOf } from './shm.ts';
 
 function sysMseal(t: Task, a: SyscallArgs): SysResult {
@@ -47,6 +48,8 @@ function sysProcessMadvise(t: Task, a: SyscallArgs): SysResult {
   if (a.uint(4) !== 0) return -EINVAL;
   const count = a.size(2);
   if (count > UIO_MAXIOV) return -EINVAL;
+  const bad = importIovec(t, a.addr(1), count);
+  if (bad < 0) return bad;
   const vector = Buffer.alloc(16 * count);
   if (t.mem.copyIn(a.addr(1), vector, 0, vector.length) !== 0) return -EFAULT;
   const other = taskOfPidfd(t, a.int(0));
@@ -81,6 +84,9 @@ function sysCachestat(t: Task, a: SyscallArgs): SysResult {
   const f = t.fdTable.get(a.int(0));
   if (f === null) return -EBADF;
   if (t.mem.copyIn(a.addr(1), scratch.bytes, 0, 16) !== 0) return -EFAULT;
+  // can_do_cachestat()
+  if (!f.writable && !ownerOrCapable(t, f.inode) && inodePermission(t, f.inode, MAY_WRITE) !== 0)
+    return -EPERM;
   if (a.uint(3) !== 0) return -EINVAL;
   const u64 = (i: number): number => scratch.u32[2 * i + 1]! * 0x100000000 + scratch.u32[2 * i]!;
   const off = u64(0);

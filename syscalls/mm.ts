@@ -81,6 +81,9 @@ const caller = new Caller();
 
 const request: MmapRequest = { addr: 0, len: 0, prot: 0, flags: 0, file: null, offset: 0 };
 
+/** A bit that means nothing. */
+const PROT_UNKNOWN = 0x10;
+
 /** "With this set, PROT_READ implies PROT_EXEC for mmap(2)" - personality(2), and for mprotect(2). */
 const READ_IMPLIES_EXEC = 0x0400000;
 
@@ -103,7 +106,8 @@ function doMmap(t: Task, a: SyscallArgs): SysResult {
   r.flags = a.int(3);
   r.offset = a.size(5);
   r.file = null;
-  if (!isPageAligned(r.offset)) return -EINVAL;
+  // By its low bits: a number that is near 2^64 has lost them.
+  if (!isPageAligned(a.uint(5))) return -EINVAL;
   if ((r.flags & MAP_ANONYMOUS) === 0) {
     r.file = t.fdTable.get(a.int(4));
     if (r.file === null) return -EBADF;
@@ -151,7 +155,9 @@ function doMprotect(t: Task, a: SyscallArgs): SysResult {
 }
 
 function protect(t: Task, a: SyscallArgs, key: number): SysResult {
-  const prot = withPersonality(t, a.int(2));
+  // Of this call it is a long.
+  const unknown = a.size(2) > 0xffffffff ? PROT_UNKNOWN : 0;
+  const prot = withPersonality(t, a.int(2)) | unknown;
   const r = mprotect(t.mm, t.ctx, a.addr(0), a.size(1), prot, t.group.limits, key);
   if (prot === PROT_EXEC) denyExecuteOnly(t);
   return r;
@@ -219,7 +225,7 @@ function sysMincore(t: Task, a: SyscallArgs): SysResult {
   const len = pageUp(a.size(1));
   if (len > TASK_SIZE || start + len > TASK_SIZE) return -ENOMEM;
   const vec = a.addr(2);
-  if (t.mem.check(vec, len / PAGE_SIZE, true) !== 0) return -EFAULT;
+  if (vec + len / PAGE_SIZE > TASK_SIZE) return -EFAULT;
   return ((t.blockState as MincoreWalk | null) ?? new MincoreWalk(start, start + len, vec)).run(t);
 }
 
@@ -242,6 +248,7 @@ class MincoreWalk {
       if (v === null) return -ENOMEM;
       const n = Math.min(resident.length, (Math.min(v.end, this.end) - this.at) / PAGE_SIZE);
       inCore(t.mm, v, this.at, n, resident, 0);
+      if (t.mem.check(this.vec, n, true) !== 0) return -EFAULT;
       // Not by the platform's queue: the answers of one call are many.
       if (t.mm.space.write(this.vec, resident, 0, n) !== n) return -EFAULT;
       this.at += n * PAGE_SIZE;

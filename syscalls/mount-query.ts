@@ -5,7 +5,7 @@ import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CAP_SYS_ADMIN } from '../sentry/auth/capability.ts';
 import { hex, ptr, size, type SysResult, type SyscallRow } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
-import { PAGE_SIZE } from '../sentry/lib/addr.ts';
+import { PAGE_SIZE, TASK_SIZE } from '../sentry/lib/addr.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import type { Path } from '../sentry/vfs/dentry.ts';
 import {
@@ -181,7 +181,7 @@ function sysListmount(t: Task, a: SyscallArgs): SysResult {
   const count = a.size(2);
   if ((flags & ~LISTMOUNT_REVERSE) !== 0) return -EINVAL;
   if (count > MAX_IDS) return -EOVERFLOW;
-  if (t.mem.check(a.addr(1), 8 * count, true) !== 0 && count > 0) return -EFAULT;
+  if (a.addr(1) + 8 * count > TASK_SIZE) return -EFAULT;
   const req = copyRequest(t, a.addr(0));
   if (typeof req === 'number') return req;
   if (req.param !== 0 && req.param <= MNT_UNIQUE_ID_OFFSET) return -EINVAL;

@@ -1,5 +1,5 @@
 /** open_tree(2), move_mount(2), mount_setattr(2), open_tree_attr(2) (fs/namespace.c). */
-import { E2BIG, EBUSY, EINVAL, ELOOP, ENOENT, EPERM } from '../sentry/abi/errno.ts';
+import { E2BIG, EBUSY, EFAULT, EINVAL, ELOOP, ENOENT, EPERM } from '../sentry/abi/errno.ts';
 import {
   AT_EMPTY_PATH,
   AT_NO_AUTOMOUNT,
@@ -66,6 +66,7 @@ function openTree(t: Task, a: SyscallArgs): Path | number {
   if ((flags & ~known) !== 0) return -EINVAL;
   if ((flags & (AT_RECURSIVE | OPEN_TREE_CLONE)) === AT_RECURSIVE) return -EINVAL;
   if ((flags & OPEN_TREE_CLONE) !== 0 && !mayMount(t)) return -EPERM;
+  if (a.addr(1) === 0) return -EFAULT;
   const from = placeAt(t, a.int(0), a.addr(1), flags);
   if (typeof from === 'number' || (flags & OPEN_TREE_CLONE) === 0) return from;
   const { mount, dentry } = from;

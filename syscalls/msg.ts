@@ -77,9 +77,9 @@ function sysMsgsnd(t: Task, a: SyscallArgs): SysResult {
   let w = t.blockState as MsgWait | null;
   if (w === null) {
     const len = a.size(2);
-    if (len > sysvTables(t.ns.ipc).limits.msgmax) return -EINVAL;
     const head = Buffer.alloc(8);
     if (t.mem.copyIn(a.addr(1), head, 0, 8) !== 0) return -EFAULT;
+    if (len > sysvTables(t.ns.ipc).limits.msgmax) return -EINVAL;
     const typeLo = head.readUInt32LE(0);
     const typeHi = head.readInt32LE(4);
     const type = typeHi * 0x100000000 + typeLo;

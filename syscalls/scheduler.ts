@@ -165,10 +165,10 @@ function sysSetpriority(t: Task, a: SyscallArgs): SysResult {
 }
 
 function sysIoprioSet(t: Task, a: SyscallArgs): SysResult {
-  const prio = a.int(2);
+  // Sixteen bits: the class, a hint, the level.
+  const prio = a.uint(2) & 0xffff;
   const cls = prio >> 13;
-  // IOPRIO_PRIO_LEVEL(): the bits above are a hint.
-  if (cls < 0 || cls > 3 || (cls === 0 && (prio & 7) !== 0)) return -EINVAL;
+  if (cls > 3 || (cls === 0 && (prio & 7) !== 0)) return -EINVAL;
   if (cls === 1 && !t.creds.has(CAP_SYS_NICE)) return -EPERM;
   const which = a.int(0);
   if (which < 1 || which > 3) return -EINVAL;

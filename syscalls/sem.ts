@@ -77,25 +77,26 @@ function sysSemop(t: Task, a: SyscallArgs): SysResult {
 function sysSemtimedop(t: Task, a: SyscallArgs): SysResult {
   if (t.blockState !== null) return retry(t, t.blockState as SemWait);
   const ns = readTimespec(t, a.addr(3));
-  if (ns < 0) return ns;
-  return semop(t, a, deadlineIn(t, ns));
+  return ns === -EFAULT ? ns : semop(t, a, ns);
 }
 
-function semop(t: Task, a: SyscallArgs, deadline: number): SysResult {
+/** A time that is none (−EINVAL) is looked at last. */
+function semop(t: Task, a: SyscallArgs, timeoutNs: number): SysResult {
   const count = a.size(2);
-  if (count < 1) return -EINVAL;
   if (count > sysvTables(t.ns.ipc).limits.semopm) return -E2BIG;
+  if (count < 1) return -EINVAL;
   const raw = Buffer.alloc(count * 6);
   if (t.mem.copyIn(a.addr(1), raw, 0, raw.length) !== 0) return -EFAULT;
   const ops: SemOp[] = [];
   for (let i = 0; i < raw.length; i += 6)
     ops.push({ num: raw.readUInt16LE(i), op: raw.readInt16LE(i + 2), flags: raw.readUInt16LE(i + 4) });
+  if (a.int(0) < 0 || timeoutNs < 0) return -EINVAL;
   const set = tableOf(t).find(a.int(0));
   if (typeof set === 'number') return set;
   const bad = checkOps(set, ops);
   if (bad !== 0) return bad;
   if (!set.permits(t.creds, ops.some((o) => o.op !== 0) ? 2 : 4)) return -EACCES;
-  return retry(t, { task: t, set, ops, deadline, blockedOn: null });
+  return retry(t, { task: t, set, ops, deadline: deadlineIn(t, timeoutNs), blockedOn: null });
 }
 
 function retry(t: Task, w: SemWait): SysResult {
@@ -154,11 +155,15 @@ function sysSemctl(t: Task, a: SyscallArgs): SysResult {
 function control(t: Task, a: SyscallArgs, s: SemSet | number, cmd: number): SysResult {
   const writes = cmd === SETVAL || cmd === SETALL;
   if (cmd < GETPID || cmd > SETALL) return -EINVAL;
+  if (cmd === SETVAL && (a.int(3) < 0 || a.int(3) > SEMVMX)) return -ERANGE;
   if (typeof s === 'number') return s;
   const num = a.int(1);
   const all = cmd === GETALL || cmd === SETALL;
-  if (!all && (num < 0 || num >= s.values.length)) return -EINVAL;
+  const none = !all && (num < 0 || num >= s.values.length);
+  // semctl_setval() looks at the number first, semctl_main() at the permissions.
+  if (none && cmd === SETVAL) return -EINVAL;
   if (!s.permits(t.creds, writes ? 2 : 4)) return -EACCES;
+  if (none) return -EINVAL;
   switch (cmd) {
     case GETPID:
       return s.pids[num]!;
@@ -167,11 +172,8 @@ function control(t: Task, a: SyscallArgs, s: SemSet | number, cmd: number): SysR
     case GETNCNT:
     case GETZCNT:
       return s.countWaiting(num, cmd === GETZCNT);
-    case SETVAL: {
-      const v = a.int(3);
-      if (v < 0 || v > SEMVMX) return -ERANGE;
-      return setValues(t, s, [v], num);
-    }
+    case SETVAL:
+      return setValues(t, s, [a.int(3)], num);
     case GETALL:
       return getAll(t, s, a.addr(3));
     default: {

@@ -143,7 +143,14 @@ function moveFile(
   return at;
 }
 
+/** The offset goes out again even if the call has failed. */
 function sysSendfile(t: Task, a: SyscallArgs): SysResult {
+  const r = sendfile(t, a);
+  const failed = r < 0 && r >= -4095;
+  return failed && a.addr(2) !== 0 && t.mem.check(a.addr(2), 8, true) !== 0 ? -EFAULT : r;
+}
+
+function sendfile(t: Task, a: SyscallArgs): SysResult {
   const w = t.blockState as IoWait | null;
   const offAddr = a.addr(2);
   const out = w === null ? fileAt(t, a.int(0)) : w.output;

@@ -38,12 +38,16 @@ function sysFdatasync(t: Task, a: SyscallArgs): SysResult {
 
 const SYNC_FILE_RANGE_ALL = 7;
 
+/** Rounded up, as far as numbers go. */
+const OFFSET_MAX = 2 ** 63;
+
 function sysSyncFileRange(t: Task, a: SyscallArgs): SysResult {
   const f = t.fdTable.get(a.int(0));
   if (f === null) return -EBADF;
   const offset = a.long(1);
-  const len = a.long(2);
-  if ((a.uint(3) & ~SYNC_FILE_RANGE_ALL) !== 0 || offset < 0 || offset + len < offset) return -EINVAL;
+  const end = offset + a.long(2);
+  if ((a.uint(3) & ~SYNC_FILE_RANGE_ALL) !== 0 || offset < 0 || end < offset || end >= OFFSET_MAX)
+    return -EINVAL;
   if (!f.inode.isRegular && !f.inode.isDir && !f.inode.isSymlink) return -ESPIPE;
   const r = a.uint(3) === 0 ? 0 : f.fsync(true);
   // Files without contents to write back have nothing to fail.

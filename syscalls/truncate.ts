@@ -55,9 +55,9 @@ function sysTruncate(t: Task, a: SyscallArgs): SysResult {
   const inode = dentry.inode!;
   if (inode.isDir) return -EISDIR;
   if (!inode.isRegular) return -EINVAL;
-  if (mount.readOnly) return -EROFS;
   const access = inodePermission(t, inode, MAY_WRITE);
   if (access !== 0) return access;
+  if (mount.readOnly) return -EROFS;
   if (inode.isAppendOnly) return -EPERM;
   if (inode.writeCount < 0) return -ETXTBSY;
   t.blockState = null;

@@ -30,8 +30,9 @@ export function readTimeval(t: Task, addr: number): number {
   if (t.mem.copyIn(addr, scratch.bytes, 0, 16) !== 0) return -EFAULT;
   const sec = scratch.i32[1]! * 0x100000000 + scratch.u32[0]!;
   const usec = scratch.i32[3]! * 0x100000000 + scratch.u32[2]!;
-  if (sec < 0 || usec < 0) return -EINVAL;
-  return sec > 4_000_000_000 ? Infinity : sec * NS + usec * 1000;
+  const whole = sec + Math.trunc(usec / 1_000_000);
+  if (whole < 0 || usec % 1_000_000 < 0) return -EINVAL;
+  return whole > 4_000_000_000 ? Infinity : whole * NS + (usec % 1_000_000) * 1000;
 }
 
 /** Writes the time left until `deadlineNs` to the guest: `unitNs` 1 for timespec, 1000 for timeval. Errors do not matter. */

@@ -78,6 +78,8 @@ export function setAltStack(t: Task, ssSp: number, ssFlags: number, ssSize: numb
   if (onAltStack(t, userSp)) return -EPERM;
   const mode = (ssFlags & ~SS_AUTODISARM) >>> 0;
   if (mode !== SS_DISABLE && mode !== SS_ONSTACK && mode !== 0) return -EINVAL;
+  // No change: what has never been set, zeros, may be too small.
+  if (t.altStackSp === ssSp && t.altStackSize === ssSize && t.altStackFlags === ssFlags >>> 0) return 0;
   if (mode === SS_DISABLE) {
     t.altStackSp = 0;
     t.altStackSize = 0;

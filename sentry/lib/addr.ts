@@ -6,6 +6,8 @@
 export const PAGE_SIZE = 4096;
 /** First address past user space (arch/x86/include/asm/page_64_types.h TASK_SIZE_MAX). */
 export const TASK_SIZE = 0x7ffffffff000;
+/** What an address or length of 64 bits is below; the highest ones are rounded to it. */
+export const ADDRESS_LIMIT = 2 ** 64;
 
 export function pageDown(a: number): number {
   return Math.floor(a / PAGE_SIZE) * PAGE_SIZE;
@@ -13,6 +15,12 @@ export function pageDown(a: number): number {
 
 export function pageUp(a: number): number {
   return Math.ceil(a / PAGE_SIZE) * PAGE_SIZE;
+}
+
+/** PAGE_ALIGN() of a length of 64 bits, which wraps. */
+export function pageAlign(len: number): number {
+  const up = pageUp(len);
+  return up >= ADDRESS_LIMIT ? up - ADDRESS_LIMIT : up;
 }
 
 export function pageOffset(a: number): number {

@@ -1,7 +1,7 @@
 /** madvise(2), the mlock family, msync(2) and mincore(2) on a MemoryManager (mm/madvise.c, mm/mlock.c, mm/msync.c). */
 import { EACCES, EBUSY, EINVAL, ENOMEM, EPERM } from '../abi/errno.ts';
 import { PROT_READ, PROT_WRITE } from '../abi/mman.ts';
-import { TASK_SIZE, isPageAligned, pageUp } from '../lib/addr.ts';
+import { ADDRESS_LIMIT, isPageAligned, pageAlign, pageDown, TASK_SIZE } from '../lib/addr.ts';
 import type { Orders } from '../platform/platform.ts';
 import type { MemoryManager } from './memory-manager.ts';
 import type { MemoryCaller } from './mmap.ts';
@@ -137,9 +137,8 @@ function refuseRemove(v: Vma): number {
 export function madvise(mm: MemoryManager, o: Orders, addr: number, length: number, advice: number): number {
   const a = ADVICE.get(advice);
   if (a === undefined) return -EINVAL;
-  if (!isPageAligned(addr) || length > TASK_SIZE) return -EINVAL;
-  if (addr + length > TASK_SIZE && addr > TASK_SIZE) return -ENOMEM;
-  const end = addr + pageUp(length);
+  const end = addr + pageAlign(length);
+  if (!isPageAligned(addr) || (length > 0 && end === addr) || end >= ADDRESS_LIMIT) return -EINVAL;
   if (end === addr) return 0;
   let hole = false;
   let at = addr;
@@ -185,12 +184,9 @@ export function mlock(
   lock: number,
   who: MemoryCaller,
 ): number {
-  const start = Math.floor(addr / 4096) * 4096;
-  const len = pageUp(length + (addr - start));
+  const start = pageDown(addr);
+  const len = pageAlign(length + (addr - start));
   if (lock !== 0 && !who.canLock && who.limits.memlock === 0) return -EPERM;
-  if (start > TASK_SIZE) return -ENOMEM;
-  if (start + len > TASK_SIZE) return lock !== 0 && !who.canLock ? -ENOMEM : -EINVAL;
-  if (len === 0) return 0;
   const end = start + len;
   if (lock !== 0 && !who.canLock) {
     let already = 0;
@@ -199,6 +195,8 @@ export function mlock(
     });
     if (mm.lockedBytes + len - already > who.limits.memlock) return -ENOMEM;
   }
+  if (end >= ADDRESS_LIMIT) return -EINVAL;
+  if (len === 0) return 0;
   const stop = mm.table.firstHole(start, end);
   if (stop > start) mm.changeVmas(start, stop, (v) => setLock(v, lock));
   if (stop < end) return -ENOMEM;
@@ -235,8 +233,8 @@ export function munlockall(mm: MemoryManager): void {
 export function msync(mm: MemoryManager, addr: number, length: number, flags: number): number {
   if ((flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) !== 0 || !isPageAligned(addr)) return -EINVAL;
   if ((flags & MS_ASYNC) !== 0 && (flags & MS_SYNC) !== 0) return -EINVAL;
-  const end = addr + pageUp(length);
-  if (length > TASK_SIZE || end > TASK_SIZE) return -ENOMEM;
+  const end = addr + pageAlign(length);
+  if (end >= ADDRESS_LIMIT) return -ENOMEM;
   if (end === addr) return 0;
   let error = mm.table.firstHole(addr, end) === end ? 0 : -ENOMEM;
   mm.table.forEachIn(addr, end, (v) => {

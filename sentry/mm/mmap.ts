@@ -33,7 +33,15 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from '../abi/mman.ts';
-import { PAGE_SIZE, TASK_SIZE, isPageAligned, pageDown, pageUp } from '../lib/addr.ts';
+import {
+  ADDRESS_LIMIT,
+  isPageAligned,
+  PAGE_SIZE,
+  pageAlign,
+  pageDown,
+  pageUp,
+  TASK_SIZE,
+} from '../lib/addr.ts';
 import type { Orders } from '../platform/platform.ts';
 import type { FileDescription } from '../vfs/file-description.ts';
 import { MS_NOEXEC } from '../vfs/mount.ts';
@@ -307,8 +315,8 @@ export function mprotect(
   if (grows === (PROT_GROWSDOWN | PROT_GROWSUP)) return -EINVAL;
   if (!isPageAligned(addr)) return -EINVAL;
   if (length === 0) return 0;
-  const end = addr + pageUp(length);
-  if (length > TASK_SIZE || end > TASK_SIZE) return -ENOMEM;
+  const end = addr + pageAlign(length);
+  if (end === addr || end >= ADDRESS_LIMIT) return -ENOMEM;
   // PROT_SEM (8) is accepted and means nothing on x86.
   if ((prot & ~(PROT_ALL | 8)) !== 0) return -EINVAL;
   if (key !== -1 && !(mm.space.hasKeys && mm.keys.has(key))) return -EINVAL;

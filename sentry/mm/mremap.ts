@@ -93,7 +93,7 @@ function checkArguments(r: MremapRequest, oldLen: number, newLen: number): numbe
   if ((flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) !== 0 && (flags & MREMAP_MAYMOVE) === 0) return -EINVAL;
   if ((flags & MREMAP_DONTUNMAP) !== 0 && oldLen !== newLen) return -EINVAL;
   if (!isPageAligned(r.addr) || newLen === 0) return -EINVAL;
-  if (r.newLen > TASK_SIZE) return -ENOMEM;
+  if (newLen > TASK_SIZE) return -EINVAL;
   // Without MREMAP_FIXED a hint, but it has to be one.
   if ((flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) === 0) return 0;
   if (!isPageAligned(r.newAddr) || r.newAddr > TASK_SIZE - newLen) return -EINVAL;

@@ -1,7 +1,7 @@
 /** mseal(2): mappings that can neither be unmapped, moved, replaced nor protected otherwise (mm/mseal.c). */
 import { EINVAL, ENOMEM } from '../abi/errno.ts';
 import { PROT_WRITE } from '../abi/mman.ts';
-import { isPageAligned, pageUp, TASK_SIZE } from '../lib/addr.ts';
+import { ADDRESS_LIMIT, isPageAligned, pageAlign } from '../lib/addr.ts';
 import type { MemoryManager } from './memory-manager.ts';
 import { VM_SEALED, type Vma } from './vma.ts';
 
@@ -20,10 +20,9 @@ export function sealedAgainstDiscard(v: Vma): boolean {
 
 /** mseal(2). */
 export function mseal(mm: MemoryManager, start: number, length: number): number {
-  if (!isPageAligned(start) || length > TASK_SIZE) return -EINVAL;
-  const end = start + pageUp(length);
+  const end = start + pageAlign(length);
+  if (!isPageAligned(start) || (length > 0 && end === start) || end >= ADDRESS_LIMIT) return -EINVAL;
   if (end === start) return 0;
-  if (end > TASK_SIZE) return -ENOMEM;
   if (mm.table.firstHole(start, end) < end || !mm.mayAddVmas(2)) return -ENOMEM;
   mm.hasSeals = true;
   mm.changeVmas(start, end, (v) => (v.flags |= VM_SEALED));

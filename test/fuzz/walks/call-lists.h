@@ -81,7 +81,7 @@ static const struct list lists[] = {
   INT('X', 0x1001, 0x1003, 0x1004, 0x1011, 0x1021, 0x1022, 0x2001, 0x4001, 0x4002, 0x4003, 0x5001, 0x5005, 0, -1),
   INT('Y', 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 16, 17, 24, 31, 0x4200, 0x4201, 0x4202, 0x4203, 0x4204, 0x4205, 0x4206, 0x4207, 0x4208, 0x4209, 0x420a, 0x420b, 0x420d, 0x420e, 0x420f,
       0x4210, 30, 10, 11, 14, 15, 33, -1),
-  INT('N', 1, 2, 4, 8, 16, 32, 64, 0, 128, 256, 3, -1), // membarrier
+  LIST('N', FIXED, 1, 2, 4, 8, 16, 32, 64, 0, 3, -1), // membarrier: not for rseq
   LIST('L', FIXED, 0, 1, -1, 11, 0x7fffffff), // syslog: what tells and changes nothing
 };
 #endif

@@ -21,7 +21,7 @@ static const struct call calls[] = {
   C(sendfile, "ffxz"), C(fcntl, "f1j"), C(fcntl, "f1x"), C(fcntl, "f!e"), C(flock, "fi"), C(fsync, "f"), C(fdatasync, "f"), C(truncate, "s~"), C(ftruncate, "f~"),
   C(getdents, "?fvz"), C(getcwd, "oz"), C(chdir, "s"), C(fchdir, "f"), C(rename, "ss"), C(mkdir, "sm"), C(rmdir, "s"), C(creat, "sm"), C(link, "ss"), C(unlink, "s"),
   C(symlink, "ss"), C(readlink, "soz"), C(chmod, "sm"), C(fchmod, "fm"), C(chown, "suu"), C(fchown, "fuu"), C(lchown, "suu"), C(umask, "m"), C(utime, "sx"), C(mknod, "smD"),
-  C(ustat, "Dv"), C(statfs, "sv"), C(fstatfs, "fv"), C(sysfs, "?iij"), C(sysfs, "isx"), C(chroot, "s"), C(readahead, "f~z"), C(setxattr, "snbzF"), C(lsetxattr, "snbzF"),
+  C(ustat, "Dv"), C(statfs, "sv"), C(fstatfs, "fv"), C(sysfs, "?iij"), C(sysfs, "?isx"), C(chroot, "s"), C(readahead, "f~z"), C(setxattr, "snbzF"), C(lsetxattr, "snbzF"),
   C(fsetxattr, "fnbzF"), C(getxattr, "snoz"), C(lgetxattr, "snoz"), C(fgetxattr, "fnoz"), C(listxattr, "soz"), C(llistxattr, "soz"), C(flistxattr, "foz"), C(removexattr, "sn"),
   C(lremovexattr, "sn"), C(fremovexattr, "fn"), C(getdents64, "?fvz"), C(fadvise64, "f~zi"), C(utimes, "sT"), C(openat, "dsOm"), C(mkdirat, "dsm"), C(mknodat, "dsmD"),
   C(fchownat, "dsuuF"), C(futimesat, "dsT"), C(newfstatat, "dsvF"), C(unlinkat, "dsF"), C(renameat, "dsds"), C(linkat, "dsdsF"), C(symlinkat, "sds"), C(readlinkat, "dsoz"),
