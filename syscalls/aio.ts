@@ -2,14 +2,17 @@
  * Linux asynchronous I/O: io_setup, io_submit, io_getevents and their kin (fs/aio.c). Transfers are done at submission, as
  * Linux does them for buffered files; only IOCB_CMD_POLL waits.
  */
-import { EAGAIN, EBADF, EFAULT, EINPROGRESS, EINTR, EINVAL } from '../sentry/abi/errno.ts';
-import { MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '../sentry/abi/mman.ts';
+import { EAGAIN, EBADF, EFAULT, EINPROGRESS, EINTR, EINVAL, ENOMEM } from '../sentry/abi/errno.ts';
+import { PROT_READ, PROT_WRITE } from '../sentry/abi/mman.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { EventFile } from '../sentry/fsimpl/eventfd/eventfd.ts';
 import {
   AioContext,
   addAioContext,
+  aioRingSize,
   findAioContext,
+  IO_EVENT_SIZE,
+  putEvent,
   removeAioContext,
   type AioEvent,
   type AioPending,
@@ -25,7 +28,11 @@ import {
   type SyscallRow,
 } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
-import { mmap, munmap } from '../sentry/mm/mmap.ts';
+import { PAGE_SIZE } from '../sentry/lib/addr.ts';
+import { mayFlags } from '../sentry/mm/host-map.ts';
+import { mapVma, munmap } from '../sentry/mm/mmap.ts';
+import { RingMemory } from '../sentry/mm/ring-memory.ts';
+import { Vma } from '../sentry/mm/vma.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
 import { EPOLLERR, EPOLLHUP, EPOLLIN, WaitEntry } from '../sentry/waiter/wait-queue.ts';
@@ -34,7 +41,6 @@ import { importRange, SSIZE_LIMIT, UIO_MAXIOV } from './iovec.ts';
 import { deadlineIn, useSigMask } from './wait-args.ts';
 
 const IOCB_SIZE = 64;
-const IO_EVENT_SIZE = 32;
 const IOCB_FLAG_RESFD = 1;
 const PREAD = 0;
 const PWRITE = 1;
@@ -47,7 +53,6 @@ const PWRITEV = 8;
 const EVENTS_LIMIT = 0x10000000 / IO_EVENT_SIZE;
 /** One request moves at most so much; the rest is a short transfer. */
 const REQUEST_MAX = 16 * 1024 * 1024;
-const RING_SIZE = 4096;
 
 function sysIoSetup(t: Task, a: SyscallArgs): SysResult {
   if (t.mem.copyIn(a.addr(1), scratch.bytes, 0, 8) !== 0) return -EFAULT;
@@ -57,27 +62,36 @@ function sysIoSetup(t: Task, a: SyscallArgs): SysResult {
   if (Math.imul(nr, 2) >>> 0 > EVENTS_LIMIT) return -EINVAL;
   const { aio } = t.kernel;
   if (nr > aio.max || aio.used + nr > aio.max) return -EAGAIN;
-  const ring = {
-    addr: 0,
-    len: RING_SIZE,
-    prot: PROT_READ | PROT_WRITE,
-    flags: MAP_PRIVATE | MAP_ANONYMOUS,
-    file: null,
-    offset: 0,
-  };
-  const at = mmap(t.mm, t.ctx, ring, { limits: t.group.limits, canLock: true, change: t.memoryChange });
-  if (at < 0) return at;
-  addAioContext(t.kernel, t.mm, new AioContext(at, nr));
+  const size = aioRingSize(nr);
+  if (!t.mm.mayExpand(size, false, t.group.limits)) return -ENOMEM;
+  const at = t.mm.findFree(0, size, PAGE_SIZE);
+  if (at < 0) return -ENOMEM;
+  const ring = RingMemory.create(size, '/[aio] (deleted)');
+  if (typeof ring === 'number') return ring;
+  const prot = PROT_READ | PROT_WRITE;
+  ring.shared.ref();
+  mapVma(
+    t.mm,
+    t.ctx,
+    new Vma(at, at + size, prot, mayFlags(true, true, true), ring.shared, 0),
+    t.memoryChange,
+  );
+  const ctx = new AioContext(at, nr, ring);
+  addAioContext(t.kernel, t.mm, ctx);
   if (t.mem.writeU64(a.addr(1), at) === 0) return 0;
-  removeAioContext(t.kernel, t.mm, findAioContext(t.mm, at)!);
+  destroy(t, ctx);
   return -EFAULT;
+}
+
+function destroy(t: Task, ctx: AioContext): void {
+  removeAioContext(t.kernel, t.mm, ctx);
+  munmap(t.mm, t.ctx, ctx.id, ctx.ringSize);
 }
 
 function sysIoDestroy(t: Task, a: SyscallArgs): SysResult {
   const ctx = findAioContext(t.mm, a.addr(0));
   if (ctx === null) return -EINVAL;
-  removeAioContext(t.kernel, t.mm, ctx);
-  munmap(t.mm, t.ctx, ctx.id, RING_SIZE);
+  destroy(t, ctx);
   return 0;
 }
 
@@ -286,21 +300,16 @@ class EventsWait {
 /** Moves events to the guest's array: how many, or −EFAULT if none. */
 function takeEvents(t: Task, ctx: AioContext, addr: number, max: number): number {
   let n = 0;
-  for (; n < max && ctx.events.length > 0; n++) {
-    const e = ctx.events[0]!;
-    const { u32 } = scratch;
-    u32[0] = e.dataLo;
-    u32[1] = e.dataHi;
-    u32[2] = e.iocb >>> 0;
-    u32[3] = Math.floor(e.iocb / 0x100000000);
-    u32[4] = e.result >>> 0;
-    u32[5] = e.result < 0 ? 0xffffffff : Math.floor(e.result / 0x100000000);
-    u32[6] = 0;
-    u32[7] = 0;
-    if (t.mem.copyOut(addr + n * IO_EVENT_SIZE, scratch.bytes, 0, IO_EVENT_SIZE) !== 0)
-      return n > 0 ? n : -EFAULT;
-    ctx.events.shift();
+  ctx.noteTaken();
+  for (; n < max; n++) {
+    const e = ctx.event(n);
+    if (e === null) break;
+    putEvent(scratch.u32, e);
+    if (t.mem.copyOut(addr + n * IO_EVENT_SIZE, scratch.bytes, 0, IO_EVENT_SIZE) === 0) continue;
+    if (n === 0) return -EFAULT;
+    break;
   }
+  ctx.take(n);
   return n;
 }
 

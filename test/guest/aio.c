@@ -154,7 +154,54 @@ static void waits(void) {
   ret("destroy", destroy(ctx));
 }
 
+// struct aio_ring of fs/aio.c, which programs may look at, and take events from.
+struct ring {
+  unsigned id, nr, head, tail, magic, compat, incompat, header;
+  struct io_event events[];
+};
+
+static void rings(void) {
+  aio_context_t c = 0;
+  struct timespec now = {0, 0};
+  struct iocb r[3], *l[] = {&r[0], &r[1], &r[2]};
+  int f = open("aio", O_RDWR | O_CREAT | O_TRUNC, 0644);
+  setup(3, &c);
+  struct ring *ring = (struct ring *)c;
+  say("magic %x, features %u %u, header %u, head %u, tail %u", ring->magic, ring->compat, ring->incompat, ring->header, ring->head, ring->tail);
+  is("room", ring->nr > 2 * 3);
+  char line[300], *name = NULL;
+  FILE *maps = fopen("/proc/self/maps", "r");
+  while (!name && fgets(line, sizeof line, maps))
+    if (strtoul(line, NULL, 16) == c) name = strdup(line + 25);
+  fclose(maps);
+  is("is a shared mapping", name && strstr(line, "rw-s") && strstr(name, "/[aio] (deleted)"));
+  unsigned long taken = 0, wrong = 0;
+  for (int round = 0; round < 100; round++) {
+    for (int i = 0; i < 3; i++) r[i] = req(IOCB_CMD_PWRITE, f, "abcdef", i + 1, 0, round * 3 + i);
+    if (submit(c, 3, l) != 3) wrong++;
+    // Two by itself, one by system call.
+    for (int i = 0; i < 2; i++) {
+      struct io_event *e = &ring->events[ring->head];
+      if (ring->head == ring->tail || e->data != (unsigned)(round * 3 + i) || e->res != i + 1 || e->obj != (uint64_t)&r[i]) wrong++;
+      ring->head = (ring->head + 1) % ring->nr;
+      taken++;
+    }
+    if (get(c, 0, 16, &now) != 1 || ev[0].data != (unsigned)(round * 3 + 2) || ev[0].res != 3) wrong++;
+    if (ring->head != ring->tail || ring->head != (round + 1) * 3 % ring->nr) wrong++;
+  }
+  say("%lu taken from the ring, %lu wrong", taken, wrong);
+  r[0] = req(IOCB_CMD_PWRITE, f, "abcdef", 4, 0, 7);
+  ret("submit", submit(c, 1, l));
+  ring->head = ring->tail;
+  ret("events when all are taken", get(c, 0, 16, &now));
+  ret("destroy", destroy(c));
+  is("ring unmapped", msync(ring, 4096, MS_ASYNC) < 0 && errno == ENOMEM);
+  close(f);
+  unlink("aio");
+}
+
 int main(void) {
+  rings();
   contexts();
   transfers();
   polls();

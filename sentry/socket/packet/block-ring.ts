@@ -9,7 +9,7 @@ import { Timer, type TimerQueue } from '../../time/timer-queue.ts';
 import type { Captured } from './captured.ts';
 import { alignTo, blockHeader, headerLength, type RingGeometry } from './geometry.ts';
 import { frameStart, type FrameStart, type ReceiveRing } from './receive-ring.ts';
-import type { RingMemory } from './ring-memory.ts';
+import type { RingMemory } from '../../mm/ring-memory.ts';
 
 /** Offset of a block's status. */
 const STATUS = 8;

@@ -4,7 +4,7 @@ import { HostBuffer } from '../../host/memory.ffi.ts';
 import type { Captured } from './captured.ts';
 import { frameOffset, headerLength, type RingGeometry } from './geometry.ts';
 import { frameStart, type FrameStart, type ReceiveRing } from './receive-ring.ts';
-import type { RingMemory } from './ring-memory.ts';
+import type { RingMemory } from '../../mm/ring-memory.ts';
 
 const head = new HostBuffer(P.TPACKET_HEADERS[P.TPACKET_V2]! + P.SOCKADDR_LL);
 const start: FrameStart = { link: 0, network: 0 };

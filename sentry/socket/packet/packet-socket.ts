@@ -18,7 +18,7 @@ import { Captured } from './captured.ts';
 import { FrameRing } from './frame-ring.ts';
 import { ringGeometry, type RingGeometry } from './geometry.ts';
 import type { ReceiveRing } from './receive-ring.ts';
-import { reserveRing, RingMemory } from './ring-memory.ts';
+import { reserveRing, RingMemory } from '../../mm/ring-memory.ts';
 import { SendRing } from './send-ring.ts';
 
 const INT_MAX = 0x7fffffff;

@@ -2,7 +2,7 @@
 import { TPACKET_ALIGNMENT } from '../../abi/packet.ts';
 import type { Captured } from './captured.ts';
 import { alignTo, headerLength, type RingGeometry } from './geometry.ts';
-import type { RingMemory } from './ring-memory.ts';
+import type { RingMemory } from '../../mm/ring-memory.ts';
 
 export interface ReceiveRing {
   readonly geometry: RingGeometry;

@@ -3,7 +3,7 @@ import { EAGAIN, EINVAL, EMSGSIZE, ENOBUFS } from '../../abi/errno.ts';
 import * as P from '../../abi/packet.ts';
 import { HostBuffer } from '../../host/memory.ffi.ts';
 import { frameOffset, type RingGeometry } from './geometry.ts';
-import type { RingMemory } from './ring-memory.ts';
+import type { RingMemory } from '../../mm/ring-memory.ts';
 
 /** Offsets of tp_status, tp_len and tp_mac by version. */
 const STATUS = [0, 0, 20];

@@ -1,11 +1,11 @@
 /**
- * RingMemory: what a packet socket and its user share (packet_mmap(7)): a memfd that the guest maps. It owns every byte, so the
- * sentry has no view of it: what it reads is copied by the host kernel first, once.
+ * RingMemory: what the kernel and a program share by a mapping (packet_mmap(7), io_setup(2)): a memfd that the guest maps. It owns
+ * every byte, so the sentry has no view of it: what it reads is copied by the host kernel first, once.
  */
-import { ENOMEM } from '../../abi/errno.ts';
-import { HostBuffer } from '../../host/memory.ffi.ts';
-import { pread, pwrite } from '../../host/sys.ffi.ts';
-import { SharedMemory } from '../../mm/backing.ts';
+import { ENOMEM } from '../abi/errno.ts';
+import { HostBuffer } from '../host/memory.ffi.ts';
+import { pread, pwrite } from '../host/sys.ffi.ts';
+import { SharedMemory } from './backing.ts';
 
 /** All rings of a sandbox together. */
 const RINGS_MAX = 64 * 1024 * 1024;
@@ -21,14 +21,15 @@ export function reserveRing(bytes: number): boolean {
 const word = new HostBuffer(8);
 
 export class RingMemory {
-  private readonly shared: SharedMemory;
+  readonly shared: SharedMemory;
 
   private constructor(shared: SharedMemory) {
     this.shared = shared;
   }
 
-  static create(size: number): RingMemory | number {
-    const shared = SharedMemory.create(size, '');
+  /** `label`: its name in /proc/PID/maps, unless it is mapped by a file. */
+  static create(size: number, label = ''): RingMemory | number {
+    const shared = SharedMemory.create(size, label);
     return typeof shared === 'number' ? -ENOMEM : new RingMemory(shared);
   }
 
