@@ -10,29 +10,31 @@ import { findSites } from './sites.ts';
 
 const BASE = 0x400000;
 const SIZE = 0x3000;
+const STRINGS = 0x180;
 const SECTION = 0x200;
-const MODULE = 0x400;
+const MODULE = 0x300;
+const RELOCATIONS = 0x500;
+/** Link address of the file's first byte, but for the text. */
 const TABLE = 0x500000;
 
-/** A file whose header names .gopclntab and .go.module, for functions at `begins`; the last of them is the end. */
+/** A file whose header names .gopclntab, .go.module and .rela, for functions at `begins`; the last of them is the end. */
 function goFile(begins: number[], change: (file: Buffer) => void = () => {}): [ReadFile, Buffer] {
-  const file = Buffer.alloc(0x500);
+  const file = Buffer.alloc(0x600);
   file.writeBigUInt64LE(64n, 40); // e_shoff
   file.writeUInt16LE(64, 58);
-  file.writeUInt16LE(3, 60);
+  const names = ['.gopclntab', '.shstrtab', '.go.module', '.rela'];
+  file.writeUInt16LE(names.length, 60);
   file.writeUInt16LE(1, 62); // e_shstrndx
-  file.writeUInt32LE(1, 64); // .gopclntab: sh_name, sh_offset, sh_size
-  file.writeBigUInt64LE(BigInt(SECTION), 64 + 24);
-  file.writeBigUInt64LE(0x200n, 64 + 32);
-  file.writeUInt32LE(12, 128);
-  file.writeBigUInt64LE(0x100n, 128 + 24);
-  file.writeBigUInt64LE(0x40n, 128 + 32);
-  file.writeUInt32LE(22, 192); // .go.module
-  file.writeBigUInt64LE(BigInt(MODULE), 192 + 24);
-  file.writeBigUInt64LE(0x100n, 192 + 32);
-  file.write('\0.gopclntab\0.shstrtab\0.go.module\0', 0x100);
-  file.writeBigUInt64LE(BigInt(TABLE), 64 + 16);
-  file.writeBigUInt64LE(BigInt(TABLE), MODULE);
+  const strings = `\0${names.join('\0')}\0`;
+  file.write(strings, STRINGS);
+  [SECTION, STRINGS, MODULE, RELOCATIONS].forEach((offset, i) => {
+    const at = 64 * (i + 1);
+    file.writeUInt32LE(strings.indexOf(names[i]!), at);
+    file.writeBigUInt64LE(BigInt(TABLE + offset), at + 16); // sh_addr, sh_offset, sh_size
+    file.writeBigUInt64LE(BigInt(offset), at + 24);
+    file.writeBigUInt64LE(offset === RELOCATIONS ? 72n : 0x100n, at + 32);
+  });
+  file.writeBigUInt64LE(BigInt(TABLE + SECTION), MODULE);
   file.writeBigUInt64LE(BigInt(BASE + 0x1000), MODULE + 176);
   file.writeUInt32LE(0xfffffff1, SECTION);
   file.set([0, 0, 1, 8], SECTION + 4);
@@ -42,6 +44,16 @@ function goFile(begins: number[], change: (file: Buffer) => void = () => {}): [R
   begins.forEach((b, i) => file.writeUInt32LE(b, SECTION + 0x60 + 8 * i));
   change(file);
   return [reader(file), file.subarray(0, 64)];
+}
+
+/** The words at these offsets are relocated: 0 in the file. */
+function relocate(file: Buffer, ...words: number[]): void {
+  words.forEach((at, i) => {
+    file.writeBigUInt64LE(BigInt(TABLE + at), RELOCATIONS + 24 * i);
+    file.writeBigUInt64LE(8n, RELOCATIONS + 24 * i + 8);
+    file.copy(file, RELOCATIONS + 24 * i + 16, at, at + 8);
+    file.writeBigUInt64LE(0n, at);
+  });
 }
 
 function reader(file: Buffer): ReadFile {
@@ -68,13 +80,23 @@ test('since Go 1.26 the module says where the text begins', () => {
   expect(functionsOf(file)).toEqual([0x1000, 0x1040, 0x1040]);
 });
 
+test('position-independent programs have it in a relocation', () => {
+  const wanted = [0x1000, 0x1040, 0x1040];
+  expect(functionsOf(goFile([0, 0x40], (f) => relocate(f, SECTION + 24)))).toEqual(wanted);
+  const ofModule = goFile([0, 0x40], (f) => {
+    f.writeBigUInt64LE(0n, SECTION + 24);
+    relocate(f, MODULE, MODULE + 176);
+  });
+  expect(functionsOf(ofModule)).toEqual(wanted);
+});
+
 test('tables that lie', () => {
   expect(functionsOf(goFile([0, 0x40], (f) => f.writeUInt32LE(0xfffffffb, SECTION)))).toBeNull();
-  const relocated = goFile([0, 0x40], (f) => {
+  const otherModule = goFile([0, 0x40], (f) => {
     f.writeBigUInt64LE(0n, SECTION + 24);
     f.writeBigUInt64LE(0n, MODULE);
   });
-  expect(functionsOf(relocated)).toBeNull();
+  expect(functionsOf(otherModule)).toBeNull();
   expect(functionsOf(goFile([0, 0x40], (f) => f.writeBigUInt64LE(2n ** 61n, SECTION + 8)))).toBeNull();
   expect(functionsOf(goFile([0, 0x40], (f) => f.writeBigUInt64LE(2n ** 63n, SECTION + 64)))).toBeNull();
   // Backwards, and beyond the text.

@@ -2,7 +2,7 @@
  * Where functions of Go programs begin and end, which have no .eh_frame: the table of .gopclntab that the Go runtime itself walks its
  * stacks by (runtime/symtab.go, pcHeader, functab and moduledata, since Go 1.18). Everything read here was written by guests.
  */
-import { findSection, type ReadFile, u64 } from './elf-file.ts';
+import { findSection, type Part, type ReadFile, u64 } from './elf-file.ts';
 import { FUNCTION_WORDS, rowsOf } from './functions.ts';
 
 /** pcHeader: magic, two zeros, unit of instructions, size of pointers, nfunc, nfiles, textStart, four offsets, pclnOffset. */
@@ -10,16 +10,19 @@ const HEADER_SIZE = 72;
 const MAGIC_1_18 = 0xfffffff0;
 const MAGIC_1_20 = 0xfffffff1;
 const MAX_TABLE = 8 * 1024 * 1024;
+const TEXT_START = 24;
 /** moduledata: where the address of .gopclntab stands, and that of the text. */
 const MODULE_TABLE = 0;
 const MODULE_TEXT = 176;
-const MODULE_SIZE = 184;
+/** Elf64_Rela: offset, type and symbol, addend. */
+const RELOCATION_SIZE = 24;
+const R_X86_64_RELATIVE = 8;
 /** functab: offsets of the function's code and of what is known of it. */
 const ROW_SIZE = 8;
 
 /**
  * The functions that have one of the places `wanted`, or all; null if it is no Go program, or one whose data do not say where its
- * text begins (position-independent ones learn it when they are loaded). `base` is the link address of the text, `size` its length.
+ * text begins. `base` is the link address of the text, `size` its length.
  */
 export function goFunctions(
   read: ReadFile,
@@ -28,13 +31,14 @@ export function goFunctions(
   size: number,
   wanted: readonly number[] | null,
 ): Uint32Array | null {
-  const section = findSection(read, header, '.gopclntab');
+  const section =
+    findSection(read, header, '.gopclntab') ?? findSection(read, header, '.data.rel.ro.gopclntab');
   const head = section === null ? null : read(section.offset, HEADER_SIZE);
   if (section === null || head === null) return null;
   const magic = head.readUInt32LE(0);
   if ((magic !== MAGIC_1_18 && magic !== MAGIC_1_20) || head[6] !== 1 || head[7] !== 8) return null;
   const count = u64(head, 8);
-  const text = (u64(head, 24) || textOfModule(read, header, section.vaddr)) - base;
+  const text = beginOfText(read, header, section) - base;
   const tableAt = u64(head, 64);
   const tableSize = ROW_SIZE * count + 4;
   if (text < 0 || text >= size || tableSize > MAX_TABLE || tableAt + tableSize > section.filesz) return null;
@@ -58,9 +62,28 @@ export function goFunctions(
   return functions.subarray(0, n);
 }
 
-/** Since Go 1.26 the table has no address in it, but the module's data have; 0 if there are none. */
-function textOfModule(read: ReadFile, header: Buffer, tableAddr: number): number {
-  const section = findSection(read, header, '.go.module');
-  const module = section === null ? null : read(section.offset, MODULE_SIZE);
-  return module === null || u64(module, MODULE_TABLE) !== tableAddr ? 0 : u64(module, MODULE_TEXT);
+/** Link address of the text, 0 if it is not known. Since Go 1.26 not the table has it but the module's data. */
+function beginOfText(read: ReadFile, header: Buffer, table: Part): number {
+  const begin = addressIn(read, header, table, TEXT_START);
+  if (begin !== 0) return begin;
+  const module = findSection(read, header, '.go.module');
+  if (module === null || addressIn(read, header, module, MODULE_TABLE) !== table.vaddr) return 0;
+  return addressIn(read, header, module, MODULE_TEXT);
+}
+
+/** The link address in a word of `part`: in position-independent programs a relocation's addend. 0 if there is none. */
+function addressIn(read: ReadFile, header: Buffer, part: Part, at: number): number {
+  const word = read(part.offset + at, 8);
+  const value = word === null ? 0 : u64(word, 0);
+  if (value !== 0) return value;
+  const section = findSection(read, header, '.rela') ?? findSection(read, header, '.rela.dyn');
+  const relocations =
+    section === null || section.filesz > MAX_TABLE ? null : read(section.offset, section.filesz);
+  if (relocations === null) return 0;
+  for (let i = 0; i + RELOCATION_SIZE <= relocations.length; i += RELOCATION_SIZE) {
+    if (relocations.readUInt32LE(i + 8) !== R_X86_64_RELATIVE || u64(relocations, i) !== part.vaddr + at)
+      continue;
+    return u64(relocations, i + 16);
+  }
+  return 0;
 }
