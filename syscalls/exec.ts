@@ -116,7 +116,7 @@ function tracedByLesser(t: Task): boolean {
 
 /** Runs `program` in the task instead of what it runs. For the sandbox's first process too. */
 export function execProgram(t: Task, program: Program, name: string): SysResult {
-  const ids = execCredentials(t.creds, program.file, t.noNewPrivs || tracedByLesser(t));
+  const ids = execCredentials(t.creds, program.file, t.noNewPrivs, tracedByLesser(t));
   if (typeof ids === 'number') {
     releaseProgram(program, closeExec);
     return ids;

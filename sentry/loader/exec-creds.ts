@@ -1,6 +1,7 @@
 /** Credentials across execve: set-user-ID files and capabilities (security/commoncap.c cap_bprm_creds_from_file()). */
 import { S_ISGID, S_ISUID } from '../abi/stat.ts';
-import { CapSet } from '../auth/capability.ts';
+
+import { CAP_SETUID, CapSet } from '../auth/capability.ts';
 import type { Credentials } from '../auth/credentials.ts';
 import { EPERM } from '../abi/errno.ts';
 import { fileCaps } from './file-caps.ts';
@@ -29,6 +30,7 @@ export function execCredentials(
   old: Credentials,
   file: FileDescription,
   noNewPrivs: boolean,
+  tracedByLesser: boolean,
 ): ExecCreds | number {
   const c = old.clone();
   const { inode, path } = file;
@@ -39,12 +41,7 @@ export function execCredentials(
   const known = honoured && userNs.hasUid(inode.uid) && userNs.hasGid(inode.gid);
   if (known && (inode.mode & S_ISUID) !== 0) c.euid = inode.uid;
   if (known && (inode.mode & (S_ISGID | S_IXGRP)) === (S_ISGID | S_IXGRP)) c.egid = inode.gid;
-  const idsChanged = c.euid !== old.euid || c.egid !== old.egid;
-  const isSetid = c.euid !== c.uid || c.egid !== c.gid;
-  c.suid = c.euid;
-  c.fsuid = c.euid;
-  c.sgid = c.egid;
-  c.fsgid = c.egid;
+  const idsChanged = c.euid !== old.euid || !old.inGroup(c.egid);
   const given = maySuid ? fileCaps(userNs, inode) : null;
   if (typeof given === 'number') return given;
   if (idsChanged || given !== null) c.ambient = CapSet.EMPTY;
@@ -62,14 +59,28 @@ export function execCredentials(
     if (c.euid === root || c.uid === root) c.permitted = c.inheritable.or(c.bounding);
     if (c.euid === root) effective = true;
   }
-  if (noNewPrivs) c.permitted = c.permitted.and(old.permitted);
+  const isUnsafe = noNewPrivs || tracedByLesser;
+  if (isUnsafe && (idsChanged || !c.permitted.isSubsetOf(old.permitted))) {
+    // "downgrade; they get no more than they had, and maybe less"
+    if (noNewPrivs || !old.hasIn(CAP_SETUID, userNs)) {
+      c.euid = c.uid;
+      c.egid = c.gid;
+    }
+    c.permitted = c.permitted.and(old.permitted);
+  }
+  c.suid = c.euid;
+  c.fsuid = c.euid;
+  c.sgid = c.egid;
+  c.fsgid = c.egid;
   c.permitted = c.permitted.or(c.ambient);
   c.effective = effective ? c.permitted : c.ambient;
   c.securebits &= ~SECBIT_KEEP_CAPS;
   const gainedCaps = c.uid !== root && (effective || !c.permitted.isSubsetOf(c.ambient));
-  const secure = isSetid || gainedCaps;
+  const secure = idsChanged || c.euid !== c.uid || c.egid !== c.gid || gainedCaps;
   // begin_new_exec(), commit_creds(): not with other ids, of the file system neither, or more capabilities than before.
   const fsIdsChanged = c.fsuid !== old.fsuid || c.fsgid !== old.fsgid;
-  const credsChanged = idsChanged || fsIdsChanged || !c.permitted.isSubsetOf(old.permitted);
-  return { creds: c, secure, forgetsParent: secure || credsChanged, dumpable: !isSetid && !credsChanged };
+  const credsChanged =
+    c.euid !== old.euid || c.egid !== old.egid || fsIdsChanged || !c.permitted.isSubsetOf(old.permitted);
+  const dumpable = old.euid === old.uid && old.egid === old.gid && !credsChanged;
+  return { creds: c, secure, forgetsParent: secure || credsChanged, dumpable };
 }

@@ -121,6 +121,35 @@ static void file_capabilities(void) {
 
 static void drop_effective(void) { setresuid(-1, 2000, -1); }
 
+// Ids that are not the real ones: with no_new_privs they end, if the group is not one of the caller's or capabilities would be gained.
+static void other_group(void) { setresgid(1000, 1001, 1001); }
+static void other_group_in_vain(void) { other_group(), no_new_privs(); }
+static void other_fs_group(void) { other_group_in_vain(), setfsgid(3000); }
+static void other_fs_group_kept(void) { other_group(), setfsgid(3000); }
+static void listed_group(void) {
+  gid_t list[] = {1001};
+  setgroups(1, list), other_fs_group();
+}
+static void other_user(void) { setresuid(-1, 2000, 2000), no_new_privs(); }
+static void other_user_and_group(void) { setfsgid(1000), other_user(); }
+static void fewer(void) {
+  struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
+  struct __user_cap_data_struct d[2] = {{1 << CAP_CHOWN, 1 << CAP_CHOWN, 0}, {0, 0, 0}};
+  setresgid(1000, 1001, 1001), no_new_privs();
+  ret("capset", syscall(SYS_capset, &h, d));
+}
+static void unlike_ids(void) {
+  copy("plain-too", 0, 0, 0755);
+  run("other group", 0, other_group);
+  run("other group, no_new_privs", 0, other_group_in_vain);
+  run("other group, of the file system too, no_new_privs", 0, other_fs_group);
+  run("the same without no_new_privs", 0, other_fs_group_kept);
+  run("the same with the group in the list", 0, listed_group);
+  run("other user, no_new_privs", 0, other_user);
+  run("other user and group, no_new_privs", 0, other_user_and_group);
+  run("fewer capabilities and other group, no_new_privs", 0, fewer);
+}
+
 int main(int argc, char **argv) {
   if (argc > 1) return child();
   if (getuid() != 0) return say("needs root"), 0;
@@ -144,6 +173,7 @@ int main(int argc, char **argv) {
   copy("sgid-no-x", 1000, 1000, 02745);
   run("set-group-ID without x", 2000, 0);
   file_capabilities();
+  unlike_ids();
   char cmd[100];
   sprintf(cmd, "rm -rf %s", dir);
   return system(cmd);
