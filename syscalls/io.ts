@@ -21,7 +21,7 @@ import { Socket } from '../sentry/socket/socket.ts';
 import { IO_CHUNK, IO_MAX, ioBuffer } from '../sentry/usermem/io-buffer.ts';
 import { RWF_HIPRI, type FileDescription } from '../sentry/vfs/file-description.ts';
 import { UNANSWERED } from '../sentry/vfs/served-call.ts';
-import { IN_ACCESS, IN_MODIFY, notifyData } from '../sentry/vfs/fsnotify.ts';
+import { IN_ACCESS, notifyData, notifyWritten } from '../sentry/vfs/fsnotify.ts';
 import {
   EPOLLERR,
   EPOLLHUP,
@@ -144,7 +144,7 @@ export function nonBlocking(f: FileDescription): boolean {
 function readStep(t: Task, f: FileDescription, want: number, at: number): number {
   const hostFd = at >= 0 ? f.hostReadFd : -1;
   if (hostFd >= 0) {
-    f.accessed();
+    f.accessed(want);
     return pread(hostFd, ioBuffer.addr, want, at);
   }
   return f.read(t, ioBuffer.bytes, 0, want, at);
@@ -156,7 +156,7 @@ function readDirect(t: Task, f: FileDescription, want: number, at: number): numb
   const hostFd = f.hostReadFd;
   if (hostFd < 0 || t.mem.immediate || want > ctx.dataSize || !iovSingle()) return -1;
   const n = pread(hostFd, ctx.dataAddr, want, at);
-  f.accessed();
+  f.accessed(want);
   if (n > 0 && !ctx.copyOutData(iovBase(), 0, n)) return -1;
   return n >= 0 ? n : -1;
 }
@@ -193,8 +193,9 @@ export function writeVec(
   w: IoWait | null,
   noSignal = false,
 ): SysResult {
+  const { mode } = f.inode;
   const r = writeLoop(t, f, pos, noWait, w, noSignal);
-  if (r > 0) notifyData(IN_MODIFY, f);
+  if (r > 0) notifyWritten(f, mode);
   return r;
 }
 

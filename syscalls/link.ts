@@ -31,7 +31,15 @@ import {
   vfsSymlink,
   vfsUnlink,
 } from '../sentry/vfs/namei.ts';
-import { getname, resolveAt, startAt, target } from './path.ts';
+import { getname, getnameEmpty, resolveName, startAt, target } from './path.ts';
+
+/** LOOKUP_LINKAT_EMPTY: a descriptor that others have opened and passed on is not for everybody. */
+function mayLinkFrom(t: Task, dfd: number, name: string): boolean {
+  if (dfd === AT_FDCWD || name.charCodeAt(0) === 0x2f) return true;
+  const f = t.fdTable.getRaw(dfd);
+  if (f === null || f.openCreds === null || (f.openCreds === t.creds && f.openTgid === t.tgid)) return true;
+  return t.creds.hasIn(CAP_DAC_READ_SEARCH, f.openCreds.userNs);
+}
 
 function doLink(
   t: Task,
@@ -42,10 +50,10 @@ function doLink(
   at: number,
 ): SysResult {
   if ((at & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH)) !== 0) return -EINVAL;
-  // "CAP_DAC_READ_SEARCH … AT_EMPTY_PATH" - linkat(2)
-  if ((at & AT_EMPTY_PATH) !== 0 && !t.creds.has(CAP_DAC_READ_SEARCH)) return -ENOENT;
-  const follow = (at & AT_SYMLINK_FOLLOW) !== 0 ? 0 : AT_SYMLINK_NOFOLLOW;
-  const r = resolveAt(t, oldFd, oldAddr, (at & AT_EMPTY_PATH) | follow);
+  const from = getnameEmpty(t, oldAddr, at);
+  if (typeof from === 'number') return from;
+  if ((at & AT_EMPTY_PATH) !== 0 && !mayLinkFrom(t, oldFd, from)) return -ENOENT;
+  const r = resolveName(t, oldFd, from, (at & AT_SYMLINK_FOLLOW) !== 0 ? 0 : AT_SYMLINK_NOFOLLOW);
   if (r !== 0) return r;
   const { inode, mount } = target;
   const name = getname(t, newAddr);
@@ -53,7 +61,7 @@ function doLink(
   const start = startAt(t, newFd, name);
   if (typeof start === 'number') return start;
   // Without a name only O_TMPFILE inodes can get one; whoever was unlinked cannot.
-  return vfsLink(t, inode, mount, inode.linkable, start, name);
+  return vfsLink(t, inode, mount, start, name);
 }
 
 function sysLink(t: Task, a: SyscallArgs): SysResult {

@@ -11,7 +11,7 @@ import {
   ESPIPE,
   EXDEV,
 } from '../sentry/abi/errno.ts';
-import { O_APPEND } from '../sentry/abi/fcntl.ts';
+import { O_APPEND, SEEK_CUR } from '../sentry/abi/fcntl.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { PipeFile } from '../sentry/fsimpl/pipefs/pipe-file.ts';
 import {
@@ -30,7 +30,7 @@ import { Socket } from '../sentry/socket/socket.ts';
 import { IO_CHUNK, ioBuffer } from '../sentry/usermem/io-buffer.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
-import { IN_ACCESS, IN_MODIFY, notifyData } from '../sentry/vfs/fsnotify.ts';
+import { IN_ACCESS, IN_ATTRIB, IN_MODIFY, notifyData, notifyFile } from '../sentry/vfs/fsnotify.ts';
 import {
   EPOLLERR,
   EPOLLHUP,
@@ -103,7 +103,9 @@ function put(t: Task, out: FileDescription, n: number, pos: number): number {
   const allowed = at >= 0 ? limitFileSize(t, out, n, at) : n;
   if (allowed < 0) return allowed;
   if (!out.canSplice(true)) return -EINVAL;
+  const { mode } = out.inode;
   const r = out.writeSpliced(t, ioBuffer.bytes, 0, allowed, at);
+  if (out.inode.mode !== mode) notifyFile(IN_ATTRIB, out);
   if (r === -EPIPE && !(out instanceof Socket && out.messages)) raisePipe(t);
   if (r > 0 && pos < 0 && out.usesPos) out.pos += r;
   return r;
@@ -143,6 +145,13 @@ function moveFile(
   return at;
 }
 
+/** splice_direct_to_actor(): streams only go into pipes; what has a place (FMODE_LSEEK) is accessed, even if it cannot be read. */
+function canSendDirectly(t: Task, input: FileDescription, count: number): boolean {
+  if (input.seek(t, 0, SEEK_CUR) === -ESPIPE) return false;
+  input.accessed(1);
+  return count === 0 || (input.seekable && !input.inode.isDir && input.canSplice(false));
+}
+
 /** The offset goes out again even if the call has failed. */
 function sysSendfile(t: Task, a: SyscallArgs): SysResult {
   const r = sendfile(t, a);
@@ -164,9 +173,8 @@ function sendfile(t: Task, a: SyscallArgs): SysResult {
   if (out === null || !out.writable) return -EBADF;
   const intoPipe = out instanceof PipeFile;
   if (w === null) {
-    // Streams only go into pipes (splice_direct_to_actor).
-    if (!intoPipe && (!input.seekable || input.inode.isDir || !input.canSplice(false))) return -EINVAL;
     if (!intoPipe && (out.flags & O_APPEND) !== 0) return -EINVAL;
+    if (!intoPipe && !canSendDirectly(t, input, a.size(3))) return -EINVAL;
   }
   const count = Math.min(a.size(3), MAX_RW_COUNT);
   if (intoPipe) return sendToPipe(t, a, input, pos, out, count);
@@ -201,7 +209,7 @@ function sendToPipe(
   count: number,
 ): SysResult {
   const w = t.blockState as IoWait | null;
-  const r = count === 0 ? 0 : toPipe(t, input, pos, out, count);
+  const r = toPipe(t, input, pos, out, count);
   const side = out.ends.pipe.writable ? input : out;
   if (r === -EAGAIN && !nonBlocking(side)) {
     const parked = parkIo(t, side, w, 0, side === out ? WRITE_EVENTS : READ_EVENTS, Infinity);
@@ -247,6 +255,7 @@ function toPipe(t: Task, input: FileDescription, inPos: number, out: PipeFile, l
   const { pipe, readers } = out.ends;
   if (readers === 0) return brokenPipe(t);
   if (!pipe.writable) return -EAGAIN;
+  if (len === 0) return 0;
   if (input instanceof PipeFile || input.inode.isDir || !input.canSplice(false)) return -EINVAL;
   for (let done = 0; ;) {
     const at = inPos >= 0 ? inPos + done : input.usesPos ? input.pos : -1;

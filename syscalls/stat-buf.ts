@@ -72,7 +72,7 @@ export function copyOutStatx(
   t: Task,
   addr: number,
   inode: Inode,
-  mount: Mount | null,
+  mount: Mount,
   isMountRoot: boolean,
   mask: number,
 ): number {
@@ -85,7 +85,7 @@ export function copyOutStatx(
   u32[0] =
     (changes ? STATX_BASIC_STATS : STATX_BASIC_STATS & ~STATX_CHANGES) |
     (birth !== null ? STATX_BTIME : 0) |
-    (mount === null ? 0 : uniqueMountId ? STATX_MNT_ID_UNIQUE : STATX_MNT_ID);
+    (uniqueMountId ? STATX_MNT_ID_UNIQUE : STATX_MNT_ID);
   u32[1] = inode.sb.blockSize;
   const known = inode.statxAttributes;
   u32[2] = (inode.fileFlags & known) | (isMountRoot ? STATX_ATTR_MOUNT_ROOT : 0);
@@ -108,7 +108,7 @@ export function copyOutStatx(
   u32[33] = minor(inode.rdev);
   u32[34] = major(inode.sb.dev);
   u32[35] = minor(inode.sb.dev);
-  if (mount !== null) put64(36, uniqueMountId ? mount.id + MNT_UNIQUE_ID_OFFSET : mount.id);
+  put64(36, uniqueMountId ? mount.id + MNT_UNIQUE_ID_OFFSET : mount.id);
   return t.mem.copyOut(addr, scratch.bytes, 0, STATX_SIZE);
 }
 

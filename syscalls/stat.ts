@@ -43,6 +43,7 @@ import {
 } from '../sentry/vfs/mount.ts';
 import { MAY_ACCESS, MAY_EXEC, MAY_WRITE, inodePermission } from '../sentry/vfs/permission.ts';
 import { LOOKUP_FOLLOW, nd } from '../sentry/vfs/walk.ts';
+import { namelessMount } from '../sentry/fsimpl/proc/fd-dir.ts';
 import { copyOutStat, copyOutStatfs, copyOutStatx, STAT_SIZE, STATFS_SIZE, STATX_SIZE } from './stat-buf.ts';
 import { getnameEmpty, resolveAt, resolveFd, resolveName, target, walkAt } from './path.ts';
 
@@ -94,7 +95,7 @@ function sysStatx(t: Task, a: SyscallArgs): SysResult {
   if (r !== 0) return r;
   const { mount, inode } = target;
   const isRoot = mount !== null && mount.root.inode === inode;
-  return copyOutStatx(t, a.addr(4), inode, mount, isRoot, a.uint(3));
+  return copyOutStatx(t, a.addr(4), inode, mount ?? namelessMount(inode.sb), isRoot, a.uint(3));
 }
 
 /** access_override_creds(): credentials with the real ids, the same object if nothing differs. */

@@ -28,7 +28,7 @@ import { fd, hex, off, path, type SysResult, type SyscallRow } from '../sentry/k
 import type { Task } from '../sentry/kernel/task.ts';
 import { fileRemovePrivs } from '../sentry/vfs/attr.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
-import { IN_MODIFY, notifyDentry, notifyFile } from '../sentry/vfs/fsnotify.ts';
+import { notifyDentry, notifyFile, notifyWritten, truncateEvents } from '../sentry/vfs/fsnotify.ts';
 import type { Inode } from '../sentry/vfs/inode.ts';
 import { breakLeases } from '../sentry/vfs/leases.ts';
 import { truncateInode } from '../sentry/vfs/open.ts';
@@ -66,8 +66,9 @@ function sysTruncate(t: Task, a: SyscallArgs): SysResult {
   const fresh = inode.refresh();
   if (fresh < 0) return fresh;
   if (overLimit(t, inode, size)) return -EFBIG;
+  const { mode } = inode;
   const done = truncateInode(t, inode, size);
-  if (done === 0) notifyDentry(IN_MODIFY, dentry);
+  if (done === 0) notifyDentry(truncateEvents(inode, mode), dentry);
   return done;
 }
 
@@ -79,10 +80,11 @@ function sysFtruncate(t: Task, a: SyscallArgs): SysResult {
   if (!f.inode.isRegular || !f.writable) return -EINVAL;
   if (f.inode.isAppendOnly) return -EPERM;
   if (overLimit(t, f.inode, size)) return -EFBIG;
+  const { mode } = f.inode;
   const r = f.truncate(t, size);
   if (r === 0) {
     fileRemovePrivs(t, f.inode);
-    notifyFile(IN_MODIFY, f);
+    notifyFile(truncateEvents(f.inode, mode), f);
   }
   return r;
 }
@@ -137,8 +139,9 @@ function sysFallocate(t: Task, a: SyscallArgs): SysResult {
   const r = f.allocate(t, mode, offset, len, w === null ? 0 : w.done);
   if (r >= 0 && r < len) return yieldIo(t, f, w, r, allocateInterrupted);
   if (r === len) {
+    const before = f.inode.mode;
     fileRemovePrivs(t, f.inode);
-    notifyFile(IN_MODIFY, f);
+    notifyWritten(f, before);
   }
   return endIo(w, r === len ? 0 : r);
 }

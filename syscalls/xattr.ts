@@ -136,6 +136,7 @@ function doSet(t: Task, inode: Inode, mount: Mount | null): SysResult {
   const type = aclTypeOf(name);
   if (type !== null) return setAcl(t, inode, type, value);
   const may = mayAccess(t, inode, name, MAY_WRITE);
+  if (may === -EOPNOTSUPP || may === -EINVAL) return inode.xattrRefused(may);
   if (may !== 0) return may;
   const r = inode.setXattr(name, value, how);
   if (r === 0) notifyObject(IN_ATTRIB, inode, target.dentry);
@@ -181,13 +182,17 @@ function doGet(t: Task, inode: Inode): SysResult {
   return t.mem.copyOut(call.value, value, 0, value.length) < 0 ? -EFAULT : value.length;
 }
 
+function lengthOfList(names: readonly string[]): number {
+  return names.reduce((n, name) => n + name.length + 1, 0);
+}
+
 function doList(t: Task, inode: Inode): SysResult {
   const names = inode.listXattr();
   if (typeof names === 'number') return names;
   const trusted = t.creds.has(CAP_SYS_ADMIN);
   const visible = names.filter((n) => trusted || !n.startsWith('trusted.'));
-  const total = visible.reduce((n, name) => n + name.length + 1, 0);
-  if (call.size === 0) return total;
+  if (call.size === 0) return lengthOfList(inode.countedXattrs(visible));
+  const total = lengthOfList(visible);
   if (total > call.size) return -ERANGE;
   if (total > XATTR_LIST_MAX) return -E2BIG;
   let at = 0;

@@ -139,7 +139,7 @@ export function mmap(mm: MemoryManager, o: Orders, r: MmapRequest, who: MemoryCa
   const stack = (flags & MAP_STACK) !== 0 ? VM_NOHUGEPAGE : 0;
   const all = (mayWrite ? vmFlags : vmFlags & ~VM_MAYWRITE) | locked | stack;
   mapVma(mm, o, new Vma(addr, addr + len, r.prot & PROT_ALL, all, backing, offset), who.change);
-  r.file?.accessed();
+  r.file?.accessed(r.len);
   if (locked !== 0 || (flags & (MAP_POPULATE | MAP_NONBLOCK)) === MAP_POPULATE)
     populate(mm, o, addr, addr + len);
   return addr;

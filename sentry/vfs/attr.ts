@@ -107,7 +107,8 @@ function updateMode(t: CallContext, inode: Inode, acl: PosixAcl): { mode: number
 /** set_posix_acl() once the caller may: `acl` null takes it away. 0 or −errno. */
 export function setPosixAcl(t: CallContext, inode: Inode, type: AclType, acl: PosixAcl | null): number {
   if (acl !== null && aclValid(acl) !== 0) return -EINVAL;
-  if (type === 'default' || acl === null) return inode.setAcl(type, acl, inode.mode & 0o7777);
+  if (acl === null) return inode.removeAcl(type);
+  if (type === 'default') return inode.setAcl(type, acl, inode.mode & 0o7777);
   const updated = updateMode(t, inode, acl);
   return inode.setAcl(type, updated.acl, updated.mode);
 }

@@ -5,6 +5,7 @@
  */
 import { EFAULT, EINVAL, ENODEV, ENOTDIR, ENOTTY, EOPNOTSUPP, ESPIPE } from '../abi/errno.ts';
 import { O_ACCMODE, O_PATH, O_RDONLY, O_RDWR, O_WRONLY } from '../abi/fcntl.ts';
+import type { Credentials } from '../auth/credentials.ts';
 import { EPOLLIN, EPOLLOUT, EPOLLRDNORM, EPOLLWRNORM, WaitQueue } from '../waiter/wait-queue.ts';
 import type { CallContext } from './call-context.ts';
 import { holdPath, putPath, type Path } from './dentry.ts';
@@ -97,6 +98,9 @@ export abstract class FileDescription {
   private countedReader = false;
   /** Made by the open(2) that opened it (FMODE_CREATED). */
   created = false;
+  /** f_cred of files with a name, and whose they are: a forked process has its own. */
+  openCreds: Credentials | null = null;
+  openTgid = 0;
   /** F_SETOWN, F_SETSIG and O_ASYNC state, owned by the syscall layer. */
   owner: unknown = null;
   /** Called once when the last reference is gone, before release(): epoll forgets the file. Made at first use. */
@@ -357,8 +361,11 @@ export abstract class FileDescription {
     return -ENODEV;
   }
 
-  /** file_accessed() for what is read without `read` (mappings, the host descriptor), where the sentry keeps the times. */
-  accessed(): void {}
+  /**
+   * file_accessed() for what is read without `read` (mappings, the host descriptor), where the sentry keeps the times;
+   * `asked`: for how many bytes.
+   */
+  accessed(_asked: number): void {}
 
   /** What a private mapping may show a copy of; null: the file has to be mapped itself. */
   smallContent(): SmallContent | null {

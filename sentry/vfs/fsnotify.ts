@@ -84,6 +84,16 @@ export function notifyData(mask: number, f: FileDescription): void {
   if (listener !== null && (f.inode.mode & S_IFMT) !== S_IFIFO) notifyFile(mask, f);
 }
 
+/** Data went into an open file that had `mode`: what it has lost of it is told first (file_remove_privs). */
+export function notifyWritten(f: FileDescription, mode: number): void {
+  if (f.inode.mode !== mode) notifyFile(IN_ATTRIB, f);
+  notifyData(IN_MODIFY, f);
+}
+
+/** What a change of size tells of a file that had `mode`. */
+export const truncateEvents = (inode: Inode, mode: number): number =>
+  inode.mode === mode ? IN_MODIFY : IN_MODIFY | IN_ATTRIB;
+
 /** An event on an open file. */
 export function notifyFile(mask: number, f: FileDescription): void {
   if (listener === null || f.isPathOnly) return;

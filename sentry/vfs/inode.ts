@@ -307,6 +307,11 @@ export abstract class Inode implements FileIdentity {
     return -EOPNOTSUPP;
   }
 
+  /** setXattr() of a name that nobody has a handler for, or of none: `error`, once it has been noticed. */
+  xattrRefused(error: number): number {
+    return error;
+  }
+
   /** Running it gives capabilities, as far as is known. */
   get hasFileCaps(): boolean {
     return false;
@@ -317,6 +322,11 @@ export abstract class Inode implements FileIdentity {
 
   listXattr(): string[] | number {
     return [];
+  }
+
+  /** Those that listxattr(2) counts for callers without a buffer; `listed`: what it lists. */
+  countedXattrs(listed: readonly string[]): readonly string[] {
+    return listed;
   }
 
   removeXattr(_name: string): number {
@@ -331,6 +341,11 @@ export abstract class Inode implements FileIdentity {
   /** set_acl(): a valid list or null, and for 'access' the permission bits that go with it. 0 or −errno. */
   setAcl(_type: AclType, _acl: PosixAcl | null, _mode: number): number {
     return -EOPNOTSUPP;
+  }
+
+  /** set_acl() of no list. */
+  removeAcl(type: AclType): number {
+    return this.setAcl(type, null, this.mode & 0o7777);
   }
 
   /**

@@ -117,7 +117,6 @@ export function vfsLink(
   t: CallContext,
   inode: Inode,
   mount: Mount | null,
-  linkable: boolean,
   start: Path,
   name: string,
 ): number {
@@ -132,10 +131,11 @@ export function vfsLink(
   if (dir.sb !== inode.sb) return -EXDEV;
   if (inode.isAppendOnly || inode.isImmutable) return -EPERM;
   if (inode.isDir) return -EPERM;
-  if (inode.nlink === 0 && !linkable) return -ENOENT;
+  if (inode.nlink === 0 && !inode.linkable) return -ENOENT;
   if (inode.nlink >= LINK_MAX) return -EMLINK;
   const linked = dir.link(d.name, inode);
   if (linked !== 0) return linked;
+  inode.linkable = false;
   notifySelf(IN_ATTRIB, inode);
   return finishCreate(dir, d, inode);
 }

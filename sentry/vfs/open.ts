@@ -25,7 +25,7 @@ import { modeByDefaultAcl, modeWithoutPrivs, newFileMode, newGid } from './attr.
 import type { CallContext } from './call-context.ts';
 import { Dentry, type Path } from './dentry.ts';
 import { FileDescription } from './file-description.ts';
-import { IN_CREATE, IN_MODIFY, IN_OPEN, notifyDentry, notifyFile, notifyName } from './fsnotify.ts';
+import { IN_CREATE, IN_OPEN, notifyDentry, notifyFile, notifyName, truncateEvents } from './fsnotify.ts';
 import type { Inode } from './inode.ts';
 import { breakLeases } from './leases.ts';
 import { lookupDentry } from './lookup.ts';
@@ -78,7 +78,8 @@ export function vfsOpen(
   if ((flags & O_DIRECTORY) !== 0) how |= LOOKUP_DIRECTORY;
   const r = walk(t, start, name, how);
   if (r !== 0) return r;
-  if ((flags & O_PATH) !== 0) return new PathFile(nd.path(), nd.dentry.inode!, flags & ~O_CLOEXEC);
+  if ((flags & O_PATH) !== 0)
+    return openedBy(t, new PathFile(nd.path(), nd.dentry.inode!, flags & ~O_CLOEXEC));
   return openFound(t, nd.path(), flags, false);
 }
 
@@ -208,12 +209,13 @@ export function openFound(
       return LEASED;
     }
   }
-  let truncated = false;
+  let truncated = 0;
   if (writer) {
     if ((flags & O_TRUNC) !== 0 && !created) {
+      const { mode } = inode;
       const r = truncateInode(t, inode, 0);
       if (r !== 0) return r;
-      truncated = true;
+      truncated = truncateEvents(inode, mode);
     }
   }
   const f = inode.open(t, path, (flags & ~(CREATION_FLAGS & ~O_NOCTTY)) | O_LARGEFILE);
@@ -227,7 +229,13 @@ export function openFound(
   if (writer && (acc === O_WRONLY || acc === O_RDWR)) f.countWriter();
   else if (type === S_IFREG && acc === O_RDONLY) f.countReader();
   notifyFile(IN_OPEN, f);
-  if (truncated) notifyDentry(IN_MODIFY, path.dentry);
+  if (truncated !== 0) notifyDentry(truncated, path.dentry);
+  return openedBy(t, f);
+}
+
+function openedBy(t: CallContext, f: FileDescription): FileDescription {
+  f.openCreds = t.creds;
+  f.openTgid = t.tgid;
   return f;
 }
 

@@ -49,6 +49,15 @@ static void stats(void) {
   fstat(p[0], &st);
   is("pipe", S_ISFIFO(st.st_mode));
   ret("fstatat pipe", fstatat(p[0], "", &st2, AT_EMPTY_PATH));
+  struct timespec odd[2] = {{0, 1000000000}, {0, 0}};
+  ret("odd times of nothing", utimensat(-1, "", odd, AT_EMPTY_PATH));
+  ret("odd times of a missing file", utimensat(AT_FDCWD, "missing", odd, 0));
+  ret("odd times", utimensat(AT_FDCWD, "f", odd, 0));
+  struct timeval strange[2] = {{0, 1000000}, {0, 0}};
+  ret("odd times by microseconds", syscall(SYS_futimesat, AT_FDCWD, "missing", strange));
+  struct statx x;
+  ret("statx pipe", statx(p[0], "", AT_EMPTY_PATH, STATX_BASIC_STATS, &x));
+  say("%#x", x.stx_mask);
   stat("/dev/null", &st);
   is("null", S_ISCHR(st.st_mode) && major(st.st_rdev) == 1 && minor(st.st_rdev) == 3);
   struct statx sx;

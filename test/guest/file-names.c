@@ -163,6 +163,42 @@ static void links(void) {
   unlink("sl2");
 }
 
+static long z_from(int dir, const char *name) {
+  unlink("z");
+  return linkat(dir, name, AT_FDCWD, "z", AT_EMPTY_PATH);
+}
+
+// By descriptor: for who has opened it, or may read everything.
+static void links_by_descriptor(void) {
+  mkdir("open", 0777), chmod("open", 0777);
+  int given = open("open", O_TMPFILE | O_RDWR, 0666), dir = open("open", O_PATH);
+  put_file("open/x", "x"), chmod("open/x", 0666);
+  pid_t p = fork();
+  if (p != 0) return (void)wait_say("stranger", p);
+  if (chdir("open") || setresgid(1000, 1000, 1000) || setresuid(1000, 1000, 1000)) perror("become");
+  int own = open(".", O_TMPFILE | O_RDWR, 0666), place = open("x", O_PATH), here = open(".", O_PATH), two[2];
+  pipe(two);
+  ret("own", linkat(own, "", AT_FDCWD, "kept", AT_EMPTY_PATH));
+  ret("another name", z_from(own, ""));
+  unlink("kept"), unlink("z");
+  ret("when all are gone", z_from(own, ""));
+  own = open(".", O_TMPFILE | O_RDWR, 0666);
+  linkat(own, "", AT_FDCWD, "kept", AT_EMPTY_PATH);
+  ret("given", z_from(given, ""));
+  ret("own place", z_from(place, ""));
+  ret("below an own directory", z_from(here, "x"));
+  ret("below a given one", z_from(dir, "x"));
+  ret("working directory", z_from(AT_FDCWD, ""));
+  ret("none", z_from(-1, ""));
+  ret("pipe", z_from(two[0], ""));
+  p = fork();
+  if (p == 0) _exit(ret("of the parent", z_from(own, "")) == 0);
+  waitpid(p, NULL, 0);
+  syscall(SYS_setfsuid, 0);
+  ret("as before", z_from(own, ""));
+  _exit(0);
+}
+
 static void renames(void) {
   put_file("a", "A");
   put_file("b", "B");
@@ -350,6 +386,7 @@ int main(void) {
   dirs();
   dead_dir();
   links();
+  links_by_descriptor();
   renames();
   nodes();
   listing();

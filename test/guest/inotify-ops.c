@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/fsuid.h>
 #include <sys/inotify.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
@@ -155,6 +156,33 @@ static void data(int f) {
   DO(close(open(self, O_RDONLY)));
   DO(close(p[0]); close(p[1]));
   DO(unlink("d/g"));
+}
+
+// What takes set-id bits away with the data.
+#define STRIPS(op) do { fchmod(f, 06777); read(in, buf, sizeof buf); setfsuid(1000); op; setfsuid(0); events(#op); } while (0)
+
+static void stripped(int f) {
+  int p[2], g = open("d/g", O_CREAT | O_RDWR, 0600), t;
+  pipe(p);
+  write(p[1], "pipe", 4), write(g, "data", 4);
+  loff_t off = 0, off2 = 0;
+  char self[40];
+  sprintf(self, "/proc/self/fd/%d", f);
+  STRIPS(write(f, "a", 1));
+  STRIPS(pwrite(f, "", 0, 0));
+  STRIPS(pwritev2(f, &(struct iovec){"ab", 2}, 1, 1, 0));
+  STRIPS(ftruncate(f, 9000));
+  STRIPS(truncate(self, 8000));
+  STRIPS(t = open(self, O_WRONLY | O_TRUNC));
+  STRIPS(close(t));
+  STRIPS(fallocate(f, 0, 0, 100));
+  STRIPS(splice(p[0], NULL, f, &off, 4, 0));
+  off = 0;
+  STRIPS(sendfile(f, g, &off, 4));
+  off = 0;
+  STRIPS(copy_file_range(g, &off, f, &off2, 4, 0));
+  close(p[0]), close(p[1]), close(g), unlink("d/g"), fchmod(f, 0666);
+  read(in, buf, sizeof buf);
 }
 
 static void names(void) {
@@ -425,6 +453,7 @@ int main(int argc, char **argv) {
   dirWatch = watch("d");
   attributes(f);
   data(f);
+  stripped(f);
   fresh();
   watch("d"), watch("d/f");
   attributes(f);

@@ -258,6 +258,8 @@ static void attributes(void) {
   ret("list", listxattr("m/f", v, sizeof v));
   is("in the list", memmem(v, sizeof v, "trusted.overlay.opaque", 23) != NULL);
   ret("of the root", listxattr("m", v, sizeof v));
+  ret("without a buffer", listxattr("m", NULL, 0));
+  ret("of a copied file", listxattr("m/f", NULL, 0));
   ret("remove", removexattr("m/f", "trusted.overlay.opaque"));
   ret("gone", getxattr("u/f", "trusted.overlay.overlay.opaque", v, sizeof v));
   ret("user.overlay", setxattr("m/f", "user.overlay.x", "y", 1, 0));
@@ -280,6 +282,53 @@ static void attributes(void) {
   ret("rmdir", rmdir("m/e/deep"));
   ret("mkdir", mkdir("m/e/deep", 0755));
   tree("u2", 1);
+  umount("m");
+}
+
+static long accessed(const char *path) {
+  struct stat st;
+  lstat(path, &st);
+  return st.st_atime;
+}
+
+// What copies a file up although nothing comes of it, and what notes an access.
+static void in_vain(void) {
+  say("== in vain");
+  char v[10];
+  over("mount", ALL);
+  ret("no such namespace", setxattr("m/f", "other.a", "1", 1, 0));
+  ret("copied", access("u/f", F_OK));
+  ret("nothing after the namespace", setxattr("m/d/b", "user.", "1", 1, 0));
+  ret("copied", access("u/d/b", F_OK));
+  ret("not removed", removexattr("m/g", "other.a"));
+  ret("no list to remove", removexattr("m/g", "system.posix_acl_access"));
+  ret("not copied", access("u/g", F_OK));
+  ret("of the upper file", removexattr("m/f", "system.posix_acl_access"));
+  struct timespec old[2] = {{1000000000, 0}, {1000000000, 0}};
+  utimensat(AT_FDCWD, "m/f", old, 0);
+  int fd = open("m/f", O_RDWR);
+  char *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  utimensat(AT_FDCWD, "m/f", old, 0);
+  ret("read of nothing", pread(fd, v, 0, 0));
+  say("is %s", accessed("m/f") == 1000000000 ? "none" : "one");
+  ret("read", pread(fd, v, 1, 0));
+  say("is %s", accessed("m/f") == 1000000000 ? "none" : "one");
+  munmap(p, 4096), close(fd);
+  umount("m");
+  static const char *const dirs[] = {"m/d", "m/e"};
+  mkdir("u/d", 0755);
+  utimensat(AT_FDCWD, "u/d", old, 0);
+  utimensat(AT_FDCWD, "l1/e", old, 0), utimensat(AT_FDCWD, "l2/e", old, 0);
+  over("mount", ALL);
+  for (int i = 0; i < 2; i++) {
+    int quiet = open(dirs[i], O_RDONLY | O_DIRECTORY | O_NOATIME), loud = open(dirs[i], O_RDONLY | O_DIRECTORY);
+    char entries[1000];
+    syscall(SYS_getdents64, quiet, entries, sizeof entries);
+    say("%s listed quietly: %s", dirs[i], accessed(dirs[i]) == 1000000000 ? "old" : "new");
+    syscall(SYS_getdents64, loud, entries, sizeof entries);
+    say("%s listed: %s", dirs[i], accessed(dirs[i]) == 1000000000 ? "old" : "new");
+    close(quiet), close(loud);
+  }
   umount("m");
 }
 
@@ -503,6 +552,7 @@ int main(void) {
   each(renames);
   each(redirects);
   each(attributes);
+  each(in_vain);
   each(layer_names);
   each(refusals);
   each(by_descriptors);

@@ -3,6 +3,7 @@
 #include "guest.h"
 #include <poll.h>
 #include <pthread.h>
+#include <sys/eventfd.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -139,6 +140,29 @@ int main(void) {
   ret("from a pipe to a full one", sendfile(p[1], q[0], NULL, 4));
   read(p[0], buf, 8192);
   ret("from a pipe to one with room", sendfile(p[1], q[0], NULL, 4));
+
+  say("-- sendfile of nothing");
+  int full[2], alone[2];
+  pipe2(full, O_NONBLOCK), pipe(alone), close(alone[0]);
+  while (write(full[1], buf, 4096) > 0) {}
+  signal(SIGPIPE, SIG_IGN);
+  const struct { const char *name; int fd; } from[] = {{"file", a}, {"directory", dir}, {"null", open("/dev/null", O_RDWR)},
+      {"eventfd", eventfd(5, 0)}, {"pipe", q[0]}, {"socket", s[0]}, {"memory", open("/proc/self/mem", O_RDONLY)},
+      {"list of descriptors", open("/proc/self/fd", O_RDONLY)}, {"status", open("/proc/self/status", O_RDONLY)}};
+  for (unsigned i = 0; i < sizeof from / sizeof *from; i++) {
+    int f = from[i].fd;
+    say("%s: %s %s, to a pipe %s, a full one %s, one without reader %s", from[i].name, err(sendfile(b, f, NULL, 0)),
+        err(sendfile(from[2].fd, f, NULL, 0)), err(sendfile(q[1], f, NULL, 0)), err(sendfile(full[1], f, NULL, 0)),
+        err(sendfile(alone[1], f, NULL, 0)));
+  }
+  ret("to an appending file", sendfile(ap, a, NULL, 0));
+  struct timespec old[2] = {{1000000000, 0}, {1000000000, 0}};
+  struct stat st;
+  for (int n = 0; n < 2; n++) {
+    futimens(dir, old), fcntl(dir, F_SETFL, n == 0 ? O_NOATIME : 0);
+    ret("a directory", sendfile(b, dir, NULL, 1));
+    fstat(dir, &st), is("is accessed", (st.st_atime == 1000000000) == (n == 0));
+  }
 
   say("-- copy_file_range");
   ftruncate(b, 0);

@@ -6,7 +6,7 @@ import { fsync, lseek } from '../../host/file-io.ffi.ts';
 import { HostBuffer } from '../../host/memory.ffi.ts';
 import { hostSyscall, pread, pwrite } from '../../host/sys.ffi.ts';
 import { hostAddressOf } from '../../usermem/io-buffer.ts';
-import { fileRemovePrivs } from '../../vfs/attr.ts';
+import { fileRemovePrivs, modeWithoutPrivs } from '../../vfs/attr.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import { FileDescription, type MapSource } from '../../vfs/file-description.ts';
@@ -123,12 +123,17 @@ export class GoferFile extends FileDescription {
     return this.node.setAttr({ size });
   }
 
-  override allocate(_t: CallContext, mode: number, offset: number, len: number, _done: number): number {
+  override allocate(t: CallContext, mode: number, offset: number, len: number, _done: number): number {
     if ((mode & ~FALLOC_FL_ALL) !== 0) return -EOPNOTSUPP;
     const fd = this.node.writableFd();
     if (fd < 0) return fd;
     const r = hostSyscall(SYS_fallocate, fd, mode, offset, len, 0, 0);
-    if (r < 0) return r;
+    if (r < 0) {
+      // The host's file system has dropped set-id bits before it looked at the range.
+      if (modeWithoutPrivs(t, this.node) === this.node.mode) this.node.keepSetIdBits();
+      this.node.invalidate();
+      return r;
+    }
     this.node.invalidate();
     // Appends and SEEK_END go by the size.
     this.node.keepSetIdBits();

@@ -387,7 +387,7 @@ export abstract class GoferInode extends Inode {
     const kind = this.mode & S_IFMT;
     if (kind !== S_IFREG && kind !== S_IFDIR) {
       if (acl !== null) return -EOPNOTSUPP;
-      return type === 'access' ? this.setAttr({ mode }) : 0;
+      return type === 'access' && (this.mode & 0o7777) !== mode ? this.setAttr({ mode }) : 0;
     }
     let r = acl === null ? this.removeXattr(name) : this.setXattr(name, aclToXattr(null, acl), 0);
     if (r === -ENODATA) r = 0;

@@ -231,6 +231,7 @@ export class GoferRegular extends GoferInode implements FdHolder {
    */
   keepSetIdBits(): void {
     if ((this.mode & 0o6000) === 0) return;
+    notifyNobody(IN_ATTRIB, this, this.parent, this.name, false);
     this.setAttr({ mode: this.mode & 0o7777 });
     notifyNobody(IN_ATTRIB, this, this.parent, this.name, false);
   }

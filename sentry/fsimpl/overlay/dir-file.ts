@@ -1,7 +1,6 @@
 /** Listing of overlay directories: the layers' entries merged, whiteouts and what they hide left out. */
 import { O_RDONLY } from '../../abi/fcntl.ts';
 import { DT_CHR, DT_REG, modeToDt } from '../../abi/stat.ts';
-import { touchAtime } from '../../vfs/atime.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import { DirFile, FIRST_ENTRY } from '../../vfs/dir-file.ts';
@@ -131,6 +130,10 @@ export class OverlayDirFile extends DirFile {
     return pos;
   }
 
+  override accessed(): void {
+    this.dir.readBy(this);
+  }
+
   protected override prepare(t: CallContext): number {
     if (this.list !== null) return 0;
     const list = mergedEntries(t, this.dir);
@@ -144,7 +147,7 @@ export class OverlayDirFile extends DirFile {
   }
 
   protected override emitEntries(_t: CallContext, emit: DirEmit): void {
-    if ((this.path as Path | null) !== null) touchAtime(this);
+    this.accessed();
     const list = this.list!;
     for (let i = this.pos - FIRST_ENTRY; i < list.length; i++) {
       const e = list[i]!;

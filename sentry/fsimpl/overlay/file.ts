@@ -2,8 +2,6 @@
  * Open regular files of overlayfs: the real file, opened in the layer that has it. A file opened for reading before its
  * inode was copied up reads from the upper layer afterwards, as in Linux (ovl_real_fdget).
  */
-import { O_NOATIME } from '../../abi/fcntl.ts';
-import { touchInodeAtime } from '../../vfs/atime.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import {
@@ -62,11 +60,8 @@ export class OverlayFile extends FileDescription {
     return !this.inUpper && this.node.upper !== null ? -1 : this.realFile.hostReadFd;
   }
 
-  /** Not for a layer of another overlay, which is nowhere. */
   private touch(): void {
-    const path = this.path as Path | null;
-    if ((this.flags & O_NOATIME) !== 0) return;
-    if (this.inUpper && path !== null) touchInodeAtime(path.mount, this.node.upper!);
+    if (this.inUpper) this.node.readBy(this);
   }
 
   override read(t: CallContext, buf: Uint8Array, off: number, len: number, pos: number): number {
@@ -123,8 +118,8 @@ export class OverlayFile extends FileDescription {
     return this.realFile.mapSource(shared, prot, offset, len);
   }
 
-  override accessed(): void {
-    this.touch();
+  override accessed(asked: number): void {
+    if (asked > 0) this.touch();
   }
 
   override smallContent(): SmallContent | null {

@@ -2,10 +2,11 @@
  * Inodes of overlayfs: an object of the topmost layer that has it, moved to the upper layer (copied up) at the first change
  * (fs/overlayfs). The fields are copies of the real inode's, brought up to date by pull().
  */
-import { EIO, ENOTTY, EOPNOTSUPP, EROFS } from '../../abi/errno.ts';
-import { O_ACCMODE, O_RDWR, O_WRONLY } from '../../abi/fcntl.ts';
+import { EIO, ENODATA, ENOTTY, EOPNOTSUPP, EROFS } from '../../abi/errno.ts';
+import { O_ACCMODE, O_NOATIME, O_RDWR, O_WRONLY } from '../../abi/fcntl.ts';
 import { STATX_ATTR_APPEND, STATX_ATTR_IMMUTABLE } from '../../abi/file-attr.ts';
 import { panic } from '../../lib/assert.ts';
+import { touchInodeAtime } from '../../vfs/atime.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import type { Path } from '../../vfs/dentry.ts';
 import type { FileDescription } from '../../vfs/file-description.ts';
@@ -73,6 +74,13 @@ export class OverlayInode extends Inode {
     if (this.upper === null) return;
     this.upper.accessed(now);
     this.atime = now;
+  }
+
+  /** file_accessed() of an open file. Not for a layer of another overlay, which is nowhere. */
+  readBy(f: FileDescription): void {
+    const path = f.path as Path | null;
+    if (path === null || this.upper === null || (f.flags & O_NOATIME) !== 0) return;
+    touchInodeAtime(path.mount, this.upper);
   }
 
   /** S_NOCMTIME */
@@ -164,7 +172,9 @@ export class OverlayInode extends Inode {
   }
 
   override getXattr(name: string): Uint8Array | number {
-    return this.real.getXattr(this.realName(name));
+    const value = this.real.getXattr(this.realName(name));
+    // What the lower file system of the root lacks the upper one has.
+    return value === -EOPNOTSUPP && this.sb.guest === null ? -ENODATA : value;
   }
 
   override get hasFileCaps(): boolean {
@@ -181,6 +191,12 @@ export class OverlayInode extends Inode {
     return guest === null || typeof names === 'number' ? names : guest.markers.visible(names);
   }
 
+  /** ovl_listxattr() filters what it has only: its own and trusted ones count for everybody. */
+  override countedXattrs(listed: readonly string[]): readonly string[] {
+    const names = this.sb.guest === null ? listed : this.real.listXattr();
+    return typeof names === 'number' ? listed : names;
+  }
+
   override setXattr(name: string, value: Uint8Array, flags: number): number {
     const r = this.copyUp();
     if (r < 0) return r;
@@ -189,9 +205,15 @@ export class OverlayInode extends Inode {
     return done;
   }
 
+  /** ovl_xattr_set(): the layer refuses. */
+  override xattrRefused(error: number): number {
+    const r = this.copyUp();
+    return r < 0 ? r : error;
+  }
+
   override removeXattr(name: string): number {
     const real = this.realName(name);
-    const had = this.real.getXattr(real);
+    const had = this.getXattr(name);
     if (typeof had === 'number') return had;
     const r = this.copyUp();
     if (r < 0) return r;
@@ -213,6 +235,13 @@ export class OverlayInode extends Inode {
     const done = this.upper!.setAcl(type, acl, mode);
     this.pull();
     return done;
+  }
+
+  /** ovl_set_or_remove_acl(): a lower file has to have one. */
+  override removeAcl(type: AclType): number {
+    const had = this.upper === null ? this.getAcl(type) : 0;
+    if (typeof had === 'number' && had < 0) return had;
+    return had === null ? -ENODATA : super.removeAcl(type);
   }
 
   override evict(): void {

@@ -28,13 +28,16 @@ const namelessMounts = new WeakMap<SuperBlock, Mount>();
 /** The place of an open file; one is made up for pipes, sockets and anonymous inodes. */
 export function placeOf(f: FileDescription): Path {
   if (f.path !== null) return f.path;
-  const sb = f.inode.sb;
+  return { mount: namelessMount(f.inode.sb), dentry: new Dentry(f.inode.anonName, null, f.inode) };
+}
+
+export function namelessMount(sb: SuperBlock): Mount {
   let mount = namelessMounts.get(sb);
   if (mount === undefined) {
     mount = new Mount(sb, rootDentry(sb), 0, sb.fsType);
     namelessMounts.set(sb, mount);
   }
-  return { mount, dentry: new Dentry(f.inode.anonName, null, f.inode) };
+  return mount;
 }
 
 /** What readlink(2) of /proc/PID/fd/N says. */

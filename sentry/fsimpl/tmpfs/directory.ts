@@ -216,6 +216,10 @@ class TmpfsDirDescription extends DirFile {
     this.dir = dir;
   }
 
+  override accessed(): void {
+    touchAtime(this);
+  }
+
   protected override prepare(): number {
     touchAtime(this);
     if (this.pos <= FIRST_ENTRY) this.list = null;
