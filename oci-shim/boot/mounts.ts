@@ -63,7 +63,7 @@ export function mountAll(env: MountEnv): MountNamespace {
     : [DEFAULT_DEV, ...config.mounts];
   for (const m of mounts) mountOne(t, m, env, later);
   addDevices(t, config);
-  makeDirectories(t, latin1(config.process.cwd));
+  if (!OF_PROCESS.test(config.process.cwd)) makeDirectories(t, latin1(config.process.cwd));
   if (config.linux !== null && config.linux.rootfsPropagation !== 0) {
     setPropagation(root, config.linux.rootfsPropagation);
   }
@@ -73,6 +73,9 @@ export function mountAll(env: MountEnv): MountNamespace {
   for (const path of config.maskedPaths) mask(t, path);
   return ns;
 }
+
+/** Paths that lead somewhere once there is a process. */
+const OF_PROCESS = /^\/proc\/(thread-)?self(\/|$)/;
 
 /** "Default Devices" must be there even if nothing is to be mounted on /dev. */
 const DEFAULT_DEV: MountConfig = {

@@ -135,6 +135,17 @@ export const cases: Record<string, Case> = {
     expected: '1\n',
     warns: true,
   },
+  'paths that lead through the process itself': {
+    script: 'pwd; cat /etc/mtab > /dev/null',
+    change: (s, b) => {
+      rmSync(join(b.rootfs, 'etc/mtab'), { force: true });
+      symlinkSync('/proc/self/mounts', join(b.rootfs, 'etc/mtab'));
+      s.linux.maskedPaths = ['/proc/self/x', '/proc/thread-self/x', '/etc/mtab'];
+      s.linux.readonlyPaths = ['/proc/self/x', '/proc/self/fdinfo'];
+      s.process.cwd = '/proc/self';
+    },
+    expected: '/proc/1\n',
+  },
   'the whole root as a read-only path': {
     script: 'touch /x 2>&1; touch /dev/x && echo rw; stat -c "%a %u" /hidden; ls /hidden',
     change: (s, b) => {

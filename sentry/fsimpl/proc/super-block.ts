@@ -89,8 +89,9 @@ export class ProcSuperBlock extends KernfsSuperBlock {
     this.root = new ProcRoot(this);
     const root = this.root;
     addTopLevelFiles(this, root);
+    // Who puts a container's root together is no process.
     const self = (t: CallContext | null): string | number => {
-      const nr = t === null ? 0 : (t as Task).group.pid.nrIn(ns);
+      const nr = (t as { group?: { pid?: Pid } } | null)?.group?.pid?.nrIn(ns) ?? 0;
       return nr === 0 ? -ENOENT : String(nr);
     };
     root.add('self', new KernfsLink(this, self));
