@@ -37,31 +37,38 @@ function compare(a: object, b: object): number {
 function compareEpoll(t: Task, a: Task, b: Task, fd: number, slot: number): SysResult {
   if (t.mem.copyIn(slot, scratch.bytes, 0, 12) !== 0) return -EFAULT;
   const [efd, tfd, toff] = scratch.u32 as unknown as number[];
-  const file = a.fdTable.getRaw(fd);
-  const epoll = b.fdTable.getRaw(efd!);
+  const file = a.dead ? null : a.fdTable.getRaw(fd);
+  const epoll = b.dead ? null : b.fdTable.getRaw(efd!);
   if (file === null || epoll === null) return -EBADF;
   if (!(epoll instanceof EpollFile)) return -EINVAL;
   const watched = epoll.watched(tfd!, toff!);
   return watched === null ? -ENOENT : compare(file, watched);
 }
 
+/** What a task has once it has ended. */
+const NOTHING = {};
+
+function held(o: Task, what: object): object {
+  return o.dead ? NOTHING : what;
+}
+
 function sysKcmp(t: Task, a: SyscallArgs): SysResult {
   const x = t.pidNs.findTask(a.int(0));
   const y = t.pidNs.findTask(a.int(1));
-  if (x === null || y === null || x.dead || y.dead) return -ESRCH;
+  if (x === null || y === null) return -ESRCH;
   if (!mayTrace(t, x) || !mayTrace(t, y)) return -EPERM;
   switch (a.int(2)) {
     case TYPES.KCMP_FILE: {
-      const f = x.fdTable.getRaw(a.int(3));
-      const g = y.fdTable.getRaw(a.int(4));
+      const f = x.dead ? null : x.fdTable.getRaw(a.int(3));
+      const g = y.dead ? null : y.fdTable.getRaw(a.int(4));
       return f === null || g === null ? -EBADF : compare(f, g);
     }
     case TYPES.KCMP_VM:
-      return compare(x.mm, y.mm);
+      return compare(held(x, x.mm), held(y, y.mm));
     case TYPES.KCMP_FILES:
-      return compare(x.fdTable, y.fdTable);
+      return compare(held(x, x.fdTable), held(y, y.fdTable));
     case TYPES.KCMP_FS:
-      return compare(x.fs, y.fs);
+      return compare(held(x, x.fs), held(y, y.fs));
     case TYPES.KCMP_SIGHAND:
       return compare(x.group.handlers, y.group.handlers);
     case TYPES.KCMP_IO:

@@ -200,18 +200,22 @@ function searchKey(t: Task, a: SyscallArgs): SysResult {
 }
 
 function readKey(t: Task, a: SyscallArgs): SysResult {
-  return withKey(t, a.int(1), 0, {}, ({ key, possessed }) => {
-    // "we automatically permit the read if it can be found by a search from the caller's keyrings"
-    if (!key.permits(t.creds, KEY_NEED_READ, possessed) && !possessed) return -EACCES;
-    const readable =
-      key.permits(t.creds, KEY_NEED_READ, possessed) || key.permits(t.creds, KEY_NEED_SEARCH, possessed);
-    if (!readable) return -EACCES;
-    if (!key.type.readable) return -EOPNOTSUPP;
-    if (key.links === null) return giveAll(t, a.addr(2), a.size(3), key.payload);
-    const serials = Buffer.alloc(4 * key.links.size);
-    [...key.links].forEach((k, i) => serials.writeInt32LE(k.serial, 4 * i));
-    return giveAll(t, a.addr(2), a.size(3), serials);
-  });
+  const found = lookUpKey(t, a.int(1), 0, {});
+  if (typeof found === 'number') return found === -EINVAL ? -ENOKEY : found;
+  return readFound(t, a, found);
+}
+
+function readFound(t: Task, a: SyscallArgs, { key, possessed }: KeyRef): SysResult {
+  // "we automatically permit the read if it can be found by a search from the caller's keyrings"
+  if (!key.permits(t.creds, KEY_NEED_READ, possessed) && !possessed) return -EACCES;
+  const readable =
+    key.permits(t.creds, KEY_NEED_READ, possessed) || key.permits(t.creds, KEY_NEED_SEARCH, possessed);
+  if (!readable) return -EACCES;
+  if (!key.type.readable) return -EOPNOTSUPP;
+  if (key.links === null) return giveAll(t, a.addr(2), a.size(3), key.payload);
+  const serials = Buffer.alloc(4 * key.links.size);
+  [...key.links].forEach((k, i) => serials.writeInt32LE(k.serial, 4 * i));
+  return giveAll(t, a.addr(2), a.size(3), serials);
 }
 
 const KEY_REQKEY_DEFL_GROUP_KEYRING = 6;
@@ -271,11 +275,11 @@ function getSecurity(t: Task, a: SyscallArgs): SysResult {
 }
 
 function restrict(t: Task, a: SyscallArgs): SysResult {
-  if (a.addr(2) !== 0) {
-    const name = typeName(t, a.addr(2));
-    if (typeof name === 'number') return name;
-  } else if (a.addr(3) !== 0) return -EINVAL;
   return withKey(t, a.int(1), KEY_NEED_SETATTR, {}, ({ key }) => {
+    // A type and a restriction, or neither.
+    if ((a.addr(2) !== 0) !== (a.addr(3) !== 0)) return -EINVAL;
+    const name = a.addr(2) !== 0 ? typeName(t, a.addr(2)) : '';
+    if (typeof name === 'number') return name;
     if (key.type !== KEYRING) return -ENOTDIR;
     // Types that restrict by more than refusing are not there.
     if (a.addr(2) !== 0) return -ENOKEY;
@@ -305,8 +309,8 @@ const noAuthority: Operation = () => -EPERM;
 const PAYLOAD_MAX = 1024 * 1024 - 1;
 
 function instantiate(_t: Task, a: SyscallArgs): SysResult {
-  const len = a.size(3);
-  if (a.addr(2) !== 0 && len !== 0 && importRange(a.addr(2), len) < 0) return -EFAULT;
+  const len = a.addr(2) === 0 ? 0 : a.size(3);
+  if (len !== 0 && importRange(a.addr(2), len) < 0) return -EFAULT;
   return len > PAYLOAD_MAX ? -EINVAL : -EPERM;
 }
 

@@ -244,6 +244,7 @@ function sysSelect(t: Task, a: SyscallArgs): SysResult {
 function sysPselect6(t: Task, a: SyscallArgs): SysResult {
   let timeout = Infinity;
   if (t.blockState === null) {
+    if (a.addr(5) !== 0 && t.mem.check(a.addr(5), 16, false) !== 0) return -EFAULT;
     timeout = readTimespec(t, a.addr(4));
     if (timeout < 0) return timeout;
     // The sixth argument is a pointer to { const sigset_t *ss; size_t ss_len }.

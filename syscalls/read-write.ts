@@ -45,7 +45,7 @@ function writable(t: Task, fdnum: number): FileDescription | null {
 function sysRead(t: Task, a: SyscallArgs): SysResult {
   const f = readable(t, a.int(0));
   if (f === null) return -EBADF;
-  const r = importBuffer(a.addr(1), a.size(2));
+  const r = f.canRead ? importBuffer(a.addr(1), a.size(2)) : -EINVAL;
   if (r < 0) return endIo(t.blockState as IoWait | null, r);
   return readVec(t, f, -1, nonBlocking(f), t.blockState as IoWait | null);
 }
@@ -53,7 +53,7 @@ function sysRead(t: Task, a: SyscallArgs): SysResult {
 function sysWrite(t: Task, a: SyscallArgs): SysResult {
   const f = writable(t, a.int(0));
   if (f === null) return -EBADF;
-  const r = importBuffer(a.addr(1), a.size(2));
+  const r = f.canWrite ? importBuffer(a.addr(1), a.size(2)) : -EINVAL;
   if (r < 0) return endIo(t.blockState as IoWait | null, r);
   return writeVec(t, f, -1, nonBlocking(f), t.blockState as IoWait | null);
 }
@@ -98,7 +98,7 @@ function positioned(t: Task, fdnum: number, pos: number, write: boolean): FileDe
 function sysPread64(t: Task, a: SyscallArgs): SysResult {
   const f = positioned(t, a.int(0), a.long(3), false);
   if (typeof f === 'number') return f;
-  const r = importBuffer(a.addr(1), a.size(2));
+  const r = f.canRead ? importBuffer(a.addr(1), a.size(2)) : -EINVAL;
   if (r < 0) return endIo(t.blockState as IoWait | null, r);
   return readVec(t, f, a.long(3), nonBlocking(f), t.blockState as IoWait | null);
 }
@@ -106,7 +106,7 @@ function sysPread64(t: Task, a: SyscallArgs): SysResult {
 function sysPwrite64(t: Task, a: SyscallArgs): SysResult {
   const f = positioned(t, a.int(0), a.long(3), true);
   if (typeof f === 'number') return f;
-  const r = importBuffer(a.addr(1), a.size(2));
+  const r = f.canWrite ? importBuffer(a.addr(1), a.size(2)) : -EINVAL;
   if (r < 0) return endIo(t.blockState as IoWait | null, r);
   return writeVec(t, f, a.long(3), nonBlocking(f), t.blockState as IoWait | null);
 }

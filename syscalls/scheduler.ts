@@ -3,7 +3,7 @@
  * schedules guest threads and hears of affinity; what else a guest sets is remembered and told back, with the checks of Linux.
  */
 import { EACCES, EFAULT, EINVAL, EPERM, ESRCH } from '../sentry/abi/errno.ts';
-import { RT_PRIORITY_MAX, SCHED_DEADLINE, SCHED_FIFO, SCHED_RR } from '../sentry/abi/sched.ts';
+import { RT_PRIORITY_MAX, SCHED_DEADLINE, SCHED_FIFO, SCHED_IDLE, SCHED_RR } from '../sentry/abi/sched.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CAP_SYS_NICE } from '../sentry/auth/capability.ts';
 import {
@@ -164,6 +164,27 @@ function sysSetpriority(t: Task, a: SyscallArgs): SysResult {
   return result;
 }
 
+const IOPRIO_WHO_PROCESS = 1;
+const IOPRIO_WHO_USER = 3;
+const IOPRIO_CLASS_RT = 1;
+const IOPRIO_CLASS_BE = 2;
+const IOPRIO_CLASS_IDLE = 3;
+
+/** Unlike that of priorities, user 0 is root. */
+function ioTargets(t: Task, which: number, who: number): Task[] {
+  if (which !== IOPRIO_WHO_USER) return targets(t, which - 1, who);
+  const uid = t.creds.userNs.toUid(who >>> 0);
+  return t.pidNs.groups().flatMap((g) => [...g.tasks].filter((o) => o.creds.uid === uid));
+}
+
+/** get_task_ioprio(): without a priority of its own a task has that of its policy and nice value. */
+function effectiveIoprio(o: Task): number {
+  if (o.ioprio >> 13 !== 0) return o.ioprio;
+  const rt = o.schedPolicy === SCHED_FIFO || o.schedPolicy === SCHED_RR || o.schedPolicy === SCHED_DEADLINE;
+  const cls = o.schedPolicy === SCHED_IDLE ? IOPRIO_CLASS_IDLE : rt ? IOPRIO_CLASS_RT : IOPRIO_CLASS_BE;
+  return (cls << 13) | ((o.nice + 20) / 5);
+}
+
 function sysIoprioSet(t: Task, a: SyscallArgs): SysResult {
   // Sixteen bits: the class, a hint, the level.
   const prio = a.uint(2) & 0xffff;
@@ -172,7 +193,7 @@ function sysIoprioSet(t: Task, a: SyscallArgs): SysResult {
   if (cls === 1 && !t.creds.has(CAP_SYS_NICE)) return -EPERM;
   const which = a.int(0);
   if (which < 1 || which > 3) return -EINVAL;
-  const found = targets(t, which - 1, a.int(1));
+  const found = ioTargets(t, which, a.int(1));
   const c = t.creds;
   for (const o of found) {
     // set_task_ioprio()
@@ -185,8 +206,11 @@ function sysIoprioSet(t: Task, a: SyscallArgs): SysResult {
 function sysIoprioGet(t: Task, a: SyscallArgs): SysResult {
   const which = a.int(0);
   if (which < 1 || which > 3) return -EINVAL;
-  const found = targets(t, which - 1, a.int(1));
-  return found.length > 0 ? found[0]!.ioprio : -ESRCH;
+  const found = ioTargets(t, which, a.int(1));
+  if (found.length === 0) return -ESRCH;
+  if (which === IOPRIO_WHO_PROCESS) return found[0]!.ioprio;
+  // ioprio_best(): the lowest number, of what goes for each.
+  return Math.min(...found.map(effectiveIoprio));
 }
 
 const remembered = 'remembered and told back; the host schedules';

@@ -82,7 +82,7 @@ function sysSemtimedop(t: Task, a: SyscallArgs): SysResult {
 
 /** A time that is none (−EINVAL) is looked at last. */
 function semop(t: Task, a: SyscallArgs, timeoutNs: number): SysResult {
-  const count = a.size(2);
+  const count = a.uint(2);
   if (count > sysvTables(t.ns.ipc).limits.semopm) return -E2BIG;
   if (count < 1) return -EINVAL;
   const raw = Buffer.alloc(count * 6);

@@ -154,11 +154,11 @@ function dropReceived(): void {
 }
 
 function sysRecvfrom(t: Task, a: SyscallArgs): SysResult {
-  const s = socketAt(t, a.int(0));
-  if (typeof s === 'number') return s;
   const w = t.blockState as IoWait | null;
   const r = importRange(a.addr(1), a.size(2));
   if (r < 0) return endIo(w, r);
+  const s = socketAt(t, a.int(0));
+  if (typeof s === 'number') return s;
   recvInfo.reset();
   return recvBlocking(t, s, a.uint(3), w, () => {
     dropReceived();

@@ -91,11 +91,11 @@ function sendBlocking(t: Task, s: Socket, msgFlags: number, w: IoWait | null): S
 }
 
 function sysSendto(t: Task, a: SyscallArgs): SysResult {
-  const s = socketAt(t, a.int(0));
-  if (typeof s === 'number') return s;
   const w = t.blockState as IoWait | null;
   const r = importRange(a.addr(1), a.size(2));
   if (r < 0) return endIo(w, r);
+  const s = socketAt(t, a.int(0));
+  if (typeof s === 'number') return s;
   sendInfo.reset();
   if (a.addr(4) !== 0) {
     const name = readAddress(t, a.addr(4), a.int(5));

@@ -152,10 +152,12 @@ function sysClockNanosleep(t: Task, a: SyscallArgs): SysResult {
   if (t.blockState !== null) return sleepOn(t, t.blockState as Sleep);
   const id = a.int(0);
   const refused = checkSleepClock(t, id);
-  if (refused !== 0) return refused;
+  // Whose CPU clock it is comes last.
+  if (refused !== 0 && id >= 0) return refused;
   if (a.addr(2) === 0) return -EFAULT;
   const ns = readTimespec(t, a.addr(2));
   if (ns < 0) return ns;
+  if (refused !== 0) return refused;
   // There is no device that could wake anybody up.
   if (isAlarmClock(id)) return -EOPNOTSUPP;
   const absolute = (a.int(1) & TIMER_ABSTIME) !== 0;

@@ -83,6 +83,11 @@ static void keys(void) {
   T("reject", SYS_keyctl, 19, 1, 0, 126, 0);
   T("instantiate by vector, bad", SYS_keyctl, 20, 1, BAD_PTR, 1, 0);
   T("instantiate by vector, none", SYS_keyctl, 20, 1, NULL, 1, 0);
+  T("restrict, no key, a type only", SYS_keyctl, 29, 0x7fffffff, "user", NULL, 0);
+  T("restrict, a type only", SYS_keyctl, 29, -3, "user", NULL, 0);
+  T("restrict, bad type", SYS_keyctl, 29, -3, BAD_PTR, "x", 0);
+  T("read, no such number", SYS_keyctl, 11, 0, NULL, 0, 0);
+  T("instantiate, no payload of any length", SYS_keyctl, 12, 1, NULL, -1L, 0);
   T("query, more to come", SYS_keyctl, 24, -2, 1, 0, 0);
 }
 
@@ -113,6 +118,28 @@ static void others(void) {
   T("sigaltstack, as it is", SYS_sigaltstack, &zero, NULL);
   zero.ss_sp = page;
   T("sigaltstack, too small", SYS_sigaltstack, &zero, NULL);
+  ok("ioprio_get, a group", syscall(SYS_ioprio_get, 2, 0));
+  ret("ioprio_get, a group, none of its own", setpgid(0, 0) == 0 ? syscall(SYS_ioprio_get, 2, 0) : -1);
+  T("semop, 32 bits of the count", SYS_semop, -1, BAD_PTR, 1L << 32 | 1);
+  struct { const void *mask; size_t size; } no_mask = {NULL, 8};
+  struct timespec bad = {0, -1};
+  T("pselect6, bad time, bad mask", SYS_pselect6, 0, NULL, NULL, NULL, memcpy(page, &bad, 16), BAD_PTR);
+  T("pselect6, bad time", SYS_pselect6, 0, NULL, NULL, NULL, page, &no_mask);
+  T("clock_nanosleep, a CPU clock of nobody, bad time", SYS_clock_nanosleep, -0x80000000, 0, BAD_PTR, NULL);
+  T("recvfrom, no socket, beyond all", SYS_recvfrom, pipes[0], -1L, 8, 0, NULL, NULL);
+  T("sendto, no socket, beyond all", SYS_sendto, -1, -1L, 8, 0, NULL, 0);
+  int epoll = syscall(SYS_epoll_create1, 0);
+  T("read of what cannot be read, beyond all", SYS_read, epoll, -1L, 8);
+  T("write to what cannot be written, beyond all", SYS_write, epoll, -1L, 8);
+  pid_t pid = fork();
+  if (pid == 0) _exit(0);
+  waitid(P_PID, pid, &(siginfo_t){0}, WEXITED | WNOWAIT);
+  T("kcmp of a zombie, no such thing", SYS_kcmp, pid, getpid(), 99, 0, 0);
+  T("kcmp of a zombie, files", SYS_kcmp, pid, getpid(), 0, 0, 0);
+  T("kcmp of a zombie, its memory", SYS_kcmp, pid, pid, 1, 0, 0);
+  is("kcmp of a zombie, another's memory", syscall(SYS_kcmp, pid, getpid(), 1, 0, 0) > 0);
+  T("kcmp of a zombie, what epoll watches", SYS_kcmp, pid, getpid(), 7, 0, page);
+  waitpid(pid, NULL, 0);
   int s[2];
   socketpair(AF_UNIX, SOCK_DGRAM, 0, s), write(s[1], "five!", 5);
   T("recvfrom, a size that is none", SYS_recvfrom, s[0], page, -1L, MSG_DONTWAIT, NULL, NULL);
