@@ -112,7 +112,8 @@ function considerThread(t: Task, of: Task, r: WaitRequest, out: WaitOutcome): nu
     if (consider(t, c, r.options, out)) return 1;
     if (!c.isZombie || awaitsTracer(c)) any = 0;
   }
-  for (const c of of.tracees ?? NOBODY) {
+  // The latest comes first (ptrace_link()).
+  for (const c of of.tracees === null ? NOBODY : [...of.tracees].reverse()) {
     if (r.type === P_PID && c.pid !== r.pid) continue;
     if (r.type === P_PGID && c.group.processGroup.pid !== r.pid) continue;
     if (considerTracee(t, c, r.options, out)) return 1;

@@ -66,8 +66,32 @@ static void traced_child(void) {
 }
 
 
+// Of tracees the latest comes first.
+static void strangers(void) {
+  int st, to[2];
+  pid_t pids[2];
+  if (pipe(to) < 0) return;
+  pid_t parent = fork();
+  if (parent == 0) {
+    for (int i = 0; i < 2; i++) {
+      pids[i] = fork();
+      if (pids[i] == 0)
+        for (;;) pause();
+    }
+    if (write(to[1], pids, sizeof pids) < 0) _exit(1);
+    for (;;) pause();
+  }
+  if (read(to[0], pids, sizeof pids) < 0) return;
+  for (int i = 0; i < 2; i++) ret("seize", ptrace(PTRACE_SEIZE, pids[i], 0, 0)), ret("interrupt", ptrace(PTRACE_INTERRUPT, pids[i], 0, 0)), until_state(pids[i], 't');
+  is("the latest first", waitpid(-1, &st, 0) == pids[1]);
+  is("then the other", waitpid(-1, &st, 0) == pids[0]);
+  for (int i = 0; i < 2; i++) kill(pids[i], SIGKILL);
+  kill(parent, SIGKILL);
+}
+
 int main(void) {
   in_child("own first", own_first);
   in_child("traced child", traced_child);
+  in_child("strangers", strangers);
   return 0;
 }
