@@ -48,7 +48,7 @@ const runFiles =
     const options = { input: orders.join(''), env, timeoutMs: TIMEOUT_MS };
     try {
       if (kind === 'root') execFileSync(bin, ['populate', dir, String(orders.length)]);
-      if (where === NATIVE) return run(bin, [kind === 'root' ? 'rootmount' : kind, dir], options);
+      if (where === NATIVE) return run(bin, [kind === 'root' ? 'plainroot' : kind, dir], options);
       const volume = kind === 'volume' ? ['--volume', `${dir}:/vol`] : [];
       const flags = [...volume, '--cwd', '/'];
       return sandbox(where, [bin, kind, kind === 'volume' ? '/vol' : dir], { ...options, flags });

@@ -128,6 +128,32 @@ static void op_attr_get(void) {
   result(r);
 }
 
+// The same by directory and name.
+static void op_attr_at(void) {
+  const char *name = some_attr();
+  static char value[300];
+  struct {
+    uint64_t value;
+    uint32_t size, flags;
+  } args = {(uintptr_t)value, one_in(3) ? 0 : below(40), one_in(2) ? 0 : below(4)};
+  unsigned how = below(4), odd = one_in(20) ? 1u << below(16) : 0, size = one_in(20) ? 8 * below(4) : sizeof args;
+  long r;
+  memset(value, 'a' + at % 26, sizeof value);
+  if (strncmp(name, "system.posix", 12) == 0 && how == 0) args.size = some_list(value);
+  say("%sxattrat", (const char *[]){"set", "get", "list", "remove"}[how]);
+  struct subject f = subject();
+  say(", %#x, %s, %u, %u, %u)", odd, name, args.size, args.flags, size);
+  f.flags |= odd;
+  if (how == 0) r = syscall(463, f.dir, f.path, f.flags, name, &args, size);
+  else if (how == 1) r = syscall(464, f.dir, f.path, f.flags, name, &args, size);
+  else if (how == 2) r = syscall(465, f.dir, f.path, f.flags, NULL, 0);
+  else r = syscall(466, f.dir, f.path, f.flags, name);
+  int e = errno;
+  if (r > 0 && how == 1 && args.size > 0) say(" {%08x}", hash(value, r));
+  errno = e;
+  result(r);
+}
+
 // FS_IOC_SETFLAGS is not for files of the host, FS_IOC_GETFLAGS shows what ext4 keeps for itself.
 static void op_flags(void) {
   int s = slot(), set = one_in(2) && kind == TMPFS, v = 0;
@@ -155,6 +181,7 @@ static void op_stat(void) {
   if (r == 0) {
     say(" %#o %u:%u n%u", x.stx_mode, x.stx_uid, x.stx_gid, S_ISDIR(x.stx_mode) ? 0 : x.stx_nlink);
     if (S_ISREG(x.stx_mode) || S_ISLNK(x.stx_mode)) say(" %lld", x.stx_size);
+    if (kind < VOLUME) say(" mask %#x attributes %llx of %llx", x.stx_mask, x.stx_attributes, x.stx_attributes_mask);
   }
   errno = e;
   result(r);
@@ -176,7 +203,7 @@ static void op_statfs(void) {
   else say("fstatfs(s%d)", s);
   long r = by_path ? statfs(p, &f) : fstatfs(slots[s], &f);
   int e = errno;
-  if (r == 0) say(" %lx %ld %lx", f.f_type, f.f_namelen, f.f_flags & ~0x20L);
+  if (r == 0) say(" %lx %ld %lx", kind == ROOT ? 0L : (long)f.f_type, f.f_namelen, f.f_flags & ~0x20L);
   errno = e;
   result(r);
 }

@@ -5,7 +5,7 @@
 //   compare populate DIR N   directories DIR/0 to DIR/N-1 with the files that every sequence begins with
 //
 // Kinds: tmpfs and overlay mount what they need at DIR; volume: a new directory in DIR; root: DIR/0, DIR/1, … of `populate`,
-// seen through an overlay that is there already; rootmount: the same, but the overlay is mounted first.
+// in a sandbox whose root they are below; plainroot: what that is to be like, one file system in memory.
 #include "world.h"
 
 #include "data-calls.h"
@@ -26,7 +26,8 @@ static const struct {
     {op_remove, 7, 3}, {op_rename, 7, 3}, {op_link, 6, 3}, {op_readlink, 1, 3}, {op_chdir, 2, 4}, {op_list, 3, 4},
     {op_handle, 1, 4}, {op_mode, 4, 5}, {op_owner, 4, 5}, {op_times, 3, 5}, {op_attr_set, 4, 6}, {op_attr_get, 3, 6},
     {op_flags, 1, 6}, {op_stat, 2, 5}, {op_access, 2, 5}, {op_statfs, 1, 4}, {op_dup, 2, 7}, {op_fcntl, 4, 7}, {op_lock, 5, 8},
-    {op_watch, 5, 9}, {op_pipe, 2, 7}, {op_pipe_data, 3, 7}, {op_bind, 1, 3}, {op_mount, 6, 10}};
+    {op_watch, 5, 9}, {op_pipe, 2, 7}, {op_pipe_data, 3, 7}, {op_bind, 1, 3}, {op_mount, 6, 10},
+    {op_list_on, 2, 4}, {op_exec, 2, 5}, {op_attr_at, 3, 6}, {op_clone, 1, 1}, {op_limit, 1, 1}, {op_mount_tree, 4, 10}};
 enum { OPERATIONS = sizeof operations / sizeof *operations, TOPICS = 11 };
 
 static void put(const char *name, size_t n, mode_t mode, uid_t owner) {
@@ -62,21 +63,20 @@ static int high(int fd) {
 
 // The tree of this kind becomes the root of a namespace of its own: there is no way out of it.
 static void enter(const char *how, const char *dir, int n) {
-  char sub[300], options[1000];
+  char sub[300];
   sprintf(sub, "%s/%d", dir, n);
   if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) exit(4);
   if (kind != ROOT && mkdir(sub, 0777) < 0) exit(5);
-  if (kind == TMPFS && mount("none", sub, "tmpfs", 0, NULL) < 0) exit(6);
-  if (kind == OVERLAY || strcmp(how, "rootmount") == 0) {
-    if (mount("none", kind == OVERLAY ? sub : "/tmp", "tmpfs", 0, NULL) < 0 || chdir(kind == OVERLAY ? sub : "/tmp") < 0) exit(7);
+  int plain = kind == TMPFS || strcmp(how, "plainroot") == 0;
+  if (plain && mount("none", sub, "tmpfs", 0, NULL) < 0) exit(6);
+  if (kind == OVERLAY) {
+    if (mount("none", sub, "tmpfs", 0, NULL) < 0 || chdir(sub) < 0) exit(7);
     mkdir("lower", 0777), mkdir("upper", 0777), mkdir("work", 0777), mkdir("merged", 0777);
-    if (kind == OVERLAY && (chdir("lower") < 0 || (populate(), chdir("..")) < 0)) exit(8);
-    sprintf(options, "lowerdir=%s,upperdir=upper,workdir=work%s", kind == OVERLAY ? "lower" : sub, kind == ROOT ? ",index=on" : "");
-    if (kind == ROOT) chmod("upper", 0777);
-    if (mount("none", "merged", "overlay", 0, options) < 0) exit(9);
+    if (chdir("lower") < 0 || (populate(), chdir("..")) < 0) exit(8);
+    if (mount("none", "merged", "overlay", 0, "lowerdir=lower,upperdir=upper,workdir=work") < 0) exit(9);
     if (chdir("merged") < 0) exit(10);
   } else if (chdir(sub) < 0) exit(11);
-  if (kind == TMPFS || kind == VOLUME) populate();
+  if (plain || kind == VOLUME) populate();
   if (kind == VOLUME || strcmp(how, "root") == 0) {
     if (mount(sub, sub, NULL, MS_BIND, NULL) < 0 || chdir(sub) < 0) exit(12);
   }
@@ -154,6 +154,7 @@ static void begin(void) {
   slots[WATCHER] = inotify_init1(IN_NONBLOCK);
   slots[MEMFD] = memfd_create("memory", MFD_ALLOW_SEALING);
   maps[0].size = maps[1].size = 12288;
+  maps[0].file = maps[1].file = number_of(slots[0]);
   note_stored(slots[0]);
   maps[0].at = mmap(NULL, 12288, PROT_READ | PROT_WRITE, MAP_SHARED, slots[0], 0);
   maps[1].at = mmap(NULL, 12288, PROT_READ | PROT_WRITE, MAP_PRIVATE, slots[0], 0);

@@ -1,6 +1,8 @@
 // Operations on what is in files.
 #include "world.h"
 #include <linux/falloc.h>
+#include <linux/fs.h>
+#include <sys/resource.h>
 
 static void say_read(long r, const void *b) {
   int e = errno;
@@ -15,10 +17,13 @@ static void op_read(void) {
   long off = offset();
   memset(data, 0, sizeof data);
   struct iovec v[3] = {{data, n / 3}, {data + n / 3, 0}, {data + n / 3, n - n / 3}};
+  // RWF_NOWAIT goes by what is in memory; ext4 knows RWF_DONTCACHE (0x80).
+  static const int flags[] = {0, 0, RWF_HIPRI, RWF_DSYNC, RWF_APPEND, 0x40 /* ATOMIC */, 0x100 /* NOSIGNAL */, 0x200};
+  int flag = PICK(flags);
   switch (below(5)) {
     case 0: say("pread(s%d, %zu, %ld)", s, n, off), say_read(pread(slots[s], data, n, off), data); break;
     case 1: say("readv(s%d, %zu)", s, n), say_read(readv(slots[s], v, 3), data); break;
-    case 2: say("preadv2(s%d, %zu, %ld, 0)", s, n, off), say_read(preadv2(slots[s], v, 3, off, 0), data); break;
+    case 2: say("preadv2(s%d, %zu, %ld, %#x)", s, n, off, flag), say_read(preadv2(slots[s], v, 3, off, flag), data); break;
     default: say("read(s%d, %zu)", s, n), say_read(read(slots[s], data, n), data);
   }
 }
@@ -27,7 +32,7 @@ static void op_write(void) {
   int s = file_slot();
   size_t n = s < SLOTS ? some_data() : 100;
   long off = offset();
-  static const int flags[] = {0, RWF_APPEND, RWF_DSYNC, RWF_SYNC, 0x20 /* NOAPPEND */, RWF_HIPRI, 0x1000};
+  static const int flags[] = {0, RWF_APPEND, RWF_DSYNC, RWF_SYNC, 0x20 /* NOAPPEND */, RWF_HIPRI, 0x40, 0x100, 0x1000};
   int flag = PICK(flags);
   struct iovec v[3] = {{data, n / 3}, {data + n / 3, 0}, {data + n / 3, n - n / 3}};
   switch (below(6)) {
@@ -43,9 +48,10 @@ static void op_seek(void) {
   static const int whences[] = {SEEK_SET, SEEK_CUR, SEEK_END, SEEK_DATA, SEEK_HOLE, SEEK_DATA, SEEK_HOLE, 5, -1};
   int w = PICK(whences);
   long off = w == SEEK_END || w == SEEK_CUR ? (long)below(9000) - 4500 : offset();
+  if (kind == ROOT && w >= SEEK_DATA) w = SEEK_SET;
   // Each file system has its own positions in directories.
   struct stat st;
-  if (fstat(slots[s], &st) == 0 && S_ISDIR(st.st_mode)) off = 0, w = SEEK_SET;
+  if (fstat(slots[s], &st) == 0 && S_ISDIR(st.st_mode)) off = 0, w = kind == TMPFS && w != SEEK_CUR ? w : SEEK_SET;
   say("lseek(s%d, %ld, %d)", s, off, w);
   result(lseek(slots[s], off, w));
 }
@@ -105,9 +111,30 @@ static void op_copy(void) {
   result(r);
 }
 
+// None of these file systems shares blocks.
+static void op_clone(void) {
+  int from = file_slot(), to = file_slot();
+  struct file_clone_range range = {slots[from], 0, one_in(2) ? 0 : 4096, one_in(2) ? 0 : 100};
+  if (one_in(2)) say("ioctl(s%d, FICLONE, s%d)", to, from), result(ioctl(slots[to], FICLONE, slots[from]));
+  else {
+    say("ioctl(s%d, FICLONERANGE, s%d %llu %llu)", to, from, range.src_length, range.dest_offset);
+    result(ioctl(slots[to], FICLONERANGE, &range));
+  }
+}
+
+// How long files may become. Copying up obeys, too, in parts of its own.
+static void op_limit(void) {
+  static const rlim_t sizes[] = {5000, 12288, 100000, RLIM_INFINITY};
+  struct rlimit l = {PICK(sizes), RLIM_INFINITY};
+  if (kind == OVERLAY || kind == ROOT) return (void)say("limit: none\n");
+  say("setrlimit(FSIZE, %ld)", (long)l.rlim_cur), result(setrlimit(RLIMIT_FSIZE, &l));
+}
+
 static void op_sync(void) {
   int s = slot();
-  switch (below(4)) {
+  switch (below(6)) {
+    case 4: say("syncfs(s%d)", s), result(syncfs(slots[s])); break;
+    case 5: say("readahead(s%d)", s), result(readahead(slots[s], 0, 4096)); break;
     case 0: say("fsync(s%d)", s), result(fsync(slots[s])); break;
     case 1: say("fdatasync(s%d)", s), result(fdatasync(slots[s])); break;
     case 2: {
@@ -130,6 +157,8 @@ static void op_sync(void) {
 static struct {
   char *at;
   size_t size;
+  // Whose pages a private mapping shows until it is stored into.
+  ino_t file;
 } maps[MAPS];
 static sigjmp_buf fault;
 static volatile int fault_signal;
@@ -141,9 +170,12 @@ static struct {
   int n;
   ino_t files[400];
 } *stored;
-static void note_stored(int fd) {
+static ino_t number_of(int fd) {
   struct stat st;
-  if (stored->n < 400 && fstat(fd, &st) == 0) stored->files[stored->n++] = st.st_ino;
+  return fstat(fd, &st) == 0 ? st.st_ino : 0;
+}
+static void note_stored(int fd) {
+  if (stored->n < 400) stored->files[stored->n++] = number_of(fd);
 }
 static int is_stored(ino_t ino) {
   for (int i = 0; i < stored->n; i++) if (stored->files[i] == ino) return 1;
@@ -159,7 +191,7 @@ static void op_map(void) {
   void *p = mmap(NULL, size, prot, flags, slots[s], off);
   if (outcome(p == MAP_FAILED ? -1 : 0) < 0) return;
   if (maps[m].at != NULL) munmap(maps[m].at, maps[m].size);
-  maps[m].at = p, maps[m].size = size;
+  maps[m].at = p, maps[m].size = size, maps[m].file = number_of(slots[s]);
   if (!(flags & MAP_PRIVATE)) note_stored(slots[s]);
 }
 
@@ -194,6 +226,8 @@ static void op_map_io(void) {
   int w = one_in(2);
   if (maps[m].at == NULL) return (void)say("%s m%d: none\n", w ? "write" : "read", m);
   if (n > maps[m].size) n = maps[m].size;
+  // Linux takes a page after the other: those of the file itself change meanwhile.
+  if (w && maps[m].file == number_of(slots[s])) return (void)say("write(s%d, m%d): of itself\n", s, m);
   say("%s(s%d, m%d, %zu)", w ? "write" : "read", s, m, n);
   result(w ? write(slots[s], maps[m].at, n) : read(slots[s], maps[m].at, n));
 }

@@ -1,6 +1,9 @@
 // Operations on descriptors: copies, flags, locks, watches, pipes, memory files.
 #include "world.h"
+#include <linux/close_range.h>
 #include <poll.h>
+
+enum { WATCHER = SLOTS + 2, MEMFD = SLOTS + 3 };
 
 static void op_dup(void) {
   int a = slot(), b = slot(), flags = one_in(3) ? O_CLOEXEC : 0;
@@ -19,15 +22,33 @@ static void op_fcntl(void) {
   static const int bits[] = {O_APPEND, O_NONBLOCK | O_APPEND, O_NOATIME, O_DIRECT, O_ASYNC, O_SYNC, O_NONBLOCK, 0};
   int fl = PICK(bits) | O_NONBLOCK, fd = one_in(2);
   static const int sizes[] = {65536, 65537, 1 << 17, 1 << 20};
-  int size = PICK(sizes), seals = below(64), notify = 1 << below(6), uint = below(7);
-  switch (below(12)) {
+  int size = PICK(sizes), seals = below(64), notify = 1 << below(6), uint = below(7), t = slot();
+  switch (below(16)) {
+    case 11: say("fcntl(s%d, F_DUPFD_QUERY, s%d)", s, t), result(fcntl(slots[s], 1027, slots[t])); break;
+    case 12: say("fcntl(s%d, F_CREATED_QUERY)", s), result(fcntl(slots[s], 1028)); break;
+    case 13: {
+      unsigned from = slots[s], to = slots[t], how = one_in(8) ? 1 << below(4) : CLOSE_RANGE_CLOEXEC;
+      if (how != CLOSE_RANGE_CLOEXEC && how != CLOSE_RANGE_UNSHARE << 1) how = CLOSE_RANGE_CLOEXEC;
+      say("close_range(s%d, s%d, %u)", s, t, how);
+      if (to > PRIVATE_FDS) to = PRIVATE_FDS - 1;
+      result(close_range(from, to, how));
+      break;
+    }
+    case 14: {
+      long hint = 0, r = fcntl(slots[s], F_GET_RW_HINT, &hint);
+      int e = errno;
+      say("fcntl(s%d, F_GET_RW_HINT) %ld", s, hint), errno = e, result(r);
+      break;
+    }
     case 0: case 1: say("fcntl(s%d, F_SETFL, %#x)", s, fl), result(fcntl(slots[s], F_SETFL, fl)); break;
     case 2: say("fcntl(s%d, F_GETFL)", s), result(fcntl(slots[s], F_GETFL)); break;
     case 3: say("fcntl(s%d, F_SETFD, %d)", s, fd), result(fcntl(slots[s], F_SETFD, fd)); break;
     case 4: s = SLOTS + below(2), say("fcntl(s%d, F_SETPIPE_SZ, %d)", s, size), result(fcntl(slots[s], F_SETPIPE_SZ, size)); break;
     case 5: say("fcntl(s%d, F_GETPIPE_SZ)", s), result(fcntl(slots[s], F_GETPIPE_SZ)); break;
     case 6: s = SLOTS + 3, say("fcntl(s%d, F_ADD_SEALS, %#x)", s, seals), result(fcntl(slots[s], F_ADD_SEALS, seals)); break;
-    case 7: say("fcntl(s%d, F_GET_SEALS)", s), result(fcntl(slots[s], F_GET_SEALS)); break;
+    case 7:
+      if (kind == ROOT) s = MEMFD;
+      say("fcntl(s%d, F_GET_SEALS)", s), result(fcntl(slots[s], F_GET_SEALS)); break;
     case 8: s = dir_slot(), say("fcntl(s%d, F_NOTIFY, %#x)", s, notify), result(fcntl(slots[s], F_NOTIFY, notify)); break;
     case 9: {
       long hint = uint;
@@ -67,13 +88,13 @@ static const struct flag watch_flags[] = {{"ACCESS", IN_ACCESS}, {"MODIFY", IN_M
     {"ISDIR", IN_ISDIR}, {"ONLYDIR", IN_ONLYDIR}, {"DONT_FOLLOW", IN_DONT_FOLLOW}, {"EXCL_UNLINK", IN_EXCL_UNLINK},
     {"MASK_ADD", IN_MASK_ADD}, {"MASK_CREATE", IN_MASK_CREATE}, {"ONESHOT", IN_ONESHOT}, {NULL, 0}};
 
-enum { WATCHER = SLOTS + 2, MEMFD = SLOTS + 3 };
-
 static void op_watch(void) {
   const char *p = path();
   unsigned mask = one_in(2) ? IN_ALL_EVENTS : (unsigned)rnd() & IN_ALL_EVENTS;
   static const unsigned more[] = {0, 0, 0, IN_ONLYDIR, IN_DONT_FOLLOW, IN_EXCL_UNLINK, IN_MASK_ADD, IN_MASK_CREATE, IN_ONESHOT};
   mask |= PICK(more);
+  // What an overlay's file is mapped from is not the open file: it is closed before the mapping ends.
+  if (kind == OVERLAY) mask &= ~IN_CLOSE;
   int wd = 1 + below(6);
   if (slots[WATCHER] < 0) keep(WATCHER, inotify_init1(IN_NONBLOCK));
   if (one_in(8)) return (void)(say("inotify_rm_watch(%d)", wd), result(inotify_rm_watch(slots[WATCHER], wd)));
@@ -91,7 +112,8 @@ static void say_events(void) {
       int fresh = e->cookie != 0 && e->cookie != cookies[0];
       if (fresh) cookies[0] = e->cookie, cookies[1]++;
       say("  event %d ", e->wd), say_flags(watch_flags, e->mask);
-      say(" \"%s\"%s\n", e->len > 0 ? e->name : "", e->cookie == 0 ? "" : fresh ? " new cookie" : " same cookie");
+      // Files without a name are told by their number.
+      say(" \"%s\"%s\n", e->len == 0 ? "" : e->name[0] == '#' ? "#" : e->name, e->cookie == 0 ? "" : fresh ? " new cookie" : " same cookie");
       i += sizeof *e + e->len;
     }
 }

@@ -34,11 +34,18 @@ static void op_open(void) {
   }
   if (one_in(5)) {
     struct open_how how = {.flags = f, .mode = f & (O_CREAT | __O_TMPFILE) ? mode : one_in(20)};
+    struct {
+      struct open_how how;
+      uint64_t more;
+    } large = {how, one_in(2)};
+    size_t size = one_in(12) ? 8 * below(5) : sizeof how;
     for (int n = below(3); n > 0; n--) how.resolve |= 1 << below(5);
     // RESOLVE_CACHED goes by what happens to be known.
     if (one_in(40)) how.resolve |= 1 << (6 + below(3));
-    say("s%d = openat2(%s, %s, ", s, d, p), say_flags(open_flags, f), say(", %#o, ", mode), say_flags(resolve_flags, how.resolve), say(")");
-    keep(s, result(syscall(SYS_openat2, dir, p, &how, sizeof how)));
+    say("s%d = openat2(%s, %s, ", s, d, p), say_flags(open_flags, f), say(", %#o, ", mode), say_flags(resolve_flags, how.resolve);
+    large.how = how;
+    say(", %zu %lu)", size, large.more);
+    keep(s, result(syscall(SYS_openat2, dir, p, &large, size)));
   } else {
     say("s%d = openat(%s, %s, ", s, d, p), say_flags(open_flags, f), say(", %#o)", mode);
     keep(s, result(openat(dir, p, f, mode)));
@@ -168,20 +175,67 @@ static void op_list(void) {
   result(n);
 }
 
+// Positions in a directory are the file system's own; what comes after an entry is the same each time.
+static void op_list_on(void) {
+  int s = dir_slot(), n = 0, found = 0, after, same = 1;
+  size_t part = 24 + below(120);
+  static char names[64][32];
+  long offsets[64], r;
+  say("getdents(s%d) of %zu bytes:", s, part);
+  if (lseek(slots[s], 0, SEEK_SET) < 0) return (void)result(-1);
+  while ((r = syscall(SYS_getdents64, slots[s], data, part)) > 0)
+    for (long i = 0; i < r && n < 64; n++) {
+      struct dirent64 *d = (void *)(data + i);
+      snprintf(names[n], 32, "%s", d->d_name), offsets[n] = d->d_off, i += d->d_reclen;
+    }
+  if (r < 0) return (void)result(-1);
+  after = n == 0 ? 0 : below(n);
+  if (n > 0) lseek(slots[s], offsets[after], SEEK_SET);
+  while (n > 0 && (r = syscall(SYS_getdents64, slots[s], data, 4096)) > 0)
+    for (long i = 0; i < r; found++) {
+      struct dirent64 *d = (void *)(data + i);
+      same &= after + 1 + found < n && strcmp(names[after + 1 + found], d->d_name) == 0, i += d->d_reclen;
+    }
+  say(" %d after %d, %s", found, after, same && after + 1 + found >= n ? "the same" : "others"), result(n);
+}
+
+// No file here is a program: whether it would have been run.
+static void op_exec(void) {
+  char d[20];
+  static const int some[] = {0, 0, AT_SYMLINK_NOFOLLOW, 0x10000 /* AT_EXECVE_CHECK */, 0x10000, 0x20000};
+  int dir = at_dir(d), flags = PICK(some), status = 0;
+  const char *p = path();
+  if (one_in(4)) {
+    int s = slot();
+    dir = slots[s], sprintf(d, "s%d", s), p = "", flags |= AT_EMPTY_PATH;
+  }
+  say("execveat(%s, \"%s\", %#x)", d, p, flags);
+  pid_t pid = fork();
+  if (pid == 0) _exit(syscall(SYS_execveat, dir, p, (char *[]){"a", NULL}, (char *[]){NULL}, flags) < 0 ? errno : 0);
+  waitpid(pid, &status, 0);
+  errno = WEXITSTATUS(status);
+  result(status == 0 ? 0 : -1);
+}
+
 static void op_handle(void) {
   struct {
     struct file_handle h;
     unsigned char more[128];
   } f = {{.handle_bytes = one_in(8) ? 4 : 128}};
-  int mount_id, flags = one_in(3) ? AT_SYMLINK_FOLLOW : 0, s = file_slot(), access = below(3);
+  int mount_id, flags = one_in(3) ? AT_SYMLINK_FOLLOW : 0, s = file_slot(), access = below(3), dir = AT_FDCWD, of = -1;
   const char *p = path();
+  static const int more[] = {O_PATH, O_DIRECTORY, O_TRUNC, O_APPEND, O_CREAT, O_NOFOLLOW};
   struct stat a, b;
-  say("name_to_handle_at(%s, %#x)", p, flags);
-  if (outcome(name_to_handle_at(AT_FDCWD, p, &f.h, &mount_id, flags)) < 0) return;
-  say("  s%d = open_by_handle_at(%d)", s, access);
+  if (one_in(4)) of = slot(), dir = slots[of], p = "", flags |= AT_EMPTY_PATH;
+  if (one_in(8)) flags |= 0x200 /* AT_HANDLE_FID */;
+  if (one_in(20)) flags |= 1 << below(16);
+  if (one_in(3)) access |= PICK(more);
+  say("name_to_handle_at(s%d, %s, %#x)", of, p, flags);
+  if (outcome(name_to_handle_at(dir, p, &f.h, &mount_id, flags)) < 0 || (flags & 0x203) != 0) return;
+  say("  s%d = open_by_handle_at(%#x)", s, access);
   int fd = open_by_handle_at(root_fd, &f.h, access | O_NONBLOCK);
   result(fd);
   keep(s, fd);
-  if (fd >= 0 && fstat(fd, &a) == 0 && fstatat(AT_FDCWD, p, &b, flags ? 0 : AT_SYMLINK_NOFOLLOW) == 0)
+  if (of < 0 && fd >= 0 && fstat(fd, &a) == 0 && fstatat(AT_FDCWD, p, &b, flags ? 0 : AT_SYMLINK_NOFOLLOW) == 0)
     say("  the same file: %d\n", a.st_ino == b.st_ino);
 }

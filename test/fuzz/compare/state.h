@@ -63,7 +63,8 @@ static void say_content(int dir, const char *name, long size) {
   say(" {%08x}", h);
   if (total != size && size < 1 << 21) say(" read %ld", total);
   long end = 0;
-  for (int i = 0; i < 8; i++) {
+  // Copies that an overlay has made have fewer holes.
+  for (int i = 0; i < 8 && kind != ROOT; i++) {
     long d = lseek(fd, end, SEEK_DATA);
     if (d < 0) break;
     end = lseek(fd, d, SEEK_HOLE);
@@ -93,6 +94,8 @@ static void say_tree(int dir, char *prefix, int depth) {
       say("  %s %s\n", p, strerrorname_np(errno));
       continue;
     }
+    // An overlay does not count directories.
+    if (kind == ROOT && S_ISDIR(st.st_mode)) st.st_nlink = 0;
     say("  %s %#o %u:%u n%lu", p, st.st_mode, st.st_uid, st.st_gid, (long)st.st_nlink);
     if (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)) say(" %u:%u", major(st.st_rdev), minor(st.st_rdev));
     if (S_ISREG(st.st_mode)) say(" %ld", st.st_size), say_content(dir, names[i], st.st_size);
@@ -133,7 +136,7 @@ static void say_descriptors(void) {
     if (fstat(slots[s], &st) == 0) {
       say(" %#o %u:%u", st.st_mode, st.st_uid, st.st_gid);
       if (S_ISREG(st.st_mode)) say(" n%lu %ld", (long)st.st_nlink, st.st_size);
-      if (S_ISDIR(st.st_mode)) say(" n%lu", (long)st.st_nlink);
+      if (S_ISDIR(st.st_mode) && kind != ROOT) say(" n%lu", (long)st.st_nlink);
     } else say(" fstat %s", strerrorname_np(errno));
     say(" fl %#x fd %d", fcntl(slots[s], F_GETFL), fcntl(slots[s], F_GETFD));
     sprintf(p, "self/fdinfo/%d", slots[s]);
