@@ -52,7 +52,7 @@ import {
   XATTR_REPLACE,
   XATTR_SIZE_MAX,
 } from '../sentry/vfs/xattr.ts';
-import { resolveAt, resolveFd, setTarget, target } from './path.ts';
+import { getnameEmpty, resolveAt, resolveFd, resolveName, setTarget, target } from './path.ts';
 
 /** import_xattr_name(): −ERANGE for empty or too long ones. */
 function xattrName(t: Task, addr: number): string | number {
@@ -221,8 +221,13 @@ type Named = 'follow' | 'link' | 'fd' | 'fd or cwd';
 function resolve(t: Task, a: SyscallArgs, how: Named): number {
   if (how === 'follow' || how === 'link')
     return resolveAt(t, AT_FDCWD, a.addr(0), how === 'link' ? AT_SYMLINK_NOFOLLOW : 0);
-  if (how === 'fd or cwd' && a.int(0) === AT_FDCWD) return resolveFd(t, AT_FDCWD);
-  const f = t.fdTable.get(a.int(0));
+  return resolveOpen(t, a.int(0), how === 'fd or cwd');
+}
+
+/** The file of a descriptor, not of one with O_PATH (fdget()). */
+function resolveOpen(t: Task, fd: number, orCwd: boolean): number {
+  if (orCwd && fd === AT_FDCWD) return resolveFd(t, AT_FDCWD);
+  const f = t.fdTable.get(fd);
   return f === null ? -EBADF : setTarget(f);
 }
 
@@ -269,12 +274,19 @@ function takeXattrArgs(t: Task, addr: number, len: number): number {
   return 0;
 }
 
-function onTargetAt(t: Task, a: SyscallArgs, prepare: Prepare, op: Operation): SysResult {
+function resolveXattrAt(t: Task, a: SyscallArgs, at: number, orCwd: boolean): number {
+  const name = getnameEmpty(t, a.addr(1), at);
+  if (typeof name === 'number') return name;
+  return name === '' ? resolveOpen(t, a.int(0), orCwd) : resolveName(t, a.int(0), name, at);
+}
+
+/** `orCwd`: without a name, AT_FDCWD is the working directory. */
+function onTargetAt(t: Task, a: SyscallArgs, orCwd: boolean, prepare: Prepare, op: Operation): SysResult {
   const at = a.uint(2);
   if ((at & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) !== 0) return -EINVAL;
   const prepared = prepare(t);
   if (prepared !== 0) return prepared;
-  const r = resolveAt(t, a.int(0), a.addr(1), at);
+  const r = resolveXattrAt(t, a, at, orCwd);
   return r !== 0 ? r : op(t, target.inode, target.mount);
 }
 
@@ -282,7 +294,7 @@ function sysSetxattrat(t: Task, a: SyscallArgs): SysResult {
   const r = takeXattrArgs(t, a.addr(4), a.size(5));
   if (r !== 0) return r;
   call.name = a.addr(3);
-  return onTargetAt(t, a, takeValue, doSet);
+  return onTargetAt(t, a, true, takeValue, doSet);
 }
 
 function sysGetxattrat(t: Task, a: SyscallArgs): SysResult {
@@ -290,18 +302,18 @@ function sysGetxattrat(t: Task, a: SyscallArgs): SysResult {
   if (r !== 0) return r;
   if (call.flags !== 0) return -EINVAL;
   call.name = a.addr(3);
-  return onTargetAt(t, a, takeName, doGet);
+  return onTargetAt(t, a, true, takeName, doGet);
 }
 
 function sysListxattrat(t: Task, a: SyscallArgs): SysResult {
   call.value = a.addr(3);
   call.size = a.size(4);
-  return onTargetAt(t, a, takeNothing, doList);
+  return onTargetAt(t, a, false, takeNothing, doList);
 }
 
 function sysRemovexattrat(t: Task, a: SyscallArgs): SysResult {
   call.name = a.addr(3);
-  return onTargetAt(t, a, takeName, doRemove);
+  return onTargetAt(t, a, false, takeName, doRemove);
 }
 
 const setFlags = flags({ XATTR_CREATE, XATTR_REPLACE });

@@ -1,5 +1,6 @@
 // setxattrat, getxattrat, listxattrat, removexattrat.
 #include "guest.h"
+#include <sys/xattr.h>
 
 #define NR_set 463
 #define NR_get 464
@@ -63,5 +64,21 @@ int main(void) {
   ret("remove at flags", syscall(NR_remove, fd, "", 0x4000, "user.two"));
   ret("remove bad fd", syscall(NR_remove, -1, "", AT_EMPTY_PATH, "user.two"));
   ret("list after", syscall(NR_list, fd, "", AT_EMPTY_PATH, buf, sizeof buf));
+  // A descriptor of O_PATH does not do; the working directory does, and a path that is not looked at.
+  int path = openat(dir, "f", O_PATH), good = fd;
+  int fds[] = {path, AT_FDCWD, good, -5};
+  const char *what[] = {"O_PATH", "cwd", "good", "negative"};
+  for (int i = 0; i < 4; i++) {
+    struct args value = {(uintptr_t) "v", 1, 0}, out = {(uintptr_t)buf, sizeof buf, 0};
+    for (int named = 0; named < 2; named++) {
+      const char *name = named ? "" : NULL;
+      say("%s, %s: set %s", what[i], named ? "empty name" : "no name",
+          err(syscall(NR_set, fds[i], name, AT_EMPTY_PATH, "user.p", &value, sizeof value)));
+      say("get %s", err(syscall(NR_get, fds[i], name, AT_EMPTY_PATH, "user.p", &out, sizeof out)));
+      say("list %s", err(syscall(NR_list, fds[i], name, AT_EMPTY_PATH, NULL, 0)));
+      say("remove %s", err(syscall(NR_remove, fds[i], name, AT_EMPTY_PATH, "user.p")));
+    }
+    removexattr(".", "user.p");
+  }
   return 0;
 }
