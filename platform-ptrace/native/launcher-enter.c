@@ -32,7 +32,10 @@ static void run_program(char **argv) {
 int enter_main(char **argv) {
   int flags = strtol(argv[1], NULL, 0), status;
   fcntl(REASON_FD, F_SETFD, FD_CLOEXEC);
-  if (flags == 0 && chdir(argv[2]) == 0) run_program(argv + 3);
+  if (flags == 0) {
+    if (chdir(argv[2]) < 0) die("cannot enter %s", argv[2]);
+    run_program(argv + 3);
+  }
   int pidfd = syscall(SYS_pidfd_open, atoi(argv[0]), 0);
   if (pidfd < 0 || setns(pidfd, flags) < 0) die("cannot enter the container's namespaces");
   close(pidfd);
