@@ -46,26 +46,17 @@ async function run(id: string, f: RunFlags, globals: GlobalOptions): Promise<voi
   if (!f.keep) deleteContainer(states, id, true);
 }
 
+/** This process's own, and SIGWINCH, which is for terminals only, as under runc. */
+const KEPT = 'CHLD KILL STOP PROF URG PIPE SEGV BUS FPE ILL WINCH'.split(' ').map((n) => `SIG${n}`);
+const FROM_TERMINAL = ['SIGINT', 'SIGQUIT', 'SIGTSTP', 'SIGTTIN', 'SIGTTOU'];
+
 /** What this process is told, the container's first process is told. Its terminal's signals reach both by themselves. */
 function passSignalsOn(stub: Stub): Promise<number> {
-  const own = [
-    'SIGCHLD',
-    'SIGKILL',
-    'SIGSTOP',
-    'SIGPROF',
-    'SIGURG',
-    'SIGPIPE',
-    'SIGSEGV',
-    'SIGBUS',
-    'SIGFPE',
-    'SIGILL',
-  ];
-  const fromTerminal = ['SIGINT', 'SIGQUIT', 'SIGTSTP', 'SIGWINCH', 'SIGTTIN', 'SIGTTOU'];
   for (const name of Object.keys(constants.signals) as NodeJS.Signals[]) {
-    if (own.includes(name)) continue;
+    if (KEPT.includes(name)) continue;
     process.on(name, () => {
       // Asked only now: process.stdin loads Node's streams.
-      if (!fromTerminal.includes(name) || !process.stdin.isTTY) stub.kill(name);
+      if (!FROM_TERMINAL.includes(name) || !process.stdin.isTTY) stub.kill(name);
     });
   }
   return stub.ended();

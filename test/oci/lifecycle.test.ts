@@ -145,6 +145,18 @@ describe.each(platforms)('on %s', (platform) => {
     expect(end).toEqual({ code: 143, signal: null });
   });
 
+  test('run in the foreground passes signals on, but not a window’s size', async () => {
+    const script =
+      'trap "echo winch" WINCH; trap "echo usr1; exit 9" USR1; echo ready; while :; do sleep 0.02; done';
+    const cli = engine.spawn(['run', '--bundle', engine.bundle('b', spec(['sh', '-c', script])), 'c1']);
+    let out = '';
+    cli.stdout!.on('data', (d: Buffer) => (out += d.toString()));
+    await until(() => out === 'ready\n');
+    for (const signal of ['SIGWINCH', 'SIGUSR1'] as const) cli.kill(signal);
+    expect(await new Promise((resolve) => cli.on('exit', resolve))).toBe(9);
+    expect(out).toBe('ready\nusr1\n');
+  });
+
   test('exec: what is refused, with runc’s status', () => {
     counting('c1');
     const nothing = join(engine.dir, 'null.json');
