@@ -243,9 +243,17 @@ export class HostEvents {
     for (const e of active) e.read();
     const before = Array.from(active, (e) => e.pending.length);
     close(fd);
-    let told = false;
-    for (const e of active) told = e.dropClose(before.shift()!, name) || told;
-    return told;
+    const dropped = (e: HostEvents, i: number): boolean => e.dropClose(before[i]!, name);
+    const all = [...active];
+    if (all.filter(dropped).length > 0) return true;
+    for (const e of all) e.settle();
+    return all.filter(dropped).length > 0;
+  }
+
+  /** Has an answer of the gofer's: it closes what it has sent with the last one before it takes the next message. */
+  private settle(): void {
+    const [inode] = this.watched.keys();
+    if (inode !== undefined) this.client.getattr(inode.goferId());
   }
 
   private lastOf(watch: number, bit: number, name: string): number {
