@@ -118,7 +118,7 @@ function handleToPath(t: Task, mountFd: number, addr: number): Path | number {
   const flagged = scratch.u32[1]! & FILEID_USER_FLAGS;
   if (len > MAX_HANDLE_SZ || len === 0) return -EINVAL;
   if ((flagged & ~(FILEID_IS_CONNECTABLE | FILEID_IS_DIR)) !== 0) return -EINVAL;
-  const f = mountFd === AT_FDCWD ? null : t.fdTable.getRaw(mountFd);
+  const f = mountFd === AT_FDCWD ? null : t.fdTable.get(mountFd);
   if (f === null && mountFd !== AT_FDCWD) return -EBADF;
   if (!t.creds.has(CAP_DAC_READ_SEARCH)) return -EPERM;
   if (t.mem.copyIn(addr, scratch.bytes, 0, HEADER + len) !== 0) return -EFAULT;
