@@ -10,7 +10,7 @@ const full = process.argv.includes('--full');
 const reports = join(root, 'node_modules/.cache/reports');
 // What the tests run: programs of the sandboxes, and the engines that drive them.
 const PACKAGES =
-  'python3 perl procps make less sqlite3 xz-utils bindfs fuse-overlayfs squashfuse squashfs-tools valgrind acl strace musl-tools tcpdump iproute2 iptables busybox-static runc containerd docker.io docker-compose podman conmon netavark catatonit containernetworking-plugins uidmap slirp4netns'.split(
+  'python3 perl procps make less sqlite3 xz-utils bindfs fuse-overlayfs squashfuse squashfs-tools valgrind acl strace gdb musl-tools tcpdump iproute2 iptables busybox-static runc containerd docker.io docker-compose podman conmon netavark catatonit containernetworking-plugins uidmap slirp4netns'.split(
     ' ',
   );
 const sum = { passed: 0, failed: 0, skipped: 0 };
