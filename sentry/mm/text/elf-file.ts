@@ -6,6 +6,16 @@ const MAX_STRINGS = 65536;
 /** Private copy of [offset, offset+len) of the file; null if it is not all there. */
 export type ReadFile = (offset: number, len: number) => Buffer | null;
 
+/** A file whose text is looked at. */
+export interface ElfFile {
+  readonly read: ReadFile;
+  /** The first 64 bytes. */
+  readonly header: Buffer;
+  /** Link address of the text's first page, and the text's length from there. */
+  readonly base: number;
+  readonly size: number;
+}
+
 /** A segment or section: link address, place and size in the file. */
 export interface Part {
   vaddr: number;
@@ -14,7 +24,7 @@ export interface Part {
 }
 
 /** The section of that name, by the section headers. */
-export function findSection(read: ReadFile, header: Buffer, name: string): Part | null {
+export function findSection({ read, header }: ElfFile, name: string): Part | null {
   const count = header.readUInt16LE(60);
   const names = header.readUInt16LE(62);
   if (header.readUInt16LE(58) !== SHDR_SIZE || count > MAX_SECTIONS || names >= count) return null;

@@ -3,7 +3,7 @@
  * here was written by guests.
  */
 import { pageDown, pageOffset, pageUp } from '../../lib/addr.ts';
-import { type Part, type ReadFile, u64 } from './elf-file.ts';
+import { type ElfFile, type Part, type ReadFile, u64 } from './elf-file.ts';
 import { frameFunctions } from './frame-functions.ts';
 import { mergeFunctions, placesOutside } from './functions.ts';
 import { goFunctions } from './go-functions.ts';
@@ -62,25 +62,22 @@ export function readElfText(read: ReadFile, places: readonly number[] | null): E
   const base = text.vaddr - lead;
   const size = lead + text.filesz;
   const wanted = places === null ? null : places.map((at) => at - offset);
-  const functions = findFunctions(read, header, frames, base, size, wanted);
+  const functions = findFunctions({ read, header, base, size }, frames, wanted);
   if (functions === null) return null;
   return { offset, length: pageUp(lead + text.filesz), code: lead + text.filesz, functions };
 }
 
 /** Unwind tables have C code, Go has its own table, and some texts have only symbols; a program may have all of these. */
 function findFunctions(
-  read: ReadFile,
-  header: Buffer,
+  file: ElfFile,
   frames: Part | null,
-  base: number,
-  size: number,
   wanted: readonly number[] | null,
 ): Uint32Array | null {
-  let found = frameFunctions(read, header, frames, base, size, wanted);
+  let found = frameFunctions(file, frames, wanted);
   for (const source of [goFunctions, symbolFunctions]) {
     const rest = wanted === null || found === null ? wanted : placesOutside(found, wanted);
     if (rest !== null && rest.length === 0) break;
-    const more = source(read, header, base, size, rest);
+    const more = source(file, rest);
     if (more !== null) found = found === null ? more : mergeFunctions(found, more);
   }
   return found;

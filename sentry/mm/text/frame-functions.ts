@@ -2,7 +2,7 @@
  * Where functions begin and end according to .eh_frame_hdr or, in static programs, which have none, .eh_frame (LSB Core,
  * "Exception Frames"). Everything read here was written by guests.
  */
-import { findSection, type Part, type ReadFile } from './elf-file.ts';
+import { type ElfFile, findSection, type Part } from './elf-file.ts';
 import { FUNCTION_WORDS, rowsOf } from './functions.ts';
 
 /** Pointer encodings DW_EH_PE_*: pcrel|sdata4, udata4, datarel|sdata4. What every linker writes. */
@@ -12,29 +12,19 @@ const DATAREL_SDATA4 = 0x3b;
 const MAX_TABLE = 8 * 1024 * 1024;
 const MAX_FUNCTIONS = 100_000;
 
-/**
- * The functions that have one of the places `wanted`, or all; null if there is nothing that can be read. `frames` is .eh_frame_hdr,
- * `base` the link address of the text, `size` its length.
- */
+/** The functions that have one of the places `wanted`, or all; null if there is nothing that can be read. `frames`: .eh_frame_hdr. */
 export function frameFunctions(
-  read: ReadFile,
-  header: Buffer,
+  file: ElfFile,
   frames: Part | null,
-  base: number,
-  size: number,
   wanted: readonly number[] | null,
 ): Uint32Array | null {
-  return frames === null
-    ? walkFrames(read, header, base, size, wanted)
-    : searchTable(read, frames, base, size, wanted);
+  return frames === null ? walkFrames(file, wanted) : searchTable(file, frames, wanted);
 }
 
 /** The search table and the FDEs it points to. */
 function searchTable(
-  read: ReadFile,
+  { read, base, size }: ElfFile,
   frames: Part,
-  base: number,
-  size: number,
   wanted: readonly number[] | null,
 ): Uint32Array | null {
   const head = frames.filesz >= 12 ? read(frames.offset, 12) : null;
@@ -78,14 +68,9 @@ function searchTable(
 }
 
 /** The .eh_frame section's FDEs, one after the other. */
-function walkFrames(
-  read: ReadFile,
-  header: Buffer,
-  base: number,
-  size: number,
-  wanted: readonly number[] | null,
-): Uint32Array | null {
-  const section = findSection(read, header, '.eh_frame');
+function walkFrames(file: ElfFile, wanted: readonly number[] | null): Uint32Array | null {
+  const { read, base, size } = file;
+  const section = findSection(file, '.eh_frame');
   if (section === null || section.filesz > MAX_TABLE) return null;
   const data = read(section.offset, section.filesz);
   if (data === null) return null;

@@ -61,7 +61,7 @@ function reader(file: Buffer): ReadFile {
 }
 
 const functionsOf = ([read, header]: [ReadFile, Buffer], wanted: number[] | null = null): number[] | null => {
-  const found = goFunctions(read, header, BASE, SIZE, wanted);
+  const found = goFunctions({ read, header, base: BASE, size: SIZE }, wanted);
   return found === null ? null : [...found];
 };
 

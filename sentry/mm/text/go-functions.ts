@@ -2,7 +2,7 @@
  * Where functions of Go programs begin and end, which have no .eh_frame: the table of .gopclntab that the Go runtime itself walks its
  * stacks by (runtime/symtab.go, pcHeader, functab and moduledata, since Go 1.18). Everything read here was written by guests.
  */
-import { findSection, type Part, type ReadFile, u64 } from './elf-file.ts';
+import { type ElfFile, findSection, type Part, u64 } from './elf-file.ts';
 import { FUNCTION_WORDS, rowsOf } from './functions.ts';
 
 /** pcHeader: magic, two zeros, unit of instructions, size of pointers, nfunc, nfiles, textStart, four offsets, pclnOffset. */
@@ -22,23 +22,17 @@ const ROW_SIZE = 8;
 
 /**
  * The functions that have one of the places `wanted`, or all; null if it is no Go program, or one whose data do not say where its
- * text begins. `base` is the link address of the text, `size` its length.
+ * text begins.
  */
-export function goFunctions(
-  read: ReadFile,
-  header: Buffer,
-  base: number,
-  size: number,
-  wanted: readonly number[] | null,
-): Uint32Array | null {
-  const section =
-    findSection(read, header, '.gopclntab') ?? findSection(read, header, '.data.rel.ro.gopclntab');
+export function goFunctions(file: ElfFile, wanted: readonly number[] | null): Uint32Array | null {
+  const { read, base, size } = file;
+  const section = findSection(file, '.gopclntab') ?? findSection(file, '.data.rel.ro.gopclntab');
   const head = section === null ? null : read(section.offset, HEADER_SIZE);
   if (section === null || head === null) return null;
   const magic = head.readUInt32LE(0);
   if ((magic !== MAGIC_1_18 && magic !== MAGIC_1_20) || head[6] !== 1 || head[7] !== 8) return null;
   const count = u64(head, 8);
-  const text = beginOfText(read, header, section) - base;
+  const text = beginOfText(file, section) - base;
   const tableAt = u64(head, 64);
   const tableSize = ROW_SIZE * count + 4;
   if (text < 0 || text >= size || tableSize > MAX_TABLE || tableAt + tableSize > section.filesz) return null;
@@ -63,20 +57,21 @@ export function goFunctions(
 }
 
 /** Link address of the text, 0 if it is not known. Since Go 1.26 not the table has it but the module's data. */
-function beginOfText(read: ReadFile, header: Buffer, table: Part): number {
-  const begin = addressIn(read, header, table, TEXT_START);
+function beginOfText(file: ElfFile, table: Part): number {
+  const begin = addressIn(file, table, TEXT_START);
   if (begin !== 0) return begin;
-  const module = findSection(read, header, '.go.module');
-  if (module === null || addressIn(read, header, module, MODULE_TABLE) !== table.vaddr) return 0;
-  return addressIn(read, header, module, MODULE_TEXT);
+  const module = findSection(file, '.go.module');
+  if (module === null || addressIn(file, module, MODULE_TABLE) !== table.vaddr) return 0;
+  return addressIn(file, module, MODULE_TEXT);
 }
 
 /** The link address in a word of `part`: in position-independent programs a relocation's addend. 0 if there is none. */
-function addressIn(read: ReadFile, header: Buffer, part: Part, at: number): number {
+function addressIn(file: ElfFile, part: Part, at: number): number {
+  const { read } = file;
   const word = read(part.offset + at, 8);
   const value = word === null ? 0 : u64(word, 0);
   if (value !== 0) return value;
-  const section = findSection(read, header, '.rela') ?? findSection(read, header, '.rela.dyn');
+  const section = findSection(file, '.rela') ?? findSection(file, '.rela.dyn');
   const relocations =
     section === null || section.filesz > MAX_TABLE ? null : read(section.offset, section.filesz);
   if (relocations === null) return 0;
