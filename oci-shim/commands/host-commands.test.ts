@@ -11,7 +11,8 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { nativeDir } from '../../sentry/host/koffi.ffi.ts';
 import type { GlobalOptions } from '../global-options.ts';
 import { print } from '../output.ts';
 import { loadBundle } from '../spec/bundle.ts';
@@ -43,6 +44,8 @@ vi.mock('../../sentry/host/koffi.ffi.ts', async (original) => {
   writeFileSync(join(nativeDir, 'runsc-ts'), '');
   return { ...(await original<object>()), nativeDir };
 });
+
+afterAll(() => rmSync(nativeDir, { recursive: true }));
 
 interface Daemon {
   runtimes?: Record<string, { path: string; runtimeArgs?: string[] }>;
