@@ -81,6 +81,11 @@ export function importIovec(t: Task, addr: number, n: number): number {
   return 0;
 }
 
+/** The ranges as they were imported, for whom another import must not change them. */
+export function iovRanges(): { addr: number; len: number }[] {
+  return Array.from({ length: count }, (_, i) => ({ addr: base[i]!, len: length[i]! }));
+}
+
 /** How many bytes follow the one at `iovAddress` in its range. */
 export let iovRange = 0;
 

@@ -25,7 +25,7 @@ import { hasSealed, mseal } from '../sentry/mm/seal.ts';
 import { VM_LOCKED, VM_MAYEXEC, VM_MAYWRITE, VM_SHARED, type Vma } from '../sentry/mm/vma.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import { inodePermission, MAY_WRITE, ownerOrCapable } from '../sentry/vfs/permission.ts';
-import { importIovec, UIO_MAXIOV } from './iovec.ts';
+import { importIovec, iovRanges, UIO_MAXIOV } from './iovec.ts';
 import { segmentOf } from './shm.ts';
 
 function sysMseal(t: Task, a: SyscallArgs): SysResult {
@@ -50,8 +50,7 @@ function sysProcessMadvise(t: Task, a: SyscallArgs): SysResult {
   if (count > UIO_MAXIOV) return -EINVAL;
   const bad = importIovec(t, a.addr(1), count);
   if (bad < 0) return bad;
-  const vector = Buffer.alloc(16 * count);
-  if (t.mem.copyIn(a.addr(1), vector, 0, vector.length) !== 0) return -EFAULT;
+  const ranges = iovRanges();
   const other = taskOfPidfd(t, a.int(0));
   if (typeof other === 'number') return other;
   const what = a.int(3);
@@ -60,10 +59,8 @@ function sysProcessMadvise(t: Task, a: SyscallArgs): SysResult {
   if (!own && !REMOTE_ADVICE.includes(what)) return -EINVAL;
   if (!own && !t.creds.has(CAP_SYS_NICE)) return -EPERM;
   let done = 0;
-  const u64 = (at: number): number => vector.readUInt32LE(at + 4) * 0x100000000 + vector.readUInt32LE(at);
-  for (let i = 0; i < count; i++) {
-    const len = u64(16 * i + 8);
-    const r = advice.madvise(other.mm, t.ctx, u64(16 * i), len, what);
+  for (const { addr, len } of ranges) {
+    const r = advice.madvise(other.mm, t.ctx, addr, len, what);
     if (r < 0) return done > 0 ? done : r;
     done += len;
   }
