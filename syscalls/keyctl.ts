@@ -40,7 +40,16 @@ import {
 import { oneOf, ulong, type SysResult, type SyscallRow } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import { importIovec, importRange, iovTotal } from './iovec.ts';
-import { copyPayload, lookFor, lookUpKey, setPayload, typeName, userString, type LookUp } from './keys.ts';
+import {
+  copyPayload,
+  lookFor,
+  lookUpKey,
+  MAX_PAYLOAD,
+  setPayload,
+  typeName,
+  userString,
+  type LookUp,
+} from './keys.ts';
 
 const NO_ID = 0xffffffff;
 const SESSION_PERM = KEY_POS_ALL | KEY_USR_VIEW | KEY_USR_READ;
@@ -305,19 +314,16 @@ type Operation = (t: Task, a: SyscallArgs) => SysResult;
 /** What only a helper of request_key(2) may do: there is none. */
 const noAuthority: Operation = () => -EPERM;
 
-/** Most bytes of a payload. */
-const PAYLOAD_MAX = 1024 * 1024 - 1;
-
 function instantiate(_t: Task, a: SyscallArgs): SysResult {
   const len = a.addr(2) === 0 ? 0 : a.size(3);
   if (len !== 0 && importRange(a.addr(2), len) < 0) return -EFAULT;
-  return len > PAYLOAD_MAX ? -EINVAL : -EPERM;
+  return len > MAX_PAYLOAD ? -EINVAL : -EPERM;
 }
 
 function instantiateIov(t: Task, a: SyscallArgs): SysResult {
   const r = importIovec(t, a.addr(2), a.addr(2) === 0 ? 0 : a.uint(3));
   if (r < 0) return r;
-  return iovTotal() > PAYLOAD_MAX ? -EINVAL : -EPERM;
+  return iovTotal() > MAX_PAYLOAD ? -EINVAL : -EPERM;
 }
 
 const MAX_ERRNO = 4095;

@@ -30,7 +30,7 @@ import { installKeyFiles } from './keys-text.ts';
 import { int, ptr, size, str, type SysResult, type SyscallRow } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 
-const MAX_PAYLOAD = 1024 * 1024 - 1;
+export const MAX_PAYLOAD = 1024 * 1024 - 1;
 const MAX_TYPE = 32;
 export const KEY_MAX_DESC_SIZE = 4096;
 /** How long a key that nobody could make stands for the failure. */
