@@ -8,12 +8,7 @@ import type { Task } from '../sentry/kernel/task.ts';
 import { PAGE_SIZE, TASK_SIZE } from '../sentry/lib/addr.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import type { Path } from '../sentry/vfs/dentry.ts';
-import {
-  findMountNamespace,
-  isPathBelow,
-  topOf,
-  type MountNamespace,
-} from '../sentry/vfs/mount-namespace.ts';
+import { isPathBelow, topOf, type MountNamespace } from '../sentry/vfs/mount-namespace.ts';
 import * as M from '../sentry/vfs/mount.ts';
 import { dominating } from '../sentry/vfs/propagation.ts';
 import { mountRootName, pathName } from '../sentry/vfs/path-name.ts';
@@ -55,8 +50,8 @@ const uniqueId = (m: M.Mount): number => m.id + MNT_UNIQUE_ID_OFFSET;
 /** grab_requested_mnt_ns(), and who may ask about another namespace than the own one: else −`refusal`. */
 function namespaceFor(t: Task, number: number, refusal: number): MountNamespace | number {
   const own = t.fs.root.mount.ns;
-  const ns = number === 0 ? own : findMountNamespace(number);
-  if (ns === null) return -ENOENT;
+  const ns = number === 0 ? own : own?.family.get(number);
+  if (ns === undefined || ns === null) return -ENOENT;
   return ns === own || t.creds.hasIn(CAP_SYS_ADMIN, ns.owner) ? ns : -refusal;
 }
 

@@ -23,3 +23,20 @@ export function useNamespace(ns: object): void {
 export function leaveNamespace(ns: object): void {
   if ('users' in ns && --(ns as Counted).users === 0) (ns as Counted).onUnused?.();
 }
+
+/** NS_LAST_INIT_ID of include/uapi/linux/nsfs.h: numbers up to it are those of Linux's first namespaces of each kind. */
+let lastNumber = 8;
+const numbers = new WeakMap<object, number>();
+
+export function nextNamespaceNumber(): number {
+  return ++lastNumber;
+}
+
+/** NS_GET_ID: a number that no other namespace has ever had. */
+export function namespaceNumber(ns: object): number {
+  const known = (ns as { number?: number }).number ?? numbers.get(ns);
+  if (known !== undefined) return known;
+  const number = nextNamespaceNumber();
+  numbers.set(ns, number);
+  return number;
+}

@@ -1,6 +1,7 @@
 /** Mount namespaces and the operations on their trees (fs/namespace.c). */
 import { EBUSY, EINVAL, ENOSPC } from '../abi/errno.ts';
 import type { Owned, UserNamespace } from '../auth/credentials.ts';
+import { nextNamespaceNumber } from '../auth/namespace-users.ts';
 import { Dentry, type Path } from './dentry.ts';
 import {
   ATIME_FLAGS,
@@ -31,19 +32,11 @@ import type { SuperBlock } from './super-block.ts';
 /** fs.mount-max is 100000 in Linux; a hostile guest must not fill the heap. */
 export const MOUNT_MAX = 4096;
 
-/** Namespaces by number (mnt_ns_tree). */
-const byNumber = new Map<number, MountNamespace>();
-/** Numbers below are those of the first namespaces of each kind (include/uapi/linux/nsfs.h NS_LAST_INIT_ID). */
-let lastNumber = 8;
-
-/** The namespace that statmount(2) and listmount(2) are asked about; null if it is gone. */
-export function findMountNamespace(number: number): MountNamespace | null {
-  return byNumber.get(number) ?? null;
-}
-
 export class MountNamespace implements Owned {
   /** NS_GET_MNTNS_ID: never used again. */
-  readonly number: number;
+  readonly number = nextNamespaceNumber();
+  /** The container's namespaces by number, in the order in which they were made (mnt_ns_tree). */
+  readonly family: Map<number, MountNamespace>;
   owner: UserNamespace | null = null;
   /** The mount that everything hangs on. */
   root: Mount;
@@ -51,12 +44,12 @@ export class MountNamespace implements Owned {
   /** Increases with every change: /proc/mounts readers poll for it. */
   event = 1;
 
-  constructor(root: Mount) {
+  constructor(root: Mount, family = new Map<number, MountNamespace>()) {
     this.root = root;
     root.ns = this;
     this.count = 1;
-    this.number = lastNumber++;
-    byNumber.set(this.number, this);
+    this.family = family;
+    family.set(this.number, this);
   }
 
   /** Tasks in it and open handles of it (see kernel/namespaces.ts). */
@@ -65,7 +58,7 @@ export class MountNamespace implements Owned {
 
   /** Nobody can come back: all mounts are taken off (put_mnt_ns). What is still open lives on, as after MNT_DETACH. */
   dissolve(): void {
-    byNumber.delete(this.number);
+    this.family.delete(this.number);
     for (const m of this.mounts().reverse()) {
       m.detach();
       m.ns = null;
@@ -84,7 +77,7 @@ export class MountNamespace implements Owned {
   clone(): { ns: MountNamespace; map: Map<Mount, Mount> } {
     const map = new Map<Mount, Mount>();
     const root = copyMount(this.root, this.root.root);
-    const ns = new MountNamespace(root);
+    const ns = new MountNamespace(root, this.family);
     map.set(this.root, root);
     for (const m of this.mounts()) {
       if (m === this.root) continue;

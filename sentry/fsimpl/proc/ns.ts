@@ -3,7 +3,7 @@ import { EACCES, EINVAL, ENOENT, ENOTTY, EPERM, ESRCH } from '../../abi/errno.ts
 import { O_RDONLY } from '../../abi/fcntl.ts';
 import { DT_LNK, S_IFLNK, S_IFREG } from '../../abi/stat.ts';
 import type { Owned, UserNamespace } from '../../auth/credentials.ts';
-import { leaveNamespace, useNamespace } from '../../auth/namespace-users.ts';
+import { leaveNamespace, namespaceNumber, useNamespace } from '../../auth/namespace-users.ts';
 import type { PidNamespace } from '../../kernel/pid-namespace.ts';
 import type { Task } from '../../kernel/task.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
@@ -18,6 +18,7 @@ import { FIRST_ENTRY, KernfsDir, StaticDir, type KernfsEntry } from '../kernfs/d
 import { KernfsSuperBlock } from '../kernfs/super-block.ts';
 import { mayAccess } from './access.ts';
 import { refreshOwner } from './nodes.ts';
+import { mountNamespaceIoctl } from './ns-mounts.ts';
 import type { Subject } from './subject.ts';
 
 const NSFS_MAGIC = 0x6e736673;
@@ -153,6 +154,7 @@ const NS_GET_PID_FROM_PIDNS = 0x8004b706;
 const NS_GET_TGID_FROM_PIDNS = 0x8004b707;
 const NS_GET_PID_IN_PIDNS = 0x8004b708;
 const NS_GET_TGID_IN_PIDNS = 0x8004b709;
+const NS_GET_ID = 0x8008b70d;
 
 /** Opens a namespace for a task: a descriptor or −errno (open_related_ns, open_namespace). */
 function openNamespace(t: Task, kind: string, namespace: object): number {
@@ -161,6 +163,11 @@ function openNamespace(t: Task, kind: string, namespace: object): number {
   const fd = t.fdTable.install(f, true, t.group.limits.openFiles);
   if (fd < 0) f.unref();
   return fd;
+}
+
+/** Opens what an ioctl has answered, if it is a namespace. */
+function openOther(t: Task, r: MountNamespace | number): number {
+  return typeof r === 'number' ? r : openNamespace(t, 'mnt', r);
 }
 
 /** The namespaces that PIDFD_GET_*_NAMESPACE name, by the last byte of the command (include/uapi/linux/pidfd.h). */
@@ -221,8 +228,10 @@ export class NsFile extends FileDescription {
       case NS_GET_PID_IN_PIDNS:
       case NS_GET_TGID_IN_PIDNS:
         return kind === 'pid' ? translatePid(t as Task, namespace as PidNamespace, cmd, arg) : -EINVAL;
+      case NS_GET_ID:
+        return t.mem.writeU64(arg, namespaceNumber(namespace));
       default:
-        return -ENOTTY;
+        return openOther(t as Task, mountNamespaceIoctl(t as Task, this.ns, cmd, arg));
     }
   }
 
