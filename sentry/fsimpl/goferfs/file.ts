@@ -39,8 +39,13 @@ export class GoferFile extends FileDescription {
     return false;
   }
 
+  private get quiet(): boolean {
+    return (this.flags & O_NOATIME) !== 0;
+  }
+
   override get hostReadFd(): number {
-    return (this.flags & O_NOATIME) !== 0 ? this.node.quietReadFd() : this.node.openReadFd;
+    const fd = this.quiet ? this.node.readOnlyFd(true) : -1;
+    return fd >= 0 ? fd : this.node.openReadFd;
   }
 
   override read(_t: CallContext, buf: Uint8Array, off: number, len: number, pos: number): number {
@@ -110,7 +115,7 @@ export class GoferFile extends FileDescription {
     const { node } = this;
     const writes = shared && (prot & PROT_WRITE) !== 0;
     if (writes && !this.writable) return -EACCES;
-    const hostFd = writes ? node.writableFd() : node.readOnlyFd();
+    const hostFd = writes ? node.writableFd() : node.readOnlyFd(this.quiet);
     if (hostFd < 0) return hostFd;
     if (writes) {
       node.mappedWritable = true;

@@ -1,6 +1,6 @@
 /** Regular files of goferfs and their host fds. */
 import { EACCES, EMFILE, ENFILE, ENOENT, EROFS, ESTALE } from '../../abi/errno.ts';
-import { O_ACCMODE, O_RDONLY, O_RDWR } from '../../abi/fcntl.ts';
+import { O_ACCMODE, O_NOATIME, O_RDONLY, O_RDWR } from '../../abi/fcntl.ts';
 import { GOFER_NOATIME, GOFER_RDWR, GOFER_READ, GOFER_WRITE } from '../../gofer-api/gofer-api.ts';
 import type { GoferOpened } from '../../gofer-api/gofer-api.ts';
 import { fstat, touchCtime, type HostStat } from '../../host/file-io.ffi.ts';
@@ -16,7 +16,7 @@ import type { FdHolder } from './host-fd-cache.ts';
 import { GoferInode } from './inode.ts';
 
 export class GoferRegular extends GoferInode implements FdHolder {
-  /** O_RDONLY host fd, the one that private and read-only mappings get; −1 if not open. */
+  /** O_RDONLY host fd, −1 if not open. */
   private readFd = -1;
   /** O_RDWR host fd (O_WRONLY if the host refuses reading), −1 if not open. */
   private writeFd = -1;
@@ -30,7 +30,8 @@ export class GoferRegular extends GoferInode implements FdHolder {
 
   /** Any host fd of the file, for fstat; −1 if none is open. */
   get anyFd(): number {
-    return this.readFd >= 0 ? this.readFd : this.writeFd;
+    if (this.readFd >= 0) return this.readFd;
+    return this.writeFd >= 0 ? this.writeFd : this.quietFd;
   }
 
   /** Host fd that can be read, if one is open. */
@@ -39,19 +40,14 @@ export class GoferRegular extends GoferInode implements FdHolder {
     return this.writeFdReads ? this.writeFd : -1;
   }
 
-  /** Host fd for reads of an open file with O_NOATIME. */
-  quietReadFd(): number {
-    if (this.quietFd < 0) this.quietFd = this.donated(GOFER_READ | GOFER_NOATIME);
-    const fd = this.quietFd;
-    if (fd < 0) this.quietFd = -1;
-    return fd >= 0 ? fd : this.openReadFd;
-  }
-
-  /** Host fd with O_RDONLY rights. */
-  readOnlyFd(): number {
-    if (this.readFd < 0) this.readFd = this.donated(GOFER_READ);
-    const fd = this.readFd;
-    if (fd < 0) this.readFd = -1;
+  /** Host fd with O_RDONLY rights, `quiet`: for open files with O_NOATIME. */
+  readOnlyFd(quiet: boolean): number {
+    const open = quiet ? this.quietFd : this.readFd;
+    if (open >= 0) return open;
+    const fd = this.donated(quiet ? GOFER_READ | GOFER_NOATIME : GOFER_READ);
+    if (fd < 0) return fd;
+    if (quiet) this.quietFd = fd;
+    else this.readFd = fd;
     return fd;
   }
 
@@ -107,13 +103,17 @@ export class GoferRegular extends GoferInode implements FdHolder {
   override open(_t: CallContext, path: Path, flags: number): FileDescription | number {
     const writes = (flags & O_ACCMODE) !== O_RDONLY;
     if (writes && this.gofer.readOnly) return -EROFS;
-    const fd = writes ? this.writableFd() : this.openReadFd >= 0 ? 0 : this.readOnlyFd();
+    const fd = writes ? this.writableFd() : this.openForReading((flags & O_NOATIME) !== 0);
     if (fd < 0) return fd;
     // The guest may read the file, but the host does not let its user.
     if ((flags & O_ACCMODE) === O_RDWR && !this.writeFdReads) return -EACCES;
     if (this.users++ === 0) this.gofer.fds.remove(this);
     this.fresh = false;
     return new GoferFile(path, this, flags);
+  }
+
+  private openForReading(quiet: boolean): number {
+    return !quiet && this.openReadFd >= 0 ? this.openReadFd : this.readOnlyFd(quiet);
   }
 
   override get isOpen(): boolean {

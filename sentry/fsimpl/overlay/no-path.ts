@@ -12,7 +12,5 @@ export const KERNEL = null as unknown as CallContext;
 
 /** Opens a layer's file, whose times of access are noted by the overlay, not in the layer (OVL_OPEN_FLAGS). */
 export function openInLayer(t: CallContext, inode: Inode, flags: number): FileDescription | number {
-  const f = inode.open(t, NO_PATH, flags);
-  if (typeof f !== 'number') f.flags |= O_NOATIME;
-  return f;
+  return inode.open(t, NO_PATH, flags | O_NOATIME);
 }
