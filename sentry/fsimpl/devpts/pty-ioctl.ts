@@ -116,7 +116,7 @@ function setModes(pty: Pty, t: Task, arg: number, size: number, flush: boolean):
   const r = t.mem.copyIn(arg, scratch.bytes, 0, size);
   if (r < 0) return r;
   old.copyFrom(pty.termios);
-  if (flush) pty.ldisc.flushInput();
+  if (flush) pty.flushInput();
   if (size === TERMIO_SIZE) pty.termios.decodeTermio(scratch.view);
   else pty.termios.decode(scratch.view, size);
   pty.termios.keepLocked(old, pty.lockedModes);
@@ -163,7 +163,7 @@ function flowControl(pty: Pty, t: Task, arg: number, master: boolean): number {
       const c = (master ? usual : pty.termios).cc[arg === T.TCIOFF ? T.VSTOP : T.VSTART]!;
       if (c === 0) return 0;
       scratch.bytes[0] = c;
-      if (master) pty.ldisc.receive(scratch.bytes, 0, 1);
+      if (master) pty.type(scratch.bytes, 0, 1);
       else pty.output.queue.write(scratch.bytes, 0, 1);
       pty.outputReady();
       return 0;

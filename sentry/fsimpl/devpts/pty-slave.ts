@@ -66,6 +66,7 @@ export class PtySlave extends FileDescription {
   override read(t: CallContext, buf: Uint8Array, off: number, len: number): number {
     const { ldisc, termios } = this.pty;
     if (this.pty.hungUp) return 0;
+    if (this.pty.ioError) return -EIO;
     const r = this.pty.checkChange(t as Task, SIGTTIN);
     if (r < 0) return r;
     if (len === 0) return 0;
@@ -112,7 +113,7 @@ export class PtySlave extends FileDescription {
 
   override write(t: CallContext, buf: Uint8Array, off: number, len: number): number {
     const pty = this.pty;
-    if (pty.hungUp) return -EIO;
+    if (pty.hungUp || pty.ioError) return -EIO;
     if ((pty.termios.lflag & T.TOSTOP) !== 0) {
       const r = pty.checkChange(t as Task, SIGTTOU);
       if (r < 0) return r;

@@ -34,11 +34,15 @@ export class Pty extends Tty implements NTtyOwner {
   /** What the master has written and the line discipline had no room for. */
   private readonly input = new ByteQueue(FLIP_SIZE);
   private inputMoves = false;
+  /** Of `input`, what the line discipline has been shown for flow control. */
+  private shown = 0;
   /** Waiters on the master's side. */
   readonly masterWaiters = new WaitQueue();
   /** unlockpt(3) has not been called yet. */
   locked = true;
   private slaveOpens = 0;
+  /** The last open of the slave failed: nobody reads or writes it until one succeeds (TTY_IO_ERROR). */
+  ioError = false;
   /** The slave was open and its last file is closed: the master reads EIO. */
   slaveClosed = false;
   masterClosed = false;
@@ -87,23 +91,33 @@ export class Pty extends Tty implements NTtyOwner {
 
   /** The master writes: how many characters are taken. */
   type(buf: Uint8Array, off: number, len: number): number {
-    const n = this.input.length > 0 ? 0 : this.ldisc.receive(buf, off, len);
-    return n + this.input.write(buf, off + n, len - n);
+    let n = this.input.length > 0 ? 0 : this.ldisc.receive(buf, off, len);
+    n += this.input.write(buf, off + n, len - n);
+    while (this.shown < this.input.length) this.ldisc.lookAhead(this.input.at(this.shown++));
+    return n;
   }
 
   /** flush_to_ldisc(): what waits goes on as far as there is room. */
   private moveInput(): void {
     if (this.inputMoves) return;
     this.inputMoves = true;
-    while (this.input.length > 0 && this.ldisc.room > 0)
-      this.input.skip(this.ldisc.receive(arriving, 0, this.input.peek(arriving, 0, this.ldisc.room)));
+    while (this.input.length > 0 && this.ldisc.room > 0) {
+      const n = this.ldisc.receive(arriving, 0, this.input.peek(arriving, 0, this.ldisc.room));
+      this.input.skip(n);
+      this.shown = Math.max(this.shown - n, 0);
+    }
     this.inputMoves = false;
+  }
+
+  private dropInput(): void {
+    this.input.truncate(0);
+    this.shown = 0;
   }
 
   /** tcflush(3) on the master: its input is the slave's output, its own output what waits for the slave. */
   flushMasterQueues(queue: number): void {
-    if (queue !== T.TCOFLUSH) this.output.queue.skip(this.output.arrived);
-    if (queue !== T.TCIFLUSH) this.input.truncate(0);
+    if (queue !== T.TCOFLUSH) this.output.queue.truncate(0);
+    if (queue !== T.TCIFLUSH) this.dropInput();
     this.outputReady();
   }
 
@@ -124,8 +138,10 @@ export class Pty extends Tty implements NTtyOwner {
   }
 
   override openFile(t: CallContext, path: Path, inode: Inode, flags: number): FileDescription | number {
-    if (this.masterClosed || this.locked) return -EIO;
+    if (this.masterClosed) return -EIO;
     if (this.exclusive && !t.creds.has(CAP_SYS_ADMIN)) return -EBUSY;
+    this.ioError = this.locked;
+    if (this.locked) return -EIO;
     this.slaveOpens++;
     this.slaveClosed = false;
     return new PtySlave(this, path, inode, flags);
@@ -133,8 +149,9 @@ export class Pty extends Tty implements NTtyOwner {
 
   slaveReleased(): void {
     if (--this.slaveOpens > 0) return;
-    this.slaveClosed = true;
     this.exclusive = false;
+    if (this.ioError) return; // pty_close() is silent
+    this.slaveClosed = true;
     this.masterWaiters.wake(EPOLLIN | EPOLLOUT | EPOLLHUP);
   }
 
@@ -156,12 +173,18 @@ export class Pty extends Tty implements NTtyOwner {
     this.outputReady();
   }
 
+  /** n_tty_flush_buffer(): what the slave could have read. */
+  flushInput(): void {
+    this.ldisc.flushInput();
+    this.packetStatus(0, T.TIOCPKT_FLUSHREAD);
+  }
+
   /** tcflush(3) on the slave; `queue` is TCIFLUSH, TCOFLUSH or TCIOFLUSH. */
   flushQueues(queue: number): void {
     const { room } = this.output.queue;
     if (queue !== T.TCOFLUSH) {
-      this.ldisc.flushInput();
-      this.packetStatus(0, T.TIOCPKT_FLUSHREAD);
+      this.dropInput();
+      this.flushInput();
     }
     if (queue !== T.TCIFLUSH) {
       this.output.discardOnTheWay();

@@ -34,6 +34,11 @@ export class ByteQueue {
     return n;
   }
 
+  /** Preconditions: i < length. */
+  at(i: number): number {
+    return this.bytes[(this.head + i) % this.bytes.length]!;
+  }
+
   /** Copies up to `len` bytes and leaves them in; how many. */
   peek(dst: Uint8Array, off: number, len: number): number {
     const n = Math.min(len, this.count);

@@ -33,9 +33,10 @@ export class LineBuffer {
     return this.canonHead === this.head;
   }
 
-  /** Characters of complete lines, without their VEOFs (inq_canon). */
+  /** Characters of complete lines, without their VEOFs; with them if the lines fill the buffer (inq_canon). */
   get lengthOfLines(): number {
     let n = this.canonHead - this.tail;
+    if (n === N_TTY_BUF_SIZE) return n;
     for (let p = this.tail; p !== this.canonHead; p++)
       if (this.lineEnd[p & MASK] === 1 && this.chars[p & MASK] === DISABLED) n--;
     return n;

@@ -103,3 +103,10 @@ test('packet mode reports flow control and flushes before data', () => {
   expect(master.read(t, buf, 0, 16)).toBe(3);
   expect(buf.toString('latin1', 0, 3)).toBe('\0hi');
 });
+
+test('an interrupt takes back what the same input has echoed', () => {
+  const { master } = openPair();
+  master.write(t, Buffer.from('ab'), 0, 2);
+  master.write(t, Buffer.from('cd\x11ef\x03'), 0, 6);
+  expect(drain(master).join('')).toBe('ab^C');
+});

@@ -37,6 +37,8 @@ export class NTty {
   private lnext = false;
   /** tty->flow.tco_stopped */
   private heldByCall = false;
+  /** Of the next characters, so many were looked at for flow control when there was no room for them (lookahead_count). */
+  private lookedAt = 0;
 
   constructor(termios: Termios, output: TtyOutput, owner: NTtyOwner) {
     this.termios = termios;
@@ -65,8 +67,8 @@ export class NTty {
 
   /** How many more characters are taken now (receive_room). */
   get room(): number {
-    const free = N_TTY_BUF_SIZE - 1 - this.line.length;
-    const room = (this.termios.iflag & T.PARMRK) !== 0 ? Math.floor(free / 2) : free;
+    const free = N_TTY_BUF_SIZE - this.line.length;
+    const room = ((this.termios.iflag & T.PARMRK) !== 0 ? Math.ceil(free / 3) : free) - 1;
     if (room > 0) return room;
     // Without a complete line erase characters must still get through; ordinary ones are lost.
     return this.icanon && !this.line.hasLine ? N_TTY_BUF_SIZE : 0;
@@ -75,7 +77,9 @@ export class NTty {
   /** Input from the other side: number of characters taken. */
   receive(src: Uint8Array, off: number, len: number): number {
     let n = 0;
+    this.output.receiving(true);
     while (n < len && this.room > 0) this.receiveChar(src[off + n++]!);
+    this.output.receiving(false);
     if (n > 0) {
       this.output.flushEchoes();
       if (this.available(1)) this.owner.inputReady();
@@ -84,12 +88,36 @@ export class NTty {
     return n;
   }
 
+  /** There is no room for this character, but stop and start are obeyed at once (n_tty_lookahead_flow_ctrl). */
+  lookAhead(c: number): void {
+    this.lookedAt++;
+    if ((this.termios.iflag & T.IXON) !== 0) this.flowControl(c);
+  }
+
+  private controlsFlow(c: number): boolean {
+    return this.special(c, T.VSTART) || this.special(c, T.VSTOP);
+  }
+
+  /** n_tty_receive_char_flow_ctrl() */
+  private flowControl(c: number): boolean {
+    if (!this.controlsFlow(c)) return false;
+    if (this.special(c, T.VSTART)) {
+      this.start();
+      this.output.flushEchoes();
+    } else {
+      this.stop();
+    }
+    return true;
+  }
+
   private special(c: number, index: number): boolean {
     return c !== DISABLED && c === this.termios.cc[index];
   }
 
   private receiveChar(ch: number): void {
     const { iflag, lflag } = this.termios;
+    const seen = this.lookedAt > 0;
+    if (seen) this.lookedAt--;
     let c = ch;
     if ((iflag & T.ISTRIP) !== 0) c &= 0x7f;
     if ((iflag & T.IUCLC) !== 0 && (lflag & T.IEXTEN) !== 0) c = toLower(c);
@@ -103,16 +131,7 @@ export class NTty {
       this.ordinary(c);
       return;
     }
-    if ((iflag & T.IXON) !== 0) {
-      if (this.special(c, T.VSTART)) {
-        this.start();
-        return;
-      }
-      if (this.special(c, T.VSTOP)) {
-        this.stop();
-        return;
-      }
-    }
+    if ((iflag & T.IXON) !== 0 && (seen ? this.controlsFlow(c) : this.flowControl(c))) return;
     if ((lflag & T.ISIG) !== 0) {
       const sig = this.signalOf(c);
       if (sig !== 0) {
@@ -269,6 +288,7 @@ export class NTty {
   flushInput(): void {
     this.line.clear();
     this.eraser.forget();
+    this.lookedAt = 0;
   }
 
   /** The modes have changed from `oldLflag`, `oldIflag` (n_tty_set_termios). */

@@ -37,6 +37,8 @@ export class TtyOutput {
   /** Column where the line being edited starts. */
   canonColumn = 0;
   private held: number[] = [];
+  /** While input is being received: how much the queue held before; what comes then is on its way. */
+  private before = Infinity;
 
   constructor(termios: Termios, queue: ByteQueue) {
     this.termios = termios;
@@ -191,9 +193,14 @@ export class TtyOutput {
     return Math.min(this.queue.length, ARRIVED_MAX);
   }
 
+  /** Input is being received, or has been: nothing of what is echoed meanwhile reaches the master before the end. */
+  receiving(on: boolean): void {
+    this.before = on ? this.queue.length : Infinity;
+  }
+
   /** pty_flush_buffer(): throws away what has not reached the master. */
   discardOnTheWay(): void {
-    this.queue.truncate(ARRIVED_MAX);
+    this.queue.truncate(Math.min(this.before, ARRIVED_MAX));
   }
 
   /** Echoes that wait are forgotten (isig). */
