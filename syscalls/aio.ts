@@ -36,8 +36,9 @@ import { Vma } from '../sentry/mm/vma.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
 import { EPOLLERR, EPOLLHUP, EPOLLIN, WaitEntry } from '../sentry/waiter/wait-queue.ts';
-import { fileAt, readVec, RUN_BUDGET, writeVec } from './io.ts';
+import { fileAt, readVec, RUN_BUDGET } from './io.ts';
 import { importRange, SSIZE_LIMIT, UIO_MAXIOV } from './iovec.ts';
+import { checkRwFlags, writeFlagged } from './read-write.ts';
 import { deadlineIn, useSigMask } from './wait-args.ts';
 
 const IOCB_SIZE = 64;
@@ -76,22 +77,22 @@ function sysIoSetup(t: Task, a: SyscallArgs): SysResult {
     new Vma(at, at + size, prot, mayFlags(true, true, true), ring.shared, 0),
     t.memoryChange,
   );
-  const ctx = new AioContext(at, nr, ring);
+  const ctx = new AioContext(nr, ring);
   addAioContext(t.kernel, t.mm, ctx);
   if (t.mem.writeU64(a.addr(1), at) === 0) return 0;
-  destroy(t, ctx);
+  destroy(t, ctx, at);
   return -EFAULT;
 }
 
-function destroy(t: Task, ctx: AioContext): void {
+function destroy(t: Task, ctx: AioContext, at: number): void {
   removeAioContext(t.kernel, t.mm, ctx);
-  munmap(t.mm, t.ctx, ctx.id, ctx.ringSize);
+  munmap(t.mm, t.ctx, at, ctx.ringSize);
 }
 
 function sysIoDestroy(t: Task, a: SyscallArgs): SysResult {
   const ctx = findAioContext(t.mm, a.addr(0));
   if (ctx === null) return -EINVAL;
-  destroy(t, ctx);
+  destroy(t, ctx, a.addr(0));
   return 0;
 }
 
@@ -100,6 +101,8 @@ interface Request {
   readonly addr: number;
   readonly dataLo: number;
   readonly dataHi: number;
+  /** RWF_* */
+  readonly rwf: number;
   readonly opcode: number;
   readonly fd: number;
   readonly buf: number;
@@ -118,6 +121,7 @@ function readRequest(t: Task, addr: number): Request | number {
     addr,
     dataLo: u32[0]!,
     dataHi: u32[1]!,
+    rwf: u32[3]!,
     opcode: view.getUint16(16, true),
     fd: i32[5]!,
     buf: u64(6),
@@ -132,6 +136,7 @@ function transfer(
   t: Task,
   f: FileDescription,
   write: boolean,
+  rwf: number,
   addr: number,
   len: number,
   pos: number,
@@ -141,7 +146,7 @@ function transfer(
     const n = Math.min(len - done, RUN_BUDGET);
     let r = importRange(addr + done, n);
     const at = f.seekable ? pos + done : -1;
-    if (r === 0) r = write ? writeVec(t, f, at, true, null) : readVec(t, f, at, true, null);
+    if (r === 0) r = write ? writeFlagged(t, f, at, rwf, true, null) : readVec(t, f, at, true, null);
     if (r < 0) return done > 0 ? done : r;
     done += r;
     if (r < n) break;
@@ -163,6 +168,8 @@ function readRanges(t: Task, r: Request): number[] | number {
 /** The outcome for the event, or −errno of io_submit itself in `refused`. */
 function readOrWrite(t: Task, f: FileDescription, r: Request): { refused: number; result: number } {
   const write = r.opcode === PWRITE || r.opcode === PWRITEV;
+  const bad = checkRwFlags(f, r.rwf, write);
+  if (bad < 0) return { refused: bad, result: 0 };
   if (write ? !f.writable : !f.readable) return { refused: -EBADF, result: 0 };
   // Requests of a call would have to wait one by one for the program that serves the file.
   if (f.inode.sb.served) return { refused: -EINVAL, result: 0 };
@@ -172,7 +179,7 @@ function readOrWrite(t: Task, f: FileDescription, r: Request): { refused: number
   let done = 0;
   for (let i = 0; i < ranges.length && done < REQUEST_MAX; i += 2) {
     const want = Math.min(ranges[i + 1]!, REQUEST_MAX - done);
-    const n = transfer(t, f, write, ranges[i]!, want, r.offset + done);
+    const n = transfer(t, f, write, r.rwf, ranges[i]!, want, r.offset + done);
     if (n < 0) return { refused: 0, result: done > 0 ? done : n };
     done += n;
     if (n < want) break;
@@ -382,7 +389,7 @@ export const aioRows: readonly SyscallRow[] = [
     fn: sysIoSubmit,
     args: [hex, long, ptr],
     support: 'partial',
-    note: 'transfers are done at submission, in one request at most 16 MiB; RWF_* flags and priorities have no effect; files of FUSE are refused (EINVAL)',
+    note: 'transfers are done at submission, in one request at most 16 MiB; priorities have no effect; files of FUSE are refused (EINVAL)',
   },
   { nr: 210, name: 'io_cancel', fn: sysIoCancel, args: [hex, ptr, ptr], support: 'full' },
   {

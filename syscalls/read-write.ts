@@ -135,8 +135,8 @@ function sysPreadv2(t: Task, a: SyscallArgs): SysResult {
   const w = t.blockState as IoWait | null;
   const r = importRanges(t, a, f.canRead);
   if (r <= 0) return endIo(w, r);
-  if ((rwf & ~f.rwFlags(false)) !== 0) return endIo(w, -EOPNOTSUPP);
-  if ((rwf & RWF_APPEND) !== 0 && (rwf & RWF_NOAPPEND) !== 0) return endIo(w, -EINVAL);
+  const bad = checkRwFlags(f, rwf, false);
+  if (bad < 0) return endIo(w, bad);
   return readVec(t, f, pos, nonBlocking(f) || (rwf & RWF_NOWAIT) !== 0, w);
 }
 
@@ -148,19 +148,34 @@ function sysPwritev2(t: Task, a: SyscallArgs): SysResult {
   const w = t.blockState as IoWait | null;
   const r = importRanges(t, a, f.canWrite);
   if (r <= 0) return endIo(w, r);
-  if ((rwf & ~f.rwFlags(true)) !== 0) return endIo(w, -EOPNOTSUPP);
-  if ((rwf & RWF_APPEND) !== 0 && (rwf & RWF_NOAPPEND) !== 0) return endIo(w, -EINVAL);
-  if (f.inode.isRegular && (rwf & RWF_NOWAIT) !== 0 && (rwf & (RWF_SYNC | RWF_DSYNC)) !== 0) {
-    return endIo(w, -EAGAIN);
-  }
-  if ((rwf & RWF_NOAPPEND) !== 0 && (f.flags & O_APPEND) !== 0 && f.inode.isAppendOnly) {
-    return endIo(w, -EPERM);
-  }
+  const bad = checkRwFlags(f, rwf, true);
+  if (bad < 0) return endIo(w, bad);
+  return writeFlagged(t, f, pos, rwf, nonBlocking(f) || (rwf & RWF_NOWAIT) !== 0, w);
+}
+
+/** kiocb_set_rw_flags(), and what file systems say to O_SYNC without waiting. */
+export function checkRwFlags(f: FileDescription, rwf: number, write: boolean): number {
+  if ((rwf & ~f.rwFlags(write)) !== 0) return -EOPNOTSUPP;
+  if ((rwf & RWF_APPEND) !== 0 && (rwf & RWF_NOAPPEND) !== 0) return -EINVAL;
+  if (!write) return 0;
+  if (f.inode.isRegular && (rwf & RWF_NOWAIT) !== 0 && (rwf & (RWF_SYNC | RWF_DSYNC)) !== 0) return -EAGAIN;
+  return (rwf & RWF_NOAPPEND) !== 0 && (f.flags & O_APPEND) !== 0 && f.inode.isAppendOnly ? -EPERM : 0;
+}
+
+/** writeVec() with RWF_* flags that checkRwFlags() has admitted. */
+export function writeFlagged(
+  t: Task,
+  f: FileDescription,
+  pos: number,
+  rwf: number,
+  noWait: boolean,
+  w: IoWait | null,
+): SysResult {
   const saved = f.flags;
   if ((rwf & RWF_APPEND) !== 0) f.flags |= O_APPEND;
   if ((rwf & RWF_NOAPPEND) !== 0) f.flags &= ~O_APPEND;
   const noSignal = (rwf & RWF_NOSIGNAL) !== 0;
-  const result = writeVec(t, f, pos, nonBlocking(f) || (rwf & RWF_NOWAIT) !== 0, w, noSignal);
+  const result = writeVec(t, f, pos, noWait, w, noSignal);
   f.flags = saved;
   if (result > 0 && (rwf & (RWF_SYNC | RWF_DSYNC)) !== 0) {
     const s = f.fsync((rwf & RWF_SYNC) === 0);

@@ -128,7 +128,9 @@ export class SystrapContext extends ThreadSlot implements Context {
     return this.platform.memory.hostAddr(this.base + SLOT_DATA / 4);
   }
 
-  readonly dataSize = DATA_SIZE;
+  get dataSize(): number {
+    return this.window.copyOuts === 0 ? DATA_SIZE : 0;
+  }
 
   prefetched(addr: number, dst: Uint8Array, off: number, len: number): number {
     if (!this.hasPrefetch) return 0;

@@ -1,10 +1,11 @@
 /**
  * Contexts of asynchronous I/O (fs/aio.c struct kioctx): finished requests wait here until io_getevents(2) takes them. A
- * context belongs to an address space and is named by the address of a ring in it, from which programs may take events by
- * themselves (QEMU does): they move its head, the kernel its tail.
+ * context belongs to an address space and is named by the address of a ring in it, wherever that is moved, from which programs may
+ * take events by themselves (QEMU does): they move its head, the kernel its tail.
  */
 import { HostBuffer } from '../host/memory.ffi.ts';
 import { pageUp } from '../lib/addr.ts';
+import type { Backing } from '../mm/backing.ts';
 import type { MemoryManager } from '../mm/memory-manager.ts';
 import { RingMemory } from '../mm/ring-memory.ts';
 import { WaitQueue } from '../waiter/wait-queue.ts';
@@ -50,7 +51,6 @@ const buffer = new HostBuffer(RING_HEADER);
 export const aioRingSize = (slots: number): number => pageUp(RING_HEADER + (2 * slots + 2) * IO_EVENT_SIZE);
 
 export class AioContext {
-  readonly id: number;
   /** Requests it was made for; counted in Kernel.aio.used. */
   readonly slots: number;
   /** What is between the ring's head and tail. */
@@ -58,15 +58,14 @@ export class AioContext {
   readonly pending = new Set<AioPending>();
   readonly waiters = new WaitQueue();
   dead = false;
-  private readonly ring: RingMemory;
+  readonly ring: RingMemory;
   readonly ringSize: number;
   /** Events that the ring has room for, its first one and the next one, as the kernel sees it. */
   private readonly room: number;
   private head = 0;
   private tail = 0;
 
-  constructor(id: number, slots: number, ring: RingMemory) {
-    this.id = id;
+  constructor(slots: number, ring: RingMemory) {
     this.slots = slots;
     this.ring = ring;
     this.ringSize = ring.shared.size;
@@ -117,10 +116,14 @@ export class AioContext {
   }
 }
 
-const contexts = new WeakMap<MemoryManager, Map<number, AioContext>>();
+const contexts = new WeakMap<MemoryManager, Map<Backing, AioContext>>();
 
+/** lookup_ioctx(): the context whose ring begins at `id`. */
 export function findAioContext(mm: MemoryManager, id: number): AioContext | null {
-  return contexts.get(mm)?.get(id) ?? null;
+  const own = contexts.get(mm);
+  if (own === undefined) return null;
+  const v = mm.table.find(id);
+  return v !== null && v.start === id && v.backing !== null ? (own.get(v.backing) ?? null) : null;
 }
 
 export function addAioContext(k: Kernel, mm: MemoryManager, ctx: AioContext): void {
@@ -132,7 +135,7 @@ export function addAioContext(k: Kernel, mm: MemoryManager, ctx: AioContext): vo
       for (const c of [...all!.values()]) removeAioContext(k, mm, c);
     });
   }
-  all.set(ctx.id, ctx);
+  all.set(ctx.ring.shared, ctx);
   k.aio.used += ctx.slots;
 }
 
@@ -142,7 +145,7 @@ export function removeAioContext(k: Kernel, mm: MemoryManager, ctx: AioContext):
   ctx.dead = true;
   k.aio.used -= ctx.slots;
   for (const p of [...ctx.pending]) p.cancel();
-  contexts.get(mm)?.delete(ctx.id);
+  contexts.get(mm)?.delete(ctx.ring.shared);
   ctx.release();
   ctx.waiters.wake(1);
 }

@@ -216,7 +216,7 @@ export interface Context extends Orders {
 
   /**
    * Host address `dataAddr` of a buffer of `dataSize` bytes that reaches guest memory more cheaply than AddressSpace.write:
-   * host calls may fill it, then `copyOut` delivers. 0/0 where the platform has none.
+   * host calls may fill it, then `copyOutData` delivers. 0/0 where the platform has none; no bytes while some wait in it for delivery.
    */
   readonly dataAddr: number;
   readonly dataSize: number;

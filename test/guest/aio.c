@@ -99,6 +99,83 @@ static void transfers(void) {
   one("write of a pipe", req(IOCB_CMD_PWRITE, p[1], buf, 4, 0, 17));
 }
 
+// struct aio_ring of fs/aio.c, which programs may look at, and take events from.
+struct ring {
+  unsigned id, nr, head, tail, magic, compat, incompat, header;
+  struct io_event events[];
+};
+
+// Each range and each request has its own bytes of a file that is mapped, small as they are.
+static void pieces(void) {
+  enum { N = 10, LEN = 512 };
+  static char buf[N * LEN];
+  struct iovec v[N];
+  struct iocb r[N], *l[N];
+  struct timespec some = {5, 0};
+  int f = open("aio-pieces", O_RDWR | O_CREAT | O_TRUNC, 0644), wrong = 0;
+  ftruncate(f, N * LEN);
+  char *map = mmap(NULL, N * LEN, PROT_READ | PROT_WRITE, MAP_SHARED, f, 0);
+  for (int i = 0; i < N; i++) {
+    memset(map + i * LEN, 'a' + i, LEN);
+    v[i] = (struct iovec){buf + i * LEN, LEN};
+    r[i] = req(IOCB_CMD_PREAD, f, buf + i * LEN, LEN, (N - 1 - i) * LEN, i);
+    l[i] = &r[i];
+  }
+  one("preadv of ten ranges", req(IOCB_CMD_PREADV, f, v, N, 0, 0));
+  say("  %d differ", memcmp(buf, map, N * LEN) != 0);
+  ret("ten preads", submit(ctx, 8, l));
+  ret("their events", get(ctx, 8, 16, &some));
+  for (int i = 0; i < 8; i++)
+    for (int k = 0; k < LEN; k++) wrong += buf[i * LEN + k] != 'a' + N - 1 - i;
+  say("  %d wrong", wrong);
+  munmap(map, N * LEN);
+  close(f);
+  unlink("aio-pieces");
+}
+
+// The ring may be moved; its context is then named by its new address.
+static void moved(void) {
+  aio_context_t c = 0;
+  struct timespec now = {0, 0};
+  int f = open("aio", O_RDWR | O_CREAT | O_TRUNC, 0644);
+  struct iocb r = req(IOCB_CMD_PWRITE, f, "abcdef", 6, 0, 1), *l = &r;
+  setup(1, &c);
+  size_t size = (sizeof(struct ring) + ((struct ring *)c)->nr * 32 + 4095) & ~4095ul;
+  ret("submit", submit(c, 1, &l));
+  void *at = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  struct ring *ring = mremap((void *)c, size, size, MREMAP_FIXED | MREMAP_MAYMOVE, at);
+  is("moved", (void *)ring == at && ring->head != ring->tail);
+  ret("by the old name", submit(c, 1, &l));
+  ret("by the new name", get((aio_context_t)ring, 1, 1, &now));
+  ret("again", submit((aio_context_t)ring, 1, &l));
+  is("in the ring", ring->head != ring->tail && ring->events[ring->head].res == 6);
+  ret("destroy", destroy((aio_context_t)ring));
+  is("ring unmapped", msync(ring, 4096, MS_ASYNC) < 0 && errno == ENOMEM);
+  close(f);
+  unlink("aio");
+}
+
+// aio_rw_flags
+static void flags(void) {
+  char buf[8] = "";
+  int f = open("aio", O_RDWR | O_CREAT | O_TRUNC, 0644), p[2];
+  struct iocb r = req(IOCB_CMD_PWRITE, f, "abcd", 4, 0, 1);
+  one("plain", r);
+  r.aio_rw_flags = RWF_APPEND;
+  one("append", r);
+  r.aio_rw_flags = RWF_DSYNC;
+  one("dsync", r);
+  r.aio_rw_flags = 1 << 20;
+  one("unknown", r);
+  pipe(p);
+  r = req(IOCB_CMD_PREAD, p[0], buf, 4, 0, 2);
+  r.aio_rw_flags = RWF_NOWAIT;
+  one("empty pipe, nowait", r);
+  say("  %ld bytes", (long)lseek(f, 0, SEEK_END));
+  close(f);
+  unlink("aio");
+}
+
 static void polls(void) {
   int p[2];
   struct timespec now = {0, 0}, soon = {5, 0};
@@ -154,12 +231,6 @@ static void waits(void) {
   ret("destroy", destroy(ctx));
 }
 
-// struct aio_ring of fs/aio.c, which programs may look at, and take events from.
-struct ring {
-  unsigned id, nr, head, tail, magic, compat, incompat, header;
-  struct io_event events[];
-};
-
 static void rings(void) {
   aio_context_t c = 0;
   struct timespec now = {0, 0};
@@ -202,8 +273,11 @@ static void rings(void) {
 
 int main(void) {
   rings();
+  moved();
   contexts();
   transfers();
+  pieces();
+  flags();
   polls();
   waits();
   return 0;
