@@ -24,7 +24,7 @@ import * as M from '../sentry/vfs/mount.ts';
 import { parseSuperFlag, reconfigureSuper, setSuperFlags } from '../sentry/vfs/super-options.ts';
 import { nd } from '../sentry/vfs/walk.ts';
 import { installFd } from './fd-install.ts';
-import { mayMount } from './mount.ts';
+import { mayMount, ownerFor } from './mount.ts';
 import { resolveAt, target } from './path.ts';
 
 const FSOPEN_CLOEXEC = 1;
@@ -257,6 +257,7 @@ function sysFsmount(t: Task, a: SyscallArgs): SysResult {
   const m = mountOf(t, f.type!, f.sb, at);
   if (typeof m === 'number') return m;
   f.phase = 'mounted';
+  m.anon = { owner: ownerFor(t), origin: null };
   return openDetached(t, m, a.uint(1) !== 0);
 }
 

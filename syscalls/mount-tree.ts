@@ -1,5 +1,5 @@
 /** open_tree(2), move_mount(2), mount_setattr(2), open_tree_attr(2) (fs/namespace.c). */
-import { E2BIG, EBUSY, EFAULT, EINVAL, ELOOP, ENOENT, EPERM } from '../sentry/abi/errno.ts';
+import { E2BIG, EBUSY, EFAULT, EINVAL, ENOENT, EPERM } from '../sentry/abi/errno.ts';
 import {
   AT_EMPTY_PATH,
   AT_NO_AUTOMOUNT,
@@ -8,7 +8,6 @@ import {
   O_PATH,
 } from '../sentry/abi/fcntl.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
-import { CAP_SYS_ADMIN } from '../sentry/auth/capability.ts';
 import { fd, hex, path, ptr, size, type SysResult, type SyscallRow } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import { PAGE_SIZE } from '../sentry/lib/addr.ts';
@@ -26,11 +25,12 @@ import {
   topOf,
 } from '../sentry/vfs/mount-namespace.ts';
 import { PathFile } from '../sentry/vfs/open.ts';
+import { isMounted, treeRoot } from '../sentry/vfs/propagation.ts';
 import { treeChanged } from '../sentry/vfs/walk-cache.ts';
 import { nd } from '../sentry/vfs/walk.ts';
 import { installFd } from './fd-install.ts';
 import { atimeFlags, attributeFlags, openDetached } from './fs-context.ts';
-import { isOurs, mayChangeFlags, mayMount } from './mount.ts';
+import { isOurs, mayChangeFlags, mayChangePropagation, mayMount, mayUse, ownerFor } from './mount.ts';
 import { resolveAt, target } from './path.ts';
 
 const AT_RECURSIVE = 0x8000;
@@ -42,11 +42,6 @@ function placeAt(t: Task, dfd: number, addr: number, at: number): Path | number 
   if (r !== 0) return r;
   if (target.file === null && target.path === null) return nd.path();
   return target.path ?? -EINVAL;
-}
-
-/** A mount that hangs nowhere and is its tree's root: what fsmount(2) and open_tree(2) made. */
-function isDetachedRoot(m: M.Mount): boolean {
-  return m.ns === null && m.parent === null;
 }
 
 /** open_tree(2) of a descriptor whose file has no name: an O_PATH one for the same file. */
@@ -70,11 +65,11 @@ function openTree(t: Task, a: SyscallArgs): Path | number {
   const from = placeAt(t, a.int(0), a.addr(1), flags);
   if (typeof from === 'number' || (flags & OPEN_TREE_CLONE) === 0) return from;
   const { mount, dentry } = from;
-  if ((!isOurs(t, mount) && mount.ns !== null && mount.sb.fsType !== 'nsfs') || mount.unbindable)
-    return -EINVAL;
+  if ((!mayUse(t, mount) && mount.sb.fsType !== 'nsfs') || mount.unbindable) return -EINVAL;
   const recursive = (flags & AT_RECURSIVE) !== 0;
   if (!recursive && hasLockedChildren(mount, dentry)) return -EINVAL;
   const copy = cloneTree(from, recursive);
+  copy.anon = { owner: ownerFor(t), origin: mount.ns ?? treeRoot(mount).anon?.origin ?? null };
   return { mount: copy, dentry: copy.root };
 }
 
@@ -150,29 +145,24 @@ function sysMoveMount(t: Task, a: SyscallArgs): SysResult {
 
 /** do_set_group(): for those who may change the namespaces of both. */
 function shareGroup(t: Task, from: Path, to: Path): number {
-  for (const { mount } of [from, to]) {
-    if (mount.ns !== null && !t.creds.hasIn(CAP_SYS_ADMIN, mount.ns.owner)) return -EPERM;
-  }
-  return setGroup(from, to);
+  return mayChangePropagation(t, from.mount) || mayChangePropagation(t, to.mount) || setGroup(from, to);
 }
 
 /** do_move_mount() */
 function moveTo(t: Task, from: Path, to: Path, beneath: boolean): number {
   const m = from.mount;
-  if (!isOurs(t, to.mount)) return -EINVAL;
-  const detached = isDetachedRoot(m);
-  if (!detached && !isOurs(t, m)) return -EINVAL;
-  if (m.locked || from.dentry !== m.root) return -EINVAL;
-  if (m.root.inode!.isDir !== to.dentry.inode!.isDir) return -EINVAL;
-  if (to.dentry.inode!.dead) return -ENOENT;
-  if (!detached && m.parent === null) return -EINVAL;
+  if (from.dentry !== m.root || m.root.inode!.isDir !== to.dentry.inode!.isDir) return -EINVAL;
+  if (to.dentry.inode!.dead || !isMounted(to.mount)) return -ENOENT;
+  const detached = !isOurs(t, m);
+  if (detached) {
+    if (m.anon === null || treeRoot(to.mount) === m || !mayUse(t, to.mount)) return -EINVAL;
+  } else if (m.parent === null || m.locked || !isOurs(t, to.mount)) return -EINVAL;
   if (beneath) {
     const parent = topOf(to).mount.parent;
     const breaks = (parent?.group ?? null) !== null && subtree(m).some((c) => c.unbindable);
     return breaks ? -EINVAL : moveBeneath(m, to, t.fs.root.mount);
   }
   if (!detached) return moveMount(m, to);
-  for (let at: M.Mount | null = to.mount; at !== null; at = at.parent) if (at === m) return -ELOOP;
   if (to.mount.group !== null && subtree(m).some((c) => c.unbindable)) return -EINVAL;
   return attachMount(m, to);
 }
@@ -218,7 +208,7 @@ function flagsAfter(m: M.Mount): number {
 /** do_mount_setattr(): all of the tree or nothing. */
 function setAttributes(t: Task, place: Path, recursive: boolean): number {
   const { mount, dentry } = place;
-  if (dentry !== mount.root || !(isOurs(t, mount) || mount.ns === null)) return -EINVAL;
+  if (dentry !== mount.root || (mount.anon === null && !isOurs(t, mount))) return -EINVAL;
   const all = recursive ? subtree(mount) : [mount];
   for (const m of all) {
     const flags = flagsAfter(m);
@@ -258,8 +248,7 @@ export const mountTreeRows: readonly SyscallRow[] = [
     name: 'move_mount',
     fn: sysMoveMount,
     args: [fd, path, fd, path, hex],
-    support: 'partial',
-    note: 'not to a place in a detached tree (EINVAL)',
+    support: 'full',
   },
   {
     nr: 442,

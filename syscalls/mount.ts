@@ -13,6 +13,7 @@ import {
 import { PATH_MAX, AT_FDCWD } from '../sentry/abi/fcntl.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CAP_SYS_ADMIN } from '../sentry/auth/capability.ts';
+import type { UserNamespace } from '../sentry/auth/credentials.ts';
 import { flags, path, ptr, str, type SysResult, type SyscallRow } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import type { Path } from '../sentry/vfs/dentry.ts';
@@ -38,6 +39,7 @@ import {
   subtree,
   topOf,
 } from '../sentry/vfs/mount-namespace.ts';
+import { isMounted, treeRoot } from '../sentry/vfs/propagation.ts';
 import { reconfigureSuper, setSuperFlags, splitSuperOptions } from '../sentry/vfs/super-options.ts';
 import { treeChanged } from '../sentry/vfs/walk-cache.ts';
 import { LOOKUP_DIRECTORY, LOOKUP_FOLLOW, LOOKUP_KEEP_EXPIRY, nd } from '../sentry/vfs/walk.ts';
@@ -53,6 +55,25 @@ export function mayMount(t: Task): boolean {
 
 export function isOurs(t: Task, m: Mount): boolean {
   return m.ns !== null && m.ns === t.fs.root.mount.ns;
+}
+
+/** The owner of namespaces that the caller makes. */
+export function ownerFor(t: Task): UserNamespace | null {
+  return t.creds.userNs.level === 0 ? null : t.creds.userNs;
+}
+
+/** may_use_mount(): in the caller's namespace, or in a nameless one that is no copy of another's. */
+export function mayUse(t: Task, m: Mount): boolean {
+  if (isOurs(t, m)) return true;
+  const { anon } = treeRoot(m);
+  return anon !== null && (anon.origin === null || anon.origin === t.fs.root.mount.ns);
+}
+
+/** may_change_propagation(): 0 or −errno. */
+export function mayChangePropagation(t: Task, m: Mount): number {
+  const ns = m.ns ?? treeRoot(m).anon;
+  if (ns === null) return -EINVAL;
+  return t.creds.hasIn(CAP_SYS_ADMIN, ns.owner) ? 0 : -EPERM;
 }
 
 /** copy_mount_string(): null for a null pointer. */
@@ -128,7 +149,7 @@ function bind(t: Task, sourceAddr: number, at: Path, f: number): SysResult {
   if (r !== 0) return r;
   const from = nd.path();
   // A namespace's file can be bound although its mount is nobody's.
-  const fromOurs = isOurs(t, from.mount) || from.mount.sb.fsType === 'nsfs';
+  const fromOurs = mayUse(t, from.mount) || from.mount.sb.fsType === 'nsfs';
   const r1 = checkPlace(t, at);
   if (r1 !== 0) return r1;
   if (!fromOurs || from.mount.unbindable) return -EINVAL;
@@ -139,7 +160,7 @@ function bind(t: Task, sourceAddr: number, at: Path, f: number): SysResult {
 
 /** lock_mount(), check_mnt(): something can be mounted there by the caller. 0 or −errno. */
 function checkPlace(t: Task, at: Path): number {
-  if (at.dentry.unhashed || at.dentry.inode!.dead || at.mount.ns === null) return -ENOENT;
+  if (at.dentry.unhashed || at.dentry.inode!.dead || !isMounted(at.mount)) return -ENOENT;
   return isOurs(t, at.mount) ? 0 : -EINVAL;
 }
 
@@ -160,9 +181,10 @@ function giveUp(m: Mount): void {
 function changePropagation(t: Task, at: Path, f: number): SysResult {
   const kind = f & PROPAGATION;
   if ((kind & (kind - 1)) !== 0 || (f & ~(PROPAGATION | MS_REC | M.MS_SILENT)) !== 0) return -EINVAL;
-  if (at.dentry !== at.mount.root || !isOurs(t, at.mount)) return -EINVAL;
-  setPropagation(at.mount, f);
-  return 0;
+  if (at.dentry !== at.mount.root) return -EINVAL;
+  const r = mayChangePropagation(t, at.mount);
+  if (r === 0) setPropagation(at.mount, f);
+  return r;
 }
 
 function move(t: Task, sourceAddr: number, at: Path): SysResult {

@@ -69,7 +69,8 @@ export class DetachedMountFile extends PathFile {
 
   protected override release(): void {
     const { mount } = this.path!;
-    if (mount.ns !== null || mount.parent !== null) return;
+    if (mount.anon === null) return;
+    mount.anon = null;
     for (const m of subtree(mount).reverse()) {
       m.detach();
       m.release();

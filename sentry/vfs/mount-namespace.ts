@@ -26,6 +26,7 @@ import {
   propagatedChildren,
   type Receiver,
   receivers,
+  treeRoot,
 } from './propagation.ts';
 import type { SuperBlock } from './super-block.ts';
 
@@ -133,11 +134,10 @@ export function attachMount(m: Mount, at: Path): number {
 
 /** The same at a place that is not what shows there: below what is mounted on it (MOVE_MOUNT_BENEATH). */
 export function attachTo(m: Mount, { mount, dentry }: Path): number {
-  const { ns } = mount;
-  if (ns === null) return -EINVAL;
   const all = subtree(m);
   const targets = receivers(mount, dentry);
-  if (!hasRoom(ns, all.length, targets)) return -ENOSPC;
+  if (!hasRoom(mount, all.length, targets)) return -ENOSPC;
+  m.anon = null;
   if (mount.group !== null) for (const c of all) makeShared(c);
   const copies: Mount[] = [];
   for (const t of targets) copies.push(copyFor(t, t.copyOf < 0 ? m : copies[t.copyOf]!));
@@ -146,11 +146,14 @@ export function attachTo(m: Mount, { mount, dentry }: Path): number {
   return 0;
 }
 
-/** Every namespace may hold MOUNT_MAX mounts. */
-function hasRoom(ns: MountNamespace, size: number, targets: readonly Receiver[]): boolean {
-  const more = new Map<MountNamespace, number>([[ns, size]]);
-  for (const t of targets) if (t.mount.ns !== null) more.set(t.mount.ns, (more.get(t.mount.ns) ?? 0) + size);
-  for (const [n, count] of more) if (n.count + count > MOUNT_MAX) return false;
+/** Every namespace may hold MOUNT_MAX mounts, those without a name, too. */
+function hasRoom(dest: Mount, size: number, targets: readonly Receiver[]): boolean {
+  const more = new Map<Mount, number>();
+  for (const m of [dest, ...targets.map((t) => t.mount)]) {
+    const root = treeRoot(m);
+    more.set(root, (more.get(root) ?? root.ns?.count ?? subtree(root).length) + size);
+  }
+  for (const count of more.values()) if (count > MOUNT_MAX) return false;
   return true;
 }
 

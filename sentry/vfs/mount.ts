@@ -1,4 +1,5 @@
 /** Mount: a super block's tree hung on a dentry of another (fs/mount.h). Mounts of one namespace form a tree. */
+import type { Owned } from '../auth/credentials.ts';
 import { type Dentry, forgetBelow } from './dentry.ts';
 import { notifyUnmount } from './fsnotify.ts';
 import type { MountNamespace } from './mount-namespace.ts';
@@ -49,6 +50,11 @@ export function mountsOn(d: Dentry): readonly Mount[] {
   return onDentry.get(d) ?? [];
 }
 
+/** An anonymous mount namespace: whose it is, and the namespace that the tree is a copy from (seq_origin). */
+export interface AnonNamespace extends Owned {
+  readonly origin: MountNamespace | null;
+}
+
 export class Mount {
   readonly id: number;
   readonly sb: SuperBlock;
@@ -68,6 +74,8 @@ export class Mount {
   writers = 0;
   /** The mount namespace it belongs to; null while detached. */
   ns: MountNamespace | null = null;
+  /** Of the root of a tree that hangs nowhere and belongs to a descriptor. */
+  anon: AnonNamespace | null = null;
   /** Its peers if it is shared. */
   group: PeerGroup | null = null;
   /** The group it receives from if it is a slave. */

@@ -95,7 +95,7 @@ export interface Receiver {
 export function receivers(dest: Mount, d: Dentry): Receiver[] {
   const list: Receiver[] = [];
   if (dest.group === null) return list;
-  // What is being mounted is not there yet (IS_MNT_NEW).
+  // What is being mounted is not there yet (IS_MNT_NEW), and what hangs nowhere receives nothing.
   const contains = (m: Mount): boolean => m.ns !== null && isWithin(d, m.root);
   for (const m of dest.group.members) {
     if (m !== dest && contains(m)) list.push({ mount: m, copyOf: -1, how: 'peer' });
@@ -139,6 +139,18 @@ export function propagatedChildren(parent: Mount, d: Dentry): Mount[] {
     if (child !== null) found.push(child);
   }
   return found;
+}
+
+/** The root of the tree that it hangs in. */
+export function treeRoot(m: Mount): Mount {
+  let root = m;
+  while (root.parent !== null) root = root.parent;
+  return root;
+}
+
+/** is_mounted(): in a namespace, with or without a name. */
+export function isMounted(m: Mount): boolean {
+  return m.ns !== null || treeRoot(m).anon !== null;
 }
 
 function isWithin(d: Dentry, top: Dentry): boolean {
