@@ -34,17 +34,18 @@ const DEBUGREG_OFFSET = 848;
 const view = new Regs();
 const bytes = Buffer.from(view.bytes.buffer);
 
-/** Fills `view` with what PTRACE_GETREGS gives. */
-function load(c: Task): void {
+/** Fills `view` with what PTRACE_GETREGS gives, and returns it. */
+export function load(c: Task): Regs {
   const p = c.ptrace!;
   loadUserRegs(view, c, p);
   if (p.trapFlagSet) view.words[2 * EFLAGS] = view.words[2 * EFLAGS]! & ~TRAP_FLAG;
+  return view;
 }
 
 const high = (r: number): number => view.words[2 * r + 1]!;
 
-/** Takes `view` over: 0, or −EIO for values no 64-bit program can have; then nothing is changed. */
-function store(c: Task): number {
+/** Takes over what load() has returned: 0, or −EIO for values no 64-bit program can have; then nothing is changed. */
+export function store(c: Task): number {
   const p = c.ptrace!;
   const regs = c.ctx.regs();
   for (const r of [CS, SS, DS, ES, FS, GS]) {

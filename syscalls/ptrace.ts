@@ -1,8 +1,7 @@
 /** ptrace(2) (kernel/ptrace.c, arch/x86/kernel/ptrace.c). */
 import { EFAULT, EINVAL, EIO, EPERM, ESRCH } from '../sentry/abi/errno.ts';
 import * as P from '../sentry/abi/ptrace.ts';
-import { NSIG, SIGINFO_SIZE, SIGKILL, SIGTRAP } from '../sentry/abi/signal.ts';
-import { RIP, RSP } from '../sentry/arch/regs.ts';
+import { NSIG, SIGINFO_SIZE, SIGKILL } from '../sentry/abi/signal.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { mayTrace } from '../sentry/fsimpl/proc/access.ts';
 import {
@@ -33,9 +32,8 @@ import { TASK_DETACHED, TASK_KERNEL, type Task } from '../sentry/kernel/task.ts'
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import { segmentBase } from './arch-prctl.ts';
 import { getRegs, getRegset, peekUser, pokeUser, setRegs, setRegset } from './ptrace-regs.ts';
+import { getSyscallInfo, setSyscallInfo } from './ptrace-syscall-info.ts';
 
-const SYSCALL_INFO_SIZE = 88;
-const AUDIT_ARCH_X86_64 = 0xc000003e;
 const PEEKSIGINFO_SHARED = 1;
 
 function sysPtrace(t: Task, a: SyscallArgs): SysResult {
@@ -132,7 +130,9 @@ function about(t: Task, c: Task, a: SyscallArgs, request: number): SysResult {
     case P.PTRACE_ARCH_PRCTL:
       return segmentBase(t, c, a.int(3), a.addr(2));
     case P.PTRACE_GET_SYSCALL_INFO:
-      return syscallInfo(t, c, a);
+      return getSyscallInfo(t, c, a);
+    case P.PTRACE_SET_SYSCALL_INFO:
+      return setSyscallInfo(t, c, a);
     default:
       return -EIO;
   }
@@ -236,39 +236,6 @@ function peekSigInfo(t: Task, c: Task, a: SyscallArgs): SysResult {
     done++;
   }
   return done;
-}
-
-/** struct ptrace_syscall_info: as much of it as the caller has room for; how much there is. */
-function syscallInfo(t: Task, c: Task, a: SyscallArgs): SysResult {
-  const p = c.ptrace!;
-  const { bytes, u32 } = scratch;
-  bytes.fill(0, 0, SYSCALL_INFO_SIZE);
-  const regs = c.ctx.regs();
-  u32[1] = AUDIT_ARCH_X86_64;
-  for (const [at, r] of [
-    [2, RIP],
-    [4, RSP],
-  ] as const) {
-    u32[at] = regs.words[2 * r]!;
-    u32[at + 1] = regs.words[2 * r + 1]!;
-  }
-  let size = 24;
-  const seccomp = p.stopCode === (SIGTRAP | (P.PTRACE_EVENT_SECCOMP << 8));
-  if (seccomp || (p.stopCode === (SIGTRAP | 0x80) && p.message === P.PTRACE_EVENTMSG_SYSCALL_ENTRY)) {
-    bytes[0] = seccomp ? 3 : 1;
-    u32[6] = c.sysno >>> 0;
-    u32.set(c.args.words.subarray(0, 12), 8);
-    if (seccomp) u32[20] = p.message;
-    size = seccomp ? 84 : 80;
-  } else if (p.stopCode === (SIGTRAP | 0x80)) {
-    bytes[0] = 2;
-    u32[6] = p.result >>> 0;
-    u32[7] = Math.floor(p.result / 0x100000000) >>> 0;
-    bytes[32] = p.result < 0 && p.result >= -4095 ? 1 : 0;
-    size = 33;
-  }
-  const n = Math.min(a.size(2), size);
-  return t.mem.copyOut(a.addr(3), bytes, 0, n) !== 0 ? -EFAULT : size;
 }
 
 const REQUESTS = Object.fromEntries(

@@ -27,7 +27,7 @@ export const SECCOMP_RET_LOG = 0x7ffc0000;
 export const SECCOMP_RET_ALLOW = 0x7fff0000;
 const ACTION_MASK = 0xffff0000;
 const MAX_ERRNO = 4095;
-const AUDIT_ARCH_X86_64 = 0xc000003e;
+export const AUDIT_ARCH_X86_64 = 0xc000003e;
 const TABLE_SIZE = 512;
 /** nr and arch: what is known of a call without its arguments. */
 const KNOWN_WORDS = 2;
