@@ -1,6 +1,6 @@
 /** `tmpcopyup`: a tmpfs that starts with a copy of the directory it is mounted on. */
 import { O_DIRECTORY, O_RDONLY } from '../../sentry/abi/fcntl.ts';
-import { copyAttributes, copyInto } from '../../sentry/fsimpl/overlay/copy-up.ts';
+import { copyInto } from '../../sentry/fsimpl/overlay/copy-up.ts';
 import { KERNEL, NO_PATH } from '../../sentry/fsimpl/overlay/no-path.ts';
 import type { TmpfsDir } from '../../sentry/fsimpl/tmpfs/directory.ts';
 import type { TmpfsSuperBlock } from '../../sentry/fsimpl/tmpfs/super-block.ts';
@@ -8,13 +8,10 @@ import type { CallContext } from '../../sentry/vfs/call-context.ts';
 import type { Path } from '../../sentry/vfs/dentry.ts';
 import type { Inode } from '../../sentry/vfs/inode.ts';
 
-/** Copies what is at `from` into the fresh tmpfs: null, or −errno. Mounts below it are not followed. */
+/** Copies what is in the directory `from` into the fresh tmpfs: null, or −errno. Mounts below it are not followed. */
 export function copyUpTree(t: CallContext, from: Path, to: TmpfsSuperBlock): null | number {
   const top = from.dentry.inode!;
   if (!top.isDir) return null;
-  top.refresh();
-  const r = copyAttributes(top, to.root);
-  if (r < 0) return r;
   const stack: [Inode, TmpfsDir][] = [[top.hold(), to.root]];
   let failed: number | null = null;
   for (let next = stack.pop(); next !== undefined; next = stack.pop()) {

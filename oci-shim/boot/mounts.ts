@@ -2,7 +2,7 @@
  * The container's mount tree: root from the gofer (with an overlay in memory or written through), then the other mounts in
  * the order in which they are listed, with what runc does around them (libcontainer/rootfs_linux.go).
  */
-import { ENOENT, ENOTDIR, EEXIST, errnoName } from '../../sentry/abi/errno.ts';
+import { ENOENT, ENOTDIR, EEXIST } from '../../sentry/abi/errno.ts';
 import { S_IFDIR, S_IFREG } from '../../sentry/abi/stat.ts';
 import type { Credentials } from '../../sentry/auth/credentials.ts';
 import { GoferSuperBlock } from '../../sentry/fsimpl/goferfs/super-block.ts';
@@ -31,7 +31,7 @@ import { setSuperFlags, splitSuperOptions } from '../../sentry/vfs/super-options
 import { LOOKUP_FOLLOW, nd, walk } from '../../sentry/vfs/walk.ts';
 import { copyUpTree } from './copy-up.ts';
 import { addDevices, populateContainerDev } from './devices.ts';
-import { check, MountError } from './error.ts';
+import { check, MountError, reason } from './error.ts';
 import { kernelContext, latin1, makeDirectories, withoutDanglingLinks } from './paths.ts';
 import type { MountConfig, SandboxConfig } from '../sandbox-config.ts';
 
@@ -133,7 +133,7 @@ function mountNew(t: CallContext, m: MountConfig, env: MountEnv): Mount {
   const r = sb.root.isDir === at.dentry.inode!.isDir ? attachMount(mount, at) : -ENOTDIR;
   if (r !== 0) {
     throw new MountError(
-      `error mounting "${m.source}" to rootfs at "${m.destination}": ${m.type}: ${errnoName(-r)}`,
+      `error mounting "${m.source}" to rootfs at "${m.destination}": mount ${m.source}:${m.destination}: ${reason(-r)}`,
     );
   }
   return mount;
@@ -151,7 +151,7 @@ function checkOrdinary(t: CallContext, m: MountConfig): void {
 function remount(t: CallContext, m: MountConfig): Mount {
   const r = walk(t, t.fs.root, latin1(m.destination), LOOKUP_FOLLOW);
   const what = `error remounting "${m.destination}"`;
-  if (r !== 0) throw new MountError(`${what}: ${errnoName(-r)}`);
+  if (r !== 0) throw new MountError(`${what}: ${reason(-r)}`);
   const { mount, dentry } = nd;
   if (dentry !== mount.root) throw new MountError(`${what}: nothing is mounted there`);
   if (m.type !== 'bind') {
@@ -190,10 +190,10 @@ function mountPoint(t: CallContext, destination: string, isFile: boolean): Path 
     makeDirectories(t, destination.slice(0, slash));
     const r = vfsMknod(t, t.fs.root, destination, S_IFREG | 0o755, 0);
     if (r !== 0 && r !== -EEXIST)
-      throw new MountError(`cannot make the mount point ${destination}: ${errnoName(-r)}`);
+      throw new MountError(`cannot make the mount point ${destination}: ${reason(-r)}`);
   } else makeDirectories(t, destination);
   const r = walk(t, t.fs.root, destination, LOOKUP_FOLLOW);
-  if (r !== 0) throw new MountError(`cannot find the mount point ${destination}: ${errnoName(-r)}`);
+  if (r !== 0) throw new MountError(`cannot find the mount point ${destination}: ${reason(-r)}`);
   return nd.path();
 }
 
@@ -201,7 +201,7 @@ function mountPoint(t: CallContext, destination: string, isFile: boolean): Path 
 function makeReadOnly(t: CallContext, path: string): void {
   const r = walk(t, t.fs.root, latin1(path), LOOKUP_FOLLOW);
   if (r === -ENOENT) return;
-  if (r !== 0) throw new MountError(`can't make "${path}" read-only: ${errnoName(-r)}`);
+  if (r !== 0) throw new MountError(`can't make "${path}" read-only: ${reason(-r)}`);
   const at = nd.path();
   // Nobody would see what is mounted on the root.
   if (at.mount === t.fs.root.mount && at.dentry === t.fs.root.dentry) {
@@ -223,13 +223,13 @@ function emptyTmpfs(t: CallContext): SuperBlock {
 function mask(t: CallContext, path: string): void {
   let r = walk(t, t.fs.root, latin1(path), LOOKUP_FOLLOW);
   if (r === -ENOENT) return;
-  if (r !== 0) throw new MountError(`can't mask path "${path}": ${errnoName(-r)}`);
+  if (r !== 0) throw new MountError(`can't mask path "${path}": ${reason(-r)}`);
   const at = nd.path();
   let cover: Mount;
   if (at.dentry.inode!.isDir) cover = makeMount(emptyTmpfs(t), mountFlags(MS_RDONLY), 'tmpfs');
   else {
     r = walk(t, t.fs.root, '/dev/null', LOOKUP_FOLLOW);
-    if (r !== 0) throw new MountError(`can't mask path "${path}": /dev/null: ${errnoName(-r)}`);
+    if (r !== 0) throw new MountError(`can't mask path "${path}": /dev/null: ${reason(-r)}`);
     cover = cloneTree(nd.path(), false);
   }
   check(attachMount(cover, at) || null, `can't mask path "${path}"`);

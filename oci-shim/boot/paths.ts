@@ -1,5 +1,5 @@
 /** Paths of the container's file system while it is put together. */
-import { EEXIST, errnoName } from '../../sentry/abi/errno.ts';
+import { EEXIST } from '../../sentry/abi/errno.ts';
 import { O_NONBLOCK, O_RDONLY } from '../../sentry/abi/fcntl.ts';
 import { S_IFDIR } from '../../sentry/abi/stat.ts';
 import { CapSet } from '../../sentry/auth/capability.ts';
@@ -12,7 +12,7 @@ import type { Path } from '../../sentry/vfs/dentry.ts';
 import { vfsMkdir } from '../../sentry/vfs/namei.ts';
 import { vfsOpen } from '../../sentry/vfs/open.ts';
 import { LOOKUP_FOLLOW, nd, walk } from '../../sentry/vfs/walk.ts';
-import { MountError } from './error.ts';
+import { MountError, reason } from './error.ts';
 
 /** Configuration is UTF-8, names in the kernel are bytes. */
 export const latin1 = (s: string): string => Buffer.from(s, 'utf8').toString('latin1');
@@ -59,7 +59,7 @@ export function makeDirectories(t: CallContext, path: string): void {
     const r = vfsMkdir(t, t.fs.root, prefix, S_IFDIR | 0o755);
     // Another container of the same root may have been faster.
     if (r === -EEXIST && walk(t, t.fs.root, prefix, LOOKUP_FOLLOW) === 0) continue;
-    if (r !== 0) throw new MountError(`mkdir ${prefix}: ${errnoName(-r)}`);
+    if (r !== 0) throw new MountError(`mkdir ${prefix}: ${reason(-r)}`);
   }
 }
 

@@ -2,16 +2,7 @@
  * A process that comes from outside: a container's first one, or what `exec` brings in. It is made in two steps, as engines
  * want to know of a missing program before they start anything: `makeProcess` finds the program, `start` runs it.
  */
-import {
-  EACCES,
-  EISDIR,
-  ELOOP,
-  ENAMETOOLONG,
-  ENOENT,
-  ENOEXEC,
-  ENOTDIR,
-  errnoName,
-} from '../../sentry/abi/errno.ts';
+import { EACCES, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, errnoName } from '../../sentry/abi/errno.ts';
 import { SIGKILL } from '../../sentry/abi/signal.ts';
 import type { Credentials } from '../../sentry/auth/credentials.ts';
 import { close } from '../../sentry/host/sys.ffi.ts';
@@ -30,7 +21,7 @@ import type { Path } from '../../sentry/vfs/dentry.ts';
 import { openExec } from '../../sentry/vfs/open.ts';
 import { LOOKUP_DIRECTORY, LOOKUP_FOLLOW, nd, walk } from '../../sentry/vfs/walk.ts';
 import { closeExec, execProgram } from '../../syscalls/exec.ts';
-import { BootError } from '../boot/error.ts';
+import { BootError, reason } from '../boot/error.ts';
 import { openStdio, type StdioTerminal } from '../boot/stdio.ts';
 import { enterGroups } from './exec-groups.ts';
 import { applySysctls, environmentOf, prepareTask } from '../boot/process.ts';
@@ -150,28 +141,6 @@ function changeDirectory(t: Task, cwd: string): void {
     );
   }
   t.fs.setCwd(nd.path());
-}
-
-/** strerror(3)'s words in the spelling of Go, by which engines know what happened. */
-function reason(errno: number): string {
-  switch (errno) {
-    case EACCES:
-      return 'permission denied';
-    case ENOENT:
-      return 'no such file or directory';
-    case ENOTDIR:
-      return 'not a directory';
-    case EISDIR:
-      return 'is a directory';
-    case ELOOP:
-      return 'too many levels of symbolic links';
-    case ENAMETOOLONG:
-      return 'file name too long';
-    case ENOEXEC:
-      return 'exec format error';
-    default:
-      return errnoName(errno);
-  }
 }
 
 function openOne(t: Task, name: string, argv: string[], envp: string[]): Program | number {

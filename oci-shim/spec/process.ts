@@ -101,6 +101,9 @@ function capabilities(c: Field | null): ProcessConfig['capabilities'] {
   if (sets.effective.some((bit) => !sets.permitted.includes(bit))) {
     throw new UserError('config.json: process.capabilities.effective: must be a subset of permitted');
   }
+  if (sets.inheritable.some((bit) => !sets.bounding.includes(bit))) {
+    throw new UserError('config.json: process.capabilities.inheritable: must be a subset of bounding');
+  }
   return sets;
 }
 

@@ -21,6 +21,29 @@ const behindLink = (path: string): Case => ({
 const cases: Record<string, Case> = {
   '/proc behind a link': behindLink('proc'),
   '/sys behind a link': behindLink('sys'),
+  'capabilities that are inheritable but not bounding': {
+    change: (s) => (s.process.capabilities.inheritable = ['CAP_SYS_TIME']),
+    said: /unable to apply caps|capabilities.inheritable: must be a subset of bounding/,
+  },
+  'seccomp rules that contradict each other': {
+    change: (s) => {
+      const args = [{ index: 0, value: 5, op: 'SCMP_CMP_EQ' }];
+      s.linux.seccomp = {
+        defaultAction: 'SCMP_ACT_ALLOW',
+        syscalls: [1, 2].map((errnoRet) => ({ names: ['alarm'], action: 'SCMP_ACT_ERRNO', errnoRet, args })),
+      };
+    },
+    said: /alarm.*(file exists|another action for the same arguments)/,
+  },
+  'a directory on a file': {
+    change: (s, b) =>
+      s.mounts.push({ destination: '/etc/passwd', type: 'bind', source: b.dir, options: ['bind'] }),
+    said: /error mounting ".*" to rootfs at "\/etc\/passwd": mount .*:\/etc\/passwd.*: not a directory/,
+  },
+  'a mount below a file': {
+    change: (s) => s.mounts.push({ destination: '/etc/passwd/x', type: 'tmpfs', source: 'tmpfs' }),
+    said: /mkdir .*\/etc\/passwd.*: not a directory/,
+  },
   'a bind on entries of a process': {
     change: (s, b) =>
       s.mounts.push({ destination: '/proc/self/attr', type: 'bind', source: b.dir, options: ['bind'] }),

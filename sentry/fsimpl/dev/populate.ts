@@ -16,7 +16,8 @@ const NODES: readonly (readonly [string, number, number, number])[] = [
   ['tty', 0o666, TTYAUX_MAJOR, 0],
 ];
 
-const LINKS: readonly (readonly [string, string])[] = [
+/** Made last: what is mounted in /dev under one of these names has it. */
+export const DEV_LINKS: readonly (readonly [string, string])[] = [
   ['fd', '/proc/self/fd'],
   ['stdin', '/proc/self/fd/0'],
   ['stdout', '/proc/self/fd/1'],
@@ -37,10 +38,6 @@ export function populateDev(dev: Inode, consoleUid: number): number {
   }
   if (consoleUid >= 0) {
     const r = dev.mknod('console', S_IFCHR | 0o620, makedev(TTYAUX_MAJOR, 1), consoleUid, TTY_GID);
-    if (typeof r === 'number') return r;
-  }
-  for (const [name, target] of LINKS) {
-    const r = dev.symlink(name, target, 0, 0);
     if (typeof r === 'number') return r;
   }
   return 0;

@@ -89,7 +89,7 @@ export function copyInto(lower: Inode, dir: Inode, name: string): Inode | number
 }
 
 /** Owner, mode and times. */
-export function copyAttributes(from: Inode, to: Inode): number {
+function copyAttributes(from: Inode, to: Inode): number {
   const { uid, gid, atime, mtime } = from;
   return to.setAttr({ uid, gid, atime, mtime, mode: from.mode & 0o7777 });
 }
