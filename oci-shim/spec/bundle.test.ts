@@ -313,8 +313,8 @@ test('seccomp: names become numbers, unknown ones and what holds anyway are left
       action: 0x7fff0000,
       args: [{ index: 0, op: 'masked', value: [2114060288, 0], valueTwo: [0, 0] }],
     },
-    { nr: 135, action: 0x7fff0000, args: [{ index: 0, op: 'eq', value: [0, 0], valueTwo: [0, 0] }] },
     { nr: 135, action: 0x7fff0000, args: [{ index: 0, op: 'eq', value: [0xffffffff, 0], valueTwo: [0, 0] }] },
+    { nr: 135, action: 0x7fff0000, args: [{ index: 0, op: 'eq', value: [0, 0], valueTwo: [0, 0] }] },
     { nr: 332, action: 0x7fff0000, args: [] },
   ]);
   const newer = rules.filter((r) => r.nr > 332);

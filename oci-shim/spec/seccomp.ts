@@ -2,6 +2,7 @@
 import { SYSCALL_NAMES } from '../../sentry/abi/syscall-names.ts';
 import type { SeccompArgConfig, SeccompConfig } from '../sandbox-config.ts';
 import type { Field } from './field.ts';
+import { OrderedRules } from './seccomp-order.ts';
 
 const RET_KILL_PROCESS = 0x80000000;
 const RET_KILL_THREAD = 0;
@@ -63,7 +64,7 @@ export function seccompConfig(s: Field | null): SeccompConfig | null {
   // As under runc: nothing is asked for.
   if (!s.has('defaultAction') && s.objects('syscalls').length === 0) return null;
   const defaultAction = action(s, 'defaultAction', 'defaultErrnoRet');
-  const rules: SeccompConfig['rules'] = [];
+  const byCall = new Map<number, OrderedRules>();
   const numbers = new Map([...SYSCALL_NAMES].map(([nr, name]) => [name, nr]));
   for (const rule of s.objects('syscalls')) {
     rule.only(['names', 'name', 'action', 'errnoRet', 'args', 'comment', 'includes', 'excludes']);
@@ -76,9 +77,14 @@ export function seccompConfig(s: Field | null): SeccompConfig | null {
       const nr = numbers.get(name);
       // Names of other architectures and of newer kernels occur in every profile.
       if (nr === undefined) continue;
-      for (const args of alternatives) rules.push({ nr, action: ret, args });
+      const ordered = byCall.get(nr) ?? new OrderedRules();
+      byCall.set(nr, ordered);
+      if (!alternatives.every((args) => ordered.add({ nr, action: ret, args }))) {
+        rule.bad('action', `${name} has another action for the same arguments in a rule before`);
+      }
     }
   }
+  const rules = [...byCall.values()].flatMap((ordered) => ordered.rules);
   return { defaultAction, rules: [...rules, ...newerCalls(defaultAction, rules)] };
 }
 
@@ -108,12 +114,11 @@ function conditions(rule: Field): SeccompArgConfig[][] {
     a.only(['index', 'value', 'valueTwo', 'op']);
     const op = SECCOMP_OPERATORS[a.string('op')];
     if (op === undefined) a.bad('op', 'this operator is not known');
-    return {
-      index: a.integer('index', 0, 0, 5),
-      op,
-      value: words(a, 'value'),
-      valueTwo: words(a, 'valueTwo'),
-    };
+    const value = words(a, 'value');
+    const [low, high] = words(a, 'valueTwo');
+    // As in libseccomp: bits outside of the mask are not looked at.
+    const valueTwo: [number, number] = [(low & value[0]) >>> 0, (high & value[1]) >>> 0];
+    return { index: a.integer('index', 0, 0, 5), op, value, valueTwo };
   });
   const indexes = new Set(args.map((a) => a.index));
   return indexes.size < args.length ? args.map((a) => [a]) : [args];

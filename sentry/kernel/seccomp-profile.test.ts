@@ -66,10 +66,3 @@ test('all conditions of a rule, any rule of a call', () => {
   expect(p.run(data(1, 0, 1))).toBe(EPERM);
   expect(p.run(data(1, 0, 3))).toBe(ENOSYS);
 });
-
-test.each([[true], [false]])('a rule without conditions replaces others (first: %s)', (first) => {
-  const plain = { nr: 1, action: ENOSYS, args: [] };
-  const conditional = { nr: 1, action: ALLOW, args: [arg('eq', [1, 0])] };
-  const p = new SeccompProfile(EPERM, first ? [plain, conditional] : [conditional, plain]);
-  expect(p.run(data(1, 0, 1))).toBe(ENOSYS);
-});

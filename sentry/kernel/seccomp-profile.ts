@@ -38,17 +38,14 @@ export class SeccompProfile implements SeccompRules {
   private readonly byNr = new Map<number, SeccompRule[]>();
   readonly size: number;
 
+  /** Of the rules for a call the first one that holds counts. */
   constructor(defaultAction: number, rules: readonly SeccompRule[]) {
     this.defaultAction = defaultAction;
     this.size = rules.length;
     for (const rule of rules) {
       const list = this.byNr.get(rule.nr);
       if (list === undefined) this.byNr.set(rule.nr, [rule]);
-      else if (list[0]!.args.length > 0) {
-        // As in libseccomp a rule without conditions replaces those with conditions, whichever comes first.
-        if (rule.args.length === 0) list.length = 0;
-        list.push(rule);
-      }
+      else list.push(rule);
     }
   }
 

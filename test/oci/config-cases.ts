@@ -3,6 +3,7 @@ import { chmodSync, chownSync, mkdirSync, rmSync, symlinkSync, writeFileSync } f
 import { join } from 'node:path';
 import type { Spec, TestBundle } from './bundle.ts';
 import { deviceCases } from './device-cases.ts';
+import { seccompCases } from './seccomp-cases.ts';
 
 export interface Case {
   readonly script: string;
@@ -249,6 +250,16 @@ export const cases: Record<string, Case> = {
       for (const at of ['/proc', '/sys']) bind(at, `/host${at}`);
     },
   },
+  'mounts where /dev has its links': {
+    script: 'cat /dev/stdin /dev/fd/file; readlink /dev/stdin /dev/stdout /dev/fd; stat -c %F /dev/fd',
+    change: (s, b) => {
+      writeFileSync(join(b.dir, 'file'), 'text\n');
+      s.mounts.push(
+        { destination: '/dev/stdin', type: 'bind', source: join(b.dir, 'file'), options: ['bind'] },
+        { destination: '/dev/fd/file', type: 'bind', source: join(b.dir, 'file'), options: ['bind'] },
+      );
+    },
+  },
   'binds of files and directories': {
     script:
       'cat /etc/hosts /new/file; ls /dir; touch /dir/x 2>&1; echo changed > /rw/b; stat -c %F /new/file /dir; grep " /dir " /proc/self/mountinfo | cut -d" " -f5,6 | cut -d, -f1',
@@ -266,14 +277,20 @@ export const cases: Record<string, Case> = {
   },
   tmpcopyup: {
     script:
-      'cat /data/sub/file; stat -c "%a %u" /data/sub /data/sub/file; touch /data/new; ls /data; readlink /data/link',
+      'cat /data/sub/file; stat -c "%a %u" /data/sub /data/sub/file; touch /data/new; ls /data; readlink /data/link; stat -c "%a %u" /data /copied /made',
     change: (s, b) => {
       mkdirSync(join(b.rootfs, 'data/sub'), { recursive: true, mode: 0o750 });
       writeFileSync(join(b.rootfs, 'data/sub/file'), 'text\n', { mode: 0o640 });
       symlinkSync('sub/file', join(b.rootfs, 'data/link'));
       s.mounts.push({ destination: '/data', type: 'tmpfs', source: 'tmpfs', options: ['tmpcopyup'] });
+      // It has the mode of what it covers, if there was anything, but not its owner.
+      mkdirSync(join(b.rootfs, 'copied'), { mode: 0o711 });
+      chownSync(join(b.rootfs, 'copied'), 5, 5);
+      for (const destination of ['/copied', '/made']) {
+        s.mounts.push({ destination, type: 'tmpfs', source: 'tmpfs', options: ['tmpcopyup'] });
+      }
     },
-    expected: 'text\n750 0\n640 0\nlink\nnew\nsub\nsub/file\n',
+    expected: 'text\n750 0\n640 0\nlink\nnew\nsub\nsub/file\n750 0\n711 0\n1777 0\n',
   },
   'mounts in their order, with types and sources': {
     script:
@@ -370,35 +387,7 @@ export const cases: Record<string, Case> = {
         { destination: '/m', type: 'mqueue', source: 'mqueue', options: ['ro'] },
       ),
   },
-  seccomp: {
-    script:
-      'grep Seccomp /proc/self/status; mkdir /nope 2>&1; chmod 600 /etc/passwd 2>&1; chmod 644 /etc/passwd && echo allowed; nice -n 5 true 2>&1',
-    change: (s) =>
-      (s.linux.seccomp = {
-        defaultAction: 'SCMP_ACT_ALLOW',
-        syscalls: [
-          { names: ['mkdir', 'mkdirat', 'no_such_call'], action: 'SCMP_ACT_ERRNO', errnoRet: 30 },
-          {
-            names: ['chmod'],
-            action: 'SCMP_ACT_ERRNO',
-            args: [{ index: 1, value: 0o600, op: 'SCMP_CMP_EQ' }],
-          },
-          {
-            names: ['fchmodat'],
-            action: 'SCMP_ACT_ERRNO',
-            args: [{ index: 2, value: 0o600, op: 'SCMP_CMP_EQ' }],
-          },
-        ],
-      }),
-  },
-  'seccomp kills': {
-    script: 'sh -c "mkdir /nope"; echo $?',
-    change: (s) =>
-      (s.linux.seccomp = {
-        defaultAction: 'SCMP_ACT_ALLOW',
-        syscalls: [{ names: ['mkdir'], action: 'SCMP_ACT_KILL_PROCESS' }],
-      }),
-  },
+  ...seccompCases,
   personality: {
     script: 'uname -m',
     change: (s) => (s.linux.personality = { domain: 'LINUX32' }),
