@@ -1,7 +1,8 @@
 /** `runsc-ts exec`: one more process in a container, from a process.json or from options. */
+import { join } from 'node:path';
 import { Command } from 'commander';
 import type { GlobalOptions } from '../global-options.ts';
-import { execConfig, execProcess, readProcess } from '../lifecycle/exec.ts';
+import { execConfig, execProcess, readObject } from '../lifecycle/exec.ts';
 import type { ContainerState } from '../state/container-state.ts';
 import { StateDir } from '../state/state-dir.ts';
 import { isHostError, UserError } from '../user-error.ts';
@@ -60,7 +61,7 @@ export function execCommand(globals: () => GlobalOptions): Command {
     .addHelpText(
       'after',
       `
-Options come before the name of the container. What is not given is as for the container's first program.
+Options come before the name of the container. What is not given is as config.json says of the container's first program.
 The exit status is the program's; 255 if it could not be started.
 
 Examples:
@@ -71,7 +72,8 @@ Examples:
       const states = new StateDir(globals().root);
       try {
         const state = states.load(id);
-        const base = f.process === undefined ? fromFlags(state, args, f) : fromFile(state, f.process, f);
+        const base =
+          f.process === undefined ? fromFlags(configured(state), args, f) : fromFile(state, f.process, f);
         const { pidFile, consoleSocket, pidfdSocket, preserveFds, detach, ignorePaused } = f;
         const target = { pidFile, consoleSocket, pidfdSocket, preserveFds, detached: detach, ignorePaused };
         const process = execConfig(state, base);
@@ -89,14 +91,19 @@ function withoutUndefined<T extends object>(o: T): { [K in keyof T]: Exclude<T[K
 
 /** Without capabilities of its own it has the container's. The option wins over the file, as in runc: Podman gives both. */
 function fromFile(state: ContainerState, file: string, f: ExecFlags): Record<string, unknown> {
-  const given = readProcess(file);
+  const given = readObject(file);
   const capabilities = given['capabilities'] ?? state.process['capabilities'];
   return { ...given, capabilities, ...(f.tty ? { terminal: true } : {}) };
 }
 
-function fromFlags(state: ContainerState, args: string[], f: ExecFlags): Record<string, unknown> {
+/** `process` of config.json as it is now, as runc reads it. */
+function configured(state: ContainerState): Record<string, unknown> {
+  const { process } = readObject(join(state.bundle, 'config.json'));
+  return (process ?? {}) as Record<string, unknown>;
+}
+
+function fromFlags(base: Record<string, unknown>, args: string[], f: ExecFlags): Record<string, unknown> {
   if (args.length === 0) throw new UserError('process args cannot be empty');
-  const base = state.process;
   const user = { ...(base['user'] as object | undefined) } as Record<string, unknown>;
   if (f.user !== undefined) {
     const [, uid, gid] = /^([^:]*)(?::(.*))?$/s.exec(f.user)!;

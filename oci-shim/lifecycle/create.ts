@@ -15,6 +15,7 @@ import { connectSandbox, requestOn } from '../control/client.ts';
 import { listenIn, pair } from '../control/socket.ts';
 import type { CgroupHandle } from '../cgroup/cgroup.ts';
 import { figureFds, groupOptions, makeGroups, memberProcsFds } from '../cgroup/sandbox-groups.ts';
+import { oomKills } from '../cgroup/stats.ts';
 import type { GlobalOptions } from '../global-options.ts';
 import { runHooks, runPoststopHooks } from '../hooks/run-hooks.ts';
 import { launcherOptions, mayUseRawSockets } from '../launch.ts';
@@ -63,8 +64,9 @@ export function createContainer(o: CreateOptions, globals: GlobalOptions): Creat
   try {
     return creation.run();
   } catch (e) {
+    const failure = creation.explain(e);
     creation.undo();
-    throw e;
+    throw failure;
   } finally {
     creation.closeAll();
     locked.release();
@@ -273,6 +275,14 @@ class Creation {
     if (this.o.pidFile !== undefined) writeAtomically(this.o.pidFile, String(stub.process.pid), 0o644);
     stub.commit();
     return { state, stub };
+  }
+
+  /** What the kernel killed for lack of memory could not say why it ended. The words are runc's. */
+  explain(e: unknown): unknown {
+    if (this.group === null || oomKills(this.group.state) === 0) return e;
+    return new UserError(
+      'unable to start container process: container init was OOM-killed (memory limit too low?)',
+    );
   }
 
   undo(): void {

@@ -41,7 +41,7 @@ export interface ExecOptions {
   readonly ignorePaused: boolean;
 }
 
-export function readProcess(file: string): Record<string, unknown> {
+export function readObject(file: string): Record<string, unknown> {
   let json: unknown;
   try {
     json = JSON.parse(readFileSync(file, 'utf8'));

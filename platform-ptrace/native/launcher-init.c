@@ -107,7 +107,7 @@ void init_main(void) {
   die_with_parent();
   setsid();
   if (chdir("/") < 0) die("chdir /");
-  if (!opt.host_network) bring_up_loopback();
+  if (!opt.host_network) set_up_network();
   int tmpfs = make_tmpfs();
   pid_t sentry = fork();
   if (sentry < 0) die("fork");

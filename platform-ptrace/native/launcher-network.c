@@ -18,11 +18,16 @@ static void set_sysctl(const char *path, const char *value) {
   close(fd);
 }
 
-void bring_up_loopback(void) {
+static void bring_up_loopback(void) {
   struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
   int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0) die("cannot bring up the loopback interface");
   close(fd);
+}
+
+// One that is joined has the loopback interface as its owner wants it, as under runc.
+void set_up_network(void) {
+  if (opt.network_fd < 0) bring_up_loopback();
   // The sentry opens guests' sockets without any capability, and which guest may use which port is its own decision: in
   // this namespace every port and echo socket is theirs. Where /proc/sys cannot be written, low ports stay refused.
   // The group of an unprivileged sandbox is 0 in its own user namespace; root's has the id of `gid=`.
@@ -41,7 +46,7 @@ void enter_network(void) {
   } else {
     return;
   }
-  bring_up_loopback();
+  set_up_network();
   own_network = true;
   opt.host_network = true; // from here on: the one L is in
   opt.new_network = false;

@@ -202,7 +202,7 @@ void open_null_and_log(int *null_fd, int *log_fd);
 
 // launcher-network.c
 extern bool own_network; // L is in the sandbox's network namespace, which is not the caller's
-void bring_up_loopback(void);
+void set_up_network(void);
 void enter_network(void);
 
 // launcher-idmap.c

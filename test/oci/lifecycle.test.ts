@@ -138,6 +138,16 @@ describe.each(platforms)('on %s', (platform) => {
     expect(missing.stderr).toContain('exec: "nosuch": executable file not found in $PATH');
   });
 
+  test('exec reads config.json as it is then', () => {
+    counting('c1');
+    const config = join(engine.dir, 'c1/config.json');
+    const changed = JSON.parse(readFileSync(config, 'utf8')) as { process: { env: string[]; cwd: string } };
+    changed.process.env.push('LATER=yes');
+    changed.process.cwd = '/tmp';
+    writeFileSync(config, JSON.stringify(changed));
+    expect(engine.ok('exec', 'c1', 'sh', '-c', 'echo $LATER; pwd')).toBe('yes\n/tmp\n');
+  });
+
   test('exec of what a signal ends is not killed by one itself', async () => {
     counting('c1');
     const cli = engine.spawn(['exec', 'c1', 'sh', '-c', 'kill -TERM $$']);

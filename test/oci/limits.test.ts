@@ -55,6 +55,12 @@ describe.runIf(usable)('limits of a container', () => {
     engine.ok('delete', '--force', id);
   });
 
+  test('too little memory to start with', () => {
+    const { id, bundle } = container('true', { memory: { limit: 8192 } });
+    const r = engine.call('create', '--bundle', bundle, id);
+    expect([r.status, r.stderr]).toEqual([1, expect.stringContaining('container init was OOM-killed')]);
+  });
+
   test('update changes the host’s groups, what the guest sees, and the number of processes', () => {
     const { id, bundle, path } = container(IDLE, { memory: { limit: 64 << 20 }, pids: { limit: 300 } });
     engine.detached('run', '--detach', '--bundle', bundle, id);

@@ -163,6 +163,12 @@ describe.runIf(hasBusybox && hasRunc)('namespaces of the stub', () => {
     for (const s of seen(runscTs, 'runsc-ts', spec)) expect(s.where['pid']).toBe('holder');
   });
 
+  test('the loopback interface of a network that is joined stays as it is', () => {
+    const spec = defaultSpec('cat /sys/class/net/lo/flags');
+    spec.linux.namespaces = [...of('pid', 'mount', 'uts', 'ipc'), { type: 'network', path: path('net') }];
+    expect(b.run('systrap', spec).stdout).toBe(b.runc(spec).stdout);
+  });
+
   test('guests see the name of the namespace that is joined', () => {
     const spec = defaultSpec('hostname');
     spec.linux.namespaces = [...of('pid', 'mount'), { type: 'uts', path: path('uts') }];
