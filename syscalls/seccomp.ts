@@ -37,12 +37,14 @@ const SECCOMP_FILTER_FLAG_LOG = 2;
 const SECCOMP_FILTER_FLAG_SPEC_ALLOW = 4;
 const SECCOMP_FILTER_FLAG_NEW_LISTENER = 8;
 const SECCOMP_FILTER_FLAG_TSYNC_ESRCH = 16;
+const SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV = 32;
 const KNOWN_FLAGS =
   SECCOMP_FILTER_FLAG_TSYNC |
   SECCOMP_FILTER_FLAG_LOG |
   SECCOMP_FILTER_FLAG_SPEC_ALLOW |
   SECCOMP_FILTER_FLAG_NEW_LISTENER |
-  SECCOMP_FILTER_FLAG_TSYNC_ESRCH;
+  SECCOMP_FILTER_FLAG_TSYNC_ESRCH |
+  SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
 const ACTIONS = [
   SECCOMP_RET_KILL_PROCESS,
   SECCOMP_RET_KILL_THREAD,
@@ -95,6 +97,8 @@ function setFilter(t: Task, flags: number, addr: number): SysResult {
   // Both would use the return value.
   const syncs = SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_TSYNC_ESRCH;
   if (listens && (flags & syncs) === SECCOMP_FILTER_FLAG_TSYNC) return -EINVAL;
+  const killable = (flags & SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV) !== 0;
+  if (killable && !listens) return -EINVAL;
   const bytes = readProgram(t, addr);
   if (typeof bytes === 'number') return bytes;
   // "The filter would let an unprivileged caller attack a set-user-ID program".
@@ -104,7 +108,7 @@ function setFilter(t: Task, flags: number, addr: number): SysResult {
   if (program === null) return -EINVAL;
   const filter = new SeccompFilter(new BpfRules(program), t.seccomp, (flags & SECCOMP_FILTER_FLAG_LOG) !== 0);
   if (filter.depth > MAX_CHAIN_INSNS) return -ENOMEM;
-  const fd = listens ? newListener(t, filter) : 0;
+  const fd = listens ? newListener(t, filter, killable) : 0;
   if (fd < 0) return fd;
   if ((flags & SECCOMP_FILTER_FLAG_TSYNC) !== 0) {
     const other = syncThreads(t, filter);
@@ -121,9 +125,9 @@ function setFilter(t: Task, flags: number, addr: number): SysResult {
 }
 
 /** The filter's listener as a descriptor, or −errno: a chain has one at most. */
-function newListener(t: Task, filter: SeccompFilter): number {
+function newListener(t: Task, filter: SeccompFilter, killable: boolean): number {
   if (hasListener(filter.prev)) return -EBUSY;
-  const listener = new SeccompListener();
+  const listener = new SeccompListener(killable);
   const fd = installFd(t, new SeccompListenerFile(listener), true);
   if (fd >= 0) filter.listener = listener;
   return fd;
@@ -183,10 +187,11 @@ export const seccompRows: SyscallRow[] = [
         SECCOMP_FILTER_FLAG_SPEC_ALLOW,
         SECCOMP_FILTER_FLAG_NEW_LISTENER,
         SECCOMP_FILTER_FLAG_TSYNC_ESRCH,
+        SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
       }),
       ptr,
     ],
     support: 'partial',
-    note: 'nothing is logged; no SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (EINVAL)',
+    note: 'nothing is logged',
   },
 ];

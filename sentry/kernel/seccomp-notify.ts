@@ -40,10 +40,16 @@ export class SeccompListener {
   readonly waiters = new WaitQueue();
   private readonly pending = new Map<number, Notification>();
   private nextId = 1;
+  /** SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV: once the question was received only death ends the wait for the answer. */
+  readonly waitsKillable: boolean;
   /** Nobody can answer any more. */
   closed = false;
   /** No task has the filter any more. */
   unused = false;
+
+  constructor(waitsKillable: boolean) {
+    this.waitsKillable = waitsKillable;
+  }
 
   /** The oldest that nobody has received. */
   next(): Notification | null {
@@ -58,10 +64,9 @@ export class SeccompListener {
     return n.state === NOTIFY_SENT ? n : -EINPROGRESS;
   }
 
-  /** Marks as received (or not after all). */
-  setReceived(n: Notification, received: boolean): void {
-    n.state = received ? NOTIFY_SENT : NOTIFY_INIT;
-    this.waiters.wake(received ? EPOLLOUT : EPOLLIN);
+  setReceived(n: Notification): void {
+    n.state = NOTIFY_SENT;
+    this.waiters.wake(EPOLLOUT);
   }
 
   /** 0 or −errno. Results that are no error and no value of a call cannot be passed on: −EINVAL. */
@@ -127,10 +132,12 @@ const WAITING_ROW: SyscallRow = {
 };
 
 function waitForReply(t: Task): SysResult {
-  const { notification: n } = t.blockState as Waiting;
+  const { listener, notification: n } = t.blockState as Waiting;
   if (n.state !== NOTIFY_REPLIED) {
     t.waitOn(n.done, EPOLL_ALL);
-    return t.block(Infinity, interrupted);
+    const r = t.block(Infinity, interrupted);
+    if (n.state === NOTIFY_SENT) t.killable = listener.waitsKillable;
+    return r;
   }
   t.row = n.row;
   t.blockState = null;

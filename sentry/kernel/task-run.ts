@@ -55,6 +55,8 @@ export function finishSyscall(t: Task, result: SysResult): void {
 
 /** Is the reason for `work` one that ends a wait? */
 function mustInterrupt(t: Task): boolean {
+  // The reason is kept until the wait is over.
+  if (t.killable && !t.killed) return false;
   if (t.killed || t.stopPending || t.ptrace?.trapDue === true || hasDeliverable(t)) return true;
   t.work = t.frozen;
   return false;

@@ -210,6 +210,8 @@ export class Task implements CallContext, Asker {
   /** What programs that serve file systems were asked in the call in hand. */
   served: ServedCall | null = null;
   timedOut = false;
+  /** While blocked: only death ends the wait (TASK_KILLABLE). */
+  killable = false;
   /** What becomes of the call in hand if its wait is ended. */
   onInterrupt: OnInterrupt = -ERESTARTSYS;
   /** Link of the kernel's run queue. */
@@ -329,7 +331,9 @@ export class Task implements CallContext, Asker {
 
   /** Waits for what no signal but a fatal one ends: its vfork child, a program that serves a file system, or threads that execve ends. */
   get uninterruptible(): boolean {
-    return this.state === TASK_VFORK || this.state === TASK_ASKING || this.state === TASK_DETHREAD;
+    const { state } = this;
+    if (state === TASK_BLOCKED) return this.killable;
+    return state === TASK_VFORK || state === TASK_ASKING || state === TASK_DETHREAD;
   }
 
   get fileSizeLimit(): number {
@@ -374,6 +378,7 @@ export class Task implements CallContext, Asker {
     this.state = TASK_BLOCKED;
     this.usage.voluntarySwitches++;
     this.timedOut = false;
+    this.killable = false;
     this.onInterrupt = onInterrupt;
     if (deadlineNs !== Infinity) this.kernel.timers.arm(this.deadline, deadlineNs);
     return SYS_BLOCKED;

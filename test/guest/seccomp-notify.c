@@ -10,6 +10,7 @@
 #include <sys/utsname.h>
 
 #define LOAD(f) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, f))
+#define WAIT_KILLABLE 32
 #define RET(v) BPF_STMT(BPF_RET | BPF_K, v)
 #define IF_EQ(v, t, f) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, v, t, f)
 
@@ -55,14 +56,14 @@ static int recv_fd(int s) {
 }
 
 // A child whose calls of `nr` are asked about; returns the listener.
-static int child(int nr, void (*fn)(void), pid_t *pid) {
+static int child_with(int flags, int nr, void (*fn)(void), pid_t *pid) {
   int sv[2];
   if (socketpair(AF_UNIX, SOCK_STREAM, 0, sv)) return -1;
   *pid = fork();
   if (*pid == 0) {
     close(sv[0]);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    int l = install(nr, SECCOMP_FILTER_FLAG_NEW_LISTENER);
+    int l = install(nr, SECCOMP_FILTER_FLAG_NEW_LISTENER | flags);
     send_fd(sv[1], l);
     close(l);
     fn();
@@ -73,6 +74,8 @@ static int child(int nr, void (*fn)(void), pid_t *pid) {
   close(sv[0]);
   return l;
 }
+
+static int child(int nr, void (*fn)(void), pid_t *pid) { return child_with(0, nr, fn, pid); }
 
 static struct seccomp_notif req;
 static int receive(int l) {
@@ -196,6 +199,36 @@ static void signals(void) {
   close(l);
 }
 
+// Once it was received, only death ends the wait.
+static void killable(void) {
+  pid_t pid;
+  int l = child_with(WAIT_KILLABLE, SYS_uname, interrupted_call, &pid);
+  ret("receive", receive(l));
+  __u64 first = req.id;
+  until_state(pid, 'S');
+  kill(pid, SIGUSR1);
+  until_state(pid, 'D');
+  kill(pid, SIGSTOP);
+  kill(pid, SIGCONT);
+  ret("still asked", ioctl(l, SECCOMP_IOCTL_NOTIF_ID_VALID, &first));
+  ret("answer", answer(l, 0, -EDOM, 0));
+  finish("child", pid);
+  close(l);
+  l = child_with(WAIT_KILLABLE, SYS_uname, interrupted_call, &pid);
+  until_state(pid, 'S');
+  kill(pid, SIGUSR1);
+  ret("receive", receive(l));
+  ret("answer", answer(l, 0, -EDOM, 0));
+  finish("signal before it was received", pid);
+  close(l);
+  l = child_with(WAIT_KILLABLE, SYS_uname, interrupted_call, &pid);
+  ret("receive", receive(l));
+  kill(pid, SIGTERM);
+  finish("killed", pid);
+  ret("nobody asks", ioctl(l, SECCOMP_IOCTL_NOTIF_ID_VALID, &req.id));
+  close(l);
+}
+
 static void refusals(void) {
   pid_t pid;
   struct seccomp_notif_sizes z;
@@ -208,6 +241,8 @@ static void refusals(void) {
   if (pid == 0) {
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     ret("with TSYNC", install(SYS_uname, SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_TSYNC));
+    ret("killable without a listener", install(SYS_uname, WAIT_KILLABLE));
+    ret("unknown flag", install(SYS_uname, 64));
     int l = install(SYS_uname, SECCOMP_FILTER_FLAG_NEW_LISTENER);
     is("listener", l >= 0 && (fcntl(l, F_GETFD) & FD_CLOEXEC));
     ret("second listener", install(SYS_getppid, SECCOMP_FILTER_FLAG_NEW_LISTENER));
@@ -243,5 +278,6 @@ int main(void) {
   descriptors();
   ends();
   signals();
+  killable();
   return 0;
 }

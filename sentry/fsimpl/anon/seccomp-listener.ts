@@ -81,7 +81,7 @@ export class SeccompListenerFile extends FileDescription {
     u32[3] = 0;
     u32.set(n.data, 4);
     if (t.mem.copyOut(addr, scratch.bytes, 0, NOTIF_SIZE) !== 0) return -EFAULT;
-    this.listener.setReceived(n, true);
+    this.listener.setReceived(n);
     return 0;
   }
 
