@@ -1,11 +1,17 @@
 import {
   EACCES,
+  EBUSY,
+  EEXIST,
+  EINVAL,
   EISDIR,
   ELOOP,
   ENAMETOOLONG,
   ENOENT,
   ENOEXEC,
+  ENOSPC,
   ENOTDIR,
+  EPERM,
+  EROFS,
   errnoName,
 } from '../../sentry/abi/errno.ts';
 
@@ -34,23 +40,20 @@ export function check<T>(result: T | number, what: string): T {
 }
 
 /** strerror(3)'s words in the spelling of Go, by which engines know what happened. */
-export function reason(errno: number): string {
-  switch (errno) {
-    case EACCES:
-      return 'permission denied';
-    case ENOENT:
-      return 'no such file or directory';
-    case ENOTDIR:
-      return 'not a directory';
-    case EISDIR:
-      return 'is a directory';
-    case ELOOP:
-      return 'too many levels of symbolic links';
-    case ENAMETOOLONG:
-      return 'file name too long';
-    case ENOEXEC:
-      return 'exec format error';
-    default:
-      return errnoName(errno);
-  }
-}
+const REASONS: ReadonlyMap<number, string> = new Map([
+  [EPERM, 'operation not permitted'],
+  [ENOENT, 'no such file or directory'],
+  [ENOEXEC, 'exec format error'],
+  [EACCES, 'permission denied'],
+  [EBUSY, 'device or resource busy'],
+  [EEXIST, 'file exists'],
+  [ENOTDIR, 'not a directory'],
+  [EISDIR, 'is a directory'],
+  [EINVAL, 'invalid argument'],
+  [ENOSPC, 'no space left on device'],
+  [EROFS, 'read-only file system'],
+  [ENAMETOOLONG, 'file name too long'],
+  [ELOOP, 'too many levels of symbolic links'],
+]);
+
+export const reason = (errno: number): string => REASONS.get(errno) ?? errnoName(errno);

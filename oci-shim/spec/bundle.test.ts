@@ -179,6 +179,11 @@ const refused: [string, (s: ReturnType<typeof good>) => unknown, RegExp][] = [
     /is not a namespace of type "network"/,
   ],
   [
+    'a namespace that is not there',
+    (s) => ({ ...s, linux: { namespaces: [{ type: 'network', path: '/nosuch' }] } }),
+    /namespace path: lstat \/nosuch: no such file or directory/,
+  ],
+  [
     'no namespace at all',
     (s) => ({ ...s, linux: { namespaces: [{ type: 'network', path: '/etc/passwd' }] } }),
     /is not a namespace/,

@@ -1,5 +1,5 @@
 /** `linux.namespaces` of config.json. Those of the sandbox's inside are always its own; paths name namespaces of the host. */
-import { closeSync, openSync, readlinkSync, statSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readlinkSync, statSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import { hostSyscall } from '../../sentry/host/sys.ffi.ts';
 import { UserError } from '../user-error.ts';
@@ -51,6 +51,8 @@ export function isOwnNamespace(type: NamespaceType, path: string): boolean {
 /** "The runtime MUST generate an error if path is not associated with a namespace of type type." */
 function checkPath(n: Field, type: NamespaceType, path: string): void {
   if (!isAbsolute(path)) n.bad('path', 'must be an absolute path');
+  // In runc's words: engines look for them.
+  if (!existsSync(path)) throw new UserError(`namespace path: lstat ${path}: no such file or directory`);
   const flag = namespaceFlag(path);
   if (flag < 0) n.bad('path', `is not a namespace (${code(path)})`);
   if (flag !== KINDS[type].flag) n.bad('path', `is not a namespace of type "${type}"`);
