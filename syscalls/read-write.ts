@@ -95,45 +95,60 @@ function positioned(t: Task, fdnum: number, pos: number, write: boolean): FileDe
   return (write ? f.writable : f.readable) ? f : -EBADF;
 }
 
+/** No file reaches so far; what is asked for beyond is asked for there, because a number is not exact. */
+const POSITION_MAX = 2 ** 62;
+
+const positionOf = (a: SyscallArgs): number => Math.min(a.long(3), POSITION_MAX);
+
+/** rw_verify_area(): the end of `len` bytes is a position, too. Exactly. */
+function endsBeyond(a: SyscallArgs, len: number): boolean {
+  return a.words[7] === 0x7fffffff && a.words[6]! + len > 0xffffffff;
+}
+
 function sysPread64(t: Task, a: SyscallArgs): SysResult {
   const f = positioned(t, a.int(0), a.long(3), false);
   if (typeof f === 'number') return f;
-  const r = f.canRead ? importBuffer(a.addr(1), a.size(2)) : -EINVAL;
+  let r = f.canRead ? importBuffer(a.addr(1), a.size(2)) : -EINVAL;
+  if (r === 0 && endsBeyond(a, a.size(2))) r = -EINVAL;
   if (r < 0) return endIo(t.blockState as IoWait | null, r);
-  return readVec(t, f, a.long(3), nonBlocking(f), t.blockState as IoWait | null);
+  return readVec(t, f, positionOf(a), nonBlocking(f), t.blockState as IoWait | null);
 }
 
 function sysPwrite64(t: Task, a: SyscallArgs): SysResult {
   const f = positioned(t, a.int(0), a.long(3), true);
   if (typeof f === 'number') return f;
-  const r = f.canWrite ? importBuffer(a.addr(1), a.size(2)) : -EINVAL;
+  let r = f.canWrite ? importBuffer(a.addr(1), a.size(2)) : -EINVAL;
+  if (r === 0 && endsBeyond(a, a.size(2))) r = -EINVAL;
   if (r < 0) return endIo(t.blockState as IoWait | null, r);
-  return writeVec(t, f, a.long(3), nonBlocking(f), t.blockState as IoWait | null);
+  return writeVec(t, f, positionOf(a), nonBlocking(f), t.blockState as IoWait | null);
 }
 
 function sysPreadv(t: Task, a: SyscallArgs): SysResult {
   const f = positioned(t, a.int(0), a.long(3), false);
   if (typeof f === 'number') return f;
-  const r = importRanges(t, a, f.canRead);
+  let r = importRanges(t, a, f.canRead);
+  if (r > 0 && endsBeyond(a, iovTotal())) r = -EINVAL;
   if (r <= 0) return endIo(t.blockState as IoWait | null, r);
-  return readVec(t, f, a.long(3), nonBlocking(f), t.blockState as IoWait | null);
+  return readVec(t, f, positionOf(a), nonBlocking(f), t.blockState as IoWait | null);
 }
 
 function sysPwritev(t: Task, a: SyscallArgs): SysResult {
   const f = positioned(t, a.int(0), a.long(3), true);
   if (typeof f === 'number') return f;
-  const r = importRanges(t, a, f.canWrite);
+  let r = importRanges(t, a, f.canWrite);
+  if (r > 0 && endsBeyond(a, iovTotal())) r = -EINVAL;
   if (r <= 0) return endIo(t.blockState as IoWait | null, r);
-  return writeVec(t, f, a.long(3), nonBlocking(f), t.blockState as IoWait | null);
+  return writeVec(t, f, positionOf(a), nonBlocking(f), t.blockState as IoWait | null);
 }
 
 function sysPreadv2(t: Task, a: SyscallArgs): SysResult {
-  const pos = a.long(3);
+  const pos = positionOf(a);
   const rwf = a.uint(5);
   const f = pos === -1 ? (readable(t, a.int(0)) ?? -EBADF) : positioned(t, a.int(0), pos, false);
   if (typeof f === 'number') return f;
   const w = t.blockState as IoWait | null;
-  const r = importRanges(t, a, f.canRead);
+  let r = importRanges(t, a, f.canRead);
+  if (r > 0 && endsBeyond(a, iovTotal())) r = -EINVAL;
   if (r <= 0) return endIo(w, r);
   const bad = checkRwFlags(f, rwf, false);
   if (bad < 0) return endIo(w, bad);
@@ -141,12 +156,13 @@ function sysPreadv2(t: Task, a: SyscallArgs): SysResult {
 }
 
 function sysPwritev2(t: Task, a: SyscallArgs): SysResult {
-  const pos = a.long(3);
+  const pos = positionOf(a);
   const rwf = a.uint(5);
   const f = pos === -1 ? (writable(t, a.int(0)) ?? -EBADF) : positioned(t, a.int(0), pos, true);
   if (typeof f === 'number') return f;
   const w = t.blockState as IoWait | null;
-  const r = importRanges(t, a, f.canWrite);
+  let r = importRanges(t, a, f.canWrite);
+  if (r > 0 && endsBeyond(a, iovTotal())) r = -EINVAL;
   if (r <= 0) return endIo(w, r);
   const bad = checkRwFlags(f, rwf, true);
   if (bad < 0) return endIo(w, bad);

@@ -21,6 +21,25 @@ static void show(const char *name, int fd) {
   say("%s: %ld \"%.*s\" at %ld", name, n, (int)n, b, (long)lseek(fd, 0, SEEK_CUR));
 }
 
+// The end of a transfer is a position, too: rw_verify_area().
+static void farAway(const char *name, int f) {
+  struct iovec v[2] = {{buf, 5}, {buf + 5, 6}};
+  const long at[] = {1l << 62, INT64_MAX - 4096, INT64_MAX - 11, INT64_MAX - 10, INT64_MAX};
+  for (unsigned i = 0; i < sizeof at / sizeof *at; i++) {
+    say("%s, %lx", name, at[i]);
+    ret("pread", pread(f, buf, 11, at[i]));
+    ret("pread of none", pread(f, buf, 0, at[i]));
+    ret("preadv", preadv(f, v, 2, at[i]));
+    ret("preadv2", preadv2(f, v, 2, at[i], 0));
+    ret("pread nowhere", pread(f, BAD_PTR, 11, at[i]));
+    if (i < 3) continue;
+    ret("pwrite", pwrite(f, buf, 11, at[i]));
+    ret("pwrite of none", pwrite(f, buf, 0, at[i]));
+    ret("pwritev", pwritev(f, v, 2, at[i]));
+    ret("pwritev2", pwritev2(f, v, 2, at[i], 0));
+  }
+}
+
 int main(void) {
   int f = open("f", O_CREAT | O_TRUNC | O_RDWR, 0600), r = open("f", O_RDONLY), w = open("f", O_WRONLY), d = open(".", O_RDONLY),
       p = open("f", O_PATH), a = open("f", O_RDWR | O_APPEND);
@@ -62,6 +81,14 @@ int main(void) {
   ret("read", read(f, buf, 2));
   say("%.2s", buf);
   ftruncate(f, 10), lseek(f, 0, SEEK_SET);
+
+  say("-- far away");
+  farAway("file", f);
+  char *shared = mmap(NULL, 10, PROT_READ, MAP_SHARED, f, 0);
+  farAway("mapped file", f);
+  munmap(shared, 10);
+  farAway("zero", open("/dev/zero", O_RDWR));
+  farAway("null", open("/dev/null", O_RDWR));
 
   say("-- memory");
   ret("nowhere", read(f, BAD_PTR, 5));
