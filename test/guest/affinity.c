@@ -19,6 +19,16 @@ static int is_on(int cpu) {
   return sched_getcpu() == cpu && (int)raw == cpu && CPU_COUNT(&set) == 1 && CPU_ISSET(cpu, &set);
 }
 
+// "processor: CPU number last executed on" - proc_pid_stat(5)
+static int in_stat(int cpu) {
+  char text[600] = "", *at = text;
+  int f = open("/proc/thread-self/stat", O_RDONLY);
+  if (read(f, text, sizeof text - 1) < 0) return 0;
+  close(f);
+  for (int field = 1; field < 39; field++) at = strchr(at, ' ') + 1;
+  return atoi(at) == cpu;
+}
+
 static int works_on(int cpu) {
   for (int i = 0; i < 300; i++) {
     if (!is_on(cpu)) return 0;
@@ -46,6 +56,7 @@ static int in_thread(void *(*f)(void *), int cpu) {
 static void everything(int cpu) {
   bind_to(cpu);
   is("bound", works_on(cpu));
+  is("in stat", in_stat(cpu));
   is("thread", in_thread(inherits, cpu));
   is("thread elsewhere", in_thread(binds_itself, cpu == first ? last : first));
   is("thread after it", in_thread(inherits, cpu));

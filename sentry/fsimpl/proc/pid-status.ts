@@ -190,7 +190,7 @@ export function statText(s: Subject, reader: Task): string | number {
     0,
     0,
     g.exitSignal,
-    s.env.host.cpus[0] ?? 0,
+    allowedCpus(t, s.env.host.cpus)[0] ?? 0,
     rt,
     t.schedPolicy,
     0,
