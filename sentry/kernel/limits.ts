@@ -91,6 +91,10 @@ export class ResourceLimits {
     return this.soft[RLIMIT_DATA]!;
   }
 
+  get mappedData(): number {
+    return this.data === 0 ? this.hard[RLIMIT_DATA]! : this.data;
+  }
+
   get stack(): number {
     return this.soft[RLIMIT_STACK]!;
   }

@@ -38,7 +38,7 @@ const orders: Orders = {
   madvise: (a, l, x) => void log.push(`madvise ${h(a)}+${h(l)} ${x}`),
 };
 const who = (): MemoryCaller => ({
-  limits: { addressSpace: Infinity, data: Infinity, stack: 8 << 20, memlock: 65536 },
+  limits: { addressSpace: Infinity, data: Infinity, mappedData: Infinity, stack: 8 << 20, memlock: 65536 },
   canLock: false,
   change: { kind: 'none', start: 0, value: 0 },
 });

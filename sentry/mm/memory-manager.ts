@@ -45,6 +45,8 @@ export interface MemoryLimits {
   /** RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK, RLIMIT_MEMLOCK soft, in bytes. */
   readonly addressSpace: number;
   readonly data: number;
+  /** RLIMIT_DATA for mappings: may_expand_vm() takes a soft limit of 0 ("Workaround for Valgrind") for the hard one. */
+  readonly mappedData: number;
   readonly stack: number;
   readonly memlock: number;
 }
@@ -434,7 +436,7 @@ export class MemoryManager implements AccessMap {
   /** Whether `bytes` more may be mapped; `data`: private writable memory. */
   mayExpand(bytes: number, data: boolean, limits: MemoryLimits): boolean {
     if (this.totalBytes + bytes > limits.addressSpace) return false;
-    return !data || this.dataBytes + bytes <= limits.data;
+    return !data || this.dataBytes + bytes <= limits.mappedData;
   }
 
   // Failure on the host.

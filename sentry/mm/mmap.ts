@@ -395,7 +395,7 @@ function protectable(
     }
     if ((prot & PROT_WRITE) !== 0 && (v.prot & PROT_WRITE) === 0 && !v.shared) {
       newData += Math.min(v.end, end) - at;
-      if (mm.dataBytes + newData > limits.data) return [at, -ENOMEM];
+      if (mm.dataBytes + newData > limits.mappedData) return [at, -ENOMEM];
     }
     // A split at either edge adds a VMA.
     if (!mm.mayAddVmas(2) && (v.start < start || v.end > end)) return [at, -ENOMEM];

@@ -15,7 +15,13 @@ import { CopyBacking, onCopyLost, replaceLost, WINDOW_SIZE, WINDOW_START } from 
 
 const PAGE = 4096;
 const space = { forgetAnswers: () => {} } as AddressSpace;
-const limits = { addressSpace: Infinity, data: Infinity, stack: 8 << 20, memlock: 65536 };
+const limits = {
+  addressSpace: Infinity,
+  data: Infinity,
+  mappedData: Infinity,
+  stack: 8 << 20,
+  memlock: 65536,
+};
 const who = { limits, canLock: false, change: { kind: 'none' as const, start: 0, value: 0 } };
 
 let mm: MemoryManager;

@@ -42,6 +42,17 @@ static void data(void) {
   void *b = sbrk(0);
   is("brk refused", syscall(SYS_brk, (char *)b + (4 << 20)) == (long)b);
 }
+// may_expand_vm(): mappings take a soft limit of 0 for the hard one, the break does not.
+static void noData(void) {
+  limit(RLIMIT_DATA, 0);
+  ok("private writable", (long)map(0, 8 << 20, PROT_READ | PROT_WRITE, 0));
+  ret("made writable", mprotect(map(0, 8 << 20, PROT_READ, 0), 8 << 20, PROT_READ | PROT_WRITE));
+  void *b = sbrk(0);
+  is("brk refused", syscall(SYS_brk, (char *)b + PG) == (long)b);
+  struct rlimit r = {0, 1 << 20};
+  ret("hard", setrlimit(RLIMIT_DATA, &r));
+  ret("private writable beyond", (long)map(0, 8 << 20, PROT_READ | PROT_WRITE, 0));
+}
 static void memlock(void) {
   limit(RLIMIT_MEMLOCK, 16 * PG);
   char *p = map(0, 64 * PG, PROT_READ | PROT_WRITE, 0);
@@ -196,6 +207,7 @@ static void cow(void) {
 int main(void) {
   in_child("address space", as);
   in_child("data", data);
+  in_child("no data", noData);
   in_child("memlock", memlock);
   in_child("stack", stack_limit);
   in_child("growsdown", growsdown);
