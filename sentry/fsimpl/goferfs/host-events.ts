@@ -13,7 +13,7 @@ import { HOST_EPOLLIN, hostPoller } from '../../host/poller.ffi.ts';
 import { close, read } from '../../host/sys.ffi.ts';
 import * as N from '../../vfs/fsnotify.ts';
 import { outsideEvent, outsideLost, outsideEnd } from '../inotify/inode-watch.ts';
-import type { GoferDir } from './directory.ts';
+import type { DirNames } from './dir-names.ts';
 import type { GoferInode } from './inode.ts';
 import { eachEvent, type HostEvent } from './inotify-events.ts';
 
@@ -34,7 +34,7 @@ interface Watched {
   /** Guests (one for all of them), and directories in it that guests watch. */
   users: number;
   /** Of a directory that guests watch: there its removal is told, the gofer's descriptor of it keeps the host from telling. */
-  parent: GoferDir | null;
+  parent: DirNames | null;
   /** Whose `parent` it is. */
   readonly children: Set<GoferInode>;
 }

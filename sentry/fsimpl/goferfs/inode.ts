@@ -1,17 +1,7 @@
-/** Inodes of goferfs: attributes and how they stay up to date; symbolic links and special files. */
+/** Inodes of goferfs: attributes and how they stay up to date. */
 import { makedev } from '../../abi/device.ts';
-import {
-  ECONNREFUSED,
-  EINVAL,
-  EIO,
-  ENODATA,
-  ENOENT,
-  EOPNOTSUPP,
-  EPERM,
-  ERANGE,
-  ESTALE,
-} from '../../abi/errno.ts';
-import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK } from '../../abi/stat.ts';
+import { EIO, ENOENT, ESTALE } from '../../abi/errno.ts';
+import { S_IFMT, S_IFSOCK } from '../../abi/stat.ts';
 import {
   SETATTR_ATIME,
   SETATTR_GID,
@@ -21,28 +11,18 @@ import {
   SETATTR_UID,
 } from '../../gofer-api/gofer-api.ts';
 import type { GoferAttr, GoferSetattr } from '../../gofer-api/gofer-api.ts';
-import type { CallContext } from '../../vfs/call-context.ts';
-import { Inode, type AttrChange, type FileIdentity } from '../../vfs/inode.ts';
-import {
-  XATTR_ACL,
-  aclFromXattr,
-  aclToXattr,
-  aclTypeOf,
-  type AclType,
-  type PosixAcl,
-} from '../../vfs/posix-acl.ts';
-import { XATTR_CAPABILITY } from '../../vfs/xattr.ts';
+import type { AttrChange, FileIdentity } from '../../vfs/inode.ts';
 import { deviceNodeOf, dropDeviceNode, haveDeviceNodes, type DeviceNode } from './device-nodes.ts';
-import type { GoferDir } from './directory.ts';
+import type { DirNames } from './dir-names.ts';
 import { joinFile, leaveFile } from './file-identity.ts';
 import type { GoferSuperBlock } from './super-block.ts';
+import { GoferXattrs } from './xattr.ts';
 
 const found: GoferAttr[] = [];
 
-export abstract class GoferInode extends Inode {
-  readonly gofer: GoferSuperBlock;
+export abstract class GoferInode extends GoferXattrs {
   /** Where the gofer finds it: the name it was last seen under. null: that name is gone, or the root. */
-  parent: GoferDir | null;
+  parent: DirNames | null;
   name: string;
   /** Attributes fields may be out of date. */
   protected stale = false;
@@ -60,21 +40,11 @@ export abstract class GoferInode extends Inode {
   private readonly device: DeviceNode | null;
   /** The gofer's id: 0 until it is needed. */
   private id: number;
-  /** security.capability as last seen; undefined: not asked for. */
-  private fileCaps: Uint8Array | number | undefined = undefined;
-  /** Access control lists as last seen; undefined: not asked for. */
-  private readonly acls: Record<AclType, PosixAcl | null | number | undefined> = {
-    access: undefined,
-    default: undefined,
-  };
-  /** It has no extended attributes, as the last listing said. */
-  private noXattr = false;
   /** `identity` is known. */
   private identified = false;
 
-  constructor(sb: GoferSuperBlock, attr: GoferAttr, parent: GoferDir | null, name: string) {
+  constructor(sb: GoferSuperBlock, attr: GoferAttr, parent: DirNames | null, name: string) {
     super(sb, sb.inoOf(attr), attr.mode, attr.uid, attr.gid);
-    this.gofer = sb;
     this.parent = parent;
     this.name = name;
     this.key = sb.keyOf(attr);
@@ -86,9 +56,7 @@ export abstract class GoferInode extends Inode {
     this.device = mayBeDevice ? deviceNodeOf(sb.deviceKeyOf(this.key), attr) : null;
     this.apply(attr);
     this.forgetPermissions();
-    if (!attr.noXattr) return;
-    this.noXattr = true;
-    this.mayHaveAcl = false;
+    if (attr.noXattr) this.knownWithoutXattr();
   }
 
   isSame(attr: GoferAttr): boolean {
@@ -145,7 +113,7 @@ export abstract class GoferInode extends Inode {
   }
 
   /** A walk has found the inode here. */
-  foundAs(parent: GoferDir | null, name: string): void {
+  foundAs(parent: DirNames | null, name: string): void {
     if (parent === null) return;
     this.parent = parent;
     this.name = name;
@@ -178,8 +146,7 @@ export abstract class GoferInode extends Inode {
     return this.fetch() === 0 && this.nlink === 0;
   }
 
-  /** The id by which the gofer knows the inode, or −errno. */
-  goferId(): number {
+  override goferId(): number {
     if (this.id !== 0) return this.id;
     // Directories that children were found in have an id, so this goes one level deep.
     const { parent } = this;
@@ -210,8 +177,7 @@ export abstract class GoferInode extends Inode {
     return this.gofer.keyOf(attr) === this.key && this.isSame(attr);
   }
 
-  /** The attributes have changed on the host through something we did. */
-  invalidate(): void {
+  override invalidate(): void {
     this.stale = true;
     this.fresh = false;
   }
@@ -259,7 +225,7 @@ export abstract class GoferInode extends Inode {
   }
 
   /** One of the inode's names was removed: `name` in `dir`. */
-  nameRemoved(dir: GoferDir, name: string): void {
+  nameRemoved(dir: DirNames, name: string): void {
     if (this.parent === dir && this.name === name) this.parent = null;
     if (this.nlink > 0) this.nlink--;
     if (this.isDir) this.nlink = 0;
@@ -306,99 +272,6 @@ export abstract class GoferInode extends Inode {
     return 0;
   }
 
-  override getXattr(name: string): Uint8Array | number {
-    const offered = name === XATTR_CAPABILITY || name.startsWith('user.') || aclTypeOf(name) !== null;
-    if (this.noXattr && offered) return -ENODATA;
-    // Asked for at each execve.
-    if (name === XATTR_CAPABILITY) return (this.fileCaps ??= this.fetchXattr(name));
-    return this.fetchXattr(name);
-  }
-
-  private fetchXattr(name: string): Uint8Array | number {
-    const id = this.goferId();
-    if (id < 0) return id;
-    const value = this.gofer.client.getxattr(id, name);
-    return typeof value === 'number' ? value : Buffer.from(value, 'latin1');
-  }
-
-  override get hasFileCaps(): boolean {
-    return typeof this.fileCaps === 'object';
-  }
-
-  /** The host has done it. */
-  override killFileCaps(): void {
-    this.fileCaps = undefined;
-  }
-
-  override setXattr(name: string, value: Uint8Array, flags: number): number {
-    const id = this.goferId();
-    if (id < 0) return id;
-    if (value.length > 65536) return -ERANGE;
-    const text = Buffer.from(value.buffer, value.byteOffset, value.length).toString('latin1');
-    const r = this.gofer.client.setxattr(id, name, text, flags);
-    if (r < 0) return r;
-    this.noXattr = false;
-    this.invalidate();
-    return r;
-  }
-
-  override listXattr(): string[] | number {
-    if (this.noXattr) return [];
-    const id = this.goferId();
-    return id < 0 ? id : this.gofer.client.listxattr(id);
-  }
-
-  override removeXattr(name: string): number {
-    const id = this.goferId();
-    if (id < 0) return id;
-    const r = this.gofer.client.removexattr(id, name);
-    if (r >= 0) this.invalidate();
-    return r;
-  }
-
-  /** The host's lists and capabilities may be others than what was last seen. */
-  private forgetPermissions(): void {
-    this.acls.access = this.acls.default = undefined;
-    this.fileCaps = undefined;
-    this.noXattr = false;
-    this.mayHaveAcl = (this.mode & S_IFMT) !== S_IFLNK;
-  }
-
-  override getAcl(type: AclType): PosixAcl | null | number {
-    const known = this.acls[type];
-    if (known !== undefined) return known;
-    const acl = this.fetchAcl(type);
-    if (typeof acl !== 'number' || acl === -EOPNOTSUPP) this.acls[type] = acl;
-    if (type === 'access' && (acl === null || acl === -EOPNOTSUPP)) this.mayHaveAcl = false;
-    return acl;
-  }
-
-  private fetchAcl(type: AclType): PosixAcl | null | number {
-    if ((this.mode & S_IFMT) === S_IFLNK) return -EOPNOTSUPP;
-    if (type === 'default' && !this.isDir) return null;
-    const value = this.getXattr(XATTR_ACL[type]);
-    if (typeof value !== 'number') return aclFromXattr(null, value);
-    return value === -ENODATA ? null : value;
-  }
-
-  override setAcl(type: AclType, acl: PosixAcl | null, mode: number): number {
-    const name = XATTR_ACL[type];
-    // The gofer opens regular files and directories only: others have their mode alone, as where there are no lists.
-    const kind = this.mode & S_IFMT;
-    if (kind !== S_IFREG && kind !== S_IFDIR) {
-      if (acl !== null) return -EOPNOTSUPP;
-      return type === 'access' && (this.mode & 0o7777) !== mode ? this.setAttr({ mode }) : 0;
-    }
-    let r = acl === null ? this.removeXattr(name) : this.setXattr(name, aclToXattr(null, acl), 0);
-    if (r === -ENODATA) r = 0;
-    if (r < 0) return r;
-    this.forgetPermissions();
-    if (type !== 'access') return 0;
-    const seen = this.refresh();
-    if (seen < 0) return seen;
-    return (this.mode & 0o7777) === mode ? 0 : this.setAttr({ mode });
-  }
-
   override evict(): void {
     this.leaveIdentity();
     if (this.gofer.root === this) return;
@@ -408,50 +281,5 @@ export abstract class GoferInode extends Inode {
     this.gofer.client.forget(this.id);
     this.id = 0;
     this.parent = null;
-  }
-}
-
-/** Symbolic links, and what is only a name here: FIFOs and sockets (their implementations are the sentry's), devices. */
-export class GoferLink extends GoferInode {
-  private target: string | null = null;
-
-  override readlink(_t: CallContext | null): string | number {
-    // A link's target never changes: another target is another inode.
-    if (this.target !== null) return this.target;
-    if ((this.mode & S_IFMT) !== S_IFLNK) return super.readlink(_t);
-    const target = this.ask();
-    if (typeof target === 'string') this.target = target;
-    return target;
-  }
-
-  /** One message, whether the gofer knows the link already or by its name only. */
-  private ask(): string | number {
-    const { client } = this.gofer;
-    if (this.hasId || this.parent === null) {
-      const id = this.goferId();
-      return id < 0 ? id : client.readlink(id);
-    }
-    const dir = this.parent.goferId();
-    const link = dir < 0 ? dir : client.readlinkName(dir, this.name);
-    if (typeof link === 'number') return link === -ENOENT || link === -EINVAL ? -ESTALE : link;
-    return this.isIdentified(link.attr) ? link.target : -ESTALE;
-  }
-
-  override connectOutside(type: number): number {
-    if ((this.mode & S_IFMT) !== S_IFSOCK) return -ECONNREFUSED;
-    const id = this.goferId();
-    return id < 0 ? id : this.gofer.client.connect(id, type);
-  }
-
-  override getXattr(name: string): Uint8Array | number {
-    return (this.mode & S_IFMT) === S_IFLNK ? -EOPNOTSUPP : super.getXattr(name);
-  }
-
-  override setXattr(name: string, value: Uint8Array, flags: number): number {
-    return (this.mode & S_IFMT) === S_IFLNK ? -EPERM : super.setXattr(name, value, flags);
-  }
-
-  override listXattr(): string[] | number {
-    return [];
   }
 }

@@ -11,11 +11,13 @@ import { S_IFDIR, S_IFMT, S_IFREG } from '../../abi/stat.ts';
 import type { GoferAttr, GoferClient } from '../../gofer-api/gofer-api.ts';
 import type { Inode } from '../../vfs/inode.ts';
 import { SuperBlock, type StatFs } from '../../vfs/super-block.ts';
+import type { DirNames } from './dir-names.ts';
 import { GoferDir } from './directory.ts';
 import { HostEvents } from './host-events.ts';
 import { HostFdCache } from './host-fd-cache.ts';
 import { HostWatcher } from './host-watcher.ts';
-import { GoferInode, GoferLink } from './inode.ts';
+import type { GoferInode } from './inode.ts';
+import { GoferLink } from './link.ts';
 import { GoferRegular } from './regular.ts';
 
 /** Directory entries kept in listings of one super block; beyond it all listings are dropped. */
@@ -40,7 +42,7 @@ export class GoferSuperBlock extends SuperBlock {
   private rootDevMinor = 0;
   /** Host devices met besides the root's. */
   private readonly devices: number[] = [];
-  private readonly listed = new Set<GoferDir>();
+  private readonly listed = new Set<DirNames>();
   private listedEntries = 0;
 
   private constructor(client: GoferClient, exclusive: boolean) {
@@ -74,7 +76,7 @@ export class GoferSuperBlock extends SuperBlock {
   }
 
   /** The inode with these attributes, which were just found under `name` of `parent`. */
-  inodeFor(attr: GoferAttr, parent: GoferDir | null, name: string): GoferInode {
+  inodeFor(attr: GoferAttr, parent: DirNames | null, name: string): GoferInode {
     const key = this.keyOf(attr);
     const old = this.inodes.get(key);
     if (old !== undefined && old.isSame(attr)) {
@@ -91,7 +93,7 @@ export class GoferSuperBlock extends SuperBlock {
    * Like inodeFor, for attributes from a listing, which may be older than what is known and carry no id. null if that is
    * not enough: files with several links are found by id only.
    */
-  inodeForListed(attr: GoferAttr, parent: GoferDir, name: string): GoferInode | null {
+  inodeForListed(attr: GoferAttr, parent: DirNames, name: string): GoferInode | null {
     const type = attr.mode & S_IFMT;
     if (type !== S_IFDIR && attr.nlink !== 1) return null;
     const key = this.keyOf(attr);
@@ -101,7 +103,7 @@ export class GoferSuperBlock extends SuperBlock {
     return inode;
   }
 
-  private newInode(attr: GoferAttr, parent: GoferDir | null, name: string): GoferInode {
+  private newInode(attr: GoferAttr, parent: DirNames | null, name: string): GoferInode {
     switch (attr.mode & S_IFMT) {
       case S_IFDIR:
         return new GoferDir(this, attr, parent, name);
@@ -149,7 +151,7 @@ export class GoferSuperBlock extends SuperBlock {
   }
 
   /** A directory has a listing of `n` entries now. */
-  countListing(dir: GoferDir, n: number): void {
+  countListing(dir: DirNames, n: number): void {
     this.listed.add(dir);
     this.listedEntries += n;
     if (this.listedEntries <= LISTED_MAX) return;
@@ -160,7 +162,7 @@ export class GoferSuperBlock extends SuperBlock {
   }
 
   /** The listing of `dir` is gone. */
-  uncountListing(dir: GoferDir, n: number): void {
+  uncountListing(dir: DirNames, n: number): void {
     if (this.listed.delete(dir)) this.listedEntries -= n;
   }
 
