@@ -18,22 +18,9 @@ import {
 } from '../ffi/process.ffi.ts';
 import { Gate } from '../gate.ts';
 import {
-  EVENT_FAST_SYSCALL,
-  EVENT_INTERRUPT,
-  EVENT_KEY_DENIED,
-  EVENT_ORDER_FAILED,
-  EVENT_ORDERS_DONE,
-  EVENT_SYSCALL,
   GUEST_MAX,
   GUEST_MIN,
   INTERRUPT_SIGNAL,
-  PLAN_SYSCALLS,
-  SLOT_ARGS,
-  SLOT_EVENT,
-  SLOT_NR,
-  SLOT_STATE,
-  STATE_SLEEPING,
-  STATE_TRAPPED,
   STUB_FAST,
   ZYGOTE_KEYS,
   ZYGOTE_PKRU,
@@ -52,10 +39,10 @@ import { PublishPages } from './publish.ts';
 import { SharedMemory } from './shared-memory.ts';
 import { type Chunk, SystrapSpace } from './space.ts';
 import { Sleepers } from './sleepers.ts';
-import { ORDERING, RUNNING, type ThreadSlot } from './thread-slot.ts';
+import type { ThreadSlot } from './thread-slot.ts';
+import { Traps } from './traps.ts';
 import { adoptZygote, ZygotePool } from './zygote-pool.ts';
 
-const SIGSYS = 31;
 const NR_KILL_THREAD = 234; // tgkill
 /** Chunks the window has room for: at least as many processes. */
 const WINDOW_CHUNKS = 2040;
@@ -89,6 +76,7 @@ export class SystrapPlatform implements Platform {
   readonly sleepers: Sleepers;
   readonly births: Births;
   readonly placement = new Placement();
+  private readonly traps = new Traps(this);
   /** Chunks with threads that may have something to say. */
   readonly busyChunks: Chunk[] = [];
 
@@ -194,7 +182,7 @@ export class SystrapPlatform implements Platform {
         bits &= bits - 1;
         const ctx = chunk.contexts[slot]!;
         if (ctx === null) continue;
-        this.handle(ctx);
+        this.traps.handle(ctx);
         ctx.letSleep();
       }
     }
@@ -269,106 +257,6 @@ export class SystrapPlatform implements Platform {
     this.publish.setCpu(cpu);
   }
 
-  /** One slot has set its pending bit. */
-  private handle(ctx: SystrapContext): void {
-    const { memory } = this;
-    const { base } = ctx;
-    // A stopped thread has nothing to say: forged.
-    if (ctx.phase !== RUNNING && ctx.phase !== ORDERING) return;
-    const state = memory.loadRelaxed(base + SLOT_STATE / 4);
-    if (state !== STATE_TRAPPED && state !== STATE_SLEEPING) return;
-    const event = memory.loadRelaxed(base + SLOT_EVENT / 4);
-    const kind = event & 0xff;
-    if (kind === EVENT_ORDERS_DONE || kind === EVENT_ORDER_FAILED) {
-      this.handleOrders(ctx, kind);
-      return;
-    }
-    if (ctx.phase === ORDERING) {
-      this.deaths.kill(ctx.space, `event ${kind} instead of a report`);
-      return;
-    }
-    ctx.stop();
-    this.placement.observe(ctx, (event >>> 8) & 0xfff, this.cpu);
-    if (ctx.interruptWanted && kind !== EVENT_INTERRUPT) this.interruptOver(ctx);
-    if (kind === EVENT_SYSCALL || kind === EVENT_FAST_SYSCALL) {
-      memory.loadWords(base + SLOT_ARGS / 4, ctx.args, 0, 12);
-      const nr = memory.loadRelaxed(base + SLOT_NR / 4);
-      if (kind === EVENT_FAST_SYSCALL) {
-        if (!this.publish.isFast(nr)) {
-          this.deaths.kill(ctx.space, `call ${nr} without a frame`);
-          return;
-        }
-        ctx.partial = true;
-        this.counters.fast++;
-      }
-      ctx.sysno = nr;
-      ctx.hasPrefetch = nr >= 0 && nr < PLAN_SYSCALLS && this.publish.planned[nr] !== 0;
-      this.counters.syscalls++;
-      if ((event & EVENT_KEY_DENIED) !== 0) this.events.onKeyDenied(ctx);
-      this.events.onSyscall(ctx);
-      return;
-    }
-    ctx.sysno = -1;
-    if (kind === EVENT_INTERRUPT) {
-      if (ctx.interruptWanted) {
-        this.interruptOver(ctx);
-        this.events.onInterrupt(ctx);
-      } else {
-        ctx.resume(); // A signal that another event has overtaken.
-      }
-      return;
-    }
-    this.handleFault(ctx, kind);
-  }
-
-  private handleFault(ctx: SystrapContext, signo: number): void {
-    const { memory } = this;
-    const at = ctx.base + SLOT_ARGS / 4;
-    if (signo === 0 || signo > SIGSYS) {
-      this.deaths.kill(ctx.space, `event ${signo}`);
-      return;
-    }
-    this.events.onFault(
-      ctx,
-      signo,
-      memory.loadRelaxed(at + 2),
-      memory.loadSigned(at),
-      memory.loadRelaxed(at + 4),
-      memory.loadRelaxed(at + 6),
-    );
-  }
-
-  private handleOrders(ctx: SystrapContext, kind: number): void {
-    if (kind === EVENT_ORDERS_DONE) {
-      if (ctx.phase !== ORDERING) {
-        this.deaths.kill(ctx.space, 'report without orders');
-        return;
-      }
-      if (ctx.completing || !ctx.batchDone()) this.endOrders(ctx)!(0);
-      return;
-    }
-    const at = ctx.base + SLOT_ARGS / 4;
-    const index = ctx.queueIndex(this.memory.loadRelaxed(at));
-    const errno = this.memory.loadRelaxed(at + 2);
-    if (ctx.completing || !(index >= 0 && index < ctx.orderCount && errno > 0 && errno < 4096)) {
-      this.deaths.kill(ctx.space, 'malformed report');
-      return;
-    }
-    const reported = this.endOrders(ctx);
-    if (reported !== null) reported(-errno);
-    else this.events.onOrderFailed(ctx, index, errno);
-  }
-
-  /** The thread is stopped again after orders, or a real trap: who is to hear how they went; null: they were part of a resume. */
-  private endOrders(ctx: SystrapContext): ((result: number) => void) | null {
-    const { reported } = ctx;
-    ctx.reported = null;
-    if (ctx.completing) ctx.completed();
-    else ctx.stopAfterOrders();
-    this.deadlines.clear(ctx);
-    return reported;
-  }
-
   // ---- interrupts, deadlines, ends ------------------------------------------------------------------------------------
 
   signalInterrupt(ctx: SystrapContext): void {
@@ -376,11 +264,6 @@ export class SystrapPlatform implements Platform {
     this.setDeadline(ctx);
     const r = host.hostSyscall(NR_KILL_THREAD, ctx.space.pid, ctx.tid, INTERRUPT_SIGNAL, 0, 0, 0);
     if (r < 0) this.deadlines.expire(ctx); // The thread has left by itself.
-  }
-
-  private interruptOver(ctx: SystrapContext): void {
-    ctx.interruptWanted = false;
-    this.deadlines.clear(ctx);
   }
 
   /** CPU of the sentry when it last looked, −1 before. */
