@@ -32,6 +32,7 @@ import { PAGE_SIZE } from '../sentry/lib/addr.ts';
 import { mayFlags } from '../sentry/mm/host-map.ts';
 import { mapVma, munmap } from '../sentry/mm/mmap.ts';
 import { RingMemory } from '../sentry/mm/ring-memory.ts';
+import { findFree } from '../sentry/mm/unmapped-area.ts';
 import { Vma } from '../sentry/mm/vma.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
@@ -65,7 +66,7 @@ function sysIoSetup(t: Task, a: SyscallArgs): SysResult {
   if (nr > aio.max || aio.used + nr > aio.max) return -EAGAIN;
   const size = aioRingSize(nr);
   if (!t.mm.mayExpand(size, false, t.group.limits)) return -ENOMEM;
-  const at = t.mm.findFree(0, size, PAGE_SIZE);
+  const at = findFree(t.mm, 0, size, PAGE_SIZE);
   if (at < 0) return -ENOMEM;
   const ring = RingMemory.create(size, '/[aio] (deleted)');
   if (typeof ring === 'number') return ring;

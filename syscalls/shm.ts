@@ -22,6 +22,7 @@ import { PAGE_SIZE, TASK_SIZE, isPageAligned, pageDown, pageUp } from '../sentry
 import { SharedMemory } from '../sentry/mm/backing.ts';
 import { mayFlags } from '../sentry/mm/host-map.ts';
 import { mapVma, munmap } from '../sentry/mm/mmap.ts';
+import { findFree } from '../sentry/mm/unmapped-area.ts';
 import { VM_MAYWRITE, Vma } from '../sentry/mm/vma.ts';
 import { setIpc, statIpc, type IpcKind } from './ipc-control.ts';
 
@@ -86,7 +87,7 @@ function wantedAddress(addr: number, flags: number): number {
 function attachAddress(t: Task, addr: number, s: ShmSegment, flags: number): number {
   const len = s.memory.size;
   if (addr === 0) {
-    const at = t.mm.findFree(0, len, PAGE_SIZE);
+    const at = findFree(t.mm, 0, len, PAGE_SIZE);
     return at < 0 ? -ENOMEM : at;
   }
   if ((flags & SHM_REMAP) === 0) {

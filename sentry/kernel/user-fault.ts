@@ -1,6 +1,7 @@
 /** Exceptions of guest code (arch/x86/mm/fault.c do_user_addr_fault(), arch/x86/kernel/traps.c). */
 import { SIGSEGV } from '../abi/signal.ts';
 import { RIP, RSP } from '../arch/regs.ts';
+import { handleFault } from '../mm/page-fault.ts';
 import type { Context } from '../platform/platform.ts';
 import { DebugRegs } from './debug-regs.ts';
 import { sigInfoFault, sigInfoKey } from './sig-info.ts';
@@ -27,7 +28,7 @@ export function userFault(
   errorCode: number,
 ): void {
   const denied = signo === SIGSEGV && code === SEGV_PKUERR ? t.mm.table.find(addr) : null;
-  if (denied === null && trapNo === PAGE_FAULT && t.mm.handleFault(ctx, addr, errorCode, t.group.limits)) {
+  if (denied === null && trapNo === PAGE_FAULT && handleFault(t.mm, ctx, addr, errorCode, t.group.limits)) {
     exitToUser(t, 0, false);
     return;
   }

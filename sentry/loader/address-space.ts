@@ -11,6 +11,7 @@ import { FileBacking } from '../mm/backing.ts';
 import { mapReserve, mayFlags } from '../mm/host-map.ts';
 import { MemoryManager, type MemoryLimits, type PendingChange } from '../mm/memory-manager.ts';
 import { mapVma } from '../mm/mmap.ts';
+import { findFree } from '../mm/unmapped-area.ts';
 import { STACK_GUARD_GAP } from '../mm/vma-table.ts';
 import { VM_GROWSDOWN, VM_SPECIAL, Vma } from '../mm/vma.ts';
 import type { Context, Platform } from '../platform/platform.ts';
@@ -137,7 +138,7 @@ function imageBias(mm: MemoryManager, p: Program, randomize: boolean): number {
 function interpreterBias(mm: MemoryManager, image: ElfImage): number {
   const { header, low, high, align } = image;
   if (!header.dynamic) return high > low && !mm.inBounds(low, high - low) ? -ENOMEM : 0;
-  const at = mm.findFree(0, Math.max(high - low, PAGE_SIZE), align);
+  const at = findFree(mm, 0, Math.max(high - low, PAGE_SIZE), align);
   return at < 0 ? -ENOMEM : at - low;
 }
 

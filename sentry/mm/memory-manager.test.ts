@@ -17,6 +17,7 @@ import { MADV_DONTFORK, MADV_DONTNEED, madvise, mlock } from './madvise.ts';
 import { brk, mmap, mprotect, munmap, type MemoryCaller, type MmapRequest } from './mmap.ts';
 import { mremap } from './mremap.ts';
 import { mapsText } from './maps.ts';
+import { handleFault } from './page-fault.ts';
 import { VM_GROWSDOWN, VM_LOCKED, VM_MAYWRITE, Vma } from './vma.ts';
 
 const BASE = 0x7f0000000000;
@@ -188,9 +189,9 @@ test('the stack grows by access within its reserve and by fault below it', () =>
   mm.stackReserve = top - 64 * PAGE;
   expect(mm.accessible(top - 20 * PAGE, 20 * PAGE, true)).toBe(20 * PAGE);
   expect(mm.accessible(top - 65 * PAGE, PAGE, true)).toBe(0);
-  expect(mm.handleFault(orders, top - 65 * PAGE, 6, who().limits)).toBe(true);
+  expect(handleFault(mm, orders, top - 65 * PAGE, 6, who().limits)).toBe(true);
   expect(log).toEqual([`mmap ${h(top - 65 * PAGE)}+1000 3`]);
-  expect(mm.handleFault(orders, top - 5000 * PAGE, 6, who().limits)).toBe(false);
+  expect(handleFault(mm, orders, top - 5000 * PAGE, 6, who().limits)).toBe(false);
 });
 
 test('mremap grows in place, moves when it must, shrinks by unmapping', () => {

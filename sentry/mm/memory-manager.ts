@@ -1,31 +1,25 @@
 /**
  * MemoryManager: the address space as the guest sees it (include/linux/mm_types.h struct mm_struct). Owns the VMA table,
- * chooses every address, keeps the accounts that limits look at. Changes are decided here and queued as orders on the
+ * keeps the accounts that limits look at; unmapped-area.ts chooses addresses. Changes are decided here and queued as orders on the
  * calling task's context; the host executes them when the task resumes.
  *
  * The whole stack below [stack] is mapped on the host ahead of the guest's need, so that growth costs no order. The table
  * does not show it until the guest owns it.
  */
 import { EFAULT, ENOMEM } from '../abi/errno.ts';
-import { MAP_ANONYMOUS, MAP_PRIVATE, PROT_EXEC, PROT_WRITE } from '../abi/mman.ts';
+import { PROT_EXEC, PROT_WRITE } from '../abi/mman.ts';
 import { PAGE_SIZE, pageDown, pageUp } from '../lib/addr.ts';
 import type { AddressSpace, Orders } from '../platform/platform.ts';
 import type { AccessMap } from '../usermem/user-memory.ts';
 import type { FileDescription } from '../vfs/file-description.ts';
 import { GuardRanges } from './guards.ts';
-import { hostProt, orderKey } from './host-map.ts';
 import { EMPTY_LAYOUT, type ImageLayout } from './image-layout.ts';
 import { beforeDenied, ProtectionKeys } from './pkeys.ts';
 import type { LastCount } from './residency.ts';
 import { WINDOW_SIZE, WINDOW_START, type CopyWindow } from './small-copies.ts';
 import { FreeRanges } from './free-ranges.ts';
-import { STACK_GUARD_GAP, VmaTable } from './vma-table.ts';
+import { VmaTable } from './vma-table.ts';
 import { VM_DONTCOPY, VM_GROWSDOWN, VM_LOCKED, VM_LOCKED_MASK, PR_MDWE_NO_INHERIT, type Vma } from './vma.ts';
-
-// Page fault error code (arch/x86/include/asm/trap_pf.h).
-const PF_WRITE = 2;
-const PF_INSTR = 16;
-const MAX_FAULT_REPEATS = 16;
 
 let mapCountMax = 65530;
 /** vm.max_map_count */
@@ -130,10 +124,10 @@ export class MemoryManager implements AccessMap {
   resident: LastCount | null = null;
   /** VmHWM as far as it has been seen. */
   peakResident = 0;
+  /** The last page fault that went to the table, and how often it has come again. */
+  readonly lastFault = { addr: -1, repeats: 0 };
 
   private users = 1;
-  private lastFault = -1;
-  private faultRepeats = 0;
 
   constructor(space: AddressSpace, minAddr: number, maxAddr: number, mmapBase: number) {
     this.space = space;
@@ -267,46 +261,11 @@ export class MemoryManager implements AccessMap {
     return v;
   }
 
-  private extendDown(v: Vma, start: number): void {
+  /** A growing VMA begins at `start` from now on. */
+  extendDown(v: Vma, start: number): void {
     this.account(v, -1);
     v.start = start;
     this.account(v, 1);
-  }
-
-  /**
-   * A page fault of the guest (`errorCode` is the CPU's): true if it may simply go on, because the access is allowed by
-   * now or a growing mapping was extended by an order on `o`; false: SIGSEGV. Linux: do_user_addr_fault(), expand_stack().
-   */
-  handleFault(o: Orders, addr: number, errorCode: number, limits: MemoryLimits): boolean {
-    // Table and host may differ for a moment while another thread's orders are on their way, not for ever.
-    this.faultRepeats = addr === this.lastFault ? this.faultRepeats + 1 : 0;
-    this.lastFault = addr;
-    if (this.faultRepeats > MAX_FAULT_REPEATS) return false;
-    const v = this.table.find(addr) ?? this.growStack(addr) ?? this.growByOrder(o, addr, limits);
-    if (v === null) return false;
-    if ((errorCode & PF_INSTR) !== 0) return (v.prot & PROT_EXEC) !== 0;
-    return (errorCode & PF_WRITE) !== 0 ? (v.prot & PROT_WRITE) !== 0 : v.prot !== 0;
-  }
-
-  /** Extends the growing VMA above `addr` down to it, with an order; null if there is none or a limit forbids. */
-  private growByOrder(o: Orders, addr: number, limits: MemoryLimits): Vma | null {
-    const i = this.table.indexAt(addr);
-    const v = this.table.at(i);
-    if (v === undefined || (v.flags & VM_GROWSDOWN) === 0) return null;
-    const start = pageDown(addr);
-    const below = this.table.at(i - 1);
-    if (v.end - start > limits.stack || start < this.minAddr) return null;
-    if (below !== undefined && below.prot !== 0 && start - below.end < STACK_GUARD_GAP) return null;
-    if (this.totalBytes + (v.start - start) > limits.addressSpace) return null;
-    if (this.stackReserve !== 0 && this.stackReserve > start) {
-      // The host has that part already, and the guest has used it.
-      if (this.stackReserve < v.start) this.extendDown(v, this.stackReserve);
-      this.stackReserve = 0;
-    }
-    o.mmap(start, v.start - start, hostProt(v.prot), MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    this.extendDown(v, start);
-    orderKey(o, v);
-    return v;
   }
 
   // Table changes. The callers check limits and queue the orders.
@@ -383,37 +342,6 @@ export class MemoryManager implements AccessMap {
   /** True if [addr, addr+len) lies where guest mappings may be. */
   inBounds(addr: number, len: number): boolean {
     return addr >= this.minAddr && len <= this.maxAddr && addr + len <= this.maxAddr;
-  }
-
-  /** get_unmapped_area(): a free range for `len` bytes, near `hint` if that is free, or −1. */
-  findFree(hint: number, len: number, align: number): number {
-    if (hint !== 0) {
-      const at = Math.max(pageUp(hint), this.minAddr);
-      if (this.inBounds(at, len) && this.hintIsFree(at, at + len)) return at;
-    }
-    let at = this.free.below(len, this.mmapBase, align);
-    if (at < 0 && align > PAGE_SIZE) at = this.free.below(len, this.mmapBase, PAGE_SIZE);
-    return at >= 0 ? at : this.free.above(len, this.mmapBase, this.stackFloor());
-  }
-
-  /** MAP_32BIT: bottom-up in the second GiB (arch/x86/kernel/sys_x86_64.c find_start_end). */
-  findFree32(hint: number, len: number): number {
-    const at = pageUp(hint);
-    if (hint !== 0 && this.inBounds(at, len) && at + len <= 0x80000000 && this.hintIsFree(at, at + len))
-      return at;
-    return this.free.above(len, 0x40000000, 0x80000000);
-  }
-
-  private hintIsFree(start: number, end: number): boolean {
-    if (this.free.unmappingIn(start, end) !== null) return false;
-    const v = this.table.at(this.table.indexAt(start));
-    if (v === undefined) return true;
-    const gap = (v.flags & VM_GROWSDOWN) !== 0 ? STACK_GUARD_GAP : 0;
-    return v.start - gap >= end;
-  }
-
-  private stackFloor(): number {
-    return this.stackReserve !== 0 ? this.stackReserve - STACK_GUARD_GAP : this.maxAddr;
   }
 
   /** [start, end) is being unmapped by an order on `o`. A single thread's own orders keep their order. */

@@ -52,6 +52,7 @@ import { hasSealed } from './seal.ts';
 import { CopyBacking, copyFor, restoreCopies } from './small-copies.ts';
 import { keepTextWhole, patchedTextFor, restoreText } from './text/text-vmas.ts';
 import { hostProt, mayFlags, orderMap } from './host-map.ts';
+import { findFree, findFree32 } from './unmapped-area.ts';
 import type { MemoryLimits, MemoryManager, PendingChange } from './memory-manager.ts';
 import {
   VM_DONTDUMP,
@@ -199,7 +200,7 @@ function chooseAddress(mm: MemoryManager, hint: number, len: number, flags: numb
   }
   const wanted = hint >= TASK_SIZE ? 0 : pageDown(hint);
   const align = anon && len >= HUGE_PAGE && len % HUGE_PAGE === 0 ? HUGE_PAGE : PAGE_SIZE;
-  const at = (flags & MAP_32BIT) !== 0 ? mm.findFree32(wanted, len) : mm.findFree(wanted, len, align);
+  const at = (flags & MAP_32BIT) !== 0 ? findFree32(mm, wanted, len) : findFree(mm, wanted, len, align);
   return at < 0 ? -ENOMEM : at;
 }
 

@@ -10,6 +10,7 @@ import { populate } from './populate.ts';
 import { hasSealed } from './seal.ts';
 import { restoreCopies } from './small-copies.ts';
 import { keepTextWhole, restoreText } from './text/text-vmas.ts';
+import { findFree } from './unmapped-area.ts';
 import { VM_LOCKED, VM_LOCKED_MASK, VM_SEALED, VM_SPECIAL, Vma } from './vma.ts';
 
 export interface MremapRequest {
@@ -73,7 +74,7 @@ function remap(mm: MemoryManager, o: Orders, r: MremapRequest, who: MemoryCaller
   if (!mm.mayAddVmas(3)) return -ENOMEM;
   const to = fixed
     ? r.newAddr
-    : mm.findFree((r.flags & MREMAP_DONTUNMAP) !== 0 ? r.newAddr : 0, newLen, PAGE_SIZE);
+    : findFree(mm, (r.flags & MREMAP_DONTUNMAP) !== 0 ? r.newAddr : 0, newLen, PAGE_SIZE);
   if (to < 0 || !mm.inBounds(to, newLen)) return -ENOMEM;
   if (fixed && hasSealed(mm, to, to + newLen)) return -EPERM;
   if (newLen < oldLen) {
