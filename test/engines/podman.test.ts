@@ -1,4 +1,5 @@
 /** Podman with its default settings: containers, exec, pods, manifests. */
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Outcome } from '../lib/sandbox.ts';
@@ -8,6 +9,18 @@ import { retry, until } from './lib/until.ts';
 
 const lacking = missing(needed);
 if (lacking.length > 0) console.log(`SKIPPED: Podman tests need ${lacking.join(', ')}`);
+
+/** Options of `podman run`, a script, and what it prints under runc. */
+const forms: [options: string[], script: string, output: string][] = [
+  [['--tmpfs', '/t'], 'stat -c %a /t', '1777\n'],
+  [['--mount', 'type=tmpfs,dst=/t,tmpfs-mode=1700'], 'stat -c %a /t', '1700\n'],
+  [['--mount', 'type=image,src=busybox,dst=/i'], 'cat /i/etc/plain; touch /i/x', 'not a program\n'],
+  [['--secret', 's,uid=5,mode=440'], 'cat /run/secrets/s; stat -c " %u %a" /run/secrets/s', 'hidden 5 440\n'],
+  [['--secret', 's,type=env,target=S'], 'echo $S', 'hidden\n'],
+  [['--uidmap', '0:100000:5000'], 'tr -s " " < /proc/self/uid_map; stat -c %u /etc', ' 0 100000 5000\n0\n'],
+  [['--systemd', 'always'], 'echo $container; grep -c " /run/lock " /proc/mounts', 'podman\n1\n'],
+  [['--user', 'user', '--group-add', '33', '--cap-add', 'net_raw'], 'id -G; grep CapAmb /proc/self/status', '1000 33 2000\nCapAmb:\t0000000000002000\n'], // prettier-ignore
+];
 
 let engine: Podman;
 const podman = (...args: string[]): Outcome => engine.run(...args);
@@ -40,6 +53,15 @@ describe.skipIf(lacking.length > 0)('podman', () => {
       'ip -o -4 addr show eth0 | grep -c 10.88.0; ls /sys/class/net',
     );
     expect([r.status, r.stdout]).toEqual([0, '1\neth0\nlo\n']);
+  });
+
+  test('options of run', () => {
+    writeFileSync(join(engine.dir, 'secret'), 'hidden');
+    podman('secret', 'create', 's', join(engine.dir, 'secret'));
+    for (const [options, script, output] of forms) {
+      const r = podman('run', '--rm', '--network', 'none', ...options, 'busybox', 'sh', '-c', script);
+      expect(r.stdout, `${options.join(' ')}: ${r.stderr}`).toBe(output);
+    }
   });
 
   test('exec, stop, remove', () => {
