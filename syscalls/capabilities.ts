@@ -10,9 +10,9 @@ const VERSION_1 = 0x19980330;
 const VERSION_2 = 0x20071026;
 const VERSION_3 = 0x20080522;
 
-/** Number of 32-bit rows of the caller's version; −EINVAL after telling it ours. The header's pid is left in scratch.u32[1]. */
+/** cap_validate_magic(): number of 32-bit rows of the caller's version; −EINVAL after telling it ours. */
 function readVersion(t: Task, header: number): number {
-  if (t.mem.copyIn(header, scratch.bytes, 0, 8) !== 0) return -EFAULT;
+  if (t.mem.readU32(header) !== 0) return -EFAULT;
   const version = scratch.u32[0]!;
   if (version === VERSION_1) return 1;
   if (version === VERSION_2 || version === VERSION_3) return 2;
@@ -21,15 +21,14 @@ function readVersion(t: Task, header: number): number {
 
 function sysCapget(t: Task, a: SyscallArgs): SysResult {
   const rows = readVersion(t, a.addr(0));
-  if (rows < 0) {
-    // A null data pointer asks for the version only.
-    return rows === -EINVAL && a.addr(1) === 0 ? 0 : rows;
-  }
-  const nr = scratch.u32[1]! | 0;
+  // A null data pointer asks for the version only.
+  if (a.addr(1) === 0) return rows === -EFAULT ? rows : 0;
+  if (rows < 0) return rows;
+  if (t.mem.readU32(a.addr(0) + 4) !== 0) return -EFAULT;
+  const nr = scratch.i32[0]!;
   if (nr < 0) return -EINVAL;
   const target = nr === 0 ? t : t.pidNs.findTask(nr);
   if (target === null) return -ESRCH;
-  if (a.addr(1) === 0) return 0;
   const c = target.creds;
   const u = scratch.u32;
   [c.effective, c.permitted, c.inheritable].forEach((set, i) => {
@@ -42,7 +41,8 @@ function sysCapget(t: Task, a: SyscallArgs): SysResult {
 function sysCapset(t: Task, a: SyscallArgs): SysResult {
   const rows = readVersion(t, a.addr(0));
   if (rows < 0) return rows;
-  const nr = scratch.u32[1]! | 0;
+  if (t.mem.readU32(a.addr(0) + 4) !== 0) return -EFAULT;
+  const nr = scratch.i32[0]!;
   // "EPERM: may only affect current now".
   if (nr !== 0 && nr !== t.tid) return -EPERM;
   scratch.bytes.fill(0, 0, 24);

@@ -1,7 +1,7 @@
 /** The priority-inheritance operations of futex(2) (kernel/futex/pi.c, requeue.c). */
-import { EAGAIN, EINVAL, ERESTARTNOINTR, ETIMEDOUT } from '../sentry/abi/errno.ts';
+import { EAGAIN, EINVAL, EPERM, ERESTARTNOINTR, ETIMEDOUT } from '../sentry/abi/errno.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
-import { futexQueue, loadOwnWord } from '../sentry/kernel/futex.ts';
+import { FUTEX_TID_MASK, futexQueue, loadOwnWord } from '../sentry/kernel/futex.ts';
 import {
   dropIdleState,
   PiWaiter,
@@ -65,6 +65,10 @@ function lockInterrupted(t: Task): SysResult {
 }
 
 export function futexUnlockPi(t: Task, a: SyscallArgs, shared: boolean): SysResult {
+  // Whose it is comes before where it is.
+  const word = loadOwnWord(t, a.addr(0));
+  if (word < 0) return word;
+  if ((word & FUTEX_TID_MASK) !== t.tid) return -EPERM;
   const bad = checkAddress(a.addr(0));
   if (bad !== 0) return bad;
   const q = futexQueue(t.mm, a.addr(0), shared);

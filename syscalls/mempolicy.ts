@@ -33,22 +33,29 @@ import { pagesOf } from '../sentry/mm/residency.ts';
 import { PAGE_PRESENT, PAGE_ZERO } from '../sentry/platform/platform.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 
-/** MAX_NUMNODES: what a mask may name (CONFIG_NODES_SHIFT=6). */
-const MAX_NUMNODES = 64;
+/** MAX_NUMNODES: what a mask may name (CONFIG_NODES_SHIFT=10). */
+const MAX_NUMNODES = 1024;
 const NR_NODE_IDS = 1;
 const MAX_MASK_BITS = 4096 * 8;
 
-const mask: NodeMask = { lo: 0, hi: 0 };
+const mask: NodeMask = { lo: 0, hi: 0, more: false };
 
-/** get_nodes(): `maxNode` is one more than the number of bits. 0 or −errno. */
+/** get_nodes(): `maxNode` is one more than the number of bits, of which there are too many for 0. 0 or −errno. */
 function getNodes(t: Task, addr: number, maxNode: number): number {
   mask.lo = mask.hi = 0;
+  mask.more = false;
   const bits = maxNode - 1;
-  if (maxNode === 0 || bits === 0 || addr === 0) return 0;
-  if (bits > MAX_MASK_BITS) return -EINVAL;
+  if (bits === 0 || addr === 0) return 0;
+  if (bits < 0 || bits > MAX_MASK_BITS) return -EINVAL;
   const len = Math.ceil(bits / 64) * 8;
   if (t.mem.copyIn(addr, scratch.bytes, 0, len) !== 0) return -EFAULT;
-  for (let i = 2; i < len / 4; i++) if (scratch.u32[i] !== 0) return -EINVAL;
+  for (let i = 2; i < len / 4; i++) {
+    if (scratch.u32[i] === 0) continue;
+    // Whole words that are beyond all nodes; of others only the bits that there are.
+    if (i >= MAX_NUMNODES / 32) return -EINVAL;
+    const room = bits - 32 * i;
+    mask.more ||= room >= 32 || (room > 0 && (scratch.u32[i]! & (2 ** room - 1)) !== 0);
+  }
   mask.lo = scratch.u32[0]!;
   mask.hi = scratch.u32[1]!;
   if (bits < 64) {
@@ -193,7 +200,8 @@ function sysMigratePages(t: Task, a: SyscallArgs): SysResult {
   if (badNew !== 0) return badNew;
   const other = ownerOfPages(t, a.int(0));
   if (typeof other === 'number') return other;
-  if (((mask.lo & ~NODES_WITH_MEMORY) !== 0 || mask.hi !== 0) && !t.creds.has(CAP_SYS_NICE)) return -EPERM;
+  if (((mask.lo & ~NODES_WITH_MEMORY) !== 0 || mask.hi !== 0 || mask.more) && !t.creds.has(CAP_SYS_NICE))
+    return -EPERM;
   return (mask.lo & NODES_WITH_MEMORY) === 0 ? -EINVAL : 0;
 }
 
@@ -236,13 +244,18 @@ function statusOf(mm: MemoryManager, addr: number): number {
 
 const lists = Buffer.alloc(CHUNK * 12);
 const answers = Buffer.alloc(CHUNK * 4);
+/** DO_PAGES_STAT_CHUNK_NR: without nodes, pages are looked up so many at a time. */
+const STAT_CHUNK = 16;
 
+/** Entry by entry up to the first bad one, or one that cannot be read; what was found out before is told. */
 function locatePages(t: Task, other: Task, pages: number, nodes: number, status: number, n: number): number {
-  if (t.mem.copyIn(pages, lists, 0, 8 * n) !== 0) return -EFAULT;
-  if (nodes !== 0 && t.mem.copyIn(nodes, lists, CHUNK * 8, 4 * n) !== 0) return -EFAULT;
-  let refused = 0;
+  let there = Math.floor(t.mem.copyInPartial(pages, lists, 0, 8 * n) / 8);
+  if (nodes !== 0)
+    there = Math.min(there, Math.floor(t.mem.copyInPartial(nodes, lists, CHUNK * 8, 4 * n) / 4));
+  else if (there < n) there -= there % STAT_CHUNK;
+  let refused = there < n ? -EFAULT : 0;
   let i = 0;
-  for (; i < n; i++) {
+  for (; i < there; i++) {
     const node = nodes === 0 ? 0 : lists.readInt32LE(CHUNK * 8 + 4 * i);
     if (node < 0 || node >= MAX_NUMNODES || node >= NR_NODE_IDS) {
       refused = -ENODEV;

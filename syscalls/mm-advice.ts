@@ -25,7 +25,7 @@ import { hasSealed, mseal } from '../sentry/mm/seal.ts';
 import { VM_LOCKED, VM_MAYEXEC, VM_MAYWRITE, VM_SHARED, type Vma } from '../sentry/mm/vma.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import { inodePermission, MAY_WRITE, ownerOrCapable } from '../sentry/vfs/permission.ts';
-import { importIovec, iovRanges, UIO_MAXIOV } from './iovec.ts';
+import { importIovec, iovRanges } from './iovec.ts';
 import { segmentOf } from './shm.ts';
 
 function sysMseal(t: Task, a: SyscallArgs): SysResult {
@@ -46,9 +46,7 @@ const REMOTE_ADVICE: readonly number[] = [advice.MADV_COLD, advice.MADV_PAGEOUT,
 /** process_madvise(2): what others are advised has no effect here, so only the ranges count. */
 function sysProcessMadvise(t: Task, a: SyscallArgs): SysResult {
   if (a.uint(4) !== 0) return -EINVAL;
-  const count = a.size(2);
-  if (count > UIO_MAXIOV) return -EINVAL;
-  const bad = importIovec(t, a.addr(1), count);
+  const bad = importIovec(t, a.addr(1), a.uint(2));
   if (bad < 0) return bad;
   const ranges = iovRanges();
   const other = taskOfPidfd(t, a.int(0));

@@ -179,6 +179,7 @@ const wanted = { set: 0, clear: 0, atime: 0, propagation: 0 };
 function copyAttr(t: Task, addr: number, len: number): number {
   if (len > PAGE_SIZE) return -E2BIG;
   if (len < MOUNT_ATTR_SIZE_VER0) return -EINVAL;
+  if (!mayMount(t)) return -EPERM;
   const bad = t.mem.copyInStruct(addr, len, MOUNT_ATTR_SIZE_VER0);
   if (bad !== 0) return bad;
   const [set, setHi, clr, clrHi, propagation, propagationHi] = scratch.u32 as unknown as number[];
@@ -229,11 +230,7 @@ function sysMountSetattr(t: Task, a: SyscallArgs): SysResult {
   const flags = a.uint(2);
   const known = AT_EMPTY_PATH | AT_RECURSIVE | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT;
   if ((flags & ~known) !== 0) return -EINVAL;
-  const len = a.size(4);
-  if (len > PAGE_SIZE) return -E2BIG;
-  if (len < MOUNT_ATTR_SIZE_VER0) return -EINVAL;
-  if (!mayMount(t)) return -EPERM;
-  const r = copyAttr(t, a.addr(3), len);
+  const r = copyAttr(t, a.addr(3), a.size(4));
   if (r !== 0) return r;
   const nothing = wanted.set === 0 && wanted.clear === 0 && wanted.atime === 0 && wanted.propagation === 0;
   if (nothing) return 0;

@@ -13,6 +13,7 @@ import {
   type SyscallRow,
 } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
+import { TASK_SIZE } from '../sentry/lib/addr.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import {
   EPOLLERR,
@@ -93,7 +94,8 @@ function doPoll(t: Task, addr: number, nfds: number, timeoutNs: number, timeoutA
   if (over && ready === 0 && t.interrupted) return -ERESTARTNOHAND;
   if (over) {
     const w = t.blockState as PollWait | null;
-    if (bytes > 0 && t.mem.copyOut(addr, buf, 0, bytes) !== 0)
+    // An empty set, too, is in the caller's half of the addresses.
+    if (bytes > 0 ? t.mem.copyOut(addr, buf, 0, bytes) !== 0 : addr > TASK_SIZE)
       return failed(t, -EFAULT, timeoutNs, timeoutAddr, 1);
     if (w !== null) tellRemaining(t, w.timeoutAddr, w.deadlineNs, w.unitNs);
     else if (timeoutAddr !== 0) tellRemaining(t, timeoutAddr, deadlineIn(t, timeoutNs), 1);

@@ -7,7 +7,7 @@ import { pid, ptr, ulong, type SysResult, type SyscallRow } from '../sentry/kern
 import type { Task } from '../sentry/kernel/task.ts';
 import type { MemoryManager } from '../sentry/mm/memory-manager.ts';
 import { RUN_BUDGET } from './io.ts';
-import { MAX_RW_COUNT, UIO_MAXIOV } from './iovec.ts';
+import { importIovec, iovRanges, MAX_RW_COUNT, UIO_MAXIOV } from './iovec.ts';
 
 interface Range {
   readonly addr: number;
@@ -105,8 +105,9 @@ function move(from: MemoryManager, to: MemoryManager, src: number, dst: number, 
 function processVm(t: Task, a: SyscallArgs, write: boolean): SysResult {
   if (t.blockState !== null) return (t.blockState as Transfer).run(t);
   if (a.size(5) !== 0) return -EINVAL;
-  const local = readVector(t, a.addr(1), a.size(2));
-  if (typeof local === 'number') return local;
+  const bad = importIovec(t, a.addr(1), a.uint(2));
+  if (bad < 0) return bad;
+  const local = iovRanges();
   if (local.every((r) => r.len === 0)) return 0;
   const remote = readVector(t, a.addr(3), a.size(4));
   if (typeof remote === 'number') return remote;

@@ -80,7 +80,7 @@ function sysWritev(t: Task, a: SyscallArgs): SysResult {
  */
 function importRanges(t: Task, a: SyscallArgs, can: boolean): number {
   if (!can) return -EINVAL;
-  const r = importIovec(t, a.addr(1), a.size(2));
+  const r = importIovec(t, a.addr(1), a.uint(2));
   if (r < 0) return r;
   return iovTotal() > 0 ? 1 : 0;
 }

@@ -75,6 +75,12 @@ export function owns(t: Task, o: Task): boolean {
   return c.euid === o.creds.euid || c.euid === o.creds.uid || c.hasIn(CAP_SYS_NICE, o.creds.userNs);
 }
 
+/** cap_safe_nice(): nobody's scheduling is changed by who may do less, whoever they are. */
+export function mayNice(t: Task, o: Task): boolean {
+  const c = t.creds;
+  return o.creds.permitted.isSubsetOf(c.permitted) || c.hasIn(CAP_SYS_NICE, o.creds.userNs);
+}
+
 /** is_nice_reduction() */
 function mayHaveNice(o: Task, nice: number): boolean {
   return 20 - nice <= o.group.limits.nice;
@@ -111,6 +117,7 @@ function setScheduler(t: Task, o: Task, attr: SchedAttr): SysResult {
   if (policy === SCHED_DEADLINE && !validDeadline(attr.deadline)) return -EINVAL;
   if (isRealTime(policy) !== (attr.priority !== 0)) return -EINVAL;
   if (!isModest(t, o, attr, policy, reset) && !t.creds.has(CAP_SYS_NICE)) return -EPERM;
+  if (!mayNice(t, o)) return -EPERM;
   // As a kernel without CONFIG_UCLAMP_TASK.
   if ((attr.flags & SCHED_FLAG_UTIL_CLAMP) !== 0) return -EOPNOTSUPP;
   o.schedResetOnFork = reset;

@@ -18,6 +18,7 @@ import {
 import type { Task } from '../sentry/kernel/task.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import {
+  mayNice,
   findTask,
   isPolicy,
   isRealTime,
@@ -87,7 +88,7 @@ function sysSchedSetaffinity(t: Task, a: SyscallArgs): SysResult {
   // Unlike the policy calls, a negative pid is merely nobody's.
   const o = a.int(0) < 0 ? -ESRCH : findTask(t, a.int(0));
   if (typeof o === 'number') return o;
-  if (!owns(t, o)) return -EPERM;
+  if (!owns(t, o) || !mayNice(t, o)) return -EPERM;
   let any = 0;
   let left = 0;
   for (let i = 0; i < mask.length; i++) {
@@ -157,6 +158,7 @@ function sysSetpriority(t: Task, a: SyscallArgs): SysResult {
     let r = 0;
     if (c.euid !== o.creds.uid && c.euid !== o.creds.euid && !c.has(CAP_SYS_NICE)) r = -EPERM;
     else if (nice < o.nice && 20 - nice > o.group.limits.nice && !c.has(CAP_SYS_NICE)) r = -EACCES;
+    else if (!mayNice(t, o)) r = -EPERM;
     else o.nice = nice;
     if (r !== 0) result = r;
     else if (result === -ESRCH) result = 0;
@@ -198,6 +200,7 @@ function sysIoprioSet(t: Task, a: SyscallArgs): SysResult {
   for (const o of found) {
     // set_task_ioprio()
     if (o.creds.uid !== c.euid && o.creds.uid !== c.uid && !c.has(CAP_SYS_NICE)) return -EPERM;
+    if (!mayNice(t, o)) return -EPERM;
     o.ioprio = prio;
   }
   return found.length > 0 ? 0 : -ESRCH;

@@ -194,6 +194,29 @@ function sysShutdown(t: Task, a: SyscallArgs): SysResult {
   return typeof s === 'number' ? s : s.shutdown(a.int(1));
 }
 
+/** What sk_setsockopt() reads of a value, however long the caller says that it is. */
+function socketOptionSize(name: number): number {
+  switch (name) {
+    case S.SO_RCVTIMEO:
+    case S.SO_SNDTIMEO:
+    case S.SO_RCVTIMEO_NEW:
+    case S.SO_SNDTIMEO_NEW:
+    case S.SO_ATTACH_FILTER:
+    case S.SO_ATTACH_REUSEPORT_CBPF:
+      return 16;
+    case S.SO_BINDTODEVICE:
+      return 15;
+    case S.SO_LINGER:
+    case S.SO_TIMESTAMPING:
+    case S.SO_TIMESTAMPING_NEW:
+    case S.SO_MAX_PACING_RATE:
+    case S.SO_TXTIME:
+      return 8;
+    default:
+      return 4;
+  }
+}
+
 function sysSetsockopt(t: Task, a: SyscallArgs): SysResult {
   const len = a.int(4);
   const f = fileAt(t, a.int(0));
@@ -206,9 +229,10 @@ function sysSetsockopt(t: Task, a: SyscallArgs): SysResult {
   if (bad < 0) return bad;
   // Options that cost memory are shorter; of the others the rest is not looked at.
   const value = Buffer.alloc(Math.min(len, OPTION_MAX));
+  const needed = level === S.SOL_SOCKET ? Math.min(len, socketOptionSize(name)) : value.length;
   const short = level === S.SOL_SOCKET && name !== S.SO_BINDTODEVICE && len < 4;
   if (short) return -EINVAL;
-  if (t.mem.copyIn(a.addr(3), value, 0, value.length) !== 0) return f.faultOption(level, name, len);
+  if (t.mem.copyInPartial(a.addr(3), value, 0, value.length) < needed) return f.faultOption(level, name, len);
   if (level === S.SOL_SOCKET) {
     switch (name) {
       case S.SO_ATTACH_FILTER:

@@ -39,23 +39,14 @@ import {
   EPOLLRDNORM,
   EPOLLWRNORM,
 } from '../sentry/waiter/wait-queue.ts';
-import {
-  endIo,
-  fileAt,
-  limitFileSize,
-  nonBlocking,
-  parkIo,
-  readVec,
-  RUN_BUDGET,
-  yieldIo,
-  type IoWait,
-} from './io.ts';
+import { endIo, fileAt, limitFileSize, nonBlocking, parkIo, RUN_BUDGET, yieldIo, type IoWait } from './io.ts';
 import { raisePipe } from './io-signals.ts';
 import {
   importIovec,
   iovAccessible,
   iovAddress,
   iovCopyIn,
+  iovCopyOut,
   iovRange,
   iovTotal,
   MAX_RW_COUNT,
@@ -350,16 +341,38 @@ function sysVmsplice(t: Task, a: SyscallArgs): SysResult {
   if ((a.uint(3) & ~SPLICE_F_ALL) !== 0) return endIo(w, -EINVAL);
   const f = w === null ? fileAt(t, a.int(0)) : w.file;
   if (f === null || (!f.readable && !f.writable)) return -EBADF;
-  const r = importIovec(t, a.addr(1), a.size(2));
+  const r = importIovec(t, a.addr(1), a.uint(2));
   if (r < 0 || iovTotal() === 0) return endIo(w, r);
   if (!(f instanceof PipeFile)) return -EBADF;
   // O_NONBLOCK does not matter.
   const noWait = (a.uint(3) & SPLICE_F_NONBLOCK) !== 0;
-  if (!f.writable) return readVec(t, f, -1, noWait, w);
+  if (!f.writable) {
+    const moved = pipeToUserPages(t, f);
+    if (moved === -EAGAIN && !noWait) return parkIo(t, f, w, 0, READ_EVENTS, Infinity);
+    if (moved > 0) notifyData(IN_ACCESS, f);
+    return endIo(w, moved);
+  }
   // Waits for the first room only, then takes what fits.
   if (!noWait && !f.ends.pipe.writable && f.ends.readers > 0)
     return parkIo(t, f, w, 0, WRITE_EVENTS, Infinity);
   return endIo(w, userPagesToPipe(t, f));
+}
+
+/** vmsplice_to_user(): page by page, those of packets like others. A page whose place is not there stays. */
+function pipeToUserPages(t: Task, f: PipeFile): number {
+  const { pipe, writers } = f.ends;
+  const total = iovTotal();
+  let done = 0;
+  while (done < total) {
+    const n = Math.min(pipe.firstPage, total - done);
+    if (n === 0) return done === 0 && writers > 0 ? -EAGAIN : done;
+    pipe.peek(ioBuffer.bytes, 0, n);
+    if (iovAccessible(t, done, n, true) < n || iovCopyOut(t, done, ioBuffer.bytes, 0, n) < n)
+      return done > 0 ? done : -EFAULT;
+    f.spliced(n);
+    done += n;
+  }
+  return done;
 }
 
 /** iter_to_pipe(): copies of the caller's pages, each in a page of the pipe; those that are not there end the list of them. */

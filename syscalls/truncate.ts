@@ -34,7 +34,7 @@ import { breakLeases } from '../sentry/vfs/leases.ts';
 import { truncateInode } from '../sentry/vfs/open.ts';
 import { inodePermission, MAY_WRITE } from '../sentry/vfs/permission.ts';
 import { LOOKUP_FOLLOW, nd } from '../sentry/vfs/walk.ts';
-import { endIo, yieldIo, type IoWait } from './io.ts';
+import { endIo, IoWait, yieldIo } from './io.ts';
 import { raiseFileSize } from './io-signals.ts';
 import { waitForLease } from './open.ts';
 import { walkAt } from './path.ts';
@@ -126,28 +126,52 @@ function mayAllocate(t: Task, f: FileDescription, mode: number, offset: number, 
   return 0;
 }
 
-/** fallocate(2). A large range takes several turns; what an interrupted call has allocated stays (Linux: tmpfs frees it). */
-function sysFallocate(t: Task, a: SyscallArgs): SysResult {
-  const w = t.blockState as IoWait | null;
-  const f = w === null ? t.fdTable.get(a.int(0)) : w.file;
-  if (f === null) return -EBADF;
-  const mode = a.int(1);
-  const offset = a.long(2);
-  const len = a.long(3);
-  const refused = w === null ? mayAllocate(t, f, mode, offset, len) : t.interrupted ? -EINTR : 0;
-  if (refused !== 0) return endIo(w, refused);
-  const r = f.allocate(t, mode, offset, len, w === null ? 0 : w.done);
-  if (r >= 0 && r < len) return yieldIo(t, f, w, r, allocateInterrupted);
+/** An allocation that takes several turns. */
+export class Allocation extends IoWait {
+  readonly mode: number;
+  readonly offset: number;
+  readonly len: number;
+
+  constructor(t: Task, f: FileDescription, mode: number, offset: number, len: number) {
+    super(t, f, Infinity);
+    this.mode = mode;
+    this.offset = offset;
+    this.len = len;
+  }
+}
+
+/** vfs_fallocate(). A large range takes several turns; what an interrupted call has allocated stays (Linux: tmpfs frees it). */
+export function allocate(t: Task, f: FileDescription, mode: number, offset: number, len: number): SysResult {
+  const refused = mayAllocate(t, f, mode, offset, len);
+  return refused !== 0 ? refused : allocateMore(t, new Allocation(t, f, mode, offset, len));
+}
+
+/** Goes on with the allocation that the task's call is about. */
+export function goOnAllocating(t: Task): SysResult {
+  const w = t.blockState as Allocation;
+  return t.interrupted ? endIo(w, -EINTR) : allocateMore(t, w);
+}
+
+function allocateMore(t: Task, w: Allocation): SysResult {
+  const { file, len } = w;
+  const r = file.allocate(t, w.mode, w.offset, len, w.done);
+  if (r >= 0 && r < len) return yieldIo(t, file, w, r, allocateInterrupted);
   if (r === len) {
-    const before = f.inode.mode;
-    fileRemovePrivs(t, f.inode);
-    notifyWritten(f, before);
+    const before = file.inode.mode;
+    fileRemovePrivs(t, file.inode);
+    notifyWritten(file, before);
   }
   return endIo(w, r === len ? 0 : r);
 }
 
 function allocateInterrupted(t: Task): SysResult {
-  return endIo(t.blockState as IoWait, -EINTR);
+  return endIo(t.blockState as Allocation, -EINTR);
+}
+
+function sysFallocate(t: Task, a: SyscallArgs): SysResult {
+  if (t.blockState !== null) return goOnAllocating(t);
+  const f = t.fdTable.get(a.int(0));
+  return f === null ? -EBADF : allocate(t, f, a.int(1), a.long(2), a.long(3));
 }
 
 export const truncateRows: SyscallRow[] = [

@@ -7,7 +7,7 @@
  * their tid, and their tid to 0. FUTEX_WAITERS keeps both from succeeding, and lies in the highest byte, which no tid reaches
  * (PID_MAX_LIMIT is 2^22): storing that one byte first fixes the word, whatever it holds by then.
  */
-import { EAGAIN, EDEADLK, EFAULT, EINVAL, EPERM, ESRCH } from '../abi/errno.ts';
+import { EAGAIN, EDEADLK, EFAULT, EINVAL, ESRCH } from '../abi/errno.ts';
 import type { MemoryManager } from '../mm/memory-manager.ts';
 import {
   FUTEX_BITSET_MATCH_ANY,
@@ -166,11 +166,8 @@ function handOver(mm: MemoryManager, addr: number, state: PiState, next: PiWaite
   return true;
 }
 
-/** FUTEX_UNLOCK_PI */
+/** FUTEX_UNLOCK_PI by the owner. */
 export function unlockPi(t: Task, addr: number, q: FutexQueue): number {
-  const word = loadWord(t.mm, addr);
-  if (word < 0) return word;
-  if ((word & FUTEX_TID_MASK) !== t.tid) return -EPERM;
   dropDead(q);
   const top = q.waiters[0];
   if (top === undefined) return storeWord(t.mm, addr, 0) ? 0 : -EFAULT;

@@ -4,6 +4,7 @@
  * that its handler sees it when it runs again.
  */
 import { EFAULT, EINVAL } from '../abi/errno.ts';
+import { PROT_WRITE } from '../abi/mman.ts';
 import { SCHED_DEADLINE } from '../abi/sched.ts';
 import type { MemoryManager } from '../mm/memory-manager.ts';
 import { HostBuffer } from '../host/memory.ffi.ts';
@@ -110,7 +111,8 @@ export function futexQueue(mm: MemoryManager, addr: number, shared: boolean): Fu
       key = v.backing.key;
       at = v.offset + (addr - v.start);
       if (isBeyondEnd(v.backing.file, at)) return -EFAULT;
-    } else at += FUT_OFF_MMSHARED;
+    } else if (v.backing === null && (v.prot & PROT_WRITE) === 0) return -EFAULT;
+    else at += FUT_OFF_MMSHARED;
   }
   let table = tables.get(key);
   if (table === undefined) tables.set(key, (table = new Map()));
@@ -166,8 +168,9 @@ export function loadWord(mm: MemoryManager, addr: number): number {
   if (mm.accessible(addr, 4, false) !== 4) return -EFAULT;
   // Eight bytes at once: a shorter copy may go byte by byte, and show half of a change.
   const second = addr % 8 === 4;
-  const n = mm.space.read(second ? addr - 4 : addr, word.bytes, 0, 8);
-  return n === 8 ? word.u32[second ? 1 : 0]! : -EFAULT;
+  const len = addr % 4 === 0 ? 8 : 4;
+  const n = mm.space.read(second ? addr - 4 : addr, word.bytes, 0, len);
+  return n === len ? word.u32[second ? 1 : 0]! : -EFAULT;
 }
 
 /** The same for a call of `t`, whose protection keys count. */

@@ -243,7 +243,8 @@ function copyAttributes(t: Task, c: Task, a: CloneArgs): void {
   c.debugRegs = t.debugRegs?.inherit() ?? null;
   c.nice = t.nice;
   c.affinity = t.affinity;
-  c.ioprio = t.ioprio;
+  // copy_io(): not what has no class.
+  c.ioprio = t.ioprio >> 13 === 0 ? 0 : t.ioprio;
   c.ioFlusher = t.ioFlusher;
   c.mceKill = t.mceKill;
   c.mempolicy = t.mempolicy;

@@ -34,6 +34,11 @@ export abstract class Backing {
     else this.onUnref?.();
   }
 
+  /** Both halves of a VMA that was split just now are one again: nobody has gone. */
+  unsplit(): void {
+    this.refs--;
+  }
+
   get refCount(): number {
     return this.refs;
   }

@@ -236,11 +236,12 @@ export function msync(mm: MemoryManager, addr: number, length: number, flags: nu
   const end = addr + pageAlign(length);
   if (end >= ADDRESS_LIMIT) return -ENOMEM;
   if (end === addr) return 0;
-  let error = mm.table.firstHole(addr, end) === end ? 0 : -ENOMEM;
+  // Errors of what is mapped come before those of holes.
+  let error = 0;
   mm.table.forEachIn(addr, end, (v) => {
     if ((flags & MS_INVALIDATE) !== 0 && (v.flags & VM_LOCKED) !== 0) error = error || -EBUSY;
     const file = v.backing?.file ?? null;
     if ((flags & MS_SYNC) !== 0 && v.shared && file !== null) error = error || file.fsync(true);
   });
-  return error;
+  return error !== 0 || mm.table.firstHole(addr, end) === end ? error : -ENOMEM;
 }

@@ -21,10 +21,11 @@ export const MPOL_MODE_FLAGS = MPOL_F_STATIC_NODES | MPOL_F_RELATIVE_NODES | MPO
 /** Nodes that have memory: the first one. */
 export const NODES_WITH_MEMORY = 1;
 
-/** A set of up to 64 nodes. */
+/** A set of nodes: the first 64, and whether there are others in it, which are not kept. */
 export interface NodeMask {
   lo: number;
   hi: number;
+  more: boolean;
 }
 
 export interface MemPolicy {
@@ -65,7 +66,7 @@ export function checkMode(modeAndFlags: number): number {
 export function makePolicy(modeAndFlags: number, nodes: NodeMask): MemPolicy | null | number {
   const flags = modeAndFlags & MPOL_MODE_FLAGS;
   const mode = modeAndFlags & ~MPOL_MODE_FLAGS;
-  const empty = nodes.lo === 0 && nodes.hi === 0;
+  const empty = nodes.lo === 0 && nodes.hi === 0 && !nodes.more;
   if (mode === MPOL_DEFAULT) return empty ? null : -EINVAL;
   if (mode === MPOL_LOCAL) return empty && flags === 0 ? intern(MPOL_LOCAL, 0, 0, 0) : -EINVAL;
   if (empty) {

@@ -101,7 +101,6 @@ export function mmap(mm: MemoryManager, o: Orders, r: MmapRequest, who: MemoryCa
   if (r.len === 0 || !isPageAligned(r.offset)) return -EINVAL;
   const len = pageUp(r.len);
   if (r.len > TASK_SIZE) return -ENOMEM;
-  if (r.offset < 0 || r.offset + len > MAX_OFFSET) return -EOVERFLOW;
   if (!mm.mayAddVmas(1)) return -ENOMEM;
   const flags = (r.flags & MAP_FIXED_NOREPLACE) !== 0 ? r.flags | MAP_FIXED : r.flags;
   if (
@@ -116,8 +115,12 @@ export function mmap(mm: MemoryManager, o: Orders, r: MmapRequest, who: MemoryCa
   const lock = (flags & MAP_LOCKED) !== 0 ? mm.lockFuture | VM_LOCKED : mm.lockFuture;
   if ((flags & MAP_LOCKED) !== 0 && !who.canLock && who.limits.memlock === 0) return -EPERM;
   if (lock !== 0 && !who.canLock && mm.lockedBytes + len > who.limits.memlock) return -EAGAIN;
+  // file_mmap_ok(): only regular files have a largest offset; no other file is mapped beyond it.
+  const beyond = r.file !== null && r.offset + len > MAX_OFFSET;
+  if (beyond && r.file!.inode.isRegular) return -EOVERFLOW;
   const vmFlags = r.file === null ? anonFlags(flags) : fileFlags(r.file, r.prot, flags);
   if (vmFlags < 0) return vmFlags;
+  if (beyond) return -EOVERFLOW;
   if (mm.mdwe !== 0 && (r.prot & WRITE_EXEC) === WRITE_EXEC) return -EACCES;
   const isData = (r.prot & PROT_WRITE) !== 0 && (vmFlags & (VM_SHARED | VM_GROWSDOWN)) === 0;
   if (!mm.mayExpand(len - mappedBytes(mm, addr, len, flags), isData, who.limits)) return -ENOMEM;

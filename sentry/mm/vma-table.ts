@@ -22,6 +22,8 @@ export class VmaTable {
   private last: Vma | null = null;
   /** Null before the first long walk: most processes have none. */
   private hints: GapHints | null = null;
+  /** Splits of the change that goes on: as often two VMAs of a System V segment become one. */
+  private splits = 0;
 
   get size(): number {
     return this.list.length;
@@ -100,10 +102,13 @@ export class VmaTable {
   /** Calls `change` for every VMA in [start, end), split at the edges, then merges again. */
   modify(start: number, end: number, change: (v: Vma) => void): void {
     if (end <= start) return;
+    const before = this.list.length;
     const first = this.splitAt(start);
     const past = this.splitAt(end);
+    this.splits = this.list.length - before;
     for (let i = first; i < past; i++) change(this.list.at(i)!);
     for (let i = past; i >= first; i--) this.mergeWithPrevious(i);
+    this.splits = 0;
   }
 
   /** VMAs that meet [start, end), unsplit. */
@@ -192,9 +197,13 @@ export class VmaTable {
     const a = i > 0 ? this.list.at(i - 1) : undefined;
     if (a === undefined || b === undefined || a.end !== b.start || !a.mergesWith(b)) return;
     if ((a.flags & VM_SPECIAL) !== 0) return;
+    // Segments count their VMAs (shm_close): none is removed by a merge, only what a split has just added (can_merge_remove_vma).
+    const counted = b.backing !== null && b.backing.onUnref !== null;
+    if (counted && this.splits-- <= 0) return;
     a.end = b.end;
     a.asMapped &&= b.asMapped;
-    b.backing?.unref();
+    if (counted) b.backing!.unsplit();
+    else b.backing?.unref();
     if (this.last === b) this.last = null;
     this.list.remove(i, 1);
     live--;

@@ -145,6 +145,45 @@ static void others(void) {
   T("recvfrom, a size that is none", SYS_recvfrom, s[0], page, -1L, MSG_DONTWAIT, NULL, NULL);
 }
 
+static void parts(void) {
+  int s[2], tcp = socket(AF_INET, SOCK_STREAM, 0);
+  struct iovec *v = (void *)(page + 4096 - 32), plain = {page, 8};
+  socketpair(AF_UNIX, SOCK_DGRAM, 0, s);
+  struct timeval *t = (void *)(page + 4096 - 16), no_time = {0, 0};
+  T("poll of none, beyond all", SYS_poll, -1L, 0, 0);
+  T("poll of none, in a hole", SYS_poll, page + 4096, 0, 0);
+  *(int *)(page + 4096 - 4) = 0x40;
+  T("capget, half a header of no version", SYS_capget, page + 4096 - 4, NULL);
+  *(int *)(page + 4096 - 4) = 0x20080522;
+  T("capget, half a header", SYS_capget, page + 4096 - 4, NULL);
+  T("capget, half a header and a place", SYS_capget, page + 4096 - 4, page);
+  T("readv, 32 bits of the count", SYS_readv, pipes[0], &plain, 1L << 32);
+  T("pwritev2, 32 bits of the count", SYS_pwritev2, file, &plain, 5L << 32, 0, 1L << 63, 0);
+  T("process_madvise, 32 bits of the count", SYS_process_madvise, -1, &plain, 1L << 32 | 1, 0, 0);
+  v[0] = (struct iovec){(void *)0x6161616161616161, 8}, v[1] = (struct iovec){page, -1L};
+  T("process_vm_readv, a place that is none", SYS_process_vm_readv, getpid(), v, 1, v + 1, 1, 0);
+  T("process_vm_readv, 32 bits of the first count", SYS_process_vm_readv, getpid(), &plain, 1L << 32 | 1, &plain, 1, 0);
+  T("process_vm_readv, 32 bits of the second count", SYS_process_vm_readv, getpid(), &plain, 1, &plain, 1L << 32 | 1, 0);
+  T("mmap of what has no size, far away", SYS_mmap, NULL, 4096, PROT_READ, MAP_SHARED, pipes[1], 1L << 63);
+  T("mmap of a file, far away", SYS_mmap, NULL, 4096, PROT_READ, MAP_SHARED, file, 1L << 63);
+  T("sendto, urgent, from nowhere", SYS_sendto, s[0], NULL, 8, MSG_OOB, NULL, 0);
+  T("sendto, from nowhere", SYS_sendto, s[0], NULL, 8, 0, NULL, 0);
+  *t = no_time;
+  T("SO_SNDTIMEO, much longer than it is", SYS_setsockopt, tcp, SOL_SOCKET, SO_SNDTIMEO, t, 0x7fffffff);
+  T("SO_SNDTIMEO, longer than what is there", SYS_setsockopt, tcp, SOL_SOCKET, SO_SNDTIMEO, (char *)t + 4, 16);
+  T("SO_REUSEADDR, much longer than it is", SYS_setsockopt, tcp, SOL_SOCKET, SO_REUSEADDR, page + 4096 - 4, 4096);
+  T("SO_REUSEADDR, much longer, of a UNIX socket", SYS_setsockopt, s[0], SOL_SOCKET, SO_REUSEADDR, page + 4096 - 4, 4096);
+  T("SO_LINGER, longer than what is there", SYS_setsockopt, s[0], SOL_SOCKET, SO_LINGER, page + 4096 - 4, 8);
+  mlock(area + 2 * 4096, 4096), munmap(area + 4096, 4096);
+  T("msync, a hole before what is locked", SYS_msync, area, 4 * 4096, MS_INVALIDATE);
+  T("msync, a hole", SYS_msync, area, 2 * 4096, MS_INVALIDATE);
+  setresuid(1000, 1000, 1000);
+  T("mount_setattr, who may not, too much", 442, -1, "", 0, read_only, 4096);
+  memset(page, 1, 64);
+  T("mount_setattr, who may not, a longer one", 442, -1, "", 0, page, 64);
+  T("open_tree_attr, who may not, a longer one", 467, AT_FDCWD, "/", 0, page, 64);
+}
+
 int main(void) {
   char *all = mmap(NULL, 4 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   page = all, read_only = all + 2 * 4096;
@@ -153,5 +192,5 @@ int main(void) {
   area = mmap((void *)0x200000000000, 16 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
   munmap(area + 15 * 4096, 4096);
   pipe(pipes), file = memfd_create("file", 0);
-  in_child("ranges", ranges), in_child("ipc", ipc), in_child("keys", keys), in_child("others", others);
+  in_child("ranges", ranges), in_child("ipc", ipc), in_child("keys", keys), in_child("others", others), in_child("parts", parts);
 }

@@ -370,6 +370,13 @@ int main(void) {
   w = mmap(0, 4096, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   (void)a_lock;
   say("# alone"), alone();
+  char *odd = (char *)w + 4096 - 7;
+  ret("unlock, nobody's and not aligned", syscall(SYS_futex, odd, FUTEX_UNLOCK_PI, 0, NULL, NULL, 0));
+  *(int *)odd = gettid(), ret("unlock, one's own and not aligned", syscall(SYS_futex, odd, FUTEX_UNLOCK_PI, 0, NULL, NULL, 0));
+  int *still = mmap(0, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ret("shared wait for memory that stays as it is", syscall(SYS_futex, still, FUTEX_WAIT, 1, NULL, NULL, 0));
+  ret("private wait for it", syscall(SYS_futex, still, FUTEX_WAIT_PRIVATE, 1, NULL, NULL, 0));
+  ret("shared wake", syscall(SYS_futex, still, FUTEX_WAKE, 1, NULL, NULL, 0));
   say("# contended"), contended();
   say("# deadlock"), deadlock();
   say("# owner death"), owner_death();

@@ -29,6 +29,40 @@ static void common(const char *name, int fd) {
   ret("TIOCGWINSZ bad", ioctl(fd, TIOCGWINSZ, BAD_PTR) == -1 ? -1 : 0);
 }
 
+// ioctl_preallocate() and ioctl_file_dedupe_range()
+static void ranges(void) {
+  struct { short type, whence; long start, len; int sysid, pid, pad[4]; } r = {0, SEEK_SET, 0, 4096};
+  struct { long offset, len; unsigned short count, reserved; int reserved2; char info[64]; } d = {0, 4096};
+  struct stat st;
+  int f = memfd_create("ranges", 0), p[2], ro = open("/proc/self/ns/uts", O_RDONLY), dir = open("/proc", O_RDONLY);
+  pipe(p), write(f, "hello", 5);
+  static const struct { const char *name; unsigned cmd; } cmds[] = {{"RESVSP", 0x40305828}, {"RESVSP64", 0x4030582a}, {"ZERO_RANGE", 0x40305839}, {"UNRESVSP", 0x40305829}, {"UNRESVSP64", 0x4030582b}};
+  for (int i = 0; i < 5; i++) {
+    say("== %s", cmds[i].name);
+    r.whence = SEEK_SET, r.start = 4096, r.len = 4096;
+    ret("a page", ioctl(f, cmds[i].cmd, &r));
+    fstat(f, &st), say("size %ld blocks %ld", (long)st.st_size, (long)st.st_blocks);
+    r.whence = SEEK_END, r.start = -5, ret("from the end", ioctl(f, cmds[i].cmd, &r));
+    fstat(f, &st), say("blocks %ld", (long)st.st_blocks);
+    r.whence = SEEK_CUR, r.start = -10, ret("before the beginning", ioctl(f, cmds[i].cmd, &r));
+    r.start = 0, r.len = 0, ret("nothing", ioctl(f, cmds[i].cmd, &r));
+    r.whence = 3, ret("from nowhere", ioctl(f, cmds[i].cmd, &r));
+    ret("bad pointer", ioctl(f, cmds[i].cmd, BAD_PTR));
+    r.whence = 0, r.len = 4096;
+    ret("of a file that is read", ioctl(ro, cmds[i].cmd, &r));
+    ret("of a pipe", ioctl(p[1], cmds[i].cmd, &r));
+    ret("of a directory", ioctl(dir, cmds[i].cmd, &r));
+  }
+  say("== FIDEDUPERANGE");
+  ret("nobody", ioctl(f, 0xc0189436, &d));
+  ret("bad pointer", ioctl(f, 0xc0189436, BAD_PTR));
+  d.reserved = 1, ret("reserved", ioctl(f, 0xc0189436, &d));
+  d.reserved = 0, d.count = 200, ret("too many", ioctl(f, 0xc0189436, &d));
+  d.count = 1, ret("of a pipe", ioctl(p[0], 0xc0189436, &d));
+  ret("of a pipe's writing end", ioctl(p[1], 0xc0189436, &d));
+  ret("of a directory", ioctl(dir, 0xc0189436, &d));
+}
+
 int main(void) {
   int p[2], s[2];
   pipe(p);
@@ -70,5 +104,6 @@ int main(void) {
   ret("O_PATH FIONREAD", ioctl(o, FIONREAD, &n));
   ret("closed", ioctl(99, FIONREAD, &n));
   ret("negative", ioctl(-1, FIOCLEX));
+  ranges();
   return 0;
 }

@@ -162,10 +162,36 @@ static void maps(void) {
   set(DEFAULT, NULL, 0);
 }
 
+static void masks(void) {
+  unsigned long far[16] = {1, 0, 4}, one = 1, *edge = mmap(0, 2 * PG, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  munmap((char *)edge + PG, PG), edge += PG / 8 - 2;
+  ret("a mask of 0 bits less one", set(DEFAULT, &one, 0));
+  ret("no mask of 0 bits", set(DEFAULT, NULL, 0));
+  ret("the default with nodes far away", set(DEFAULT, far, 193));
+  ret("nodes far away beside the first", set(BIND, far, 193));
+  far[0] = 0;
+  ret("nodes far away only", set(BIND, far, 193));
+  ret("of which no bit counts", set(DEFAULT, far, 131));
+  ret("moving to nodes far away", syscall(SYS_migrate_pages, 0, 193, far, far));
+  set(DEFAULT, NULL, 0);
+  // The third node there is none of, before the pages' list comes to its end.
+  int nodes[4] = {0, 0, 64, 0}, status[4] = {9, 9, 9, 9};
+  edge[0] = edge[1] = (unsigned long)status;
+  ret("move_pages, three of two", syscall(SYS_move_pages, 0, 3, edge, nodes, status, MF_MOVE));
+  is("two were told", status[0] == 0 && status[1] == 0 && status[2] == 9);
+  nodes[1] = 64, status[0] = status[1] = 9;
+  ret("move_pages, a bad node before the end", syscall(SYS_move_pages, 0, 3, edge, nodes, status, MF_MOVE));
+  is("one was told", status[0] == 0 && status[1] == 9);
+  status[0] = 9;
+  ret("move_pages, only asking", syscall(SYS_move_pages, 0, 3, edge, NULL, status, MF_MOVE));
+  is("nothing was told", status[0] == 9);
+}
+
 int main(void) {
   task_policy();
   ranges();
   moving();
   maps();
+  masks();
   return 0;
 }

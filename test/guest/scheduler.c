@@ -173,11 +173,51 @@ static void privileged(void) {
   }
 }
 
+// Of those with capabilities that the caller lacks nobody of the same user changes the scheduling (cap_safe_nice).
+static void stronger(void) {
+  struct { unsigned version; int pid; } h = {0x20080522, 0};
+  struct { unsigned effective, permitted, inheritable; } d[2];
+  struct sched_param sp = {0};
+  cpu_set_t set;
+  pid_t parent = getpid();
+  fflush(stdout);
+  pid_t pid = fork();
+  if (pid == 0) {
+    ret("ioprio_get of a child", syscall(SYS_ioprio_get, 1, 0));
+    syscall(SYS_capget, &h, d);
+    d[0].effective &= ~(1u << 23), d[0].permitted &= ~(1u << 23) & ~1u;
+    d[0].effective &= d[0].permitted;
+    ret("capset", syscall(SYS_capset, &h, d));
+    sched_getaffinity(0, sizeof set, &set);
+    ret("setpriority", setpriority(PRIO_PROCESS, parent, 1));
+    ret("ioprio_set", syscall(SYS_ioprio_set, 1, parent, 2 << 13 | 5));
+    ret("sched_setscheduler", sched_setscheduler(parent, SCHED_OTHER, &sp));
+    ret("sched_setaffinity", sched_setaffinity(parent, sizeof set, &set));
+    ret("setpriority of itself", setpriority(PRIO_PROCESS, 0, 1));
+    ret("ioprio_set of itself", syscall(SYS_ioprio_set, 1, 0, 2 << 13 | 5));
+    exit(0);
+  }
+  wait_say("the weaker one", pid);
+}
+
+static void io_classes(void) {
+  static const int values[] = {8, 2 << 13 | 3, 0};
+  for (int i = 0; i < 3; i++) {
+    ret("ioprio_set", syscall(SYS_ioprio_set, 1, 0, values[i]));
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0) _exit((syscall(SYS_ioprio_get, 1, 0) & 0xff) + (syscall(SYS_ioprio_get, 1, 0) >> 13));
+    wait_say("a child's", pid);
+  }
+}
+
 int main(void) {
   setpriority(PRIO_PROCESS, 0, 0);
   privileged();
   drop_nice();
   sizes();
   policies();
+  stronger();
+  io_classes();
   return 0;
 }

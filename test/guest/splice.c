@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -23,7 +24,36 @@ static void *drain(void *arg) {
   return (void *)total;
 }
 
+// vmsplice(2) out of a pipe goes by pages: what is left of a packet stays, and a page that has no place whole.
+static void to_memory(void) {
+  int p[2], n;
+  char *two = mmap(0, 2 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  munmap(two + 4096, 4096);
+  struct iovec v = {two, 10};
+  pipe2(p, O_DIRECT | O_NONBLOCK);
+  write(p[1], "a packet of some bytes", 22), write(p[1], "another", 7);
+  ret("part of a packet", vmsplice(p[0], &v, 1, SPLICE_F_NONBLOCK));
+  ret("in the pipe", ioctl(p[0], FIONREAD, &n) == 0 ? n : -1);
+  v.iov_len = 100;
+  ret("the rest and the next", vmsplice(p[0], &v, 1, SPLICE_F_NONBLOCK));
+  say("\"%.19s\"", two);
+  ret("nothing", vmsplice(p[0], &v, 1, SPLICE_F_NONBLOCK));
+  write(p[1], buf, 6000);
+  v = (struct iovec){two + 10, 6000};
+  ret("no place for a page", vmsplice(p[0], &v, 1, SPLICE_F_NONBLOCK));
+  v = (struct iovec){two, 6000};
+  ret("place for one", vmsplice(p[0], &v, 1, SPLICE_F_NONBLOCK));
+  ret("in the pipe", ioctl(p[0], FIONREAD, &n) == 0 ? n : -1);
+  close(p[1]);
+  v.iov_len = 4096;
+  ret("the last", vmsplice(p[0], &v, 1, 0));
+  ret("the end", vmsplice(p[0], &v, 1, 0));
+  ret("32 bits of the count", syscall(SYS_vmsplice, p[0], &v, 1L << 32 | 1, 0));
+  close(p[0]);
+}
+
 int main(void) {
+  say("-- to memory"), to_memory();
   int a = open("a", O_CREAT | O_TRUNC | O_RDWR, 0600), b = open("b", O_CREAT | O_TRUNC | O_RDWR, 0600);
   int ap = open("b", O_WRONLY | O_APPEND), wo = open("b", O_WRONLY), dir = open(".", O_RDONLY);
   int p[2], q[2], s[2];

@@ -55,6 +55,29 @@ static void shm(void) {
 }
 
 // Identifiers of the past, keys of what is removed, the order of checks.
+static void counted(const char *what, int id) {
+  struct shmid_ds ds;
+  shmctl(id, IPC_STAT, &ds);
+  say("%s: %ld attached, %s detached", what, (long)ds.shm_nattch, ds.shm_dtime ? "once" : "never");
+}
+
+// Parts of a mapping count, and do not become one again; what changes nothing makes none.
+static void shm_parts(void) {
+  int id = shmget(IPC_PRIVATE, 8 * 4096, 0600);
+  char *p = shmat(id, NULL, 0);
+  counted("attached", id);
+  mprotect(p + 4096, 4096, PROT_READ | PROT_WRITE), counted("protected as before", id);
+  mprotect(p + 4096, 4096, PROT_READ), counted("a page read-only", id);
+  mprotect(p + 4096, 4096, PROT_READ | PROT_WRITE), counted("and back", id);
+  mprotect(p + 3 * 4096, 4096, PROT_READ), counted("another page", id);
+  mprotect(p + 4 * 4096, 4096, PROT_READ), counted("its neighbour", id);
+  mprotect(p, 8 * 4096, PROT_READ | PROT_WRITE), counted("all", id);
+  madvise(p + 5 * 4096, 4096, MADV_DONTFORK), madvise(p + 5 * 4096, 4096, MADV_DOFORK), counted("advised", id);
+  munmap(p, 4096), counted("unmapped in part", id);
+  ret("shmdt", shmdt(p)), counted("detached", id);
+  shmctl(id, IPC_RMID, NULL);
+}
+
 static void shm_edges(void) {
   struct shmid_ds ds;
   int old = shmget(IPC_PRIVATE, 1, 0600), other = shmget(IPC_PRIVATE, 1, 0600);
@@ -212,7 +235,7 @@ static void msg(void) {
 }
 
 int main(void) {
-  say("# shm"), shm(), shm_edges();
+  say("# shm"), shm(), shm_edges(), shm_parts();
   say("# sem"), sem();
   say("# msg"), msg();
   return 0;

@@ -140,6 +140,11 @@ export class Pipe {
     this.flags[slot] = flags;
   }
 
+  /** Bytes in the first page; 0: there is none. */
+  get firstPage(): number {
+    return this.count === 0 ? 0 : this.lengths[this.first]!;
+  }
+
   /** Bytes that one read takes at most: a packet ends it. */
   get firstRead(): number {
     let n = 0;

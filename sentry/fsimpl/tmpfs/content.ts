@@ -321,7 +321,7 @@ export class FileContent implements SmallContent {
     if ((mode & FALLOC_FL_PUNCH_HOLE) !== 0) {
       if ((mode & FALLOC_FL_KEEP_SIZE) === 0) return -EOPNOTSUPP;
       if (this.hostFd < 0) {
-        this.clearSmall(offset, Math.min(end, pageUp(this.size)), false);
+        this.clearSmall(offset, Math.min(end, SMALL_MAX), false);
         return len;
       }
       this.sparse = true;

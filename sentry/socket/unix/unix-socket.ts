@@ -88,6 +88,8 @@ export class UnixSocket extends UnixEndpoint {
 
   /** unix_dgram_sendmsg() fetches the data first. */
   override sendNowhere(t: CallContext, flags: number, name: Uint8Array | null): number {
+    // Urgent data of messages is refused before there is one.
+    if (!this.stream && (flags & S.MSG_OOB) !== 0) return this.send(t, new Uint8Array(0), 0, 0, flags, null);
     return this.connectionless ? -EFAULT : super.sendNowhere(t, flags, name);
   }
 

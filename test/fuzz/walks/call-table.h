@@ -41,7 +41,7 @@ static const struct call calls[] = {
   C(munlock, "Al"), C(mlockall, "F"), C(munlockall, ""), C(remap_file_pages, "AlRjF"), C(mlock2, "AlF"), C(pkey_mprotect, "AlRi"), C(pkey_alloc, "?ii"), C(pkey_free, "i"),
   C(membarrier, "?NFi"), C(memfd_create, "nF"), C(process_madvise, "fVc6F"), N(462, mseal, "AlF"), C(mbind, "AlixjF"), C(set_mempolicy, "ixj"), C(get_mempolicy, "oxjAF"),
   C(migrate_pages, "wjxx"), C(move_pages, "wjxxxF"), N(450, set_mempolicy_home_node, "AljF"), C(process_vm_readv, "wVcVcF"), C(process_vm_writev, "wVcVcF"), C(process_mrelease, "fF"),
-  C(shmget, "KzI"), C(shmat, "?&AF"), C(shmctl, "&=y"), C(shmdt, "A"), C(semget, "KiI"), C(semop, "&xz"), C(semtimedop, "&xzt"), C(semctl, "&i=x"), C(semctl, "&i=j"), C(msgget, "KI"),
+  C(shmget, "KzI"), C(shmat, "?&AF"), C(shmctl, "&=y"), C(shmdt, "A"), C(semget, "KiI"), C(semop, "&xz"), C(semtimedop, "&xzt"), C(semctl, "&i=y"), C(semctl, "&i=j"), C(msgget, "KI"),
   C(msgsnd, "&xzI"), C(msgrcv, "&ozjI"), C(msgctl, "&=y"), C(mq_open, "nOmx"), C(mq_unlink, "n"), C(mq_timedsend, "fbzjt"), C(mq_timedreceive, "fozot"), C(mq_notify, "fx"),
   C(mq_getsetattr, "fxo"),
   // Sockets.
@@ -56,14 +56,14 @@ static const struct call calls[] = {
   N(456, futex_requeue, "xFii"), C(nanosleep, "to"), C(getitimer, "iv"), C(setitimer, "iTv"), C(alarm, "?i"), C(gettimeofday, "vv"), C(settimeofday, "tx"), C(time, "?v"), C(times, "?v"),
   C(adjtimex, "y"), C(clock_adjtime, "Cy"), C(clock_settime, "Ct"), C(clock_gettime, "Cv"), C(clock_getres, "Cv"), C(clock_nanosleep, "CFtv"), C(timer_create, "Cxo"), C(timer_settime, "iiTv"),
   C(timer_gettime, "iv"), C(timer_getoverrun, "i"), C(timer_delete, "i"), C(getrlimit, "rv"), C(setrlimit, "rx"), C(prlimit64, "wrxv"), C(getrusage, "iv"), C(sysinfo, "v"), C(getcpu, "vvx"),
-  C(getpriority, "Pw"), C(setpriority, "Pwi"), C(ioprio_get, "Pw"), C(ioprio_set, "Pwj"), C(sched_setparam, "wx"), C(sched_getparam, "wo"), C(sched_setscheduler, "wQx"),
-  C(sched_getscheduler, "w"), C(sched_get_priority_max, "Q"), C(sched_get_priority_min, "Q"), C(sched_rr_get_interval, "wv"), C(sched_setaffinity, "wzx"), C(sched_getaffinity, "?wzv"),
+  C(getpriority, "Pw"), C(setpriority, "Pwi"), C(ioprio_get, "<w"), C(ioprio_set, "<wj"), C(sched_setparam, "wx"), C(sched_getparam, "wo"), C(sched_setscheduler, "wQx"),
+  C(sched_getscheduler, "w"), C(sched_get_priority_max, "Q"), C(sched_get_priority_min, "Q"), C(sched_rr_get_interval, "wv"), C(sched_setaffinity, "wzx"), C(sched_getaffinity, "?w8v"),
   C(sched_setattr, "wxF"), C(sched_getattr, "wvzF"), C(personality, "j"), C(prctl, "3jjjj"), C(prctl, "3jjjj"), C(prctl, "3jj00"), C(prctl, "3y000"), C(prctl, "3j000"), C(arch_prctl, "Xv"),
   C(arch_prctl, "Xj"), C(ptrace, "Ywxy"), C(ptrace, "Ywjy"), C(ptrace, "Ywjj"), C(kcmp, "?wwijj"), C(seccomp, "iFx"), C(execve, "sxx"), C(execveat, "dsxxF"), C(restart_syscall, ""),
   // Who one is, and where.
   C(getuid, ""), C(geteuid, ""), C(getgid, ""), C(getegid, ""), C(setuid, "u"), C(setgid, "u"), C(setreuid, "uu"), C(setregid, "uu"), C(setresuid, "uuu"), C(setresgid, "uuu"),
   C(getresuid, "ooo"), C(getresgid, "ooo"), C(setfsuid, "u"), C(setfsgid, "u"), C(getgroups, "co"), C(setgroups, "cx"), C(capget, "xo"), C(capset, "xx"), C(uname, "v"), C(sethostname, "bi"),
-  C(setdomainname, "bi"), C(unshare, "U"), C(unshare, "F"), C(setns, "fU"), C(add_key, "?+nbz-"), C(add_key, "?+nbz-"), C(keyctl, "?5----"), C(keyctl, "?5-x-z"), C(keyctl, "?5-ozj"),  N(459, lsm_get_self_attr, "ioxF"), N(460, lsm_set_self_attr, "ixjF"), N(461, lsm_list_modules, "?yyF"), C(getrandom, "vzF"), C(syslog, "Lvi"), C(vhangup, ""), C(acct, "s"),
+  C(setdomainname, "bi"), C(unshare, "U"), C(unshare, "F"), C(setns, "fU"), C(add_key, "?+nbz-"), C(add_key, "?+nbz-"), C(keyctl, "?5----"), C(keyctl, "?5-x-z"), C(keyctl, "?5-ozj"),  N(459, lsm_get_self_attr, "ioxF"), N(460, lsm_set_self_attr, "ixjF"), C(getrandom, "vzF"), C(syslog, "Lvi"), C(vhangup, ""), C(acct, "s"),
   // Mounts.
   C(mount, "ss+Mb"), C(mount, "ss+M0"), C(umount2, "sF"), C(pivot_root, "ss"), C(open_tree, "dsF"), C(move_mount, "dsdsF"), C(fsopen, "+F"), C(fsconfig, "finbi"), C(fsmount, "fFF"),
   C(fspick, "dsF"), C(mount_setattr, "dsFxz"), N(457, statmount, "xvzF"), N(458, listmount, "xvzF"), N(467, open_tree_attr, "dsFxz"),
