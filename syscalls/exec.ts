@@ -59,7 +59,8 @@ function doExecve(
   envpAddr: number,
   atFlags: number,
 ): SysResult {
-  const name = getnameEmpty(t, pathAddr, atFlags);
+  // Of this call no address is no empty name (getname_uflags).
+  const name = pathAddr === 0 ? -EFAULT : getnameEmpty(t, pathAddr, atFlags);
   if (typeof name === 'number') return name;
   if ((atFlags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_EXECVE_CHECK)) !== 0) return -EINVAL;
   const file = openTarget(t, dfd, name, (atFlags & AT_SYMLINK_NOFOLLOW) === 0);

@@ -31,6 +31,7 @@ import {
   vfsSymlink,
   vfsUnlink,
 } from '../sentry/vfs/namei.ts';
+import { LOOKUP_PARENT, walk } from '../sentry/vfs/walk.ts';
 import { getname, getnameEmpty, resolveName, startAt, target } from './path.ts';
 
 /** LOOKUP_LINKAT_EMPTY: a descriptor that others have opened and passed on is not for everybody. */
@@ -121,10 +122,11 @@ function doRename(
   if (typeof from === 'number') return from;
   const oldStart = startAt(t, oldFd, from);
   if (typeof oldStart === 'number') return oldStart;
+  // Where the old name leads comes before what the new one is.
   const to = getname(t, newAddr);
-  if (typeof to === 'number') return to;
+  if (typeof to === 'number') return walk(t, oldStart, from, LOOKUP_PARENT) || to;
   const newStart = startAt(t, newFd, to);
-  if (typeof newStart === 'number') return newStart;
+  if (typeof newStart === 'number') return walk(t, oldStart, from, LOOKUP_PARENT) || newStart;
   return vfsRename(t, oldStart, from, newStart, to, how);
 }
 

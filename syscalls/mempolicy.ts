@@ -187,8 +187,7 @@ function ownerOfPages(t: Task, nr: number): Task | number {
   const other = t.pidNs.findTask(nr);
   if (other === null) return -ESRCH;
   if (!mayTrace(t, other)) return -EPERM;
-  // Whoever has ended has no memory.
-  return other.dead ? -EINVAL : other;
+  return other;
 }
 
 /** migrate_pages(2): the pages that could not be moved, none: they are all where they shall be. */
@@ -202,7 +201,8 @@ function sysMigratePages(t: Task, a: SyscallArgs): SysResult {
   if (typeof other === 'number') return other;
   if (((mask.lo & ~NODES_WITH_MEMORY) !== 0 || mask.hi !== 0 || mask.more) && !t.creds.has(CAP_SYS_NICE))
     return -EPERM;
-  return (mask.lo & NODES_WITH_MEMORY) === 0 ? -EINVAL : 0;
+  // Whoever has ended has no memory.
+  return (mask.lo & NODES_WITH_MEMORY) === 0 || other.dead ? -EINVAL : 0;
 }
 
 /** Pages handled between two looks at the caller's lists. */
@@ -215,6 +215,7 @@ function sysMovePages(t: Task, a: SyscallArgs): SysResult {
   if ((flags & MPOL_MF_MOVE_ALL) !== 0 && !t.creds.has(CAP_SYS_NICE)) return -EPERM;
   const other = ownerOfPages(t, a.int(0));
   if (typeof other === 'number') return other;
+  if (other.dead) return -EINVAL;
   const count = a.size(1);
   const [pages, nodes, status] = [a.addr(2), a.addr(3), a.addr(4)];
   for (let done = 0; done < count; done += CHUNK) {

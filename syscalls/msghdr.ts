@@ -32,18 +32,26 @@ function u64(at: number): number {
   return scratch.u32[at / 4 + 1]! * 0x100000000 + scratch.u32[at / 4]!;
 }
 
-/** Takes in the msghdr at `addr`, and imports its ranges. 0 or −errno. */
+let iovAddr = 0;
+let iovLen = 0;
+
+/** Takes in the msghdr at `addr`. 0 or −errno. */
 export function readMsghdr(t: Task, addr: number): number {
   if (t.mem.copyIn(addr, scratch.bytes, 0, MSGHDR_SIZE) !== 0) return -EFAULT;
   nameAddr = u64(0);
   nameLen = scratch.i32[2]!;
-  const iovAddr = u64(16);
-  const iovLen = u64(24);
+  iovAddr = u64(16);
+  iovLen = u64(24);
   controlAddr = u64(32);
   controlLen = u64(40);
   if (nameLen < 0) return -EINVAL;
   if (nameAddr === 0) nameLen = 0;
   nameLen = Math.min(nameLen, S.SOCKADDR_MAX);
+  return 0;
+}
+
+/** Imports the ranges of the msghdr in hand, after what its name is. 0 or −errno. */
+export function importMsghdr(t: Task): number {
   if (iovLen > UIO_MAXIOV) return -EMSGSIZE;
   return importIovec(t, iovAddr, iovLen);
 }

@@ -30,6 +30,7 @@ import {
   nameAddr,
   nameLen,
   OPTMEM_MAX,
+  importMsghdr,
   readMsghdr,
   socketAt,
   UIO_MAXIOV,
@@ -192,7 +193,7 @@ function sysRecvmsg(t: Task, a: SyscallArgs): SysResult {
   if (typeof s === 'number') return s;
   const w = t.blockState as IoWait | null;
   recvInfo.reset();
-  const r = readMsghdr(t, a.addr(1));
+  const r = readMsghdr(t, a.addr(1)) || importMsghdr(t);
   if (r < 0) return endIo(w, r);
   recvInfo.controlRoom = controlAddr === 0 ? 0 : Math.min(controlLen, OPTMEM_MAX);
   return recvBlocking(t, s, a.uint(2), w, () => finishMsg(t, a.addr(1), a.uint(2)));
@@ -227,7 +228,7 @@ function sysRecvmmsg(t: Task, a: SyscallArgs): SysResult {
   while (i < vlen) {
     const hdr = a.addr(1) + i * MMSGHDR_SIZE;
     recvInfo.reset();
-    let r = readMsghdr(t, hdr);
+    let r = readMsghdr(t, hdr) || importMsghdr(t);
     recvInfo.controlRoom = controlAddr === 0 ? 0 : Math.min(controlLen, OPTMEM_MAX);
     if (r === 0) {
       r = recvVec(t, s, msgFlags, 0);

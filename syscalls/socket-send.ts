@@ -30,6 +30,7 @@ import {
   nameAddr,
   nameLen,
   OPTMEM_MAX,
+  importMsghdr,
   readMsghdr,
   socketAt,
   UIO_MAXIOV,
@@ -115,6 +116,8 @@ function prepareSend(t: Task, s: Socket, addr: number): number {
     if (typeof name === 'number') return name;
     sendInfo.name = name;
   }
+  r = importMsghdr(t);
+  if (r < 0) return r;
   if (controlLen > 0) {
     if (controlLen > OPTMEM_MAX) return -ENOBUFS;
     const ctl = Buffer.alloc(controlLen);

@@ -164,6 +164,8 @@ function readXattr(t: Task, inode: Inode, name: string): Uint8Array | number {
   const type = aclTypeOf(name);
   if (type === null) {
     const may = mayAccess(t, inode, name, MAY_READ);
+    // A file system without attributes does not look at names.
+    if (may === -EINVAL && inode.getXattr(name) === -EOPNOTSUPP) return -EOPNOTSUPP;
     return may !== 0 ? may : inode.getXattr(name);
   }
   // vfs_get_acl(): whoever can name the object.

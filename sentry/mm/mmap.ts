@@ -33,6 +33,7 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from '../abi/mman.ts';
+import { S_IFMT, S_IFSOCK } from '../abi/stat.ts';
 import {
   ADDRESS_LIMIT,
   isPageAligned,
@@ -115,9 +116,9 @@ export function mmap(mm: MemoryManager, o: Orders, r: MmapRequest, who: MemoryCa
   const lock = (flags & MAP_LOCKED) !== 0 ? mm.lockFuture | VM_LOCKED : mm.lockFuture;
   if ((flags & MAP_LOCKED) !== 0 && !who.canLock && who.limits.memlock === 0) return -EPERM;
   if (lock !== 0 && !who.canLock && mm.lockedBytes + len > who.limits.memlock) return -EAGAIN;
-  // file_mmap_ok(): only regular files have a largest offset; no other file is mapped beyond it.
+  // file_mmap_ok(): regular files and sockets have a largest offset; no other file is mapped beyond it.
   const beyond = r.file !== null && r.offset + len > MAX_OFFSET;
-  if (beyond && r.file!.inode.isRegular) return -EOVERFLOW;
+  if (beyond && (r.file!.inode.isRegular || (r.file!.inode.mode & S_IFMT) === S_IFSOCK)) return -EOVERFLOW;
   const vmFlags = r.file === null ? anonFlags(flags) : fileFlags(r.file, r.prot, flags);
   if (vmFlags < 0) return vmFlags;
   if (beyond) return -EOVERFLOW;
