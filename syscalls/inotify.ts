@@ -25,14 +25,14 @@ const ALL_INOTIFY_BITS =
   IN_EXCL_UNLINK | I.IN_MASK_ADD | I.IN_MASK_CREATE | IN_ISDIR | I.IN_ONESHOT; // prettier-ignore
 
 function sysInotifyInit(t: Task): SysResult {
-  return I.mayMakeInotify() ? installFd(t, new I.InotifyFile(0), false) : -EMFILE;
+  return I.mayMakeInotify(t.creds) ? installFd(t, new I.InotifyFile(0, t.creds), false) : -EMFILE;
 }
 
 function sysInotifyInit1(t: Task, a: SyscallArgs): SysResult {
   const f = a.uint(0);
   if ((f & ~(O_CLOEXEC | O_NONBLOCK)) !== 0) return -EINVAL;
-  if (!I.mayMakeInotify()) return -EMFILE;
-  return installFd(t, new I.InotifyFile(f & O_NONBLOCK), (f & O_CLOEXEC) !== 0);
+  if (!I.mayMakeInotify(t.creds)) return -EMFILE;
+  return installFd(t, new I.InotifyFile(f & O_NONBLOCK, t.creds), (f & O_CLOEXEC) !== 0);
 }
 
 function sysInotifyAddWatch(t: Task, a: SyscallArgs): SysResult {

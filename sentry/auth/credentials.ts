@@ -135,6 +135,13 @@ export class Credentials {
     }
   }
 
+  /** Whom the outermost namespace charges: the user, or who made the user namespace that it is in (kernel/ucount.c). */
+  get chargedUid(): number {
+    let uid = this.euid;
+    for (let ns = this.userNs; ns.parent !== null; ns = ns.parent) uid = ns.owner;
+    return uid;
+  }
+
   inGroup(gid: number): boolean {
     return gid === this.fsgid || this.groups.includes(gid);
   }

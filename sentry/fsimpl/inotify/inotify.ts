@@ -1,4 +1,5 @@
 /** InotifyFile: watches on inodes and a queue of events (fs/notify/inotify, inotify(7)). */
+import type { Credentials } from '../../auth/credentials.ts';
 import { EAGAIN, EEXIST, EINVAL, ENOSPC } from '../../abi/errno.ts';
 import { O_RDONLY } from '../../abi/fcntl.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
@@ -56,16 +57,31 @@ interface Event {
 
 const OVERFLOW: Event = { wd: -1, mask: IN_Q_OVERFLOW, cookie: 0, name: '' };
 
+/** What a user has (UCOUNT_INOTIFY_INSTANCES, UCOUNT_INOTIFY_WATCHES); who has nothing is not kept. */
+interface Charge {
+  readonly uid: number;
+  instances: number;
+  watches: number;
+}
+
+const charges = new Map<number, Charge>();
+/** Of all users: at most INOTIFY_LIMIT_MAX. */
 let watchCount = 0;
-let instances = 0;
-/** fs.inotify.*, here for the whole sandbox */
+/** fs.inotify.*, for each user. */
 export const inotifyLimits = { queuedEvents: 16384, instances: 128, watches: 65536 };
 /** What these may be set to: each costs the kernel's heap. */
 export const INOTIFY_LIMIT_MAX = 1_000_000;
 
 /** False: EMFILE. */
-export function mayMakeInotify(): boolean {
-  return instances < inotifyLimits.instances;
+export function mayMakeInotify(creds: Credentials): boolean {
+  return (charges.get(creds.chargedUid)?.instances ?? 0) < inotifyLimits.instances;
+}
+
+function chargeInstance(uid: number): Charge {
+  let charge = charges.get(uid);
+  if (charge === undefined) charges.set(uid, (charge = { uid, instances: 0, watches: 0 }));
+  charge.instances++;
+  return charge;
 }
 
 export class InotifyFile extends FileDescription {
@@ -86,9 +102,12 @@ export class InotifyFile extends FileDescription {
   private nextWd = 1;
   private queue: Event[] = [];
 
-  constructor(flags: number) {
+  /** Of who made it, whoever adds watches. */
+  private readonly charge: Charge;
+
+  constructor(flags: number, creds: Credentials) {
     super(null, anonInode('inotify'), O_RDONLY | flags);
-    instances++;
+    this.charge = chargeInstance(creds.chargedUid);
   }
 
   /** inotify_add_watch(2) on a resolved inode: the watch descriptor or −errno. */
@@ -101,7 +120,7 @@ export class InotifyFile extends FileDescription {
       old.oneShot = (flags & IN_ONESHOT) !== 0 || ((flags & IN_MASK_ADD) !== 0 && old.oneShot);
       return old.wd;
     }
-    if (watchCount >= inotifyLimits.watches) return -ENOSPC;
+    if (this.charge.watches >= inotifyLimits.watches || watchCount >= INOTIFY_LIMIT_MAX) return -ENOSPC;
     const w = new Watch(this, this.nextWd, inode);
     const r = addInodeWatch(w);
     if (r < 0) return r;
@@ -111,6 +130,7 @@ export class InotifyFile extends FileDescription {
     this.watches.set(w.wd, w);
     this.byInode.set(inode, w);
     watchCount++;
+    this.charge.watches++;
     return w.wd;
   }
 
@@ -127,6 +147,7 @@ export class InotifyFile extends FileDescription {
     this.watches.delete(w.wd);
     this.byInode.delete(w.inode);
     watchCount--;
+    this.charge.watches--;
     removeInodeWatch(w);
   }
 
@@ -208,8 +229,8 @@ export class InotifyFile extends FileDescription {
   }
 
   protected override release(): void {
-    instances--;
     for (const w of [...this.watches.values()]) this.forget(w);
+    if (--this.charge.instances === 0) charges.delete(this.charge.uid);
   }
 }
 
