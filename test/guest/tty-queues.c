@@ -130,6 +130,44 @@ static void overtaking(void) {
   close_pair();
 }
 
+// An interrupt that was looked at for flow control before it was taken in: stop characters do nothing until a flush.
+static void overtaken_interrupt(void) {
+  open_pair(ECHO);
+  write(m, "\n", 1), write_x(m, 4096), write(m, "\x03\x13", 2), stopped(1);
+  reads("line", s);
+  // The interrupt has started output, the stop character was obeyed before.
+  stopped(0);
+  write(m, "\x13" "a\n", 3), reads_next("interrupted", s);
+  say("mask %x", mask(s));
+  tcflush(s, TCIFLUSH);
+  write(m, "\x13", 1), stopped(1);
+  say("flushed: mask %x", mask(s));
+  close_pair();
+}
+
+// Of too many echoes that wait the oldest go.
+static void held_echoes(void) {
+  static const int counts[] = {3800, 3806, 3807, 4000};
+  struct termios t;
+  for (int i = 0; i < 4; i++) {
+    int n = counts[i];
+    open_pair(ICANON);
+    write(m, "\x13", 1), stopped(1);
+    memset(buf, 'x', n), buf[0] = 'a', buf[1] = 1, write(m, buf, n), arrived(s, n);
+    tcgetattr(s, &t), t.c_iflag &= ~IXON, tcsetattr(s, TCSANOW, &t);
+    stopped(0), arrived(m, 3700), write(s, "z", 1);
+    int got = 0;
+    while (got == 0 || buf[got - 1] != 'z') {
+      until(m, POLLIN);
+      int r = read(m, buf + got, sizeof buf - got);
+      if (r <= 0) break;
+      got += r;
+    }
+    say("%d of %d: %c%c%c", got, n, buf[0], buf[1], buf[2]);
+    close_pair();
+  }
+}
+
 // tcflush(3) of the input takes what is still on its way.
 static void flushes(void) {
   static const int how[] = {TCIFLUSH, TCOFLUSH, TCIOFLUSH};
@@ -198,11 +236,20 @@ static void failed_opens(void) {
   close(m);
 }
 
+// What TIOCSPGRP looks at first.
+static void strange_groups(void) {
+  open_pair(0);
+  say("not ours: %s, nowhere %s", err(ioctl(s, TIOCSPGRP, &(int){-1})), err(ioctl(s, TIOCSPGRP, BAD_PTR)));
+  say("own %s", err(ioctl(s, TIOCSPGRP, &(int){getpgrp()})));
+  close_pair();
+}
+
 int main(void) {
   say("# start characters"), start_characters();
   say("# full lines"), full_lines();
-  say("# overtaking"), overtaking();
+  say("# overtaking"), overtaking(), overtaken_interrupt();
+  say("# held echoes"), held_echoes();
   say("# flushes"), flushes();
-  say("# failed opens"), failed_opens();
+  say("# failed opens"), failed_opens(), strange_groups();
   return 0;
 }

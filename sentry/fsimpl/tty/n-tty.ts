@@ -39,6 +39,8 @@ export class NTty {
   private heldByCall = false;
   /** Of the next characters, so many were looked at for flow control when there was no room for them (lookahead_count). */
   private lookedAt = 0;
+  /** The input that is being received began with some of them. */
+  private overtaken = false;
 
   constructor(termios: Termios, output: TtyOutput, owner: NTtyOwner) {
     this.termios = termios;
@@ -78,6 +80,7 @@ export class NTty {
   receive(src: Uint8Array, off: number, len: number): number {
     let n = 0;
     this.output.receiving(true);
+    this.overtaken = this.lookedAt > 0;
     while (n < len && this.room > 0) this.receiveChar(src[off + n++]!);
     this.output.receiving(false);
     if (n > 0) {
@@ -175,6 +178,8 @@ export class NTty {
     this.output.discardEchoes();
     this.output.discardOnTheWay();
     this.flushInput();
+    // Linux takes them off a count that is 0 by now: it is huge until the next flush by a call.
+    if (this.overtaken) this.lookedAt = Infinity;
     this.owner.packetStatus(0, T.TIOCPKT_FLUSHREAD | T.TIOCPKT_FLUSHWRITE);
     this.owner.outputReady();
   }

@@ -16,6 +16,8 @@ const SPACE = 32;
 const ECHO_BUF_SIZE = 4096;
 /** So many are not put off any longer (ECHO_COMMIT_WATERMARK). */
 const ECHO_COMMIT_WATERMARK = 256;
+/** Where so many bytes wait that the next ones may overrun them, the oldest go (ECHO_DISCARD_WATERMARK). */
+const ECHO_DISCARD_WATERMARK = 3808;
 /** N_TTY_BUF_SIZE - 1: what lies in the master's read buffer; more waits on the way there. */
 export const ARRIVED_MAX = 4095;
 // Entries of the echo buffer that are no ordinary characters (ECHO_OP_*).
@@ -26,6 +28,11 @@ const OP_ERASE_TAB_AFTER_TAB = 8192;
 
 export function isControl(c: number): boolean {
   return c < 32 || c === 127;
+}
+
+/** How many bytes of Linux's echo buffer an entry takes. */
+function sizeInEchoBuffer(e: number): number {
+  return e < OP_ESCAPED ? 1 : e <= OP_SET_CANON_COL ? 2 : 4;
 }
 
 export class TtyOutput {
@@ -159,10 +166,15 @@ export class TtyOutput {
 
   /** __process_echoes() */
   flushEchoes(): void {
-    if (this.stopped || this.held.length === 0) return;
+    if (this.held.length === 0) return;
     let n = 0;
-    while (n < this.held.length && this.putEcho(this.held[n]!)) n++;
-    this.held = this.held.slice(n);
+    if (!this.stopped) while (n < this.held.length && this.putEcho(this.held[n]!)) n++;
+    let bytes = 0;
+    for (let i = this.held.length; i > n; i--) {
+      bytes += sizeInEchoBuffer(this.held[i - 1]!);
+      if (bytes >= ECHO_DISCARD_WATERMARK) n = i;
+    }
+    if (n > 0) this.held = this.held.slice(n);
   }
 
   private putEcho(e: number): boolean {

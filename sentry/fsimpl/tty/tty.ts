@@ -134,11 +134,11 @@ export abstract class Tty implements ControllingTty {
   private setForeground(t: Task, arg: number): number {
     const r = this.checkChange(t, SIGTTOU);
     if (r < 0) return r === -EIO ? -ENOTTY : r;
-    if (!this.controls(t) || this.session !== t.group.session) return -ENOTTY;
     const e = t.mem.readU32(arg);
     if (e < 0) return e;
     const nr = scratch.i32[0]!;
     if (nr < 0) return -EINVAL;
+    if (!this.controls(t) || this.session !== t.group.session) return -ENOTTY;
     const group = t.group.pid.ns.findProcessGroup(nr);
     if (group === null) return -ESRCH;
     if (group.session !== t.group.session) return -EPERM;
