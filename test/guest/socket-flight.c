@@ -52,6 +52,22 @@ static void cycle(int type) {
   close(end[0]);
 }
 
+// A socket that lies in its own queue only: what is in there has not been left unread.
+static void in_itself(int type) {
+  int s[2], error = -1;
+  socklen_t len = sizeof error;
+  socketpair(AF_UNIX, type, 0, s);
+  pass(s[0], s[1], 1), close(s[1]);
+  // What comes next of that kind looks for garbage.
+  int other[2];
+  socketpair(AF_UNIX, SOCK_STREAM, 0, other), close(other[0]), close(other[1]);
+  struct pollfd p = {s[0], 0, 0};
+  for (int i = 0; i < 50000 && !(p.revents & POLLHUP); i++) poll(&p, 1, 0);
+  getsockopt(s[0], SOL_SOCKET, SO_ERROR, &error, &len);
+  say("its peer: %x, error %d", p.revents, error);
+  close(s[0]);
+}
+
 static void limit(void) {
   if (fork() == 0) {
     struct rlimit l = {100, 100};
@@ -73,6 +89,7 @@ int main(void) {
   chain(3000);
   cycle(SOCK_STREAM);
   cycle(SOCK_SEQPACKET);
+  in_itself(SOCK_STREAM), in_itself(SOCK_SEQPACKET);
   limit();
   return 0;
 }

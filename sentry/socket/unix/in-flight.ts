@@ -18,6 +18,8 @@ const PAUSE = 10;
 export interface Collectable extends FileDescription {
   /** Calls `visit` for every message with descriptors queued on this socket or on connections not yet accepted. */
   eachWithFds(visit: (m: UnixMessage) => void): void;
+  /** Empties the queue. */
+  purge(): void;
 }
 
 /** How often each socket is in flight. Other files are no part of a cycle. */
@@ -100,6 +102,7 @@ export function collectGarbage(): void {
     c.eachWithFds((m) => {
       for (const f of takeInFlight(m)) freed.push(f);
     });
+    c.purge();
   }
   dropFiles(freed);
   collecting = false;
