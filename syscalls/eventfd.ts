@@ -66,11 +66,10 @@ function putItimerspec(remainingNs: number, intervalNs: number): void {
   });
 }
 
-/** In monotonic ns; Infinity: none. An absolute moment that is past is now. */
+/** In monotonic ns; Infinity: none. */
 function firstExpiration(t: Task, clock: number, value: number, absolute: boolean): number {
   if (value === 0) return Infinity;
-  const now = t.kernel.clock.monotonicNs();
-  return absolute ? Math.max(now, toMonotonic(t, clock, value)) : now + value;
+  return absolute ? toMonotonic(t, clock, value) : t.kernel.clock.monotonicNs() + value;
 }
 
 function sysTimerfdSettime(t: Task, a: SyscallArgs): SysResult {
@@ -82,7 +81,7 @@ function sysTimerfdSettime(t: Task, a: SyscallArgs): SysResult {
   const file = fileAt(t, a.int(0));
   if (file === null) return -EBADF;
   if (!(file instanceof TimerFile)) return -EINVAL;
-  putItimerspec(file.remainingNs, file.intervalNs);
+  putItimerspec(file.timeLeft(), file.intervalNs);
   file.set(firstExpiration(t, file.clockId, value, (f & TFD_TIMER_ABSTIME) !== 0), interval, f);
   return a.addr(3) === 0 ? 0 : t.mem.copyOut(a.addr(3), scratch.bytes, 0, 32);
 }
@@ -91,7 +90,7 @@ function sysTimerfdGettime(t: Task, a: SyscallArgs): SysResult {
   const file = fileAt(t, a.int(0));
   if (file === null) return -EBADF;
   if (!(file instanceof TimerFile)) return -EINVAL;
-  putItimerspec(file.remainingNs, file.intervalNs);
+  putItimerspec(file.timeLeft(), file.intervalNs);
   return t.mem.copyOut(a.addr(1), scratch.bytes, 0, 32);
 }
 

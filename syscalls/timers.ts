@@ -1,5 +1,5 @@
 /** setitimer(2), alarm(2), timer_create(2) and their kin (kernel/time/itimer.c, posix-timers.c). */
-import { EAGAIN, EBUSY, EFAULT, EINVAL, EOPNOTSUPP } from '../sentry/abi/errno.ts';
+import { EAGAIN, EBUSY, EFAULT, EINVAL, EOPNOTSUPP, ESRCH } from '../sentry/abi/errno.ts';
 import { SIGALRM } from '../sentry/abi/signal.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { RLIMIT_SIGPENDING } from '../sentry/kernel/limits.ts';
@@ -32,6 +32,8 @@ import { hostClock, isAlarmClock, timerSource, toMonotonic } from './clocks.ts';
 import { timespecNs } from './wait-args.ts';
 
 const NS = 1_000_000_000;
+/** ns */
+const KTIME_MAX = 2 ** 63;
 const TIMER_ABSTIME = 1;
 const SIGEV_THREAD = 2;
 const CLOCKFD = 3;
@@ -154,6 +156,10 @@ function find(t: Task, a: SyscallArgs): PosixTimer | null {
 }
 
 function putTimer(p: PosixTimer): void {
+  if (p.countdown.source.gone?.() === true) {
+    scratch.u32.fill(0, 0, 8);
+    return;
+  }
   putDuration(0, p.countdown.interval, 1);
   putDuration(16, p.remaining, 1);
 }
@@ -161,16 +167,17 @@ function putTimer(p: PosixTimer): void {
 function sysTimerSettime(t: Task, a: SyscallArgs): SysResult {
   if (a.addr(2) === 0) return -EINVAL;
   if (t.mem.copyIn(a.addr(2), scratch.bytes, 0, 32) !== 0) return -EFAULT;
-  const interval = timespecNs(0);
-  const value = timespecNs(16);
+  const interval = Math.min(timespecNs(0), KTIME_MAX);
+  const value = Math.min(timespecNs(16), KTIME_MAX);
   if (interval < 0 || value < 0) return -EINVAL;
   const p = find(t, a);
   if (p === null) return -EINVAL;
+  if (p.countdown.source.gone?.() === true) return -ESRCH;
   putTimer(p);
   p.resetOverrun();
   const c = p.countdown;
-  if (value === 0 || value === Infinity) p.disarm();
-  else if ((a.int(1) & TIMER_ABSTIME) === 0) c.set(c.source.read() + value, interval);
+  if (value === 0) p.disarm();
+  else if ((a.int(1) & TIMER_ABSTIME) === 0) c.set(Math.min(c.source.read() + value, KTIME_MAX), interval);
   else c.set(c.source.speed() === null ? toMonotonic(t, p.clock, value) : value, interval);
   const r = a.addr(3) === 0 ? 0 : t.mem.copyOut(a.addr(3), scratch.bytes, 0, 32);
   p.catchUp(t);

@@ -14,6 +14,8 @@ export function readTimespec(t: Task, addr: number): number {
   return timespecNs(0);
 }
 
+const KTIME_SEC_MAX = 9_223_372_036;
+
 /** The struct timespec at byte `at` of scratch, in ns; −EINVAL if out of range. */
 export function timespecNs(at: number): number {
   const w = at / 4;
@@ -21,7 +23,7 @@ export function timespecNs(at: number): number {
   const nsec = scratch.u32[w + 2]!;
   if (secHi < 0 || scratch.u32[w + 3] !== 0 || nsec >= NS) return -EINVAL;
   const sec = secHi * 0x100000000 + scratch.u32[w]!;
-  return sec > 4_000_000_000 ? Infinity : sec * NS + nsec;
+  return sec >= KTIME_SEC_MAX ? Infinity : sec * NS + nsec;
 }
 
 /** The struct timeval at `addr` (select): microseconds may exceed a second. */

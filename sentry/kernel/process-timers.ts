@@ -34,6 +34,8 @@ export interface TimeSource {
   read(): number;
   /** CPU time: how much faster than wall time it can run, 0 if it will not any more; null: this is CLOCK_MONOTONIC. */
   speed(): number | null;
+  /** It belonged to what is gone. */
+  gone?(): boolean;
 }
 
 export function monotonicTime({ clock }: Kernel): TimeSource {
@@ -54,6 +56,7 @@ export function threadTime(t: Task, user: boolean): TimeSource {
   return {
     read: user ? () => threadUsage(t).utimeNs : () => threadNs(t),
     speed: () => (t.dead ? 0 : 1),
+    gone: () => t.dead && t.group.leader !== t,
   };
 }
 

@@ -185,6 +185,61 @@ static void timerfds(void) {
   ret("cancel, monotonic", timerfd_settime(fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &ts, NULL));
 }
 
+// A periodic timerfd stands still until somebody asks; then all that has come counts, from the time that was set on.
+static void standing(void) {
+  struct itimerspec ts = {{100000000, 0}, {0, 1}}, old;
+  uint64_t n;
+  char text[200], path[40];
+  struct timespec now;
+  for (int k = 0; k < 2; k++) {
+    int fd = timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK);
+    ret("set", timerfd_settime(fd, TFD_TIMER_ABSTIME, &ts, NULL));
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
+    get_file(path, text, sizeof text);
+    say("%.8s, %.16s", strstr(text, "ticks"), strstr(text, "it_value"));
+    if (k) timerfd_gettime(fd, &old), is("it goes on", old.it_value.tv_sec > 0);
+    read(fd, &n, 8), clock_gettime(CLOCK_REALTIME, &now);
+    is("all that has come", n == now.tv_sec / 100000000 + 1);
+    close(fd);
+  }
+}
+
+static void *with_timer(void *id) {
+  struct sigevent e = {.sigev_notify = SIGEV_NONE};
+  struct itimerspec ts = {{7, 0}, {1000, 0}};
+  syscall(SYS_timer_create, CLOCK_THREAD_CPUTIME_ID, &e, id);
+  syscall(SYS_timer_settime, *(int *)id, 0, &ts, NULL);
+  return NULL;
+}
+static void of_the_dead(void) {
+  int id = -1;
+  struct itimerspec ts = {{7, 0}, {1000, 0}}, old = {{9, 9}, {9, 9}};
+  pthread_t th;
+  pthread_create(&th, NULL, with_timer, &id), pthread_join(th, NULL);
+  // Joined is a moment before it is gone.
+  for (int i = 0; i < 50000 && syscall(SYS_timer_settime, id, 0, &ts, NULL) == 0; i++) usleep(100);
+  ret("timer of a thread that is gone", syscall(SYS_timer_settime, id, 0, &ts, &old));
+  ret("its time", syscall(SYS_timer_gettime, id, &old));
+  say("%ld %ld", old.it_value.tv_sec, old.it_interval.tv_sec);
+  ret("delete", syscall(SYS_timer_delete, id));
+}
+
+static void far_away(void) {
+  static const int clocks[] = {CLOCK_MONOTONIC, CLOCK_REALTIME, CLOCK_PROCESS_CPUTIME_ID};
+  static const long times[] = {4000000001, 5000000000, 9223372035, 9223372036, 1L << 62};
+  for (int c = 0; c < 3; c++)
+    for (int t = 0; t < 5; t++) {
+      int id = -1;
+      struct sigevent e = {.sigev_notify = SIGEV_NONE};
+      struct itimerspec ts = {{times[t], 0}, {times[t], 0}}, old = {0};
+      syscall(SYS_timer_create, clocks[c], &e, &id);
+      syscall(SYS_timer_settime, id, TIMER_ABSTIME, &ts, NULL);
+      syscall(SYS_timer_gettime, id, &old);
+      say("clock %d, %ld: left about %ld, interval %ld", clocks[c], times[t], (old.it_value.tv_sec + 50000000) / 1000000000, old.it_interval.tv_sec);
+      syscall(SYS_timer_delete, id);
+    }
+}
+
 static void alarms(void) {
   struct timespec t = {0, 1};
   ok("alarm clock", timerfd_create(CLOCK_BOOTTIME_ALARM, 0));
@@ -285,14 +340,15 @@ static void accounts(void) {
 int main(void) {
   say("# timer errors"), timer_errors();
   say("# timer signals"), timer_signals();
-  say("# timerfd"), timerfds();
+  say("# timerfd"), timerfds(), standing();
   pid_t p = fork();
   if (p == 0) alarms(), _exit(0);
   wait_say("alarms", p);
   p = fork();
   if (p == 0) setting(), _exit(0);
   wait_say("setting", p);
-  say("# CPU clocks"), cpu_clocks();
+  say("# CPU clocks"), cpu_clocks(), of_the_dead();
+  say("# far away"), far_away();
   say("# limits"), limits();
   say("# accounts"), accounts();
   return 0;

@@ -11,9 +11,6 @@ import { EPOLLIN } from '../../waiter/wait-queue.ts';
 import { anonInode } from '../anon/anon-inode.ts';
 import { putU32 } from './eventfd.ts';
 
-/** A periodic timer fires at most so often; what is missed meanwhile is counted all the same. */
-const INTERVAL_FLOOR_NS = 50_000;
-
 /** include/uapi/linux/timerfd.h */
 const TFD_IOC_SET_TICKS = 0x40085400;
 
@@ -27,6 +24,8 @@ export class TimerFile extends FileDescription {
   /** Monotonic time of the next expiration while armed. */
   private nextNs = 0;
   private expirations = 0;
+  /** It has expired and stands still until somebody asks (timerfd_ctx.expired). */
+  private expired = false;
 
   constructor(clockId: number, flags: number, timers: TimerQueue, clock: Clock) {
     super(null, anonInode('timerfd'), O_RDWR | flags);
@@ -37,20 +36,28 @@ export class TimerFile extends FileDescription {
   }
 
   private expire(): void {
-    const now = this.clock.monotonicNs();
-    if (this.intervalNs === 0) {
-      this.expirations++;
-    } else {
-      const missed = Math.max(0, Math.floor((now - this.nextNs) / this.intervalNs));
-      this.expirations += 1 + missed;
-      this.nextNs += (1 + missed) * this.intervalNs;
-      this.timers.arm(this.timer, Math.max(this.nextNs, now + INTERVAL_FLOOR_NS));
-    }
+    this.expired = true;
+    this.expirations++;
     this.waiters.wake(EPOLLIN);
   }
 
-  /** ns until the next expiration, 0 if disarmed. */
-  get remainingNs(): number {
+  /** A periodic timer goes on, and what has come meanwhile counts (hrtimer_forward_now). */
+  private goOn(): void {
+    if (!this.expired || this.intervalNs === 0) return;
+    this.expired = false;
+    const missed = Math.max(0, Math.floor((this.clock.monotonicNs() - this.nextNs) / this.intervalNs));
+    this.expirations += missed;
+    this.nextNs += (1 + missed) * this.intervalNs;
+    this.timers.arm(this.timer, this.nextNs);
+  }
+
+  /** timerfd_gettime(2): ns until the next expiration, 0 if disarmed. */
+  timeLeft(): number {
+    this.goOn();
+    return this.remainingNs;
+  }
+
+  private get remainingNs(): number {
     return this.timer.armed ? Math.max(1, this.nextNs - this.clock.monotonicNs()) : 0;
   }
 
@@ -58,6 +65,7 @@ export class TimerFile extends FileDescription {
   set(nextNs: number, intervalNs: number, flags: number): void {
     this.setFlags = flags;
     this.expirations = 0;
+    this.expired = false;
     this.intervalNs = intervalNs;
     this.nextNs = nextNs;
     this.timers.disarm(this.timer);
@@ -77,6 +85,7 @@ export class TimerFile extends FileDescription {
   override read(_t: CallContext, buf: Uint8Array, off: number, len: number): number {
     if (len < 8) return -EINVAL;
     if (this.expirations === 0) return -EAGAIN;
+    this.goOn();
     putU32(buf, off, this.expirations >>> 0);
     putU32(buf, off + 4, Math.floor(this.expirations / 0x100000000));
     this.expirations = 0;

@@ -90,9 +90,17 @@ static int an_id(void) {
   for (int i = 0; i < 8 && sys(SYS_timer_gettime, id, &t) < 0; i++) id = below(6);
   return id;
 }
+// CPU time comes in ticks, and how much of it has been used varies.
+static int of_cpu_time(int id) {
+  char name[20];
+  snprintf(name, sizeof name, "ID: %d\n", id);
+  const char *p = strstr(slurp("/proc/self/timers"), name);
+  return p != NULL && atoi(field(p, "ClockID:")) < 0;
+}
 static void do_settime(void) {
   int id = an_id(), flags = one_in(10) ? 2 : one_in(3) ? 0 : TIMER_ABSTIME;
   struct itimerspec t = {an_interval(), a_time(flags == TIMER_ABSTIME)}, old = {0};
+  if (t.it_value.tv_sec == 0 && t.it_value.tv_nsec > 0 && of_cpu_time(id)) t.it_value.tv_sec = FAR;
   tell("timer_settime(%d, %d, %ld.%ld/%ld)", id, flags, t.it_value.tv_sec, t.it_value.tv_nsec, t.it_interval.tv_sec);
   if (told(sys(SYS_timer_settime, id, flags, &t, one_in(8) ? NULL : &old)) == 0) show_time("old", &old);
   a_moment();
