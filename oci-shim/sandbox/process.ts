@@ -9,6 +9,7 @@ import { close } from '../../sentry/host/sys.ffi.ts';
 import type { Container } from '../../sentry/kernel/container.ts';
 import { FdTable } from '../../sentry/kernel/fd-table.ts';
 import type { Kernel } from '../../sentry/kernel/kernel.ts';
+import { createInit, createProcess } from '../../sentry/kernel/process-init.ts';
 import { ResourceLimits } from '../../sentry/kernel/limits.ts';
 import type { Namespaces } from '../../sentry/kernel/namespaces.ts';
 import type { Task } from '../../sentry/kernel/task.ts';
@@ -109,7 +110,7 @@ function makeIn(kernel: Kernel, box: Container, env: ProcessEnv, ctx: Context): 
     ns: env.ns,
     container: box,
   };
-  const t = env.init === null ? kernel.createProcess(init) : kernel.createInit(init);
+  const t = env.init === null ? createProcess(kernel, init) : createInit(kernel, init);
   if (typeof t === 'number') {
     ctx.exit();
     for (const fd of env.stdioFds) close(fd);

@@ -1,7 +1,7 @@
 /**
  * Kernel: one per sandbox. Owns tasks, timers and the run queue, receives the platform's events and dispatches syscalls.
  */
-import { EAGAIN, ENOMEM, ENOSYS, ERESTARTNOINTR, ESRCH } from '../abi/errno.ts';
+import { ENOSYS, ERESTARTNOINTR, ESRCH } from '../abi/errno.ts';
 import { SIGKILL, SI_USER } from '../abi/signal.ts';
 import { SYSCALL_NAMES } from '../abi/syscall-names.ts';
 import type { Credentials } from '../auth/credentials.ts';
@@ -10,22 +10,16 @@ import { textPatches } from '../mm/text/text-patches.ts';
 import type { Context, Platform, PlatformEvents } from '../platform/platform.ts';
 import { Clock } from '../time/clock.ts';
 import { TimerQueue } from '../time/timer-queue.ts';
-import type { FsContext } from '../vfs/call-context.ts';
 import { servedMounts, setAsker } from '../vfs/served-call.ts';
 import { onTreeChange } from '../vfs/walk-cache.ts';
 import { cpusWithin, memoryWithin, type Container, type GroupFigures } from './container.ts';
 import { accounts } from './accounts.ts';
 import { KernelWork } from './cpu-account.ts';
 import { watchCopies } from './lost-copies.ts';
-import { lookAtWork } from './cpu-time.ts';
 import { CoreSettings } from './core-pattern.ts';
-import type { FdTable } from './fd-table.ts';
 import { semExit } from './ipc/sem.ts';
-import { ProcessGroup, Session } from './job-control.ts';
 import { TASKS_MAX_DEFAULT } from './tasks-max.ts';
-import { ResourceLimits } from './limits.ts';
 import { LoadAverage } from './load-average.ts';
-import type { Namespaces } from './namespaces.ts';
 import { PidNamespace } from './pid-namespace.ts';
 import { patchCaller } from './patched-text.ts';
 import { tracerExit } from './ptrace-exit.ts';
@@ -39,7 +33,6 @@ import { checkSeccomp } from './seccomp.ts';
 import { checkDispatch } from './syscall-dispatch.ts';
 import { timersAtExec, timersAtExit } from './process-timers.ts';
 import { sigInfoUser } from './sig-info.ts';
-import { SignalHandlers } from './signal-handlers.ts';
 import { UNBLOCKABLE_LO } from './sig-set.ts';
 import { groupExit, sendGroupSignal, signalWake } from './signal-send.ts';
 import type { SysResult, SyscallRow } from './syscall-table.ts';
@@ -49,18 +42,6 @@ import { resumeTask } from './task-resume.ts';
 import { endKilled, exitToUser, finishSyscall, recalcWork } from './task-run.ts';
 import { ResourceUsage, ThreadGroup } from './thread-group.ts';
 import { userFault } from './user-fault.ts';
-
-export interface ProcessInit {
-  ctx: Context;
-  mm: MemoryManager;
-  fs: FsContext;
-  fdTable: FdTable;
-  creds: Credentials;
-  ns: Namespaces;
-  limits?: ResourceLimits;
-  /** The container that the process and its descendants belong to. */
-  container?: Container;
-}
 
 export class Kernel implements PlatformEvents {
   readonly platform: Platform;
@@ -141,36 +122,6 @@ export class Kernel implements PlatformEvents {
     this.table = table;
     onTreeChange((generation) => platform.namesChanged(generation));
     watchCopies(this);
-  }
-
-  /** Makes a container's init: first process of its PID namespace, leader of a session of its own. */
-  createInit(init: ProcessInit): Task | number {
-    const t = this.createProcess(init);
-    if (typeof t === 'number') return t;
-    t.pidNs.reaper = t.group;
-    return t;
-  }
-
-  /** A process without a parent inside, in a session of its own: init, or what an engine's `exec` brings in. */
-  createProcess(init: ProcessInit): Task | number {
-    const pidNs = init.ns.pidForChildren;
-    if (pidNs.dying) return -ENOMEM;
-    const pid = pidNs.alloc();
-    if (typeof pid === 'number') return -EAGAIN;
-    // The process exists before its session does: the leader is set at the end.
-    lookAtWork(this);
-    const session = new Session(pid);
-    const pgrp = new ProcessGroup(pid, session);
-    const group = new ThreadGroup(this, pid, new SignalHandlers(), pgrp, init.limits ?? new ResourceLimits());
-    session.leader = group;
-    group.container = init.container ?? null;
-    const { hierarchies } = init.ns.cgroup;
-    const cset = hierarchies.entrance(pidNs.reaper?.leader.cset ?? null);
-    cset.pids.chargePids(1);
-    const t = new Task(this, { ...init, pid, group, cset });
-    group.leader = t;
-    t.work = t.frozen; // `exec` in a container that is paused
-    return t;
   }
 
   /** All processes of the sandbox, zombies included. */

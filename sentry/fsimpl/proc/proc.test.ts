@@ -6,6 +6,7 @@ import { CapSet } from '../../auth/capability.ts';
 import { Credentials, UserNamespace } from '../../auth/credentials.ts';
 import { FdTable } from '../../kernel/fd-table.ts';
 import { Kernel } from '../../kernel/kernel.ts';
+import { createInit } from '../../kernel/process-init.ts';
 import { CgroupNamespace, IpcNamespace, NetNamespace, UtsNamespace } from '../../kernel/namespaces.ts';
 import { TimeNamespace } from '../../kernel/time-namespace.ts';
 import type { Pid } from '../../kernel/pid-namespace.ts';
@@ -40,7 +41,7 @@ beforeAll(() => {
   const mnt = new MountNamespace(mount);
   const root = { mount, dentry: rootDentry(proc) };
   const time = new TimeNamespace();
-  const task = kernel.createInit({
+  const task = createInit(kernel, {
     ctx,
     mm: new MemoryManager(space, 65536, 2 ** 47, 2 ** 46),
     fs: new FsContext(root, root, 0o22),

@@ -9,6 +9,7 @@ import { makeMount, MountNamespace } from '../../vfs/mount-namespace.ts';
 import type { SuperBlock } from '../../vfs/super-block.ts';
 import { FdTable } from '../fd-table.ts';
 import { Kernel } from '../kernel.ts';
+import { createInit } from '../process-init.ts';
 import {
   CgroupNamespace,
   IpcNamespace,
@@ -41,7 +42,7 @@ export function testGuest(table: readonly (SyscallRow | null)[], rootFs: SuperBl
   const mnt = new MountNamespace(makeMount(rootFs, 0, 'root'));
   const root = { mount: mnt.root, dentry: mnt.root.root };
   const time = new TimeNamespace();
-  const init = kernel.createInit({
+  const init = createInit(kernel, {
     ctx,
     mm,
     fs: new FsContext(root, root, 0o022),
