@@ -82,7 +82,10 @@ export class VmaTable {
     const i = this.indexAt(v.start);
     this.list.insert(i, v);
     live++;
+    // What is new is nobody's part yet.
+    this.splits = 1;
     this.mergeAt(i);
+    this.splits = 0;
     const before = i > 0 ? this.list.at(i - 1)! : null;
     return before !== null && before.end > v.start ? before : this.list.at(i)!;
   }
