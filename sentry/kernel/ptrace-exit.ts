@@ -4,20 +4,21 @@ import { SIGKILL } from '../abi/signal.ts';
 import { awaitsTracer } from './ptrace-zombies.ts';
 import { detach, unlink } from './ptrace.ts';
 import { groupExit, notifyParentExit } from './signal-send.ts';
-import { reapProcess } from './task-exit.ts';
+import { announceEnd, reapProcess } from './task-exit.ts';
 import type { Task } from './task.ts';
 import { CHILD_EVENT } from './thread-group.ts';
 
 /** Waited for, or the tracer is gone: a thread disappears, a process becomes its parent's zombie. */
 export function releaseTracedZombie(t: Task): void {
   const g = t.group;
-  const reparented = g.isZombie && awaitsTracer(g);
+  const reparented = g.hasEnded && awaitsTracer(g);
   unlink(t);
   if (g.leader !== t) {
     g.tracedZombies.delete(t);
     t.pid.task = null;
     t.pid.releaseIfUnused();
     if (g.dethread !== null && g.isAlone) g.kernel.runQueue.add(g.dethread.task);
+    else if (g.hasEnded && !g.isReaped) announceEnd(g);
     return;
   }
   if (!reparented) return;
@@ -34,7 +35,7 @@ export function tracerExit(t: Task): void {
     if (c.dead) {
       const g = c.group;
       releaseTracedZombie(c);
-      if (c === g.leader && g.isZombie && g.parent === t.group && t.group.autoReaps) {
+      if (c === g.leader && g.hasEnded && g.parent === t.group && t.group.autoReaps) {
         reapProcess(g);
         t.group.childWaiters.wake(CHILD_EVENT);
       }

@@ -176,6 +176,12 @@ function endProcess(g: ThreadGroup): void {
   k.ended.add(processUsage(g));
   g.stopped = false;
   g.continuedUnreported = false;
+  if (g.hasEnded) announceEnd(g);
+}
+
+/** Nobody has to be waited for before the process: who traces it or is its parent hears of its end. */
+export function announceEnd(g: ThreadGroup): void {
+  const k = g.kernel;
   const traced = awaitsTracer(g);
   if (traced) tracedProcessEnded(g);
   const reap = !traced && notifyParentExit(g);
@@ -216,10 +222,10 @@ function reparentChildren(g: ThreadGroup): void {
     }
     to.children.add(c);
     c.exitSignal = SIGCHLD;
-    if (c.isZombie) {
+    if (c.hasEnded) {
       if (notifyParentExit(c)) reapProcess(c);
       to.childWaiters.wake(CHILD_EVENT);
-    } else killOrphanedProcessGroup(c, g, false);
+    } else if (!c.isZombie) killOrphanedProcessGroup(c, g, false);
   }
 }
 

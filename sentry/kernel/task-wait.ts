@@ -67,9 +67,9 @@ function consider(t: Task, c: ThreadGroup, options: number, out: WaitOutcome): b
   out.uid = c.leader.creds.uid;
   // A parent that traces it sees it as a tracee only, any other the stops of the group. An end is the tracer's first.
   const tracer = c.leader.ptrace?.tracer.group ?? null;
-  if (tracer === c.parent && !c.isZombie) return considerTracee(t, c.leader, options, out);
-  if (tracer !== null && tracer !== c.parent && c.isZombie) return false;
-  if (c.isZombie) {
+  if (tracer === c.parent && !c.hasEnded) return considerTracee(t, c.leader, options, out);
+  if (tracer !== null && tracer !== c.parent && c.hasEnded) return false;
+  if (c.hasEnded) {
     if ((options & WEXITED) === 0) return false;
     const { code, status } = childCode(c.exitStatus);
     out.code = code;
@@ -110,7 +110,7 @@ function considerThread(t: Task, of: Task, r: WaitRequest, out: WaitOutcome): nu
   for (const c of t.group.children) {
     if (c.parentTask !== of || !eligible(c, r)) continue;
     if (consider(t, c, r.options, out)) return 1;
-    if (!c.isZombie || awaitsTracer(c)) any = 0;
+    if (!c.hasEnded || awaitsTracer(c)) any = 0;
   }
   // The latest comes first (ptrace_link()).
   for (const c of of.tracees === null ? NOBODY : [...of.tracees].reverse()) {
@@ -141,7 +141,7 @@ function considerThreads(t: Task, r: WaitRequest, out: WaitOutcome): number {
 
 /** Is the tracee a zombie for its tracer? A leader's end is told with that of its last thread. */
 function hasEnded(c: Task): boolean {
-  return c.dead && (c.group.leader !== c || (c.group.isZombie && awaitsTracer(c.group)));
+  return c.dead && (c.group.leader !== c || (c.group.hasEnded && awaitsTracer(c.group)));
 }
 
 function considerTracee(t: Task, c: Task, options: number, out: WaitOutcome): boolean {

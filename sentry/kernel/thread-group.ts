@@ -73,7 +73,7 @@ export class ThreadGroup {
   exiting = false;
   /** wait(2) status: exit code << 8, or signal | 0x80 for core. */
   exitStatus = 0;
-  /** All threads are gone; waits for its parent. */
+  /** All threads are gone. */
   isZombie = false;
   /** Waited for. */
   isReaped = false;
@@ -147,6 +147,11 @@ export class ThreadGroup {
   /** No other thread runs, or has ended without its tracer having waited for it. */
   get isAlone(): boolean {
     return this.tasks.size === 1 && this.tracedZombies.size === 0;
+  }
+
+  /** A zombie that can be waited for: its tracers have waited for its threads (!delay_group_leader). */
+  get hasEnded(): boolean {
+    return this.isZombie && this.tracedZombies.size === 0;
   }
 
   /** get_nr_threads(): with zombies, the leader among them. */

@@ -1,6 +1,7 @@
 // PTRACE_EVENT_EXIT of tasks that something else ends: SIGKILL, another thread's exit_group or execve, a fatal signal.
 #include "guest.h"
 #include <linux/ptrace.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/prctl.h>
 #include <sys/user.h>
@@ -230,6 +231,44 @@ static void own_end(void) {
   event("leader", c);
 }
 
+// A process is waited for after its threads, by whomever.
+static void unseen_thread(void) {
+  say("# a thread that its tracer has not waited for");
+  pid_t c = child(WITH_SLEEPER);
+  pid_t t = shared[0];
+  struct pollfd p = {syscall(SYS_pidfd_open, c, 0), POLLIN, 0};
+  ret("seize thread", pt(PTRACE_SEIZE, t, 0, 0));
+  sigkill(c);
+  until_state(t, 'Z');
+  until_state(c, 'Z');
+  nothing("leader", c);
+  ret("poll", poll(&p, 1, 0));
+  event("thread", t);
+  ret("poll", poll(&p, 1, -1));
+  event("leader", c);
+  close(p.fd);
+}
+
+static void unseen_by_another(void) {
+  say("# the same, its tracer ends");
+  pid_t c = child(WITH_SLEEPER);
+  fflush(stdout);
+  pid_t tracer = fork();
+  if (tracer == 0) {
+    ret("seize thread", pt(PTRACE_SEIZE, shared[0], 0, 0));
+    sigkill(c);
+    until_state(shared[0], 'Z');
+    until_state(c, 'Z');
+    shared[2] = 1;
+    for (;;) pause();
+  }
+  while (shared[2] == 0) sleep_ms(1);
+  nothing("leader", c);
+  sigkill(tracer);
+  wait_say("tracer", tracer);
+  event("leader", c);
+}
+
 int main(void) {
   setvbuf(stdout, 0, _IOLBF, 0);
   alarm(100);
@@ -251,5 +290,7 @@ int main(void) {
   held_up("execve among tracees", 0);
   held_up("the same, killed", 1);
   own_end();
+  unseen_thread();
+  unseen_by_another();
   return 0;
 }

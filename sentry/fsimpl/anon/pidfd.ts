@@ -56,7 +56,7 @@ export class PidFdFile extends FileDescription {
     const { task, group: g } = this.pid;
     if (g === null && (!this.thread || task === null)) return EPOLLIN | EPOLLRDNORM | EPOLLHUP;
     if (this.thread) return task === null || task.dead ? EPOLLIN | EPOLLRDNORM : 0;
-    return g!.isZombie ? EPOLLIN | EPOLLRDNORM : 0;
+    return g!.hasEnded ? EPOLLIN | EPOLLRDNORM : 0;
   }
 
   /** pidfd_ioctl() */
