@@ -76,11 +76,10 @@ static void full_lines(void) {
     close_pair();
   }
   // The same without lines, then.
-  open_pair(ECHO);
+  open_pair(0);
   struct termios t;
-  write_x(m, 4096), write(m, "yz", 2);
-  tcgetattr(s, &t), t.c_lflag |= ECHO, tcsetattr(s, TCSANOW, &t);
-  write(m, "e", 1), arrived(m, 1);
+  write_x(m, 4096), write(m, "yze", 3), arrived(m, 4099);
+  tcgetattr(s, &t);
   t.c_lflag &= ~(ECHO | ICANON), tcsetattr(s, TCSANOW, &t);
   say("not a line any more: queued %d", queued(s));
   reads("it", s);
