@@ -1,27 +1,15 @@
 /** Processes without a parent inside: a container's init, and what an engine's `exec` brings in. */
 import { EAGAIN, ENOMEM } from '../abi/errno.ts';
-import type { Credentials } from '../auth/credentials.ts';
-import type { MemoryManager } from '../mm/memory-manager.ts';
-import type { Context } from '../platform/platform.ts';
-import type { FsContext } from '../vfs/call-context.ts';
 import type { Container } from './container.ts';
 import { lookAtWork } from './cpu-time.ts';
-import type { FdTable } from './fd-table.ts';
 import { ProcessGroup, Session } from './job-control.ts';
 import type { Kernel } from './kernel.ts';
 import { ResourceLimits } from './limits.ts';
-import type { Namespaces } from './namespaces.ts';
 import { SignalHandlers } from './signal-handlers.ts';
-import { Task } from './task.ts';
+import { Task, type TaskInit } from './task.ts';
 import { ThreadGroup } from './thread-group.ts';
 
-export interface ProcessInit {
-  ctx: Context;
-  mm: MemoryManager;
-  fs: FsContext;
-  fdTable: FdTable;
-  creds: Credentials;
-  ns: Namespaces;
+export interface ProcessInit extends Omit<TaskInit, 'pid' | 'group' | 'cset'> {
   limits?: ResourceLimits;
   /** The container that the process and its descendants belong to. */
   container?: Container;
