@@ -277,7 +277,7 @@ class Creation {
     return { state, stub };
   }
 
-  /** What the kernel killed for lack of memory could not say why it ended. The words are runc's. */
+  /** What the kernel killed for lack of memory could not say why it ended. The words are a newer runc's. */
   explain(e: unknown): unknown {
     if (this.group === null || oomKills(this.group.state) === 0) return e;
     return new UserError(
