@@ -50,7 +50,7 @@ describe.skipIf(lacking.length > 0)('podman', () => {
       'busybox',
       'sh',
       '-c',
-      'ip -o -4 addr show eth0 | grep -c 10.88.0; ls /sys/class/net',
+      'ip -o -4 addr show eth0 | grep -c " 10[.]88[.]"; ls /sys/class/net',
     );
     expect([r.status, r.stdout]).toEqual([0, '1\neth0\nlo\n']);
   });
