@@ -21,6 +21,7 @@ import { runHooks, runPoststopHooks } from '../hooks/run-hooks.ts';
 import { launcherOptions, mayUseRawSockets } from '../launch.ts';
 import { openSyscallReport, reportConfig } from '../log-files.ts';
 import { loadBundle, type Bundle } from '../spec/bundle.ts';
+import { stubView } from '../spec/stub-view.ts';
 import { ociState, type ContainerState } from '../state/container-state.ts';
 import type { HostProcess } from '../state/host-process.ts';
 import { checkId, StateDir, writeAtomically, type LockedContainer } from '../state/state-dir.ts';
@@ -147,6 +148,7 @@ class Creation {
       this.member === null
         ? reportConfig(this.globals, 1 + this.figures.fds.length + config.preservedFds)
         : null;
+    const view = stubView(config, exports);
     const fd = (own: number) => inherited.add(this.keep(own));
     const groups = this.group === null ? {} : groupOptions(this.group, 'sentry', fd);
     const place = networkPlace(this.bundle.namespaces);
@@ -155,6 +157,7 @@ class Creation {
       ...launcherOptions(config, exports, this.globals, fd),
       ...groups,
       ...namespaceOptions(this.bundle, fd),
+      view,
       network: place.kind === 'join' ? fd(place.fd) : place.kind,
       rawSockets: config.rawSockets,
       terminal: newTerminal,

@@ -43,6 +43,7 @@ export const EXIT_SANDBOX_GONE = 137;
 export const EXIT_CANNOT_START = 125;
 
 const TITLE_MAX = 32;
+const VIEW_MAX = 192;
 const TITLE_ARG_MAX = 256;
 
 export interface LauncherOptions {
@@ -100,6 +101,8 @@ export interface LauncherOptions {
   readonly timeOffsets?: string;
   /** The container's root, which becomes the launcher's. */
   readonly root?: string;
+  /** The container's mounts in that, as launcher.h explains them. */
+  readonly view?: readonly string[];
   /** Node's options, then `SENTRY_PROGRAM` or another program, then its arguments. */
   readonly sentryArgs?: readonly string[];
   readonly goferArgs?: readonly string[];
@@ -199,6 +202,7 @@ export function launcherArgv(o: LauncherOptions): string[] {
   add('domainname', o.domainname);
   add('time-offsets', o.timeOffsets);
   add('root', o.root);
+  for (const v of (o.view ?? []).slice(0, VIEW_MAX)) add('view', v);
   for (const arg of o.sentryArgs ?? []) add('sentry-arg', arg);
   for (const arg of o.goferArgs ?? []) add('gofer-arg', arg);
   add('sentry-snapshot', o.sentrySnapshot);

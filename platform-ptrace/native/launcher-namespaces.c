@@ -79,7 +79,7 @@ static int bind_root(void) {
   return fd;
 }
 
-// The mover: first the root, then, once the hooks have run, the gofer's trees.
+// The mover: first the root, then the container's mounts, and once the hooks have run the gofer's trees.
 static void move(int link, pid_t stub) __attribute__((noreturn));
 static void move(int link, pid_t stub) {
   char byte;
@@ -91,6 +91,11 @@ static void move(int link, pid_t stub) {
     if (byte == 'r') {
       int fd = bind_root();
       send_fds(link, &fd, 1);
+      close(fd);
+      continue;
+    }
+    if (byte == 'v') {
+      clone_view(link);
       continue;
     }
     for (int i = 0; i < opt.nexports; i++) trees[i] = clone_tree(i);
@@ -187,6 +192,7 @@ void enter_namespaces(void) {
     if (write(mover, "r", 1) != 1) die("the mover is gone");
     receive_fds(mover, &root_fd, 1);
   }
+  mount_view();
 }
 
 void enter_cgroup_namespace(void) {
@@ -204,15 +210,6 @@ void take_names(void) {
   if (opt.domainname && setdomainname(opt.domainname, strlen(opt.domainname)) < 0) die("cannot set the domain name");
 }
 
-// A procfs of the PID namespace that L is in.
-static int make_proc(void) {
-  int fs = syscall(SYS_fsopen, "proc", FSOPEN_CLOEXEC);
-  if (fs < 0 || syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) return -1;
-  int fd = syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
-  close(fs);
-  return fd;
-}
-
 // Who enters L's mount namespace finds the container's root. Where the root cannot be exchanged (on an initial ramfs), L's
 // own root is all that changes.
 void enter_root(void) {
@@ -221,7 +218,8 @@ void enter_root(void) {
   if (root_fd >= 0) {
     if (fchdir(root_fd) < 0) die("cannot enter the container's root");
     if (opt.new_namespaces & CLONE_NEWNS && mount_space_fd < 0) {
-      int proc = make_proc();
+      int proc = is_hosts_root() ? make_proc() : -1;
+      if (!is_hosts_root()) seal_view();
       if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0) {
         if (chroot(".") < 0) die("cannot change the root");
       } else if (proc >= 0) {

@@ -122,6 +122,7 @@ void parse_options(int argc, char **argv) {
     else if ((v = value_of(arg, "domainname"))) opt.domainname = v;
     else if ((v = value_of(arg, "time-offsets"))) opt.time_offsets = v;
     else if ((v = value_of(arg, "root"))) opt.root = v;
+    else if ((v = value_of(arg, "view"))) append(opt.view, &opt.nview, MAX_VIEW, v);
     else if ((v = value_of(arg, "rmdir"))) append(opt.rmdirs, &opt.nrmdirs, MAX_GROUPS, v);
     else die("launcher: unknown argument %s", arg);
   }

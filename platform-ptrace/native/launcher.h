@@ -89,6 +89,7 @@ enum { EXIT_SANDBOX_GONE = 128 + 9, EXIT_CANNOT_START = 125 };
 #define MAX_TEXT 4096 // behind MSG_FAILED
 #define MAX_ARGS 64
 #define MAX_EXPORTS 128
+#define MAX_VIEW 192
 #define MAX_DONATED 64
 #define MAX_GROUPS 32
 #define MAX_NAMESPACES 8
@@ -161,6 +162,8 @@ struct options {
   const char *domainname;
   const char *time_offsets;          // time-offsets=TEXT: of the new time namespace, as /proc/PID/timens_offsets takes it
   const char *root;                  // root=PATH: the container's root, which becomes L's
+  const char *view[MAX_VIEW];        // view=[+-]KIND:PATH, repeated: its mounts (launcher-view.c). KIND: index of an export, t (a tmpfs),
+  int nview;                         // r (PATH is read-only in the end)
 };
 
 // launcher-options.c
@@ -221,6 +224,12 @@ void send_fds(int to, const int *fds, int n);
 void receive_fds(int from, int *fds, int n);
 void take_names(void);
 void enter_root(void);
+
+// launcher-view.c
+int make_proc(void);
+void mount_view(void);     // below root_fd
+void clone_view(int to);   // in the mover: sends the trees of the binds
+void seal_view(void);
 
 // launcher-identity.c
 void take_identity(void);

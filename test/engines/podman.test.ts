@@ -64,11 +64,18 @@ describe.skipIf(lacking.length > 0)('podman', () => {
     }
   });
 
-  test('exec, stop, remove', () => {
-    expect(podman('run', '--detach', '--name', 'a', 'busybox', 'sleep', '1000').status).toBe(0);
+  test('exec, cp, stop, remove', () => {
+    const mounts = ['--volume', 'n:/n', '--tmpfs', '/t'];
+    expect(podman('run', '--detach', '--name', 'a', ...mounts, 'busybox', 'sleep', '1000').status).toBe(0);
     const r = podman('exec', 'a', 'sh', '-c', 'echo inside; exit 3');
     expect([r.status, r.stdout]).toEqual([3, 'inside\n']);
     expect(podman('exec', 'a', 'nosuch').status).toBe(127);
+    const into = join(engine.dir, 'into');
+    writeFileSync(into, 'from the host');
+    expect(podman('cp', into, 'a:/n/x').status).toBe(0);
+    expect(podman('exec', 'a', 'cat', '/n/x').stdout).toBe('from the host');
+    // It lives in the sandbox: nothing is lost without a word.
+    expect(podman('cp', into, 'a:/t/x').stderr).toContain('read-only file system');
     expect(podman('stop', '--time', '1', 'a').status).toBe(0);
     expect(podman('inspect', '--format', '{{.State.ExitCode}}', 'a').stdout).toBe('137\n');
     expect(podman('rm', 'a').status).toBe(0);

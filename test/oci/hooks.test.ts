@@ -4,10 +4,12 @@ import {
   chmodSync,
   closeSync,
   existsSync,
+  mkdirSync,
   openSync,
   readFileSync,
   readlinkSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { hostname } from 'node:os';
@@ -135,6 +137,39 @@ describe.runIf(hasBusybox && process.getuid!() === 0)('hooks', () => {
     expect(b.runc(s).stdout).toBe('by the hook\n');
     expect(b.run('systrap', s)).toMatchObject({ status: 0, stdout: 'by the hook\n' });
     expect(existsSync(join(b.rootfs, 'etc/made'))).toBe(false);
+  });
+
+  test.runIf(hasRunc)('the container’s mounts are there for hooks, and stay the host’s business', () => {
+    const script = [
+      'cat vol/deep/file && echo by the hook > vol/made',
+      'for m in vol vol/deep t proc dev; do grep -c " $PWD/$m " /proc/self/mountinfo; done',
+      'echo x > t/lost && ls -d . vol/deep t proc',
+    ].join('; ');
+    const seen = (run: (s: Spec) => { stdout: string; stderr: string }): string[] => {
+      const volume = join(b.dir, 'volume');
+      mkdirSync(join(volume, 'deep'), { recursive: true });
+      mkdirSync(join(b.dir, 'deep'), { recursive: true });
+      writeFileSync(join(b.dir, 'deep/file'), 'deep\n');
+      const s = defaultSpec(
+        'cat /vol/made /vol/deep/file; stat -c "%a %F" /t /vol; umount /vol/deep /vol /t; ls /vol /t',
+      );
+      for (const set of Object.values<string[]>(s.process.capabilities)) set.push('CAP_SYS_ADMIN');
+      s.mounts.push(
+        { destination: '/vol', type: 'bind', source: volume, options: ['rbind'] },
+        { destination: '/vol/deep', type: 'bind', source: join(b.dir, 'deep'), options: ['bind', 'ro'] },
+        { destination: '/t', type: 'tmpfs', source: 'tmpfs', options: [] },
+      );
+      const args = ['sh', '-c', `{ ${script}; } > ${b.dir}/seen 2>&1`];
+      s.hooks = { createContainer: [{ path: '/bin/sh', args, env: ['PATH=/usr/bin:/bin'] }] };
+      const r = run(s);
+      const left = ['vol', 't'].map((m) => `${m} ${statSync(join(b.rootfs, m)).mode.toString(8)}`);
+      for (const m of ['vol', 't']) rmSync(join(b.rootfs, m), { recursive: true });
+      rmSync(volume, { recursive: true });
+      return [r.stdout, r.stderr, readFileSync(join(b.dir, 'seen'), 'utf8'), ...left];
+    };
+    const native = seen((s) => b.runc(s));
+    expect(native[0]).toBe('by the hook\ndeep\n1777 directory\n755 directory\n/t:\n\n/vol:\n');
+    expect(seen((s) => b.run('systrap', s))).toEqual(native);
   });
 
   test.each(['prestart', 'createRuntime', 'createContainer'])('what fails in %s leaves nothing', (kind) => {
