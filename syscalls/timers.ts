@@ -52,14 +52,14 @@ function putDuration(at: number, ns: number, unitNs: number): void {
   u32[at / 4 + 3] = 0;
 }
 
-/** The timeval at byte `at` of scratch in ns, −EINVAL if out of range. */
+/** The timeval at byte `at` of scratch in ns, at most KTIME_MAX; −EINVAL if out of range. */
 function timevalNs(at: number): number {
   const w = at / 4;
   const usec = scratch.u32[w + 2]!;
   const secHi = scratch.i32[w + 1]!;
   if (secHi < 0 || scratch.u32[w + 3] !== 0 || usec > 999_999) return -EINVAL;
   const sec = secHi * 0x100000000 + scratch.u32[w]!;
-  return sec > 4_000_000_000 ? Infinity : sec * NS + usec * 1000;
+  return Math.min(sec * NS + usec * 1000, KTIME_MAX);
 }
 
 /** Puts struct itimerval of `which` into scratch. */
@@ -88,19 +88,19 @@ function sysSetitimer(t: Task, a: SyscallArgs): SysResult {
   if (a.addr(2) !== 0) putItimer(t, which);
   const c = timersOf(t.group).itimers[which]!;
   // CPU timers keep the interval of a disarmed timer (set_cpu_itimer), ITIMER_REAL does not.
-  if (value === 0 || value === Infinity) c.set(Infinity, which === ITIMER_REAL ? 0 : interval);
-  else c.set(c.source.read() + value, interval);
+  if (value === 0) c.set(Infinity, which === ITIMER_REAL ? 0 : interval);
+  else c.set(Math.min(c.source.read() + value, KTIME_MAX), interval);
   return a.addr(2) === 0 ? 0 : t.mem.copyOut(a.addr(2), scratch.bytes, 0, 32);
 }
 
-/** alarm(2): "the number of seconds remaining until any previously scheduled alarm", rounded, at least 1. */
+/** alarm(2): "the number of seconds remaining until any previously scheduled alarm", rounded, at least 1, in 32 bits. */
 function sysAlarm(t: Task, a: SyscallArgs): SysResult {
   const c = timersOf(t.group).itimers[ITIMER_REAL]!;
   const left = c.remaining;
   const seconds = a.uint(0);
   if (seconds === 0) c.disarm();
   else c.set(t.kernel.clock.monotonicNs() + seconds * NS, 0);
-  return left === 0 ? 0 : Math.max(1, Math.round(left / NS));
+  return left === 0 ? 0 : Math.max(1, Math.round(left / NS)) >>> 0;
 }
 
 /** The struct sigevent in scratch, or −EINVAL (good_sigevent). */

@@ -328,6 +328,19 @@ static void limits(void) {
   wait_say("hard", p);
 }
 
+// Alarms as far as can be, in seconds of an unsigned int.
+static void far_alarms(void) {
+  struct itimerval it = {{1L << 62, 999999}, {1L << 62, 0}}, got;
+  for (int which = 0; which < 3; which++) {
+    ret("set", setitimer(which, &it, NULL));
+    ret("get", getitimer(which, &got));
+    // What is left of CPU timers overflows.
+    if (which == ITIMER_REAL) say("%ld million seconds", (long)got.it_value.tv_sec / 1000000);
+    say("then %ld.%06ld", (long)got.it_interval.tv_sec, (long)got.it_interval.tv_usec);
+  }
+  say("alarm: %u0 million seconds", alarm(0) / 10000000);
+}
+
 static void accounts(void) {
   struct rusage r;
   ret("times null", times(NULL) != -1);
@@ -349,6 +362,7 @@ int main(void) {
   wait_say("setting", p);
   say("# CPU clocks"), cpu_clocks(), of_the_dead();
   say("# far away"), far_away();
+  say("# alarms far away"), far_alarms();
   say("# limits"), limits();
   say("# accounts"), accounts();
   return 0;
