@@ -158,7 +158,10 @@ function protect(t: Task, a: SyscallArgs, key: number): SysResult {
   // Of this call it is a long.
   const unknown = a.size(2) > 0xffffffff ? PROT_UNKNOWN : 0;
   const prot = withPersonality(t, a.int(2)) | unknown;
-  const r = mprotect(t.mm, t.ctx, a.addr(0), a.size(1), prot, t.group.limits, key);
+  const at = a.addr(0);
+  // Pages near the top are told exactly: the end of a range may wrap.
+  const start = isPageAligned(at) ? a.size(0) : at;
+  const r = mprotect(t.mm, t.ctx, start, a.size(1), prot, t.group.limits, key);
   if (prot === PROT_EXEC) denyExecuteOnly(t);
   return r;
 }

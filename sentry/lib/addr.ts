@@ -17,9 +17,10 @@ export function pageUp(a: number): number {
   return Math.ceil(a / PAGE_SIZE) * PAGE_SIZE;
 }
 
-/** PAGE_ALIGN() of a length of 64 bits, which wraps. */
-export function pageAlign(len: number): number {
-  const up = pageUp(len);
+/** PAGE_ALIGN(len + offset) of a length of 64 bits, which wraps; one that was rounded to ADDRESS_LIMIT is taken for −1. */
+export function pageAlign(len: number, offset = 0): number {
+  if (len === ADDRESS_LIMIT) return pageUp(Math.max(0, offset - 1));
+  const up = pageDown(len) + pageUp(pageOffset(len) + offset);
   return up >= ADDRESS_LIMIT ? up - ADDRESS_LIMIT : up;
 }
 

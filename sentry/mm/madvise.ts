@@ -185,7 +185,7 @@ export function mlock(
   who: MemoryCaller,
 ): number {
   const start = pageDown(addr);
-  const len = pageAlign(length + (addr - start));
+  const len = pageAlign(length, addr - start);
   if (lock !== 0 && !who.canLock && who.limits.memlock === 0) return -EPERM;
   const end = start + len;
   if (lock !== 0 && !who.canLock) {

@@ -204,11 +204,27 @@ static void cow(void) {
   is("parent intact", p[0] == 1 && p[len / 2] == 1 && ((char *)b)[5] == 2);
 }
 
+// Lengths that wrap: from the start of the first page on they come to nothing.
+static void wrapping(void) {
+  char *p = map(0, 2 * PG, PROT_READ, 0), *top = (char *)-PG;
+  ret("mlock2 of -4096, one byte in", syscall(SYS_mlock2, p + 1, -PG, 0));
+  ret("mlock2 of -4096", syscall(SYS_mlock2, p, -PG, 0));
+  ret("munlock of -1, one byte in", syscall(SYS_munlock, p + 1, -1L));
+  ret("munlock of -1", syscall(SYS_munlock, p, -1L));
+  ret("munlock of -1, two bytes in", syscall(SYS_munlock, p + 2, -1L));
+  ret("mprotect over the top", syscall(SYS_mprotect, top, 2 * PG, PROT_GROWSDOWN | 0x100));
+  ret("mprotect up to the top", syscall(SYS_mprotect, top, PG, 0x100));
+  ret("mprotect below the top", syscall(SYS_mprotect, top - PG, PG, 0x100));
+  ret("mprotect of an odd address there", syscall(SYS_mprotect, top + 1, PG, 0));
+  ret("nothing there", syscall(SYS_mprotect, top, 0, 0));
+}
+
 int main(void) {
   in_child("address space", as);
   in_child("data", data);
   in_child("no data", noData);
   in_child("memlock", memlock);
+  in_child("wrapping", wrapping);
   in_child("stack", stack_limit);
   in_child("growsdown", growsdown);
   in_child("maps", maps);
