@@ -28,7 +28,7 @@ import {
   FS_IOC_SETFLAGS,
   fileAttrIoctl,
 } from './file-attr.ts';
-import { checkFileRange } from './splice.ts';
+import { checkFileRange } from './copy-range.ts';
 import { Allocation, allocate, goOnAllocating } from './truncate.ts';
 
 // include/uapi/asm-generic/ioctls.h, include/uapi/linux/fs.h

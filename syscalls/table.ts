@@ -40,6 +40,9 @@ import { socketRecvRows } from './socket-recv.ts';
 import { socketSendRows } from './socket-send.ts';
 import { socketRows } from './socket.ts';
 import { spliceRows } from './splice.ts';
+import { vmspliceRows } from './vmsplice.ts';
+import { sendfileRows } from './sendfile.ts';
+import { copyRangeRows } from './copy-range.ts';
 import { rlimitRows } from './rlimit.ts';
 import { sysfsRows } from './sysfs.ts';
 import { systemRows } from './system.ts';
@@ -97,6 +100,9 @@ const rows: readonly SyscallRow[] = [
   ...socketSendRows,
   ...socketRows,
   ...spliceRows,
+  ...vmspliceRows,
+  ...sendfileRows,
+  ...copyRangeRows,
   ...rlimitRows,
   ...sysfsRows,
   ...systemRows,
