@@ -44,6 +44,7 @@ const calls: ((g: GoferClient) => unknown)[] = [
   (g) => g.readlink(1),
   (g) => g.readdir(1, true),
   (g) => g.readdir(1, false),
+  (g) => g.readdirName(1, 'x', true),
   (g) => g.create(1, 'x', { mode: 0, uid: 0, gid: 0 }, 0),
   (g) => g.unlink(1, 'x', false),
   (g) => g.statfs(1),

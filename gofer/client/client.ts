@@ -5,6 +5,7 @@ import type {
   GoferClient,
   GoferDirent,
   GoferLinkTarget,
+  GoferListedDir,
   GoferMount,
   GoferNewDir,
   GoferNewInode,
@@ -114,14 +115,31 @@ export class RemoteGofer extends GoferConnection implements GoferClient {
   }
 
   readdir(id: number, withAttrs: boolean): GoferDirent[] | number {
+    const flags = withAttrs ? layout.READDIR_ATTRS : 0;
+    const w = this.begin(layout.OP_READDIR);
+    w.u32(id);
+    w.u32(flags | layout.READDIR_RESTART);
+    const r = this.call();
+    return r < 0 ? r : this.readListing(id, flags);
+  }
+
+  readdirName(dir: number, name: string, withAttrs: boolean): GoferListedDir | number {
+    const flags = withAttrs ? layout.READDIR_ATTRS : 0;
+    const w = this.begin(layout.OP_READDIR_NAME);
+    w.u32(dir);
+    w.u32(flags);
+    let r = this.putName(name);
+    if (r === 0) r = this.call();
+    if (r < 0) return r;
+    const attr = this.attr();
+    const entries = this.readListing(attr.id, flags);
+    return typeof entries === 'number' ? entries : { attr, entries };
+  }
+
+  /** The entries of the message that has come, and of those that follow it. */
+  private readListing(id: number, flags: number): GoferDirent[] | number {
     const out: GoferDirent[] = [];
-    let flags = withAttrs ? layout.READDIR_ATTRS : 0;
-    for (let first = true; ; first = false) {
-      const w = this.begin(layout.OP_READDIR);
-      w.u32(id);
-      w.u32(first ? flags | layout.READDIR_RESTART : flags);
-      const r = this.call();
-      if (r < 0) return r;
+    for (;;) {
       const count = this.reader.u32();
       const atEnd = this.reader.u32();
       for (let i = 0; i < count && this.reader.ok; i++) this.readDirent(out);
@@ -129,7 +147,11 @@ export class RemoteGofer extends GoferConnection implements GoferClient {
       if (!this.reader.done() || atEnd > 1 || (count === 0 && atEnd === 0)) return this.violation('readdir');
       if (atEnd === 1) return out;
       if (out.length > DIRENTS_MAX) return this.violation('endless directory');
-      flags &= layout.READDIR_ATTRS;
+      const w = this.begin(layout.OP_READDIR);
+      w.u32(id);
+      w.u32(flags);
+      const r = this.call();
+      if (r < 0) return r;
     }
   }
 

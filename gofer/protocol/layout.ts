@@ -3,7 +3,7 @@
  * prose. Little-endian, one message per SOCK_SEQPACKET packet, one request at a time.
  */
 
-export const PROTOCOL_VERSION = 3;
+export const PROTOCOL_VERSION = 4;
 /** "RSGF" */
 export const PROTOCOL_MAGIC = 0x46475352;
 /** Largest packet either side sends. Below the default wmem of 212992 with the kernel's own overhead. */
@@ -52,7 +52,8 @@ export const OP_CONNECT = 26;
 export const OP_OPEN_NAME = 27;
 export const OP_UNWATCH = 28;
 export const OP_READLINK_NAME = 29;
-export const OP_MAX = 29;
+export const OP_READDIR_NAME = 30;
+export const OP_MAX = 30;
 
 export const MOUNT_READONLY = 1;
 

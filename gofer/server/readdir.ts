@@ -14,6 +14,8 @@ import { closeFd, direntBuffer, getdents, listxattrLength, statxAt } from '../ho
 import { ProtocolError } from './context.ts';
 import type { DirStream, ServerContext } from './context.ts';
 import { S_IFDIR } from './inode-table.ts';
+import type { ServerInode } from './inode-table.ts';
+import { step } from './lookup.ts';
 
 // struct linux_dirent64
 const D_INO = 0;
@@ -28,6 +30,24 @@ export function readdir(ctx: ServerContext): number {
   const flags = ctx.reader.u32();
   ctx.endOfRequest();
   if (flags > (READDIR_RESTART | READDIR_ATTRS)) throw new ProtocolError(`readdir flags ${flags}`);
+  return list(ctx, node, flags);
+}
+
+/** A directory that the sentry knows by its name only: a walk to it, and its listing from the start. */
+export function readdirName(ctx: ServerContext): number {
+  const parent = ctx.inode();
+  const flags = ctx.reader.u32();
+  const name = ctx.componentName();
+  ctx.endOfRequest();
+  if ((flags & ~READDIR_ATTRS) !== 0) throw new ProtocolError(`readdir flags ${flags}`);
+  // Not the last component of a walk: its descriptor is needed.
+  const node = step(ctx, parent, name, false);
+  if (typeof node === 'number') return node;
+  ctx.putAttr(node.id);
+  return list(ctx, node, flags | READDIR_RESTART);
+}
+
+function list(ctx: ServerContext, node: ServerInode, flags: number): number {
   if (node.type !== S_IFDIR) return -ENOTDIR;
   if (node.sealed) {
     ctx.writer.u32(0);

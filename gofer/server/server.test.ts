@@ -349,6 +349,23 @@ describe('changes', () => {
   });
 });
 
+test('a directory is found and listed at once by name', () => {
+  fs.mkdirSync(join(dir, 'd'));
+  for (let i = 0; i < 3000; i++) fs.writeFileSync(join(dir, `d/file-${i}`), '');
+  fs.symlinkSync('d', join(dir, 'l'));
+  fs.writeFileSync(join(dir, 'f'), '');
+  const before = channel.requests;
+  const found = must(gofer.readdirName(root.id, 'd', true));
+  expect(channel.requests - before).toBeLessThan(6);
+  expect(new Set(found.entries.map((d) => d.name)).size).toBe(3000);
+  expect(found.entries.every((d) => d.attr !== null && d.attr.id === 0)).toBe(true);
+  expect(must(gofer.getattr(found.attr.id)).ino).toBe(found.attr.ino);
+  expect(must(gofer.readdir(found.attr.id, false)).length).toBe(3000);
+  expect(['l', 'f', 'none', '..'].map((name) => gofer.readdirName(root.id, name, false))).toEqual([
+    ...[-E.ENOTDIR, -E.ENOTDIR, -E.ENOENT, -E.EINVAL],
+  ]);
+});
+
 test('large directories come in several messages', () => {
   for (let i = 0; i < 3000; i++) fs.writeFileSync(join(dir, `file-${i}`), '');
   const before = channel.requests;

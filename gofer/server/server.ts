@@ -8,7 +8,7 @@ import { ProtocolError, ServerContext } from './context.ts';
 import type { InodeTable, ServerMount } from './inode-table.ts';
 import * as lookup from './lookup.ts';
 import * as modify from './modify.ts';
-import { readdir } from './readdir.ts';
+import { readdir, readdirName } from './readdir.ts';
 import * as watch from './watch.ts';
 import * as xattr from './xattr.ts';
 
@@ -43,6 +43,7 @@ const handlers = new Map<number, Handler>([
   [layout.OP_OPEN_NAME, lookup.openName],
   [layout.OP_UNWATCH, watch.unwatch],
   [layout.OP_READLINK_NAME, lookup.readlinkName],
+  [layout.OP_READDIR_NAME, readdirName],
 ]);
 
 export class GoferServer {

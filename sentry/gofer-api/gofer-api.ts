@@ -84,6 +84,11 @@ export interface GoferLinkTarget {
   target: string;
 }
 
+export interface GoferListedDir {
+  attr: GoferAttr;
+  entries: GoferDirent[];
+}
+
 export interface GoferMount {
   root: GoferAttr;
   readOnly: boolean;
@@ -155,6 +160,8 @@ export interface GoferClient {
   readlinkName(dir: number, name: string): GoferLinkTarget | number;
   /** The whole directory without "." and "..". */
   readdir(id: number, withAttrs: boolean): GoferDirent[] | number;
+  /** The same of a name: walk and readdir in one. */
+  readdirName(dir: number, name: string, withAttrs: boolean): GoferListedDir | number;
   /** Makes a regular file, which must not exist, and opens it. */
   create(dir: number, name: string, node: GoferNewInode, access: number): GoferOpened | number;
   /** Makes a regular file without a name and opens it; −EOPNOTSUPP where the host's file system cannot. */

@@ -1,5 +1,5 @@
 /** What is known of the names in a directory of goferfs: by look-ups, listings, and what the host tells of changes. */
-import { ENOENT } from '../../abi/errno.ts';
+import { ENOENT, ESTALE } from '../../abi/errno.ts';
 import { S_IFSOCK, modeToDt } from '../../abi/stat.ts';
 import type { GoferAttr, GoferDirent } from '../../gofer-api/gofer-api.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
@@ -48,6 +48,7 @@ export abstract class DirNames extends GoferInode implements WatchedDir {
     if (this.listing !== null) {
       const entry = this.listing.get(name);
       if (entry === undefined) return -ENOENT;
+      this.gofer.listed.lookedUp++;
       if (entry.attr !== null) {
         // Attributes of a listing count once: from now on the inode knows better.
         const listed = this.gofer.inodeForListed(entry.attr, this, name);
@@ -171,9 +172,7 @@ export abstract class DirNames extends GoferInode implements WatchedDir {
 
   /** Reads the directory; keeps the result if nobody else can change it. */
   readListing(withAttrs: boolean): GoferDirent[] | number {
-    const id = this.goferId();
-    if (id < 0) return id;
-    const entries = this.gofer.client.readdir(id, withAttrs && this.trusted);
+    const entries = this.fetchListing(withAttrs && this.trusted && this.gofer.listed.wantAttrs);
     if (typeof entries === 'number') return entries;
     if (haveDeviceNodes()) this.showDevices(entries);
     if (!this.trusted) return entries;
@@ -185,6 +184,19 @@ export abstract class DirNames extends GoferInode implements WatchedDir {
     }
     this.keepListing(entries);
     return entries;
+  }
+
+  private fetchListing(withAttrs: boolean): GoferDirent[] | number {
+    const { client } = this.gofer;
+    const named = !this.hasId && this.parent !== null;
+    const id = named ? this.parent!.goferId() : this.goferId();
+    if (id < 0) return id;
+    if (!named) return client.readdir(id, withAttrs);
+    const r = client.readdirName(id, this.name, withAttrs);
+    if (typeof r === 'number') return r === -ENOENT ? -ESTALE : r;
+    if (!this.isKnownAs(r.attr)) return -ESTALE;
+    this.apply(r.attr);
+    return r.entries;
   }
 
   private showDevices(entries: readonly GoferDirent[]): void {
@@ -202,7 +214,7 @@ export abstract class DirNames extends GoferInode implements WatchedDir {
     this.listing = map;
     this.unsure = false;
     this.counted = entries.length;
-    this.gofer.countListing(this, this.counted);
+    this.gofer.listed.count(this, this.counted);
   }
 
   /** The kept listing as an array, or a new one. `noted`: the host keeps the time of its reading it. */
@@ -222,7 +234,7 @@ export abstract class DirNames extends GoferInode implements WatchedDir {
   dropListing(): void {
     if (this.listing === null) return;
     this.listing = null;
-    this.gofer.uncountListing(this, this.counted);
+    this.gofer.listed.uncount(this, this.counted);
   }
 
   /** The host tells of a change that was made by us, and is known. */

@@ -262,4 +262,27 @@ describe('exclusive', () => {
     expect(table.size).toBeLessThan(200);
     expect(fs.readdirSync('/proc/self/fd').length - fdsBefore).toBeLessThan(200);
   });
+
+  test('listings bring no attributes when nobody asks for them, and do again', () => {
+    for (let i = 0; i < 5; i++) {
+      fs.mkdirSync(join(dir, `d/${i}`), { recursive: true });
+      for (let j = 0; j < 30; j++) fs.writeFileSync(join(dir, `d/${i}/f${j}`), '');
+    }
+    start(true);
+    const listed = (path: string): void => {
+      const d = open(path, O_RDONLY);
+      expect(list(d).length).toBeGreaterThan(5);
+      d.unref();
+    };
+    const statAll = (i: number): void => {
+      for (let j = 0; j < 30; j++) stat(`d/${i}/f${j}`);
+    };
+    listed('d');
+    // Each is found and listed in one message.
+    for (let i = 0; i < 4; i++) expect(messages(() => listed(`d/${i}`))).toBe(1);
+    expect(messages(() => statAll(3))).toBe(30);
+    for (let i = 0; i < 3; i++) statAll(i);
+    listed('d/4');
+    expect(messages(() => statAll(4))).toBe(0);
+  });
 });

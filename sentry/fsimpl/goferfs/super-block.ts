@@ -18,10 +18,8 @@ import { HostFdCache } from './host-fd-cache.ts';
 import { HostWatcher } from './host-watcher.ts';
 import type { GoferInode } from './inode.ts';
 import { GoferLink } from './link.ts';
+import { Listings } from './listings.ts';
 import { GoferRegular } from './regular.ts';
-
-/** Directory entries kept in listings of one super block; beyond it all listings are dropped. */
-const LISTED_MAX = 50_000;
 
 /** Distance between the inode numbers of host devices under one export. */
 const DEVICE_INO = 2 ** 36;
@@ -32,6 +30,7 @@ export class GoferSuperBlock extends SuperBlock {
   readonly client: GoferClient;
   readonly exclusive: boolean;
   readonly fds = new HostFdCache();
+  readonly listed = new Listings();
   /** Tells of changes by others; null in exclusive caching. */
   readonly watcher: HostWatcher | null;
   /** Tells guests of them; null in exclusive caching. */
@@ -42,8 +41,6 @@ export class GoferSuperBlock extends SuperBlock {
   private rootDevMinor = 0;
   /** Host devices met besides the root's. */
   private readonly devices: number[] = [];
-  private readonly listed = new Set<DirNames>();
-  private listedEntries = 0;
 
   private constructor(client: GoferClient, exclusive: boolean) {
     super();
@@ -148,22 +145,6 @@ export class GoferSuperBlock extends SuperBlock {
   /** The VFS knows `inode` no more. */
   forget(inode: GoferInode, key: number | string): void {
     if (this.inodes.get(key) === inode) this.inodes.delete(key);
-  }
-
-  /** A directory has a listing of `n` entries now. */
-  countListing(dir: DirNames, n: number): void {
-    this.listed.add(dir);
-    this.listedEntries += n;
-    if (this.listedEntries <= LISTED_MAX) return;
-    for (const d of this.listed) if (d !== dir) d.dropListing();
-    this.listed.clear();
-    this.listed.add(dir);
-    this.listedEntries = n;
-  }
-
-  /** The listing of `dir` is gone. */
-  uncountListing(dir: DirNames, n: number): void {
-    if (this.listed.delete(dir)) this.listedEntries -= n;
   }
 
   override statfs(): StatFs | number {
