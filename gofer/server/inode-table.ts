@@ -90,7 +90,7 @@ export interface ServerInode {
   readonly mount: ServerMount;
   /** File type bits of st_mode: they never change for one inode. */
   readonly type: number;
-  readonly birth: string;
+  birth: string;
   parent: ServerInode | null;
   name: string;
   /** O_PATH descriptor, or −1. */
@@ -174,6 +174,11 @@ export class InodeTable {
   find(mount: ServerMount): ServerInode | undefined {
     const node = this.byKey.get(statxKey(mount));
     return node !== undefined && node.birth === statxBirth() ? node : undefined;
+  }
+
+  /** statxBuffer is of the inode's own descriptor: an overlay that has copied the file up gives it another time of birth. */
+  noteBirth(node: ServerInode): void {
+    node.birth = statxBirth();
   }
 
   /** The inode whose attributes are in statxBuffer, registered under its newest name. */

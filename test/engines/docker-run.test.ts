@@ -71,6 +71,12 @@ const cases: readonly RunCase[] = [
     command: sh('grep other /etc/hosts; cat /etc/resolv.conf; cat /etc/hostname'),
   },
   {
+    name: 'files of the image are changed',
+    command: sh(
+      'cat /etc/plain; echo more >> /etc/plain; cat /etc/plain; chmod 600 /etc/passwd; echo > /etc/passwd; wc -c /etc/passwd',
+    ),
+  },
+  {
     name: 'read-only root',
     options: ['--read-only'],
     command: sh('touch /x; echo $?; touch /dev/shm/y; echo $?'),

@@ -221,6 +221,20 @@ export const cases: Record<string, Case> = {
       });
     },
   },
+  'files that an overlay of the host copies up': {
+    script:
+      'cd /o; echo b > 1; cat 1; cat 2; exec 3< 2; echo b >> 2; cat <&3; cat 2; ls -l > /dev/null; exec 4>> 3; echo b >> 3; echo c >&4; cat 3; chmod 600 4; echo b >> 4; cat 4; ln 5 6; echo b >> 6; cat 5; mv 7 8; echo b >> 8; cat 8; stat -c "%a %h %n" *',
+    change: (s, b) => {
+      const [lower, upper, work] = ['lower', 'upper', 'work'].map((name) => join(b.dir, name));
+      for (const dir of [lower!, upper!, work!]) {
+        rmSync(dir, { recursive: true, force: true });
+        mkdirSync(dir);
+      }
+      for (const name of '123457') writeFileSync(join(lower!, name), 'a\n');
+      const options = [`lowerdir=${lower}`, `upperdir=${upper}`, `workdir=${work}`];
+      s.mounts.push({ destination: '/o', type: 'overlay', source: 'overlay', options });
+    },
+  },
   'a file system in memory without limits': {
     script: 'echo x > /r/f; cat /r/f; grep -o "/r ramfs" /proc/mounts',
     change: (s) => s.mounts.push({ destination: '/r', type: 'ramfs', source: 'ramfs' }),

@@ -32,16 +32,16 @@ export abstract class GoferInode extends GoferXattrs {
   protected fresh = true;
   /** Identity: host device and inode number, and the birth time that tells a new file from an old one of this number. */
   private readonly key: number | string;
-  private readonly birthSec: number;
-  private readonly birthNsec: number;
+  private birthSec: number;
+  private birthNsec: number;
   /** The file's type on the host. */
   private readonly hostType: number;
   /** The device that a socket of the host stands for. */
   private readonly device: DeviceNode | null;
   /** The gofer's id: 0 until it is needed. */
   private id: number;
-  /** `identity` is known. */
-  private identified = false;
+  /** What `identity` is known by; null: it is not known. */
+  private identityKey: string | null = null;
 
   constructor(sb: GoferSuperBlock, attr: GoferAttr, parent: DirNames | null, name: string) {
     super(sb, sb.inoOf(attr), attr.mode, attr.uid, attr.gid);
@@ -69,27 +69,32 @@ export abstract class GoferInode extends GoferXattrs {
 
   /** Others may see the file only where caching is shared. */
   override findIdentity(): FileIdentity {
-    if (!this.identified && !this.gofer.exclusive && this.inUse) {
-      this.identified = true;
-      this.identity = joinFile(this.fileKey());
+    if (this.identityKey === null && !this.gofer.exclusive && this.inUse) {
+      this.identityKey = this.fileKey();
+      this.identity = joinFile(this.identityKey);
     }
     return this.identity;
   }
 
   /** Nobody uses the inode any more. */
   leaveIdentity(): void {
-    if (!this.identified) return;
-    this.identified = false;
+    if (this.identityKey === null) return;
+    leaveFile(this.identityKey);
+    this.identityKey = null;
     this.identity = this;
-    leaveFile(this.fileKey());
   }
 
   private fileKey(): string {
     return `${this.gofer.deviceKeyOf(this.key)}:${this.birthSec}:${this.birthNsec}`;
   }
 
-  /** Brings the fields up to date from a reply of the gofer. */
+  /**
+   * Brings the fields up to date from a reply of the gofer. One about the gofer's id may have another time of birth: an overlay
+   * of the host's has copied the file up.
+   */
   apply(attr: GoferAttr): void {
+    this.birthSec = attr.btimeSec;
+    this.birthNsec = attr.btimeNsec;
     const { sec, nsec } = this.ctime;
     const changed = sec !== attr.ctimeSec || nsec !== attr.ctimeNsec;
     // Who is told of changes knows when the lists may be others (changedByOthers).

@@ -2,7 +2,7 @@
 import { EACCES, EMFILE, ENFILE, ENOENT, EROFS, ESTALE } from '../../abi/errno.ts';
 import { O_ACCMODE, O_NOATIME, O_RDONLY, O_RDWR } from '../../abi/fcntl.ts';
 import { GOFER_NOATIME, GOFER_RDWR, GOFER_READ, GOFER_WRITE } from '../../gofer-api/gofer-api.ts';
-import type { GoferOpened } from '../../gofer-api/gofer-api.ts';
+import type { GoferAttr, GoferOpened } from '../../gofer-api/gofer-api.ts';
 import { fstat, touchCtime, type HostStat } from '../../host/file-io.ffi.ts';
 import { close, ftruncate } from '../../host/sys.ffi.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
@@ -73,13 +73,15 @@ export class GoferRegular extends GoferInode implements FdHolder {
   }
 
   private donated(access: number): number {
-    let r = this.ask(access);
+    // A file that is copied up when it is opened for writing cannot be told by what it is then.
+    const byId = this.hasId || this.parent === null || (access & (GOFER_WRITE | GOFER_RDWR)) !== 0;
+    let r = this.ask(byId, access);
     if (r === -EMFILE || r === -ENFILE) {
       this.gofer.fds.closeIdle(0);
-      r = this.ask(access);
+      r = this.ask(byId, access);
     }
     if (typeof r === 'number') return r;
-    if (!this.isKnownAs(r.attr)) {
+    if (!byId && !this.isKnownAs(r.attr)) {
       close(r.hostFd);
       return -ESTALE;
     }
@@ -88,9 +90,9 @@ export class GoferRegular extends GoferInode implements FdHolder {
   }
 
   /** One message, whether the gofer knows the file already or by its name only. */
-  private ask(access: number): GoferOpened | number {
+  private ask(byId: boolean, access: number): GoferOpened | number {
     const { client } = this.gofer;
-    if (this.hasId || this.parent === null) {
+    if (byId || this.parent === null) {
       const id = this.goferId();
       return id < 0 ? id : client.open(id, access);
     }
@@ -143,11 +145,21 @@ export class GoferRegular extends GoferInode implements FdHolder {
   }
 
   closeHostFds(): void {
+    this.closeReading();
+    this.closeWritable();
+  }
+
+  private closeReading(): void {
     if (this.readFd >= 0) close(this.readFd);
     if (this.quietFd >= 0) close(this.quietFd);
     this.readFd = -1;
     this.quietFd = -1;
-    this.closeWritable();
+  }
+
+  override apply(attr: GoferAttr): void {
+    // What was opened before an overlay of the host's has copied the file up maps the lower file.
+    if (!this.isSame(attr) && this.users === 0) this.closeReading();
+    super.apply(attr);
   }
 
   /** `n` bytes were written at `pos`. */
