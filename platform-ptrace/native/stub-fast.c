@@ -107,6 +107,11 @@ __attribute__((used)) struct outcome stub_fast_call(u64 slot) {
     if (r != -EINTR) return (struct outcome){(u64)r, 0};
     WORD(slot, SLOT_FAST_INTERRUPT) = 0; // The sentry is told by the call itself.
   }
+  if (stub_is_sleep(nr) && stub_owns_sleep(slot, nr, own)) {
+    long r = stub_sleep(slot);
+    if (r != -EINTR) return (struct outcome){(u64)r, 0};
+    WORD(slot, SLOT_FAST_INTERRUPT) = 0;
+  }
   u64 *args = (u64 *)(slot + SLOT_ARGS);
   for (u32 i = 0; i < 6; i++) args[i] = own[i];
   WORD(slot, SLOT_NR) = (u32)nr;

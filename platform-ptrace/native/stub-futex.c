@@ -5,6 +5,9 @@
 //
 // A wait ends with EINTR when the interrupt signal comes, be it before the host has begun to wait; the call is then
 // published like any other, for the sentry has something to say.
+//
+// Short sleeps are waits for a word that nobody wakes. Only short ones: how long an interrupted one has lasted is not told, so the
+// sentry lets it begin anew.
 #include "stub.h"
 
 // FUTEX_WAIT 0, WAKE 1, REQUEUE 3, CMP_REQUEUE 4, WAKE_OP 5, WAIT_BITSET 9, WAKE_BITSET 10 with PRIVATE_FLAG 128, and
@@ -69,4 +72,21 @@ long stub_futex(u64 slot, const u64 *args) {
   long r = wait_on_host(slot, args);
   __atomic_fetch_and(waiting, ~bit, __ATOMIC_RELAXED);
   return r;
+}
+
+enum { OWN_SLEEP_MAX_NS = 1000000 };
+
+// nanosleep(request, …), and clock_nanosleep(clock, flags, request, …) relative to the real or the monotonic clock.
+int stub_owns_sleep(u64 slot, u64 nr, const u64 *args) {
+  if (WORD(AREA_ADDR, AREA_OWN_FUTEXES) == 0) return 0;
+  if (nr == NR_clock_nanosleep && ((u32)args[0] > 1 || (u32)args[1] != 0)) return 0;
+  u64 request = args[nr == NR_nanosleep ? 0 : 2];
+  if (request > GUEST_MAX - 16 || stub_copy((void *)(slot + SLOT_PREFETCH), (const void *)request, 16) != 0) return 0;
+  return QUAD(slot, SLOT_PREFETCH) == 0 && QUAD(slot, SLOT_PREFETCH + 8) - 1 < OWN_SLEEP_MAX_NS;
+}
+
+long stub_sleep(u64 slot) {
+  u64 wait[6] = {slot + SLOT_FAST_INTERRUPT, 128, 0, slot + SLOT_PREFETCH, 0, 0};
+  long r = stub_futex(slot, wait);
+  return r == -ETIMEDOUT ? 0 : r == -EAGAIN ? -EINTR : r;
 }

@@ -12,12 +12,12 @@ typedef unsigned char u8;
 
 enum {
   NR_close = 3, NR_mmap = 9, NR_mprotect = 10, NR_munmap = 11, NR_rt_sigaction = 13, NR_rt_sigprocmask = 14,
-  NR_rt_sigreturn = 15, NR_sched_yield = 24, NR_mincore = 27, NR_clone = 56, NR_execve = 59,
+  NR_rt_sigreturn = 15, NR_sched_yield = 24, NR_mincore = 27, NR_nanosleep = 35, NR_clone = 56, NR_execve = 59,
   NR_exit = 60, NR_getrusage = 98, NR_sigaltstack = 131,
-  NR_readlink = 89, NR_prctl = 157, NR_futex = 202, NR_exit_group = 231, NR_prlimit64 = 302, NR_seccomp = 317, NR_close_range = 436,
+  NR_readlink = 89, NR_prctl = 157, NR_futex = 202, NR_clock_nanosleep = 230, NR_exit_group = 231, NR_prlimit64 = 302, NR_seccomp = 317, NR_close_range = 436,
   NR_set_robust_list = 273, NR_execveat = 322, NR_pkey_alloc = 330, NR_rseq = 334,
 };
-enum { EINTR = 4, EAGAIN = 11, EFAULT = 14, ENOSYS = 38 };
+enum { EINTR = 4, EAGAIN = 11, EFAULT = 14, ENOSYS = 38, ETIMEDOUT = 110 };
 enum { SIGILL = 4, SIGTRAP = 5, SIGBUS = 7, SIGFPE = 8, SIGSEGV = 11, SIGSYS = 31 };
 
 struct sigcontext {
@@ -195,4 +195,7 @@ static inline int stub_answer(u64 slot, u64 nr, const u64 *args, u64 *result) {
 int stub_owns_futex(const u64 *args);        // True if the thread makes the call itself.
 int stub_futex_waits(const u64 *args);       // True if such a call may wait.
 long stub_futex(u64 slot, const u64 *args);  // −EINTR: interrupted, the sentry is to decide. A wait is not made in a handler.
+static inline int stub_is_sleep(u64 nr) { return nr == NR_nanosleep || nr == NR_clock_nanosleep; }
+int stub_owns_sleep(u64 slot, u64 nr, const u64 *args); // The same for sleeps, whose time is then in the slot.
+long stub_sleep(u64 slot);
 void stub_leave_futex(struct sigcontext *mc); // An interrupt signal has come: a wait that is about to begin does not.

@@ -3,7 +3,7 @@
  * (AddressSpace.ownFutexes). That is decided for a whole address space at its first such call: who waits on the host is
  * found by calls on the host only. What has to see the calls (strace, a tracer, a seccomp filter, a clock of its own), keeps waiters of its own
  * (PI, futex_waitv), or puts them in an order that the host does not know (real-time policies), brings them back into the kernel, for good.
- * sched_yield(2) goes with them: locks that spin call it.
+ * sched_yield(2) and short sleeps go with them: locks that spin, and threads that look after others (Go's sysmon), call them.
  */
 import { ERESTARTNOINTR } from '../abi/errno.ts';
 import type { MemoryManager } from '../mm/memory-manager.ts';
@@ -13,23 +13,33 @@ import type { SeccompFilter } from './seccomp.ts';
 import type { SysResult } from './syscall-table.ts';
 import type { Task } from './task.ts';
 
-const NR_SCHED_YIELD = 24;
-const NR_FUTEX = 202;
+/** sched_yield, nanosleep, futex, clock_nanosleep */
+const OWN_CALLS: readonly number[] = [24, 35, 202, 230];
+/** The longest sleep of such threads (stub-futex.c). */
+const OWN_SLEEP_MAX_NS = 1_000_000;
 
 /** May a filter have something to say about calls that such threads make themselves? */
 function mindsFutexes(filter: SeccompFilter | null): boolean {
-  return filter !== null && !(filter.alwaysAllows(NR_FUTEX) && filter.alwaysAllows(NR_SCHED_YIELD));
+  return filter !== null && !OWN_CALLS.every((nr) => filter.alwaysAllows(nr));
 }
 
-/** True if `t` makes futex calls with `op` on words at `addr` and `addr2` by itself, so that the kernel must not. */
-export function ownsFutex(t: Task, op: number, addr: number, addr2: number): boolean {
+function ownsCalls(t: Task): boolean {
   const { mm } = t;
-  if (!OWN_FUTEX_OPS.has(op)) return false;
   if (mm.futexes === 'undecided') {
     const seen = t.ns.time.shifted || t.kernel.trace !== null || t.ptrace !== null || mindsFutexes(t.seccomp);
     mm.futexes = !seen && futexRank(t) === 0 && mm.space.ownFutexes(true) ? 'own' : 'kernel';
   }
-  return mm.futexes === 'own' && addr < mm.maxAddr && addr2 < mm.maxAddr;
+  return mm.futexes === 'own';
+}
+
+/** True if `t` makes futex calls with `op` on words at `addr` and `addr2` by itself, so that the kernel must not. */
+export function ownsFutex(t: Task, op: number, addr: number, addr2: number): boolean {
+  return OWN_FUTEX_OPS.has(op) && ownsCalls(t) && addr < t.mm.maxAddr && addr2 < t.mm.maxAddr;
+}
+
+/** `t` sleeps for `ns`. Who sleeps for a moment does so again: from then on by itself. */
+export function noteSleep(t: Task, ns: number): void {
+  if (ns <= OWN_SLEEP_MAX_NS && t.mm.futexes === 'undecided') ownsCalls(t);
 }
 
 /** From now on the kernel sees all futex calls of an address space. Those that wait on the host come here. */
