@@ -6,7 +6,7 @@ import type { Task } from '../sentry/kernel/task.ts';
 
 /** send_sig(sig, current, 0): looks as if the task had sent it. */
 function raise(t: Task, sig: number): void {
-  sendTaskSignal(t, sigInfoUser(sig, 0, t.tgid, t.creds.uid));
+  sendTaskSignal(t.owner, sigInfoUser(sig, 0, t.tgid, t.creds.uid));
 }
 
 export function raisePipe(t: Task): void {

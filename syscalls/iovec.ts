@@ -86,6 +86,17 @@ export function iovRanges(): { addr: number; len: number }[] {
   return Array.from({ length: count }, (_, i) => ({ addr: base[i]!, len: length[i]! }));
 }
 
+/** Imports such ranges again. */
+export function importRanges(ranges: readonly { addr: number; len: number }[]): void {
+  count = ranges.length;
+  total = 0;
+  ranges.forEach((r, i) => {
+    base[i] = r.addr;
+    length[i] = r.len;
+    total += r.len;
+  });
+}
+
 /** How many bytes follow the one at `iovAddress` in its range. */
 export let iovRange = 0;
 

@@ -53,6 +53,18 @@ function betweenPipes(t: Task, input: PipeFile, out: PipeFile, len: number, take
   return input.passTo(out, len, take) || -EAGAIN;
 }
 
+/** Where a side of a splice begins: at an offset that was given, and stands at `addr` (0: nowhere), or at the file's own position. */
+export interface SplicePlace {
+  readonly isGiven: boolean;
+  /** −1 if none was given, or −errno. */
+  readonly pos: number;
+  readonly addr: number;
+}
+
+function placeAt(t: Task, addr: number): SplicePlace {
+  return { isGiven: addr !== 0, pos: readOffset(t, addr), addr };
+}
+
 function sysSplice(t: Task, a: SyscallArgs): SysResult {
   const w = t.blockState as IoWait | null;
   const f = a.uint(5);
@@ -62,7 +74,21 @@ function sysSplice(t: Task, a: SyscallArgs): SysResult {
   const input = w === null ? fileAt(t, a.int(0)) : w.input;
   const out = w === null ? fileAt(t, a.int(2)) : w.output;
   if (input === null || out === null) return -EBADF;
-  const r = splice(t, a, input, out, len);
+  return spliceFiles(t, input, placeAt(t, a.addr(1)), out, placeAt(t, a.addr(3)), len, f);
+}
+
+/** splice(2) when its arguments have been looked at. */
+export function spliceFiles(
+  t: Task,
+  input: FileDescription,
+  from: SplicePlace,
+  out: FileDescription,
+  to: SplicePlace,
+  len: number,
+  f: number,
+): SysResult {
+  const w = t.blockState as IoWait | null;
+  const r = splice(t, input, from, out, to, len);
   const noWait = (f & SPLICE_F_NONBLOCK) !== 0;
   if (r !== -EAGAIN) return endIo(w, notifyMoved(r, input, out));
   // Wait for the side that is not ready: an empty pipe first.
@@ -75,15 +101,18 @@ function sysSplice(t: Task, a: SyscallArgs): SysResult {
   return parked;
 }
 
-function splice(t: Task, a: SyscallArgs, input: FileDescription, out: FileDescription, len: number): number {
-  const inAddr = a.addr(1);
-  const outAddr = a.addr(3);
+function splice(
+  t: Task,
+  input: FileDescription,
+  from: SplicePlace,
+  out: FileDescription,
+  to: SplicePlace,
+  len: number,
+): number {
   const inPipe = input instanceof PipeFile;
   const outPipe = out instanceof PipeFile;
-  if ((inPipe && inAddr !== 0) || (outPipe && outAddr !== 0)) return -ESPIPE;
-  const outPos = readOffset(t, outAddr);
-  const inPos = readOffset(t, inAddr);
-  if (outPos === -EFAULT || inPos === -EFAULT) return -EFAULT;
+  if ((inPipe && from.isGiven) || (outPipe && to.isGiven)) return -ESPIPE;
+  if (to.pos === -EFAULT || from.pos === -EFAULT) return -EFAULT;
   if (!input.readable || !out.writable) return -EBADF;
   if (!inPipe && !outPipe) return -EINVAL;
   if (inPipe && !out.canSplice(true)) return -EINVAL;
@@ -91,17 +120,15 @@ function splice(t: Task, a: SyscallArgs, input: FileDescription, out: FileDescri
   if (inPipe && outPipe) return betweenPipes(t, input, out, len, true);
   if (inPipe) {
     if ((out.flags & O_APPEND) !== 0) return -EINVAL;
-    if (outAddr !== 0 && !out.seekable) return -EINVAL;
-    if (outPos < -1) return outPos;
-    const r = fromPipe(t, input, out, outPos, len);
-    if (r >= 0 && outAddr !== 0 && !storeOffset(t, outAddr, out, outPos, r)) return -EFAULT;
-    return r;
+    if (to.isGiven && !out.seekable) return -EINVAL;
+    if (to.pos < -1) return to.pos;
+    const r = fromPipe(t, input, out, to.pos, len);
+    return r >= 0 && to.addr !== 0 && !storeOffset(t, to.addr, out, to.pos, r) ? -EFAULT : r;
   }
-  if (inAddr !== 0 && !input.takesOffset(false)) return -EINVAL;
-  if (inPos < -1) return inPos;
-  const r = toPipe(t, input, inPos, out as PipeFile, len);
-  if (r >= 0 && inAddr !== 0 && !storeOffset(t, inAddr, input, inPos, r)) return -EFAULT;
-  return r;
+  if (from.isGiven && !input.takesOffset(false)) return -EINVAL;
+  if (from.pos < -1) return from.pos;
+  const r = toPipe(t, input, from.pos, out as PipeFile, len);
+  return r >= 0 && from.addr !== 0 && !storeOffset(t, from.addr, input, from.pos, r) ? -EFAULT : r;
 }
 
 function sysTee(t: Task, a: SyscallArgs): SysResult {

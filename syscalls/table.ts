@@ -43,6 +43,7 @@ import { spliceRows } from './splice.ts';
 import { vmspliceRows } from './vmsplice.ts';
 import { sendfileRows } from './sendfile.ts';
 import { copyRangeRows } from './copy-range.ts';
+import { ioUringRows } from './io-uring.ts';
 import { rlimitRows } from './rlimit.ts';
 import { sysfsRows } from './sysfs.ts';
 import { systemRows } from './system.ts';
@@ -70,6 +71,7 @@ const rows: readonly SyscallRow[] = [
   ...execRows,
   ...idRows,
   ...fileRows,
+  ...ioUringRows,
   ...ioctlRows,
   ...kcmpRows,
   ...killRows,

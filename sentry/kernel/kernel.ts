@@ -75,6 +75,8 @@ export class Kernel implements PlatformEvents {
   openFilesMax = 1048576;
   /** fs.aio-max-nr and fs.aio-nr: requests that contexts of asynchronous I/O are made for. */
   readonly aio = { max: 65536, used: 0 };
+  /** kernel.io_uring_disabled and kernel.io_uring_group: who may make io_urings. */
+  readonly ioUring = { disabled: 0, group: -1 };
   /** Queued signals per real user (RLIMIT_SIGPENDING). */
   readonly pendingByUid = new Map<number, number>();
   /** Most tasks at a time in the whole sandbox (pids cgroup's pids.max). */

@@ -17,6 +17,10 @@ import {
 import { endKilled, exitToUser, finishSyscall } from './task-run.ts';
 
 export function resumeTask(t: Task): void {
+  if (t.errand !== null) {
+    t.errand.resume();
+    return;
+  }
   switch (t.state) {
     case TASK_BLOCKED:
       if (t.killed) {

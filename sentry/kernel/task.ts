@@ -64,6 +64,12 @@ export const TASK_DUMPED = 10;
 /** Waits for a program that serves a file system; only death ends that. */
 export const TASK_ASKING = 11;
 
+/** What a worker (io-worker.ts) does when it is woken, and when it is its turn. */
+export interface Work {
+  woken(): void;
+  resume(): void;
+}
+
 export interface TaskInit {
   pid: Pid;
   group: ThreadGroup;
@@ -217,7 +223,13 @@ export class Task implements CallContext, Asker {
   /** Link of the kernel's run queue. */
   queued = false;
 
-  constructor(kernel: Kernel, init: TaskInit) {
+  /** Itself; of a worker the task that it works for. */
+  owner: Task;
+  /** What a worker is there for. */
+  errand: Work | null = null;
+
+  /** `owner`: the new one is a worker of that, no thread. */
+  constructor(kernel: Kernel, init: TaskInit, owner: Task | null = null) {
     this.kernel = kernel;
     this.pid = init.pid;
     this.group = init.group;
@@ -236,9 +248,15 @@ export class Task implements CallContext, Asker {
       this.timedOut = true;
       this.wake();
     });
-    init.ctx.task = this;
-    init.pid.task = this;
-    init.group.tasks.add(this);
+    this.owner = owner ?? this;
+    if (owner === null) this.enlist();
+  }
+
+  private enlist(): void {
+    const { kernel } = this;
+    this.ctx.task = this;
+    this.pid.task = this;
+    this.group.tasks.add(this);
     useNamespaces(this.ns);
     this.cset.enter();
     kernel.tasksMade++;
@@ -395,7 +413,9 @@ export class Task implements CallContext, Asker {
 
   /** Schedules a parked task's handler to run again. */
   wake(): void {
-    if (this.state === TASK_BLOCKED) this.kernel.runQueue.add(this);
+    if (this.state !== TASK_BLOCKED) return;
+    this.kernel.runQueue.add(this);
+    if (this.errand !== null) this.errand.woken();
   }
 
   /** In the middle of a long call: the handler goes on with `progress` when others have had their turn; a signal ends the call. */

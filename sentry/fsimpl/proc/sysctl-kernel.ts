@@ -48,7 +48,22 @@ export function kernelSysctls(kernel: Kernel, threadsMax: number): SysctlTree {
     hung_task_panic: 0,
     hung_task_timeout_secs: 120,
     hung_task_warnings: 10,
-    io_uring_disabled: 2,
+    io_uring_disabled: integer(
+      () => kernel.ioUring.disabled,
+      (_t, v) => {
+        kernel.ioUring.disabled = v;
+      },
+      0,
+      2,
+    ),
+    io_uring_group: integer(
+      () => kernel.ioUring.group,
+      (_t, v) => {
+        kernel.ioUring.group = v;
+      },
+      -1,
+      0x7fffffff,
+    ),
     keys: {
       gc_delay: integer(
         (t) => keyFiles.quotas(t).gcDelay,

@@ -1,0 +1,50 @@
+/** Operations by opcode; what is not here is EINVAL, and IORING_REGISTER_PROBE says so. */
+import * as U from '../../sentry/abi/io-uring.ts';
+import { PROVIDE_BUFFERS, REMOVE_BUFFERS } from './buffers.ts';
+import { CALLS, FSYNC, MADVISE } from './op-calls.ts';
+import { ASYNC_CANCEL } from './op-cancel.ts';
+import { ACCEPT, CONNECT, RECV, RECVMSG, SEND, SENDMSG } from './op-net.ts';
+import { POLL_ADD, POLL_REMOVE } from './op-poll.ts';
+import { CLOSE, FILES_UPDATE, FIXED_FD_INSTALL, MSG_RING, NOP } from './op-ring.ts';
+import { READ, READ_FIXED, READ_MULTISHOT, READV, WRITE, WRITE_FIXED, WRITEV } from './op-rw.ts';
+import { SPLICE, TEE } from './op-splice.ts';
+import { LINK_TIMEOUT, TIMEOUT, TIMEOUT_REMOVE } from './op-timeout.ts';
+import type { Op } from './op.ts';
+
+const ops = new Map<number, Op>([
+  ...CALLS,
+  [U.IORING_OP_NOP, NOP],
+  [U.IORING_OP_READV, READV],
+  [U.IORING_OP_WRITEV, WRITEV],
+  [U.IORING_OP_FSYNC, FSYNC],
+  [U.IORING_OP_READ_FIXED, READ_FIXED],
+  [U.IORING_OP_WRITE_FIXED, WRITE_FIXED],
+  [U.IORING_OP_POLL_ADD, POLL_ADD],
+  [U.IORING_OP_POLL_REMOVE, POLL_REMOVE],
+  [U.IORING_OP_SENDMSG, SENDMSG],
+  [U.IORING_OP_RECVMSG, RECVMSG],
+  [U.IORING_OP_TIMEOUT, TIMEOUT],
+  [U.IORING_OP_TIMEOUT_REMOVE, TIMEOUT_REMOVE],
+  [U.IORING_OP_ACCEPT, ACCEPT],
+  [U.IORING_OP_ASYNC_CANCEL, ASYNC_CANCEL],
+  [U.IORING_OP_LINK_TIMEOUT, LINK_TIMEOUT],
+  [U.IORING_OP_CONNECT, CONNECT],
+  [U.IORING_OP_CLOSE, CLOSE],
+  [U.IORING_OP_FILES_UPDATE, FILES_UPDATE],
+  [U.IORING_OP_READ, READ],
+  [U.IORING_OP_WRITE, WRITE],
+  [U.IORING_OP_MADVISE, MADVISE],
+  [U.IORING_OP_SPLICE, SPLICE],
+  [U.IORING_OP_TEE, TEE],
+  [U.IORING_OP_SEND, SEND],
+  [U.IORING_OP_RECV, RECV],
+  [U.IORING_OP_PROVIDE_BUFFERS, PROVIDE_BUFFERS],
+  [U.IORING_OP_REMOVE_BUFFERS, REMOVE_BUFFERS],
+  [U.IORING_OP_MSG_RING, MSG_RING],
+  [U.IORING_OP_READ_MULTISHOT, READ_MULTISHOT],
+  [U.IORING_OP_FIXED_FD_INSTALL, FIXED_FD_INSTALL],
+]);
+
+export function opOf(opcode: number): Op | null {
+  return ops.get(opcode) ?? null;
+}
