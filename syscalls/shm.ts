@@ -3,6 +3,7 @@ import { EACCES, EFAULT, EINVAL, ENOMEM, ENOSPC, EPERM } from '../sentry/abi/err
 import { PROT_EXEC, PROT_READ, PROT_WRITE } from '../sentry/abi/mman.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { CAP_IPC_LOCK } from '../sentry/auth/capability.ts';
+import type { Credentials } from '../sentry/auth/credentials.ts';
 import { sysvipcTables } from '../sentry/fsimpl/proc/sysvipc.ts';
 import { SHM_BYTES_MAX, type IpcLimits } from '../sentry/kernel/ipc/ipc-limits.ts';
 import { IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT } from '../sentry/kernel/ipc/ipc-ids.ts';
@@ -21,7 +22,7 @@ import type { Task } from '../sentry/kernel/task.ts';
 import { PAGE_SIZE, TASK_SIZE, isPageAligned, pageDown, pageUp } from '../sentry/lib/addr.ts';
 import { SharedMemory } from '../sentry/mm/backing.ts';
 import { mayFlags } from '../sentry/mm/host-map.ts';
-import { mapVma, munmap } from '../sentry/mm/mmap.ts';
+import { HUGE_SHIFTS, mapVma, munmap } from '../sentry/mm/mmap.ts';
 import { findFree } from '../sentry/mm/unmapped-area.ts';
 import { VM_MAYWRITE, Vma } from '../sentry/mm/vma.ts';
 import { setIpc, statIpc, type IpcKind } from './ipc-control.ts';
@@ -31,6 +32,7 @@ const SHM_RND = 0o20000;
 const SHM_REMAP = 0o40000;
 const SHM_EXEC = 0o100000;
 const SHM_HUGETLB = 0o4000;
+const SHM_HUGE_SHIFT = 26;
 const SHM_LOCK = 11;
 const SHM_UNLOCK = 12;
 const SHM_STAT = 13;
@@ -54,6 +56,13 @@ const KIND: IpcKind<ShmSegment> = {
 
 const tableOf = (t: Task): ShmTable => sysvTables(t.ns.ipc).shm;
 
+/** hugetlb_file_setup() with an empty pool: −errno. */
+function hugeSegment(creds: Credentials, flags: number): number {
+  if (!HUGE_SHIFTS.includes((flags >>> SHM_HUGE_SHIFT) & 63)) return -EINVAL;
+  // Root's group is vm.hugetlb_shm_group.
+  return creds.has(CAP_IPC_LOCK) || creds.inGroup(0) ? -ENOMEM : -EPERM;
+}
+
 function sysShmget(t: Task, a: SyscallArgs): SysResult {
   const key = a.int(0);
   const bytes = a.size(1);
@@ -61,10 +70,9 @@ function sysShmget(t: Task, a: SyscallArgs): SysResult {
   const { shm: table, limits } = sysvTables(t.ns.ipc);
   const create = (): ShmSegment | number => {
     if (bytes < 1 || bytes > limits.shmmax) return -EINVAL;
-    // There is no huge page size (hstate_sizelog).
-    if ((flags & SHM_HUGETLB) !== 0) return -EINVAL;
     const mapped = pageUp(bytes);
     if (table.bytes + mapped > Math.min(limits.shmall * PAGE_SIZE, SHM_BYTES_MAX)) return -ENOSPC;
+    if ((flags & SHM_HUGETLB) !== 0) return hugeSegment(t.creds, flags);
     const name = `/SYSV${(key >>> 0).toString(16).padStart(8, '0')} (deleted)`;
     const memory = SharedMemory.create(mapped, name);
     if (typeof memory === 'number') return memory;

@@ -1,5 +1,6 @@
 // System V shared memory, semaphores and message queues.
 #include "guest.h"
+#include <grp.h>
 #include <sys/ipc.h>
 #include <sys/msg.h>
 #include <sys/sem.h>
@@ -52,6 +53,29 @@ static void shm(void) {
   ret("bad id", (long)shmat(0x7fffffff, 0, 0));
   ret("bad cmd", shmctl(id, 99, 0));
   ret("command about a negative id", shmctl(-1, IPC_INFO, &ds));
+}
+
+// Of huge pages there are none; Open MPI's UCX asks for them first.
+static void shm_huge(void) {
+  int how = IPC_CREAT | IPC_EXCL | SHM_HUGETLB | 0600;
+  ret("huge", shmget(IPC_PRIVATE, 3 << 21, how));
+  ret("huge, of 2 MiB", shmget(IPC_PRIVATE, 3 << 21, how | 21 << 26));
+  ret("huge, of 2 bytes", shmget(IPC_PRIVATE, 3 << 21, how | 1 << 26));
+  ret("huge, size 0", shmget(IPC_PRIVATE, 0, how));
+  pid_t c = fork();
+  if (c == 0) {
+    if (setgroups(0, NULL) != 0 || setgid(1000) != 0 || setuid(1000) != 0) _exit(1);
+    ret("huge, as a user", shmget(IPC_PRIVATE, 3 << 21, how));
+    _exit(0);
+  }
+  wait_say("user", c);
+  c = fork();
+  if (c == 0) {
+    if (setgroups(0, NULL) != 0 || setuid(1000) != 0) _exit(1);
+    ret("huge, as a user of root's group", shmget(IPC_PRIVATE, 3 << 21, how));
+    _exit(0);
+  }
+  wait_say("user of the group", c);
 }
 
 // Identifiers of the past, keys of what is removed, the order of checks.
@@ -235,7 +259,7 @@ static void msg(void) {
 }
 
 int main(void) {
-  say("# shm"), shm(), shm_edges(), shm_parts();
+  say("# shm"), shm(), shm_edges(), shm_parts(), shm_huge();
   say("# sem"), sem();
   say("# msg"), msg();
   return 0;
