@@ -33,8 +33,8 @@ static int has_create = 1; // or ENOSYS
 static int fail_read;      // errno of READ
 static int stall;          // READs are not answered until interrupted
 static struct {
-  int flushes, hold, held, early;
-} *files_seen; // hold: a FLUSH is answered when something else is asked; early: a RELEASE came before that
+  int flushes, hold, held, early, releases, pending;
+} *files_seen; // hold: a FLUSH is answered when something else is asked; early: a RELEASE came before that; pending: more to read at a RELEASE
 
 static void answer(struct fuse_in_header *h, int error, const void *data, size_t n) {
   struct fuse_out_header o = {.len = sizeof o + (error ? 0 : n), .error = -error, .unique = h->unique};
@@ -286,7 +286,9 @@ static void serve(void) {
         break;
       case FUSE_RELEASE:
         if (held) files_seen->early = 1;
+        files_seen->pending = poll(&(struct pollfd){dev, POLLIN, 0}, 1, 0);
         answer(h, 0, NULL, 0);
+        __atomic_fetch_add(&files_seen->releases, 1, __ATOMIC_RELEASE);
         break;
       case FUSE_RELEASEDIR:
       case FUSE_FSYNC: answer(h, 0, NULL, 0); break;
@@ -573,6 +575,17 @@ static void flushing(void) {
   is("no RELEASE before the answer to FLUSH", !files_seen->early);
 }
 
+// Other threads of a server may still be busy with the RELEASE.
+static void forgetting(void) {
+  struct stat st;
+  stat("mnt/missing", &st);
+  int seen = files_seen->releases, fd = open("mnt/gone", O_CREAT | O_WRONLY, 0600);
+  ret("unlink", unlink("mnt/gone"));
+  ret("close", close(fd));
+  while (__atomic_load_n(&files_seen->releases, __ATOMIC_ACQUIRE) == seen) usleep(1000);
+  is("no FORGET before the answer to RELEASE", files_seen->pending == 0);
+}
+
 static void devices(void) {
   char buf[9000];
   int fd = open_device();
@@ -636,6 +649,7 @@ int main(void) {
   ret("truncate", truncate("mnt/small", 8192));
   interrupts();
   flushing();
+  forgetting();
   pid_t p = fork();
   if (p == 0) {
     char *page = aligned_alloc(4096, 4096);

@@ -31,6 +31,7 @@ const REPLY_MIN = new Map([
 /** Those whose answer is data of any length. */
 const DATA = new Set([P.READ, P.READDIR, P.READLINK, P.GETXATTR, P.LISTXATTR]);
 const OPENS = new Set([P.OPEN, P.OPENDIR, P.CREATE]);
+const RELEASES = new Set([P.RELEASE, P.RELEASEDIR]);
 const NO_REPLY = Buffer.alloc(0);
 
 /** The file system that is served, with what it does about notifications. */
@@ -168,6 +169,18 @@ export class Connection {
     this.wakeReaders();
   }
 
+  /**
+   * A node that can be forgotten, or null: not before the answers to RELEASE, which other threads of the server may still be busy
+   * with (fuse_release_end() has the last reference).
+   */
+  private forgettable(): string | null {
+    if (this.forgets.size === 0) return null;
+    const releases = [...this.sent.values(), ...this.releases].filter((r) => RELEASES.has(r.operation));
+    const inUse = new Set(releases.map((r) => r.node));
+    for (const node of this.forgets.keys()) if (!inUse.has(node)) return node;
+    return null;
+  }
+
   /** An answer of READ or WRITE whose data has gone where it belongs. */
   consume(r: Request): void {
     servedCall()?.forget(r);
@@ -220,7 +233,7 @@ export class Connection {
 
   get readable(): boolean {
     if (!this.ready) return this.init.error === 0 && !this.sent.has(this.init.unique);
-    return this.interrupts.length > 0 || this.pending.length > 0 || this.forgets.size > 0;
+    return this.interrupts.length > 0 || this.pending.length > 0 || this.forgettable() !== null;
   }
 
   /** Least size of a buffer that every request fits into. */
@@ -243,13 +256,12 @@ export class Connection {
       if (r.interruptWanted) this.interrupt(r);
       return r;
     }
-    for (const [node, count] of this.forgets) {
-      this.forgets.delete(node);
-      const forget = new Request(P.FORGET, node, new P.Body().u64(count).done, null);
-      forget.unique = this.nextUnique();
-      return forget;
-    }
-    return null;
+    const node = this.forgettable();
+    if (node === null) return null;
+    const forget = new Request(P.FORGET, node, new P.Body().u64(this.forgets.get(node)!).done, null);
+    this.forgets.delete(node);
+    forget.unique = this.nextUnique();
+    return forget;
   }
 
   /** fuse_dev_do_write(): an answer or a notification of the server. Its length or −errno. */
@@ -269,6 +281,7 @@ export class Connection {
     this.sent.delete(unique);
     const refused = this.accept(r, error, payload);
     if (this.releases.length > 0) this.sendReleases();
+    if (this.forgets.size > 0 && RELEASES.has(r.operation)) this.wakeReaders();
     return refused < 0 ? refused : message.length;
   }
 
