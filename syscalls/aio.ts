@@ -2,7 +2,7 @@
  * Linux asynchronous I/O: io_setup, io_submit, io_getevents and their kin (fs/aio.c). Transfers are done at submission, as
  * Linux does them for buffered files; only IOCB_CMD_POLL waits.
  */
-import { EAGAIN, EBADF, EFAULT, EINPROGRESS, EINTR, EINVAL, ENOMEM } from '../sentry/abi/errno.ts';
+import { EAGAIN, EBADF, EFAULT, EINPROGRESS, EINTR, EINVAL, ENOMEM, ESPIPE } from '../sentry/abi/errno.ts';
 import { PROT_READ, PROT_WRITE } from '../sentry/abi/mman.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { EventFile } from '../sentry/fsimpl/eventfd/eventfd.ts';
@@ -34,8 +34,9 @@ import { mapVma, munmap } from '../sentry/mm/mmap.ts';
 import { RingMemory } from '../sentry/mm/ring-memory.ts';
 import { findFree } from '../sentry/mm/unmapped-area.ts';
 import { Vma } from '../sentry/mm/vma.ts';
+import { Socket } from '../sentry/socket/socket.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
-import type { FileDescription } from '../sentry/vfs/file-description.ts';
+import { RWF_HIPRI, type FileDescription } from '../sentry/vfs/file-description.ts';
 import { EPOLLERR, EPOLLHUP, EPOLLIN, WaitEntry } from '../sentry/waiter/wait-queue.ts';
 import { fileAt, readVec, RUN_BUDGET } from './io.ts';
 import { importRange, SSIZE_LIMIT, UIO_MAXIOV } from './iovec.ts';
@@ -169,14 +170,17 @@ function readRanges(t: Task, r: Request): number[] | number {
 /** The outcome for the event, or −errno of io_submit itself in `refused`. */
 function readOrWrite(t: Task, f: FileDescription, r: Request): { refused: number; result: number } {
   const write = r.opcode === PWRITE || r.opcode === PWRITEV;
-  const bad = checkRwFlags(f, r.rwf, write);
+  const hasIterator = f.rwFlags(write) !== RWF_HIPRI;
+  const bad = hasIterator ? checkRwFlags(f, r.rwf, write) : 0;
   if (bad < 0) return { refused: bad, result: 0 };
   if (write ? !f.writable : !f.readable) return { refused: -EBADF, result: 0 };
+  if (!hasIterator) return { refused: -EINVAL, result: 0 };
   // Requests of a call would have to wait one by one for the program that serves the file.
   if (f.inode.sb.served) return { refused: -EINVAL, result: 0 };
   const ranges = readRanges(t, r);
   if (typeof ranges === 'number') return { refused: ranges, result: 0 };
-  if (r.offset < 0 && f.seekable) return { refused: -EINVAL, result: 0 };
+  if (r.offset < 0) return { refused: -EINVAL, result: 0 };
+  if (r.offset !== 0 && f instanceof Socket) return { refused: 0, result: -ESPIPE };
   let done = 0;
   for (let i = 0; i < ranges.length && done < REQUEST_MAX; i += 2) {
     const want = Math.min(ranges[i + 1]!, REQUEST_MAX - done);
@@ -201,9 +205,12 @@ function finish(ctx: AioContext, r: Request, eventFile: EventFile | null, result
   }
 }
 
-/** IOCB_CMD_POLL: one event, when the file is ready. */
+/** The events that IOCB_CMD_POLL waits for. */
+const pollMask = (r: Request): number => (r.buf % 0x10000) | EPOLLERR | EPOLLHUP;
+
+/** IOCB_CMD_POLL: one event, when the file is ready; what cannot be polled is at once, or never. */
 function submitPoll(ctx: AioContext, f: FileDescription, r: Request, eventFile: EventFile | null): void {
-  const wanted = (r.buf % 0x10000) | EPOLLERR | EPOLLHUP;
+  const wanted = pollMask(r);
   const ready = f.poll() & wanted;
   if (ready !== 0) {
     finish(ctx, r, eventFile, ready);
@@ -252,12 +259,16 @@ function submitOne(t: Task, ctx: AioContext, addr: number): number {
     }
     case FSYNC:
     case FDSYNC: {
-      if (r.buf !== 0 || r.offset !== 0 || r.bytes !== 0) return -EINVAL;
-      finish(ctx, r, eventFile?.ref() ?? null, f.fsync(r.opcode === FDSYNC));
+      if (r.buf !== 0 || r.offset !== 0 || r.bytes !== 0 || r.rwf !== 0) return -EINVAL;
+      const result = f.fsync(r.opcode === FDSYNC);
+      // No fsync() of such a file.
+      if (result === -EINVAL) return result;
+      finish(ctx, r, eventFile?.ref() ?? null, result);
       return 0;
     }
     case POLL:
-      if (r.buf > 0xffff || r.offset !== 0 || r.bytes !== 0 || !f.pollable) return -EINVAL;
+      if (r.buf > 0xffff || r.offset !== 0 || r.bytes !== 0 || r.rwf !== 0) return -EINVAL;
+      if (!f.pollable && (f.poll() & pollMask(r)) === 0) return -EINVAL;
       submitPoll(ctx, f, r, eventFile?.ref() ?? null);
       return 0;
     default:

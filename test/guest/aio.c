@@ -4,6 +4,8 @@
 #include <linux/aio_abi.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 static aio_context_t ctx;
@@ -203,6 +205,30 @@ static void polls(void) {
   ret("poll of a file", submit(ctx, 1, (struct iocb *[]){&(struct iocb){.aio_lio_opcode = IOCB_CMD_POLL, .aio_nbytes = 3}}));
 }
 
+// What io_submit itself refuses.
+static void refusals(void) {
+  aio_context_t old = ctx;
+  int f = open("aio2", O_RDWR | O_CREAT, 0600), e = eventfd(0, 0), s[2], in = inotify_init();
+  char buf[8] = "abcdefg";
+  socketpair(AF_UNIX, SOCK_STREAM, 0, s), write(s[1], "x", 1);
+  ctx = 0, ret("setup", setup(8, &ctx));
+  one("poll of a file for data", req(IOCB_CMD_POLL, f, (void *)POLLIN, 0, 0, 1));
+  one("poll of a file for nothing", req(IOCB_CMD_POLL, f, (void *)POLLPRI, 0, 0, 2));
+  struct iocb r = req(IOCB_CMD_POLL, s[0], (void *)POLLIN, 0, 0, 3);
+  r.aio_rw_flags = 1, one("poll with flags", r);
+  r = req(IOCB_CMD_FSYNC, f, NULL, 0, 0, 4);
+  r.aio_rw_flags = 1, one("fsync with flags", r);
+  one("fsync of a socket", req(IOCB_CMD_FSYNC, s[0], NULL, 0, 0, 5));
+  one("read of a socket before the start", req(IOCB_CMD_PREAD, s[0], buf, 1, -1, 6));
+  one("read of a socket far behind", req(IOCB_CMD_PREAD, s[0], buf, 1, 100, 7));
+  one("write to a counter", req(IOCB_CMD_PWRITE, e, buf, 8, 0, 8));
+  r = req(IOCB_CMD_PWRITE, e, buf, 8, 0, 9);
+  r.aio_rw_flags = RWF_SYNC, one("the same with flags", r);
+  one("read of events", req(IOCB_CMD_PREAD, in, buf, 8, 0, 10));
+  destroy(ctx), ctx = old;
+  close(f), close(e), close(in), close(s[0]), close(s[1]), unlink("aio2");
+}
+
 static void nothing(int sig) {}
 
 static void waits(void) {
@@ -279,6 +305,7 @@ int main(void) {
   pieces();
   flags();
   polls();
+  refusals();
   waits();
   return 0;
 }
