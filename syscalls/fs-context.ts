@@ -108,20 +108,16 @@ function sysFsconfig(t: Task, a: SyscallArgs): SysResult {
       return setParameter(t, f, key, value);
     }
     case FSCONFIG_SET_FD:
-      return f.parameters === null ? refuseParameter(f) : setFile(t, f, a);
+      return setFile(t, f, a);
     case FSCONFIG_CMD_CREATE:
     case FSCONFIG_CMD_CREATE_EXCL:
       return create(t, f);
     case FSCONFIG_CMD_RECONFIGURE:
       return reconfigure(t, f);
     default:
-      return refuseParameter(f);
+      // No file system here takes blobs or names of files for parameters, and most no files.
+      return isTakingParameters(f) ? -EINVAL : -EBUSY;
   }
-}
-
-/** No file system here takes blobs or names of files for parameters, and most no files. */
-function refuseParameter(f: FsContextFile): number {
-  return isTakingParameters(f) ? -EINVAL : -EBUSY;
 }
 
 function setFile(t: Task, f: FsContextFile, a: SyscallArgs): number {
@@ -130,8 +126,8 @@ function setFile(t: Task, f: FsContextFile, a: SyscallArgs): number {
   const file = t.fdTable.getRaw(a.int(4));
   if (file === null) return -EBADF;
   if (!isTakingParameters(f)) return -EBUSY;
-  if (f.phase === 'reconfigure' || file.path === null) return -EINVAL;
-  return f.parameters!.set(t, key, file.path);
+  if (f.parameters === null || f.phase === 'reconfigure' || file.path === null) return -EINVAL;
+  return f.parameters.set(t, key, file.path);
 }
 
 function isTakingParameters(f: FsContextFile): boolean {

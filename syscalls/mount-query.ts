@@ -24,6 +24,8 @@ interface Request {
   /** Unique id, −1: LSMT_ROOT. */
   id: number;
   param: number;
+  /** Its lower half. */
+  paramLo: number;
   /** Number of the mount namespace, 0: the caller's own. */
   ns: number;
 }
@@ -42,7 +44,7 @@ function copyRequest(t: Task, addr: number): Request | number {
   const id = root ? -1 : w[3]! * 0x100000000 + w[2]!;
   // "The first valid unique mount id is MNT_UNIQUE_ID_OFFSET + 1."
   if (!root && id <= MNT_UNIQUE_ID_OFFSET) return -EINVAL;
-  return { id, param: w[5]! * 0x100000000 + w[4]!, ns: w[7]! * 0x100000000 + w[6]! };
+  return { id, param: w[5]! * 0x100000000 + w[4]!, paramLo: w[4]!, ns: w[7]! * 0x100000000 + w[6]! };
 }
 
 const uniqueId = (m: M.Mount): number => m.id + MNT_UNIQUE_ID_OFFSET;
@@ -97,7 +99,7 @@ function sysStatmount(t: Task, a: SyscallArgs): SysResult {
   if (m === undefined) return -ENOENT;
   const root = rootFor(t, ns);
   if (!reachable(m, root) && !t.creds.hasIn(CAP_SYS_ADMIN, ns.owner)) return -EPERM;
-  const out = describe(m, ns, root, req.param % 0x100000000);
+  const out = describe(m, ns, root, req.paramLo);
   const room = a.size(2);
   if (out.length > STATMOUNT_SIZE && room < out.length) return -EOVERFLOW;
   const n = Math.min(room, out.length);

@@ -3,7 +3,7 @@ import { EMSGSIZE, ENODATA } from '../abi/errno.ts';
 import { O_RDWR } from '../abi/fcntl.ts';
 import type { CallContext } from './call-context.ts';
 import type { Path } from './dentry.ts';
-import { FileDescription } from './file-description.ts';
+import { FileDescription, type TornRead } from './file-description.ts';
 import type { FileSystemType, FsParameters } from './fs-types.ts';
 import type { Inode } from './inode.ts';
 import { subtree } from './mount-namespace.ts';
@@ -43,6 +43,10 @@ export class FsContextFile extends FileDescription {
   complain(text: string): void {
     if (this.log.length === LOG_MESSAGES) this.log.shift();
     this.log.push(`e ${text}\n`);
+  }
+
+  override get tornRead(): TornRead {
+    return 'lost';
   }
 
   /** fscontext_read(): one message at a time. */

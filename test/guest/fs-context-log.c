@@ -44,10 +44,15 @@ int main(void) {
   ret("short", read(fs, buf, 5));
   ret("second", read(fs, buf, sizeof buf));
   ret("none", read(fs, buf, sizeof buf));
+  ret("none, to nowhere", read(fs, NULL, sizeof buf));
+  config(FLAG, "lost", NULL), ret("one, to nowhere", read(fs, NULL, sizeof buf)), ret("it is lost", read(fs, buf, sizeof buf));
   for (int i = 0; i < 10; i++) sprintf(buf, "n%d", i), config(FLAG, buf, NULL);
   for (long n; (n = read(fs, buf, sizeof buf)) > 0;) say("%.*s", (int)n, buf);
   ret("create", config(CREATE, NULL, NULL));
   ret("read", read(fs, buf, sizeof buf));
   set("late", NULL);
+  ret("a late file", syscall(SYS_fsconfig, fs, 5, "file", NULL, 0));
+  ret("without a name", syscall(SYS_fsconfig, fs, 5, BAD_PTR, NULL, 0));
+  ret("of no file", syscall(SYS_fsconfig, fs, 5, "file", NULL, 99));
   return 0;
 }

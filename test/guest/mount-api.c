@@ -164,6 +164,8 @@ static void queries(void) {
   ret("statmount short", stat_mount(&r, big, 16, 0));
   r.param = 0x20;
   ret("statmount no room", stat_mount(&r, big, 512, 0));
+  unsigned long mask = r.param;
+  r.param = -1, ret("statmount of everything, no room", stat_mount(&r, big, 88, 0)), r.param = mask;
   ret("statmount flags", stat_mount(&r, big, sizeof big, 99));
   ret("statmount bad request", stat_mount(BAD_PTR, big, sizeof big, 0));
   ret("statmount bad buffer", stat_mount(&r, BAD_PTR, sizeof big, 0));
