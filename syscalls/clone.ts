@@ -158,8 +158,6 @@ function groupsNamed(t: Task, n: number, threadgroup: boolean): CssSet | number 
 
 function readSetTid(t: Task, addr: number, count: number): number[] | number {
   if (count > t.pidNs.level + 1) return -EINVAL;
-  const { owner } = t.pidNs;
-  if (!t.creds.hasIn(CAP_SYS_ADMIN, owner) && !t.creds.hasIn(CAP_CHECKPOINT_RESTORE, owner)) return -EPERM;
   const buf = Buffer.alloc(4 * count);
   if (t.mem.copyIn(addr, buf, 0, buf.length) !== 0) return -EFAULT;
   const wanted: number[] = [];
@@ -168,6 +166,8 @@ function readSetTid(t: Task, addr: number, count: number): number[] | number {
     if (nr < 1) return -EINVAL;
     wanted.push(nr);
   }
+  const { owner } = t.pidNs;
+  if (!t.creds.hasIn(CAP_SYS_ADMIN, owner) && !t.creds.hasIn(CAP_CHECKPOINT_RESTORE, owner)) return -EPERM;
   return wanted;
 }
 

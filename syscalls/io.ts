@@ -304,7 +304,7 @@ function writeLoop(
     const copied = n;
     if (n >= 0 && at >= 0) n = limitFileSize(t, f, n, at);
     if (n < 0) {
-      const r = done > 0 ? done : n === -EFAULT ? f.writeNowhere(t) : n;
+      const r = done > 0 ? done : n === -EFAULT ? f.writeNowhere(t, want) : n;
       if (r === -EPIPE && !noSignal) raisePipe(t);
       return endIo(w, r);
     }

@@ -186,7 +186,7 @@ function sysMadvise(t: Task, a: SyscallArgs): SysResult {
 }
 
 function sysMlock(t: Task, a: SyscallArgs): SysResult {
-  return advice.mlock(t.mm, t.ctx, a.addr(0), a.size(1), VM_LOCKED, caller.of(t));
+  return advice.mlock(t.mm, t.ctx, a.size(0), a.size(1), VM_LOCKED, caller.of(t));
 }
 
 const MLOCK_ONFAULT = 1;
@@ -194,11 +194,11 @@ const MLOCK_ONFAULT = 1;
 function sysMlock2(t: Task, a: SyscallArgs): SysResult {
   if ((a.int(2) & ~MLOCK_ONFAULT) !== 0) return -EINVAL;
   const lock = a.int(2) === MLOCK_ONFAULT ? VM_LOCKED_MASK : VM_LOCKED;
-  return advice.mlock(t.mm, t.ctx, a.addr(0), a.size(1), lock, caller.of(t));
+  return advice.mlock(t.mm, t.ctx, a.size(0), a.size(1), lock, caller.of(t));
 }
 
 function sysMunlock(t: Task, a: SyscallArgs): SysResult {
-  return advice.mlock(t.mm, t.ctx, a.addr(0), a.size(1), 0, caller.of(t));
+  return advice.mlock(t.mm, t.ctx, a.size(0), a.size(1), 0, caller.of(t));
 }
 
 function sysMlockall(t: Task, a: SyscallArgs): SysResult {

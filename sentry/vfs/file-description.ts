@@ -258,7 +258,7 @@ export abstract class FileDescription {
   }
 
   /** What a write says whose data cannot be read. */
-  writeNowhere(_t: CallContext): number {
+  writeNowhere(_t: CallContext, _len: number): number {
     return this.canWrite ? -EFAULT : -EINVAL;
   }
 

@@ -182,6 +182,16 @@ static void processes(void) {
     uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls;
   } args = {.flags = 0x1000, .pidfd = 16, .exit_signal = SIGCHLD};
   ret("clone3, pidfd to nowhere", syscall(SYS_clone3, &args, sizeof args));
+  if (fork() == 0) {
+    int tid = 0;
+    uint64_t numbered[11] = {[4] = SIGCHLD, [8] = (uintptr_t)&tid, [9] = 1};
+    setresuid(1000, 1000, 1000);
+    ret("clone3, number 0, by anybody", syscall(SYS_clone3, numbered, 88));
+    tid = 30000, ret("number 30000", syscall(SYS_clone3, numbered, 88));
+    numbered[8] = (uintptr_t)BAD_PTR, ret("of nowhere", syscall(SYS_clone3, numbered, 88));
+    _exit(0);
+  }
+  wait(NULL);
   int d = open("/proc/self", O_RDONLY | O_DIRECTORY);
   ret("signal to a directory of /proc", syscall(SYS_pidfd_send_signal, d, 0, NULL, 0));
   ret("signal to another directory", syscall(SYS_pidfd_send_signal, open("/", O_RDONLY), 0, NULL, 0));

@@ -88,6 +88,7 @@ static void test_eventfd(void) {
   say("value %d", (int)v);
   ret("sem", read(e, &v, 8));
   ret("sem empty", read(e, &v, 8));
+  ret("eventfd, much from nowhere", write(e, BAD_PTR, 4096)), ret("enough from nowhere", write(e, BAD_PTR, 8));
   close(e);
   e = eventfd(0, 0);
   pthread_t t;

@@ -216,6 +216,8 @@ static void wrapping(void) {
   ret("mprotect up to the top", syscall(SYS_mprotect, top, PG, 0x100));
   ret("mprotect below the top", syscall(SYS_mprotect, top - PG, PG, 0x100));
   ret("mprotect of an odd address there", syscall(SYS_mprotect, top + 1, PG, 0));
+  ret("mlock over the top", syscall(SYS_mlock, -1L, 16 * PG));
+  ret("mlock at the top", syscall(SYS_mlock, top - PG, PG));
   ret("nothing there", syscall(SYS_mprotect, top, 0, 0));
 }
 

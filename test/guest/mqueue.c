@@ -104,6 +104,7 @@ int main(void) {
 
   say("lseek %ld %ld", lseek(q, 5, SEEK_END), lseek(q, 3, SEEK_HOLE));
   ret("lseek behind", lseek(q, 80, SEEK_DATA));
+  ret("lseek before data", lseek(q, -1, SEEK_DATA)), ret("before a hole", lseek(q, -1, SEEK_HOLE));
   struct stat st;
   fstat(q, &st);
   say("size %ld", st.st_size);

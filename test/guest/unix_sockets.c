@@ -525,6 +525,8 @@ static void test_order(void) {
   int q = socket(AF_UNIX, SOCK_SEQPACKET, 0);
   int bad = 999;
   ret("bad descriptor, not connected", send_fds(q, "x", 1, &bad, 1));
+  socketpair(AF_UNIX, SOCK_SEQPACKET, 0, e), close(e[1]);
+  ret("from nowhere to nobody", send(e[0], BAD_PTR, 8, MSG_NOSIGNAL)), close(e[0]);
   for (int i = 1; i < 3; i++) {
     socketpair(AF_UNIX, SOCK_SEQPACKET, 0, e);
     for (int k = 0; k < i; k++) send(e[0], "", 0, 0);

@@ -1,5 +1,5 @@
 /** EventFile: a 64-bit counter (fs/eventfd.c). Kept as two uint32; its greatest value is 2^64 − 2. */
-import { EAGAIN, EINVAL } from '../../abi/errno.ts';
+import { EAGAIN, EFAULT, EINVAL } from '../../abi/errno.ts';
 import { O_RDWR } from '../../abi/fcntl.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
 import { FileDescription, RWF_HIPRI, type TornRead } from '../../vfs/file-description.ts';
@@ -53,6 +53,10 @@ export class EventFile extends FileDescription {
     const hi = getU32(buf, off + 4);
     if (lo === U32 - 1 && hi === U32 - 1) return -EINVAL;
     return this.signal(lo, hi) ? 8 : -EAGAIN;
+  }
+
+  override writeNowhere(_t: CallContext, len: number): number {
+    return len !== 8 ? -EINVAL : -EFAULT;
   }
 
   /** Adds to the counter; false (and nothing changed) if it would exceed 2^64 − 2. */

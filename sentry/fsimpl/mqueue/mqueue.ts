@@ -162,7 +162,7 @@ export class MqFile extends FileDescription {
   /** default_llseek() */
   override seek(_t: CallContext, offset: number, whence: number): number {
     const { size } = this.queue;
-    if ((whence === SEEK_DATA || whence === SEEK_HOLE) && (offset < 0 || offset >= size)) return -ENXIO;
+    if ((whence === SEEK_DATA || whence === SEEK_HOLE) && offset >= size) return -ENXIO;
     let pos = offset;
     if (whence === SEEK_CUR) pos += this.pos;
     else if (whence === SEEK_END) pos += size;

@@ -14,6 +14,7 @@ import {
   ENODATA,
   ENOTCONN,
   EOPNOTSUPP,
+  EPIPE,
   EPERM,
   EPROTOTYPE,
   ERANGE,
@@ -90,6 +91,7 @@ export class UnixSocket extends UnixEndpoint {
   override sendNowhere(t: CallContext, flags: number, name: Uint8Array | null): number {
     // Urgent data of messages is refused before there is one.
     if (!this.stream && (flags & S.MSG_OOB) !== 0) return this.send(t, new Uint8Array(0), 0, 0, flags, null);
+    if (!this.stream && (this.shut & S.SEND_SHUTDOWN) !== 0) return -EPIPE;
     return this.connectionless ? -EFAULT : super.sendNowhere(t, flags, name);
   }
 
