@@ -174,7 +174,7 @@ function readOrWrite(t: Task, f: FileDescription, r: Request): { refused: number
   const bad = hasIterator ? checkRwFlags(f, r.rwf, write) : 0;
   if (bad < 0) return { refused: bad, result: 0 };
   if (write ? !f.writable : !f.readable) return { refused: -EBADF, result: 0 };
-  if (!hasIterator) return { refused: -EINVAL, result: 0 };
+  if (!hasIterator || !(write ? f.canWrite : f.canRead)) return { refused: -EINVAL, result: 0 };
   // Requests of a call would have to wait one by one for the program that serves the file.
   if (f.inode.sb.served) return { refused: -EINVAL, result: 0 };
   const ranges = readRanges(t, r);
@@ -337,7 +337,9 @@ function readTimeout(t: Task, addr: number): number {
   if (addr === 0) return Infinity;
   if (t.mem.copyIn(addr, scratch.bytes, 0, 16) !== 0) return -EFAULT;
   const { u32, i32 } = scratch;
-  return Math.max(0, (i32[1]! * 0x100000000 + u32[0]!) * 1e9 + i32[3]! * 0x100000000 + u32[2]!);
+  const ns = (i32[1]! * 0x100000000 + u32[0]!) * 1e9 + i32[3]! * 0x100000000 + u32[2]!;
+  // A time before now overflows (ktime_add_safe).
+  return ns < 0 ? Infinity : ns;
 }
 
 function getEvents(t: Task, a: SyscallArgs): SysResult {

@@ -126,6 +126,7 @@ function setFile(t: Task, f: FsContextFile, a: SyscallArgs): number {
   const file = t.fdTable.getRaw(a.int(4));
   if (file === null) return -EBADF;
   if (!isTakingParameters(f)) return -EBUSY;
+  if (setSuperFlag(f, key)) return 0;
   if (f.parameters === null || f.phase === 'reconfigure' || file.path === null) return -EINVAL;
   return f.parameters.set(t, key, file.path);
 }
@@ -140,6 +141,13 @@ function complainOf(f: FsContextFile, key: string, value: string | null): void {
   f.complain(`${f.type?.name ?? ''}: ${known ? 'Bad value for' : 'Unknown parameter'} '${key}'`);
 }
 
+/** vfs_parse_sb_flag(): whatever the value is. */
+function setSuperFlag(f: FsContextFile, key: string): boolean {
+  const flags = parseSuperFlag(f.superFlags, key);
+  if (flags >= 0) f.superFlags = flags;
+  return flags >= 0;
+}
+
 /** vfs_parse_fs_param() */
 function setParameter(t: Task, f: FsContextFile, key: string, value: string | null): number {
   if (!isTakingParameters(f)) return -EBUSY;
@@ -147,11 +155,7 @@ function setParameter(t: Task, f: FsContextFile, key: string, value: string | nu
     complainOf(f, key, value);
     return -EINVAL;
   }
-  const flags = parseSuperFlag(f.superFlags, key);
-  if (flags >= 0) {
-    f.superFlags = flags;
-    return 0;
-  }
+  if (setSuperFlag(f, key)) return 0;
   if (key === 'source') {
     if (value === null || f.source !== null) {
       f.complain(value === null ? 'Non-string source' : 'Multiple sources');

@@ -95,12 +95,13 @@ function sysStatmount(t: Task, a: SyscallArgs): SysResult {
   if (typeof req === 'number') return req;
   const ns = namespaceFor(t, req.ns, EPERM);
   if (typeof ns === 'number') return ns;
+  const room = a.size(2);
+  if (a.addr(1) + room > TASK_SIZE) return -EFAULT;
   const m = ns.mounts().find((x) => uniqueId(x) === req.id);
   if (m === undefined) return -ENOENT;
   const root = rootFor(t, ns);
   if (!reachable(m, root) && !t.creds.hasIn(CAP_SYS_ADMIN, ns.owner)) return -EPERM;
   const out = describe(m, ns, root, req.paramLo);
-  const room = a.size(2);
   if (out.length > STATMOUNT_SIZE && room < out.length) return -EOVERFLOW;
   const n = Math.min(room, out.length);
   return t.mem.copyOut(a.addr(1), out, 0, n) !== 0 ? -EFAULT : 0;

@@ -82,9 +82,10 @@ function allCpus(t: Task): Uint8Array {
 
 function sysSchedSetaffinity(t: Task, a: SyscallArgs): SysResult {
   const all = allCpus(t);
-  const mask = new Uint8Array(all.length);
-  const n = Math.min(a.uint(1), all.length);
-  if (t.mem.copyIn(a.addr(2), mask, 0, n) !== 0) return -EFAULT;
+  // cpumask_size(): whole words
+  const words = new Uint8Array(Math.ceil(all.length / 8) * 8);
+  if (t.mem.copyIn(a.addr(2), words, 0, Math.min(a.uint(1), words.length)) !== 0) return -EFAULT;
+  const mask = words.subarray(0, all.length);
   // Unlike the policy calls, a negative pid is merely nobody's.
   const o = a.int(0) < 0 ? -ESRCH : findTask(t, a.int(0));
   if (typeof o === 'number') return o;

@@ -81,12 +81,14 @@ function setStrict(t: Task): SysResult {
   return 0;
 }
 
-/** struct sock_fprog: length and pointer. */
+/** The program of struct sock_fprog: length and pointer (seccomp_prepare_filter). */
 function readProgram(t: Task, addr: number): Buffer | number {
   if (t.mem.copyIn(addr, scratch.bytes, 0, 16) !== 0) return -EFAULT;
   const len = scratch.u32[0]! & 0xffff;
   const at = scratch.u32[3]! * 0x100000000 + scratch.u32[2]!;
   if (len === 0 || len > BPF_MAXINSNS) return -EINVAL;
+  // "The filter would let an unprivileged caller attack a set-user-ID program".
+  if (!t.noNewPrivs && !t.creds.hasOwn(CAP_SYS_ADMIN)) return -EACCES;
   const bytes = Buffer.alloc(8 * len);
   return t.mem.copyIn(at, bytes, 0, bytes.length) !== 0 ? -EFAULT : bytes;
 }
@@ -101,8 +103,6 @@ function setFilter(t: Task, flags: number, addr: number): SysResult {
   if (killable && !listens) return -EINVAL;
   const bytes = readProgram(t, addr);
   if (typeof bytes === 'number') return bytes;
-  // "The filter would let an unprivileged caller attack a set-user-ID program".
-  if (!t.noNewPrivs && !t.creds.hasOwn(CAP_SYS_ADMIN)) return -EACCES;
   if (t.seccomp?.strict === true) return -EINVAL;
   const program = loadSeccomp(bytes);
   if (program === null) return -EINVAL;

@@ -2,6 +2,7 @@
 #include "guest.h"
 #include <pthread.h>
 #include <sched.h>
+#include <sys/mman.h>
 
 static int first, last;
 
@@ -106,5 +107,8 @@ int main(int argc, char **argv) {
   wait_say("the other", p);
   CPU_ZERO(&one);
   ret("nowhere", sched_setaffinity(0, sizeof one, &one));
+  char *page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  munmap(page + 4096, 4096);
+  ret("half a word is there", syscall(SYS_sched_setaffinity, 0, 128, page + 4092));
   return 0;
 }

@@ -225,6 +225,11 @@ static void refusals(void) {
   r = req(IOCB_CMD_PWRITE, e, buf, 8, 0, 9);
   r.aio_rw_flags = RWF_SYNC, one("the same with flags", r);
   one("read of events", req(IOCB_CMD_PREAD, in, buf, 8, 0, 10));
+  int child = fork();
+  if (child == 0) pause();
+  int pidfd = syscall(SYS_pidfd_open, child, 0);
+  one("read of a process", req(IOCB_CMD_PREAD, pidfd, buf, 8, 0, 11));
+  kill(child, SIGKILL), waitpid(child, NULL, 0), close(pidfd);
   destroy(ctx), ctx = old;
   close(f), close(e), close(in), close(s[0]), close(s[1]), unlink("aio2");
 }
@@ -237,6 +242,8 @@ static void waits(void) {
   sigaction(SIGALRM, &sa, NULL);
   ualarm(50000, 0);
   ret("interrupted", get(ctx, 1, 1, NULL));
+  ualarm(50000, 0);
+  ret("a time before now, interrupted", get(ctx, 1, 1, &(struct timespec){0, -1}));
   sigset_t none, all;
   sigemptyset(&none), sigfillset(&all);
   struct {

@@ -48,6 +48,7 @@ int main(void) {
   config(FLAG, "lost", NULL), ret("one, to nowhere", read(fs, NULL, sizeof buf)), ret("it is lost", read(fs, buf, sizeof buf));
   for (int i = 0; i < 10; i++) sprintf(buf, "n%d", i), config(FLAG, buf, NULL);
   for (long n; (n = read(fs, buf, sizeof buf)) > 0;) say("%.*s", (int)n, buf);
+  ret("a flag with a file", syscall(SYS_fsconfig, fs, 5, "sync", NULL, 0));
   ret("create", config(CREATE, NULL, NULL));
   ret("read", read(fs, buf, sizeof buf));
   set("late", NULL);

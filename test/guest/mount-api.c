@@ -166,6 +166,7 @@ static void queries(void) {
   ret("statmount no room", stat_mount(&r, big, 512, 0));
   unsigned long mask = r.param;
   r.param = -1, ret("statmount of everything, no room", stat_mount(&r, big, 88, 0)), r.param = mask;
+  ret("statmount, more room than there is", stat_mount(&r, big, 1UL << 62, 0));
   ret("statmount flags", stat_mount(&r, big, sizeof big, 99));
   ret("statmount bad request", stat_mount(BAD_PTR, big, sizeof big, 0));
   ret("statmount bad buffer", stat_mount(&r, BAD_PTR, sizeof big, 0));

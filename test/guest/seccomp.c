@@ -237,6 +237,7 @@ static void unprivileged(void) {
     struct sock_filter fine[] = {RET(SECCOMP_RET_ALLOW)};
     setuid(1000);
     ret("without no_new_privs", INSTALL(fine));
+    ret("and a filter nowhere", install(BAD_PTR, 1, 0)), ret("of no length", install(BAD_PTR, 0, 0));
     _exit(0);
   }
   wait_say("unprivileged", p);
