@@ -9,6 +9,9 @@ static const char *const paths[] = {"a", "a", "b", "d", "d/x", "d/e", "l", "loop
 static const char *const names[] = {"user.a", "user.b", "user.", "user", "trusted.x", "security.x", "system.posix_acl_access", "system.x", "", "a", "/queue", "/none",
     "queue", "keyring", ".x", "/", "//", "nothing.x"};
 static const char *const types[] = {"tmpfs", "proc", "devpts", "mqueue", "none", "nothing", "", "user", "keyring", "logon"};
+static const char *const settings[] = {"size", "mode", "uid", "nr_inodes", "source", "ro", "rw", "huge", "mpol", "nosuid", "noexec", "sync", "inode64", "gid", "newinstance",
+    "ptmxmode", "fscontext", "nothing", ""};
+static const char *const values[] = {"1m", "1M", "50%", "755", "1777", "1000", "0", "-1", "none", "never", "default", "x y", "4294967296", ""};
 
 struct list {
   char kind;
@@ -62,7 +65,7 @@ static const struct list lists[] = {
       0xb703, 0xb704, 0xb705, 0x8004b706, 0x8004b707, 0x8004b708, 0x8004b709, 0x1260, 0x1268, 0x80081272, 0x127b, 0x80106e7d, 0x5008, 0x40085400, 0x80111500, 0x80111501, 0x8100660a,
       0x660c, 0x40185828, 0x40305829, 0xc0406605, 0x40086610, 0xff00, 0xff01, 0xff02, 0xff0b),
   INT('3', 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 19, 20, 21, 22, 23, 24, 25, 27, 28, 29, 30, 33, 34, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 50, 51, 54,
-      55, 56, 57, 58, 59, 62, 64, 65, 66, 67, 68, 69, 70, 71, 72, 73, 80, 0x59616d61, 0, -1),
+      55, 56, 57, 58, 59, 62, 64, 65, 66, 67, 68, 69, 70, 71, 72, 73, 80, 0x59616d61, 35, 35, 0x53564d41, 0, -1),
   INT('4', 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 128, 129, 131, 132, 133, 137, 138, 256, 265, 267, 393, -1),
   INT('5', 0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 15, 16, 17, 18, 19, 20, 21, 24, 29, 30, 31, 33, -1),
   INT('6', 0, 1, 2, 3, 4, 8, 9, 10, 11, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 5, 7, 24, 26, 102, 103, -1),
@@ -82,6 +85,7 @@ static const struct list lists[] = {
   INT('Y', 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 16, 17, 24, 31, 0x4200, 0x4201, 0x4202, 0x4203, 0x4204, 0x4205, 0x4206, 0x4207, 0x4208, 0x4209, 0x420a, 0x420b, 0x420d, 0x420e, 0x420f,
       0x4210, 30, 10, 11, 14, 15, 33, -1),
   LIST('N', FIXED, 1, 2, 4, 8, 16, 32, 64, 0, 3, -1), // membarrier: not for rseq
+  INT('Z', 0, 0, 1, 1, 2, 3, 4, 5, 6, 6, 7, 8, 9, -1), // FSCONFIG_*
   LIST('L', FIXED, 0, 1, -1, 11, 0x7fffffff), // syslog: what tells and changes nothing
 };
 #endif

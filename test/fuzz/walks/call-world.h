@@ -137,6 +137,15 @@ static void make_sockets(void) {
   bind(s, (void *)&un, sizeof un), listen(s, 2), keep("unix_listening", s);
 }
 
+static void make_mounts(void) {
+  int fd = syscall(SYS_fsopen, "tmpfs", 0);
+  keep("context_new", syscall(SYS_fsopen, "tmpfs", 0)), keep("context_devpts", syscall(SYS_fsopen, "devpts", 0));
+  syscall(SYS_fsconfig, fd, 6, NULL, NULL, 0), keep("mount_new", syscall(SYS_fsmount, fd, 0, 0)), close(fd);
+  fd = syscall(SYS_fsopen, "tmpfs", 0), syscall(SYS_fsconfig, fd, 6, NULL, NULL, 0), keep("context_made", fd);
+  keep("context_picked", syscall(SYS_fspick, AT_FDCWD, "/dev/pts", 0));
+  keep("mount_tree", syscall(SYS_open_tree, AT_FDCWD, "/w/d", OPEN_TREE_CLONE)), keep("mount_in_use", open("/dev/pts", O_PATH));
+}
+
 static void make_processes(void) {
   if ((stopped = fork()) == 0) {
     setpgid(0, 0), prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -155,7 +164,7 @@ static void make_world(int kind) {
   setsid();
   if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC) < 0) out("no namespaces\n"), _exit(1);
   sethostname("walk", 4), setdomainname("(none)", 6);
-  make_root(), make_tree(), make_files(), make_sockets();
+  make_root(), make_tree(), make_files(), make_sockets(), make_mounts();
   ipc_sem = semget(77, 3, IPC_CREAT | 0600), ipc_shm = shmget(77, 8192, IPC_CREAT | 0600), ipc_msg = msgget(77, IPC_CREAT | 0600);
   msgsnd(ipc_msg, &(struct { long type; char text[8]; }){3, "message"}, 8, 0);
   static const struct { int what; long most; } limits[] = {{RLIMIT_CORE, 0}, {RLIMIT_FSIZE, 1 << 20}, {RLIMIT_AS, 256 << 20},

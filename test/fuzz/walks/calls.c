@@ -52,11 +52,33 @@ static int spared(const struct call *c) {
   switch (c->nr) {
     case SYS_keyctl: return (int)args[0] == 22 || (int)args[0] == 4 && (int)args[1] < -6;
     case SYS_memfd_create: return (args[1] & 4) != 0;
+    // What is let go runs on beside the walk; steps of blocks (PTRACE_SINGLEBLOCK).
+    case SYS_ptrace: return args[0] == 17 && args[3] != 0 || args[0] == 33;
+    // A filter that tells the host's log.
+    case SYS_seccomp: return ((int)args[0] == 1 || (int)args[0] == 0) && (args[1] & 2) != 0;
     // Of all memory, the stack too.
     case SYS_madvise: return args[1] > 1L << 40;
     case SYS_mmap: return (args[3] & 0x40000) != 0;
     case SYS_shmget: return (args[2] & 04000) != 0;
     default: return 0;
+  }
+}
+
+// Requests about a tracee: now and then it is one.
+static void seize(void) {
+  if ((int)args[1] != stopped || one_in(3)) return;
+  int status, options = PICK(0, 0, 1, 0x40, 0x7f, 0x10, 0x80);
+  long r = syscall(SYS_ptrace, 0x4206, stopped, 0, options);
+  out(" seized %#x", options), done(r);
+  if (r == 0 && waitpid(stopped, &status, __WALL) == stopped) out(" %x", status);
+}
+
+// A tracee that goes on stops or ends.
+static void wait_for_tracee(void) {
+  int status;
+  switch (args[0]) {
+    case 7: case 8: case 9: case 24: case 31: case 32:
+      if (waitpid(stopped, &status, __WALL) == stopped) out(" then %x", status);
   }
 }
 
@@ -75,11 +97,13 @@ static void one_call(unsigned i) {
   if (spared(c)) { out(" spared"); return; }
   // Who wins, a timer of a few microseconds or the next line?
   if (c->nr == SYS_setitimer) signal(SIGALRM, SIG_IGN), signal(SIGVTALRM, SIG_IGN), signal(SIGPROF, SIG_IGN);
+  if (c->nr == SYS_ptrace) seize();
   for (int k = 0; k < PAGES; k++) memcpy(before[k], pages[k], PAGE);
   errno = 0;
-  long r = syscall(c->nr, args[0], args[1], args[2], args[3], args[4], args[5]);
+  long r = c->nr == SYS_clone3 ? raw_clone3(args[0], args[1]) : syscall(c->nr, args[0], args[1], args[2], args[3], args[4], args[5]);
   if (c->args[0] == '?' || r > 0x10000 || r < -1) done(r);
   else result(r);
+  if (c->nr == SYS_ptrace && r == 0) wait_for_tracee();
   // How much of a structure is written before the end of the memory is nobody's business.
   if (r >= 0 || errno != EFAULT) written(nargs);
 }
