@@ -28,7 +28,8 @@ static void *thread(void *arg) {
 
 static volatile sig_atomic_t sig_tid, sig_code, sig_pid_ok, sig_value;
 static void on_sig(int s, siginfo_t *si, void *u) {
-  sig_tid = syscall(SYS_gettid), sig_code = si->si_code, sig_pid_ok = si->si_pid == getpid(), sig_value = si->si_value.sival_int;
+  sig_code = si->si_code, sig_pid_ok = si->si_pid == getpid(), sig_value = si->si_value.sival_int;
+  sig_tid = syscall(SYS_gettid); // What the other thread waits for.
 }
 
 static void sent(const char *name, int fd, siginfo_t *si, int flags) {
