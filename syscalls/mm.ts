@@ -41,7 +41,9 @@ import { PAGE_SIZE, TASK_SIZE, isPageAligned, pageUp } from '../sentry/lib/addr.
 import * as advice from '../sentry/mm/madvise.ts';
 import type { MemoryLimits, PendingChange } from '../sentry/mm/memory-manager.ts';
 import { MS_NOEXEC } from '../sentry/vfs/mount.ts';
-import { brk, mmap, mprotect, munmap, type MemoryCaller, type MmapRequest } from '../sentry/mm/mmap.ts';
+import { mmap, munmap, type MemoryCaller, type MmapRequest } from '../sentry/mm/mmap.ts';
+import { mprotect } from '../sentry/mm/mprotect.ts';
+import { brk } from '../sentry/mm/brk.ts';
 import { mremap, type MremapRequest } from '../sentry/mm/mremap.ts';
 import { keyAllows, PKEY_ACCESS_MASK, PKEY_DISABLE_ACCESS, withRights } from '../sentry/mm/pkeys.ts';
 import { inCore } from '../sentry/mm/residency.ts';

@@ -1,4 +1,4 @@
-/** mmap, munmap, mprotect and brk on a MemoryManager (mm/mmap.c, mm/mprotect.c). Decisions only: the host gets orders. */
+/** mmap and munmap on a MemoryManager (mm/mmap.c). Decisions only: the host gets orders. */
 import {
   EACCES,
   EAGAIN,
@@ -12,7 +12,6 @@ import {
 } from '../abi/errno.ts';
 import {
   MAP_32BIT,
-  MAP_ANONYMOUS,
   MAP_DROPPABLE,
   MAP_FIXED,
   MAP_FIXED_NOREPLACE,
@@ -28,30 +27,21 @@ import {
   MAP_STACK,
   MAP_TYPE,
   PROT_EXEC,
-  PROT_GROWSDOWN,
-  PROT_GROWSUP,
   PROT_READ,
   PROT_WRITE,
 } from '../abi/mman.ts';
 import { S_IFMT, S_IFSOCK } from '../abi/stat.ts';
-import {
-  ADDRESS_LIMIT,
-  isPageAligned,
-  PAGE_SIZE,
-  pageAlign,
-  pageDown,
-  pageUp,
-  TASK_SIZE,
-} from '../lib/addr.ts';
+import { isPageAligned, PAGE_SIZE, pageDown, pageUp, TASK_SIZE } from '../lib/addr.ts';
 import type { Orders } from '../platform/platform.ts';
 import type { FileDescription } from '../vfs/file-description.ts';
 import { MS_NOEXEC } from '../vfs/mount.ts';
 import { FileBacking, SharedMemory, type Backing } from './backing.ts';
 import { executeOnlyKey } from './pkeys.ts';
+import { PROT_ALL } from './mprotect.ts';
 import { populate } from './populate.ts';
 import { hasSealed } from './seal.ts';
-import { CopyBacking, copyFor, restoreCopies } from './small-copies.ts';
-import { keepTextWhole, patchedTextFor, restoreText } from './text/text-vmas.ts';
+import { CopyBacking, copyFor } from './small-copies.ts';
+import { keepTextWhole, patchedTextFor } from './text/text-vmas.ts';
 import { hostProt, mayFlags, orderMap } from './host-map.ts';
 import { findFree, findFree32 } from './unmapped-area.ts';
 import type { MemoryLimits, MemoryManager, PendingChange } from './memory-manager.ts';
@@ -60,11 +50,9 @@ import {
   VM_DROPPABLE,
   VM_GROWSDOWN,
   VM_LOCKED,
-  VM_MAYEXEC,
   VM_MAYWRITE,
   VM_NOHUGEPAGE,
   VM_NORESERVE,
-  VM_SEALED,
   VM_SHARED,
   VM_SPECIAL,
   VM_WIPEONFORK,
@@ -72,7 +60,6 @@ import {
 } from './vma.ts';
 
 const WRITE_EXEC = PROT_WRITE | PROT_EXEC;
-const PROT_ALL = PROT_READ | PROT_WRITE | PROT_EXEC;
 /** File offsets beyond this do not exist (MAX_LFS_FILESIZE). */
 const MAX_OFFSET = Number.MAX_SAFE_INTEGER;
 const HUGE_PAGE = 2 * 1024 * 1024;
@@ -300,146 +287,4 @@ export function munmap(mm: MemoryManager, o: Orders, addr: number, length: numbe
   o.munmap(start, stop - start);
   mm.unmapping(o, start, stop);
   return 0;
-}
-
-/**
- * mprotect(2), and with `key` ≥ 0 pkey_mprotect(2). Linux: do_mprotect_pkey(): goes VMA by VMA, so that what precedes a hole or a
- * refusal is changed.
- */
-export function mprotect(
-  mm: MemoryManager,
-  o: Orders,
-  addr: number,
-  length: number,
-  protBits: number,
-  limits: MemoryLimits,
-  key = -1,
-): number {
-  const grows = protBits & (PROT_GROWSDOWN | PROT_GROWSUP);
-  const prot = protBits & ~(PROT_GROWSDOWN | PROT_GROWSUP);
-  if (grows === (PROT_GROWSDOWN | PROT_GROWSUP)) return -EINVAL;
-  if (!isPageAligned(addr)) return -EINVAL;
-  if (length === 0) return 0;
-  const end = addr + pageAlign(length);
-  if (end === addr || end >= ADDRESS_LIMIT) return -ENOMEM;
-  // PROT_SEM (8) is accepted and means nothing on x86.
-  if ((prot & ~(PROT_ALL | 8)) !== 0) return -EINVAL;
-  if (key !== -1 && !(mm.space.hasKeys && mm.keys.has(key))) return -EINVAL;
-  let start = addr;
-  const first = mm.table.at(mm.table.indexAt(addr));
-  if (first === undefined) return -ENOMEM;
-  if (grows === PROT_GROWSDOWN) {
-    if (first.start >= end) return -ENOMEM;
-    if ((first.flags & VM_GROWSDOWN) === 0) return -EINVAL;
-    start = first.start;
-  } else if (first.start > start) return -ENOMEM;
-  else if (grows === PROT_GROWSUP) return -EINVAL;
-
-  const [stop, error] = protectable(mm, start, end, prot & PROT_ALL, limits);
-  if (stop > start) {
-    mm.cutReserves(o, start, stop);
-    if ((prot & PROT_WRITE) !== 0) {
-      restoreText(mm, o, start, stop);
-      restoreCopies(mm, o, start, stop);
-    }
-    const executeOnly = key === -1 && prot === PROT_EXEC ? executeOnlyKey(mm) : -1;
-    if (key > 0) mm.useKeys();
-    let rekeyed = false;
-    mm.changeVmas(start, stop, (v) => {
-      const old = v.pkey;
-      v.pkey = keyAfter(mm, v, key, prot, executeOnly);
-      v.prot = prot & PROT_ALL;
-      v.asMapped = false;
-      rekeyed ||= v.pkey !== old;
-    });
-    // The host keeps the keys.
-    o.mprotect(start, stop - start, hostProt(prot & PROT_ALL));
-    if (rekeyed) {
-      mm.table.forEachIn(start, stop, (v) => {
-        const at = Math.max(v.start, start);
-        o.pkeyMprotect(at, Math.min(v.end, stop) - at, hostProt(v.prot), v.pkey);
-      });
-    }
-  }
-  return error;
-}
-
-/** __arch_override_mprotect_pkey(): the key of `v` when it gets `prot`, which it does not have yet. */
-function keyAfter(mm: MemoryManager, v: Vma, key: number, prot: number, executeOnly: number): number {
-  if (key !== -1) return key;
-  if (prot === PROT_EXEC) return executeOnly > 0 ? executeOnly : v.pkey;
-  return v.prot === PROT_EXEC && v.pkey === mm.keys.executeOnly ? 0 : v.pkey;
-}
-
-/** How far from `start` the change may go, and the error it then ends with. */
-function protectable(
-  mm: MemoryManager,
-  start: number,
-  end: number,
-  prot: number,
-  limits: MemoryLimits,
-): [number, number] {
-  let newData = 0;
-  let at = start;
-  for (let i = mm.table.indexAt(start); at < end; i++) {
-    const v = mm.table.at(i);
-    if (v === undefined || v.start > at) return [at, -ENOMEM];
-    if ((v.flags & VM_SEALED) !== 0) return [at, -EPERM];
-    if ((prot & PROT_WRITE) !== 0 && (v.flags & VM_MAYWRITE) === 0) return [at, -EACCES];
-    if ((prot & PROT_EXEC) !== 0 && (v.flags & VM_MAYEXEC) === 0) return [at, -EACCES];
-    // map_deny_write_exec()
-    if (
-      mm.mdwe !== 0 &&
-      (prot & PROT_EXEC) !== 0 &&
-      ((prot & PROT_WRITE) !== 0 || (v.prot & PROT_EXEC) === 0)
-    )
-      return [at, -EACCES];
-    if ((v.flags & VM_SPECIAL) !== 0) {
-      if ((prot & PROT_WRITE) !== 0) return [at, -EACCES];
-      if (v.prot !== prot && (v.start < start || v.end > end)) return [at, -EINVAL];
-    }
-    if ((prot & PROT_WRITE) !== 0 && (v.prot & PROT_WRITE) === 0 && !v.shared) {
-      newData += Math.min(v.end, end) - at;
-      if (mm.dataBytes + newData > limits.mappedData) return [at, -ENOMEM];
-    }
-    // A split at either edge adds a VMA.
-    if (!mm.mayAddVmas(2) && (v.start < start || v.end > end)) return [at, -ENOMEM];
-    at = v.end;
-  }
-  return [end, 0];
-}
-
-/** brk(2): always the resulting break. Linux: SYSCALL_DEFINE1(brk). */
-export function brk(mm: MemoryManager, o: Orders, wanted: number, who: MemoryCaller): number {
-  const { startBrk, startData, endData } = mm.layout;
-  if (wanted < startBrk || wanted > mm.maxAddr) return mm.brk;
-  // "the limit on the size of the data segment (initialized data, uninitialized data, and heap)" - setrlimit(2)
-  if (wanted - startBrk + (endData - startData) > who.limits.data) return mm.brk;
-  const oldEnd = pageUp(mm.brk);
-  const newEnd = pageUp(wanted);
-  if (newEnd > oldEnd) {
-    if (!growBrk(mm, o, oldEnd, newEnd, who)) return mm.brk;
-  } else if (newEnd < oldEnd) {
-    if (hasSealed(mm, newEnd, oldEnd)) return mm.brk;
-    mm.removeVmas(newEnd, oldEnd);
-    o.munmap(newEnd, oldEnd - newEnd);
-  }
-  mm.brk = wanted;
-  return wanted;
-}
-
-function growBrk(mm: MemoryManager, o: Orders, oldEnd: number, newEnd: number, who: MemoryCaller): boolean {
-  // Linux wants a page of distance to the next mapping (find_vma_intersection(oldbrk, newbrk + PAGE_SIZE)).
-  if (!mm.free.has(oldEnd, newEnd + PAGE_SIZE)) return false;
-  if (!mm.inBounds(oldEnd, newEnd - oldEnd) || !mm.mayExpand(newEnd - oldEnd, true, who.limits)) return false;
-  if (mm.lockFuture !== 0 && !who.canLock && mm.lockedBytes + newEnd - oldEnd > who.limits.memlock)
-    return false;
-  if (!mm.mayAddVmas(1)) return false;
-  o.mmap(oldEnd, newEnd - oldEnd, hostProt(PROT_READ | PROT_WRITE), MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  who.change.kind = 'brk';
-  who.change.value = mm.brk;
-  const flags = mayFlags(false, true, true) | mm.lockFuture;
-  mm.addVma(new Vma(oldEnd, newEnd, PROT_READ | PROT_WRITE, flags, null, 0));
-  if (mm.lockFuture !== 0) populate(mm, o, oldEnd, newEnd);
-  return true;
 }

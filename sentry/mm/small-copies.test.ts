@@ -9,7 +9,8 @@ import type { FileDescription, MapSource } from '../vfs/file-description.ts';
 import type { Inode } from '../vfs/inode.ts';
 import { EMPTY_LAYOUT } from './image-layout.ts';
 import { MemoryManager } from './memory-manager.ts';
-import { mmap, mprotect, munmap, type MmapRequest } from './mmap.ts';
+import { mmap, munmap, type MmapRequest } from './mmap.ts';
+import { mprotect } from './mprotect.ts';
 import { mremap } from './mremap.ts';
 import { CopyBacking, onCopyLost, replaceLost, WINDOW_SIZE, WINDOW_START } from './small-copies.ts';
 
