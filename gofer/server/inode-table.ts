@@ -40,6 +40,8 @@ export interface ServerMount {
   readonly hostSockets: boolean;
   readonly resolve: number;
   root: ServerInode | null;
+  /** An overlay of the host's: what it copies up, directories above included, gets another time of birth. */
+  isOverlay: boolean;
   /** Host mounts by id: true if their files are served. Those of others are sealed. */
   readonly hostMounts: Map<string, boolean>;
 }
@@ -53,6 +55,7 @@ export function newMount(index: number, config: Omit<ExportConfig, 'path'>): Ser
     hostSockets,
     resolve: crossMounts ? resolve : resolve | RESOLVE_NO_XDEV,
     root: null,
+    isOverlay: false,
     hostMounts: new Map(),
   };
 }
@@ -82,6 +85,8 @@ const KERNEL_FILE_SYSTEMS = new Set([
   0x65735543, // fusectl
 ]);
 
+const OVERLAYFS_SUPER_MAGIC = 0x794c7630;
+
 export type WatchKind = 'cacheWatch' | 'guestWatch';
 
 export interface ServerInode {
@@ -90,7 +95,7 @@ export interface ServerInode {
   readonly mount: ServerMount;
   /** File type bits of st_mode: they never change for one inode. */
   readonly type: number;
-  birth: string;
+  readonly birth: string;
   parent: ServerInode | null;
   name: string;
   /** O_PATH descriptor, or −1. */
@@ -141,6 +146,7 @@ export class InodeTable {
     const r = statxFd(fd);
     if (r < 0) return r;
     mount.hostMounts.set(statxMount(), true);
+    mount.isOverlay = fstatfs(fd) >= 0 && statfsBuffer.u32[0] === OVERLAYFS_SUPER_MAGIC;
     const root = this.intern(mount, null, '', false);
     if (typeof root === 'number') return root;
     root.fd = fd;
@@ -173,12 +179,7 @@ export class InodeTable {
   /** The registered inode whose attributes are in statxBuffer, if there is one. */
   find(mount: ServerMount): ServerInode | undefined {
     const node = this.byKey.get(statxKey(mount));
-    return node !== undefined && node.birth === statxBirth() ? node : undefined;
-  }
-
-  /** statxBuffer is of the inode's own descriptor: an overlay that has copied the file up gives it another time of birth. */
-  noteBirth(node: ServerInode): void {
-    node.birth = statxBirth();
+    return node !== undefined && node.birth === statxBirth(mount) ? node : undefined;
   }
 
   /** The inode whose attributes are in statxBuffer, registered under its newest name. */
@@ -189,7 +190,7 @@ export class InodeTable {
     sealed: boolean,
   ): ServerInode | number {
     const key = statxKey(mount);
-    const birth = statxBirth();
+    const birth = statxBirth(mount);
     const type = statxBuffer.view.getUint16(STATX.mode, true) & S_IFMT;
     const old = this.byKey.get(key);
     if (old !== undefined && old.birth === birth && old.type === type && old.sealed === sealed) {
@@ -305,7 +306,7 @@ export class InodeTable {
     const fd = this.openName(node.mount, parent.fd, node.name);
     if (fd < 0) return fd === -ENOENT || fd === -ENOTDIR || fd === -ELOOP ? -ESTALE : fd;
     const r = statxFd(fd);
-    if (r < 0 || statxKey(node.mount) !== node.key || statxBirth() !== node.birth) {
+    if (r < 0 || statxKey(node.mount) !== node.key || statxBirth(node.mount) !== node.birth) {
       closeFd(fd);
       return r < 0 ? r : -ESTALE;
     }
@@ -371,7 +372,8 @@ function statxMount(): string {
 }
 
 /** Tells a new file from an old one whose inode number it got. */
-function statxBirth(): string {
+function statxBirth(mount: ServerMount): string {
+  if (mount.isOverlay) return '';
   const v = statxBuffer.view;
   return `${v.getUint32(STATX.btime, true)}.${v.getUint32(STATX.btime + 8, true)}`;
 }

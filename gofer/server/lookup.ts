@@ -99,7 +99,6 @@ export function getattr(ctx: ServerContext): number {
   if (fd < 0) return fd;
   const r = node.sealed ? statxAt(fd, node.name) : statxFd(fd);
   if (r < 0) return r;
-  if (!node.sealed) ctx.table.noteBirth(node);
   ctx.putAttr(node.id);
   return 0;
 }
@@ -146,7 +145,6 @@ export function donate(ctx: ServerContext, node: ServerInode, fd: number): numbe
     closeFd(fd);
     return r;
   }
-  ctx.table.noteBirth(node);
   ctx.putAttr(node.id);
   ctx.donate = fd;
   return 0;

@@ -238,7 +238,6 @@ export function link(ctx: ServerContext): number {
   const r = linkFd(ctx.procFd, fd, dirFd, name);
   if (r < 0) return r;
   statxFd(fd);
-  ctx.table.noteBirth(node);
   // The new name is the fresher one; the old may be gone already.
   const same = ctx.table.intern(dir.mount, dir, name, false);
   if (typeof same === 'number') return same;
@@ -315,9 +314,7 @@ export function rename(ctx: ServerContext): number {
 
 function renamed(ctx: ServerContext, node: ServerInode | null, dir: ServerInode, name: string): void {
   if (node === null || node.parent === null) return;
-  if (statxFd(node.fd) < 0) return;
-  ctx.table.noteBirth(node);
-  ctx.table.intern(dir.mount, dir, name, false);
+  if (statxFd(node.fd) >= 0) ctx.table.intern(dir.mount, dir, name, false);
 }
 
 export function setattr(ctx: ServerContext): number {
@@ -359,7 +356,6 @@ export function setattr(ctx: ServerContext): number {
   }
   r = statxFd(fd);
   if (r < 0) return r;
-  ctx.table.noteBirth(node);
   ctx.putAttr(node.id);
   return 0;
 }

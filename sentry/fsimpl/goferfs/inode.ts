@@ -59,12 +59,14 @@ export abstract class GoferInode extends GoferXattrs {
     if (attr.noXattr) this.knownWithoutXattr();
   }
 
+  /** The gofer's id says so, whatever the time of birth is now. */
   isSame(attr: GoferAttr): boolean {
-    return (
-      this.hostType === (attr.mode & S_IFMT) &&
-      this.birthSec === attr.btimeSec &&
-      this.birthNsec === attr.btimeNsec
-    );
+    const isIts = (attr.id !== 0 && attr.id === this.id) || this.hasBirth(attr);
+    return isIts && this.hostType === (attr.mode & S_IFMT);
+  }
+
+  protected hasBirth(attr: GoferAttr): boolean {
+    return this.birthSec === attr.btimeSec && this.birthNsec === attr.btimeNsec;
   }
 
   /** Others may see the file only where caching is shared. */

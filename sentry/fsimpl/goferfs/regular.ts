@@ -158,7 +158,7 @@ export class GoferRegular extends GoferInode implements FdHolder {
 
   override apply(attr: GoferAttr): void {
     // What was opened before an overlay of the host's has copied the file up maps the lower file.
-    if (!this.isSame(attr) && this.users === 0) this.closeReading();
+    if (!this.hasBirth(attr) && this.users === 0) this.closeReading();
     super.apply(attr);
   }
 
