@@ -586,6 +586,28 @@ static void forgetting(void) {
   is("no FORGET before the answer to RELEASE", files_seen->pending == 0);
 }
 
+static void roots(void) {
+  close(open("mnt-file", O_CREAT | O_WRONLY, 0600));
+  const char *modes[] = {"0", "100644", "010000", "40000"};
+  for (int i = 0; i < 4; i++) {
+    int fd = open_device();
+    char text[200];
+    snprintf(text, sizeof text, "fd=%d,rootmode=%s,user_id=0,group_id=0", fd, modes[i]);
+    say("root of mode %s", modes[i]);
+    ret("mount on a file", mount("x", "mnt-file", "fuse", 0, text));
+    close(fd);
+    struct stat st;
+    ret("stat", stat("mnt-file", &st));
+    ret("umount", umount2("mnt-file", 0));
+    fd = open_device();
+    snprintf(text, sizeof text, "fd=%d,rootmode=%s,user_id=0,group_id=0", fd, modes[i]);
+    ret("mount on a directory", mount("x", "mnt", "fuse", 0, text));
+    close(fd);
+    ret("umount", umount2("mnt", 0));
+  }
+  unlink("mnt-file");
+}
+
 static void devices(void) {
   char buf[9000];
   int fd = open_device();
@@ -629,6 +651,7 @@ int main(void) {
   char dir[] = "/tmp/fuse-guest-XXXXXX";
   if (mkdtemp(dir) == NULL || chmod(dir, 0755) || chdir(dir) || mkdir("mnt", 0755)) return 1;
   devices();
+  roots();
   static const char *const more[] = {"", ",default_permissions,allow_other", ",default_permissions,max_read=8192"};
   for (int i = 0; i < 3; i++) {
     valid = i == 1;

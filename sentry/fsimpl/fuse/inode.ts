@@ -237,4 +237,4 @@ export class FuseInode extends FuseNode {
 }
 
 /** File types there are. */
-const isKind = (mode: number): boolean => [1, 2, 4, 6, 8, 10, 12].includes((mode & S_IFMT) >>> 12);
+export const isKind = (mode: number): boolean => [1, 2, 4, 6, 8, 10, 12].includes((mode & S_IFMT) >>> 12);

@@ -1,6 +1,6 @@
 /** Mounting of FUSE: options, the root, the nodes that the kernel knows (fs/fuse/inode.c; mount.fuse3(8)). */
 import { EINVAL, EIO, EPERM } from '../../abi/errno.ts';
-import { S_IFDIR, S_IFMT } from '../../abi/stat.ts';
+import { S_IFMT } from '../../abi/stat.ts';
 import type { Credentials } from '../../auth/credentials.ts';
 import type { Task } from '../../kernel/task.ts';
 import type { CallContext } from '../../vfs/call-context.ts';
@@ -9,7 +9,7 @@ import { countServedMounts } from '../../vfs/served-call.ts';
 import { SuperBlock, type StatFs } from '../../vfs/super-block.ts';
 import { Connection, type ServedFileSystem } from './connection.ts';
 import { FuseDevice, registerFuseDevice } from './device.ts';
-import { FuseInode } from './inode.ts';
+import { FuseInode, isKind } from './inode.ts';
 import * as P from './protocol.ts';
 
 const FUSE_SUPER_MAGIC = 0x65735546;
@@ -48,8 +48,7 @@ export function parseFuseOptions(data: string): FuseOptions | number {
     else if (key === 'max_read') o.maxRead = number;
     else return -EINVAL;
   }
-  if (o.fd < 0 || o.rootMode < 0 || o.uid < 0 || o.gid < 0 || (o.rootMode & S_IFMT) !== S_IFDIR)
-    return -EINVAL;
+  if (o.fd < 0 || o.rootMode < 0 || o.uid < 0 || o.gid < 0 || !isKind(o.rootMode)) return -EINVAL;
   return { ...o, defaultPermissions, allowOther };
 }
 
