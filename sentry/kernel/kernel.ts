@@ -247,10 +247,23 @@ export class Kernel implements PlatformEvents {
       return r;
     } catch (e) {
       setAsker(null);
-      this.report(`${row.name}: ${e instanceof Error ? (e.stack ?? e.message) : String(e)}`);
-      groupExit(t.group, SIGKILL);
+      this.endBroken(t, row.name, e);
       return -ENOSYS;
     }
+  }
+
+  /** A worker has been woken. Exceptions of its errand as of a handler. */
+  resumeWorker(t: Task): void {
+    try {
+      t.errand!.resume();
+    } catch (e) {
+      this.endBroken(t, 'worker', e);
+    }
+  }
+
+  private endBroken(t: Task, name: string, e: unknown): void {
+    this.report(`${name}: ${e instanceof Error ? (e.stack ?? e.message) : String(e)}`);
+    groupExit(t.group, SIGKILL);
   }
 
   private countUnimplemented(sysno: number, row: SyscallRow | null): void {

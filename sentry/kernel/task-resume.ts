@@ -18,7 +18,7 @@ import { endKilled, exitToUser, finishSyscall } from './task-run.ts';
 
 export function resumeTask(t: Task): void {
   if (t.errand !== null) {
-    t.errand.resume();
+    t.kernel.resumeWorker(t);
     return;
   }
   switch (t.state) {

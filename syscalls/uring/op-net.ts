@@ -1,10 +1,11 @@
 /** Sockets (io_uring/net.c), by the handlers of their system calls. */
-import { EINVAL } from '../../sentry/abi/errno.ts';
+import { ECANCELED, EINVAL } from '../../sentry/abi/errno.ts';
 import { O_CLOEXEC, O_NONBLOCK } from '../../sentry/abi/fcntl.ts';
 import * as U from '../../sentry/abi/io-uring.ts';
 import { MSG_NOSIGNAL, MSG_WAITALL, SOCK_CLOEXEC, SOCK_NONBLOCK } from '../../sentry/abi/socket.ts';
 import type { SysResult } from '../../sentry/kernel/syscall-table.ts';
 import type { Task } from '../../sentry/kernel/task.ts';
+import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLRDHUP, EPOLLRDNORM } from '../../sentry/waiter/wait-queue.ts';
 import { bufferFlags, dropBuffer, selectBuffer } from './buffers.ts';
 import {
   ADDR,
@@ -118,9 +119,18 @@ function checkRecv(r: Request): number {
   return !r.has(U.IOSQE_BUFFER_SELECT) || (r.opFlags & MSG_WAITALL) !== 0 ? -EINVAL : 0;
 }
 
+const READ_EVENTS = EPOLLIN | EPOLLRDNORM | EPOLLERR | EPOLLHUP | EPOLLRDHUP;
+/** State of a multishot RECV that has received. */
+const SHOT = {};
+
 /** Into a provided buffer, if that is wanted: taken now, and given back if there is nothing to receive. */
 function receive(t: Task, r: Request): SysResult {
   const selects = r.has(U.IOSQE_BUFFER_SELECT);
+  // After the first time a buffer is looked for only when there is something for it.
+  if (r.state === SHOT && (r.file!.poll() & READ_EVENTS) === 0) {
+    t.waitOn(r.file!.waiters, READ_EVENTS);
+    return t.block(Infinity, -ECANCELED);
+  }
   if (selects) {
     const b = selectBuffer(r, t, r.len);
     if (typeof b === 'number') {
@@ -145,7 +155,11 @@ export const RECV: Op = {
     },
     run: receive,
   }),
-  goesOn: (r, result) => result > 0 && (r.prio & U.IORING_RECV_MULTISHOT) !== 0,
+  goesOn(r, result) {
+    if (result <= 0 || (r.prio & U.IORING_RECV_MULTISHOT) === 0) return false;
+    r.state = SHOT;
+    return true;
+  },
   failed: (r, result) => result < 0 || ((r.opFlags & MSG_WAITALL) !== 0 && result < r.len),
   cqeFlags: bufferFlags,
   end: dropBuffer,

@@ -6,7 +6,6 @@ import type { Task } from '../../sentry/kernel/task.ts';
 import { CLOCK_BOOTTIME, CLOCK_MONOTONIC, CLOCK_REALTIME } from '../../sentry/time/clock.ts';
 import { scratch } from '../../sentry/usermem/user-memory.ts';
 import { toMonotonic } from '../clocks.ts';
-import { timespecNs } from '../wait-args.ts';
 import { anySet, BUF_INDEX, FILE_INDEX, LEN, OFF, ownRow } from './op-calls.ts';
 import { findRequest } from './op-poll.ts';
 import type { Op } from './op.ts';
@@ -25,9 +24,16 @@ interface Timeout {
   repeats: number;
 }
 
-/** The struct timespec at `addr` in ns, or −errno. */
+const NS = 1_000_000_000;
+const FOREVER_S = 9_223_372_036;
+
+/** The struct timespec at `addr` in ns, or −errno. More nanoseconds than a second has are taken for what they are. */
 function readTime(t: Task, addr: number): number {
-  return t.mem.copyIn(addr, scratch.bytes, 0, 16) !== 0 ? -EFAULT : timespecNs(0);
+  if (t.mem.copyIn(addr, scratch.bytes, 0, 16) !== 0) return -EFAULT;
+  const { u32, i32 } = scratch;
+  if (i32[1]! < 0 || i32[3]! < 0) return -EINVAL;
+  const sec = i32[1]! * 0x100000000 + u32[0]!;
+  return sec >= FOREVER_S ? Infinity : sec * NS + i32[3]! * 0x100000000 + u32[2]!;
 }
 
 function deadlineOf(t: Task, ns: number, flags: number): number {

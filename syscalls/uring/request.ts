@@ -264,7 +264,7 @@ export class Request implements Work {
   /** It is over. Those that are linked to it begin, or end with it. */
   finish(result: number, cqeFlags = 0): void {
     const { timeout } = this;
-    if (this.op.failed?.(this, result) ?? result < 0) this.fail();
+    if (!this.isFailed && (this.op.failed?.(this, result) ?? result < 0)) this.fail();
     this.letGo();
     this.tell(result, cqeFlags);
     this.timeout = null;
