@@ -1,4 +1,4 @@
-/** Calls on memory that the kernel orders (sentry/platform `Orders`), as the host system calls that a guest's thread makes for them. */
+/** Calls on memory, and about it, that the kernel orders (sentry/platform `Orders`), as the host system calls that a guest's thread makes for them. */
 import { dup } from '../sentry/host/sys.ffi.ts';
 import type { Orders } from '../sentry/platform/platform.ts';
 import * as NR from './order-numbers.ts';
@@ -53,8 +53,12 @@ export abstract class MemoryOrders implements Orders {
     this.order(NR.MADVISE, [addr, len, write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ], -1, mayFail);
   }
 
-  membarrier(command: number): void {
-    this.order(NR.MEMBARRIER, [command, 0, 0]);
+  membarrier(command: number, flags: number, cpu: number): void {
+    this.order(NR.MEMBARRIER, [command, flags, cpu]);
+  }
+
+  rseq(addr: number, len: number, flags: number, sig: number): void {
+    this.order(NR.RSEQ, [addr, len, flags, sig]);
   }
 
   compareExchange(addr: number, expected: number, value: number): void {

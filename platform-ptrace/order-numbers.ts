@@ -10,3 +10,4 @@ export const EXIT = 60;
 export const ARCH_PRCTL = 158;
 export const MEMBARRIER = 324;
 export const PKEY_MPROTECT = 329;
+export const RSEQ = 334;

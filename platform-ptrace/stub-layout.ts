@@ -108,6 +108,11 @@ export const SLOT_LENT_ANSWER = 192;
 export const SLOT_LENT_EPOCH = 196;
 /** The guest's PKRU at a call from a patched site, if AREA_KEYS is set. */
 export const SLOT_PKRU = 200;
+/** Whether the thread may register a restartable sequence's area itself, and the one that it has: address (0: none), length, signature. */
+export const SLOT_MAY_RSEQ = 204;
+export const SLOT_RSEQ = 208;
+export const SLOT_RSEQ_LEN = 216;
+export const SLOT_RSEQ_SIG = 220;
 export const SLOT_COPYOUTS = 256;
 /** What the host said of the thread's CPU time: struct timespec, and struct rusage of the thread and of its process. */
 export const SLOT_CLOCK = 512;

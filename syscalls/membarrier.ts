@@ -23,7 +23,12 @@ const MEMBARRIER_CMD_PRIVATE_EXPEDITED = 8;
 const MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED = 16;
 const MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE = 32;
 const MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE = 64;
+const MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ = 128;
+const MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ = 256;
 const MEMBARRIER_CMD_GET_REGISTRATIONS = 512;
+
+/** The third argument names a CPU. */
+const MEMBARRIER_CMD_FLAG_CPU = 1;
 
 const COMMANDS = {
   MEMBARRIER_CMD_QUERY,
@@ -34,18 +39,29 @@ const COMMANDS = {
   MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED,
   MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE,
   MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE,
+  MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ,
+  MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ,
   MEMBARRIER_CMD_GET_REGISTRATIONS,
 };
 const SUPPORTED = Object.values(COMMANDS).reduce((all, c) => all | c, 0);
 
+/** Those for special kinds of the private barrier are shown as one for the plain one, too, which they do not allow. */
+function registrations(commands: number): number {
+  const kinds =
+    MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE | MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ;
+  return (commands & kinds) === 0 ? commands : commands | MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED;
+}
+
 function sysMembarrier(t: Task, a: SyscallArgs): SysResult {
   const command = a.int(0);
-  if (a.uint(1) !== 0) return -EINVAL;
+  const flags = a.uint(1);
+  if (flags !== 0 && (flags !== MEMBARRIER_CMD_FLAG_CPU || command !== MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ))
+    return -EINVAL;
   switch (command) {
     case MEMBARRIER_CMD_QUERY:
       return SUPPORTED;
     case MEMBARRIER_CMD_GET_REGISTRATIONS:
-      return t.mm.membarriers;
+      return registrations(t.mm.membarriers);
     case MEMBARRIER_CMD_GLOBAL:
     case MEMBARRIER_CMD_GLOBAL_EXPEDITED:
       return askHost(t, MEMBARRIER_CMD_GLOBAL, false);
@@ -54,20 +70,22 @@ function sysMembarrier(t: Task, a: SyscallArgs): SysResult {
       return 0;
     case MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED:
     case MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE:
+    case MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ:
       return (t.mm.membarriers & command) !== 0 ? 0 : askHost(t, command, true);
     case MEMBARRIER_CMD_PRIVATE_EXPEDITED:
     case MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE:
+    case MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ:
       // "EPERM: The current process was not registered prior to using private expedited commands."
       if ((t.mm.membarriers & (command * 2)) === 0) return -EPERM;
-      return t.mm.userCount === 1 ? 0 : askHost(t, command, false);
+      return t.mm.userCount === 1 ? 0 : askHost(t, command, false, flags, a.int(2));
     default:
       return -EINVAL;
   }
 }
 
-function askHost(t: Task, command: number, isRegistration: boolean): SysResult {
+function askHost(t: Task, command: number, isRegistration: boolean, flags = 0, cpu = 0): SysResult {
   t.state = TASK_DETACHED;
-  t.ctx.membarrier(command);
+  t.ctx.membarrier(command, flags, cpu);
   t.ctx.runOrders((r) => {
     if (r === 0 && isRegistration) t.mm.membarriers |= command;
     // The host of all platforms has these commands (4.16); one that refuses them says so.
@@ -82,7 +100,6 @@ export const membarrierRows: readonly SyscallRow[] = [
     name: 'membarrier',
     fn: sysMembarrier,
     args: [oneOf(COMMANDS), uint, int],
-    support: 'partial',
-    note: 'none for rseq',
+    support: 'full',
   },
 ];

@@ -25,10 +25,6 @@ import {
 } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 
-function sysAbsent(): SysResult {
-  return -ENOSYS;
-}
-
 /** A row of a call that needs `cap`, or `other`: `errno` without it, ENOSYS with it. */
 function refused(
   nr: number,
@@ -81,12 +77,4 @@ export const refusedRows: SyscallRow[] = [
   refused(298, 'perf_event_open', [ptr, int, int, int, ulong], CAP_PERFMON, CAP_SYS_ADMIN, EACCES),
   refused(300, 'fanotify_init', [uint, uint], CAP_SYS_ADMIN),
   refused(323, 'userfaultfd', [hex], CAP_SYS_PTRACE),
-  {
-    nr: 334,
-    name: 'rseq',
-    fn: sysAbsent,
-    args: [ptr, uint, int, uint],
-    support: 'none',
-    note: 'ENOSYS: the host may not write to memory behind the kernel; C libraries do without',
-  },
 ];

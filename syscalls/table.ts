@@ -54,6 +54,7 @@ import { clockSetRows } from './clock-set.ts';
 import { timeRows } from './time.ts';
 import { timerRows } from './timers.ts';
 import { membarrierRows } from './membarrier.ts';
+import { rseqRows } from './rseq.ts';
 import { memfdRows } from './memfd.ts';
 import { processVmRows } from './process-vm.ts';
 import { shmRows } from './shm.ts';
@@ -115,6 +116,7 @@ const rows: readonly SyscallRow[] = [
   ...timeRows,
   ...timerRows,
   ...membarrierRows,
+  ...rseqRows,
   ...memfdRows,
   ...processVmRows,
   ...shmRows,

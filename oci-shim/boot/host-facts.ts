@@ -15,10 +15,17 @@ export function hostFacts({ limits }: SandboxConfig): HostFacts {
     limits.cpus > 0 ? cpuInfo.split('\n').filter((l) => l.startsWith('processor\t')).length : allowed;
   return {
     cpuInfo,
-    machine: { cpus: all, memory: totalmem() },
+    machine: { cpus: all, memory: totalmem(), highestCpu: highestCpu() },
     cpus: Array.from({ length: cpusWithin(limits, allowed) }, (_, i) => i),
     memTotal: memoryWithin(limits, totalmem()),
   };
+}
+
+/** Number of the last CPU that is online; Infinity if the host does not say. */
+function highestCpu(): number {
+  const path = '/sys/devices/system/cpu/online';
+  const last = existsSync(path) ? /(\d+)\s*$/.exec(readFileSync(path, 'latin1')) : null;
+  return last === null ? Infinity : Number(last[1]);
 }
 
 /** fs.protected_* are the machine's: a container has what the host has. */

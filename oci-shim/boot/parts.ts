@@ -31,7 +31,11 @@ export type { HostFacts };
 export function registerParts(kernel: Kernel, env: { host: HostFacts }): void {
   kernel.cpuCount = env.host.cpus.length;
   kernel.memTotal = env.host.memTotal;
-  kernel.machine = env.host.machine ?? { cpus: kernel.cpuCount, memory: kernel.memTotal };
+  kernel.machine = env.host.machine ?? {
+    cpus: kernel.cpuCount,
+    memory: kernel.memTotal,
+    highestCpu: kernel.cpuCount - 1,
+  };
   registerMemDevices();
   registerDevpts();
   const proc = { kernel, host: env.host };

@@ -30,6 +30,25 @@ static int own_sigprocmask(u64 slot, const u64 *args, u32 word) {
   return __atomic_compare_exchange_n((volatile u32 *)(slot + SLOT_MASK), &word, next, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
+// The guest's thread is the host's, so the host looks after its restartable sequences. The area must not outlive the guest's
+// thread, whose host thread may go on: whoever joins it may give the memory away.
+long stub_rseq(u64 slot, const u64 *args) {
+  u32 flags = (u32)args[2];
+  if (flags > RSEQ_FLAG_UNREGISTER) return -EINVAL;
+  long r = SYS4(NR_rseq, args[0], (u32)args[1], flags, (u32)args[3]);
+  if (r == 0) {
+    QUAD(slot, SLOT_RSEQ) = flags == 0 ? args[0] : 0;
+    WORD(slot, SLOT_RSEQ_LEN) = (u32)args[1];
+    WORD(slot, SLOT_RSEQ_SIG) = (u32)args[3];
+  }
+  return r;
+}
+
+void stub_forget_rseq(u64 slot) {
+  u64 args[4] = {QUAD(slot, SLOT_RSEQ), WORD(slot, SLOT_RSEQ_LEN), RSEQ_FLAG_UNREGISTER, WORD(slot, SLOT_RSEQ_SIG)};
+  if (args[0] != 0) stub_rseq(slot, args);
+}
+
 int stub_answer_lent(u64 slot, u64 nr, const u64 *args, u64 *result) {
   u32 word = __atomic_load_n((volatile u32 *)(slot + SLOT_MASK), __ATOMIC_ACQUIRE);
   if ((word & MASK_LENT) == 0) return 0;
@@ -44,7 +63,7 @@ int stub_answer_lent(u64 slot, u64 nr, const u64 *args, u64 *result) {
     *result = 0;
     return (WORD(slot, SLOT_MASK) & MASK_LENT) != 0;
   case NR_rseq:
-    *result = (u64)-ENOSYS;
+    *result = WORD(slot, SLOT_MAY_RSEQ) != 0 ? (u64)stub_rseq(slot, args) : (u64)-ENOSYS;
     return 1;
   default:
     return 0;

@@ -126,6 +126,7 @@ static long try_order(const struct order *o) {
     r = stub_swap((void *)o->args[0], (u32)o->args[1], (u32)o->args[2]);
     return r < 0 ? r : (u32)r == (u32)o->args[1] ? 0 : -EAGAIN;
   }
+  if (o->nr == NR_rseq) return stub_rseq((u64)o & ~(SLOT_SIZE - 1), o->args);
   r = syscall6((long)o->nr, o->args[0], o->args[1], o->args[2], o->args[3], o->args[4], o->args[5]);
   if (o->nr == NR_mmap && (int)o->args[4] >= 0) SYS1(NR_close, o->args[4]);
   return r;

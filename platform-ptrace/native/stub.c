@@ -128,6 +128,7 @@ NORETURN __attribute__((used)) void stub_trap(int signo, struct siginfo *info, s
         stub_make_detour(slot, (u32)nr, mc);
         leave(frame);
       }
+      if (nr == NR_exit) stub_forget_rseq(slot);
       note_usage(slot, (u32)nr);
       if ((plan[0] | plan[1] | plan[2] | plan[3] | plan[4] | plan[5]) != 0) {
         if (keys) for (u32 i = 0; i < 6; i++) WORD(slot, SLOT_PREFETCH_LEN + 4 * i) = 0;

@@ -17,7 +17,8 @@ enum {
   NR_readlink = 89, NR_prctl = 157, NR_futex = 202, NR_clock_nanosleep = 230, NR_exit_group = 231, NR_prlimit64 = 302, NR_seccomp = 317, NR_close_range = 436,
   NR_set_robust_list = 273, NR_execveat = 322, NR_pkey_alloc = 330, NR_rseq = 334,
 };
-enum { EINTR = 4, EAGAIN = 11, EFAULT = 14, ENOSYS = 38, ETIMEDOUT = 110 };
+enum { EINTR = 4, EAGAIN = 11, EFAULT = 14, EINVAL = 22, ENOSYS = 38, ETIMEDOUT = 110 };
+enum { RSEQ_FLAG_UNREGISTER = 1 };
 enum { SIGILL = 4, SIGTRAP = 5, SIGBUS = 7, SIGFPE = 8, SIGSEGV = 11, SIGSYS = 31 };
 
 struct sigcontext {
@@ -172,6 +173,8 @@ void stub_make_detour(u64 slot, u64 nr, struct sigcontext *mc);
 
 // ---- calls about what the kernel has lent to the thread (stub-lent.c) --------------------------------------------------
 int stub_answer_lent(u64 slot, u64 nr, const u64 *args, u64 *result);
+long stub_rseq(u64 slot, const u64 *args); // rseq(2), made on the host
+void stub_forget_rseq(u64 slot);           // The guest thread ends.
 
 // ---- answers about names that the kernel has lent (stub-names.c) -----------------------------------------------------
 int stub_answer_name(u64 slot, const u64 *args, u64 *result);

@@ -1,7 +1,7 @@
 /** One traced host thread. Orders, and calls for the sentry's own use: injected-calls.ts. */
 import { EFAULT, ESRCH } from '../../sentry/abi/errno.ts';
 import { FS_BASE, GS_BASE, ORIG_RAX, RAX, Regs } from '../../sentry/arch/regs.ts';
-import type { AddressSpace, Context } from '../../sentry/platform/platform.ts';
+import type { AddressSpace, Context, RseqArea } from '../../sentry/platform/platform.ts';
 import { MemoryOrders } from '../memory-orders.ts';
 import * as NR from '../order-numbers.ts';
 import { CLONE_FLAGS_PROCESS, CLONE_FLAGS_THREAD, GATE_FD, STUB_BASE } from '../stub-layout.ts';
@@ -20,6 +20,8 @@ import {
 } from './ptrace.ffi.ts';
 import { getRegs, setRegs } from './registers.ts';
 import { PtraceSpace } from './space.ts';
+
+const RSEQ_FLAG_UNREGISTER = 1;
 
 const resumeRegs = new Regs();
 
@@ -158,6 +160,17 @@ export class PtraceContext extends MemoryOrders implements Context {
     return false;
   }
 
+  /** What the host has registered for this thread. */
+  rseqArea: RseqArea | null = null;
+  readonly stopsInRseq = true;
+
+  leaving(): void {
+    const { rseqArea: area } = this;
+    if (area === null || this.isDead || !this.stopped || this.space.members.size === 1) return;
+    this.rseqArea = null;
+    this.#calls.call(NR.RSEQ, [area.addr, area.len, RSEQ_FLAG_UNREGISTER, area.sig]);
+  }
+
   /** A call that the thread makes itself: its result or −errno. */
   inject(nr: number, args: readonly number[]): number {
     return this.#calls.call(nr, args);
@@ -255,6 +268,7 @@ export class PtraceContext extends MemoryOrders implements Context {
     child.#regsChanged = true;
     child.isPinned = this.isPinned; // affinity is inherited
     child.isBound = this.isBound;
+    if (space === null) child.rseqArea = this.rseqArea; // rseq_fork()
     this.#platform.register(child);
     return child;
   }

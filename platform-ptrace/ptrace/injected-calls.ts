@@ -100,6 +100,8 @@ export class InjectedCalls {
       // The duplicate could not be made: hostFd is the error.
       const r = isGated && hostFd < 0 ? hostFd : this.#call(nr, args, isGated, hostFd);
       hasFile ||= isGated;
+      if (r === 0 && nr === NR.RSEQ)
+        this.#ctx.rseqArea = args[2] === 0 ? { addr: args[0]!, len: args[1]!, sig: args[3]! } : null;
       if (r < 0 && !mayFail) {
         result = r;
         this.failedOrder = i;
@@ -133,7 +135,7 @@ export class InjectedCalls {
     else this.load(STUB_BASE, nr, args);
     ptrace(PTRACE_CONT, tid, 0, 0);
     if (isGated && !this.#platform.admit(tid, nr, args, hostFd)) this.#platform.killSpace(this.#ctx.space);
-    if (!this.#waitForTrap()) return -ESRCH;
+    if (!this.#waitForTrap(isSwap)) return -ESRCH;
     ptrace(PTRACE_PEEKUSER, tid, RAX_OFFSET, word.addr);
     if (isSwap) return this.#swapFaulted ? -EFAULT : word.u32[0]! === args[1]! ? 0 : -EAGAIN;
     return word.i32[1]! * 0x100000000 + word.u32[0]!;
@@ -162,7 +164,7 @@ export class InjectedCalls {
   }
 
   /** Waits for the trap behind the injected call, passing by other stops. False: the thread has died. */
-  #waitForTrap(): boolean {
+  #waitForTrap(isSwap: boolean): boolean {
     const { tid } = this.#ctx;
     this.#swapFaulted = false;
     for (;;) {
@@ -175,9 +177,14 @@ export class InjectedCalls {
       const ptraceEvent = status >> 16;
       if (ptraceEvent === 0 && signo === SIGTRAP) return true;
       if (ptraceEvent === 0 && (signo === SIGSEGV || signo === SIGBUS)) {
-        // Of all that is injected only the compare-and-swap touches the guest's memory itself.
-        this.#swapFaulted = true;
-        return true;
+        // Of all that is injected only the compare-and-swap touches the guest's memory itself. Otherwise it is the host that
+        // cannot write to what rseq(2) has registered; Linux ends such a process.
+        if (isSwap) {
+          this.#swapFaulted = true;
+          return true;
+        }
+        ptrace(PTRACE_CONT, tid, 0, signo);
+        continue;
       }
       if (ptraceEvent === PTRACE_EVENT_FORK || ptraceEvent === PTRACE_EVENT_CLONE) {
         ptrace(PTRACE_GETEVENTMSG, tid, 0, word.addr);

@@ -65,7 +65,7 @@ const FUTEX_PRIVATE_OPS = [128, 129, 131, 132, 133, 137, 138, 393];
  * Barriers of the own process's threads with their registration, and MEMBARRIER_CMD_GLOBAL, for which only the caller waits. The
  * expedited global one (2, registered by 4) interrupts CPUs that other processes of the host run on.
  */
-const MEMBARRIER_COMMANDS = [1, 8, 16, 32, 64];
+const MEMBARRIER_COMMANDS = [1, 8, 16, 32, 64, 128, 256];
 /**
  * Hints, and what concerns the own pages only. POPULATE_READ and POPULATE_WRITE (22, 23) do no more than touching pages, and
  * GUARD_INSTALL and GUARD_REMOVE (102, 103) no more than mprotect.
@@ -140,6 +140,8 @@ export const GUEST_FILTER: readonly FilterRow[] = [
     name: 'arch_prctl',
     when: [{ tests: [{ arg: 0, is: [0x1001, 0x1002] }], action: 'allow' }], // ARCH_SET_GS, ARCH_SET_FS
   },
+  // An area of the own thread's. A critical section can lead nowhere that a jump could not.
+  { nr: 334, name: 'rseq', when: [{ tests: [{ arg: 2, is: [0, 1] }], action: 'allow' }] },
   {
     nr: 324,
     name: 'membarrier',
@@ -147,7 +149,7 @@ export const GUEST_FILTER: readonly FilterRow[] = [
       {
         tests: [
           { arg: 0, is: MEMBARRIER_COMMANDS },
-          { arg: 1, is: [0] },
+          { arg: 1, is: [0, 1] },
         ],
         action: 'allow',
       },

@@ -69,7 +69,7 @@ export class Births {
     const space = new SystrapSpace(platform, areaFd, platform.memory.takenChunk);
     const child = space.newContext() as SystrapContext;
     platform.frames.copyFrame(parent, child);
-    child.inherit(parent);
+    child.inheritProcess(parent);
     const pending: PendingFork = { child, done, nonce: this.newNonce(), reported: false, arrived: false };
     this.forks.set(parent, pending);
     // Installing a descriptor waits until its receiver has run, which the newborn may only do after others on its CPU. So

@@ -2,7 +2,7 @@
 import { ENOSPC } from '../../sentry/abi/errno.ts';
 import { Regs } from '../../sentry/arch/regs.ts';
 import { assert } from '../../sentry/lib/assert.ts';
-import type { Context } from '../../sentry/platform/platform.ts';
+import type { Context, RseqArea } from '../../sentry/platform/platform.ts';
 import * as NR from '../order-numbers.ts';
 import {
   COMMAND_REPORT,
@@ -14,7 +14,11 @@ import {
   SLOT_GS_BASE,
   SLOT_LENT_ANSWER,
   SLOT_LENT_EPOCH,
+  SLOT_MAY_RSEQ,
   SLOT_PKRU,
+  SLOT_RSEQ,
+  SLOT_RSEQ_LEN,
+  SLOT_RSEQ_SIG,
 } from '../stub-layout.ts';
 import { SlotAccount } from './account.ts';
 import { LentWords } from './lent-words.ts';
@@ -22,6 +26,7 @@ import type { SystrapSpace } from './space.ts';
 import type { SystrapPlatform } from './systrap.ts';
 import { GONE, ORDERING, RUNNING, STOPPED, ThreadSlot } from './thread-slot.ts';
 
+const RSEQ_FLAG_UNREGISTER = 1;
 const ARCH_SET_GS = 0x1001;
 const ARCH_SET_FS = 0x1002;
 
@@ -171,6 +176,8 @@ export class SystrapContext extends ThreadSlot implements Context {
     this.hasPrefetch = false;
     this.window.wipe();
     this.space.useKeys(false);
+    const area = this.rseqArea;
+    if (area !== null) this.order(NR.RSEQ, [area.addr, area.len, RSEQ_FLAG_UNREGISTER, area.sig], -1, true);
     this.munmap(minAddr, maxAddr - minAddr);
     return true;
   }
@@ -211,6 +218,12 @@ export class SystrapContext extends ThreadSlot implements Context {
     this.platform.births.spawn(this, done);
   }
 
+  /** The same of a new process: the host has given it its parent's area (rseq_fork). */
+  inheritProcess(parent: SystrapContext): void {
+    this.inherit(parent);
+    this.rseqArea = parent.rseqArea;
+  }
+
   /** Makes a copy of `parent` at the time of fork or spawn. */
   inherit(parent: SystrapContext): void {
     this.sysno = parent.sysno;
@@ -233,11 +246,33 @@ export class SystrapContext extends ThreadSlot implements Context {
     if (gsBase !== 0) this.setSegmentBase('gs', gsBase);
   }
 
-  lend(maskLo: number, maskHi: number, robustList: number): boolean {
+  lend(maskLo: number, maskHi: number, robustList: number, mayRseq: boolean): boolean {
     if (this.phase === GONE) return false;
+    this.platform.memory.storeRelaxed(this.base + SLOT_MAY_RSEQ / 4, mayRseq ? 1 : 0);
     this.lent.lend(maskLo, maskHi, robustList);
     return true;
   }
+
+  get rseqArea(): RseqArea | null {
+    const { memory } = this.platform;
+    const addr = memory.loadNumber(this.base + SLOT_RSEQ / 4);
+    if (addr === 0) return null;
+    const len = memory.load(this.base + SLOT_RSEQ_LEN / 4) >>> 0;
+    return { addr, len, sig: memory.load(this.base + SLOT_RSEQ_SIG / 4) >>> 0 };
+  }
+
+  private set rseqArea(area: RseqArea | null) {
+    const { memory } = this.platform;
+    memory.storeNumber(this.base + SLOT_RSEQ / 4, area?.addr ?? 0);
+    memory.storeRelaxed(this.base + SLOT_RSEQ_LEN / 4, area?.len ?? 0);
+    memory.storeRelaxed(this.base + SLOT_RSEQ_SIG / 4, area?.sig ?? 0);
+  }
+
+  /** The host delivers a signal first, or makes a call, which sections may not. */
+  readonly stopsInRseq = false;
+
+  /** The stub has seen to it when it saw the call. */
+  leaving(): void {}
 
   reclaim(): void {
     // Its slot may be another's once it is gone.

@@ -24,11 +24,12 @@ export class IdleThreads {
 
   /**
    * Keeps the host thread of `ctx`, which is no context of the kernel's any more. False if there are enough, or if it does not
-   * stand where a frame leads back to the guest.
+   * stand where a frame leads back to the guest, or the host still writes to memory for it.
    */
   keep(ctx: SystrapContext): boolean {
     const { space, contexts } = this;
-    if (contexts.length === IDLE_MAX || ctx.phase !== STOPPED || ctx.partial) return false;
+    if (contexts.length === IDLE_MAX || ctx.phase !== STOPPED || ctx.partial || ctx.rseqArea !== null)
+      return false;
     const { platform } = space;
     platform.placement.blocked(ctx);
     const heir = platform.makeContext(space, ctx.index, ctx.base);

@@ -15,6 +15,7 @@ import {
   CHUNK_WAITING,
   CHUNKS_PER_AREA,
   SLOT_MASK,
+  SLOT_RSEQ,
   SLOT_SIZE,
   SLOT_STATE,
   SLOTS_PER_CHUNK,
@@ -175,6 +176,7 @@ export class SystrapSpace implements AddressSpace {
     const base = this.slotBase(index);
     const ctx = this.platform.makeContext(this, index, base);
     this.platform.memory.store(base + SLOT_MASK / 4, 0);
+    this.platform.memory.storeNumber(base + SLOT_RSEQ / 4, 0);
     this.platform.memory.store(base + SLOT_STATE / 4, STATE_TRAPPED);
     this.chunkOf(index).contexts[index % SLOTS_PER_CHUNK] = ctx;
     this.contexts++;

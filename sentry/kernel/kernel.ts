@@ -66,7 +66,7 @@ export class Kernel implements PlatformEvents {
   /** Memory that the container may use, in bytes. */
   memTotal = 2 ** 30;
   /** What there is, whatever limits say. */
-  machine = { cpus: 1, memory: 2 ** 30 };
+  machine = { cpus: 1, memory: 2 ** 30, highestCpu: 0 };
   /** Of the sandbox's first container. */
   figures: GroupFigures | null = null;
   /** Core files: their names, and whose there are. */
@@ -112,6 +112,14 @@ export class Kernel implements PlatformEvents {
   /** CPUs that processes are told of: those of the container's cpuset, and no more than its quota is worth. */
   cpusOf(box: Container | null): number {
     return box === null ? this.cpuCount : cpusWithin(box.limits, this.machine.cpus);
+  }
+
+  /**
+   * Whether the numbers of all CPUs that threads run on are among those that processes are told of: only then may the host tell
+   * them by itself (rseq(2)), as allocators index what they have for each CPU by them.
+   */
+  knowsAllCpus(box: Container | null): boolean {
+    return this.machine.highestCpu < this.cpusOf(box);
   }
 
   /** Bytes that processes are told of. */

@@ -32,6 +32,7 @@ import {
   UCONTEXT_SIZE,
 } from '../arch/signal-frame.ts';
 import { TASK_SIZE } from '../lib/addr.ts';
+import { abortRseq } from './rseq.ts';
 import type { SigInfo } from './sig-info.ts';
 import type { Task } from './task.ts';
 
@@ -112,6 +113,7 @@ function putFrame(t: Task, sig: number, info: SigInfo): number {
   const h = t.group.handlers;
   const flags = h.flags[sig]!;
   if ((flags & SA_RESTORER) === 0) return -EFAULT;
+  if (t.ctx.stopsInRseq && !abortRseq(t)) return -EFAULT;
   const regs = t.ctx.regs();
   const userSp = regs.get(RSP);
   const nested = onAltStack(t, userSp);

@@ -58,6 +58,7 @@ export function exitTask(t: Task, status: number): void {
   else t.cancelWait();
   t.blockState = null;
   t.endServed();
+  if (!t.ctxGone) t.ctx.leaving();
   releaseFutexes(t);
   if (g.dethread?.task === t) {
     g.dethread.abandoned();

@@ -282,7 +282,10 @@ export class Task implements CallContext, Asker {
 
   /** Lets the thread look after its signal mask and robust list, where the platform can. */
   lend(): void {
-    if (!this.lent) this.lent = this.ctx.lend(this.mask.lo, this.mask.hi, this.robustHead);
+    if (!this.lent) {
+      const mayRseq = this.kernel.knowsAllCpus(this.group.container);
+      this.lent = this.ctx.lend(this.mask.lo, this.mask.hi, this.robustHead, mayRseq);
+    }
   }
 
   /** Takes back what is lent. The guest says what it is now. */

@@ -283,6 +283,12 @@ function auxiliary(p: Program, o: LoadOptions, bias: number, base: number): [num
     [stack.AT_SECURE, ids.secure ? 1 : 0],
     [stack.AT_HWCAP2, auxVector(stack.AT_HWCAP2)],
   );
+  const rseqSize = auxVector(stack.AT_RSEQ_FEATURE_SIZE);
+  if (rseqSize !== 0)
+    vector.push(
+      [stack.AT_RSEQ_FEATURE_SIZE, rseqSize],
+      [stack.AT_RSEQ_ALIGN, auxVector(stack.AT_RSEQ_ALIGN)],
+    );
   return vector;
 }
 

@@ -26,6 +26,8 @@ export const AT_RANDOM = 25;
 export const AT_HWCAP2 = 26;
 export const AT_EXECFN = 31;
 export const AT_SYSINFO_EHDR = 33;
+export const AT_RSEQ_FEATURE_SIZE = 27;
+export const AT_RSEQ_ALIGN = 28;
 export const AT_MINSIGSTKSZ = 51;
 
 /**

@@ -33,6 +33,7 @@ const orders: Orders = {
   mmap: (a, l, p) => void log.push(`mmap ${h(a)}+${h(l)} ${p}`),
   munmap: (a, l) => void log.push(`munmap ${h(a)}+${h(l)}`),
   mprotect: (a, l, p) => void log.push(`mprotect ${h(a)}+${h(l)} ${p}`),
+  rseq: () => undefined,
   pkeyMprotect: (a, l, p, k) => void log.push(`pkey_mprotect ${h(a)}+${h(l)} ${p} ${k}`),
   mremap: (a, l, n, to) => void log.push(`mremap ${h(a)}+${h(l)} ${h(to)}+${h(n)}`),
   populate: (a, l, w) => void log.push(`populate ${h(a)}+${h(l)} ${w ? 'w' : 'r'}`),

@@ -157,6 +157,15 @@ export class FakeContext implements Context {
 
   regsChanged(): void {}
 
+  rseq(addr: number, len: number, flags: number, sig: number): void {
+    this.orders.push(`rseq ${addr} ${len} ${flags} ${sig}`);
+  }
+
+  readonly rseqArea = null;
+  readonly stopsInRseq = false;
+
+  leaving(): void {}
+
   setSegmentBase(which: 'fs' | 'gs', base: number): void {
     if (which === 'fs') this.fsBase = base;
     else this.gsBase = base;

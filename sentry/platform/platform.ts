@@ -161,9 +161,18 @@ export interface Orders {
    */
   populate(addr: number, len: number, write: boolean, mayFail: boolean): void;
   /** membarrier(2) of the host, by the guest's thread: the other threads of its process go through a barrier. */
-  membarrier(command: number): void;
+  membarrier(command: number, flags: number, cpu: number): void;
+  /** rseq(2) of the host, by the guest's thread; `flags` 0 or RSEQ_FLAG_UNREGISTER. */
+  rseq(addr: number, len: number, flags: number, sig: number): void;
   /** Compare-and-swap of the aligned uint32 at `addr`, atomic for guest threads. Fails with EAGAIN if it is not `expected`. */
   compareExchange(addr: number, expected: number, value: number): void;
+}
+
+/** Arguments of rseq(2). */
+export interface RseqArea {
+  readonly addr: number;
+  readonly len: number;
+  readonly sig: number;
 }
 
 export interface Context extends Orders {
@@ -260,12 +269,19 @@ export interface Context extends Orders {
 
   /**
    * Lends the thread its signal mask and robust list: from its resume on it answers rt_sigprocmask(2), set_robust_list(2) and
-   * rseq(2) (ENOSYS) by itself where it can. False: the platform does not do that.
+   * rseq(2) (ENOSYS unless `mayRseq`) by itself where it can. False: the platform does not do that.
    */
-  lend(maskLo: number, maskHi: number, robustList: number): boolean;
+  lend(maskLo: number, maskHi: number, robustList: number, mayRseq: boolean): boolean;
   /** Takes them back, from a running thread too: what they are now is in `lent`. By the guest's account. */
   reclaim(): void;
   readonly lent: { readonly maskLo: number; readonly maskHi: number; readonly robustList: number };
+
+  /** What rseq(2) has registered, by the guest's account; null: nothing. */
+  readonly rseqArea: RseqArea | null;
+  /** A stop may find the thread inside a critical section, which the host has not aborted. */
+  readonly stopsInRseq: boolean;
+  /** The guest thread is about to end: from now on the host writes nothing for it. */
+  leaving(): void;
 
   /**
    * The answer to this call, whose first argument is a name, holds for all calls of this kind from this space with the same

@@ -10,7 +10,7 @@ export interface HostFacts {
   /** Memory of the container, or of the host, in bytes. */
   readonly memTotal: number;
   /** Without any limit. */
-  readonly machine?: { readonly cpus: number; readonly memory: number };
+  readonly machine?: { readonly cpus: number; readonly memory: number; readonly highestCpu: number };
 }
 
 export interface ProcEnv {
