@@ -56,13 +56,13 @@ function doLink(
   if ((at & AT_EMPTY_PATH) !== 0 && !mayLinkFrom(t, oldFd, from)) return -ENOENT;
   const r = resolveName(t, oldFd, from, (at & AT_SYMLINK_FOLLOW) !== 0 ? 0 : AT_SYMLINK_NOFOLLOW);
   if (r !== 0) return r;
-  const { inode, mount } = target;
+  const { inode, mount, dentry } = target;
   const name = getname(t, newAddr);
   if (typeof name === 'number') return name;
   const start = startAt(t, newFd, name);
   if (typeof start === 'number') return start;
   // Without a name only O_TMPFILE inodes can get one; whoever was unlinked cannot.
-  return vfsLink(t, inode, mount, start, name);
+  return vfsLink(t, inode, mount, dentry, start, name);
 }
 
 function sysLink(t: Task, a: SyscallArgs): SysResult {

@@ -27,7 +27,10 @@ let internal: Mount | null = null;
 
 /** shm_mnt: the kernel's own tmpfs. */
 function shmMount(): Mount {
-  internal ??= makeMount(new TmpfsSuperBlock(), 0, 'tmpfs');
+  if (internal === null) {
+    internal = makeMount(new TmpfsSuperBlock(), 0, 'tmpfs');
+    internal.internal = true;
+  }
   return internal;
 }
 

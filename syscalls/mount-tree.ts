@@ -30,7 +30,15 @@ import { treeChanged } from '../sentry/vfs/walk-cache.ts';
 import { nd } from '../sentry/vfs/walk.ts';
 import { installFd } from './fd-install.ts';
 import { atimeFlags, attributeFlags, openDetached } from './fs-context.ts';
-import { isOurs, mayChangeFlags, mayChangePropagation, mayMount, mayUse, ownerFor } from './mount.ts';
+import {
+  isOurs,
+  mayChangeFlags,
+  mayChangePropagation,
+  mayChangeTree,
+  mayMount,
+  mayUse,
+  ownerFor,
+} from './mount.ts';
 import { resolveAt, target } from './path.ts';
 
 const AT_RECURSIVE = 0x8000;
@@ -120,7 +128,7 @@ function sideFlags(follow: boolean, empty: boolean): number {
 }
 
 function sysMoveMount(t: Task, a: SyscallArgs): SysResult {
-  if (!mayMount(t)) return -EPERM;
+  if (!mayChangeTree(t)) return -EPERM;
   const flags = a.uint(4);
   const groupOrBeneath = MOVE_MOUNT_SET_GROUP | MOVE_MOUNT_BENEATH;
   if ((flags & ~MOVE_MOUNT_FLAGS) !== 0 || (flags & groupOrBeneath) === groupOrBeneath) return -EINVAL;

@@ -53,6 +53,11 @@ export function mayMount(t: Task): boolean {
   return t.creds.hasIn(CAP_SYS_ADMIN, t.fs.root.mount.ns?.owner ?? null);
 }
 
+/** The same, and no Landlock rules depend on the tree of mounts (hook_sb_mount). */
+export function mayChangeTree(t: Task): boolean {
+  return mayMount(t) && t.landlock === null;
+}
+
 export function isOurs(t: Task, m: Mount): boolean {
   return m.ns !== null && m.ns === t.fs.root.mount.ns;
 }
@@ -107,7 +112,7 @@ function sysMount(t: Task, a: SyscallArgs): SysResult {
   let f = a.int(3);
   if ((f & 0xffff0000) >>> 0 === MS_MGC_VAL) f &= 0xffff;
   if ((f & MS_NOUSER) !== 0) return -EINVAL;
-  if (!mayMount(t)) return -EPERM;
+  if (!mayChangeTree(t)) return -EPERM;
   if ((f & MS_REMOUNT) !== 0) return remount(t, at, f, data);
   if ((f & (MS_BIND | PROPAGATION | MS_MOVE)) === 0) return mountNew(t, type, source, at, f, data);
   if ((f & MS_BIND) === 0 && (f & PROPAGATION) !== 0) return changePropagation(t, at, f);
@@ -244,6 +249,7 @@ function sysUmount2(t: Task, a: SyscallArgs): SysResult {
   const { mount, dentry } = topOf(nd);
   if (!mayMount(t)) return -EPERM;
   if (dentry !== mount.root || !isOurs(t, mount) || mount.locked) return -EINVAL;
+  if (t.landlock !== null) return -EPERM;
   if ((f & MNT_FORCE) !== 0 && !t.creds.hasIn(CAP_SYS_ADMIN, mount.sb.owner)) return -EPERM;
   if ((f & MNT_EXPIRE) !== 0) {
     if ((f & (MNT_FORCE | MNT_DETACH)) !== 0 || mount === t.fs.root.mount) return -EINVAL;
@@ -267,7 +273,7 @@ function umountRoot(t: Task, { sb }: Mount): number {
 }
 
 function sysPivotRoot(t: Task, a: SyscallArgs): SysResult {
-  if (!mayMount(t)) return -EPERM;
+  if (!mayChangeTree(t)) return -EPERM;
   let r = walkAt(t, AT_FDCWD, a.addr(0), LOOKUP_FOLLOW | LOOKUP_DIRECTORY);
   if (r !== 0) return r;
   const to = nd.path();

@@ -142,6 +142,7 @@ function traceme(t: Task): SysResult {
   const { parentTask, parent } = t.group;
   const tracer = parentTask ?? parent?.leader ?? null;
   if (t.ptrace !== null || tracer === null || tracer.dead) return -EPERM;
+  if (tracer.landlock !== null && !tracer.landlock.contains(t.landlock)) return -EPERM;
   link(t, tracer, false, 0);
   return 0;
 }

@@ -53,6 +53,7 @@ import { futex2Rows } from './futex2.ts';
 import { clockSetRows } from './clock-set.ts';
 import { timeRows } from './time.ts';
 import { timerRows } from './timers.ts';
+import { landlockRows } from './landlock.ts';
 import { membarrierRows } from './membarrier.ts';
 import { rseqRows } from './rseq.ts';
 import { memfdRows } from './memfd.ts';
@@ -115,6 +116,7 @@ const rows: readonly SyscallRow[] = [
   ...clockSetRows,
   ...timeRows,
   ...timerRows,
+  ...landlockRows,
   ...membarrierRows,
   ...rseqRows,
   ...memfdRows,

@@ -1,5 +1,6 @@
 /** The size of files: truncate(2), ftruncate(2), fallocate(2) (fs/open.c). */
 import {
+  EACCES,
   EBADF,
   EFBIG,
   EINTR,
@@ -30,6 +31,7 @@ import { fileRemovePrivs } from '../sentry/vfs/attr.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
 import { notifyDentry, notifyFile, notifyWritten, truncateEvents } from '../sentry/vfs/fsnotify.ts';
 import type { Inode } from '../sentry/vfs/inode.ts';
+import { ACCESS_TRUNCATE, landlocked } from '../sentry/vfs/landlock.ts';
 import { breakLeases } from '../sentry/vfs/leases.ts';
 import { truncateInode } from '../sentry/vfs/open.ts';
 import { inodePermission, MAY_WRITE } from '../sentry/vfs/permission.ts';
@@ -66,6 +68,8 @@ function sysTruncate(t: Task, a: SyscallArgs): SysResult {
   const fresh = inode.refresh();
   if (fresh < 0) return fresh;
   if (overLimit(t, inode, size)) return -EFBIG;
+  const denied = landlocked(t, { mount, dentry }, ACCESS_TRUNCATE);
+  if (denied !== 0) return denied;
   const { mode } = inode;
   const done = truncateInode(t, inode, size);
   if (done === 0) notifyDentry(truncateEvents(inode, mode), dentry);
@@ -79,6 +83,7 @@ function sysFtruncate(t: Task, a: SyscallArgs): SysResult {
   if (f === null) return -EBADF;
   if (!f.inode.isRegular || !f.writable) return -EINVAL;
   if (f.inode.isAppendOnly) return -EPERM;
+  if (f.keepsSize) return -EACCES;
   if (overLimit(t, f.inode, size)) return -EFBIG;
   const { mode } = f.inode;
   const r = f.truncate(t, size);

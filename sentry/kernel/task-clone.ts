@@ -299,6 +299,7 @@ function finishClone(
   if (!has(f, CLONE_VM)) followTime(t.kernel, ctx, mm, made.ns.time);
   const lends = t.lent;
   copyAttributes(t, c, a);
+  c.landlock = t.landlock?.ref() ?? null;
   for (const hook of t.kernel.cloneHooks) hook(t, c);
   if (thread && group.stopSignal !== 0) {
     c.stopPending = true;

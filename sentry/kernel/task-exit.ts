@@ -67,6 +67,8 @@ export function exitTask(t: Task, status: number): void {
   t.state = TASK_DEAD;
   releaseVforkParent(t);
   for (const hook of k.taskExitHooks) hook(t);
+  t.landlock?.unref();
+  t.landlock = null;
   if (t.seccomp !== null) seccompExit(t);
   t.fdTable.unref(t);
   t.fs.unref();

@@ -27,6 +27,7 @@ import { useNamespaces, type Namespaces } from './namespaces.ts';
 import type { Pid, PidNamespace } from './pid-namespace.ts';
 import type { DebugRegs } from './debug-regs.ts';
 import type { Ptrace } from './ptrace.ts';
+import type { LandlockDomain } from '../vfs/landlock.ts';
 import type { SeccompFilter } from './seccomp.ts';
 import type { UserDispatch } from './syscall-dispatch.ts';
 import type { SigInfo } from './sig-info.ts';
@@ -181,6 +182,7 @@ export class Task implements CallContext, Asker {
   dispatch: UserDispatch | null = null;
   /** Innermost guest seccomp filter. */
   seccomp: SeccompFilter | null = null;
+  landlock: LandlockDomain | null = null;
   personality = 0;
   nice = 0;
   schedPolicy = 0;

@@ -2,12 +2,15 @@
 import type { Credentials } from '../auth/credentials.ts';
 import type { UserMemory } from '../usermem/user-memory.ts';
 import { holdPath, putPath, type Path } from './dentry.ts';
+import type { LandlockDomain } from './landlock.ts';
 import { treeChanged } from './walk-cache.ts';
 
 export interface CallContext {
   readonly creds: Credentials;
   readonly mem: UserMemory;
   readonly fs: FsContext;
+  /** Rules that the task has given itself. */
+  readonly landlock: LandlockDomain | null;
   /** Thread group id in the caller's PID namespace. */
   readonly tgid: number;
   /** RLIMIT_FSIZE in bytes, Infinity if none. */

@@ -101,6 +101,8 @@ export abstract class FileDescription {
   /** f_cred of files with a name, and whose they are: a forked process has its own. */
   openCreds: Credentials | null = null;
   openTgid = 0;
+  /** Opened by a process whose Landlock rules do not let it change the size. */
+  keepsSize = false;
   /** F_SETOWN, F_SETSIG and O_ASYNC state, owned by the syscall layer. */
   owner: unknown = null;
   /** Called once when the last reference is gone, before release(): epoll forgets the file. Made at first use. */

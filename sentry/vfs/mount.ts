@@ -76,6 +76,8 @@ export class Mount {
   ns: MountNamespace | null = null;
   /** Of the root of a tree that hangs nowhere and belongs to a descriptor. */
   anon: AnonNamespace | null = null;
+  /** The kernel's own, in no tree at any time. */
+  internal = false;
   /** Its peers if it is shared. */
   group: PeerGroup | null = null;
   /** The group it receives from if it is a slave. */

@@ -12,7 +12,7 @@ import {
   EROFS,
   EXDEV,
 } from '../abi/errno.ts';
-import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFMT, S_IFREG } from '../abi/stat.ts';
+import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from '../abi/stat.ts';
 import { CAP_MKNOD } from '../auth/capability.ts';
 import { modeByDefaultAcl, newDirMode, newFileMode, newGid } from './attr.ts';
 import type { CallContext } from './call-context.ts';
@@ -30,6 +30,7 @@ import {
   notifySelf,
 } from './fsnotify.ts';
 import type { Inode } from './inode.ts';
+import { landlockedMake, landlockedRemove } from './landlock.ts';
 import { lookupDentry } from './lookup.ts';
 import type { Mount } from './mount.ts';
 import { detachMountsOn, isBelow, isMountpointIn } from './mount-namespace.ts';
@@ -71,7 +72,7 @@ export function vfsMkdir(t: CallContext, start: Path, name: string, mode: number
   const d = lookupForCreate(t, start, name, true);
   if (typeof d === 'number') return d;
   const dir = nd.dentry.inode!;
-  const r = mayCreate(t, dir);
+  const r = landlockedMake(t, nd, S_IFDIR) || mayCreate(t, dir);
   if (r !== 0) return r;
   if (dir.nlink >= LINK_MAX) return -EMLINK;
   const perm = newDirMode(dir, modeByDefaultAcl(t, dir, mode & 0o1777));
@@ -85,7 +86,7 @@ export function vfsMknod(t: CallContext, start: Path, name: string, mode: number
   const d = lookupForCreate(t, start, name, false);
   if (typeof d === 'number') return d;
   const dir = nd.dentry.inode!;
-  const r = mayCreate(t, dir);
+  const r = landlockedMake(t, nd, type) || mayCreate(t, dir);
   if (r !== 0) return r;
   const device = type === S_IFCHR || type === S_IFBLK;
   const whiteout = type === S_IFCHR && rdev === 0;
@@ -107,23 +108,26 @@ export function vfsSymlink(t: CallContext, target: string, start: Path, name: st
   const d = lookupForCreate(t, start, name, false);
   if (typeof d === 'number') return d;
   const dir = nd.dentry.inode!;
-  const r = mayCreate(t, dir);
+  const r = landlockedMake(t, nd, S_IFLNK) || mayCreate(t, dir);
   if (r !== 0) return r;
   return finishCreate(dir, d, dir.symlink(d.name, target, t.creds.fsuid, newGid(t, dir)));
 }
 
-/** link(2) to what was found at `mount`. An inode without names can only get one again if it came from O_TMPFILE. */
+/** link(2) to what was found at `mount` by the name `from`. An inode without names can only get one again if it came from O_TMPFILE. */
 export function vfsLink(
   t: CallContext,
   inode: Inode,
   mount: Mount | null,
+  from: Dentry | null,
   start: Path,
   name: string,
 ): number {
   const d = lookupForCreate(t, start, name, false);
   if (typeof d === 'number') return d;
   if (nd.mount !== mount) return -EXDEV;
-  const may = mayLink(t, inode);
+  let may = mayLink(t, inode);
+  if (may === 0 && t.landlock !== null && mount !== null && from !== null)
+    may = t.landlock.refer(mount, from, nd.dentry, null, false, false);
   if (may !== 0) return may;
   const dir = nd.dentry.inode!;
   const r = mayCreate(t, dir);
@@ -155,7 +159,7 @@ export function vfsUnlink(t: CallContext, start: Path, name: string): number {
   if (inode === null) return -ENOENT;
   if (nd.trailingSlash) return inode.isDir ? -EISDIR : -ENOTDIR;
   const dir = nd.dentry.inode!;
-  const may = mayDelete(t, dir, inode, false);
+  const may = landlockedRemove(t, nd, inode) || mayDelete(t, dir, inode, false);
   if (may !== 0) return may;
   if (isMountpoint(t, d)) return -EBUSY;
   inode.hold();
@@ -189,7 +193,7 @@ export function vfsRmdir(t: CallContext, start: Path, name: string): number {
   const { inode } = d;
   if (inode === null) return -ENOENT;
   const dir = nd.dentry.inode!;
-  const may = mayDelete(t, dir, inode, true);
+  const may = landlockedRemove(t, nd, inode) || mayDelete(t, dir, inode, true);
   if (may !== 0) return may;
   if (isMountpoint(t, d)) return -EBUSY;
   inode.hold();
@@ -241,6 +245,10 @@ export function vfsRename(
   }
   if (isBelow(newParent, from)) return -EINVAL;
   if (isBelow(oldParent, to)) return exchange ? -EINVAL : -ENOTEMPTY;
+  if (t.landlock !== null) {
+    r = t.landlock.refer(mount, from, newParent, to, true, exchange);
+    if (r !== 0) return r;
+  }
   return renameDentries(t, oldParent, from, newParent, to, flags);
 }
 

@@ -28,6 +28,15 @@ import { FileDescription } from './file-description.ts';
 import { IN_CREATE, IN_OPEN, notifyDentry, notifyFile, notifyName, truncateEvents } from './fsnotify.ts';
 import type { Inode } from './inode.ts';
 import { breakLeases } from './leases.ts';
+import {
+  ACCESS_EXECUTE,
+  ACCESS_READ_DIR,
+  ACCESS_READ_FILE,
+  ACCESS_TRUNCATE,
+  ACCESS_WRITE_FILE,
+  landlocked,
+  landlockedMake,
+} from './landlock.ts';
 import { lookupDentry } from './lookup.ts';
 import { MS_NODEV, MS_NOEXEC } from './mount.ts';
 import { MAY_EXEC, MAY_READ, MAY_WRITE, inodePermission, mayCreate, ownerOrCapable } from './permission.ts';
@@ -125,7 +134,7 @@ function createAndOpen(t: CallContext, d: Dentry, flags: number, mode: number): 
   const { mount, dentry } = nd;
   const dir = dentry.inode!;
   if (mount.readOnly) return -EROFS;
-  const r = mayCreate(t, dir);
+  const r = landlockedMake(t, nd, S_IFREG) || mayCreate(t, dir);
   if (r !== 0) return r;
   const perm = newFileMode(t, dir, modeByDefaultAcl(t, dir, mode & 0o7777));
   const inode = dir.create(d.name, perm, t.creds.fsuid, newGid(t, dir), flags);
@@ -169,6 +178,13 @@ function accessMask(flags: number): number {
   return acc === O_WRONLY ? MAY_WRITE : MAY_READ | MAY_WRITE;
 }
 
+/** get_required_file_open_access() */
+function openAccess(type: number, acc: number): number {
+  const write = acc === O_WRONLY || acc === O_RDWR ? ACCESS_WRITE_FILE : 0;
+  if (acc !== O_RDONLY && acc !== O_RDWR) return write;
+  return type === S_IFDIR ? ACCESS_READ_DIR : ACCESS_READ_FILE | write;
+}
+
 /** do_open(), may_open() and do_dentry_open() for an object that exists. */
 export function openFound(
   t: CallContext,
@@ -197,6 +213,11 @@ export function openFound(
   }
   if ((flags & O_NOATIME) !== 0 && !ownerOrCapable(t, inode)) return -EPERM;
   const writer = type === S_IFREG && (mask & MAY_WRITE) !== 0;
+  if (t.landlock !== null) {
+    const truncates = writer && (flags & O_TRUNC) !== 0 && !created;
+    const r = landlocked(t, path, openAccess(type, acc) | (truncates ? ACCESS_TRUNCATE : 0));
+    if (r !== 0) return r;
+  }
   if (writer) {
     if (path.mount.readOnly) return -EROFS;
     if (inode.writeCount < 0) return -ETXTBSY;
@@ -226,6 +247,7 @@ export function openFound(
   }
   f.flags &= ~CREATION_FLAGS;
   f.created = created;
+  f.keepsSize = landlocked(t, path, ACCESS_TRUNCATE) !== 0;
   if (writer && (acc === O_WRONLY || acc === O_RDWR)) f.countWriter();
   else if (type === S_IFREG && acc === O_RDONLY) f.countReader();
   notifyFile(IN_OPEN, f);
@@ -268,7 +290,8 @@ export function openExecPath(t: CallContext, path: Path): FileDescription | numb
   const inode = path.dentry.inode!;
   if (inode.isSymlink) return -ELOOP;
   if (!inode.isRegular || (path.mount.flags & MS_NOEXEC) !== 0) return -EACCES;
-  const access = inodePermission(t, inode, MAY_EXEC);
+  const access =
+    inodePermission(t, inode, MAY_EXEC) || landlocked(t, path, ACCESS_EXECUTE | ACCESS_READ_FILE);
   if (access !== 0) return access;
   if (inode.writeCount > 0) return -ETXTBSY;
   const f = inode.open(t, path, O_RDONLY | O_LARGEFILE | FMODE_EXEC);

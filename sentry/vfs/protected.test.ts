@@ -53,7 +53,7 @@ test('hard links need an owner, or a file that may be read and written', () => {
   t.as(OTHER, OTHER);
   const link = (name: string, to: string): number => {
     expect(walk(t, t.fs.cwd, name, 0)).toBe(0);
-    return vfsLink(t, nd.dentry.inode!, nd.mount, t.fs.cwd, to);
+    return vfsLink(t, nd.dentry.inode!, nd.mount, nd.dentry, t.fs.cwd, to);
   };
   expect(link('t/secret', 'mine/a')).toBe(0);
   setProtection('hardlinks', 1);

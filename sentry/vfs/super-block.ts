@@ -32,6 +32,8 @@ export abstract class SuperBlock {
 
   /** Nothing in it can be executed or mapped so, whatever the mount says (SB_I_NOEXEC). */
   readonly noExec: boolean = false;
+  /** SB_NOUSER: the kernel's own, never mounted by anybody. */
+  readonly noUser: boolean = false;
 
   /** st_blksize of its files. */
   readonly blockSize: number = 4096;

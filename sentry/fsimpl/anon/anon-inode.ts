@@ -14,6 +14,7 @@ class NamelessSuperBlock extends SuperBlock {
   readonly fsType: string;
   readonly root: Inode;
   override readonly noExec = true;
+  override readonly noUser = true;
   private readonly magic: number;
 
   constructor(fsType: string, magic: number) {

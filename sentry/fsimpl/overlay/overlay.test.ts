@@ -151,7 +151,7 @@ const op: fc.Arbitrary<{ text: string; run: Op }> = fc.oneof(
   })),
   fc.tuple(path, path).map(([p, q]) => ({
     text: `link ${p} ${q}`,
-    run: (t: TestContext) => stat(t, p, (i) => vfsLink(t, i, nd.mount, t.fs.cwd, q)),
+    run: (t: TestContext) => stat(t, p, (i) => vfsLink(t, i, nd.mount, nd.dentry, t.fs.cwd, q)),
   })),
   fc.tuple(path, path, fc.constantFrom(0, 0, RENAME_NOREPLACE, RENAME_EXCHANGE)).map(([p, q, flags]) => ({
     text: `rename ${p} ${q} ${flags}`,

@@ -17,6 +17,8 @@ export function mayTrace(t: Task, target: Task): boolean {
 
 function allows(t: Task, target: Task, uid: number, gid: number, caps: CapSet): boolean {
   if (t.group === target.group) return true;
+  // A task that Landlock restricts looks into its like only (hook_ptrace_access_check).
+  if (t.landlock !== null && !t.landlock.contains(target.landlock)) return false;
   const c = t.creds;
   const o = target.creds;
   if (c.hasIn(CAP_SYS_PTRACE, o.userNs)) return true;

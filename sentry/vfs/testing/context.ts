@@ -12,6 +12,7 @@ export class TestContext implements CallContext {
   readonly mem = null as unknown as UserMemory;
   readonly fs: FsContext;
   readonly tgid = 1;
+  readonly landlock = null;
   fileSizeLimit = Infinity;
   readonly nowSec = 0;
   readonly nowNsec = 0;
