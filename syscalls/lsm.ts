@@ -1,4 +1,4 @@
-/** lsm_get_self_attr, lsm_set_self_attr, lsm_list_modules (security/lsm_syscalls.c): only the capability module is there. */
+/** lsm_get_self_attr, lsm_set_self_attr, lsm_list_modules (security/lsm_syscalls.c): capabilities and Landlock, neither with attributes. */
 import { E2BIG, EFAULT, EINVAL, EOPNOTSUPP } from '../sentry/abi/errno.ts';
 import type { SyscallArgs } from '../sentry/arch/syscall-args.ts';
 import { ptr, uint, type SysResult, type SyscallRow } from '../sentry/kernel/syscall-table.ts';
@@ -8,7 +8,8 @@ import { scratch } from '../sentry/usermem/user-memory.ts';
 
 const LSM_ATTR_UNDEF = 0;
 const LSM_FLAG_SINGLE = 1;
-const LSM_ID_CAPABILITY = 100;
+/** LSM_ID_CAPABILITY, LSM_ID_LANDLOCK */
+const MODULES: readonly number[] = [100, 110];
 /** sizeof(struct lsm_ctx) without the context. */
 const LSM_CTX_SIZE = 32;
 
@@ -43,9 +44,10 @@ function sysLsmListModules(t: Task, a: SyscallArgs): SysResult {
   if (a.uint(2) !== 0) return -EINVAL;
   if (t.mem.readU32(a.addr(1)) !== 0) return -EFAULT;
   const room = scratch.u32[0]!;
-  if (t.mem.writeU32(a.addr(1), 8) !== 0) return -EFAULT;
-  if (room < 8) return -E2BIG;
-  return t.mem.writeU64(a.addr(0), LSM_ID_CAPABILITY) !== 0 ? -EFAULT : 1;
+  const size = 8 * MODULES.length;
+  if (t.mem.writeU32(a.addr(1), size) !== 0) return -EFAULT;
+  if (room < size) return -E2BIG;
+  return MODULES.every((id, i) => t.mem.writeU64(a.addr(0) + 8 * i, id) === 0) ? MODULES.length : -EFAULT;
 }
 
 export const lsmRows: readonly SyscallRow[] = [

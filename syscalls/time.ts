@@ -12,7 +12,6 @@ import {
   type SysResult,
   type SyscallRow,
 } from '../sentry/kernel/syscall-table.ts';
-import { noteSleep } from '../sentry/kernel/own-futexes.ts';
 import { TASK_DETACHED, type Task } from '../sentry/kernel/task.ts';
 import type { TimeSource } from '../sentry/kernel/process-timers.ts';
 import type { ResourceUsage } from '../sentry/kernel/thread-group.ts';
@@ -146,7 +145,6 @@ function sysNanosleep(t: Task, a: SyscallArgs): SysResult {
   if (a.addr(0) === 0) return -EFAULT;
   const ns = readTimespec(t, a.addr(0));
   if (ns < 0) return ns;
-  noteSleep(t, ns);
   return sleepOn(t, { deadline: t.kernel.clock.deadlineIn(ns), remAddr: a.addr(1), absolute: false });
 }
 
@@ -170,7 +168,6 @@ function sysClockNanosleep(t: Task, a: SyscallArgs): SysResult {
     const source = cpuTimeSource(cpu);
     return sleepOn(t, { deadline: absolute ? ns : source.read() + ns, cpu: source, remAddr, absolute });
   }
-  if (!absolute) noteSleep(t, ns);
   const deadline = absolute ? toMonotonic(t, id, ns) : t.kernel.clock.deadlineIn(ns);
   return sleepOn(t, { deadline, remAddr, absolute });
 }

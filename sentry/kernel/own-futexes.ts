@@ -15,31 +15,21 @@ import type { Task } from './task.ts';
 
 /** sched_yield, nanosleep, futex, clock_nanosleep */
 const OWN_CALLS: readonly number[] = [24, 35, 202, 230];
-/** The longest sleep of such threads (stub-futex.c). */
-const OWN_SLEEP_MAX_NS = 1_000_000;
 
 /** May a filter have something to say about calls that such threads make themselves? */
 function mindsFutexes(filter: SeccompFilter | null): boolean {
   return filter !== null && !OWN_CALLS.every((nr) => filter.alwaysAllows(nr));
 }
 
-function ownsCalls(t: Task): boolean {
+/** True if `t` makes futex calls with `op` on words at `addr` and `addr2` by itself, so that the kernel must not. */
+export function ownsFutex(t: Task, op: number, addr: number, addr2: number): boolean {
   const { mm } = t;
+  if (!OWN_FUTEX_OPS.has(op)) return false;
   if (mm.futexes === 'undecided') {
     const seen = t.ns.time.shifted || t.kernel.trace !== null || t.ptrace !== null || mindsFutexes(t.seccomp);
     mm.futexes = !seen && futexRank(t) === 0 && mm.space.ownFutexes(true) ? 'own' : 'kernel';
   }
-  return mm.futexes === 'own';
-}
-
-/** True if `t` makes futex calls with `op` on words at `addr` and `addr2` by itself, so that the kernel must not. */
-export function ownsFutex(t: Task, op: number, addr: number, addr2: number): boolean {
-  return OWN_FUTEX_OPS.has(op) && ownsCalls(t) && addr < t.mm.maxAddr && addr2 < t.mm.maxAddr;
-}
-
-/** `t` sleeps for `ns`. Who sleeps for a moment does so again: from then on by itself. */
-export function noteSleep(t: Task, ns: number): void {
-  if (ns <= OWN_SLEEP_MAX_NS && t.mm.futexes === 'undecided') ownsCalls(t);
+  return mm.futexes === 'own' && addr < mm.maxAddr && addr2 < mm.maxAddr;
 }
 
 /** From now on the kernel sees all futex calls of an address space. Those that wait on the host come here. */

@@ -41,37 +41,37 @@ test.each([
 test('the log names calls that are not implemented, and has the strace', () => {
   const dir = mkdtempSync(join(tmpdir(), 'log-'));
   const log = join(dir, 'log');
-  const script = `python3 -c 'import ctypes; ctypes.CDLL(None).syscall(425, 1, 0)'; :`;
+  const script = `python3 -c 'import ctypes; ctypes.CDLL(None).syscall(447, 0)'; :`;
   const r = sandbox(platform, ['/bin/sh', '-c', script], {
     cwd: '/',
-    global: ['--debug-log', log, '--strace=execve,io_uring_setup'],
+    global: ['--debug-log', log, '--strace=execve,memfd_secret'],
   });
   const text = readFileSync(log, 'utf8');
   rmSync(dir, { recursive: true });
   expect(r).toMatchObject({ status: 0, stdout: '', stderr: '' });
-  expect(text).toMatch(/not implemented: .*io_uring_setup ×1/);
+  expect(text).toMatch(/not implemented: .*memfd_secret ×1/);
   expect(text).toMatch(/execve\(/);
-  expect(text.match(/io_uring_setup\(.*/g)).toEqual(['io_uring_setup() = -1 ENOSYS']);
+  expect(text.match(/memfd_secret\(.*/g)).toEqual(['memfd_secret() = -1 ENOSYS']);
 });
 
 test('the report has each call with its errors and gaps, as text and as JSON, beside strace', () => {
   const dir = mkdtempSync(join(tmpdir(), 'report-'));
   const calls =
-    'import ctypes; c = ctypes.CDLL(None); c.syscall(425, 1, 0); c.prctl(9999); c.syscall(9999); c.syscall(227, 0, 0)';
+    'import ctypes; c = ctypes.CDLL(None); c.syscall(447, 0); c.prctl(9999); c.syscall(9999); c.syscall(227, 0, 0)';
   const report = (name: string) => {
     const r = sandbox(platform, ['/bin/sh', '-c', `python3 -c '${calls}'; :`], {
       cwd: '/',
-      global: ['--syscall-report', join(dir, name), '--strace=io_uring_setup'],
+      global: ['--syscall-report', join(dir, name), '--strace=memfd_secret'],
     });
     expect(r.status).toBe(0);
-    expect(r.stderr).toMatch(/io_uring_setup\(\) = -1 ENOSYS/);
+    expect(r.stderr).toMatch(/memfd_secret\(\) = -1 ENOSYS/);
     return readFileSync(join(dir, name), 'utf8');
   };
   const text = report('report');
   const json = JSON.parse(report('report.json')) as SyscallCounts;
   rmSync(dir, { recursive: true });
   expect(text).toMatch(/^\d+ system calls of \d+ kinds, \d+ of them not fully supported\n/);
-  expect(text).toMatch(/^ +1 {2}io_uring_setup +none +not implemented$/m);
+  expect(text).toMatch(/^ +1 {2}memfd_secret +none +not implemented$/m);
   expect(text).toMatch(/^ +1 {2}clock_settime +none +the clocks are the host’s \(EPERM\)$/m);
   expect(text).toMatch(/^ +1 {2}prctl\(9999\) EINVAL$/m);
   const call = (name: string) => json.calls.find((c) => c.name === name);

@@ -112,12 +112,12 @@ static void interrupted(void) {
   if (p == 0) {
     struct sigaction sa = {.sa_handler = on_alarm};
     sigaction(SIGALRM, &sa, NULL);
-    ualarm(50000, 0);
     int own = open("f", O_RDWR);
+    ualarm(200000, 0);
     ret("interrupted wait", lock(own, F_SETLKW, F_WRLCK, 0, 1));
-    ualarm(50000, 0);
     int fl = open("g", O_RDWR | O_CREAT, 0600), fl2 = open("g", O_RDWR);
     flock(fl, LOCK_EX);
+    ualarm(200000, 0);
     ret("interrupted flock", flock(fl2, LOCK_EX));
     _exit(0);
   }

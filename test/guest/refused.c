@@ -91,9 +91,10 @@ static void security_modules(void) {
   size = sizeof ids;
   long n = syscall(461, ids, &size, 0);
   is("modules", n >= 1 && size == 8 * n);
-  int found = 0;
-  for (long i = 0; i < n; i++) found |= ids[i] == 100;
+  int found = 0, landlock = 0;
+  for (long i = 0; i < n; i++) found |= ids[i] == 100, landlock |= ids[i] == 110;
   is("capability is among them", found);
+  is("and Landlock where that is there", landlock == (syscall(444, NULL, 0, 1) > 0));
 }
 
 int main(void) {
