@@ -38,8 +38,8 @@ import { readTorn, tornEnd } from './torn-read.ts';
 export const RUN_BUDGET = 1024 * 1024;
 /** Shorter writes are as fast through the bounce buffer. */
 const DIRECT_MIN = 4096;
-const READ_EVENTS = EPOLLIN | EPOLLRDNORM | EPOLLERR | EPOLLHUP;
-const WRITE_EVENTS = EPOLLOUT | EPOLLWRNORM | EPOLLERR | EPOLLHUP;
+export const READ_EVENTS = EPOLLIN | EPOLLRDNORM | EPOLLERR | EPOLLHUP;
+export const WRITE_EVENTS = EPOLLOUT | EPOLLWRNORM | EPOLLERR | EPOLLHUP;
 
 /** File of descriptor `fd` for I/O; null (EBADF) for none and for O_PATH ones. */
 export function fileAt(t: Task, fd: number): FileDescription | null {

@@ -6,17 +6,19 @@ import { PipeFile } from '../sentry/fsimpl/pipefs/pipe-file.ts';
 import { fd, inoutStruct, size, type SysResult, type SyscallRow } from '../sentry/kernel/syscall-table.ts';
 import type { Task } from '../sentry/kernel/task.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
-import { endIo, fileAt, nonBlocking, parkIo, RUN_BUDGET, yieldIo, type IoWait } from './io.ts';
-import { MAX_RW_COUNT, SSIZE_LIMIT } from './iovec.ts';
 import {
+  endIo,
+  fileAt,
+  nonBlocking,
+  parkIo,
   READ_EVENTS,
+  RUN_BUDGET,
+  type IoWait,
   WRITE_EVENTS,
-  readOffset,
-  storeOffset,
-  notifyMoved,
-  moveFile,
-  toPipe,
-} from './splice-io.ts';
+  yieldIo,
+} from './io.ts';
+import { MAX_RW_COUNT, SSIZE_LIMIT } from './iovec.ts';
+import { readOffset, storeOffset, notifyMoved, moveFile, toPipe } from './splice-io.ts';
 
 /** splice_direct_to_actor(): streams only go into pipes; what has a place (FMODE_LSEEK) is accessed, even if it cannot be read. */
 function canSendDirectly(t: Task, input: FileDescription, count: number): boolean {

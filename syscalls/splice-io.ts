@@ -9,14 +9,6 @@ import { IO_CHUNK, ioBuffer } from '../sentry/usermem/io-buffer.ts';
 import { scratch } from '../sentry/usermem/user-memory.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
 import { IN_ACCESS, IN_ATTRIB, IN_MODIFY, notifyData, notifyFile } from '../sentry/vfs/fsnotify.ts';
-import {
-  EPOLLERR,
-  EPOLLHUP,
-  EPOLLIN,
-  EPOLLOUT,
-  EPOLLRDNORM,
-  EPOLLWRNORM,
-} from '../sentry/waiter/wait-queue.ts';
 import { limitFileSize, RUN_BUDGET } from './io.ts';
 import { raisePipe } from './io-signals.ts';
 
@@ -26,8 +18,6 @@ const SPLICE_F_MORE = 4;
 const SPLICE_F_GIFT = 8;
 export const SPLICE_F_ALL = 15;
 export const SPLICE = flags({ SPLICE_F_MOVE, SPLICE_F_NONBLOCK, SPLICE_F_MORE, SPLICE_F_GIFT });
-export const READ_EVENTS = EPOLLIN | EPOLLRDNORM | EPOLLERR | EPOLLHUP;
-export const WRITE_EVENTS = EPOLLOUT | EPOLLWRNORM | EPOLLERR | EPOLLHUP;
 
 /** Reads the loff_t at `addr` (0: none, −1 is returned); other negative values are −errno. */
 export function readOffset(t: Task, addr: number): number {

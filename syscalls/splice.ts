@@ -7,20 +7,18 @@ import { fd, inoutStruct, size, type SysResult, type SyscallRow } from '../sentr
 import type { Task } from '../sentry/kernel/task.ts';
 import { IO_CHUNK, ioBuffer } from '../sentry/usermem/io-buffer.ts';
 import type { FileDescription } from '../sentry/vfs/file-description.ts';
-import { endIo, fileAt, nonBlocking, parkIo, type IoWait } from './io.ts';
+import { endIo, fileAt, nonBlocking, parkIo, READ_EVENTS, type IoWait, WRITE_EVENTS } from './io.ts';
 import { MAX_RW_COUNT } from './iovec.ts';
 import {
   brokenPipe,
   notifyMoved,
   put,
-  READ_EVENTS,
   readOffset,
   SPLICE,
   SPLICE_F_ALL,
   SPLICE_F_NONBLOCK,
   storeOffset,
   toPipe,
-  WRITE_EVENTS,
 } from './splice-io.ts';
 
 const blocks = (f: FileDescription, noWait: boolean): boolean => !noWait && !nonBlocking(f);

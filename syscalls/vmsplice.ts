@@ -7,7 +7,7 @@ import type { Task } from '../sentry/kernel/task.ts';
 import { PAGE_SIZE, pageOffset } from '../sentry/lib/addr.ts';
 import { ioBuffer } from '../sentry/usermem/io-buffer.ts';
 import { IN_ACCESS, notifyData } from '../sentry/vfs/fsnotify.ts';
-import { endIo, fileAt, parkIo, type IoWait } from './io.ts';
+import { endIo, fileAt, parkIo, READ_EVENTS, type IoWait, WRITE_EVENTS } from './io.ts';
 import {
   importIovec,
   iovAccessible,
@@ -17,14 +17,7 @@ import {
   iovRange,
   iovTotal,
 } from './iovec.ts';
-import {
-  SPLICE,
-  SPLICE_F_NONBLOCK,
-  SPLICE_F_ALL,
-  READ_EVENTS,
-  WRITE_EVENTS,
-  brokenPipe,
-} from './splice-io.ts';
+import { SPLICE, SPLICE_F_NONBLOCK, SPLICE_F_ALL, brokenPipe } from './splice-io.ts';
 
 function sysVmsplice(t: Task, a: SyscallArgs): SysResult {
   const w = t.blockState as IoWait | null;
